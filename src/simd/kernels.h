@@ -1,0 +1,122 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace sotto::simd {
+
+/// Every modulus is below 2^48. That bound buys three things: a residue is six bytes, a double holds 32 q exactly
+/// (lazy reductions), and 24 products of centred residues fit one pair of error-free accumulators (see fp_matmul.inl.h).
+inline constexpr int kMaxModulusBits = 48;
+
+/// A modulus and its double-precision constants.
+struct ModulusView {
+  std::uint64_t q = 0;  ///< odd prime, 2^20 < q < 2^48
+  double qd = 0;        ///< q
+  double qinv = 0;      ///< 1 / q, rounded to nearest
+};
+
+/// How a kernel set wants its twiddle factors.
+enum class TwiddleLayout {
+  shoup,  ///< integers with Shoup quotients (scalar kernels)
+  fp4,    ///< centred doubles for vectors of 4, see below
+  fp8,    ///< centred doubles for vectors of 8, see below
+};
+// The fp layouts hold the last log2(L) levels, which a vector kernel works on with one group per lane, de-interleaved:
+// at the level with S nodes per group of L words, node S (L b + g) + s is found at place S L b + s L + g.
+
+/// Twiddle factors of one direction. Node m + i (m = 1, 2, 4, .., n/2; i < m) is the i-th butterfly group of the level
+/// with m groups, in bit-reversed order.
+struct TwiddleView {
+  const std::uint64_t* value = nullptr;  ///< n words in [0, q); TwiddleLayout::shoup only
+  const std::uint64_t* shoup = nullptr;  ///< n words, floor(value * 2^64 / q); TwiddleLayout::shoup only
+  const double* fp = nullptr;            ///< n centred values; the fp layouts only
+};
+
+/// Everything a transform of length n modulo q needs.
+struct NttView {
+  ModulusView mod;
+  std::size_t n = 0;             ///< transform length, a power of two, 64 .. 2^17
+  bool conjugate_invariant = false;  ///< fold (a_i, a_{n-i}) first: ring Z[X + 1/X] / (X^2n + 1), ePrint 2018/952
+  std::uint64_t imag = 0;        ///< square root of -1 modulo q; used by the fold
+  TwiddleView forward;
+  TwiddleView inverse;
+};
+
+/// A modular matrix product: dst[r][j] = sum_c weight[r][c] * src[c][j] mod dst_mod[r], for j < length.
+///
+/// Source words are residues of src_mod[c], read as centred representatives in (-q/2, q/2]; weights are centred
+/// representatives of residues of dst_mod[r]. One kernel serves the convolution product (all moduli equal) and the
+/// conversion between RNS bases (sources are the input primes, destinations the output primes).
+struct MatmulArgs {
+  const std::uint64_t* const* src = nullptr;  ///< cols pointers to length words
+  const ModulusView* const* src_mod = nullptr;  ///< cols moduli
+  std::uint64_t* const* dst = nullptr;        ///< rows pointers to length words; may not overlap any source
+  const ModulusView* const* dst_mod = nullptr;  ///< rows moduli
+  const double* weight = nullptr;             ///< rows x stride, row-major, integers of magnitude <= q/2
+  std::size_t stride = 0;                     ///< >= cols (+ 1 if exact)
+  std::size_t rows = 0;
+  std::size_t cols = 0;    ///< <= 65536
+  std::size_t length = 0;  ///< multiple of 16
+  /// If set, one more source row follows the last: round(sum_c src[c][j] / q_c), the multiple of the product of the
+  /// source primes by which the sum overshoots the centred value. Its weight is column `cols`. Halevi-Polyakov-Shoup,
+  /// ePrint 2018/117, section 2.
+  bool exact = false;
+};
+
+/// A permutation of the n words of a transformed polynomial: n/4 entries (source group of four << 3 | order in it).
+using AutomorphismTable = const std::uint32_t*;
+
+/// One implementation of all kernels. All polynomials are arrays of words in [0, q), 64-byte aligned; every set gives
+/// exactly the words of the scalar set, which is the specification.
+struct Kernels {
+  const char* name;
+  TwiddleLayout layout;
+
+  /// In place: coefficients to values in bit-reversed order (index k holds the value at the exponent of `exponent_of`).
+  void (*ntt)(std::uint64_t* x, const NttView& t);
+  /// In place: the inverse, times `factor` in [0, q).
+  void (*intt)(std::uint64_t* x, const NttView& t, std::uint64_t factor);
+
+  void (*add)(std::uint64_t* dst, const std::uint64_t* a, const std::uint64_t* b, std::size_t n, const ModulusView& q);
+  void (*sub)(std::uint64_t* dst, const std::uint64_t* a, const std::uint64_t* b, std::size_t n, const ModulusView& q);
+  void (*mul)(std::uint64_t* dst, const std::uint64_t* a, const std::uint64_t* b, std::size_t n, const ModulusView& q);
+  /// dst = a * c + b; b may be null (then 0).
+  void (*mul_scalar_add)(std::uint64_t* dst, const std::uint64_t* a, std::uint64_t c, const std::uint64_t* b,
+                         std::size_t n, const ModulusView& q);
+  /// dst = (a - b) * c, the last step of a division by the special primes.
+  void (*sub_mul_scalar)(std::uint64_t* dst, const std::uint64_t* a, const std::uint64_t* b, std::uint64_t c,
+                         std::size_t n, const ModulusView& q);
+  /// (d0, d1, d2) = (c0^2, 2 c0 c1, c1^2).
+  void (*square)(std::uint64_t* d0, std::uint64_t* d1, std::uint64_t* d2, const std::uint64_t* c0,
+                 const std::uint64_t* c1, std::size_t n, const ModulusView& q);
+  /// acc0 = sum_t x[t] * k0[t], acc1 = sum_t x[t] * k1[t]; terms in 1..8. The key-switching inner product.
+  void (*inner_product)(std::uint64_t* acc0, std::uint64_t* acc1, const std::uint64_t* const* x,
+                        const std::uint64_t* const* k0, const std::uint64_t* const* k1, std::size_t terms,
+                        std::size_t n, const ModulusView& q);
+  void (*matmul)(const MatmulArgs& args);
+  /// dst[4 t + r] = src[4 (table[t] >> 3) + order(table[t] & 7, r)]; dst and src distinct.
+  void (*automorphism)(std::uint64_t* dst, const std::uint64_t* src, AutomorphismTable table, std::size_t n);
+};
+
+/// Order of the four words of a group for code 0..7: words of a group sit at bit-reversed quarter turns rho(r), and an
+/// automorphism maps quarter turn v to v * (code < 4 ? 1 : 3) + code mod 4.
+inline constexpr std::uint8_t kGroupOrder[8][4] = {
+    {0, 1, 2, 3}, {2, 3, 1, 0}, {1, 0, 3, 2}, {3, 2, 0, 1}, {0, 1, 3, 2}, {2, 3, 0, 1}, {1, 0, 2, 3}, {3, 2, 1, 0}};
+
+/// The specification: portable C++.
+const Kernels& scalar_kernels();
+/// AVX2 + FMA; null if this build or this processor has none.
+const Kernels* avx2_kernels();
+/// AVX-512 (F, DQ, VL, IFMA); null if this build or this processor has none.
+const Kernels* avx512_kernels();
+
+/// The kernel set for this process: the best one that the processor supports and that passes `self_test`, or the one
+/// that the environment variable SOTTO_KERNELS (scalar, avx2, avx512) names. Throws Error{usage} for a name that is
+/// unknown or not available here.
+const Kernels& select_kernels();
+
+/// Compares `k` with the scalar set on fixed pseudo-random and extreme inputs (about a millisecond).
+bool self_test(const Kernels& k);
+
+}  // namespace sotto::simd

@@ -1,0 +1,131 @@
+#include <cstring>
+#include <vector>
+
+#include "simd/kernels.h"
+#include "simd/tables.h"
+
+namespace sotto::simd {
+namespace {
+
+using u64 = std::uint64_t;
+
+// SplitMix64: fixed test data, nothing secret.
+struct TestData {
+  u64 state;
+  u64 next() {
+    u64 z = (state += 0x9e3779b97f4a7c15ull);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+    return z ^ (z >> 31);
+  }
+  // Every fourth word is an extreme: 0, q - 1, q / 2 or q / 2 + 1.
+  AlignedArray<u64> words(std::size_t n, u64 q) {
+    AlignedArray<u64> a(n);
+    for (std::size_t i = 0; i < n; ++i) {
+      const u64 r = next();
+      const u64 extreme[] = {0, q - 1, q / 2, q / 2 + 1};
+      a[i] = r % 4 == 0 ? extreme[(r >> 2) % 4] : (r >> 4) % q;
+    }
+    return a;
+  }
+};
+
+bool equal(const AlignedArray<u64>& a, const AlignedArray<u64>& b) {
+  return std::memcmp(a.data(), b.data(), a.size() * sizeof(u64)) == 0;
+}
+
+// Two primes below 2^48 that are 1 modulo 2^18, with quadratic non-residues (hence elements of full 2-power order).
+constexpr u64 kPrimes[2] = {281474975662081ull, 281474962554881ull};
+
+u64 root_of_order(u64 order, u64 q) {
+  for (u64 g = 2;; ++g)
+    if (pow_mod(g, (q - 1) / 2, q) == q - 1) return pow_mod(g, (q - 1) / order, q);
+}
+
+bool transforms_match(const Kernels& k, const Kernels& reference, std::size_t n, bool ci) {
+  const u64 q = kPrimes[0], root = root_of_order(ci ? 4 * n : 2 * n, q);
+  const NttTables t(n, q, root, ci, k.layout), tr(n, q, root, ci, reference.layout);
+  TestData data{n};
+  const auto input = data.words(n, q);
+  AlignedArray<u64> a(n), b(n);
+  std::memcpy(a.data(), input.data(), n * sizeof(u64));
+  std::memcpy(b.data(), input.data(), n * sizeof(u64));
+  k.ntt(a.data(), t.view());
+  reference.ntt(b.data(), tr.view());
+  bool ok = equal(a, b);
+  k.intt(a.data(), t.view(), q - 2);
+  reference.intt(b.data(), tr.view(), q - 2);
+  return ok && equal(a, b);
+}
+
+bool products_match(const Kernels& k, const Kernels& reference) {
+  constexpr std::size_t n = 64, cols = 29, rows = 7;
+  const ModulusView m[2] = {make_modulus_view(kPrimes[0]), make_modulus_view(kPrimes[1])};
+  TestData data{1};
+  std::vector<AlignedArray<u64>> src, out, expected;
+  const u64* src_ptr[cols];
+  u64* out_ptr[rows];
+  u64* expected_ptr[rows];
+  const ModulusView *src_mod[cols], *dst_mod[rows];
+  double weight[rows * (cols + 1)];
+  for (std::size_t c = 0; c < cols; ++c) {
+    src.push_back(data.words(n, m[c % 2].q));
+    src_ptr[c] = src.back().data();
+    src_mod[c] = &m[c % 2];
+  }
+  for (std::size_t r = 0; r < rows; ++r) {
+    out.emplace_back(n);
+    expected.emplace_back(n);
+    out_ptr[r] = out.back().data();
+    expected_ptr[r] = expected.back().data();
+    dst_mod[r] = &m[r % 2];
+    const auto w = data.words(cols + 1, m[r % 2].q);
+    for (std::size_t c = 0; c <= cols; ++c)
+      weight[r * (cols + 1) + c] = static_cast<double>(w[c]) - (w[c] > m[r % 2].q / 2 ? m[r % 2].qd : 0.0);
+  }
+  MatmulArgs args{src_ptr, src_mod, out_ptr, dst_mod, weight, cols + 1, rows, cols, n, true};
+  k.matmul(args);
+  args.dst = expected_ptr;
+  reference.matmul(args);
+  bool ok = true;
+  for (std::size_t r = 0; r < rows; ++r) ok = ok && equal(out[r], expected[r]);
+
+  k.inner_product(out_ptr[0], out_ptr[1], src_ptr, src_ptr + 8, src_ptr + 16, 3, n, m[1]);
+  reference.inner_product(expected_ptr[0], expected_ptr[1], src_ptr, src_ptr + 8, src_ptr + 16, 3, n, m[1]);
+  return ok && equal(out[0], expected[0]) && equal(out[1], expected[1]);
+}
+
+bool words_match(const Kernels& k, const Kernels& reference) {
+  constexpr std::size_t n = 64;
+  const ModulusView m = make_modulus_view(kPrimes[1]);
+  TestData data{2};
+  const auto a = data.words(n, m.q), b = data.words(n, m.q);
+  AlignedArray<u64> x(n), y(n), z(n), rx(n), ry(n), rz(n);
+  bool ok = true;
+  auto compare = [&](auto&& run) {
+    run(k, x.data(), y.data(), z.data());
+    run(reference, rx.data(), ry.data(), rz.data());
+    ok = ok && equal(x, rx);
+  };
+  compare([&](const Kernels& s, u64* d, u64*, u64*) { s.add(d, a.data(), b.data(), n, m); });
+  compare([&](const Kernels& s, u64* d, u64*, u64*) { s.sub(d, a.data(), b.data(), n, m); });
+  compare([&](const Kernels& s, u64* d, u64*, u64*) { s.mul(d, a.data(), b.data(), n, m); });
+  compare([&](const Kernels& s, u64* d, u64*, u64*) { s.mul_scalar_add(d, a.data(), m.q - 3, b.data(), n, m); });
+  compare([&](const Kernels& s, u64* d, u64*, u64*) { s.sub_mul_scalar(d, a.data(), b.data(), m.q / 2, n, m); });
+  compare([&](const Kernels& s, u64* d, u64* e, u64* f) { s.square(d, e, f, a.data(), b.data(), n, m); });
+  ok = ok && equal(y, ry) && equal(z, rz);
+  const auto table = make_automorphism_table(5, n, true);
+  compare([&](const Kernels& s, u64* d, u64*, u64*) { s.automorphism(d, a.data(), table.data(), n); });
+  return ok;
+}
+
+}  // namespace
+
+bool self_test(const Kernels& k) {
+  const Kernels& reference = scalar_kernels();
+  if (&k == &reference) return true;
+  return transforms_match(k, reference, 1024, false) && transforms_match(k, reference, 1024, true) &&
+         transforms_match(k, reference, 128, false) && products_match(k, reference) && words_match(k, reference);
+}
+
+}  // namespace sotto::simd

@@ -1,0 +1,218 @@
+// Products and word kernels of every set against the scalar ones, and the integer multiply-add algorithms through an
+// emulated vector type, so that they are tested on processors without those instructions too.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+
+#include "simd/tables.h"
+
+namespace sotto::simd {
+namespace {
+
+using u64 = std::uint64_t;
+
+// Eight lanes in plain C++ with the semantics of the AVX-512 instructions.
+struct Emulated {
+  struct D {
+    double v[8];
+  };
+  struct U {
+    u64 v[8];
+  };
+  static constexpr std::size_t kLanes = 8;
+  template <class F>
+  static D map(F f) {
+    D r;
+    for (int i = 0; i < 8; ++i) r.v[i] = f(i);
+    return r;
+  }
+  template <class F>
+  static U map_words(F f) {
+    U r;
+    for (int i = 0; i < 8; ++i) r.v[i] = f(i);
+    return r;
+  }
+  static D load(const double* p) { return map([&](int i) { return p[i]; }); }
+  static D load_unaligned(const double* p) { return load(p); }
+  static void store(double* p, D x) { std::memcpy(p, x.v, sizeof x.v); }
+  static void store_unaligned(double* p, D x) { store(p, x); }
+  static D set1(double x) { return map([&](int) { return x; }); }
+  static double first(D x) { return x.v[0]; }
+  static D add(D a, D b) { return map([&](int i) { return a.v[i] + b.v[i]; }); }
+  static D sub(D a, D b) { return map([&](int i) { return a.v[i] - b.v[i]; }); }
+  static D mul(D a, D b) { return map([&](int i) { return a.v[i] * b.v[i]; }); }
+  static D fma(D a, D b, D c) { return map([&](int i) { return std::fma(a.v[i], b.v[i], c.v[i]); }); }
+  static D fms(D a, D b, D c) { return map([&](int i) { return std::fma(a.v[i], b.v[i], -c.v[i]); }); }
+  static D fnma(D a, D b, D c) { return map([&](int i) { return std::fma(-a.v[i], b.v[i], c.v[i]); }); }
+  static D round(D x) { return map([&](int i) { return std::nearbyint(x.v[i]); }); }
+  static D add_if_negative(D x, D q) { return map([&](int i) { return x.v[i] < 0 ? x.v[i] + q.v[i] : x.v[i]; }); }
+  static D centre(D x, D q, D half) { return map([&](int i) { return x.v[i] > half.v[i] ? x.v[i] - q.v[i] : x.v[i]; }); }
+  static D reverse(D x) { return map([&](int i) { return x.v[7 - i]; }); }
+  static D from_words(const u64* p) { return map([&](int i) { return static_cast<double>(p[i]); }); }
+  static D from_words_unaligned(const u64* p) { return from_words(p); }
+  static void to_words(u64* p, D x) {
+    for (int i = 0; i < 8; ++i) p[i] = static_cast<u64>(x.v[i]);
+  }
+  static void to_words_unaligned(u64* p, D x) { to_words(p, x); }
+  static void prefetch(const void*) {}
+  static void transpose(D* r) {
+    for (int i = 0; i < 8; ++i)
+      for (int j = 0; j < i; ++j) std::swap(r[i].v[j], r[j].v[i]);
+  }
+  static U load_words(const u64* p) { return map_words([&](int i) { return p[i]; }); }
+  static U set1_word(u64 x) { return map_words([&](int) { return x; }); }
+  static U madd_low(U acc, U a, U b) {
+    return map_words([&](int i) { return acc.v[i] + static_cast<u64>(product(a.v[i], b.v[i]) & kMask); });
+  }
+  static U madd_high(U acc, U a, U b) {
+    return map_words([&](int i) { return acc.v[i] + static_cast<u64>(product(a.v[i], b.v[i]) >> 52); });
+  }
+  static U and_words(U a, U b) { return map_words([&](int i) { return a.v[i] & b.v[i]; }); }
+  static U add_words(U a, U b) { return map_words([&](int i) { return a.v[i] + b.v[i]; }); }
+  static U shift_right_52(U a) { return map_words([&](int i) { return a.v[i] >> 52; }); }
+  static D word_to_double(U a) { return map([&](int i) { return static_cast<double>(a.v[i]); }); }
+
+ private:
+  static constexpr u64 kMask = (u64{1} << 52) - 1;
+  __extension__ using u128 = unsigned __int128;
+  static u128 product(u64 a, u64 b) { return static_cast<u128>(a & kMask) * (b & kMask); }
+};
+
+namespace emulated {
+#include "simd/fp_core.inl.h"
+#include "simd/fp_ntt.inl.h"
+#include "simd/fp_pointwise.inl.h"
+#include "simd/ifma_matmul.inl.h"
+inline void automorphism(u64* dst, const u64* src, AutomorphismTable table, std::size_t n) {
+  scalar_kernels().automorphism(dst, src, table, n);
+}
+}  // namespace emulated
+
+const Kernels kEmulated{"emulated-ifma",
+                        TwiddleLayout::fp8,
+                        emulated::ntt<Emulated>,
+                        emulated::intt<Emulated>,
+                        emulated::add<Emulated>,
+                        emulated::sub<Emulated>,
+                        emulated::mul<Emulated>,
+                        emulated::mul_scalar_add<Emulated>,
+                        emulated::sub_mul_scalar<Emulated>,
+                        emulated::square<Emulated>,
+                        emulated::ifma_inner_product<Emulated>,
+                        emulated::ifma_matmul<Emulated>,
+                        emulated::automorphism};
+
+std::vector<const Kernels*> vector_sets() {
+  std::vector<const Kernels*> sets{&kEmulated};
+  for (const Kernels* k : {avx2_kernels(), avx512_kernels()})
+    if (k != nullptr) sets.push_back(k);
+  return sets;
+}
+
+constexpr u64 kPrimes[] = {281474975662081ull, 281474962554881ull};
+
+TEST(Kernels, SelfTestPassesForEverySet) {
+  for (const Kernels* k : vector_sets()) EXPECT_TRUE(self_test(*k)) << k->name;
+}
+
+TEST(Kernels, SelfTestRefusesABrokenSet) {
+  Kernels broken = scalar_kernels();
+  broken.mul = broken.add;
+  EXPECT_FALSE(self_test(broken));
+  broken = scalar_kernels();
+  broken.automorphism = [](u64* dst, const u64* src, AutomorphismTable, std::size_t n) { std::memcpy(dst, src, n * 8); };
+  EXPECT_FALSE(self_test(broken));
+}
+
+struct Shape {
+  std::size_t rows, cols, length;
+  bool exact;
+};
+
+class Matmul : public ::testing::TestWithParam<Shape> {};
+
+TEST_P(Matmul, EverySetMatchesScalarOnRandomAndExtremeWords) {
+  const auto [rows, cols, length, exact] = GetParam();
+  const ModulusView mod[] = {make_modulus_view(kPrimes[0]), make_modulus_view(kPrimes[1])};
+  for (int mode = 0; mode < 3; ++mode) {  // random; all at +q/2; signs of weights and sources opposed
+    std::mt19937_64 rng(rows * 1000 + cols);
+    std::vector<AlignedArray<u64>> src, out, expected;
+    std::vector<const u64*> src_ptr;
+    std::vector<u64*> out_ptr, expected_ptr;
+    std::vector<const ModulusView*> src_mod, dst_mod;
+    std::vector<double> weight(rows * (cols + 1));
+    for (std::size_t c = 0; c < cols; ++c) {
+      const ModulusView& m = mod[c % 2];
+      src.emplace_back(length);
+      for (std::size_t j = 0; j < length; ++j) src.back()[j] = mode == 0 ? rng() % m.q : m.q / 2 + (mode == 2);
+      src_ptr.push_back(src.back().data());
+      src_mod.push_back(&m);
+    }
+    for (std::size_t r = 0; r < rows; ++r) {
+      const ModulusView& m = mod[r % 2];
+      out.emplace_back(length);
+      expected.emplace_back(length);
+      out_ptr.push_back(out.back().data());
+      expected_ptr.push_back(expected.back().data());
+      dst_mod.push_back(&m);
+      for (std::size_t c = 0; c <= cols; ++c) {
+        const u64 w = mode == 0 ? rng() % m.q : m.q / 2;
+        weight[r * (cols + 1) + c] = static_cast<double>(w) - (w > m.q / 2 ? m.qd : 0.0);
+      }
+    }
+    MatmulArgs args{src_ptr.data(), src_mod.data(), expected_ptr.data(), dst_mod.data(), weight.data(),
+                    cols + 1,       rows,           cols,                length,         exact};
+    scalar_kernels().matmul(args);
+    args.dst = out_ptr.data();
+    for (const Kernels* k : vector_sets()) {
+      k->matmul(args);
+      for (std::size_t r = 0; r < rows; ++r)
+        for (std::size_t j = 0; j < length; ++j)
+          ASSERT_EQ(out[r][j], expected[r][j]) << k->name << " mode " << mode << " row " << r << " word " << j;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, Matmul,
+                         ::testing::Values(Shape{1, 1, 16, false}, Shape{3, 5, 48, true}, Shape{20, 10, 256, true},
+                                           Shape{16, 144, 64, false}, Shape{5, 600, 32, false}, Shape{65, 24, 16, false},
+                                           Shape{7, 25, 1024, true}, Shape{2, 48, 16, true}, Shape{4, 1728, 16, false}));
+
+TEST(Kernels, InnerProductsMatchScalarForEveryNumberOfTerms) {
+  constexpr std::size_t n = 128;
+  const ModulusView m = make_modulus_view(kPrimes[1]);
+  std::mt19937_64 rng(1);
+  std::vector<AlignedArray<u64>> data;
+  std::vector<const u64*> ptr;
+  for (int i = 0; i < 24; ++i) {
+    data.emplace_back(n);
+    for (std::size_t j = 0; j < n; ++j) data.back()[j] = j % 3 == 0 ? m.q - 1 : rng() % m.q;
+    ptr.push_back(data.back().data());
+  }
+  AlignedArray<u64> a0(n), a1(n), e0(n), e1(n);
+  for (std::size_t terms = 1; terms <= 8; ++terms) {
+    scalar_kernels().inner_product(e0.data(), e1.data(), ptr.data(), ptr.data() + 8, ptr.data() + 16, terms, n, m);
+    for (const Kernels* k : vector_sets()) {
+      k->inner_product(a0.data(), a1.data(), ptr.data(), ptr.data() + 8, ptr.data() + 16, terms, n, m);
+      for (std::size_t j = 0; j < n; ++j) {
+        ASSERT_EQ(a0[j], e0[j]) << k->name << " terms " << terms;
+        ASSERT_EQ(a1[j], e1[j]) << k->name << " terms " << terms;
+      }
+    }
+  }
+}
+
+TEST(Kernels, TheEnvironmentForcesASet) {
+  const char* forced = std::getenv("SOTTO_KERNELS");
+  if (forced != nullptr) {
+    EXPECT_STREQ(select_kernels().name, forced);
+  } else {
+    const Kernels* best = avx512_kernels() ? avx512_kernels() : avx2_kernels() ? avx2_kernels() : &scalar_kernels();
+    EXPECT_STREQ(select_kernels().name, best->name);
+  }
+}
+
+}  // namespace
+}  // namespace sotto::simd
