@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "ckks/parameters.h"
+
+namespace sotto::ckks {
+
+/// Names one key-switching key: which tier it serves and what it switches.
+struct KeyId {
+  int tier = 0;
+  std::uint64_t exponent = 0;  ///< automorphism exponent, or 0 for relinearisation (from s^2 to s)
+
+  auto operator<=>(const KeyId&) const = default;
+};
+
+/// The keys that a plan needs: the client makes exactly these.
+struct KeyRequest {
+  std::vector<KeyTier> tiers;
+  std::vector<KeyId> keys;  ///< sorted, distinct
+};
+
+/// A hybrid key-switching key (ePrint 2019/688, section 3; ePrint 2020/1203): per digit d an encryption
+/// (b_d, a_d) of P g_d s', where g_d is 1 modulo the primes of digit d and 0 modulo the other ciphertext primes.
+///
+/// For an automorphism sigma the key leads from s to sigma^-1(s), so that the permutation can come last, on the result
+/// (hoisting, Halevi-Shoup 2018). Limb order of each polynomial: max_limbs ciphertext primes, then the special primes.
+struct SwitchingKey {
+  struct Digit {
+    ring::RnsPoly b, a;
+  };
+  KeyTier tier;
+  std::vector<Digit> digits;
+
+  /// Index in a ring of limb j of this key; q: number of ciphertext primes of the ring's parameters.
+  [[nodiscard]] std::size_t prime_index(int j, int q) const {
+    return static_cast<std::size_t>(j < tier.max_limbs ? j : q + j - tier.max_limbs);
+  }
+  [[nodiscard]] int limbs() const { return tier.max_limbs + tier.special; }
+};
+
+/// Where an evaluator finds keys.
+class KeyProvider {
+ public:
+  virtual ~KeyProvider() = default;
+  /// Throws Error{wrong_key} if there is no such key.
+  virtual const SwitchingKey& key(const KeyId& id) = 0;
+};
+
+/// Keys in memory.
+class KeyMap : public KeyProvider {
+ public:
+  std::map<KeyId, SwitchingKey> keys;
+  const SwitchingKey& key(const KeyId& id) override;
+};
+
+}  // namespace sotto::ckks

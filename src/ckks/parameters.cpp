@@ -1,0 +1,48 @@
+#include "ckks/parameters.h"
+
+#include <cmath>
+#include <string>
+
+#include "base/error.h"
+#include "ckks/security.h"
+#include "ring/primes.h"
+
+namespace sotto::ckks {
+
+Parameters::Parameters(const ParametersSpec& spec, int security_bits) : spec_(spec), security_bits_(security_bits) {
+  const std::uint64_t order = (spec.kind == ring::RingKind::conjugate_invariant ? 4ull : 2ull) << spec.log_n;
+  primes_ = ring::largest_primes(static_cast<std::size_t>(spec.ciphertext_primes + spec.special_primes),
+                                 spec.prime_bits, order);
+}
+
+Parameters Parameters::create(const ParametersSpec& spec) {
+  auto in_range = [](int v, int lo, int hi) { return v >= lo && v <= hi; };
+  if (!in_range(spec.ciphertext_primes, 1, 64) || !in_range(spec.special_primes, 1, 64) ||
+      !in_range(spec.prime_bits, 30, simd::kMaxModulusBits)) {
+    throw Error(ErrorCode::usage, "parameters are out of range: 1 to 64 primes of each kind, 30 to 48 bits each");
+  }
+  const SecurityRow* row = find_security_row(spec.log_n, SecretDistribution::ternary);
+  if (row == nullptr) {
+    throw Error(ErrorCode::usage, "refused: the 128-bit security table has no ring of rank 2^" + std::to_string(spec.log_n));
+  }
+  Parameters p(spec, row->bits);
+  if (p.log2_qp() > row->max_log2_qp) {
+    throw Error(ErrorCode::usage, "refused: log2(QP) = " + std::to_string(static_cast<int>(std::ceil(p.log2_qp()))) +
+                                      " exceeds " + std::to_string(static_cast<int>(row->max_log2_qp)) +
+                                      ", the 128-bit limit at rank 2^" + std::to_string(spec.log_n));
+  }
+  return p;
+}
+
+double Parameters::log2_qp() const {
+  double bits = 0;
+  for (std::uint64_t q : primes_) bits += std::log2(static_cast<double>(q));
+  return bits;
+}
+
+std::shared_ptr<const ring::Ring> Parameters::make_ring(const simd::Kernels& kernels,
+                                                        std::size_t memory_limit_bytes) const {
+  return std::make_shared<const ring::Ring>(spec_.log_n, spec_.kind, primes_, kernels, memory_limit_bytes);
+}
+
+}  // namespace sotto::ckks

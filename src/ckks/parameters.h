@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "ring/ring.h"
+
+namespace sotto::ckks {
+
+/// What a caller may choose. `Parameters::create` checks it.
+struct ParametersSpec {
+  int log_n = 16;                                             ///< 12 .. 17
+  ring::RingKind kind = ring::RingKind::conjugate_invariant;
+  int ciphertext_primes = 0;                                  ///< limbs of a fresh ciphertext, 1 .. 64
+  int special_primes = 0;                                     ///< 1 .. 64
+  int prime_bits = 48;                                        ///< size of every prime, 30 .. 48
+
+  bool operator==(const ParametersSpec&) const = default;
+};
+
+/// A set of key-switching keys that serves all ciphertexts of at most `max_limbs` limbs: digits of `special` limbs each,
+/// raised by the first `special` special primes. Lower tiers have smaller keys and cheaper switches.
+struct KeyTier {
+  int max_limbs = 0;
+  int special = 0;
+
+  [[nodiscard]] int digits() const { return (max_limbs + special - 1) / special; }
+  bool operator==(const KeyTier&) const = default;
+};
+
+/// An immutable, checked parameter set: the only way to one from outside the tests is `create`.
+class Parameters {
+ public:
+  /// Throws Error{usage} unless the 128-bit table has a row for the ring and log2(Q P) is within it, and every field is in
+  /// range. Primes: the largest 1 modulo the cyclotomic order; the first ones are the ciphertext primes.
+  static Parameters create(const ParametersSpec& spec);
+
+  [[nodiscard]] const ParametersSpec& spec() const { return spec_; }
+  [[nodiscard]] const std::vector<std::uint64_t>& primes() const { return primes_; }
+  /// log2 of the product of all primes.
+  [[nodiscard]] double log2_qp() const;
+  /// Classical security in bits that the table vouches for; 0 for the toy sets of the tests.
+  [[nodiscard]] int security_bits() const { return security_bits_; }
+
+  /// The ring with these primes.
+  [[nodiscard]] std::shared_ptr<const ring::Ring> make_ring(const simd::Kernels& kernels,
+                                                            std::size_t memory_limit_bytes = 0) const;
+
+ private:
+  friend struct ToyParameters;  // tests/support: small rings without security
+  Parameters(const ParametersSpec& spec, int security_bits);
+
+  ParametersSpec spec_;
+  std::vector<std::uint64_t> primes_;
+  int security_bits_ = 0;
+};
+
+}  // namespace sotto::ckks

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <span>
+#include <string_view>
+
+namespace sotto::ckks {
+
+/// How the coefficients of a secret key are drawn.
+enum class SecretDistribution {
+  ternary,  ///< uniform over {-1, 0, 1}
+};
+
+/// One row of the 128-bit table: at this ring rank and secret distribution, the modulus of all published key material
+/// (log2 of Q P) may not exceed `max_log2_qp`. Error width sigma = 3.19 throughout.
+struct SecurityRow {
+  int log_n;
+  SecretDistribution secret;
+  double max_log2_qp;
+  int bits;  ///< classical security
+  std::string_view source;
+};
+
+/// All rows that Sotto accepts. The rank of the conjugate-invariant ring counts as n: its samples are ordinary
+/// n-dimensional RLWE samples of the real subfield, with no better attack known than on the LWE instance of that
+/// dimension (ePrint 2018/952, section 5; docs/adr/0002).
+std::span<const SecurityRow> security_table();
+
+/// The row for a ring of rank 2^log_n, or null if the table has none.
+const SecurityRow* find_security_row(int log_n, SecretDistribution secret);
+
+}  // namespace sotto::ckks

@@ -1,0 +1,101 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "ring/pool.h"
+#include "simd/kernels.h"
+#include "simd/tables.h"
+
+namespace sotto::ring {
+
+/// Which polynomials the slots live in.
+enum class RingKind {
+  standard,             ///< Z[X]/(X^n + 1): n/2 complex slots
+  conjugate_invariant,  ///< Z[X + 1/X]/(X^2n + 1), rank n: n real slots (ePrint 2018/952)
+};
+
+/// The ring modulo each of a list of primes: transform tables, kernels, automorphisms and the memory of polynomials.
+///
+/// Immutable after construction but for the automorphism cache and the pool, which are thread-safe.
+class Ring {
+ public:
+  /// log_n: 6 .. 17; primes: distinct, below 2^48, 1 modulo 2n (4n for the conjugate-invariant ring).
+  Ring(int log_n, RingKind kind, std::vector<std::uint64_t> primes, const simd::Kernels& kernels,
+       std::size_t memory_limit_bytes = 0);
+
+  [[nodiscard]] int log_n() const { return log_n_; }
+  [[nodiscard]] std::size_t n() const { return std::size_t{1} << log_n_; }
+  [[nodiscard]] RingKind kind() const { return kind_; }
+  [[nodiscard]] bool conjugate_invariant() const { return kind_ == RingKind::conjugate_invariant; }
+  /// 2n or 4n: exponents of automorphisms are taken modulo this.
+  [[nodiscard]] std::uint64_t cyclotomic_order() const { return (conjugate_invariant() ? 4 : 2) * n(); }
+  /// Number of slots of one plaintext: n real or n/2 complex.
+  [[nodiscard]] std::size_t slots() const { return conjugate_invariant() ? n() : n() / 2; }
+  [[nodiscard]] std::size_t prime_count() const { return primes_.size(); }
+  [[nodiscard]] std::uint64_t prime(std::size_t i) const { return primes_[i]; }
+  [[nodiscard]] const simd::ModulusView& modulus(std::size_t i) const { return tables_[i]->view().mod; }
+  [[nodiscard]] const simd::Kernels& kernels() const { return kernels_; }
+  [[nodiscard]] BlockPool& pool() const { return *pool_; }
+
+  /// A limb with unspecified contents.
+  [[nodiscard]] Limb limb() const { return Limb(*pool_); }
+
+  /// In place, coefficients to values modulo prime i.
+  void ntt(std::uint64_t* x, std::size_t i) const { kernels_.ntt(x, tables_[i]->view()); }
+  /// In place, values to coefficients times `factor` modulo prime i.
+  void intt(std::uint64_t* x, std::size_t i, std::uint64_t factor = 1) const {
+    kernels_.intt(x, tables_[i]->view(), factor);
+  }
+
+  /// Transform tables of the subring of period 64 (rank 64 or degree 64): its elements are constant over runs of n/64
+  /// values of the full transform, in the same order.
+  [[nodiscard]] const simd::NttView& subring_table(std::size_t i, std::size_t period) const;
+
+  /// Exponent of the automorphism that moves slot j + steps to slot j (5^steps).
+  [[nodiscard]] std::uint64_t rotation_exponent(std::int64_t steps) const;
+  /// Permutation table of X -> X^g; built at first use.
+  [[nodiscard]] const std::uint32_t* automorphism(std::uint64_t g) const;
+
+ private:
+  int log_n_;
+  RingKind kind_;
+  std::vector<std::uint64_t> primes_, roots_;
+  const simd::Kernels& kernels_;
+  std::vector<std::unique_ptr<simd::NttTables>> tables_;
+  std::unique_ptr<BlockPool> pool_;
+  mutable std::mutex mutex_;
+  mutable std::map<std::uint64_t, std::vector<std::uint32_t>> automorphisms_;
+  mutable std::map<std::pair<std::size_t, std::size_t>, std::unique_ptr<simd::NttTables>> subrings_;
+};
+
+/// Residues of one polynomial modulo primes first .. first + size - 1 of a ring.
+using RnsPoly = std::vector<Limb>;
+
+/// An exact change of RNS basis, prepared for one pair of prime lists (indices into a ring).
+///
+/// The input must have been multiplied by `input_factor(c)` modulo its own prime, which an inverse transform does for
+/// free. With `exact` the result is the centred representative of the input modulo the product of the source primes;
+/// without, it may exceed that by a small multiple of the product (at most half the number of primes).
+class BasisConversion {
+ public:
+  BasisConversion(const Ring& ring, std::vector<std::size_t> from, std::vector<std::size_t> to, bool exact);
+
+  [[nodiscard]] std::uint64_t input_factor(std::size_t c) const { return input_factor_[c]; }
+  /// src: one pointer per source prime, dst: one per destination prime; n words each, coefficients.
+  void run(std::span<const std::uint64_t* const> src, std::span<std::uint64_t* const> dst) const;
+
+ private:
+  const Ring& ring_;
+  std::vector<std::size_t> from_, to_;
+  bool exact_;
+  std::vector<std::uint64_t> input_factor_;
+  std::vector<double> weight_;  // to x (from + 1)
+  std::vector<const simd::ModulusView*> from_mod_, to_mod_;
+};
+
+}  // namespace sotto::ring

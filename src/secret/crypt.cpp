@@ -1,0 +1,92 @@
+#include "secret/crypt.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "ckks/encoder.h"
+
+namespace sotto::secret {
+
+using u64 = std::uint64_t;
+
+SeededCiphertext encrypt_symmetric(const SecretKey& key, const ckks::Plaintext& message, const ckks::Seed& seed,
+                                   std::uint64_t stream) {
+  const ring::Ring& ring = key.ring();
+  const std::size_t n = ring.n();
+  SecretArray<std::int8_t> error(n);
+  sample_error(error);
+  SeededCiphertext out{{}, seed, stream, message.scale};
+  for (int l = 0; l < message.limbs(); ++l) out.c0.push_back(ring.limb());
+  parallel_for(message.poly.size(), [&](std::size_t l) {
+    const auto& k = ring.kernels();
+    const SecretArray<u64> s = key.values(l);
+    SecretArray<u64> sum = to_values(ring, error, l), product(n);
+    ring::Limb a = ring.limb();
+    ckks::expand_uniform(ring, seed, stream, l, a.data());
+    k.mul(product.data(), a.data(), s.data(), n, ring.modulus(l));
+    k.sub(sum.data(), sum.data(), product.data(), n, ring.modulus(l));
+    k.add(out.c0[l].data(), sum.data(), message.poly[l].data(), n, ring.modulus(l));
+  });
+  return out;
+}
+
+ckks::Ciphertext expand(const ring::Ring& ring, SeededCiphertext c) {
+  ckks::Ciphertext out;
+  out.scale = c.scale;
+  out.c0 = std::move(c.c0);
+  for (std::size_t l = 0; l < out.c0.size(); ++l) out.c1.push_back(ring.limb());
+  parallel_for(out.c0.size(), [&](std::size_t l) { ckks::expand_uniform(ring, c.seed, c.stream, l, out.c1[l].data()); });
+  return out;
+}
+
+ckks::Ciphertext encrypt_public(const ring::Ring& ring, const PublicKey& key, const ckks::Plaintext& message) {
+  const std::size_t n = ring.n();
+  check(message.poly.size() <= key.b.size(), "the public key has too few limbs");
+  SecretArray<std::int8_t> u(n), e0(n), e1(n);
+  sample_ternary(u);
+  sample_error(e0);
+  sample_error(e1);
+  ckks::Ciphertext out;
+  out.scale = message.scale;
+  for (std::size_t l = 0; l < message.poly.size(); ++l) {
+    out.c0.push_back(ring.limb());
+    out.c1.push_back(ring.limb());
+  }
+  parallel_for(message.poly.size(), [&](std::size_t l) {
+    const auto& k = ring.kernels();
+    const auto& m = ring.modulus(l);
+    const SecretArray<u64> uv = to_values(ring, u, l), v0 = to_values(ring, e0, l), v1 = to_values(ring, e1, l);
+    SecretArray<u64> product(n);
+    k.mul(product.data(), key.b[l].data(), uv.data(), n, m);
+    k.add(product.data(), product.data(), v0.data(), n, m);
+    k.add(out.c0[l].data(), product.data(), message.poly[l].data(), n, m);
+    k.mul(product.data(), key.a[l].data(), uv.data(), n, m);
+    k.add(out.c1[l].data(), product.data(), v1.data(), n, m);
+  });
+  return out;
+}
+
+std::vector<double> decrypt(const SecretKey& key, const ckks::Ciphertext& c) {
+  const ring::Ring& ring = key.ring();
+  const std::size_t limbs = std::min<std::size_t>(c.c0.size(), 2);
+  ring::RnsPoly message;
+  double modulus = 1;
+  for (std::size_t l = 0; l < limbs; ++l) {
+    message.push_back(ring.limb());
+    const SecretArray<u64> s = key.values(l);
+    ring.kernels().mul(message[l].data(), c.c1[l].data(), s.data(), ring.n(), ring.modulus(l));
+    ring.kernels().add(message[l].data(), message[l].data(), c.c0[l].data(), ring.n(), ring.modulus(l));
+    modulus *= static_cast<double>(ring.prime(l));
+  }
+  std::vector<double> coefficients = ckks::decode_coefficients(ring, message);
+  for (auto& limb : message) sodium_memzero(limb.data(), ring.n() * sizeof(u64));
+  const auto [lo, hi] = std::minmax_element(coefficients.begin(), coefficients.end());
+  if (std::max(-*lo, *hi) > modulus / 8) {
+    throw Error(ErrorCode::wrong_key, "the ciphertext does not decrypt under this key: wrong key, or a damaged result");
+  }
+  return coefficients;
+}
+
+}  // namespace sotto::secret

@@ -1,0 +1,32 @@
+#pragma once
+
+#include "ckks/ciphertext.h"
+#include "ckks/sampler.h"
+#include "secret/keygen.h"
+
+namespace sotto::secret {
+
+/// A symmetric encryption as it travels: c0 and the seed of c1 (stream `stream`).
+struct SeededCiphertext {
+  ring::RnsPoly c0;
+  ckks::Seed seed;
+  std::uint64_t stream = 0;
+  double scale = 1;
+};
+
+/// Encrypts under the secret key: c1 uniform from a seed, c0 = -c1 s + e + m. Half the size of a public-key encryption and
+/// less noise. A seed may serve many ciphertexts if every one has its own stream.
+SeededCiphertext encrypt_symmetric(const SecretKey& key, const ckks::Plaintext& message, const ckks::Seed& seed,
+                                   std::uint64_t stream);
+
+/// Expands the seed.
+ckks::Ciphertext expand(const ring::Ring& ring, SeededCiphertext c);
+
+/// Encrypts with the public key: (b u + e0 + m, a u + e1), u ternary.
+ckks::Ciphertext encrypt_public(const ring::Ring& ring, const PublicKey& key, const ckks::Plaintext& message);
+
+/// The centred coefficients of c0 + c1 s (message * scale + noise), from at most two limbs.
+/// Throws Error{wrong_key} if they fill the modulus, as they do under any other key.
+std::vector<double> decrypt(const SecretKey& key, const ckks::Ciphertext& c);
+
+}  // namespace sotto::secret

@@ -1,0 +1,76 @@
+#include "secret/keygen.h"
+
+#include "base/parallel.h"
+#include "ring/primes.h"
+#include "simd/tables.h"
+
+namespace sotto::secret {
+
+using u64 = std::uint64_t;
+
+SeededSwitchingKey KeyGenerator::switching_key(const ckks::KeyTier& tier, const ckks::KeyId& id) const {
+  const ring::Ring& ring = key_.ring();
+  const std::size_t n = ring.n();
+  const int q = parameters_.spec().ciphertext_primes;
+  ckks::SwitchingKey layout{tier, {}};
+  SeededSwitchingKey out{id, ckks::random_seed(), {}};
+  std::vector<SecretArray<std::int8_t>> errors;
+  for (int d = 0; d < tier.digits(); ++d) {
+    errors.emplace_back(n);
+    sample_error(errors.back());
+    out.b.emplace_back();
+    for (int j = 0; j < layout.limbs(); ++j) out.b.back().push_back(ring.limb());
+  }
+  // The key is held by sigma^-1(s) (see SwitchingKey); the automorphism group has exponent dividing n.
+  const u64 inverse = id.exponent == 0 ? 1 : simd::pow_mod(id.exponent, n - 1, ring.cyclotomic_order());
+  const std::uint32_t* table = inverse == 1 ? nullptr : ring.automorphism(inverse);
+  parallel_for(static_cast<std::size_t>(layout.limbs()), [&](std::size_t j) {
+    const std::size_t i = layout.prime_index(static_cast<int>(j), q);
+    const simd::ModulusView& m = ring.modulus(i);
+    const auto& k = ring.kernels();
+    const SecretArray<u64> s = key_.values(i);
+    SecretArray<u64> holder(table != nullptr ? n : 0), source(id.exponent == 0 ? n : 0);
+    if (table != nullptr) k.automorphism(holder.data(), s.data(), table, n);
+    if (id.exponent == 0) k.mul(source.data(), s.data(), s.data(), n, m);
+    const u64* held_by = table != nullptr ? holder.data() : s.data();
+    const u64* hidden = id.exponent == 0 ? source.data() : s.data();
+    u64 special = 1;
+    for (int t = 0; t < tier.special; ++t) special = ring::mul_mod(special, ring.prime(static_cast<std::size_t>(q + t)) % m.q, m.q);
+    ring::Limb a = ring.limb();
+    SecretArray<u64> product(n);
+    for (int d = 0; d < tier.digits(); ++d) {
+      u64* b = out.b[d][j].data();
+      ckks::expand_uniform(ring, out.seed, static_cast<u64>(d), i, a.data());
+      const SecretArray<u64> e = to_values(ring, errors[d], i);
+      k.mul(product.data(), a.data(), held_by, n, m);
+      k.sub(product.data(), e.data(), product.data(), n, m);
+      const bool own = static_cast<int>(j) < tier.max_limbs && static_cast<int>(j) / tier.special == d;
+      if (own) k.mul_scalar_add(product.data(), hidden, special, product.data(), n, m);
+      std::copy_n(product.data(), n, b);
+    }
+  });
+  return out;
+}
+
+PublicKey KeyGenerator::public_key() const {
+  const ring::Ring& ring = key_.ring();
+  const std::size_t n = ring.n(), limbs = static_cast<std::size_t>(parameters_.spec().ciphertext_primes);
+  SecretArray<std::int8_t> error(n);
+  sample_error(error);
+  const ckks::Seed seed = ckks::random_seed();
+  PublicKey out;
+  for (std::size_t l = 0; l < limbs; ++l) {
+    out.b.push_back(ring.limb());
+    out.a.push_back(ring.limb());
+  }
+  parallel_for(limbs, [&](std::size_t l) {
+    const SecretArray<u64> s = key_.values(l), e = to_values(ring, error, l);
+    SecretArray<u64> product(n);
+    ckks::expand_uniform(ring, seed, 0, l, out.a[l].data());
+    ring.kernels().mul(product.data(), out.a[l].data(), s.data(), n, ring.modulus(l));
+    ring.kernels().sub(out.b[l].data(), e.data(), product.data(), n, ring.modulus(l));
+  });
+  return out;
+}
+
+}  // namespace sotto::secret
