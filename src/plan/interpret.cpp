@@ -1,0 +1,61 @@
+#include "plan/interpret.h"
+
+#include "base/error.h"
+
+namespace sotto::plan {
+
+namespace {
+
+void add_term(const Plan& plan, const Term& term, const Layout& out, const std::vector<double>& in_values,
+              std::vector<double>& sum) {
+  const Layout& in = plan.tensors[term.source].layout;
+  const bool full = term.kind == Term::Kind::full;
+  const int kh = full ? in.height : term.kernel_h, kw = full ? in.width : term.kernel_w;
+  const std::size_t plane = static_cast<std::size_t>(in.height) * in.width;
+  for (int o = 0; o < out.channels; ++o) {
+    for (int i = 0; i < in.channels; ++i) {
+      const double* w = term.weights.data() + (static_cast<std::size_t>(o) * in.channels + i) * kh * kw;
+      const double* src = in_values.data() + i * plane;
+      for (int y = 0; y < out.height; ++y) {
+        for (int x = 0; x < out.width; ++x) {
+          double s = 0;
+          for (int ky = 0; ky < kh; ++ky) {
+            const int iy = y * term.stride_h + ky - term.pad_top;
+            if (iy < 0 || iy >= in.height) continue;
+            for (int kx = 0; kx < kw; ++kx) {
+              const int ix = x * term.stride_w + kx - term.pad_left;
+              if (ix >= 0 && ix < in.width) s += w[ky * kw + kx] * src[iy * in.width + ix];
+            }
+          }
+          sum[(static_cast<std::size_t>(o) * out.height + y) * out.width + x] += s;
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<double> interpret(const Plan& plan, std::span<const double> image,
+                              const std::function<void(int, std::span<const double>)>& observe) {
+  std::vector<std::vector<double>> values(plan.tensors.size());
+  const Layout& input = plan.input().layout;
+  check(image.size() == static_cast<std::size_t>(input.channels) * input.height * input.width, "image of another size");
+  values[0].assign(image.begin(), image.end());
+  if (observe) observe(0, values[0]);
+  for (const Step& step : plan.steps) {
+    const Layout& out = plan.tensors[step.output].layout;
+    const std::size_t plane = static_cast<std::size_t>(out.height) * out.width;
+    std::vector<double> sum(out.channels * plane);
+    const bool per_channel = step.bias.size() == static_cast<std::size_t>(out.channels);
+    for (std::size_t k = 0; k < sum.size(); ++k) sum[k] = step.bias[per_channel ? k / plane : k];
+    for (const Term& term : step.terms) add_term(plan, term, out, values[term.source], sum);
+    if (step.finish == Step::Finish::square)
+      for (double& v : sum) v *= v;
+    if (observe) observe(step.output, sum);
+    values[step.output] = std::move(sum);
+  }
+  return values[plan.steps.back().output];
+}
+
+}  // namespace sotto::plan

@@ -1,0 +1,193 @@
+#include "plan/plan.h"
+
+#include <sodium.h>
+
+#include <cmath>
+#include <cstring>
+#include <iomanip>
+#include <set>
+#include <sstream>
+
+#include "base/error.h"
+#include "plan/schedule.h"
+
+namespace sotto::plan {
+
+namespace {
+
+[[noreturn]] void bad(const std::string& what) { throw Error(ErrorCode::bad_input, "the plan is not valid: " + what); }
+
+bool power_of_two(int v) { return v > 0 && (v & (v - 1)) == 0; }
+
+void verify_layout(const Layout& l, int tile) {
+  if (l.channels < 1 || l.channels > 65536 || l.height < 1 || l.width < 1 || l.height > 4096 || l.width > 4096)
+    bad("a tensor has an impossible shape");
+  if (!power_of_two(l.phases) || l.phases > 64 || l.gap < 1 || l.gap > 4096) bad("a tensor has an impossible layout");
+  const int canvas = l.phases * tile;
+  if ((l.height - 1) * l.gap >= canvas || (l.width - 1) * l.gap >= canvas) bad("a tensor does not fit its ciphertexts");
+}
+
+void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vector<bool>& ready) {
+  const std::string name = "layer " + step.name + ": ";
+  const int count = static_cast<int>(plan.tensors.size());
+  if (step.output < 1 || step.output >= count || ready[step.output]) bad(name + "wrong output");
+  const Tensor& out = plan.tensors[step.output];
+  if (step.limbs < 1 || step.limbs > plan.parameters.ciphertext_primes) bad(name + "impossible level");
+  if (!(step.scale > 1) || !(step.scale < 0x1p200)) bad(name + "impossible scale");
+  const bool last = index + 1 == plan.steps.size();
+  if ((step.finish == Step::Finish::keep) != last) bad(name + "only the last layer keeps its level");
+  if (out.limbs != step.limbs - (last ? 0 : 1) || out.limbs < 1) bad(name + "wrong level of the output");
+  if (step.terms.empty() || step.terms.size() > 64) bad(name + "wrong number of terms");
+  const std::size_t plane = static_cast<std::size_t>(out.layout.height) * out.layout.width;
+  const auto channels = static_cast<std::size_t>(out.layout.channels);
+  if (step.bias.size() != channels && step.bias.size() != channels * plane) bad(name + "wrong bias");
+  for (double b : step.bias)
+    if (!std::isfinite(b)) bad(name + "a bias is not a number");
+  for (const Term& t : step.terms) {
+    if (t.source < 0 || t.source >= count || !ready[t.source]) bad(name + "reads a tensor that is not there yet");
+    const Tensor& in = plan.tensors[t.source];
+    if (in.limbs < step.limbs) bad(name + "reads a tensor of a lower level");
+    const bool full = t.kind == Term::Kind::full;
+    const auto range = [](int v, int lo, int hi) { return v >= lo && v <= hi; };
+    if (!range(t.kernel_h, 1, 64) || !range(t.kernel_w, 1, 64) || !range(t.stride_h, 1, 64) || !range(t.stride_w, 1, 64) ||
+        !range(t.pad_top, 0, 64) || !range(t.pad_left, 0, 64))
+      bad(name + "impossible convolution");
+    if (full && plane != 1) bad(name + "a full connection has one output pixel");
+    const std::size_t taps = full ? static_cast<std::size_t>(in.layout.height) * in.layout.width
+                                  : static_cast<std::size_t>(t.kernel_h) * t.kernel_w;
+    if (t.weights.size() != channels * static_cast<std::size_t>(in.layout.channels) * taps) bad(name + "wrong number of weights");
+    for (double w : t.weights)
+      if (!std::isfinite(w)) bad(name + "a weight is not a number");
+  }
+  ready[step.output] = true;
+}
+
+class Hash {
+ public:
+  Hash() { crypto_generichash_init(&state_, nullptr, 0, 16); }
+  void bytes(const void* p, std::size_t n) { crypto_generichash_update(&state_, static_cast<const unsigned char*>(p), n); }
+  template <class T>
+  void value(const T& v) {
+    static_assert(std::is_arithmetic_v<T>);
+    bytes(&v, sizeof v);
+  }
+  void values(const std::vector<double>& v) {
+    value(v.size());
+    bytes(v.data(), v.size() * sizeof(double));
+  }
+  std::string hex() {
+    unsigned char h[16];
+    crypto_generichash_final(&state_, h, sizeof h);
+    char out[33];
+    sodium_bin2hex(out, sizeof out, h, sizeof h);
+    return out;
+  }
+
+ private:
+  crypto_generichash_state state_;
+};
+
+}  // namespace
+
+void verify(const Plan& plan) {
+  if (plan.tensors.empty() || plan.steps.empty() || plan.tensors.size() > 100000) bad("it is empty");
+  if (!power_of_two(plan.tile) || plan.tile > 256) bad("impossible tile");
+  const std::int64_t slots = std::int64_t{1} << plan.parameters.log_n;
+  if (plan.parameters.kind != ring::RingKind::conjugate_invariant) bad("networks run in the conjugate-invariant ring");
+  if (plan.batch != slots / (plan.tile * plan.tile) || plan.batch < 1) bad("batch and tile do not fit the ring");
+  for (const Tensor& t : plan.tensors) {
+    verify_layout(t.layout, plan.tile);
+    if (t.limbs < 1 || t.limbs > plan.parameters.ciphertext_primes || !(t.scale > 1) || !(t.scale < 0x1p100))
+      bad("a tensor has an impossible level or scale");
+  }
+  const Layout& in = plan.input().layout;
+  const auto channels = static_cast<std::size_t>(plan.io.channels);
+  if (in.channels != plan.io.channels || in.height != plan.io.height || in.width != plan.io.width || in.gap != 1 ||
+      plan.io.mean.size() != channels || plan.io.std.size() != channels)
+    bad("its interface does not fit the input");
+  for (double s : plan.io.std)
+    if (!(s > 0)) bad("a standard deviation is not positive");
+  std::vector<bool> ready(plan.tensors.size());
+  ready[0] = true;
+  for (std::size_t i = 0; i < plan.steps.size(); ++i) verify_step(plan, plan.steps[i], i, ready);
+  if (plan.output().layout.channels != plan.io.outputs || plan.output().layout.height != 1 || plan.output().layout.width != 1)
+    bad("its last layer is not a vector of scores");
+  for (const ckks::KeyTier& t : plan.keys.tiers)
+    if (t.max_limbs < 1 || t.max_limbs > plan.parameters.ciphertext_primes || t.special < 1 ||
+        t.special > plan.parameters.special_primes || t.digits() > 8)
+      bad("impossible key tier");
+  const auto needed = required_keys(plan, make_schedule(plan));
+  const std::set<ckks::KeyId> have(plan.keys.keys.begin(), plan.keys.keys.end());
+  for (const ckks::KeyId& id : needed)
+    if (!have.contains(id)) bad("its key list is incomplete");
+}
+
+std::string describe(const Plan& plan) {
+  const Schedule schedule = make_schedule(plan);
+  std::ostringstream out;
+  out << "network " << plan.network << ", batch " << plan.batch << ", tile " << plan.tile << "x" << plan.tile << ", ring rank 2^"
+      << plan.parameters.log_n << ", " << plan.parameters.ciphertext_primes << " + " << plan.parameters.special_primes
+      << " primes, " << plan.keys.keys.size() << " keys\n";
+  out << std::left << std::setw(28) << "layer" << std::right << std::setw(16) << "output" << std::setw(8) << "cts" << std::setw(7)
+      << "limbs" << std::setw(8) << "scale" << std::setw(7) << "terms" << std::setw(7) << "taps" << std::setw(9) << "masked"
+      << std::setw(11) << "rotations" << "\n";
+  for (std::size_t s = 0; s < plan.steps.size(); ++s) {
+    const Step& step = plan.steps[s];
+    const Layout& l = plan.tensors[step.output].layout;
+    std::size_t taps = 0, masked = 0;
+    std::set<Source> rotated;
+    for (const Task& task : schedule.tasks) {
+      if (task.step != static_cast<int>(s)) continue;
+      for (const Tap& tap : task.taps) {
+        ++taps;
+        masked += !tap.mask.empty();
+        if (tap.source.rotation != 0) rotated.insert(tap.source);
+      }
+    }
+    std::size_t rotations = 0;
+    for (const Source& r : rotated) rotations += static_cast<std::size_t>(plan.tensors[r.tensor].layout.channels);
+    std::ostringstream shape;
+    shape << l.channels << "x" << l.height << "x" << l.width;
+    std::string name = step.name.size() > 27 ? step.name.substr(0, 24) + "..." : step.name;
+    out << std::left << std::setw(28) << name << std::right << std::setw(16) << shape.str() << std::setw(8) << l.ciphertexts()
+        << std::setw(7) << step.limbs << std::setw(8) << std::fixed << std::setprecision(2)
+        << std::log2(plan.tensors[step.output].scale) << std::setw(7) << step.terms.size() << std::setw(7) << taps << std::setw(9)
+        << masked << std::setw(11) << rotations << "\n";
+  }
+  return out.str();
+}
+
+std::string plan_id(const Plan& plan) {
+  Hash h;
+  const auto& p = plan.parameters;
+  for (int v : {p.log_n, static_cast<int>(p.kind), p.ciphertext_primes, p.special_primes, p.prime_bits, plan.tile, plan.batch})
+    h.value(v);
+  for (const Tensor& t : plan.tensors) {
+    for (int v : {t.layout.channels, t.layout.height, t.layout.width, t.layout.phases, t.layout.gap, t.limbs}) h.value(v);
+    h.value(t.scale);
+  }
+  for (const Step& s : plan.steps) {
+    for (int v : {s.output, static_cast<int>(s.finish), s.limbs}) h.value(v);
+    h.value(s.scale);
+    h.values(s.bias);
+    for (const Term& t : s.terms) {
+      for (int v : {static_cast<int>(t.kind), t.source, t.kernel_h, t.kernel_w, t.stride_h, t.stride_w, t.pad_top, t.pad_left})
+        h.value(v);
+      h.values(t.weights);
+    }
+  }
+  for (const auto& t : plan.keys.tiers) {
+    h.value(t.max_limbs);
+    h.value(t.special);
+  }
+  for (const auto& k : plan.keys.keys) {
+    h.value(k.tier);
+    h.value(k.exponent);
+  }
+  h.values(plan.io.mean);
+  h.values(plan.io.std);
+  for (const auto& c : plan.io.classes) h.bytes(c.data(), c.size() + 1);
+  return h.hex();
+}
+
+}  // namespace sotto::plan

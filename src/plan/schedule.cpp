@@ -1,0 +1,136 @@
+#include "plan/schedule.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/error.h"
+#include "simd/tables.h"
+
+namespace sotto::plan {
+
+Place place_of(const Layout& layout, int tile, int y, int x) {
+  const int cy = y * layout.gap, cx = x * layout.gap, p = layout.phases;
+  return {cy % p * p + cx % p, cy / p * tile + cx / p};
+}
+
+std::vector<std::int64_t> sum_rotations(int count) {
+  std::vector<std::int64_t> r;
+  for (int s = 1; s < count; s *= 2) r.push_back(s);
+  return r;
+}
+
+namespace {
+
+int floor_div(int a, int b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
+
+// Border phases first, walking around, then the inside: rotated copies of one border die before the next are made.
+std::vector<int> phase_order(int p) {
+  std::vector<int> order;
+  for (int lo = 0, hi = p - 1; lo <= hi; ++lo, --hi) {
+    for (int x = lo; x <= hi; ++x) order.push_back(lo * p + x);
+    for (int y = lo + 1; y <= hi; ++y) order.push_back(y * p + hi);
+    for (int x = hi - 1; x >= lo && hi > lo; --x) order.push_back(hi * p + x);
+    for (int y = hi - 1; y > lo; --y) order.push_back(y * p + lo);
+  }
+  return order;
+}
+
+// The tap (ky, kx) of a convolution for one output phase; false if no output pixel of the phase reads it.
+bool convolution_tap(const Plan& plan, const Step& step, const Term& term, int phase, int ky, int kx, Tap& tap) {
+  const Layout& in = plan.tensors[term.source].layout;
+  const Layout& out = plan.tensors[step.output].layout;
+  const int t = plan.tile;
+  tap.mask.assign(static_cast<std::size_t>(t * t), 0);
+  bool any = false;
+  int shift = 0;
+  for (int y = 0; y < out.height; ++y) {
+    const int iy = y * term.stride_h + ky - term.pad_top;
+    for (int x = 0; x < out.width; ++x) {
+      const Place to = place_of(out, t, y, x);
+      if (to.phase != phase) continue;
+      const int ix = x * term.stride_w + kx - term.pad_left;
+      if (iy < 0 || iy >= in.height || ix < 0 || ix >= in.width) continue;
+      const int cy = iy * in.gap, cx = ix * in.gap;
+      const int from_phase = cy % in.phases * in.phases + cx % in.phases;
+      const int dy = floor_div(cy, in.phases) - to.position / t, dx = floor_div(cx, in.phases) - to.position % t;
+      if (any && (from_phase != tap.source.phase || dy * t + dx != shift))
+        throw Error(ErrorCode::bad_input, "layer " + step.name + ": its stride does not fit the packing");
+      any = true;
+      shift = dy * t + dx;
+      tap.source = {term.source, from_phase, shift};
+      tap.mask[static_cast<std::size_t>(to.position)] = 1;
+    }
+  }
+  if (std::all_of(tap.mask.begin(), tap.mask.end(), [](std::uint8_t m) { return m != 0; })) tap.mask.clear();
+  return any;
+}
+
+}  // namespace
+
+Schedule make_schedule(const Plan& plan) {
+  Schedule schedule;
+  for (std::size_t s = 0; s < plan.steps.size(); ++s) {
+    const Step& step = plan.steps[s];
+    const Layout& out = plan.tensors[step.output].layout;
+    for (int phase : phase_order(out.phases)) {
+      Task task{static_cast<int>(s), phase, {}};
+      for (std::size_t k = 0; k < step.terms.size(); ++k) {
+        const Term& term = step.terms[k];
+        if (term.kind == Term::Kind::full) {
+          const int phases = plan.tensors[term.source].layout.phases;
+          for (int p = 0; p < phases * phases; ++p) task.taps.push_back({static_cast<int>(k), p, {term.source, p, 0}, {}});
+          continue;
+        }
+        for (int ky = 0; ky < term.kernel_h; ++ky) {
+          for (int kx = 0; kx < term.kernel_w; ++kx) {
+            Tap tap{static_cast<int>(k), ky * term.kernel_w + kx, {}, {}};
+            if (convolution_tap(plan, step, term, phase, ky, kx, tap)) task.taps.push_back(std::move(tap));
+          }
+        }
+      }
+      const int index = static_cast<int>(schedule.tasks.size());
+      for (const Tap& tap : task.taps) {
+        auto& uses = schedule.uses[{tap.source.tensor, tap.source.phase}];
+        if (uses.empty() || uses.back().first != index) uses.emplace_back(index, step.limbs);
+        if (tap.source.rotation != 0) schedule.last_use[tap.source] = index;
+      }
+      schedule.tasks.push_back(std::move(task));
+    }
+  }
+  return schedule;
+}
+
+std::vector<ckks::KeyId> required_keys(const Plan& plan, const Schedule& schedule) {
+  const std::uint64_t n = std::uint64_t{1} << plan.parameters.log_n;
+  const bool real = plan.parameters.kind == ring::RingKind::conjugate_invariant;
+  const std::uint64_t order = (real ? 4 : 2) * n;
+  const auto slots = static_cast<std::int64_t>(real ? n : n / 2);
+  auto tier_of = [&](int limbs) {
+    int best = -1;
+    for (int t = 0; t < static_cast<int>(plan.keys.tiers.size()); ++t) {
+      const int m = plan.keys.tiers[t].max_limbs;
+      if (m >= limbs && (best < 0 || m < plan.keys.tiers[best].max_limbs)) best = t;
+    }
+    if (best < 0) throw Error(ErrorCode::bad_input, "the plan has no key tier for one of its levels");
+    return best;
+  };
+  auto exponent = [&](std::int64_t steps) {
+    return simd::pow_mod(5, static_cast<std::uint64_t>((steps % slots + slots) % slots), order);
+  };
+  std::set<ckks::KeyId> keys;
+  for (const Task& task : schedule.tasks) {
+    const Step& step = plan.steps[task.step];
+    const int tier = tier_of(step.limbs);
+    bool sums = false;
+    for (const Tap& tap : task.taps) {
+      if (tap.source.rotation != 0) keys.insert({tier, exponent(tap.source.rotation)});
+      sums = sums || step.terms[tap.term].kind == Term::Kind::full;
+    }
+    if (step.finish == Step::Finish::square) keys.insert({tier, 0});
+    if (sums)
+      for (std::int64_t r : sum_rotations(plan.tile * plan.tile)) keys.insert({tier, exponent(r)});
+  }
+  return {keys.begin(), keys.end()};
+}
+
+}  // namespace sotto::plan

@@ -1,0 +1,137 @@
+#include "runtime/executor.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/error.h"
+
+namespace sotto::runtime {
+
+namespace {
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+bool sums_tile(const plan::Plan& plan, const plan::Task& task) {
+  return std::any_of(task.taps.begin(), task.taps.end(), [&](const plan::Tap& t) {
+    return plan.steps[task.step].terms[t.term].kind == plan::Term::Kind::full;
+  });
+}
+
+}  // namespace
+
+Executor::Executor(const plan::Plan& plan, const ckks::Parameters& parameters, std::shared_ptr<const ring::Ring> ring,
+                   ckks::KeyProvider& keys, std::function<void(const Progress&)> progress, const std::atomic<bool>* stop)
+    : plan_(plan),
+      schedule_(plan::make_schedule(plan)),
+      evaluator_(parameters, ring, plan.keys.tiers, &keys),
+      linear_(plan, *ring),
+      progress_(std::move(progress)),
+      stop_(stop) {}
+
+std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::Ciphertext> input) {
+  const plan::Layout& layout = plan_.input().layout;
+  check(input.size() == static_cast<std::size_t>(layout.ciphertexts()), "wrong number of input ciphertexts");
+  tensors_.clear();
+  rotated_.clear();
+  times_.assign(plan_.steps.size(), {});
+  for (std::size_t k = 0; k < input.size(); ++k)
+    tensors_[{0, static_cast<int>(k) / layout.channels}].push_back(std::move(input[k]));
+
+  for (std::size_t t = 0; t < schedule_.tasks.size(); ++t) {
+    if (stop_ != nullptr && stop_->load()) throw Error(ErrorCode::interrupted, "interrupted; no output was written");
+    const plan::Task& task = schedule_.tasks[t];
+    const plan::Step& step = plan_.steps[task.step];
+    if (progress_) progress_({t, schedule_.tasks.size(), task.step, static_cast<double>(t) / static_cast<double>(schedule_.tasks.size())});
+    StepTime& time = times_[task.step];
+    const double start = now();
+    const auto sources = prepare(task);
+    const double ready = now();
+    Channels sums = linear_.run(task, sources);
+    release(static_cast<int>(t));
+    const double added = now();
+    Channels& out = tensors_[{step.output, task.phase}];
+    const bool sum_tile = sums_tile(plan_, task);
+    for (auto& c : sums) out.push_back(finish(step, sum_tile, std::move(c)));
+    const double end = now();
+    time.rotate += ready - start;
+    time.linear += added - ready;
+    time.activate += end - added;
+    if (observe) observe(step.output, task.phase, out);
+    if (tier_done) {
+      const int tier = evaluator_.tier_for(step.limbs);
+      bool needed = false;
+      for (std::size_t k = t + 1; k < schedule_.tasks.size() && !needed; ++k)
+        needed = evaluator_.tier_for(plan_.steps[schedule_.tasks[k].step].limbs) == tier;
+      if (!needed) tier_done(tier);
+    }
+  }
+  if (progress_) progress_({schedule_.tasks.size(), schedule_.tasks.size(), static_cast<int>(plan_.steps.size()) - 1, 1.0});
+  return std::move(tensors_[{plan_.steps.back().output, 0}]);
+}
+
+// Makes the rotated copies that the task needs and are not there yet; one decomposition serves all rotations of a ciphertext.
+std::vector<std::vector<const ckks::Ciphertext*>> Executor::prepare(const plan::Task& task) {
+  const int limbs = plan_.steps[task.step].limbs;
+  std::map<std::pair<int, int>, std::vector<std::int64_t>> missing;
+  for (const plan::Tap& tap : task.taps) {
+    const auto& s = tap.source;
+    auto& steps = missing[{s.tensor, s.phase}];
+    if (s.rotation != 0 && !rotated_.contains(s) && std::find(steps.begin(), steps.end(), s.rotation) == steps.end())
+      steps.push_back(s.rotation);
+  }
+  for (const auto& [where, steps] : missing) {
+    if (steps.empty()) continue;
+    for (const ckks::Ciphertext& c : tensors_.at(where)) {
+      auto copies = c.limbs() == limbs ? evaluator_.rotate_many(c, steps)
+                                       : evaluator_.rotate_many(evaluator_.drop_to(c, limbs), steps);
+      for (std::size_t k = 0; k < steps.size(); ++k)
+        rotated_[{where.first, where.second, steps[k]}].push_back(std::move(copies[k]));
+    }
+  }
+  std::vector<std::vector<const ckks::Ciphertext*>> sources;
+  for (const plan::Tap& tap : task.taps) {
+    const Channels& from = tap.source.rotation == 0 ? tensors_.at({tap.source.tensor, tap.source.phase}) : rotated_.at(tap.source);
+    auto& list = sources.emplace_back();
+    for (const auto& c : from) list.push_back(&c);
+  }
+  return sources;
+}
+
+// Frees what no later task reads, and the limbs that no later task needs.
+void Executor::release(int task_index) {
+  std::erase_if(rotated_, [&](const auto& entry) { return schedule_.last_use.at(entry.first) <= task_index; });
+  for (auto it = tensors_.begin(); it != tensors_.end();) {
+    const auto uses = schedule_.uses.find(it->first);
+    if (uses == schedule_.uses.end()) {
+      ++it;
+      continue;
+    }
+    int limbs = 0;
+    for (const auto& [task, needed] : uses->second)
+      if (task > task_index) limbs = std::max(limbs, needed);
+    if (limbs == 0) {
+      it = tensors_.erase(it);
+      continue;
+    }
+    for (auto& c : it->second) {
+      if (c.limbs() > limbs) {
+        c.c0.resize(static_cast<std::size_t>(limbs));
+        c.c1.resize(static_cast<std::size_t>(limbs));
+      }
+    }
+    ++it;
+  }
+}
+
+ckks::Ciphertext Executor::finish(const plan::Step& step, bool sum_tile, ckks::Ciphertext c) const {
+  if (sum_tile)
+    for (std::int64_t r : plan::sum_rotations(plan_.tile * plan_.tile)) c = evaluator_.rotate_sum(c, std::array{r});
+  switch (step.finish) {
+    case plan::Step::Finish::square: return evaluator_.square(std::move(c));
+    case plan::Step::Finish::rescale: return evaluator_.rescale(c);
+    case plan::Step::Finish::keep: return c;
+  }
+  internal_error("unknown finish");
+}
+
+}  // namespace sotto::runtime

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cmath>
+#include <random>
+
+#include "ckks/encoder.h"
+#include "plan/interpret.h"
+#include "plan/schedule.h"
+#include "secret/crypt.h"
+#include "support/toy_parameters.h"
+
+namespace sotto::test {
+
+/// Both sides of the protocol in one process over a toy ring, for tests.
+class ToyClient {
+ public:
+  explicit ToyClient(const plan::Plan& p, const simd::Kernels& kernels = simd::select_kernels())
+      : plan(p),
+        parameters(ckks::ToyParameters::make(p.parameters)),
+        ring(parameters.make_ring(kernels)),
+        encoder(p.parameters.log_n, p.parameters.kind),
+        key(secret::SecretKey::generate(ring)) {
+    const secret::KeyGenerator generator(parameters, key);
+    for (const ckks::KeyId& id : p.keys.keys) {
+      const ckks::KeyTier& tier = p.keys.tiers[id.tier];
+      secret::SeededSwitchingKey seeded = generator.switching_key(tier, id);
+      ckks::SwitchingKey full{tier, {}};
+      for (std::size_t d = 0; d < seeded.b.size(); ++d) {
+        ckks::SwitchingKey::Digit digit{std::move(seeded.b[d]), {}};
+        for (int j = 0; j < full.limbs(); ++j) {
+          digit.a.push_back(ring->limb());
+          ckks::expand_uniform(*ring, seeded.seed, d, full.prime_index(j, p.parameters.ciphertext_primes), digit.a.back().data());
+        }
+        full.digits.push_back(std::move(digit));
+      }
+      keys.keys.emplace(id, std::move(full));
+    }
+  }
+
+  /// images[b] in [c][h][w]; ciphertexts in the order phase * channels + channel.
+  std::vector<ckks::Ciphertext> encrypt(const std::vector<std::vector<double>>& images) const {
+    const plan::Layout& l = plan.input().layout;
+    const std::size_t tile2 = static_cast<std::size_t>(plan.tile) * plan.tile;
+    std::vector<ckks::Ciphertext> out;
+    for (int phase = 0; phase < l.phases * l.phases; ++phase) {
+      for (int c = 0; c < l.channels; ++c) {
+        std::vector<double> slots(encoder.slots());
+        for (std::size_t b = 0; b < images.size(); ++b)
+          for (int y = 0; y < l.height; ++y)
+            for (int x = 0; x < l.width; ++x) {
+              const plan::Place place = plan::place_of(l, plan.tile, y, x);
+              if (place.phase == phase) slots[b * tile2 + place.position] = images[b][(static_cast<std::size_t>(c) * l.height + y) * l.width + x];
+            }
+        const auto message = ckks::encode(*ring, encoder.embed_inverse(std::span<const double>(slots)), plan.input().scale, plan.input().limbs);
+        out.push_back(secret::expand(*ring, secret::encrypt_symmetric(key, message, ckks::random_seed(), out.size())));
+      }
+    }
+    return out;
+  }
+
+  std::vector<double> slots(const ckks::Ciphertext& c) const {
+    const auto z = encoder.embed(secret::decrypt(key, c));
+    std::vector<double> v;
+    for (const auto& x : z) v.push_back(x.real() / c.scale);
+    return v;
+  }
+
+  plan::Plan plan;
+  ckks::Parameters parameters;
+  std::shared_ptr<const ring::Ring> ring;
+  ckks::Encoder encoder;
+  secret::SecretKey key;
+  ckks::KeyMap keys;
+};
+
+}  // namespace sotto::test
