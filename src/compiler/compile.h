@@ -1,0 +1,20 @@
+#pragma once
+
+#include "graph/network.h"
+#include "plan/plan.h"
+
+namespace sotto::compiler {
+
+/// What the user may choose about a plan.
+struct Options {
+  int batch = 1024;        ///< images per run at least; the plan's batch is the next size that fills the slots
+  double log_scale = 24;   ///< log2 of the scale of activations
+};
+
+/// Turns a network into a plan: squares completed, levels and scales assigned, packing and keys chosen.
+///
+/// Throws Error{bad_input} for what cannot run encrypted (naming the node), Error{no_resources} if the network is deeper than
+/// the modulus allows at 128-bit security.
+plan::Plan compile(const graph::Network& network, const Options& options);
+
+}  // namespace sotto::compiler

@@ -1,0 +1,353 @@
+#include "compiler/lower.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "base/error.h"
+
+namespace sotto::compiler {
+
+namespace {
+
+using graph::Network;
+using graph::Node;
+using graph::Shape;
+using plan::Layout;
+using plan::Step;
+using plan::Term;
+
+// a x^2 + b x + c per channel, where x is the value of node `root`, which is not of this form itself.
+struct Poly {
+  int root = 0;
+  std::vector<double> a, b, c;
+
+  [[nodiscard]] bool linear() const {
+    return std::all_of(a.begin(), a.end(), [](double v) { return v == 0; });
+  }
+};
+
+// alpha * tensor + beta per channel.
+struct Affine {
+  int tensor = 0;
+  std::vector<double> alpha, beta;
+};
+
+// Sum of terms plus a bias per channel and pixel: what a step computes before its finish.
+struct Linear {
+  Layout layout;
+  std::vector<Term> terms;
+  std::vector<double> bias;  // [c][h][w]
+  int depth = 0;
+};
+
+class Lowering {
+ public:
+  Lowering(const Network& network, int tile) : network_(network), tile_(tile), poly_(network.nodes.size()), linear_(network.nodes.size()) {}
+
+  plan::Plan run() {
+    plan_.network = network_.name;
+    plan_.tile = tile_;
+    const Shape in = network_.input_shape();
+    const int side = std::max(in.h, in.w);
+    int phases = 1;
+    while (phases * tile_ < side) phases *= 2;
+    plan_.tensors.push_back({"input", {in.c, in.h, in.w, phases, 1}, 0, 1});
+    plan_.io = {in.c, in.h, in.w, network_.mean, network_.std, network_.classes, network_.output_shape().c};
+    for (std::size_t i = 0; i < network_.nodes.size(); ++i) poly_[i] = visit(static_cast<int>(i));
+    finish();
+    return std::move(plan_);
+  }
+
+ private:
+  [[noreturn]] void fail(int node, const std::string& message) const {
+    throw Error(ErrorCode::bad_input, "node '" + network_.nodes[node].name + "': " + message);
+  }
+
+  Poly itself(int node) const {
+    const auto c = static_cast<std::size_t>(network_.nodes[node].shape.c);
+    return {node, std::vector<double>(c, 0.0), std::vector<double>(c, 1.0), std::vector<double>(c, 0.0)};
+  }
+
+  // The form of a node: polynomials of their root are joined here, everything else becomes a root of its own.
+  Poly visit(int i) {
+    const Node& n = network_.nodes[i];
+    if (const auto* affine = std::get_if<graph::ChannelAffine>(&n.op)) {
+      Poly p = poly_[n.inputs[0]];
+      for (std::size_t c = 0; c < p.a.size(); ++c) {
+        p.a[c] *= affine->scale[c];
+        p.b[c] *= affine->scale[c];
+        p.c[c] = p.c[c] * affine->scale[c] + affine->shift[c];
+      }
+      return p;
+    }
+    if (std::holds_alternative<graph::Flatten>(n.op) && network_.nodes[n.inputs[0]].shape == n.shape) return poly_[n.inputs[0]];
+    if (std::holds_alternative<graph::Product>(n.op)) {
+      const Poly &l = poly_[n.inputs[0]], &r = poly_[n.inputs[1]];
+      if (l.root != r.root || !l.linear() || !r.linear())
+        fail(i, "only products of a layer's output with itself (quadratic activations) run encrypted");
+      Poly p = l;
+      for (std::size_t c = 0; c < p.a.size(); ++c) {
+        p.a[c] = l.b[c] * r.b[c];
+        p.b[c] = l.b[c] * r.c[c] + l.c[c] * r.b[c];
+        p.c[c] = l.c[c] * r.c[c];
+      }
+      return p;
+    }
+    if (std::holds_alternative<graph::Sum>(n.op)) {
+      const Poly &l = poly_[n.inputs[0]], &r = poly_[n.inputs[1]];
+      if (l.root == r.root) {
+        Poly p = l;
+        for (std::size_t c = 0; c < p.a.size(); ++c) {
+          p.a[c] += r.a[c];
+          p.b[c] += r.b[c];
+          p.c[c] += r.c[c];
+        }
+        return p;
+      }
+    }
+    return itself(i);
+  }
+
+  static std::size_t plane(const Layout& l) { return static_cast<std::size_t>(l.height) * l.width; }
+
+  int depth_of(int tensor) const { return plan_.tensors[tensor].limbs; }
+
+  // Adds a step and returns its output tensor.
+  int emit(int node, const Linear& l, Step::Finish finish) {
+    const int id = static_cast<int>(plan_.tensors.size());
+    const std::string& name = network_.nodes[node].name;
+    plan_.tensors.push_back({name, l.layout, l.depth + (finish == Step::Finish::keep ? 0 : 1), 1});
+    Step step{name, id, l.terms, l.bias, finish, l.depth, 1};
+    // One bias per channel where padding makes no difference.
+    const std::size_t pixels = plane(l.layout);
+    bool uniform = true;
+    for (std::size_t k = 0; k < l.bias.size() && uniform; ++k) uniform = l.bias[k] == l.bias[k / pixels * pixels];
+    if (uniform) {
+      step.bias.clear();
+      for (int c = 0; c < l.layout.channels; ++c) step.bias.push_back(l.bias[c * pixels]);
+    }
+    plan_.steps.push_back(std::move(step));
+    return id;
+  }
+
+  // The value of a polynomial as a scaled tensor: squares (or, between linear layers, divides) its root if need be.
+  Affine affine(int node, const Poly& p) {
+    if (p.linear()) {
+      if (p.root == 0) return {0, p.b, p.c};
+      auto& tensor = rescaled_[p.root];
+      if (!tensor) tensor = emit(p.root, linear(p.root), Step::Finish::rescale);
+      return {*tensor, p.b, p.c};
+    }
+    std::vector<double> shift(p.a.size());
+    Affine result{0, p.a, p.c};
+    for (std::size_t c = 0; c < p.a.size(); ++c) {
+      if (p.a[c] == 0) fail(node, "an activation is quadratic in some channels and linear in others");
+      shift[c] = p.b[c] / (2 * p.a[c]);
+      result.beta[c] -= p.a[c] * shift[c] * shift[c];
+    }
+    auto& tensor = squared_[{p.root, shift}];
+    if (!tensor) {
+      Linear l = linear(p.root);
+      for (std::size_t k = 0; k < l.bias.size(); ++k) l.bias[k] += shift[k / plane(l.layout)];
+      tensor = emit(node, l, Step::Finish::square);
+    }
+    result.tensor = *tensor;
+    return result;
+  }
+
+  Affine affine(int node) { return affine(node, poly_[node]); }
+
+  // The linear expression of a root, computed once.
+  const Linear& linear(int root) {
+    if (!linear_[root]) linear_[root] = make_linear(root);
+    return *linear_[root];
+  }
+
+  // The linear expression of any node of degree one; of higher degree, its square as a term.
+  Linear expression(int node) {
+    const Poly& p = poly_[node];
+    if (p.linear() && p.root != 0) {
+      Linear l = linear(p.root);
+      for (Term& t : l.terms) {
+        const std::size_t row = t.weights.size() / static_cast<std::size_t>(l.layout.channels);
+        for (std::size_t k = 0; k < t.weights.size(); ++k) t.weights[k] *= p.b[k / row];
+      }
+      for (std::size_t k = 0; k < l.bias.size(); ++k) l.bias[k] = l.bias[k] * p.b[k / plane(l.layout)] + p.c[k / plane(l.layout)];
+      return l;
+    }
+    const Affine v = affine(node);
+    const Layout layout = plan_.tensors[v.tensor].layout;
+    const auto channels = static_cast<std::size_t>(layout.channels);
+    Term t{Term::Kind::convolution, v.tensor, 1, 1, 1, 1, 0, 0, std::vector<double>(channels * channels)};
+    Linear l{layout, {}, std::vector<double>(channels * plane(layout)), depth_of(v.tensor)};
+    for (std::size_t c = 0; c < channels; ++c) t.weights[c * channels + c] = v.alpha[c];
+    for (std::size_t k = 0; k < l.bias.size(); ++k) l.bias[k] = v.beta[k / plane(layout)];
+    l.terms.push_back(std::move(t));
+    return l;
+  }
+
+  Linear make_linear(int root) {
+    const Node& n = network_.nodes[root];
+    if (const auto* c = std::get_if<graph::Conv2d>(&n.op)) return convolution(root, *c);
+    if (const auto* p = std::get_if<graph::AveragePool>(&n.op)) return average_pool(root, *p);
+    if (const auto* d = std::get_if<graph::Dense>(&n.op)) return dense(root, *d);
+    if (std::holds_alternative<graph::GlobalAveragePool>(n.op)) return global_pool(root);
+    if (std::holds_alternative<graph::Sum>(n.op)) {
+      Linear l = expression(n.inputs[0]);
+      Linear r = expression(n.inputs[1]);
+      if (!(l.layout == r.layout)) fail(root, "its operands are packed differently");
+      for (Term& t : r.terms) l.terms.push_back(std::move(t));
+      for (std::size_t k = 0; k < l.bias.size(); ++k) l.bias[k] += r.bias[k];
+      l.depth = std::max(l.depth, r.depth);
+      return l;
+    }
+    if (std::holds_alternative<graph::Flatten>(n.op)) fail(root, "only a fully connected layer may follow Flatten directly");
+    fail(root, "this operation cannot be lowered");
+  }
+
+  // Layout after a stride: phases are kept while there are any, then gaps open.
+  Layout strided(int node, const Layout& in, const Shape& shape, int stride_h, int stride_w) const {
+    if (shape.h == 1 && shape.w == 1 && in.height == 1 && in.width == 1) return {shape.c, 1, 1, 1, in.gap};
+    if (stride_h != stride_w) fail(node, "strides that differ in height and width are not supported");
+    Layout out{shape.c, shape.h, shape.w, in.phases, in.gap};
+    if (in.phases % stride_h == 0) {
+      out.phases = in.phases / stride_h;
+    } else if (stride_h % in.phases == 0) {
+      out.phases = 1;
+      out.gap = in.gap * (stride_h / in.phases);
+    } else {
+      fail(node, "a stride of " + std::to_string(stride_h) + " does not fit the packing");
+    }
+    return out;
+  }
+
+  Linear windowed(int root, int kernel_h, int kernel_w, int stride_h, int stride_w, int pad_top, int pad_left, const Affine& v,
+                  std::vector<double> weights, const std::vector<double>& bias) {
+    const Layout& in = plan_.tensors[v.tensor].layout;
+    Linear l{strided(root, in, network_.nodes[root].shape, stride_h, stride_w), {}, {}, depth_of(v.tensor)};
+    const Layout& out = l.layout;
+    const std::size_t taps = static_cast<std::size_t>(kernel_h) * kernel_w;
+    // A constant part of the input meets the zero padding: the bias differs along the border.
+    for (int o = 0; o < out.channels; ++o) {
+      std::vector<double> tap_bias(taps);
+      for (int i = 0; i < in.channels; ++i)
+        for (std::size_t k = 0; k < taps; ++k) tap_bias[k] += weights[(static_cast<std::size_t>(o) * in.channels + i) * taps + k] * v.beta[i];
+      for (int y = 0; y < out.height; ++y) {
+        for (int x = 0; x < out.width; ++x) {
+          double b = bias[o];
+          for (int ky = 0; ky < kernel_h; ++ky)
+            for (int kx = 0; kx < kernel_w; ++kx) {
+              const int iy = y * stride_h + ky - pad_top, ix = x * stride_w + kx - pad_left;
+              if (iy >= 0 && iy < in.height && ix >= 0 && ix < in.width) b += tap_bias[static_cast<std::size_t>(ky) * kernel_w + kx];
+            }
+          l.bias.push_back(b);
+        }
+      }
+    }
+    for (std::size_t k = 0; k < weights.size(); ++k) weights[k] *= v.alpha[k / taps % static_cast<std::size_t>(in.channels)];
+    l.terms.push_back({Term::Kind::convolution, v.tensor, kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, std::move(weights)});
+    return l;
+  }
+
+  Linear convolution(int root, const graph::Conv2d& c) {
+    const Affine v = affine(network_.nodes[root].inputs[0]);
+    // Groups and dilation become zeros of a dense kernel.
+    const int kh = c.dilation_h * (c.kernel_h - 1) + 1, kw = c.dilation_w * (c.kernel_w - 1) + 1;
+    if (kh > 64 || kw > 64) fail(root, "kernels larger than 64 are not supported");
+    const int in_group = c.in_c / c.groups, out_group = c.out_c / c.groups;
+    std::vector<double> weights(static_cast<std::size_t>(c.out_c) * c.in_c * kh * kw);
+    for (int o = 0; o < c.out_c; ++o)
+      for (int i = 0; i < in_group; ++i)
+        for (int ky = 0; ky < c.kernel_h; ++ky)
+          for (int kx = 0; kx < c.kernel_w; ++kx) {
+            const int channel = o / out_group * in_group + i;
+            weights[((static_cast<std::size_t>(o) * c.in_c + channel) * kh + ky * c.dilation_h) * kw + kx * c.dilation_w] =
+                c.weights[((static_cast<std::size_t>(o) * in_group + i) * c.kernel_h + ky) * c.kernel_w + kx];
+          }
+    return windowed(root, kh, kw, c.stride_h, c.stride_w, c.pad_top, c.pad_left, v, std::move(weights), c.bias);
+  }
+
+  Linear average_pool(int root, const graph::AveragePool& p) {
+    const Affine v = affine(network_.nodes[root].inputs[0]);
+    if (!p.count_pad && (p.pad_top || p.pad_left || p.pad_bottom || p.pad_right))
+      fail(root, "AveragePool with padding must count the padding (count_include_pad = 1)");
+    if (p.kernel_h > 64 || p.kernel_w > 64) fail(root, "kernels larger than 64 are not supported");
+    const auto channels = static_cast<std::size_t>(network_.nodes[root].shape.c), taps = static_cast<std::size_t>(p.kernel_h) * p.kernel_w;
+    std::vector<double> weights(channels * channels * taps);
+    for (std::size_t c = 0; c < channels; ++c)
+      std::fill_n(weights.begin() + static_cast<std::ptrdiff_t>((c * channels + c) * taps), taps, 1.0 / static_cast<double>(taps));
+    return windowed(root, p.kernel_h, p.kernel_w, p.stride_h, p.stride_w, p.pad_top, p.pad_left, v, std::move(weights),
+                    std::vector<double>(channels, 0.0));
+  }
+
+  // A linear map of all pixels of a tensor: weight(o, channel, pixel).
+  template <class F>
+  Linear full(const Affine& v, int outputs, F weight, const std::vector<double>& bias) {
+    const Layout& in = plan_.tensors[v.tensor].layout;
+    Linear l{{outputs, 1, 1, 1, tile_}, {}, bias, depth_of(v.tensor)};
+    Term t{Term::Kind::full, v.tensor, 1, 1, 1, 1, 0, 0, {}};
+    const std::size_t pixels = plane(in);
+    for (int o = 0; o < outputs; ++o)
+      for (int i = 0; i < in.channels; ++i)
+        for (std::size_t k = 0; k < pixels; ++k) {
+          const double w = weight(o, i, k);
+          t.weights.push_back(w * v.alpha[i]);
+          l.bias[o] += w * v.beta[i];
+        }
+    l.terms.push_back(std::move(t));
+    return l;
+  }
+
+  Linear global_pool(int root) {
+    const Affine v = affine(network_.nodes[root].inputs[0]);
+    const double mean = 1.0 / static_cast<double>(plane(plan_.tensors[v.tensor].layout));
+    const int channels = network_.nodes[root].shape.c;
+    return full(v, channels, [&](int o, int i, std::size_t) { return o == i ? mean : 0.0; }, std::vector<double>(static_cast<std::size_t>(channels), 0.0));
+  }
+
+  Linear dense(int root, const graph::Dense& d) {
+    const int input = network_.nodes[root].inputs[0];
+    const Poly& p = poly_[input];
+    const Node& source = network_.nodes[p.root];
+    const bool pooled = std::holds_alternative<graph::GlobalAveragePool>(source.op);
+    const bool flattened = std::holds_alternative<graph::Flatten>(source.op);
+    if (!p.linear() || !(pooled || flattened)) {
+      if (flattened) fail(input, "put the activation before Flatten");
+      const Affine v = affine(input);
+      return windowed(root, 1, 1, 1, 1, 0, 0, v, d.weights, d.bias);
+    }
+    // Dense after a mean or a flattening: one full connection. The affine map p lies in between.
+    const Affine v = affine(source.inputs[0]);
+    const std::size_t pixels = plane(plan_.tensors[v.tensor].layout);
+    std::vector<double> bias = d.bias;
+    for (int o = 0; o < d.out; ++o)
+      for (int k = 0; k < d.in; ++k) bias[o] += d.weights[static_cast<std::size_t>(o) * d.in + k] * p.c[k];
+    return full(v, d.out,
+                [&](int o, int i, std::size_t pixel) {
+                  const std::size_t k = pooled ? static_cast<std::size_t>(i) : static_cast<std::size_t>(i) * pixels + pixel;
+                  return d.weights[static_cast<std::size_t>(o) * d.in + k] * p.b[k] / (pooled ? static_cast<double>(pixels) : 1.0);
+                },
+                bias);
+  }
+
+  void finish() {
+    const int last = static_cast<int>(network_.nodes.size()) - 1;
+    if (network_.output_shape().h != 1 || network_.output_shape().w != 1) fail(last, "the output must be a vector of scores");
+    emit(last, expression(last), Step::Finish::keep);
+  }
+
+  const Network& network_;
+  int tile_;
+  plan::Plan plan_;
+  std::vector<Poly> poly_;
+  std::vector<std::optional<Linear>> linear_;
+  std::map<int, std::optional<int>> rescaled_;
+  std::map<std::pair<int, std::vector<double>>, std::optional<int>> squared_;
+};
+
+}  // namespace
+
+plan::Plan lower(const graph::Network& network, int tile) { return Lowering(network, tile).run(); }
+
+}  // namespace sotto::compiler

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace sotto::graph {
+
+/// Shape of one image's value: channels, height, width. A flat vector of k values is {k, 1, 1}.
+struct Shape {
+  int c = 0, h = 0, w = 0;
+
+  [[nodiscard]] std::size_t size() const { return static_cast<std::size_t>(c) * h * w; }
+  bool operator==(const Shape&) const = default;
+};
+
+/// The image, already preprocessed.
+struct Input {};
+
+/// Cross-correlation with zero padding. weights [out][in / groups][kernel_h][kernel_w], bias [out].
+struct Conv2d {
+  int out_c = 0, in_c = 0, kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1;
+  int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0, groups = 1, dilation_h = 1, dilation_w = 1;
+  std::vector<double> weights, bias;
+};
+
+/// scale[c] * x + shift[c].
+struct ChannelAffine {
+  std::vector<double> scale, shift;
+};
+
+/// Element-wise sum and product of two values of equal shape.
+struct Sum {};
+struct Product {};
+
+/// Mean over windows. Pads count as zeros if count_pad, else they are left out of the mean.
+struct AveragePool {
+  int kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1;
+  int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
+  bool count_pad = false;
+};
+
+/// Mean over all pixels.
+struct GlobalAveragePool {};
+
+/// {c, h, w} to {c h w, 1, 1}, row-major.
+struct Flatten {};
+
+/// weights [out][in], bias [out].
+struct Dense {
+  int out = 0, in = 0;
+  std::vector<double> weights, bias;
+};
+
+using Op = std::variant<Input, Conv2d, ChannelAffine, Sum, Product, AveragePool, GlobalAveragePool, Flatten, Dense>;
+
+/// One operation; inputs are indices of earlier nodes.
+struct Node {
+  std::string name;  ///< the ONNX node's name, for messages
+  Op op;
+  std::vector<int> inputs;
+  Shape shape;
+};
+
+/// A network: nodes in topological order, the input first; the last node is the output.
+struct Network {
+  std::string name;
+  std::vector<Node> nodes;
+  std::vector<double> mean, std;     ///< per input channel, in units of pixel / 255
+  std::vector<std::string> classes;  ///< may be empty
+
+  [[nodiscard]] const Shape& input_shape() const { return nodes.front().shape; }
+  [[nodiscard]] const Shape& output_shape() const { return nodes.back().shape; }
+};
+
+/// A readable table of the nodes.
+std::string describe(const Network& network);
+
+}  // namespace sotto::graph

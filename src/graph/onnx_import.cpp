@@ -1,0 +1,454 @@
+#include "graph/onnx_import.h"
+
+#include <onnx/onnx_pb.h>
+
+#include <cmath>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <set>
+#include <sstream>
+
+#include "base/error.h"
+#include "graph/onnx_tensor.h"
+
+namespace sotto::graph {
+
+namespace {
+
+constexpr std::uintmax_t kMaxFile = std::uintmax_t{1} << 30;
+constexpr int kMaxDim = 1 << 14;
+
+class Importer {
+ public:
+  explicit Importer(const onnx::ModelProto& model) : model_(model) {}
+
+  Network run() {
+    check_opset();
+    for (const auto& t : model_.graph().initializer()) constants_[t.name()] = read_tensor(t, "tensor '" + t.name() + "'");
+    read_input();
+    for (const auto& node : model_.graph().node()) import_node(node);
+    finish();
+    read_metadata();
+    return std::move(network_);
+  }
+
+ private:
+  using NodeProto = onnx::NodeProto;
+
+  [[noreturn]] static void fail(const std::string& message) { throw Error(ErrorCode::bad_input, message); }
+  [[noreturn]] static void fail(const NodeProto& n, const std::string& message) {
+    fail("node '" + (n.name().empty() ? (n.output_size() ? n.output(0) : std::string("?")) : n.name()) + "' (" + n.op_type() + "): " + message);
+  }
+
+  void check_opset() {
+    for (const auto& o : model_.opset_import()) {
+      if (!o.domain().empty() && o.domain() != "ai.onnx") continue;
+      if (o.version() < 13) fail("the model uses opset " + std::to_string(o.version()) + "; export it with opset 13 or later");
+      return;
+    }
+    fail("the model names no operator set; it is damaged or not an ONNX model");
+  }
+
+  void read_input() {
+    const onnx::ValueInfoProto* input = nullptr;
+    for (const auto& i : model_.graph().input()) {
+      if (constants_.contains(i.name())) continue;
+      if (input != nullptr) fail("the model has several inputs ('" + input->name() + "', '" + i.name() + "'); it must have one image input");
+      input = &i;
+    }
+    if (input == nullptr) fail("the model has no input");
+    const auto& dims = input->type().tensor_type().shape();
+    if (dims.dim_size() != 4) fail("input '" + input->name() + "' must have the shape [batch, channels, height, width]");
+    int size[3];
+    for (int k = 0; k < 3; ++k) {
+      const auto& d = dims.dim(k + 1);
+      if (!d.has_dim_value() || d.dim_value() < 1 || d.dim_value() > kMaxDim) fail("input '" + input->name() + "' must have fixed channels, height and width");
+      size[k] = static_cast<int>(d.dim_value());
+    }
+    add_value(input->name(), {input->name(), Input{}, {}, {size[0], size[1], size[2]}});
+  }
+
+  void add_value(const std::string& name, Node node) {
+    if (node.shape.c < 1 || node.shape.h < 1 || node.shape.w < 1 || node.shape.c > 65536 || node.shape.h > kMaxDim || node.shape.w > kMaxDim)
+      fail("node '" + node.name + "': impossible shape");
+    if (values_.contains(name) || constants_.contains(name)) fail("the value '" + name + "' is defined twice");
+    network_.nodes.push_back(std::move(node));
+    values_[name] = static_cast<int>(network_.nodes.size()) - 1;
+  }
+
+  // Attributes.
+  static const onnx::AttributeProto* attribute(const NodeProto& n, const std::string& name) {
+    for (const auto& a : n.attribute())
+      if (a.name() == name) return &a;
+    return nullptr;
+  }
+  static std::int64_t integer(const NodeProto& n, const std::string& name, std::int64_t otherwise) {
+    const auto* a = attribute(n, name);
+    return a ? a->i() : otherwise;
+  }
+  static double real(const NodeProto& n, const std::string& name, double otherwise) {
+    const auto* a = attribute(n, name);
+    return a ? static_cast<double>(a->f()) : otherwise;
+  }
+  static std::vector<int> integers(const NodeProto& n, const std::string& name, std::vector<int> otherwise) {
+    const auto* a = attribute(n, name);
+    if (a == nullptr) return otherwise;
+    std::vector<int> v;
+    for (const std::int64_t i : a->ints()) {
+      if (i < -kMaxDim || i > kMaxDim) fail(n, "attribute " + name + " is out of range");
+      v.push_back(static_cast<int>(i));
+    }
+    if (!otherwise.empty() && v.size() != otherwise.size()) fail(n, "attribute " + name + " must have " + std::to_string(otherwise.size()) + " values");
+    return v;
+  }
+
+  int value(const NodeProto& n, int i) {
+    if (i >= n.input_size()) fail(n, "an input is missing");
+    const auto it = values_.find(n.input(i));
+    if (it == values_.end()) fail(n, constants_.contains(n.input(i)) ? "input " + std::to_string(i) + " must not be constant" : "input '" + n.input(i) + "' is not defined before it is used");
+    return it->second;
+  }
+  const Constant* find_constant(const NodeProto& n, int i) const {
+    if (i >= n.input_size()) return nullptr;
+    const auto it = constants_.find(n.input(i));
+    return it == constants_.end() ? nullptr : &it->second;
+  }
+  const Constant& constant(const NodeProto& n, int i) const {
+    const Constant* c = find_constant(n, i);
+    if (c == nullptr) fail(n, "input " + std::to_string(i) + " must be a constant");
+    return *c;
+  }
+  const Shape& shape(int v) const { return network_.nodes[static_cast<std::size_t>(v)].shape; }
+
+  void emit(const NodeProto& n, Op op, std::vector<int> inputs, Shape s) {
+    if (n.output_size() < 1) fail(n, "it has no output");
+    for (int i = 1; i < n.output_size(); ++i)
+      if (!n.output(i).empty()) fail(n, "only its first output is supported");
+    add_value(n.output(0), {n.name().empty() ? n.output(0) : n.name(), std::move(op), std::move(inputs), s});
+  }
+  void alias(const NodeProto& n, int v) { emit(n, ChannelAffine{std::vector<double>(shape(v).c, 1.0), std::vector<double>(shape(v).c, 0.0)}, {v}, shape(v)); }
+
+  void import_node(const NodeProto& n) {
+    const std::string& op = n.op_type();
+    if (!n.domain().empty() && n.domain() != "ai.onnx") fail(n, "operators of domain '" + n.domain() + "' are not supported");
+    if (op == "Constant") return import_constant(n);
+    if (op == "Conv") return import_conv(n);
+    if (op == "BatchNormalization") return import_batch_norm(n);
+    if (op == "Add" || op == "Sub" || op == "Mul" || op == "Div") return import_arithmetic(n);
+    if (op == "Pow") return import_pow(n);
+    if (op == "Neg") {
+      const int v = value(n, 0);
+      return emit(n, ChannelAffine{std::vector<double>(shape(v).c, -1.0), std::vector<double>(shape(v).c, 0.0)}, {v}, shape(v));
+    }
+    if (op == "AveragePool") return import_average_pool(n);
+    if (op == "GlobalAveragePool") return emit(n, GlobalAveragePool{}, {value(n, 0)}, {shape(value(n, 0)).c, 1, 1});
+    if (op == "ReduceMean") return import_reduce_mean(n);
+    if (op == "Flatten" || op == "Reshape") return import_flatten(n);
+    if (op == "Squeeze") {
+      const int v = value(n, 0);
+      if (shape(v).h != 1 || shape(v).w != 1) fail(n, "only spatial axes of size 1 can be removed");
+      return alias(n, v);
+    }
+    if (op == "Gemm" || op == "MatMul") return import_dense(n);
+    if (op == "Identity" || op == "Dropout") return alias(n, value(n, 0));
+    if (op == "Cast") {
+      const auto to = integer(n, "to", 0);
+      if (to != onnx::TensorProto::FLOAT && to != onnx::TensorProto::DOUBLE && to != onnx::TensorProto::FLOAT16) fail(n, "only casts to float types are supported");
+      return alias(n, value(n, 0));
+    }
+    if (op == "Relu") fail(n, "Relu does not run encrypted; train the network with a quadratic activation (see train/)");
+    if (op == "MaxPool") fail(n, "MaxPool does not run encrypted; use AveragePool");
+    fail(n, "this operator is not supported");
+  }
+
+  void import_constant(const NodeProto& n) {
+    if (n.output_size() != 1) fail(n, "it must have one output");
+    Constant c;
+    if (const auto* a = attribute(n, "value")) {
+      c = read_tensor(a->t(), "node '" + n.name() + "'");
+    } else if (const auto* f = attribute(n, "value_float")) {
+      c.values = {static_cast<double>(f->f())};
+    } else if (const auto* i = attribute(n, "value_int")) {
+      c.values = {static_cast<double>(i->i())};
+    } else if (const auto* l = attribute(n, "value_ints")) {
+      for (const auto v : l->ints()) c.values.push_back(static_cast<double>(v));
+      c.dims = {l->ints_size()};
+    } else {
+      fail(n, "this kind of constant is not supported");
+    }
+    if (values_.contains(n.output(0)) || constants_.contains(n.output(0))) fail(n, "its output is defined twice");
+    constants_[n.output(0)] = std::move(c);
+  }
+
+  // Output size of a window along one axis.
+  static int windows(const NodeProto& n, int size, int kernel, int stride, int pad, int dilation) {
+    const int span = dilation * (kernel - 1) + 1;
+    if (kernel < 1 || stride < 1 || dilation < 1 || pad < 0 || size + pad < span) fail(n, "its window does not fit the input");
+    return (size + pad - span) / stride + 1;
+  }
+
+  std::vector<int> pads(const NodeProto& n) {
+    const auto* a = attribute(n, "auto_pad");
+    if (a != nullptr && !a->s().empty() && a->s() != "NOTSET" && a->s() != "VALID") fail(n, "auto_pad " + a->s() + " is not supported; export explicit pads");
+    std::vector<int> p = integers(n, "pads", {0, 0, 0, 0});
+    for (int v : p)
+      if (v < 0) fail(n, "pads must not be negative");
+    return p;
+  }
+
+  void import_conv(const NodeProto& n) {
+    const int v = value(n, 0);
+    const Constant& w = constant(n, 1);
+    const Shape in = shape(v);
+    if (w.dims.size() != 4) fail(n, "weights must have four dimensions");
+    for (auto d : w.dims)
+      if (d < 1 || d > 65536) fail(n, "impossible weight shape");
+    Conv2d c;
+    c.groups = static_cast<int>(integer(n, "group", 1));
+    c.out_c = static_cast<int>(w.dims[0]);
+    c.in_c = in.c;
+    c.kernel_h = static_cast<int>(w.dims[2]);
+    c.kernel_w = static_cast<int>(w.dims[3]);
+    if (c.groups < 1 || in.c % c.groups != 0 || c.out_c % c.groups != 0 || w.dims[1] != in.c / c.groups)
+      fail(n, "weights for " + std::to_string(w.dims[1]) + " input channels do not fit an input of " + std::to_string(in.c));
+    const auto kernel = integers(n, "kernel_shape", {c.kernel_h, c.kernel_w});
+    if (kernel != std::vector<int>{c.kernel_h, c.kernel_w}) fail(n, "kernel_shape does not fit the weights");
+    const auto strides = integers(n, "strides", {1, 1}), dilations = integers(n, "dilations", {1, 1}), p = pads(n);
+    c.stride_h = strides[0], c.stride_w = strides[1];
+    c.dilation_h = dilations[0], c.dilation_w = dilations[1];
+    c.pad_top = p[0], c.pad_left = p[1], c.pad_bottom = p[2], c.pad_right = p[3];
+    c.weights = w.values;
+    c.bias.assign(static_cast<std::size_t>(c.out_c), 0.0);
+    if (n.input_size() > 2 && !n.input(2).empty()) {
+      const Constant& b = constant(n, 2);
+      if (b.values.size() != c.bias.size()) fail(n, "wrong number of biases");
+      c.bias = b.values;
+    }
+    const Shape out{c.out_c, windows(n, in.h, c.kernel_h, c.stride_h, p[0] + p[2], c.dilation_h), windows(n, in.w, c.kernel_w, c.stride_w, p[1] + p[3], c.dilation_w)};
+    emit(n, std::move(c), {v}, out);
+  }
+
+  void import_batch_norm(const NodeProto& n) {
+    const int v = value(n, 0);
+    const auto channels = static_cast<std::size_t>(shape(v).c);
+    if (integer(n, "training_mode", 0) != 0) fail(n, "it is in training mode; export the model for inference");
+    for (int i = 1; i <= 4; ++i)
+      if (constant(n, i).values.size() != channels) fail(n, "wrong number of channel constants");
+    const double epsilon = real(n, "epsilon", 1e-5);
+    ChannelAffine a{std::vector<double>(channels), std::vector<double>(channels)};
+    for (std::size_t c = 0; c < channels; ++c) {
+      const double variance = constant(n, 4).values[c] + epsilon;
+      if (!(variance > 0)) fail(n, "a variance is not positive");
+      a.scale[c] = constant(n, 1).values[c] / std::sqrt(variance);
+      a.shift[c] = constant(n, 2).values[c] - a.scale[c] * constant(n, 3).values[c];
+    }
+    emit(n, std::move(a), {v}, shape(v));
+  }
+
+  // A constant operand as one value per channel: a scalar, [c], [c,1,1] or [1,c,1,1] (flat values: [k] or [1,k]).
+  std::vector<double> per_channel(const NodeProto& n, const Constant& c, const Shape& s) {
+    if (c.values.size() == 1) return std::vector<double>(static_cast<std::size_t>(s.c), c.values[0]);
+    std::vector<std::int64_t> d = c.dims;
+    const bool flat = s.h == 1 && s.w == 1;
+    const auto channels = static_cast<std::int64_t>(s.c);
+    std::vector<std::int64_t> trimmed;
+    for (auto x : d)
+      if (x != 1) trimmed.push_back(x);
+    if (trimmed == std::vector<std::int64_t>{channels}) {
+      const bool nchw = (d.size() == 3 && d[0] == channels) || (d.size() == 4 && d[1] == channels);
+      const bool row = flat && (d.size() == 1 || (d.size() == 2 && d[1] == channels));
+      if (nchw || row) return c.values;
+    }
+    fail(n, "the constant must be a scalar or have one value per channel");
+  }
+
+  void import_arithmetic(const NodeProto& n) {
+    const std::string& op = n.op_type();
+    if (n.input_size() != 2) fail(n, "it must have two inputs");
+    const Constant *left = find_constant(n, 0), *right = find_constant(n, 1);
+    if (left != nullptr && right != nullptr) {
+      if (left->values.size() != 1 || right->values.size() != 1 || n.output_size() != 1) fail(n, "arithmetic on two constants is not supported");
+      const double a = left->values[0], b = right->values[0];
+      constants_[n.output(0)] = {{}, {op == "Add" ? a + b : op == "Sub" ? a - b : op == "Mul" ? a * b : a / b}};
+      return;
+    }
+    if (left == nullptr && right == nullptr) {
+      const int a = value(n, 0);
+      int b = value(n, 1);
+      if (shape(a) != shape(b)) fail(n, "operands have different shapes");
+      if (op == "Div") fail(n, "division by a value is not supported");
+      if (op == "Sub") {
+        const Shape s = shape(b);
+        network_.nodes.push_back({n.name(), ChannelAffine{std::vector<double>(s.c, -1.0), std::vector<double>(s.c, 0.0)}, {b}, s});
+        b = static_cast<int>(network_.nodes.size()) - 1;
+      }
+      return op == "Mul" ? emit(n, Product{}, {a, b}, shape(a)) : emit(n, Sum{}, {a, b}, shape(a));
+    }
+    const int v = value(n, left == nullptr ? 0 : 1);
+    const std::vector<double> k = per_channel(n, left == nullptr ? *right : *left, shape(v));
+    ChannelAffine a{std::vector<double>(k.size(), 1.0), std::vector<double>(k.size(), 0.0)};
+    for (std::size_t c = 0; c < k.size(); ++c) {
+      if (op == "Add") a.shift[c] = k[c];
+      if (op == "Mul") a.scale[c] = k[c];
+      if (op == "Sub") {
+        a.shift[c] = left == nullptr ? -k[c] : k[c];
+        a.scale[c] = left == nullptr ? 1 : -1;
+      }
+      if (op == "Div") {
+        if (left != nullptr || k[c] == 0) fail(n, "division by a value or by zero is not supported");
+        a.scale[c] = 1 / k[c];
+      }
+    }
+    emit(n, std::move(a), {v}, shape(v));
+  }
+
+  void import_pow(const NodeProto& n) {
+    const int v = value(n, 0);
+    const Constant& e = constant(n, 1);
+    if (e.values.size() != 1 || (e.values[0] != 1 && e.values[0] != 2)) fail(n, "only the exponents 1 and 2 are supported");
+    if (e.values[0] == 1) return alias(n, v);
+    emit(n, Product{}, {v, v}, shape(v));
+  }
+
+  void import_average_pool(const NodeProto& n) {
+    const int v = value(n, 0);
+    const Shape in = shape(v);
+    const auto kernel = integers(n, "kernel_shape", {0, 0}), strides = integers(n, "strides", {1, 1}), p = pads(n);
+    if (integer(n, "ceil_mode", 0) != 0) fail(n, "ceil_mode is not supported");
+    if (integers(n, "dilations", {1, 1}) != std::vector<int>{1, 1}) fail(n, "dilation is not supported");
+    const AveragePool a{kernel[0], kernel[1], strides[0], strides[1], p[0], p[1], p[2], p[3], integer(n, "count_include_pad", 0) != 0};
+    if (p[0] >= kernel[0] || p[2] >= kernel[0] || p[1] >= kernel[1] || p[3] >= kernel[1]) fail(n, "pads must be smaller than the kernel");
+    const Shape out{in.c, windows(n, in.h, kernel[0], strides[0], p[0] + p[2], 1), windows(n, in.w, kernel[1], strides[1], p[1] + p[3], 1)};
+    emit(n, a, {v}, out);
+  }
+
+  void import_reduce_mean(const NodeProto& n) {
+    const int v = value(n, 0);
+    std::set<std::int64_t> axes;
+    if (n.input_size() > 1 && !n.input(1).empty()) {
+      for (double a : constant(n, 1).values) axes.insert(static_cast<std::int64_t>(a));
+    } else if (const auto* a = attribute(n, "axes")) {
+      axes.insert(a->ints().begin(), a->ints().end());
+    }
+    std::set<std::int64_t> positive;
+    for (auto a : axes) positive.insert(a < 0 ? a + 4 : a);
+    if (positive != std::set<std::int64_t>{2, 3}) fail(n, "only the mean over height and width is supported");
+    emit(n, GlobalAveragePool{}, {v}, {shape(v).c, 1, 1});
+  }
+
+  void import_flatten(const NodeProto& n) {
+    const int v = value(n, 0);
+    const Shape in = shape(v);
+    const auto size = static_cast<std::int64_t>(in.size());
+    if (size > 65536) fail(n, "the flattened value is too long");
+    if (n.op_type() == "Flatten") {
+      if (integer(n, "axis", 1) != 1) fail(n, "only axis 1 is supported");
+    } else {
+      const Constant& target = constant(n, 1);
+      if (target.values.size() != 2 || (target.values[1] != -1 && target.values[1] != static_cast<double>(size)) ||
+          (target.values[0] == -1 && target.values[1] == -1))
+        fail(n, "only a reshape to [batch, features] is supported");
+    }
+    emit(n, Flatten{}, {v}, {static_cast<int>(size), 1, 1});
+  }
+
+  void import_dense(const NodeProto& n) {
+    const int v = value(n, 0);
+    const Constant& w = constant(n, 1);
+    const Shape in = shape(v);
+    const bool gemm = n.op_type() == "Gemm";
+    if (in.h != 1 || in.w != 1) fail(n, "its input must be flattened first");
+    if (w.dims.size() != 2 || w.dims[0] < 1 || w.dims[1] < 1 || w.dims[0] > 65536 || w.dims[1] > 65536) fail(n, "weights must be a matrix");
+    if (gemm && integer(n, "transA", 0) != 0) fail(n, "transA is not supported");
+    const bool transposed = gemm && integer(n, "transB", 0) != 0;
+    const double alpha = gemm ? real(n, "alpha", 1) : 1, beta = gemm ? real(n, "beta", 1) : 1;
+    const int outputs = static_cast<int>(transposed ? w.dims[0] : w.dims[1]), inputs = static_cast<int>(transposed ? w.dims[1] : w.dims[0]);
+    if (inputs != in.c) fail(n, "weights for " + std::to_string(inputs) + " inputs do not fit " + std::to_string(in.c));
+    Dense d{outputs, inputs, std::vector<double>(w.values.size()), std::vector<double>(static_cast<std::size_t>(outputs), 0.0)};
+    for (int o = 0; o < outputs; ++o)
+      for (int i = 0; i < inputs; ++i)
+        d.weights[static_cast<std::size_t>(o) * inputs + i] = alpha * w.values[transposed ? static_cast<std::size_t>(o) * inputs + i : static_cast<std::size_t>(i) * outputs + o];
+    if (gemm && n.input_size() > 2 && !n.input(2).empty()) {
+      const Constant& b = constant(n, 2);
+      if (b.values.size() != 1 && b.values.size() != d.bias.size()) fail(n, "wrong number of biases");
+      for (std::size_t o = 0; o < d.bias.size(); ++o) d.bias[o] = beta * b.values[b.values.size() == 1 ? 0 : o];
+    }
+    emit(n, std::move(d), {v}, {outputs, 1, 1});
+  }
+
+  // Makes the model's output the last node and drops what does not lead to it.
+  void finish() {
+    if (model_.graph().output_size() != 1) fail("the model must have one output");
+    const auto it = values_.find(model_.graph().output(0).name());
+    if (it == values_.end()) fail("the model's output '" + model_.graph().output(0).name() + "' is not computed");
+    network_.nodes.resize(static_cast<std::size_t>(it->second) + 1);
+    if (it->second == 0) fail("the model's output is its input");
+    const Shape& s = network_.output_shape();
+    if (s.h != 1 || s.w != 1) fail("the model's output must be a vector of scores");
+  }
+
+  static std::vector<std::string> split(const std::string& text) {
+    std::vector<std::string> parts;
+    std::istringstream in(text);
+    for (std::string part; std::getline(in, part, ',');) {
+      const auto first = part.find_first_not_of(" \t\n"), last = part.find_last_not_of(" \t\n");
+      parts.push_back(first == std::string::npos ? "" : part.substr(first, last - first + 1));
+    }
+    return parts;
+  }
+
+  std::vector<double> channel_metadata(const std::string& key, double otherwise) {
+    const auto channels = static_cast<std::size_t>(network_.input_shape().c);
+    for (const auto& p : model_.metadata_props()) {
+      if (p.key() != key) continue;
+      std::vector<double> v;
+      for (const std::string& part : split(p.value())) {
+        char* end = nullptr;
+        v.push_back(std::strtod(part.c_str(), &end));
+        if (part.empty() || *end != '\0' || !std::isfinite(v.back())) fail("metadata " + key + " holds '" + part + "', not a number");
+      }
+      if (v.size() != channels) fail("metadata " + key + " must have one number per input channel");
+      return v;
+    }
+    return std::vector<double>(channels, otherwise);
+  }
+
+  void read_metadata() {
+    network_.mean = channel_metadata("sotto.mean", 0);
+    network_.std = channel_metadata("sotto.std", 1);
+    for (double s : network_.std)
+      if (!(s > 0)) fail("metadata sotto.std must be positive");
+    for (const auto& p : model_.metadata_props())
+      if (p.key() == "sotto.classes") network_.classes = split(p.value());
+    if (!network_.classes.empty() && network_.classes.size() != static_cast<std::size_t>(network_.output_shape().c))
+      fail("metadata sotto.classes names " + std::to_string(network_.classes.size()) + " classes, the output has " + std::to_string(network_.output_shape().c));
+  }
+
+  const onnx::ModelProto& model_;
+  Network network_;
+  std::map<std::string, int> values_;
+  std::map<std::string, Constant> constants_;
+};
+
+}  // namespace
+
+Network import_onnx(const std::filesystem::path& path) {
+  std::error_code ec;
+  const auto size = std::filesystem::file_size(path, ec);
+  if (ec) throw Error(ErrorCode::bad_input, path.string() + ": cannot read the model: " + ec.message());
+  if (size > kMaxFile) throw Error(ErrorCode::bad_input, path.string() + ": the model is larger than 1 GiB");
+  std::ifstream file(path, std::ios::binary);
+  onnx::ModelProto model;
+  if (!file || !model.ParseFromIstream(&file) || !model.has_graph())
+    throw Error(ErrorCode::bad_input, path.string() + ": not an ONNX model, or truncated or damaged");
+  try {
+    Network network = Importer(model).run();
+    network.name = path.filename().string();
+    return network;
+  } catch (const Error& e) {
+    throw Error(e.code(), path.string() + ": " + e.what());
+  }
+}
+
+}  // namespace sotto::graph
