@@ -2,7 +2,8 @@
 
 add_library(sotto_options INTERFACE)
 target_include_directories(sotto_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
-target_compile_options(sotto_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -ffp-contract=off)
+target_compile_options(sotto_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -ffp-contract=off
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)  # GCC 12 warns wrongly about string concatenation
 if(SOTTO_WERROR)
   target_compile_options(sotto_options INTERFACE -Werror)
 endif()

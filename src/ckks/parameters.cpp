@@ -19,15 +19,15 @@ Parameters Parameters::create(const ParametersSpec& spec) {
   auto in_range = [](int v, int lo, int hi) { return v >= lo && v <= hi; };
   if (!in_range(spec.ciphertext_primes, 1, 64) || !in_range(spec.special_primes, 1, 64) ||
       !in_range(spec.prime_bits, 30, simd::kMaxModulusBits)) {
-    throw Error(ErrorCode::usage, "parameters are out of range: 1 to 64 primes of each kind, 30 to 48 bits each");
+    throw Error(ErrorCode::bad_input, "parameters are out of range: 1 to 64 primes of each kind, 30 to 48 bits each");
   }
   const SecurityRow* row = find_security_row(spec.log_n, SecretDistribution::ternary);
   if (row == nullptr) {
-    throw Error(ErrorCode::usage, "refused: the 128-bit security table has no ring of rank 2^" + std::to_string(spec.log_n));
+    throw Error(ErrorCode::bad_input, "refused: the 128-bit security table has no ring of rank 2^" + std::to_string(spec.log_n));
   }
   Parameters p(spec, row->bits);
   if (p.log2_qp() > row->max_log2_qp) {
-    throw Error(ErrorCode::usage, "refused: log2(QP) = " + std::to_string(static_cast<int>(std::ceil(p.log2_qp()))) +
+    throw Error(ErrorCode::bad_input, "refused: log2(QP) = " + std::to_string(static_cast<int>(std::ceil(p.log2_qp()))) +
                                       " exceeds " + std::to_string(static_cast<int>(row->max_log2_qp)) +
                                       ", the 128-bit limit at rank 2^" + std::to_string(spec.log_n));
   }

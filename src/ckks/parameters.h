@@ -32,7 +32,7 @@ struct KeyTier {
 /// An immutable, checked parameter set: the only way to one from outside the tests is `create`.
 class Parameters {
  public:
-  /// Throws Error{usage} unless the 128-bit table has a row for the ring and log2(Q P) is within it, and every field is in
+  /// Throws Error{bad_input} unless the 128-bit table has a row for the ring and log2(Q P) is within it, and every field is in
   /// range. Primes: the largest 1 modulo the cyclotomic order; the first ones are the ciphertext primes.
   static Parameters create(const ParametersSpec& spec);
 

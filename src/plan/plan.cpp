@@ -89,33 +89,53 @@ class Hash {
 
 }  // namespace
 
+void verify_interface(const ckks::ParametersSpec& parameters, int tile, int batch, const Tensor& input, const Interface& io) {
+  if (!power_of_two(tile) || tile > 256) bad("impossible tile");
+  const std::int64_t slots = std::int64_t{1} << parameters.log_n;
+  if (parameters.kind != ring::RingKind::conjugate_invariant) bad("networks run in the conjugate-invariant ring");
+  if (batch < 1 || batch != slots / (tile * tile)) bad("batch and tile do not fit the ring");
+  verify_layout(input.layout, tile);
+  const Layout& in = input.layout;
+  const auto channels = static_cast<std::size_t>(io.channels);
+  if (in.channels != io.channels || in.height != io.height || in.width != io.width || in.gap != 1 ||
+      io.mean.size() != channels || io.std.size() != channels)
+    bad("its interface does not fit the input");
+  for (double s : io.std)
+    if (!(s > 0)) bad("a standard deviation is not positive");
+  if (io.outputs < 1 || io.outputs > 65536) bad("impossible number of scores");
+  if (!io.classes.empty() && io.classes.size() != static_cast<std::size_t>(io.outputs)) bad("class names and scores differ in number");
+}
+
+void verify_keys(const ckks::ParametersSpec& parameters, const ckks::KeyRequest& keys) {
+  if (keys.tiers.empty() || keys.tiers.size() > 64 || keys.keys.size() > 4096) bad("impossible key list");
+  for (const ckks::KeyTier& t : keys.tiers)
+    if (t.max_limbs < 1 || t.max_limbs > parameters.ciphertext_primes || t.special < 1 || t.special > parameters.special_primes ||
+        t.digits() > 8)
+      bad("impossible key tier");
+  const std::uint64_t order = std::uint64_t{4} << parameters.log_n;
+  const ckks::KeyId* previous = nullptr;
+  for (const ckks::KeyId& id : keys.keys) {
+    if (id.tier < 0 || id.tier >= static_cast<int>(keys.tiers.size())) bad("a key has no tier");
+    if (id.exponent != 0 && (id.exponent % 4 != 1 || id.exponent >= order)) bad("a key has an impossible exponent");
+    if (previous != nullptr && !(*previous < id)) bad("its key list is not sorted");
+    previous = &id;
+  }
+}
+
 void verify(const Plan& plan) {
   if (plan.tensors.empty() || plan.steps.empty() || plan.tensors.size() > 100000) bad("it is empty");
-  if (!power_of_two(plan.tile) || plan.tile > 256) bad("impossible tile");
-  const std::int64_t slots = std::int64_t{1} << plan.parameters.log_n;
-  if (plan.parameters.kind != ring::RingKind::conjugate_invariant) bad("networks run in the conjugate-invariant ring");
-  if (plan.batch != slots / (plan.tile * plan.tile) || plan.batch < 1) bad("batch and tile do not fit the ring");
+  verify_interface(plan.parameters, plan.tile, plan.batch, plan.input(), plan.io);
   for (const Tensor& t : plan.tensors) {
     verify_layout(t.layout, plan.tile);
     if (t.limbs < 1 || t.limbs > plan.parameters.ciphertext_primes || !(t.scale > 1) || !(t.scale < 0x1p100))
       bad("a tensor has an impossible level or scale");
   }
-  const Layout& in = plan.input().layout;
-  const auto channels = static_cast<std::size_t>(plan.io.channels);
-  if (in.channels != plan.io.channels || in.height != plan.io.height || in.width != plan.io.width || in.gap != 1 ||
-      plan.io.mean.size() != channels || plan.io.std.size() != channels)
-    bad("its interface does not fit the input");
-  for (double s : plan.io.std)
-    if (!(s > 0)) bad("a standard deviation is not positive");
   std::vector<bool> ready(plan.tensors.size());
   ready[0] = true;
   for (std::size_t i = 0; i < plan.steps.size(); ++i) verify_step(plan, plan.steps[i], i, ready);
   if (plan.output().layout.channels != plan.io.outputs || plan.output().layout.height != 1 || plan.output().layout.width != 1)
     bad("its last layer is not a vector of scores");
-  for (const ckks::KeyTier& t : plan.keys.tiers)
-    if (t.max_limbs < 1 || t.max_limbs > plan.parameters.ciphertext_primes || t.special < 1 ||
-        t.special > plan.parameters.special_primes || t.digits() > 8)
-      bad("impossible key tier");
+  verify_keys(plan.parameters, plan.keys);
   const auto needed = required_keys(plan, make_schedule(plan));
   const std::set<ckks::KeyId> have(plan.keys.keys.begin(), plan.keys.keys.end());
   for (const ckks::KeyId& id : needed)

@@ -89,6 +89,10 @@ struct Plan {
 /// Throws Error{bad_input}.
 void verify(const Plan& plan);
 
+/// The parts of `verify` that a client checks, too: layout of images and scores, and the key list.
+void verify_interface(const ckks::ParametersSpec& parameters, int tile, int batch, const Tensor& input, const Interface& io);
+void verify_keys(const ckks::ParametersSpec& parameters, const ckks::KeyRequest& keys);
+
 /// A readable table: one line per step with layer, ciphertexts, level, scale, taps and rotations.
 std::string describe(const Plan& plan);
 

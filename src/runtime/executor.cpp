@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "plan/cost.h"
 
 namespace sotto::runtime {
 
@@ -26,7 +27,12 @@ Executor::Executor(const plan::Plan& plan, const ckks::Parameters& parameters, s
       evaluator_(parameters, ring, plan.keys.tiers, &keys),
       linear_(plan, *ring),
       progress_(std::move(progress)),
-      stop_(stop) {}
+      stop_(stop) {
+  // share_[t]: part of the predicted work that lies before task t.
+  share_.push_back(0);
+  for (const plan::Work& w : plan::estimate(plan).tasks) share_.push_back(share_.back() + w.seconds(plan::kTypicalSpeed));
+  for (double& s : share_) s /= share_.back();
+}
 
 std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::Ciphertext> input) {
   const plan::Layout& layout = plan_.input().layout;
@@ -41,7 +47,7 @@ std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::Ciphertext> input)
     if (stop_ != nullptr && stop_->load()) throw Error(ErrorCode::interrupted, "interrupted; no output was written");
     const plan::Task& task = schedule_.tasks[t];
     const plan::Step& step = plan_.steps[task.step];
-    if (progress_) progress_({t, schedule_.tasks.size(), task.step, static_cast<double>(t) / static_cast<double>(schedule_.tasks.size())});
+    if (progress_) progress_({t, schedule_.tasks.size(), task.step, share_[t]});
     StepTime& time = times_[task.step];
     const double start = now();
     const auto sources = prepare(task);

@@ -53,7 +53,7 @@ class Executor {
 
   const plan::Plan& plan_;
   plan::Schedule schedule_;
-  std::vector<double> task_cost_;
+  std::vector<double> share_;
   ckks::Evaluator evaluator_;
   LinearMap linear_;
   std::function<void(const Progress&)> progress_;

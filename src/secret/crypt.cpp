@@ -11,13 +11,13 @@ namespace sotto::secret {
 
 using u64 = std::uint64_t;
 
-SeededCiphertext encrypt_symmetric(const SecretKey& key, const ckks::Plaintext& message, const ckks::Seed& seed,
+ckks::SeededCiphertext encrypt_symmetric(const SecretKey& key, const ckks::Plaintext& message, const ckks::Seed& seed,
                                    std::uint64_t stream) {
   const ring::Ring& ring = key.ring();
   const std::size_t n = ring.n();
   SecretArray<std::int8_t> error(n);
   sample_error(error);
-  SeededCiphertext out{{}, seed, stream, message.scale};
+  ckks::SeededCiphertext out{{}, seed, stream, message.scale};
   for (int l = 0; l < message.limbs(); ++l) out.c0.push_back(ring.limb());
   parallel_for(message.poly.size(), [&](std::size_t l) {
     const auto& k = ring.kernels();
@@ -29,15 +29,6 @@ SeededCiphertext encrypt_symmetric(const SecretKey& key, const ckks::Plaintext& 
     k.sub(sum.data(), sum.data(), product.data(), n, ring.modulus(l));
     k.add(out.c0[l].data(), sum.data(), message.poly[l].data(), n, ring.modulus(l));
   });
-  return out;
-}
-
-ckks::Ciphertext expand(const ring::Ring& ring, SeededCiphertext c) {
-  ckks::Ciphertext out;
-  out.scale = c.scale;
-  out.c0 = std::move(c.c0);
-  for (std::size_t l = 0; l < out.c0.size(); ++l) out.c1.push_back(ring.limb());
-  parallel_for(out.c0.size(), [&](std::size_t l) { ckks::expand_uniform(ring, c.seed, c.stream, l, out.c1[l].data()); });
   return out;
 }
 

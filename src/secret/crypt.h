@@ -1,26 +1,14 @@
 #pragma once
 
-#include "ckks/ciphertext.h"
-#include "ckks/sampler.h"
+#include "ckks/ciphertext_file.h"
 #include "secret/keygen.h"
 
 namespace sotto::secret {
 
-/// A symmetric encryption as it travels: c0 and the seed of c1 (stream `stream`).
-struct SeededCiphertext {
-  ring::RnsPoly c0;
-  ckks::Seed seed;
-  std::uint64_t stream = 0;
-  double scale = 1;
-};
-
 /// Encrypts under the secret key: c1 uniform from a seed, c0 = -c1 s + e + m. Half the size of a public-key encryption and
 /// less noise. A seed may serve many ciphertexts if every one has its own stream.
-SeededCiphertext encrypt_symmetric(const SecretKey& key, const ckks::Plaintext& message, const ckks::Seed& seed,
+ckks::SeededCiphertext encrypt_symmetric(const SecretKey& key, const ckks::Plaintext& message, const ckks::Seed& seed,
                                    std::uint64_t stream);
-
-/// Expands the seed.
-ckks::Ciphertext expand(const ring::Ring& ring, SeededCiphertext c);
 
 /// Encrypts with the public key: (b u + e0 + m, a u + e1), u ternary.
 ckks::Ciphertext encrypt_public(const ring::Ring& ring, const PublicKey& key, const ckks::Plaintext& message);

@@ -8,12 +8,12 @@ namespace sotto::secret {
 
 using u64 = std::uint64_t;
 
-SeededSwitchingKey KeyGenerator::switching_key(const ckks::KeyTier& tier, const ckks::KeyId& id) const {
+ckks::SeededSwitchingKey KeyGenerator::switching_key(const ckks::KeyTier& tier, const ckks::KeyId& id) const {
   const ring::Ring& ring = key_.ring();
   const std::size_t n = ring.n();
   const int q = parameters_.spec().ciphertext_primes;
   ckks::SwitchingKey layout{tier, {}};
-  SeededSwitchingKey out{id, ckks::random_seed(), {}};
+  ckks::SeededSwitchingKey out{id, ckks::random_seed(), {}};
   std::vector<SecretArray<std::int8_t>> errors;
   for (int d = 0; d < tier.digits(); ++d) {
     errors.emplace_back(n);

@@ -2,19 +2,10 @@
 
 #include <functional>
 
-#include "ckks/eval_key.h"
-#include "ckks/sampler.h"
+#include "ckks/key_file.h"
 #include "secret/secret_key.h"
 
 namespace sotto::secret {
-
-/// A switching key as it travels: the b polynomials and the seed of the a polynomials. Digit d's a modulo prime index i is
-/// stream d of the seed.
-struct SeededSwitchingKey {
-  ckks::KeyId id;
-  ckks::Seed seed;
-  std::vector<ring::RnsPoly> b;  ///< per digit, limbs in the order of ckks::SwitchingKey
-};
 
 /// Encryptions of zero that let anyone encrypt: b = -a s + e for all ciphertext primes.
 struct PublicKey {
@@ -26,7 +17,7 @@ class KeyGenerator {
  public:
   KeyGenerator(const ckks::Parameters& parameters, const SecretKey& key) : parameters_(parameters), key_(key) {}
 
-  [[nodiscard]] SeededSwitchingKey switching_key(const ckks::KeyTier& tier, const ckks::KeyId& id) const;
+  [[nodiscard]] ckks::SeededSwitchingKey switching_key(const ckks::KeyTier& tier, const ckks::KeyId& id) const;
   [[nodiscard]] PublicKey public_key() const;
 
  private:

@@ -23,7 +23,7 @@ class ToyClient {
     const secret::KeyGenerator generator(parameters, key);
     for (const ckks::KeyId& id : p.keys.keys) {
       const ckks::KeyTier& tier = p.keys.tiers[id.tier];
-      secret::SeededSwitchingKey seeded = generator.switching_key(tier, id);
+      ckks::SeededSwitchingKey seeded = generator.switching_key(tier, id);
       ckks::SwitchingKey full{tier, {}};
       for (std::size_t d = 0; d < seeded.b.size(); ++d) {
         ckks::SwitchingKey::Digit digit{std::move(seeded.b[d]), {}};
@@ -52,7 +52,7 @@ class ToyClient {
               if (place.phase == phase) slots[b * tile2 + place.position] = images[b][(static_cast<std::size_t>(c) * l.height + y) * l.width + x];
             }
         const auto message = ckks::encode(*ring, encoder.embed_inverse(std::span<const double>(slots)), plan.input().scale, plan.input().limbs);
-        out.push_back(secret::expand(*ring, secret::encrypt_symmetric(key, message, ckks::random_seed(), out.size())));
+        out.push_back(ckks::expand(*ring, secret::encrypt_symmetric(key, message, ckks::random_seed(), out.size())));
       }
     }
     return out;

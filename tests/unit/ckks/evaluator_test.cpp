@@ -39,7 +39,7 @@ class EvaluatorTest : public ::testing::TestWithParam<Setup> {
   void add_key(std::uint64_t exponent) {
     const secret::KeyGenerator generator(parameters, key);
     for (int t = 0; t < 2; ++t) {
-      secret::SeededSwitchingKey seeded = generator.switching_key(tiers[t], {t, exponent});
+      ckks::SeededSwitchingKey seeded = generator.switching_key(tiers[t], {t, exponent});
       SwitchingKey full{tiers[t], {}};
       for (std::size_t d = 0; d < seeded.b.size(); ++d) {
         SwitchingKey::Digit digit{std::move(seeded.b[d]), {}};
@@ -66,7 +66,7 @@ class EvaluatorTest : public ::testing::TestWithParam<Setup> {
   }
 
   Ciphertext encrypt(const std::vector<Complex>& v, double scale, int limbs = kPrimes) const {
-    return secret::expand(*ring, secret::encrypt_symmetric(key, plain(v, scale, limbs), random_seed(), 0));
+    return ckks::expand(*ring, secret::encrypt_symmetric(key, plain(v, scale, limbs), random_seed(), 0));
   }
 
   std::vector<Complex> decrypt(const Ciphertext& c) const {

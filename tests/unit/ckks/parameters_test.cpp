@@ -33,7 +33,7 @@ void expect_refused(const ParametersSpec& spec) {
     Parameters::create(spec);
     FAIL() << "accepted";
   } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ErrorCode::usage) << e.what();
+    EXPECT_EQ(e.code(), ErrorCode::bad_input) << e.what();
   }
 }
 

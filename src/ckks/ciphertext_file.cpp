@@ -1,0 +1,111 @@
+#include "ckks/ciphertext_file.h"
+
+#include <atomic>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "wire/fields.h"
+#include "wire/pack.h"
+
+namespace sotto::ckks {
+
+Ciphertext expand(const ring::Ring& ring, SeededCiphertext c) {
+  Ciphertext out;
+  out.scale = c.scale;
+  out.c0 = std::move(c.c0);
+  for (std::size_t l = 0; l < out.c0.size(); ++l) out.c1.push_back(ring.limb());
+  parallel_for(out.c0.size(), [&](std::size_t l) { expand_uniform(ring, c.seed, c.stream, l, out.c1[l].data()); });
+  return out;
+}
+
+std::uint64_t ciphertext_bytes(wire::Kind kind, std::size_t n, int limbs) {
+  return static_cast<std::uint64_t>(limbs) * n * wire::kWordBytes * (kind == wire::Kind::output ? 2 : 1);
+}
+
+namespace {
+
+nlohmann::json header(wire::Kind kind, const CiphertextFileInfo& info) {
+  nlohmann::json h = {{"plan_id", info.plan_id}, {"key_id", info.key_id}, {"input_id", info.input_id}, {"images", info.images}, {"batch", info.batch},
+                      {"per_batch", info.per_batch}, {"limbs", info.limbs}, {"scale", info.scale}};
+  if (kind == wire::Kind::input) h["seed"] = wire::to_hex(info.seed.data(), info.seed.size());
+  return h;
+}
+
+}  // namespace
+
+CiphertextWriter::CiphertextWriter(const std::filesystem::path& path, wire::Kind kind, const ring::Ring& ring,
+                                   const CiphertextFileInfo& info)
+    : ring_(ring),
+      file_(path, kind, header(kind, info),
+            std::vector<std::uint64_t>(info.batches() * info.per_batch, ciphertext_bytes(kind, ring.n(), info.limbs))) {}
+
+void CiphertextWriter::write(const ring::RnsPoly& poly) {
+  const std::size_t limb_bytes = ring_.n() * wire::kWordBytes;
+  std::vector<unsigned char> bytes(poly.size() * limb_bytes);
+  parallel_for(poly.size(), [&](std::size_t l) { wire::pack48(bytes.data() + l * limb_bytes, poly[l].data(), ring_.n()); });
+  file_.write(bytes);
+}
+
+void CiphertextWriter::write(const SeededCiphertext& c) { write(c.c0); }
+
+void CiphertextWriter::write(const Ciphertext& c) {
+  write(c.c0);
+  write(c.c1);
+}
+
+CiphertextReader::CiphertextReader(const std::filesystem::path& path, wire::Kind kind) : kind_(kind), file_(path, kind) {
+  file_.decode([&](const auto& h) {
+    constexpr std::int64_t kMost = std::int64_t{1} << 40;
+    info_.plan_id = wire::text(h, "plan_id", 64);
+    info_.key_id = wire::text(h, "key_id", 64);
+    info_.input_id = wire::text(h, "input_id", 64);
+    info_.images = static_cast<std::uint64_t>(wire::integer(h, "images", 1, kMost));
+    info_.batch = static_cast<std::uint64_t>(wire::integer(h, "batch", 1, 1 << 17));
+    info_.per_batch = static_cast<std::uint64_t>(wire::integer(h, "per_batch", 1, 1 << 24));
+    info_.limbs = wire::small_integer(h, "limbs", 1, 64);
+    info_.scale = wire::real(h, "scale");
+    if (!(info_.scale > 1)) wire::bad_field("scale");
+    if (kind_ == wire::Kind::input) {
+      const auto seed = wire::hex_bytes(h, "seed", info_.seed.size());
+      std::copy(seed.begin(), seed.end(), info_.seed.begin());
+    }
+    if (file_.sections() != info_.batches() * info_.per_batch) file_.fail("it does not hold the ciphertexts that it announces");
+  });
+}
+
+void CiphertextReader::expect(const std::string& plan_id, std::uint64_t batch, std::uint64_t per_batch, int limbs, double scale,
+                              const ring::Ring& ring) const {
+  if (info_.plan_id != plan_id)
+    throw Error(ErrorCode::wrong_key, file_.path().string() + " was made for another plan (" + info_.plan_id + ", not " + plan_id + ")");
+  bool fits = info_.batch == batch && info_.per_batch == per_batch && info_.limbs == limbs &&
+              std::abs(info_.scale / scale - 1) < 0x1p-40;
+  for (std::size_t i = 0; i < file_.sections(); ++i) fits = fits && file_.section_bytes(i) == ciphertext_bytes(kind_, ring.n(), limbs);
+  if (!fits) file_.fail("its ciphertexts do not have the plan's shape");
+}
+
+Ciphertext CiphertextReader::read(const ring::Ring& ring, std::uint64_t k) const {
+  const std::size_t n = ring.n(), limb_bytes = n * wire::kWordBytes;
+  std::vector<unsigned char> bytes(file_.section_bytes(k));
+  file_.read(k, bytes);
+  Ciphertext c;
+  c.scale = info_.scale;
+  const auto limbs = static_cast<std::size_t>(info_.limbs);
+  for (std::size_t l = 0; l < limbs; ++l) {
+    c.c0.push_back(ring.limb());
+    c.c1.push_back(ring.limb());
+  }
+  std::atomic<bool> valid{true};
+  parallel_for(limbs, [&](std::size_t l) {
+    bool ok = wire::unpack48(c.c0[l].data(), bytes.data() + l * limb_bytes, n, ring.prime(l));
+    if (kind_ == wire::Kind::input)
+      expand_uniform(ring, info_.seed, k, l, c.c1[l].data());
+    else
+      ok = wire::unpack48(c.c1[l].data(), bytes.data() + (limbs + l) * limb_bytes, n, ring.prime(l)) && ok;
+    if (!ok) valid = false;
+  });
+  if (!valid) file_.fail("a ciphertext has a value out of range");
+  return c;
+}
+
+}  // namespace sotto::ckks

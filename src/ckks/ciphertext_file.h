@@ -1,0 +1,78 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "ckks/ciphertext.h"
+#include "ckks/sampler.h"
+#include "wire/reader.h"
+#include "wire/writer.h"
+
+namespace sotto::ckks {
+
+/// A symmetric encryption as it travels: c0 and the seed of c1 (stream `stream`).
+struct SeededCiphertext {
+  ring::RnsPoly c0;
+  Seed seed;
+  std::uint64_t stream = 0;
+  double scale = 1;
+};
+
+/// Expands the seed.
+Ciphertext expand(const ring::Ring& ring, SeededCiphertext c);
+
+/// What a file of ciphertexts says about itself.
+struct CiphertextFileInfo {
+  std::string plan_id, key_id;
+  std::string input_id;          ///< names the input, in both its file and the output's
+  std::uint64_t images = 0;      ///< in all batches together
+  std::uint64_t batch = 0;       ///< images per batch; the last one may hold fewer
+  std::uint64_t per_batch = 0;   ///< ciphertexts per batch
+  int limbs = 0;                 ///< of every ciphertext
+  double scale = 1;
+  Seed seed{};                   ///< inputs only: ciphertext k is stream k
+
+  [[nodiscard]] std::uint64_t batches() const { return (images + batch - 1) / batch; }
+};
+
+/// Writes IN.sotto (seeded, c0 only) or OUT.sotto (c0 and c1), see docs/formats/ciphertexts.md.
+class CiphertextWriter {
+ public:
+  CiphertextWriter(const std::filesystem::path& path, wire::Kind kind, const ring::Ring& ring, const CiphertextFileInfo& info);
+
+  void write(const SeededCiphertext& c);
+  void write(const Ciphertext& c);
+  void commit() { file_.commit(); }
+
+ private:
+  void write(const ring::RnsPoly& poly);
+
+  const ring::Ring& ring_;
+  wire::FileWriter file_;
+};
+
+/// Reads either.
+class CiphertextReader {
+ public:
+  /// Throws Error{bad_input} for a damaged file.
+  CiphertextReader(const std::filesystem::path& path, wire::Kind kind);
+
+  [[nodiscard]] const CiphertextFileInfo& info() const { return info_; }
+  [[nodiscard]] std::uint64_t bytes() const { return file_.file_bytes(); }
+  /// Throws Error{wrong_key} unless the file belongs to this plan, Error{bad_input} unless it has the plan's sizes.
+  void expect(const std::string& plan_id, std::uint64_t batch, std::uint64_t per_batch, int limbs, double scale,
+              const ring::Ring& ring) const;
+  /// Ciphertext k of the file.
+  [[nodiscard]] Ciphertext read(const ring::Ring& ring, std::uint64_t k) const;
+
+ private:
+  wire::Kind kind_;
+  wire::FileReader file_;
+  CiphertextFileInfo info_;
+};
+
+/// Length of one ciphertext's section.
+std::uint64_t ciphertext_bytes(wire::Kind kind, std::size_t n, int limbs);
+
+}  // namespace sotto::ckks

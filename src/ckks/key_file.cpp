@@ -1,0 +1,99 @@
+#include "ckks/key_file.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "wire/fields.h"
+#include "wire/pack.h"
+
+namespace sotto::ckks {
+
+std::vector<std::uint64_t> key_section_bytes(std::size_t n, const KeyRequest& request) {
+  std::vector<std::uint64_t> bytes;
+  for (const KeyId& id : request.keys) {
+    const KeyTier& t = request.tiers[static_cast<std::size_t>(id.tier)];
+    const auto limbs = static_cast<std::uint64_t>(t.digits()) * static_cast<std::uint64_t>(t.max_limbs + t.special);
+    bytes.push_back(sizeof(Seed) + limbs * n * wire::kWordBytes);
+  }
+  return bytes;
+}
+
+KeyFileWriter::KeyFileWriter(const std::filesystem::path& path, const ring::Ring& ring, const ParametersSpec& parameters,
+                             const KeyRequest& request, const std::string& plan_id, const std::string& key_id)
+    : ring_(ring),
+      file_(path, wire::Kind::eval_key,
+            {{"plan_id", plan_id},
+             {"key_id", key_id},
+             {"log_n", parameters.log_n},
+             {"ciphertext_primes", parameters.ciphertext_primes},
+             {"special_primes", parameters.special_primes}},
+            key_section_bytes(ring.n(), request)) {}
+
+void KeyFileWriter::write(const SeededSwitchingKey& key) {
+  file_.write(key.seed);
+  std::vector<unsigned char> bytes(ring_.n() * wire::kWordBytes);
+  for (const ring::RnsPoly& digit : key.b) {
+    for (const ring::Limb& limb : digit) {
+      wire::pack48(bytes.data(), limb.data(), ring_.n());
+      file_.write(bytes);
+    }
+  }
+}
+
+KeyFile::KeyFile(const std::filesystem::path& path, std::shared_ptr<const ring::Ring> ring, const ParametersSpec& parameters,
+                 const KeyRequest& request, const std::string& plan_id)
+    : ring_(std::move(ring)),
+      ciphertext_primes_(parameters.ciphertext_primes),
+      request_(request),
+      file_(path, wire::Kind::eval_key) {
+  file_.decode([&](const auto& h) {
+    if (wire::text(h, "plan_id", 64) != plan_id)
+      throw Error(ErrorCode::wrong_key, path.string() + " was made for another plan; make keys with this plan's client file (sotto keygen)");
+    key_id_ = wire::text(h, "key_id", 64);
+    const auto expected = key_section_bytes(ring_->n(), request_);
+    bool same = file_.sections() == expected.size();
+    for (std::size_t i = 0; same && i < expected.size(); ++i) same = file_.section_bytes(i) == expected[i];
+    if (!same || wire::integer(h, "log_n", 0, 64) != parameters.log_n) file_.fail("its keys do not have the plan's sizes");
+  });
+}
+
+const SwitchingKey& KeyFile::key(const KeyId& id) {
+  const std::scoped_lock lock(mutex_);
+  if (const auto it = loaded_.find(id); it != loaded_.end()) return it->second;
+  const auto at = std::lower_bound(request_.keys.begin(), request_.keys.end(), id);
+  if (at == request_.keys.end() || *at != id)
+    throw Error(ErrorCode::wrong_key, file_.path().string() + " lacks a key that the plan needs");
+  const auto index = static_cast<std::size_t>(at - request_.keys.begin());
+  const std::size_t n = ring_->n(), limb_bytes = n * wire::kWordBytes;
+  std::vector<unsigned char> bytes(file_.section_bytes(index));
+  file_.read(index, bytes);
+  Seed seed;
+  std::copy_n(bytes.begin(), seed.size(), seed.begin());
+
+  SwitchingKey key{request_.tiers[static_cast<std::size_t>(id.tier)], {}};
+  const auto limbs = static_cast<std::size_t>(key.limbs());
+  for (int d = 0; d < key.tier.digits(); ++d) {
+    auto& digit = key.digits.emplace_back();
+    for (std::size_t j = 0; j < limbs; ++j) {
+      digit.b.push_back(ring_->limb());
+      digit.a.push_back(ring_->limb());
+    }
+  }
+  std::atomic<bool> valid{true};
+  parallel_for(key.digits.size() * limbs, [&](std::size_t k) {
+    const std::size_t d = k / limbs, j = k % limbs, i = key.prime_index(static_cast<int>(j), ciphertext_primes_);
+    if (!wire::unpack48(key.digits[d].b[j].data(), bytes.data() + seed.size() + k * limb_bytes, n, ring_->prime(i))) valid = false;
+    expand_uniform(*ring_, seed, d, i, key.digits[d].a[j].data());
+  });
+  if (!valid) file_.fail("a key has a value out of range");
+  return loaded_.emplace(id, std::move(key)).first->second;
+}
+
+void KeyFile::drop_tier(int tier) {
+  const std::scoped_lock lock(mutex_);
+  std::erase_if(loaded_, [&](const auto& entry) { return entry.first.tier == tier; });
+}
+
+}  // namespace sotto::ckks

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+
+#include "ckks/eval_key.h"
+#include "ckks/sampler.h"
+#include "wire/reader.h"
+#include "wire/writer.h"
+
+namespace sotto::ckks {
+
+/// A switching key as it travels: the b polynomials and the seed of the a polynomials. Digit d's a modulo prime index i is
+/// stream d of the seed.
+struct SeededSwitchingKey {
+  KeyId id;
+  Seed seed;
+  std::vector<ring::RnsPoly> b;  ///< per digit, limbs in the order of SwitchingKey
+};
+
+/// Writes eval.key (docs/formats/keys.md), one section per key, in the order of the request.
+class KeyFileWriter {
+ public:
+  /// key_id: identity of the secret key; plan_id: the plan that asked for these keys.
+  KeyFileWriter(const std::filesystem::path& path, const ring::Ring& ring, const ParametersSpec& parameters,
+                const KeyRequest& request, const std::string& plan_id, const std::string& key_id);
+
+  void write(const SeededSwitchingKey& key);
+  void commit() { file_.commit(); }
+
+ private:
+  const ring::Ring& ring_;
+  wire::FileWriter file_;
+};
+
+/// The keys of an eval.key file: each is read, checked and expanded at its first use. Thread-safe.
+class KeyFile : public KeyProvider {
+ public:
+  /// Throws Error{bad_input} for a damaged file, Error{wrong_key} for one made for another plan.
+  KeyFile(const std::filesystem::path& path, std::shared_ptr<const ring::Ring> ring, const ParametersSpec& parameters,
+          const KeyRequest& request, const std::string& plan_id);
+
+  const SwitchingKey& key(const KeyId& id) override;
+  /// Frees the keys of a tier that are in memory; they are read again if someone asks.
+  void drop_tier(int tier);
+
+  [[nodiscard]] const std::string& key_id() const { return key_id_; }
+  [[nodiscard]] std::uint64_t bytes() const { return file_.file_bytes(); }
+
+ private:
+  std::shared_ptr<const ring::Ring> ring_;
+  int ciphertext_primes_;
+  KeyRequest request_;
+  wire::FileReader file_;
+  std::string key_id_;
+  std::mutex mutex_;
+  std::map<KeyId, SwitchingKey> loaded_;
+};
+
+/// Length of every section of an eval.key file.
+std::vector<std::uint64_t> key_section_bytes(std::size_t n, const KeyRequest& request);
+
+}  // namespace sotto::ckks

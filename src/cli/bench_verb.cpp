@@ -1,0 +1,5 @@
+#include "cli/verbs.h"
+
+namespace sotto::cli {
+void add_bench(CLI::App&) {}
+}  // namespace sotto::cli

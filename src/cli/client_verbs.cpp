@@ -1,0 +1,158 @@
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "base/error.h"
+#include "cli/console.h"
+#include "cli/verbs.h"
+#include "client/batch.h"
+#include "client/image_source.h"
+#include "client/input_record.h"
+#include "client/key_files.h"
+#include "client/sheet.h"
+#include "plan/plan_file.h"
+
+namespace sotto::cli {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct KeygenOptions {
+  std::string client, out;
+  bool force = false;
+};
+
+int keygen(const KeygenOptions& o) {
+  const plan::ClientSpec spec = plan::read_client(o.client);
+  const auto parameters = ckks::Parameters::create(spec.parameters);
+  ProgressLine line("keys");
+  client::make_keys(spec, parameters, o.out, o.force, [&](std::size_t done, std::size_t total) { line.update(done, total); });
+  const fs::path dir = o.out;
+  fmt::print("wrote {} (keep it secret) and {} ({}, for the server)\n", (dir / "secret.key").string(), (dir / "eval.key").string(),
+             format_bytes(static_cast<double>(fs::file_size(dir / "eval.key"))));
+  return 0;
+}
+
+struct DataOptions {
+  std::vector<std::string> data;
+  std::size_t start = 0;
+  std::optional<std::size_t> count;
+};
+
+void add_data_options(CLI::App& verb, DataOptions& o, bool required) {
+  auto* data = verb.add_option("--data", o.data, "cifar10:DIR, cifar100:DIR, or PNG and JPEG files or folders of them")->expected(1, -1);
+  if (required) data->required();
+  verb.add_option("--start", o.start, "Number of the first image (default 0)");
+  verb.add_option("--count", o.count, "How many images (default: all)");
+}
+
+struct EncryptOptions {
+  std::string client, keys, out;
+  DataOptions data;
+};
+
+int encrypt(const EncryptOptions& o) {
+  const plan::ClientSpec spec = plan::read_client(o.client);
+  const client::Keys keys = client::read_keys(spec, ckks::Parameters::create(spec.parameters), o.keys);
+  const auto images = client::load_images(o.data.data, spec.io, o.data.start, o.data.count);
+  std::vector<std::vector<double>> values;
+  for (const auto& image : images) values.push_back(client::preprocess(image, spec.io));
+  ProgressLine line("encryption");
+  const std::string id = client::encrypt_images(spec, keys, values, o.out, [&](std::size_t done, std::size_t total) { line.update(done, total); });
+  const fs::path dir = fs::is_directory(o.keys) ? fs::path(o.keys) : fs::path(o.keys).parent_path();
+  client::write_input_record(dir, id, {o.data.data, o.data.start, images.size()});
+  const std::size_t batch = static_cast<std::size_t>(spec.batch), batches = (images.size() + batch - 1) / batch;
+  fmt::print("encrypted {} image{} in {} batch{} of up to {}: {} ({})\n", images.size(), images.size() == 1 ? "" : "s", batches,
+             batches == 1 ? "" : "es", batch, o.out, format_bytes(static_cast<double>(fs::file_size(o.out))));
+  return 0;
+}
+
+struct DecryptVerbOptions {
+  std::string client, keys, in, npy, csv, sheet;
+  double flood = 0;
+  DataOptions data;
+};
+
+// The images that the scores belong to: those named on the command line, else those that `encrypt` noted beside the keys.
+std::vector<client::Image> find_images(const DecryptVerbOptions& o, const plan::ClientSpec& spec, const client::Decrypted& result) {
+  const std::size_t count = result.scores.size();
+  if (!o.data.data.empty()) return client::load_images(o.data.data, spec.io, o.data.start, count);
+  const fs::path dir = fs::is_directory(o.keys) ? fs::path(o.keys) : fs::path(o.keys).parent_path();
+  const auto record = client::read_input_record(dir, result.input_id);
+  if (!record || record->count != count) return {};
+  try {
+    return client::load_images(record->sources, spec.io, record->start, record->count);
+  } catch (const Error&) {
+    return {};  // the images have moved: scores are shown without them
+  }
+}
+
+int decrypt(const DecryptVerbOptions& o) {
+  const plan::ClientSpec spec = plan::read_client(o.client);
+  const client::Keys keys = client::read_keys(spec, ckks::Parameters::create(spec.parameters), o.keys);
+  ProgressLine line("decryption");
+  const client::Decrypted result =
+      client::decrypt_scores(spec, keys, o.in, {o.flood}, [&](std::size_t done, std::size_t total) { line.update(done, total); });
+  const auto images = find_images(o, spec, result);
+  if (!o.sheet.empty() && images.empty())
+    throw Error(ErrorCode::usage, "--sheet needs the images: name them with --data (and --start) as for encrypt");
+  if (!o.npy.empty()) client::write_npy(o.npy, result.scores);
+  if (!o.csv.empty()) client::write_csv(o.csv, result.scores, images, spec.io);
+  if (!o.sheet.empty()) client::write_sheet(o.sheet, images, result.scores, spec.io, spec.network + ", decrypted labels");
+
+  constexpr std::size_t kShown = 20;
+  std::size_t labelled = 0, right = 0;
+  fmt::print("{:>6}  {:<24} {:<16} {:>10}\n", "image", "name", "label", "confidence");
+  for (std::size_t i = 0; i < result.scores.size(); ++i) {
+    const int label = client::argmax(result.scores[i]);
+    if (i < images.size() && images[i].label >= 0) {
+      ++labelled;
+      right += images[i].label == label;
+    }
+    if (i < kShown)
+      fmt::print("{:>6}  {:<24} {:<16} {:>9.1f}%\n", i, i < images.size() ? images[i].name : "", client::class_name(spec.io, label),
+                 100 * client::confidence(result.scores[i], label));
+  }
+  if (result.scores.size() > kShown) fmt::print("   ...  {} more; --csv and --out write them all\n", result.scores.size() - kShown);
+  if (labelled > 0) fmt::print("{} of {} labels are right ({:.2f} %)\n", right, labelled, 100.0 * static_cast<double>(right) / static_cast<double>(labelled));
+  return 0;
+}
+
+}  // namespace
+
+void add_keygen(CLI::App& app) {
+  auto* verb = app.add_subcommand("keygen", "Make a secret key and the evaluation keys for the server");
+  auto o = std::make_shared<KeygenOptions>();
+  verb->add_option("CLIENT", o->client, "NAME.client")->required();
+  verb->add_option("--out", o->out, "Folder for secret.key and eval.key")->required();
+  verb->add_flag("--force", o->force, "Replace keys that are there");
+  verb->callback([o] { throw CLI::RuntimeError(keygen(*o)); });
+}
+
+void add_encrypt(CLI::App& app) {
+  auto* verb = app.add_subcommand("encrypt", "Encrypt images");
+  auto o = std::make_shared<EncryptOptions>();
+  verb->add_option("CLIENT", o->client, "NAME.client")->required();
+  verb->add_option("--keys", o->keys, "Folder with secret.key")->required();
+  add_data_options(*verb, o->data, true);
+  verb->add_option("--out", o->out, "Where the encrypted images go")->required();
+  verb->callback([o] { throw CLI::RuntimeError(encrypt(*o)); });
+}
+
+void add_decrypt(CLI::App& app) {
+  auto* verb = app.add_subcommand("decrypt", "Decrypt scores and show the labels");
+  auto o = std::make_shared<DecryptVerbOptions>();
+  verb->add_option("CLIENT", o->client, "NAME.client")->required();
+  verb->add_option("--keys", o->keys, "Folder with secret.key")->required();
+  verb->add_option("--in", o->in, "Encrypted scores")->required();
+  verb->add_option("--out", o->npy, "Write the scores here (NumPy)");
+  verb->add_option("--csv", o->csv, "Write the labels here (CSV)");
+  verb->add_option("--sheet", o->sheet, "Write a contact sheet here (.png or .html)");
+  verb->add_option("--flood", o->flood, "Noise flooding: standard deviation added to every score before it is written (SECURITY.md)")
+      ->check(CLI::Range(0.0, 1e6));
+  add_data_options(*verb, o->data, false);
+  verb->callback([o] { throw CLI::RuntimeError(decrypt(*o)); });
+}
+
+}  // namespace sotto::cli

@@ -1,0 +1,44 @@
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "base/error.h"
+#include "cli/console.h"
+#include "cli/planning.h"
+#include "cli/verbs.h"
+#include "plan/plan_file.h"
+
+namespace sotto::cli {
+
+namespace {
+
+struct CompileOptions {
+  std::string model, out, memory;
+  int batch = 0;
+};
+
+int run(const CompileOptions& o) {
+  const plan::Plan plan = make_plan(o.model, o.batch, o.memory);
+  const auto plan_path = o.out + ".plan", client_path = o.out + ".client";
+  plan::write_plan(plan_path, plan);
+  plan::write_client(client_path, plan::client_part(plan));
+  const plan::Cost cost = plan::estimate(plan);
+  fmt::print("{}: {} layers for batches of {} images; about {} of memory to run\n", plan.network, plan.steps.size(), plan.batch,
+             format_bytes(static_cast<double>(cost.peak_bytes)));
+  fmt::print("wrote {} (stays with the server) and {} (public, for the client)\n", plan_path, client_path);
+  return 0;
+}
+
+}  // namespace
+
+void add_compile(CLI::App& app) {
+  auto* verb = app.add_subcommand("compile", "Turn a network into a plan for the server and a description for the client");
+  auto o = std::make_shared<CompileOptions>();
+  verb->add_option("MODEL", o->model, "The network, ONNX")->required();
+  verb->add_option("--out", o->out, "Writes OUT.plan and OUT.client")->required();
+  verb->add_option("--batch", o->batch, "Images per batch (default 1024, or fewer to fit --memory)")->check(CLI::Range(1, 65536));
+  verb->add_option("--memory", o->memory, "Most memory that inference may use, e.g. 8G");
+  verb->callback([o] { throw CLI::RuntimeError(run(*o)); });
+}
+
+}  // namespace sotto::cli

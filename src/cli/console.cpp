@@ -1,0 +1,165 @@
+#include "cli/console.h"
+
+#include <fmt/format.h>
+#include <sodium.h>
+#include <tbb/global_control.h>
+#include <tbb/task_arena.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <new>
+
+#include "base/error.h"
+
+namespace sotto::cli {
+
+namespace {
+
+std::atomic<bool> stop{false};
+
+void on_signal(int number) {
+  // The second Ctrl-C ends the program at once.
+  if (stop.exchange(true)) {
+    std::signal(number, SIG_DFL);
+    std::raise(number);
+  }
+}
+
+}  // namespace
+
+const std::atomic<bool>& stop_requested() { return stop; }
+
+void check_stop() {
+  if (stop) throw Error(ErrorCode::interrupted, "interrupted; no output was written");
+}
+
+int guarded_main(const char* program, const std::function<int()>& body) {
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+  std::signal(SIGPIPE, SIG_IGN);
+  const auto report = [&](const std::string& what, ErrorCode code) {
+    std::string line = what;
+    std::replace(line.begin(), line.end(), '\n', ' ');
+    fmt::print(stderr, "{}: {}\n", program, line);
+    return static_cast<int>(code);
+  };
+  try {
+    if (sodium_init() < 0) return report("libsodium does not start", ErrorCode::internal);
+    const int status = body();
+    if (std::fflush(stdout) != 0) return report("cannot write to the standard output", ErrorCode::no_resources);
+    return status;
+  } catch (const Error& e) {
+    return report(e.what(), e.code());
+  } catch (const std::bad_alloc&) {
+    return report("not enough memory; use a smaller --batch, or a machine with more", ErrorCode::no_resources);
+  } catch (const std::exception& e) {
+    return report(std::string("internal error: ") + e.what(), ErrorCode::internal);
+  }
+}
+
+std::uint64_t parse_bytes(const std::string& text) {
+  const auto fail = [&] { throw Error(ErrorCode::usage, "'" + text + "' is not an amount of memory; write for example 8G or 512M"); };
+  std::size_t used = 0;
+  double value = 0;
+  try {
+    value = std::stod(text, &used);
+  } catch (const std::exception&) {
+    fail();
+  }
+  std::string unit = text.substr(used);
+  std::transform(unit.begin(), unit.end(), unit.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  if (unit.ends_with("ib")) unit.resize(unit.size() - 2);
+  if (unit.ends_with("b")) unit.pop_back();
+  static const std::string units = "kmgt";
+  int power = 0;
+  if (!unit.empty()) {
+    if (unit.size() != 1 || units.find(unit) == std::string::npos) fail();
+    power = static_cast<int>(units.find(unit)) + 1;
+  }
+  value = std::ldexp(value, 10 * power);
+  if (!(value >= 1) || value > 0x1p62) fail();
+  return static_cast<std::uint64_t>(value);
+}
+
+std::string format_bytes(double bytes) {
+  static constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  int unit = 0;
+  while (bytes >= 1024 && unit < 4) {
+    bytes /= 1024;
+    ++unit;
+  }
+  return fmt::format("{:.{}f} {}", bytes, unit == 0 ? 0 : 2, kUnits[unit]);
+}
+
+std::string format_seconds(double seconds) {
+  if (seconds < 60) return fmt::format("{:.1f} s", seconds);
+  const auto whole = static_cast<long long>(seconds + 0.5);
+  if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
+  return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
+}
+
+std::filesystem::path program_folder() { return std::filesystem::read_symlink("/proc/self/exe").parent_path(); }
+
+std::uint64_t available_memory() {
+  std::ifstream info("/proc/meminfo");
+  std::string word;
+  while (info >> word) {
+    if (word != "MemAvailable:") continue;
+    std::uint64_t kilobytes = 0;
+    info >> kilobytes;
+    return kilobytes * 1024;
+  }
+  return 0;
+}
+
+int set_threads(int threads) {
+  static std::unique_ptr<tbb::global_control> control;
+  if (threads > 0)
+    control = std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads));
+  return threads > 0 ? threads : tbb::this_task_arena::max_concurrency();
+}
+
+ProgressLine::ProgressLine(std::string what, bool quiet)
+    : what_(std::move(what)), quiet_(quiet), terminal_(isatty(STDERR_FILENO) != 0), start_(std::chrono::steady_clock::now()), last_(start_) {
+  // The first report comes at once on a terminal, and after a while elsewhere.
+  if (terminal_) last_ -= std::chrono::hours(1);
+}
+
+double ProgressLine::seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+
+void ProgressLine::update(double fraction, const std::string& note) {
+  check_stop();
+  if (quiet_) return;
+  const auto now = std::chrono::steady_clock::now();
+  const double since = std::chrono::duration<double>(now - last_).count(), elapsed = seconds();
+  const bool done = fraction >= 1;
+  if (!done && since < (terminal_ ? 0.1 : 10.0)) return;
+  if (done && !terminal_ && elapsed < 2) return;
+  last_ = now;
+  std::string left;
+  if (done)
+    left = "done in " + format_seconds(elapsed);
+  else if (fraction > 0.005 && elapsed > 1)
+    left = format_seconds(elapsed / fraction * (1 - fraction)) + " left";
+  if (!terminal_) {
+    fmt::print(stderr, "{}: {:3.0f} %{}{}{}{}\n", what_, 100 * fraction, left.empty() ? "" : ", ", left, note.empty() ? "" : ", ", note);
+    return;
+  }
+  constexpr int kBar = 28;
+  const int filled = static_cast<int>(kBar * std::clamp(fraction, 0.0, 1.0));
+  fmt::print(stderr, "\r\033[K{:<11} [{:#<{}}{:.<{}}] {:3.0f} %  {}  {}", what_, "", filled, "", kBar - filled, 100 * fraction, left, done ? "" : note);
+  std::fflush(stderr);
+  open_ = !done;
+  if (done) fmt::print(stderr, "\n");
+}
+
+ProgressLine::~ProgressLine() {
+  if (open_) fmt::print(stderr, "\n");
+}
+
+}  // namespace sotto::cli

@@ -1,0 +1,119 @@
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "base/error.h"
+#include "ckks/ciphertext_file.h"
+#include "ckks/key_file.h"
+#include "cli/console.h"
+#include "cli/verbs.h"
+#include "plan/cost.h"
+#include "plan/plan_file.h"
+#include "runtime/executor.h"
+#include "wire/writer.h"
+
+namespace sotto::cli {
+
+namespace {
+
+struct InferOptions {
+  std::string plan, key, in, out, memory, stats;
+  int threads = 0;
+};
+
+void require_memory(const plan::Cost& cost, std::uint64_t limit) {
+  const std::uint64_t available = available_memory();
+  const auto needed = static_cast<double>(cost.peak_bytes);
+  if (limit != 0 && cost.peak_bytes > limit)
+    throw Error(ErrorCode::no_resources, fmt::format("this plan needs about {}, --memory allows {}; compile with a smaller --batch or raise it",
+                                                     format_bytes(needed), format_bytes(static_cast<double>(limit))));
+  if (available != 0 && cost.peak_bytes > available)
+    throw Error(ErrorCode::no_resources, fmt::format("this plan needs about {}, the machine has {} free; compile with a smaller --batch",
+                                                     format_bytes(needed), format_bytes(static_cast<double>(available))));
+}
+
+int run(const InferOptions& o) {
+  const int threads = set_threads(o.threads);
+  const plan::Plan plan = plan::read_plan(o.plan);
+  const auto parameters = ckks::Parameters::create(plan.parameters);
+  const std::uint64_t limit = o.memory.empty() ? 0 : parse_bytes(o.memory);
+  const plan::Cost cost = plan::estimate(plan);
+  require_memory(cost, limit);
+  const auto ring = parameters.make_ring(simd::select_kernels(), limit);
+
+  // All files are checked before any work starts.
+  const auto per_batch = static_cast<std::uint64_t>(plan.input().layout.ciphertexts());
+  const ckks::CiphertextReader input(o.in, wire::Kind::input);
+  input.expect(plan.id, static_cast<std::uint64_t>(plan.batch), per_batch, plan.input().limbs, plan.input().scale, *ring);
+  ckks::KeyFile keys(o.key, ring, plan.parameters, plan.keys, plan.id);
+  if (keys.key_id() != input.info().key_id)
+    throw Error(ErrorCode::wrong_key, o.in + " was encrypted under another key than " + o.key + " belongs to; use the eval.key made with it");
+
+  ckks::CiphertextFileInfo info = input.info();
+  info.per_batch = static_cast<std::uint64_t>(plan.io.outputs);
+  info.limbs = plan.output().limbs;
+  info.scale = plan.output().scale;
+  ckks::CiphertextWriter output(o.out, wire::Kind::output, *ring, info);
+
+  ProgressLine line("inference");
+  const std::uint64_t batches = info.batches();
+  std::vector<runtime::StepTime> times(plan.steps.size());
+  for (std::uint64_t b = 0; b < batches; ++b) {
+    const auto show = [&](double done, const std::string& note) {
+      line.update((static_cast<double>(b) + done) / static_cast<double>(batches),
+                  batches > 1 ? fmt::format("batch {} of {}, {}", b + 1, batches, note) : note);
+    };
+    std::vector<ckks::Ciphertext> images;
+    for (std::uint64_t k = 0; k < per_batch; ++k) {
+      show(0, "reading the input");
+      images.push_back(input.read(*ring, b * per_batch + k));
+    }
+    runtime::Executor executor(
+        plan, parameters, ring, keys,
+        [&](const runtime::Progress& p) { show(p.done, plan.steps[static_cast<std::size_t>(p.step)].name); }, &stop_requested());
+    executor.tier_done = [&](int tier) { keys.drop_tier(tier); };
+    for (const auto& c : executor.run(std::move(images))) output.write(c);
+    for (std::size_t s = 0; s < times.size(); ++s) {
+      times[s].rotate += executor.times()[s].rotate;
+      times[s].linear += executor.times()[s].linear;
+      times[s].activate += executor.times()[s].activate;
+    }
+  }
+  output.commit();
+  line.update(1.0);
+
+  if (!o.stats.empty()) {
+    nlohmann::json steps = nlohmann::json::array();
+    for (std::size_t s = 0; s < times.size(); ++s)
+      steps.push_back({{"name", plan.steps[s].name},
+                       {"rotate_seconds", times[s].rotate},
+                       {"linear_seconds", times[s].linear},
+                       {"activate_seconds", times[s].activate}});
+    const nlohmann::json j = {{"threads", threads},
+                              {"cpu_kernels", ring->kernels().name},
+                              {"seconds", line.seconds()},
+                              {"batches", batches},
+                              {"pool_peak_bytes", ring->pool().peak_bytes()},
+                              {"predicted_peak_bytes", cost.peak_bytes},
+                              {"steps", steps}};
+    wire::write_file(o.stats, j.dump(2) + "\n");
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_infer(CLI::App& app) {
+  auto* verb = app.add_subcommand("infer", "Run a plan on encrypted images; needs no secret");
+  auto o = std::make_shared<InferOptions>();
+  verb->add_option("PLAN", o->plan, "NAME.plan")->required();
+  verb->add_option("--eval-key", o->key, "The client's eval.key")->required();
+  verb->add_option("--in", o->in, "Encrypted images")->required();
+  verb->add_option("--out", o->out, "Where the encrypted scores go")->required();
+  verb->add_option("--threads", o->threads, "Threads (default: all)")->check(CLI::Range(1, 1024));
+  verb->add_option("--memory", o->memory, "Most memory to use, e.g. 8G");
+  verb->add_option("--stats", o->stats, "Write times per layer and memory here (JSON)");
+  verb->callback([o] { throw CLI::RuntimeError(run(*o)); });
+}
+
+}  // namespace sotto::cli

@@ -1,0 +1,41 @@
+// sotto: all verbs. Those of the server run in sotto-server, a program without any code for secret keys.
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+
+#include "base/error.h"
+#include "cli/console.h"
+#include "cli/verbs.h"
+
+namespace {
+
+constexpr std::array kServerVerbs = {"compile", "plan", "infer"};
+
+bool is_server_verb(const char* verb) {
+  for (const char* v : kServerVerbs)
+    if (std::strcmp(v, verb) == 0) return true;
+  return false;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return sotto::cli::guarded_main("sotto", [&] {
+    if (argc > 1 && is_server_verb(argv[1])) {
+      const auto program = sotto::cli::program_folder() / "sotto-server";
+      ::execv(program.c_str(), argv);
+      throw sotto::Error(sotto::ErrorCode::internal, "cannot start " + program.string() + ": " + std::strerror(errno));
+    }
+    CLI::App app("Sotto: neural networks on batches of encrypted images", "sotto");
+    sotto::cli::add_compile(app);
+    sotto::cli::add_plan(app);
+    sotto::cli::add_infer(app);
+    sotto::cli::add_keygen(app);
+    sotto::cli::add_encrypt(app);
+    sotto::cli::add_decrypt(app);
+    sotto::cli::add_evaluate(app);
+    sotto::cli::add_bench(app);
+    return sotto::cli::parse_and_run(app, argc, argv);
+  });
+}

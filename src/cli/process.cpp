@@ -1,0 +1,40 @@
+#include "cli/process.h"
+
+#include <spawn.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+
+#include "base/error.h"
+#include "cli/console.h"
+
+extern char** environ;
+
+namespace sotto::cli {
+
+ProcessResult run_process(const std::vector<std::string>& argv) {
+  std::vector<char*> args;
+  for (const auto& a : argv) args.push_back(const_cast<char*>(a.c_str()));
+  args.push_back(nullptr);
+  const auto start = std::chrono::steady_clock::now();
+  pid_t child = 0;
+  if (const int error = ::posix_spawn(&child, args[0], nullptr, nullptr, args.data(), environ); error != 0)
+    throw Error(ErrorCode::internal, "cannot start " + argv[0] + ": " + std::strerror(error));
+  int status = 0;
+  struct rusage usage {};
+  while (::wait4(child, &status, 0, &usage) < 0) {
+    if (errno != EINTR) throw Error(ErrorCode::internal, std::string("cannot wait for a process: ") + std::strerror(errno));
+    if (stop_requested()) ::kill(child, SIGTERM);
+  }
+  ProcessResult result;
+  result.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  result.peak_rss_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+  return result;
+}
+
+}  // namespace sotto::cli

@@ -1,0 +1,26 @@
+#include "plan/client_spec.h"
+
+#include <cmath>
+
+#include "base/error.h"
+
+namespace sotto::plan {
+
+ClientSpec client_part(const Plan& plan) {
+  return {plan.network,         plan.parameters,     plan.tile, plan.batch, plan.input(), plan.output().limbs,
+          plan.output().scale, plan.keys, plan.io,   plan.id};
+}
+
+void verify(const ClientSpec& spec) {
+  const auto bad = [](const char* what) {
+    throw Error(ErrorCode::bad_input, std::string("the client description is not valid: ") + what);
+  };
+  verify_interface(spec.parameters, spec.tile, spec.batch, spec.input, spec.io);
+  if (spec.input.limbs < 1 || spec.input.limbs > spec.parameters.ciphertext_primes) bad("impossible level of the input");
+  if (spec.output_limbs < 1 || spec.output_limbs > spec.parameters.ciphertext_primes) bad("impossible level of the output");
+  if (!(spec.input.scale > 1) || !(spec.input.scale < 0x1p60) || !(spec.output_scale > 1) || !(spec.output_scale < 0x1p60))
+    bad("impossible scale");
+  verify_keys(spec.parameters, spec.keys);
+}
+
+}  // namespace sotto::plan

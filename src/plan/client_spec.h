@@ -1,0 +1,26 @@
+#pragma once
+
+#include "plan/plan.h"
+
+namespace sotto::plan {
+
+/// The public part of a plan: what a client needs to make keys, encrypt images and read scores. Holds no weights.
+struct ClientSpec {
+  std::string network;
+  ckks::ParametersSpec parameters;
+  int tile = 8;
+  int batch = 0;  ///< images per run
+  Tensor input;
+  int output_limbs = 1;
+  double output_scale = 1;
+  ckks::KeyRequest keys;
+  Interface io;
+  std::string plan_id;
+};
+
+ClientSpec client_part(const Plan& plan);
+
+/// Checks a description that came from a file. Throws Error{bad_input}.
+void verify(const ClientSpec& spec);
+
+}  // namespace sotto::plan

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "plan/plan.h"
+
+namespace sotto::plan {
+
+/// Seconds that the elementary operations take on this machine, one thread.
+struct Speed {
+  double transform = 0;   ///< one NTT or inverse NTT of the ring's n words
+  double layer_mac = 0;   ///< one multiply-add of a convolution product
+  double basis_mac = 0;   ///< one multiply-add of a base conversion
+  double pointwise = 0;   ///< one word of an element-wise operation on data out of cache
+  double threads = 1;     ///< how much faster all threads together are
+};
+
+/// Proportions of a typical processor, for progress bars.
+inline constexpr Speed kTypicalSpeed{1.5e-4, 1e-10, 1.5e-10, 3e-10, 1};
+
+/// Times the kernels of this process on a ring of rank 2^log_n (well under a second).
+Speed measure_speed(int log_n, ring::RingKind kind, int threads);
+
+/// Elementary operations of a step.
+struct Work {
+  double transforms = 0, layer_macs = 0, basis_macs = 0, words = 0;
+
+  Work& operator+=(const Work& o);
+  Work operator*(double times) const;
+  Work operator-(const Work& o) const;
+  [[nodiscard]] double seconds(const Speed& speed) const;
+};
+
+/// A plan interpreted as cost.
+struct Cost {
+  struct Step {
+    Work rotate, linear, activate;
+    std::size_t key_switches = 0;
+    std::uint64_t peak_bytes = 0;  ///< most memory in use during the step
+
+    [[nodiscard]] Work total() const;
+    [[nodiscard]] double seconds(const Speed& speed) const;
+  };
+  std::vector<Step> steps;
+  std::vector<Work> tasks;            ///< in the order of the schedule
+  std::uint64_t peak_bytes = 0;       ///< of the inference process: ciphertexts, keys in memory, tables
+  std::uint64_t eval_key_bytes = 0;   ///< size of eval.key
+  std::uint64_t input_bytes = 0;      ///< size of the input file per batch
+  std::uint64_t output_bytes = 0;     ///< size of the output file per batch
+
+  [[nodiscard]] double seconds(const Speed& speed) const;
+};
+
+/// Walks through the schedule as the executor does, counting instead of computing.
+Cost estimate(const Plan& plan);
+
+}  // namespace sotto::plan

@@ -1,0 +1,216 @@
+#include "plan/plan_file.h"
+
+#include <cstring>
+
+#include "base/error.h"
+#include "wire/fields.h"
+#include "wire/reader.h"
+#include "wire/writer.h"
+
+namespace sotto::plan {
+
+using nlohmann::json;
+using wire::field;
+using wire::small_integer;
+
+json to_json(const ckks::ParametersSpec& p) {
+  return {{"log_n", p.log_n},
+          {"ring", p.kind == ring::RingKind::standard ? "standard" : "conjugate-invariant"},
+          {"ciphertext_primes", p.ciphertext_primes},
+          {"special_primes", p.special_primes},
+          {"prime_bits", p.prime_bits}};
+}
+
+ckks::ParametersSpec parameters_from_json(const json& j) {
+  const std::string ring = wire::text(j, "ring");
+  if (ring != "standard" && ring != "conjugate-invariant") wire::bad_field("ring");
+  return {small_integer(j, "log_n", 6, 17),
+          ring == "standard" ? ring::RingKind::standard : ring::RingKind::conjugate_invariant,
+          small_integer(j, "ciphertext_primes", 1, 64), small_integer(j, "special_primes", 1, 64),
+          small_integer(j, "prime_bits", 30, 48)};
+}
+
+namespace {
+
+json to_json(const Layout& l) {
+  return {{"channels", l.channels}, {"height", l.height}, {"width", l.width}, {"phases", l.phases}, {"gap", l.gap}};
+}
+
+Layout layout_from_json(const json& j) {
+  return {small_integer(j, "channels", 1, 65536), small_integer(j, "height", 1, 4096), small_integer(j, "width", 1, 4096),
+          small_integer(j, "phases", 1, 64), small_integer(j, "gap", 1, 4096)};
+}
+
+json to_json(const Tensor& t) {
+  return {{"name", t.name}, {"layout", to_json(t.layout)}, {"limbs", t.limbs}, {"scale", t.scale}};
+}
+
+Tensor tensor_from_json(const json& j) {
+  return {wire::text(j, "name"), layout_from_json(field(j, "layout")), small_integer(j, "limbs", 1, 64), wire::real(j, "scale")};
+}
+
+json to_json(const ckks::KeyRequest& keys) {
+  json tiers = json::array(), ids = json::array();
+  for (const auto& t : keys.tiers) tiers.push_back({{"max_limbs", t.max_limbs}, {"special", t.special}});
+  for (const auto& k : keys.keys) ids.push_back({{"tier", k.tier}, {"exponent", k.exponent}});
+  return {{"tiers", tiers}, {"keys", ids}};
+}
+
+ckks::KeyRequest keys_from_json(const json& j) {
+  ckks::KeyRequest keys;
+  for (const json& t : wire::list(j, "tiers", 64))
+    keys.tiers.push_back({small_integer(t, "max_limbs", 1, 64), small_integer(t, "special", 1, 64)});
+  for (const json& k : wire::list(j, "keys", 4096))
+    keys.keys.push_back({small_integer(k, "tier", 0, 63), static_cast<std::uint64_t>(wire::integer(k, "exponent", 0, 1 << 20))});
+  return keys;
+}
+
+json to_json(const Interface& io) {
+  return {{"channels", io.channels}, {"height", io.height}, {"width", io.width},   {"mean", io.mean},
+          {"std", io.std},           {"classes", io.classes}, {"outputs", io.outputs}};
+}
+
+Interface interface_from_json(const json& j) {
+  return {small_integer(j, "channels", 1, 65536), small_integer(j, "height", 1, 4096), small_integer(j, "width", 1, 4096),
+          wire::reals(j, "mean", 65536), wire::reals(j, "std", 65536), wire::texts(j, "classes", 65536),
+          small_integer(j, "outputs", 1, 65536)};
+}
+
+// Weights and biases leave the header: they lie in the one section, in the order of the steps.
+struct WeightReader {
+  std::vector<double> values;
+  std::size_t at = 0;
+
+  std::vector<double> take(const json& j, const char* name) {
+    const auto count = static_cast<std::size_t>(wire::integer(j, name, 0, std::int64_t{1} << 40));
+    if (count > values.size() - at) wire::bad_field(name);
+    at += count;
+    return {values.begin() + static_cast<std::ptrdiff_t>(at - count), values.begin() + static_cast<std::ptrdiff_t>(at)};
+  }
+};
+
+const char* const kFinish[] = {"square", "rescale", "keep"};
+const char* const kTermKind[] = {"convolution", "full"};
+
+template <std::size_t N>
+int index_of(const json& j, const char* name, const char* const (&names)[N]) {
+  const std::string value = wire::text(j, name);
+  for (std::size_t i = 0; i < N; ++i)
+    if (value == names[i]) return static_cast<int>(i);
+  wire::bad_field(name);
+}
+
+json to_json(const Step& s) {
+  json terms = json::array();
+  for (const Term& t : s.terms)
+    terms.push_back({{"kind", kTermKind[static_cast<int>(t.kind)]},
+                     {"source", t.source},
+                     {"kernel", {{"h", t.kernel_h}, {"w", t.kernel_w}}},
+                     {"stride", {{"h", t.stride_h}, {"w", t.stride_w}}},
+                     {"pad", {{"h", t.pad_top}, {"w", t.pad_left}}},
+                     {"weights", t.weights.size()}});
+  return {{"name", s.name},   {"output", s.output},         {"terms", terms}, {"finish", kFinish[static_cast<int>(s.finish)]},
+          {"limbs", s.limbs}, {"scale", s.scale}, {"bias", s.bias.size()}};
+}
+
+Step step_from_json(const json& j, WeightReader& weights) {
+  Step s;
+  s.name = wire::text(j, "name");
+  s.output = small_integer(j, "output", 0, 1 << 20);
+  s.finish = static_cast<Step::Finish>(index_of(j, "finish", kFinish));
+  s.limbs = small_integer(j, "limbs", 1, 64);
+  s.scale = wire::real(j, "scale");
+  s.bias = weights.take(j, "bias");
+  for (const json& t : wire::list(j, "terms", 64)) {
+    Term term;
+    term.kind = static_cast<Term::Kind>(index_of(t, "kind", kTermKind));
+    term.source = small_integer(t, "source", 0, 1 << 20);
+    const json &kernel = field(t, "kernel"), &stride = field(t, "stride"), &pad = field(t, "pad");
+    term.kernel_h = small_integer(kernel, "h", 1, 4096);
+    term.kernel_w = small_integer(kernel, "w", 1, 4096);
+    term.stride_h = small_integer(stride, "h", 1, 4096);
+    term.stride_w = small_integer(stride, "w", 1, 4096);
+    term.pad_top = small_integer(pad, "h", 0, 4096);
+    term.pad_left = small_integer(pad, "w", 0, 4096);
+    term.weights = weights.take(t, "weights");
+    s.terms.push_back(std::move(term));
+  }
+  return s;
+}
+
+}  // namespace
+
+void write_plan(const std::filesystem::path& path, const Plan& plan) {
+  json tensors = json::array(), steps = json::array();
+  std::vector<double> weights;
+  auto append = [&](const std::vector<double>& v) { weights.insert(weights.end(), v.begin(), v.end()); };
+  for (const Tensor& t : plan.tensors) tensors.push_back(to_json(t));
+  for (const Step& s : plan.steps) {
+    steps.push_back(to_json(s));
+    append(s.bias);
+    for (const Term& t : s.terms) append(t.weights);
+  }
+  const json header = {{"network", plan.network}, {"parameters", to_json(plan.parameters)}, {"tile", plan.tile},
+                       {"batch", plan.batch},     {"tensors", tensors},                     {"steps", steps},
+                       {"key_request", to_json(plan.keys)}, {"interface", to_json(plan.io)}, {"plan_id", plan.id}};
+  wire::FileWriter file(path, wire::Kind::plan, header, {weights.size() * sizeof(double)});
+  file.write({reinterpret_cast<const unsigned char*>(weights.data()), weights.size() * sizeof(double)});
+  file.commit();
+}
+
+Plan read_plan(const std::filesystem::path& path) {
+  const wire::FileReader file(path, wire::Kind::plan);
+  return file.decode([&](const json& h) {
+    if (file.sections() != 1 || file.section_bytes(0) % sizeof(double) != 0) file.fail("it has no weights");
+    WeightReader weights{std::vector<double>(file.section_bytes(0) / sizeof(double))};
+    file.read(0, {reinterpret_cast<unsigned char*>(weights.values.data()), file.section_bytes(0)});
+    Plan plan;
+    plan.network = wire::text(h, "network");
+    plan.parameters = parameters_from_json(field(h, "parameters"));
+    plan.tile = small_integer(h, "tile", 1, 256);
+    plan.batch = small_integer(h, "batch", 1, 1 << 17);
+    for (const json& t : wire::list(h, "tensors", 100000)) plan.tensors.push_back(tensor_from_json(t));
+    for (const json& s : wire::list(h, "steps", 100000)) plan.steps.push_back(step_from_json(s, weights));
+    if (weights.at != weights.values.size()) file.fail("it has more weights than its layers use");
+    plan.keys = keys_from_json(field(h, "key_request"));
+    plan.io = interface_from_json(field(h, "interface"));
+    plan.id = wire::text(h, "plan_id");
+    verify(plan);
+    if (plan.id != plan_id(plan)) file.fail("its contents do not fit its identity");
+    return plan;
+  });
+}
+
+void write_client(const std::filesystem::path& path, const ClientSpec& spec) {
+  const json header = {{"network", spec.network},
+                       {"parameters", to_json(spec.parameters)},
+                       {"tile", spec.tile},
+                       {"batch", spec.batch},
+                       {"input", to_json(spec.input)},
+                       {"output", {{"limbs", spec.output_limbs}, {"scale", spec.output_scale}}},
+                       {"key_request", to_json(spec.keys)},
+                       {"interface", to_json(spec.io)},
+                       {"plan_id", spec.plan_id}};
+  wire::FileWriter(path, wire::Kind::client, header, {}).commit();
+}
+
+ClientSpec read_client(const std::filesystem::path& path) {
+  const wire::FileReader file(path, wire::Kind::client);
+  return file.decode([&](const json& h) {
+    ClientSpec spec;
+    spec.network = wire::text(h, "network");
+    spec.parameters = parameters_from_json(field(h, "parameters"));
+    spec.tile = small_integer(h, "tile", 1, 256);
+    spec.batch = small_integer(h, "batch", 1, 1 << 17);
+    spec.input = tensor_from_json(field(h, "input"));
+    spec.output_limbs = small_integer(field(h, "output"), "limbs", 1, 64);
+    spec.output_scale = wire::real(field(h, "output"), "scale");
+    spec.keys = keys_from_json(field(h, "key_request"));
+    spec.io = interface_from_json(field(h, "interface"));
+    spec.plan_id = wire::text(h, "plan_id", 64);
+    verify(spec);
+    return spec;
+  });
+}
+
+}  // namespace sotto::plan

@@ -1,0 +1,77 @@
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+#include <vector>
+
+#include "plan/cost.h"
+#include "ring/primes.h"
+
+namespace sotto::plan {
+
+namespace {
+
+// The shortest of a few runs, in seconds.
+template <class F>
+double shortest(int runs, F&& f) {
+  double best = 1e30;
+  for (int i = 0; i < runs; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    f();
+    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  return best;
+}
+
+}  // namespace
+
+Speed measure_speed(int log_n, ring::RingKind kind, int threads) {
+  const ckks::ParametersSpec spec{log_n, kind, 12, 4, 48};
+  const auto parameters = ckks::Parameters::create(spec);
+  const auto ring = parameters.make_ring(simd::select_kernels());
+  const auto& k = ring->kernels();
+  const std::size_t n = ring->n();
+  std::vector<ring::Limb> limbs;
+  for (int i = 0; i < 48; ++i) {
+    limbs.push_back(ring->limb());
+    std::iota(limbs.back().data(), limbs.back().data() + n, static_cast<std::uint64_t>(i) << 30);
+  }
+  Speed speed;
+  speed.transform = shortest(8, [&] {
+                      ring->ntt(limbs[0].data(), 0);
+                      ring->intt(limbs[0].data(), 0);
+                    }) / 2;
+  speed.pointwise = shortest(3, [&] {
+                      for (std::size_t i = 0; i + 2 < 48; i += 3)
+                        k.mul(limbs[i].data(), limbs[i + 1].data(), limbs[i + 2].data(), n, ring->modulus(0));
+                    }) / (16.0 * static_cast<double>(n));
+
+  // A layer's product: 32 columns to 16 rows over runs, all modulo one prime.
+  constexpr std::size_t kCols = 32, kRows = 16, kRun = 1024;
+  std::vector<double> weights(kRows * kCols);
+  for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<double>(i * 1234567891 % 100000000);
+  const std::vector<const simd::ModulusView*> same(kCols, &ring->modulus(0));
+  speed.layer_mac = shortest(3, [&] {
+                      for (std::size_t at = 0; at < n; at += kRun) {
+                        std::vector<const std::uint64_t*> src;
+                        std::vector<std::uint64_t*> dst;
+                        for (std::size_t c = 0; c < kCols; ++c) src.push_back(limbs[c].data() + at);
+                        for (std::size_t r = 0; r < kRows; ++r) dst.push_back(limbs[kCols + r].data() + at);
+                        k.matmul({src.data(), same.data(), dst.data(), same.data(), weights.data(), kCols, kRows, kCols, kRun, false});
+                      }
+                    }) / static_cast<double>(kCols * kRows * n);
+
+  std::vector<std::size_t> from(10), to(6);
+  std::iota(from.begin(), from.end(), 0);
+  std::iota(to.begin(), to.end(), 10);
+  const ring::BasisConversion conversion(*ring, from, to, false);
+  std::vector<const std::uint64_t*> src;
+  std::vector<std::uint64_t*> dst;
+  for (std::size_t c = 0; c < from.size(); ++c) src.push_back(limbs[c].data());
+  for (std::size_t r = 0; r < to.size(); ++r) dst.push_back(limbs[20 + r].data());
+  const double both = shortest(3, [&] { conversion.run(src, dst); });
+  speed.threads = threads;
+  speed.basis_mac = both * threads / static_cast<double>(from.size() * to.size() * n);
+  return speed;
+}
+
+}  // namespace sotto::plan

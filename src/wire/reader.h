@@ -1,0 +1,63 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <vector>
+
+#include "base/error.h"
+#include "wire/format.h"
+
+namespace sotto::wire {
+
+/// Reads a Sotto file. Everything is checked before it is believed: magic, version, kind, the length of the file, the checksum of
+/// the header, and that of each section when it is read. Checksums find damage; they do not prove who wrote a file.
+class FileReader {
+ public:
+  /// Throws Error{bad_input} with one line that says what is wrong with the file.
+  FileReader(std::filesystem::path path, Kind expected);
+  ~FileReader();
+  FileReader(const FileReader&) = delete;
+  FileReader& operator=(const FileReader&) = delete;
+
+  [[nodiscard]] const nlohmann::json& header() const { return header_; }
+  [[nodiscard]] std::size_t sections() const { return sections_.size(); }
+  [[nodiscard]] std::uint64_t section_bytes(std::size_t i) const { return sections_[i]; }
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] std::uint64_t file_bytes() const { return file_bytes_; }
+
+  /// Fills dst, whose size must be that of section i. Thread-safe. Throws Error{bad_input} if the section is damaged.
+  void read(std::size_t i, std::span<unsigned char> dst) const;
+
+  /// Error{bad_input} that names the file.
+  [[noreturn]] void fail(const std::string& what) const;
+  /// Runs decode(header), naming the file in whatever Error{bad_input} it throws.
+  template <class F>
+  auto decode(F&& decode) const {
+    try {
+      return decode(header_);
+    } catch (const Error& e) {
+      if (e.code() != ErrorCode::bad_input || names_file(e)) throw;
+      fail(e.what());
+    }
+  }
+
+ private:
+  [[nodiscard]] bool names_file(const Error& e) const;
+  void pread_all(void* dst, std::size_t bytes, std::uint64_t offset) const;
+
+  std::filesystem::path path_;
+  int fd_ = -1;
+  std::uint64_t file_bytes_ = 0;
+  nlohmann::json header_;
+  std::vector<std::uint64_t> sections_, offsets_;
+  std::array<unsigned char, kChecksumBytes> header_checksum_{};
+};
+
+/// Kind of the Sotto file at `path`, or nothing if it is no Sotto file (or none that this version knows).
+std::optional<Kind> kind_of(const std::filesystem::path& path);
+
+}  // namespace sotto::wire

@@ -1,0 +1,140 @@
+#include "wire/writer.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace sotto::wire {
+
+std::string_view name_of(Kind kind) {
+  switch (kind) {
+    case Kind::plan: return "plan";
+    case Kind::client: return "client description";
+    case Kind::secret_key: return "secret key";
+    case Kind::eval_key: return "evaluation key";
+    case Kind::input: return "encrypted input";
+    case Kind::output: return "encrypted output";
+  }
+  return "unknown";
+}
+
+namespace {
+
+[[noreturn]] void fail(const std::filesystem::path& path, const char* verb, int error) {
+  const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
+  throw Error(full ? ErrorCode::no_resources : ErrorCode::bad_input,
+              std::string("cannot ") + verb + " " + path.string() + ": " + std::strerror(error) +
+                  (full ? "; free some space or choose another place" : ""));
+}
+
+}  // namespace
+
+AtomicFile::AtomicFile(std::filesystem::path path, Access access) : path_(std::move(path)) {
+  const mode_t mode = access == Access::owner_only ? 0600 : 0644;
+  if (std::filesystem::is_directory(path_)) throw Error(ErrorCode::bad_input, "cannot write " + path_.string() + ": it is a folder");
+  for (int attempt = 0; attempt < 100 && fd_ < 0; ++attempt) {
+    temporary_ = path_;
+    temporary_ += "." + std::to_string(::getpid()) + "-" + std::to_string(attempt) + ".tmp";
+    fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+    if (fd_ < 0 && errno != EEXIST) fail(path_, "write", errno);
+  }
+  if (fd_ < 0) fail(path_, "write", EEXIST);
+}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ < 0) return;
+  ::close(fd_);
+  ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(std::span<const unsigned char> data) {
+  while (!data.empty()) {
+    const ssize_t done = ::write(fd_, data.data(), data.size());
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) fail(path_, "write", errno);
+    data = data.subspan(static_cast<std::size_t>(done));
+  }
+}
+
+void AtomicFile::commit() {
+  check(fd_ >= 0, "a file was committed twice");
+  // Special files such as pipes cannot be synchronised, but those are never the temporary file.
+  if (::fsync(fd_) != 0) fail(path_, "write", errno);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail(path_, "write", errno);
+  ::close(fd_);
+  fd_ = -1;
+}
+
+void write_file(const std::filesystem::path& path, std::string_view contents) {
+  AtomicFile file(path, Access::everyone);
+  file.write({reinterpret_cast<const unsigned char*>(contents.data()), contents.size()});
+  file.commit();
+}
+
+FileWriter::FileWriter(const std::filesystem::path& path, Kind kind, nlohmann::json header,
+                       std::vector<std::uint64_t> section_bytes, Access access)
+    : file_(path, access), sections_(std::move(section_bytes)) {
+  check(sodium_init() >= 0, "libsodium does not start");
+  header["sections"] = sections_;
+  const std::string text = header.dump();
+  check(text.size() <= kMaxHeaderBytes, "a file header is too long");
+  unsigned char preamble[kPreambleBytes];
+  const auto version = kVersion;
+  const auto number = static_cast<std::uint32_t>(kind);
+  const auto length = static_cast<std::uint64_t>(text.size());
+  std::memcpy(preamble, kMagic.data(), 8);
+  std::memcpy(preamble + 8, &version, 4);
+  std::memcpy(preamble + 12, &number, 4);
+  std::memcpy(preamble + 16, &length, 8);
+  crypto_generichash_init(&hash_, nullptr, 0, kChecksumBytes);
+  crypto_generichash_update(&hash_, preamble, 24);
+  crypto_generichash_update(&hash_, reinterpret_cast<const unsigned char*>(text.data()), text.size());
+  crypto_generichash_final(&hash_, header_checksum_.data(), kChecksumBytes);
+  std::memcpy(preamble + 24, header_checksum_.data(), kChecksumBytes);
+  file_.write(preamble);
+  file_.write({reinterpret_cast<const unsigned char*>(text.data()), text.size()});
+  begin_section();
+  close_full_sections();
+}
+
+// The checksum of a section covers the header's, so that sections cannot move between files or places unnoticed.
+void FileWriter::begin_section() {
+  filled_ = 0;
+  const auto index = static_cast<std::uint64_t>(section_);
+  crypto_generichash_init(&hash_, header_checksum_.data(), kChecksumBytes, kChecksumBytes);
+  crypto_generichash_update(&hash_, reinterpret_cast<const unsigned char*>(&index), sizeof index);
+}
+
+void FileWriter::close_full_sections() {
+  while (section_ < sections_.size() && filled_ == sections_[section_]) {
+    unsigned char checksum[kChecksumBytes];
+    crypto_generichash_final(&hash_, checksum, kChecksumBytes);
+    file_.write(checksum);
+    ++section_;
+    begin_section();
+  }
+}
+
+void FileWriter::write(std::span<const unsigned char> data) {
+  while (!data.empty()) {
+    check(section_ < sections_.size(), "a file got more sections than announced");
+    const auto part = data.first(std::min<std::uint64_t>(data.size(), sections_[section_] - filled_));
+    crypto_generichash_update(&hash_, part.data(), part.size());
+    file_.write(part);
+    filled_ += part.size();
+    data = data.subspan(part.size());
+    close_full_sections();
+  }
+}
+
+void FileWriter::commit() {
+  check(section_ == sections_.size(), "a file got fewer sections than announced");
+  file_.commit();
+}
+
+}  // namespace sotto::wire

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <sodium.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "wire/format.h"
+
+namespace sotto::wire {
+
+/// Who may read a file.
+enum class Access { everyone, owner_only };
+
+/// Writes bytes to a temporary file beside `path`, which `commit` renames to `path`. Without a commit the temporary file is
+/// removed and an older file at `path` stays as it was.
+class AtomicFile {
+ public:
+  /// owner_only: mode 0600. Throws Error{bad_input} if the file cannot be made.
+  AtomicFile(std::filesystem::path path, Access access);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  /// Throws Error{no_resources} when the disk is full. Unbuffered: nothing of the data stays in memory.
+  void write(std::span<const unsigned char> data);
+  /// Brings everything to the disk and gives the file its name.
+  void commit();
+
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_, temporary_;
+  int fd_ = -1;
+};
+
+/// Writes a text or picture that needs no container, atomically.
+void write_file(const std::filesystem::path& path, std::string_view contents);
+
+/// Writes one Sotto file: a JSON header, then sections of known length, each followed by its checksum
+/// (docs/formats/container.md).
+class FileWriter {
+ public:
+  /// section_bytes: the length of every section. The header gets a member "sections" with these.
+  FileWriter(const std::filesystem::path& path, Kind kind, nlohmann::json header, std::vector<std::uint64_t> section_bytes,
+             Access access = Access::everyone);
+
+  /// Appends to the current section; a full section closes by itself and the next one begins.
+  void write(std::span<const unsigned char> data);
+  /// Checks that every section is full, then gives the file its name.
+  void commit();
+
+ private:
+  void begin_section();
+  void close_full_sections();
+
+  AtomicFile file_;
+  std::vector<std::uint64_t> sections_;
+  std::array<unsigned char, kChecksumBytes> header_checksum_{};
+  std::size_t section_ = 0;
+  std::uint64_t filled_ = 0;
+  crypto_generichash_state hash_{};
+};
+
+}  // namespace sotto::wire
