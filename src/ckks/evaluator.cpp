@@ -134,7 +134,7 @@ Ciphertext Evaluator::drop_to(const Ciphertext& a, int limbs) const {
 
 // ModUp. The input stays transformed for its own limbs; the others come from the coefficients.
 Decomposition Evaluator::decompose(const RnsPoly& poly, int tier) const {
-  const int limbs = static_cast<int>(poly.size()), alpha = tiers_[tier].special, special = alpha;
+  const int limbs = static_cast<int>(poly.size()), alpha = tiers_[tier].digit_limbs(), special = tiers_[tier].special;
   const int q = parameters_.spec().ciphertext_primes;
   const int digits = (limbs + alpha - 1) / alpha;
   check(limbs <= tiers_[tier].max_limbs, "the key tier is too small for this level");

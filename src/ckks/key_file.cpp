@@ -20,6 +20,21 @@ std::vector<std::uint64_t> key_section_bytes(std::size_t n, const KeyRequest& re
   return bytes;
 }
 
+SwitchingKey expand(const ring::Ring& ring, const KeyTier& tier, int ciphertext_primes, SeededSwitchingKey key) {
+  SwitchingKey out{tier, {}};
+  const auto limbs = static_cast<std::size_t>(out.limbs());
+  for (ring::RnsPoly& b : key.b) {
+    auto& digit = out.digits.emplace_back();
+    digit.b = std::move(b);
+    for (std::size_t j = 0; j < limbs; ++j) digit.a.push_back(ring.limb());
+  }
+  parallel_for(out.digits.size() * limbs, [&](std::size_t k) {
+    const std::size_t d = k / limbs, j = k % limbs;
+    expand_uniform(ring, key.seed, d, out.prime_index(static_cast<int>(j), ciphertext_primes), out.digits[d].a[j].data());
+  });
+  return out;
+}
+
 KeyFileWriter::KeyFileWriter(const std::filesystem::path& path, const ring::Ring& ring, const ParametersSpec& parameters,
                              const KeyRequest& request, const std::string& plan_id, const std::string& key_id)
     : ring_(ring),
@@ -72,23 +87,21 @@ const SwitchingKey& KeyFile::key(const KeyId& id) {
   Seed seed;
   std::copy_n(bytes.begin(), seed.size(), seed.begin());
 
-  SwitchingKey key{request_.tiers[static_cast<std::size_t>(id.tier)], {}};
-  const auto limbs = static_cast<std::size_t>(key.limbs());
-  for (int d = 0; d < key.tier.digits(); ++d) {
-    auto& digit = key.digits.emplace_back();
-    for (std::size_t j = 0; j < limbs; ++j) {
-      digit.b.push_back(ring_->limb());
-      digit.a.push_back(ring_->limb());
-    }
+  const KeyTier& tier = request_.tiers[static_cast<std::size_t>(id.tier)];
+  SeededSwitchingKey seeded{id, seed, {}};
+  const auto limbs = static_cast<std::size_t>(tier.max_limbs + tier.special);
+  for (int d = 0; d < tier.digits(); ++d) {
+    auto& digit = seeded.b.emplace_back();
+    for (std::size_t j = 0; j < limbs; ++j) digit.push_back(ring_->limb());
   }
   std::atomic<bool> valid{true};
-  parallel_for(key.digits.size() * limbs, [&](std::size_t k) {
-    const std::size_t d = k / limbs, j = k % limbs, i = key.prime_index(static_cast<int>(j), ciphertext_primes_);
-    if (!wire::unpack48(key.digits[d].b[j].data(), bytes.data() + seed.size() + k * limb_bytes, n, ring_->prime(i))) valid = false;
-    expand_uniform(*ring_, seed, d, i, key.digits[d].a[j].data());
+  parallel_for(seeded.b.size() * limbs, [&](std::size_t k) {
+    const std::size_t j = k % limbs;
+    const std::size_t i = SwitchingKey{tier, {}}.prime_index(static_cast<int>(j), ciphertext_primes_);
+    if (!wire::unpack48(seeded.b[k / limbs][j].data(), bytes.data() + seed.size() + k * limb_bytes, n, ring_->prime(i))) valid = false;
   });
   if (!valid) file_.fail("a key has a value out of range");
-  return loaded_.emplace(id, std::move(key)).first->second;
+  return loaded_.emplace(id, expand(*ring_, tier, ciphertext_primes_, std::move(seeded))).first->second;
 }
 
 void KeyFile::drop_tier(int tier) {

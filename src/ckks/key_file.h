@@ -21,6 +21,9 @@ struct SeededSwitchingKey {
   std::vector<ring::RnsPoly> b;  ///< per digit, limbs in the order of SwitchingKey
 };
 
+/// Expands the seed. ciphertext_primes: of the parameters.
+SwitchingKey expand(const ring::Ring& ring, const KeyTier& tier, int ciphertext_primes, SeededSwitchingKey key);
+
 /// Writes eval.key (docs/formats/keys.md), one section per key, in the order of the request.
 class KeyFileWriter {
  public:

@@ -19,13 +19,19 @@ struct ParametersSpec {
   bool operator==(const ParametersSpec&) const = default;
 };
 
-/// A set of key-switching keys that serves all ciphertexts of at most `max_limbs` limbs: digits of `special` limbs each,
-/// raised by the first `special` special primes. Lower tiers have smaller keys and cheaper switches.
+/// A set of key-switching keys that serves all ciphertexts of at most `max_limbs` limbs: raised by the first
+/// `special` special primes. Lower tiers have smaller keys and cheaper switches.
+///
+/// Digits have one limb less than there are special primes (one if there is a single one): the noise of a switch is about
+/// 2^17 times (product of a digit) / (product of the special primes), so the extra prime makes it vanish in the rounding.
 struct KeyTier {
   int max_limbs = 0;
   int special = 0;
 
-  [[nodiscard]] int digits() const { return (max_limbs + special - 1) / special; }
+  [[nodiscard]] int digit_limbs() const { return special > 1 ? special - 1 : 1; }
+  /// Digits of a ciphertext with this many limbs.
+  [[nodiscard]] int digits(int limbs) const { return (limbs + digit_limbs() - 1) / digit_limbs(); }
+  [[nodiscard]] int digits() const { return digits(max_limbs); }
   bool operator==(const KeyTier&) const = default;
 };
 

@@ -17,12 +17,12 @@ namespace {
 constexpr int kPrimeBits = 48;
 constexpr double kOutputLogScale = 36;  // scores up to 2^11 in one 48-bit limb
 
-// The smallest ring of the product that holds `limbs` ciphertext primes and at least a quarter as many special ones.
+// The smallest ring of the product that holds `limbs` ciphertext primes and at least an eighth as many special ones.
 ckks::ParametersSpec choose_parameters(int limbs) {
   for (int log_n : {16, 17}) {
     const int most = static_cast<int>(ckks::find_security_row(log_n, ckks::SecretDistribution::ternary)->max_log2_qp / kPrimeBits);
-    const int special = std::min((limbs + 1) / 2, most - limbs);
-    if (special * 8 >= limbs && special >= 1)
+    const int special = std::min((limbs + 1) / 2 + 1, most - limbs);
+    if (special * 8 >= limbs && special >= 2)
       return {log_n, ring::RingKind::conjugate_invariant, limbs, special, kPrimeBits};
   }
   throw Error(ErrorCode::no_resources, "the network needs " + std::to_string(limbs) +
@@ -33,8 +33,8 @@ ckks::ParametersSpec choose_parameters(int limbs) {
 std::vector<ckks::KeyTier> choose_tiers(const ckks::ParametersSpec& p) {
   std::vector<ckks::KeyTier> tiers{{p.ciphertext_primes, p.special_primes}};
   for (int limbs = p.ciphertext_primes * 7 / 10; limbs >= 3; limbs = limbs * 7 / 10)
-    tiers.push_back({limbs, std::min((limbs + 1) / 2, p.special_primes)});
-  if (tiers.back().max_limbs > 1) tiers.push_back({1, 1});
+    tiers.push_back({limbs, std::min((limbs + 1) / 2 + 1, p.special_primes)});
+  if (tiers.back().max_limbs > 1) tiers.push_back({1, std::min(2, p.special_primes)});
   return tiers;
 }
 

@@ -8,7 +8,7 @@ namespace sotto::compiler {
 /// What the user may choose about a plan.
 struct Options {
   int batch = 1024;        ///< images per run at least; the plan's batch is the next size that fills the slots
-  double log_scale = 24;   ///< log2 of the scale of activations
+  double log_scale = 21.5;  ///< log2 of the scale of activations
 };
 
 /// Turns a network into a plan: squares completed, levels and scales assigned, packing and keys chosen.

@@ -52,8 +52,9 @@ struct SwitchWork {
   double n;
   int limbs, special;
 
-  [[nodiscard]] int digits() const { return (limbs + special - 1) / special; }
-  [[nodiscard]] int digit_limbs(int d) const { return std::min(special, limbs - d * special); }
+  [[nodiscard]] int digits() const { return tier().digits(limbs); }
+  [[nodiscard]] int digit_limbs(int d) const { return std::min(tier().digit_limbs(), limbs - d * tier().digit_limbs()); }
+  [[nodiscard]] ckks::KeyTier tier() const { return {limbs, special}; }
 
   [[nodiscard]] Work decompose() const {
     Work w{static_cast<double>(limbs), 0, 0, static_cast<double>(limbs) * n};

@@ -44,7 +44,7 @@ ckks::SeededSwitchingKey KeyGenerator::switching_key(const ckks::KeyTier& tier, 
       const SecretArray<u64> e = to_values(ring, errors[d], i);
       k.mul(product.data(), a.data(), held_by, n, m);
       k.sub(product.data(), e.data(), product.data(), n, m);
-      const bool own = static_cast<int>(j) < tier.max_limbs && static_cast<int>(j) / tier.special == d;
+      const bool own = static_cast<int>(j) < tier.max_limbs && static_cast<int>(j) / tier.digit_limbs() == d;
       if (own) k.mul_scalar_add(product.data(), hidden, special, product.data(), n, m);
       std::copy_n(product.data(), n, b);
     }

@@ -1,6 +1,8 @@
 // Kernels for AVX2 + FMA. This file alone is compiled with those instructions; nothing but the table leaves it.
 #include <immintrin.h>
 
+#include <new>
+
 #include "simd/kernels.h"
 
 namespace sotto::simd {
@@ -57,6 +59,7 @@ struct Avx2 {
   static inline D magic() { return _mm256_set1_pd(0x1p52); }
 };
 
+#include "simd/words.inl.h"
 #include "simd/fp_core.inl.h"
 #include "simd/fp_matmul.inl.h"
 #include "simd/fp_ntt.inl.h"

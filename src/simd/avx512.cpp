@@ -1,7 +1,9 @@
 // Kernels for AVX-512 (F, DQ, VL, IFMA). This file alone is compiled with those instructions; nothing but the table
-// leaves it. Transforms share the double-precision code with AVX2; matrix and inner products use 52-bit integer
-// multiply-adds, which need two instructions per product where doubles need four.
+// leaves it. Everything runs on 52-bit integer multiply-adds: a butterfly needs three of them where doubles need eight
+// operations, a product in a sum two where doubles need four.
 #include <immintrin.h>
+
+#include <new>
 
 #include "simd/kernels.h"
 
@@ -13,22 +15,11 @@ struct Avx512 {
   using U = __m512i;
   static constexpr std::size_t kLanes = 8;
 
-  static inline D load(const double* p) { return _mm512_load_pd(p); }
-  static inline D load_unaligned(const double* p) { return _mm512_loadu_pd(p); }
-  static inline void store(double* p, D x) { _mm512_store_pd(p, x); }
-  static inline void store_unaligned(double* p, D x) { _mm512_storeu_pd(p, x); }
   static inline D set1(double x) { return _mm512_set1_pd(x); }
-  static inline double first(D x) { return _mm512_cvtsd_f64(x); }
   static inline D add(D a, D b) { return _mm512_add_pd(a, b); }
-  static inline D sub(D a, D b) { return _mm512_sub_pd(a, b); }
-  static inline D mul(D a, D b) { return _mm512_mul_pd(a, b); }
   static inline D fma(D a, D b, D c) { return _mm512_fmadd_pd(a, b, c); }
-  static inline D fms(D a, D b, D c) { return _mm512_fmsub_pd(a, b, c); }
-  static inline D fnma(D a, D b, D c) { return _mm512_fnmadd_pd(a, b, c); }
   static inline D round(D x) { return _mm512_roundscale_pd(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-  static inline D add_if_negative(D x, D q) { return _mm512_mask_add_pd(x, _mm512_cmp_pd_mask(x, _mm512_setzero_pd(), _CMP_LT_OQ), x, q); }
   static inline D centre(D x, D q, D half) { return _mm512_mask_sub_pd(x, _mm512_cmp_pd_mask(x, half, _CMP_GT_OQ), x, q); }
-  static inline D reverse(D x) { return _mm512_permutexvar_pd(_mm512_set_epi64(0, 1, 2, 3, 4, 5, 6, 7), x); }
 
   static inline D from_word_bits(U x) {
     return _mm512_sub_pd(_mm512_castsi512_pd(_mm512_or_si512(x, _mm512_castpd_si512(magic()))), magic());
@@ -37,37 +28,46 @@ struct Avx512 {
     return _mm512_xor_si512(_mm512_castpd_si512(_mm512_add_pd(x, magic())), _mm512_castpd_si512(magic()));
   }
   static inline D from_words(const std::uint64_t* p) { return from_word_bits(_mm512_load_si512(p)); }
-  static inline D from_words_unaligned(const std::uint64_t* p) { return from_word_bits(_mm512_loadu_si512(p)); }
   static inline void to_words(std::uint64_t* p, D x) { _mm512_store_si512(p, to_word_bits(x)); }
-  static inline void to_words_unaligned(std::uint64_t* p, D x) { _mm512_storeu_si512(p, to_word_bits(x)); }
-  static inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+  // Two cache lines.
+  static inline void prefetch2(const void* p) {
+    _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
+    _mm_prefetch(static_cast<const char*>(p) + 64, _MM_HINT_T0);
+  }
 
   // 52-bit integer arithmetic; operands below 2^52.
   static inline U load_words(const std::uint64_t* p) { return _mm512_load_si512(p); }
+  static inline U load_words_unaligned(const std::uint64_t* p) { return _mm512_loadu_si512(p); }
+  static inline void store_words(std::uint64_t* p, U x) { _mm512_store_si512(p, x); }
+  static inline void store_words_unaligned(std::uint64_t* p, U x) { _mm512_storeu_si512(p, x); }
+  static inline U reverse_words(U x) { return _mm512_permutexvar_epi64(_mm512_set_epi64(0, 1, 2, 3, 4, 5, 6, 7), x); }
+  static inline U sub_words(U a, U b) { return _mm512_sub_epi64(a, b); }
+  static inline U min_words(U a, U b) { return _mm512_min_epu64(a, b); }
+  // a - b where x > limit, else a.
+  static inline U sub_if_above(U a, U x, U limit, U b) { return _mm512_mask_sub_epi64(a, _mm512_cmpgt_epu64_mask(x, limit), a, b); }
   static inline U set1_word(std::uint64_t x) { return _mm512_set1_epi64(static_cast<long long>(x)); }
   static inline U madd_low(U acc, U a, U b) { return _mm512_madd52lo_epu64(acc, a, b); }
   static inline U madd_high(U acc, U a, U b) { return _mm512_madd52hi_epu64(acc, a, b); }
   static inline U and_words(U a, U b) { return _mm512_and_si512(a, b); }
   static inline U add_words(U a, U b) { return _mm512_add_epi64(a, b); }
   static inline U shift_right_52(U a) { return _mm512_srli_epi64(a, 52); }
-  static inline D word_to_double(U a) { return _mm512_cvtepu64_pd(a); }  // exact below 2^53
 
-  static inline void transpose(D* r) {
-    D t[8];
+  static inline void transpose_words(U* r) {
+    U t[8];
     for (int i = 0; i < 8; i += 2) {
-      t[i] = _mm512_unpacklo_pd(r[i], r[i + 1]);
-      t[i + 1] = _mm512_unpackhi_pd(r[i], r[i + 1]);
+      t[i] = _mm512_unpacklo_epi64(r[i], r[i + 1]);
+      t[i + 1] = _mm512_unpackhi_epi64(r[i], r[i + 1]);
     }
-    D u[8];
+    U u[8];
     for (int i = 0; i < 8; i += 4) {
       for (int k = 0; k < 2; ++k) {
-        u[i + k] = _mm512_shuffle_f64x2(t[i + k], t[i + k + 2], 0x88);
-        u[i + k + 2] = _mm512_shuffle_f64x2(t[i + k], t[i + k + 2], 0xdd);
+        u[i + k] = _mm512_shuffle_i64x2(t[i + k], t[i + k + 2], 0x88);
+        u[i + k + 2] = _mm512_shuffle_i64x2(t[i + k], t[i + k + 2], 0xdd);
       }
     }
     for (int k = 0; k < 4; ++k) {
-      r[k] = _mm512_shuffle_f64x2(u[k], u[k + 4], 0x88);
-      r[k + 4] = _mm512_shuffle_f64x2(u[k], u[k + 4], 0xdd);
+      r[k] = _mm512_shuffle_i64x2(u[k], u[k + 4], 0x88);
+      r[k + 4] = _mm512_shuffle_i64x2(u[k], u[k + 4], 0xdd);
     }
   }
 
@@ -75,22 +75,23 @@ struct Avx512 {
   static inline D magic() { return _mm512_set1_pd(0x1p52); }
 };
 
-#include "simd/fp_core.inl.h"
-#include "simd/fp_ntt.inl.h"
-#include "simd/fp_pointwise.inl.h"
+#include "simd/words.inl.h"
+#include "simd/ifma_core.inl.h"
+#include "simd/ifma_ntt.inl.h"
+#include "simd/ifma_pointwise.inl.h"
 #include "simd/ifma_matmul.inl.h"
 #include "simd/x86_automorphism.inl.h"
 
 constexpr Kernels kAvx512{"avx512",
-                          TwiddleLayout::fp8,
-                          ntt<Avx512>,
-                          intt<Avx512>,
-                          add<Avx512>,
-                          sub<Avx512>,
-                          mul<Avx512>,
-                          mul_scalar_add<Avx512>,
-                          sub_mul_scalar<Avx512>,
-                          square<Avx512>,
+                          TwiddleLayout::ifma8,
+                          ifma_ntt<Avx512>,
+                          ifma_intt<Avx512>,
+                          ifma_add<Avx512>,
+                          ifma_sub<Avx512>,
+                          ifma_mul<Avx512>,
+                          ifma_mul_scalar_add<Avx512>,
+                          ifma_sub_mul_scalar<Avx512>,
+                          ifma_square<Avx512>,
                           ifma_inner_product<Avx512>,
                           ifma_matmul<Avx512>,
                           automorphism};

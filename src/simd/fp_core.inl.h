@@ -27,15 +27,6 @@ inline typename V::D canonical(typename V::D x, typename V::D q, typename V::D q
   return V::add_if_negative(r, q);
 }
 
-inline double centred(std::uint64_t x, std::uint64_t q) {
-  return x > q / 2 ? static_cast<double>(x) - static_cast<double>(q) : static_cast<double>(x);
-}
-
-inline std::uint64_t mul_mod_word(std::uint64_t a, std::uint64_t b, std::uint64_t q) {
-  __extension__ using u128 = unsigned __int128;
-  return static_cast<std::uint64_t>(static_cast<u128>(a) * b % q);
-}
-
 // Error-free accumulation of products. `high` starts at kBias, whose last bit weighs 2^49: one fused multiply-add leaves
 // the product's high part in it, a subtraction and a second one recover the low part exactly. Up to kBlock products of
 // magnitude 2^94 keep high within +-2^100 of the bias and the sum of the low parts below 2^53, so nothing is ever lost.

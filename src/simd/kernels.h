@@ -20,17 +20,19 @@ struct ModulusView {
 enum class TwiddleLayout {
   shoup,  ///< integers with Shoup quotients (scalar kernels)
   fp4,    ///< centred doubles for vectors of 4, see below
-  fp8,    ///< centred doubles for vectors of 8, see below
+  ifma8,  ///< words with 52-bit Shoup quotients for vectors of 8, see below
 };
-// The fp layouts hold the last log2(L) levels, which a vector kernel works on with one group per lane, de-interleaved:
+// The vector layouts hold the last log2(L) levels, which a vector kernel works on with one group per lane, de-interleaved:
 // at the level with S nodes per group of L words, node S (L b + g) + s is found at place S L b + s L + g.
 
 /// Twiddle factors of one direction. Node m + i (m = 1, 2, 4, .., n/2; i < m) is the i-th butterfly group of the level
 /// with m groups, in bit-reversed order.
 struct TwiddleView {
-  const std::uint64_t* value = nullptr;  ///< n words in [0, q); TwiddleLayout::shoup only
+  /// Words in [0, q): n of them (shoup), or 2 n (ifma8), where node p has its word at 2 p and floor(word * 2^52 / q) at
+  /// 2 p + 1; in the last three levels eight words are followed by their eight quotients.
+  const std::uint64_t* value = nullptr;
   const std::uint64_t* shoup = nullptr;  ///< n words, floor(value * 2^64 / q); TwiddleLayout::shoup only
-  const double* fp = nullptr;            ///< n centred values; the fp layouts only
+  const double* fp = nullptr;            ///< n centred values; TwiddleLayout::fp4 only
 };
 
 /// Everything a transform of length n modulo q needs.

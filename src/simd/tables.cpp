@@ -1,5 +1,6 @@
 #include "simd/tables.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "base/error.h"
@@ -19,7 +20,7 @@ u64 reverse_bits(u64 x, int bits) {
 }
 
 // Place of node `index` of the level with m nodes in a table for vectors of `lanes` words; see TwiddleLayout.
-std::size_t fp_place(std::size_t m, std::size_t index, std::size_t n, std::size_t lanes) {
+std::size_t vector_place(std::size_t m, std::size_t index, std::size_t n, std::size_t lanes) {
   if (m < n / lanes) return m + index;
   const std::size_t sets = m / (n / lanes);
   const std::size_t group = index / sets, s = index % sets;
@@ -91,13 +92,34 @@ NttTables::NttTables(std::size_t n, u64 q, u64 root, bool conjugate_invariant, T
     view_.inverse = {words_[2].data(), words_[3].data(), nullptr};
     return;
   }
-  const std::size_t lanes = layout == TwiddleLayout::fp4 ? 4 : 8;
+  if (layout == TwiddleLayout::ifma8) {
+    constexpr std::size_t kLanes = 8;
+    const std::vector<u64>* nodes[] = {&node, &inverse_node};
+    for (int direction = 0; direction < 2; ++direction) {
+      auto& table = words_[direction] = AlignedArray<u64>(2 * n);
+      std::fill_n(table.data(), 2 * n, u64{0});
+      for (std::size_t m = 1; m < n; m *= 2) {
+        for (std::size_t i = 0; i < m; ++i) {
+          const std::size_t place = vector_place(m, i, n, kLanes);
+          const bool vectors = m >= n / kLanes;
+          const std::size_t at = vectors ? 2 * (place / kLanes * kLanes) + place % kLanes : 2 * place;
+          const u64 w = (*nodes[direction])[m + i];
+          table[at] = w;
+          table[at + (vectors ? kLanes : 1)] = static_cast<u64>((static_cast<u128>(w) << 52) / q);
+        }
+      }
+    }
+    view_.forward = {words_[0].data(), nullptr, nullptr};
+    view_.inverse = {words_[1].data(), nullptr, nullptr};
+    return;
+  }
+  constexpr std::size_t lanes = 4;
   auto centred = [q](u64 x) { return x > q / 2 ? static_cast<double>(x) - static_cast<double>(q) : static_cast<double>(x); };
   for (auto& a : doubles_) a = AlignedArray<double>(n);
   doubles_[0][0] = doubles_[1][0] = 1;
   for (std::size_t m = 1; m < n; m *= 2) {
     for (std::size_t i = 0; i < m; ++i) {
-      const std::size_t place = fp_place(m, i, n, lanes);
+      const std::size_t place = vector_place(m, i, n, lanes);
       doubles_[0][place] = centred(node[m + i]);
       doubles_[1][place] = centred(inverse_node[m + i]);
     }

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "plan/plan.h"
+
+namespace sotto::plan {
+
+/// Standard deviations, in slots, of the errors that encrypted arithmetic makes (docs/adr/0004).
+struct NoiseModel {
+  /// Rounding of one plaintext coefficient, seen in a slot of a polynomial with `period` coefficients: sqrt(period / 6)
+  /// in the conjugate-invariant ring, times the inverse scale.
+  static double masked_weight(std::size_t period);
+  /// The same for a constant: sqrt(1 / 12).
+  static double plain_weight();
+  /// Rounding of a division by primes, n-dimensional ring, dense ternary secret: 2 n / sqrt(18) before scaling.
+  static double rounding(int log_n);
+  /// A fresh symmetric encryption with rounded coefficients: sqrt(2 n (sigma^2 + 1/12)).
+  static double encryption(int log_n);
+};
+
+/// The plan in float64 for one image, with Gaussian errors where the encrypted run makes them: what labels and scores to expect
+/// of it. Same arguments as `interpret`; `seed` decides the errors.
+std::vector<double> simulate(const Plan& plan, std::span<const double> image, std::uint64_t seed,
+                             const std::function<void(int, std::span<const double>)>& observe = {});
+
+}  // namespace sotto::plan

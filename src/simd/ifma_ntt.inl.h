@@ -1,0 +1,445 @@
+// Number-theoretic transforms with 52-bit integer multiply-adds; see ifma_core.inl.h for the number format.
+//
+// A butterfly costs three multiply-adds and three additions. Forward, values grow by 2 q per level from 1 q (5 q after a
+// fold), so that seven levels pass between reductions. Inverse, sums double and products are below 2 q; every stage starts
+// below 2 q and reduces what it summed. Order of work: [fold with the first level], columns of a matrix with rows of 256
+// words, then the rows, the last six levels of which stay in registers.
+
+inline constexpr std::size_t kIfmaRow = 256, kIfmaMaxRows = 512, kIfmaBlock = 64;
+
+template <class V>
+inline void ifma_butterfly(typename V::U& a, typename V::U& b, typename V::U w, typename V::U shoup, const IfmaModulus<V>& m) {
+  const auto quotient = V::madd_high(V::set1_word(0), b, shoup);
+  const auto twice = V::add_words(V::add_words(a, m.q2), a);
+  a = V::madd_low(V::madd_low(a, b, w), quotient, m.minus_q);
+  b = V::sub_words(twice, a);
+}
+
+// `bound`: a multiple of q that b cannot exceed.
+template <class V>
+inline void ifma_inverse_butterfly(typename V::U& a, typename V::U& b, typename V::U w, typename V::U shoup, typename V::U bound,
+                                   const IfmaModulus<V>& m) {
+  const auto d = V::sub_words(V::add_words(a, bound), b);
+  a = V::add_words(a, b);
+  b = ifma_mul<V>(d, w, shoup, m.minus_q);
+}
+
+// Every loop below works on two independent sets of vectors at once: one alone would wait for its multiplications.
+inline constexpr std::size_t kIfmaSets = 2;
+
+// K levels on 2^K vectors in registers; the first level's twiddle is that of `node`, whose children are 2 node + 0, 1.
+// Sets s has the node `node + s * node_step`.
+template <class V, std::size_t K, std::size_t S>
+inline void ifma_forward_registers(typename V::U (*r)[std::size_t{1} << K], const std::uint64_t* w, std::size_t node, std::size_t node_step,
+                                   const IfmaModulus<V>& m) {
+#pragma GCC unroll 3
+  for (std::size_t level = 0; level < K; ++level) {
+    const std::size_t half = std::size_t{1} << (K - 1 - level);
+#pragma GCC unroll 4
+    for (std::size_t g = 0; g < (std::size_t{1} << level); ++g) {
+#pragma GCC unroll 4
+      for (std::size_t j = 0; j < half; ++j) {
+#pragma GCC unroll 2
+        for (std::size_t s = 0; s < S; ++s) {
+          const std::uint64_t* pair = w + 2 * (((node + s * node_step) << level) + g);
+          ifma_butterfly<V>(r[s][2 * g * half + j], r[s][(2 * g + 1) * half + j], V::set1_word(pair[0]), V::set1_word(pair[1]), m);
+        }
+      }
+    }
+  }
+}
+
+// The inverse: values below 2 q in and out.
+template <class V, std::size_t K, std::size_t S>
+inline void ifma_inverse_registers(typename V::U (*r)[std::size_t{1} << K], const std::uint64_t* w, std::size_t node, std::size_t node_step,
+                                   const IfmaModulus<V>& m) {
+  auto bound = m.q2;
+#pragma GCC unroll 3
+  for (std::size_t step = 0; step < K; ++step) {
+    const std::size_t level = K - 1 - step, half = std::size_t{1} << step;
+#pragma GCC unroll 4
+    for (std::size_t g = 0; g < (std::size_t{1} << level); ++g) {
+#pragma GCC unroll 4
+      for (std::size_t j = 0; j < half; ++j) {
+#pragma GCC unroll 2
+        for (std::size_t s = 0; s < S; ++s) {
+          const std::uint64_t* pair = w + 2 * (((node + s * node_step) << level) + g);
+          ifma_inverse_butterfly<V>(r[s][2 * g * half + j], r[s][(2 * g + 1) * half + j], V::set1_word(pair[0]), V::set1_word(pair[1]),
+                                    bound, m);
+        }
+      }
+    }
+    bound = V::add_words(bound, bound);
+  }
+  // The first half ends with sums.
+#pragma GCC unroll 4
+  for (std::size_t j = 0; j < (std::size_t{1} << (K - 1)); ++j)
+#pragma GCC unroll 2
+    for (std::size_t s = 0; s < S; ++s) r[s][j] = ifma_reduce<V>(r[s][j], m);
+}
+
+// Before a level only its first operands need reducing: the second ones are multiplied anyway.
+template <class V, std::size_t R, std::size_t S>
+inline void ifma_reduce_first_half(typename V::U (*r)[R], const IfmaModulus<V>& m) {
+#pragma GCC unroll 4
+  for (std::size_t j = 0; j < R / 2; ++j)
+#pragma GCC unroll 2
+    for (std::size_t s = 0; s < S; ++s) r[s][j] = ifma_reduce<V>(r[s][j], m);
+}
+
+// K levels over `groups` groups of 2^K rows that lie `quarter` rows apart, from src to dst (which may be the same). Row strides
+// in words; every row is `width` words, a multiple of two vectors.
+template <class V, std::size_t K, bool Inverse>
+inline void ifma_stage(const std::uint64_t* src, std::size_t src_stride, std::uint64_t* dst, std::size_t dst_stride, std::size_t width,
+                       std::size_t groups, std::size_t quarter, const std::uint64_t* w, std::size_t node, bool reduce,
+                       const IfmaModulus<V>& m) {
+  constexpr std::size_t R = std::size_t{1} << K, S = kIfmaSets, L = V::kLanes;
+  for (std::size_t g = 0; g < groups; ++g) {
+    for (std::size_t j = 0; j < quarter; ++j) {
+      const std::size_t row = g * R * quarter + j;
+      for (std::size_t k = 0; k < width; k += S * L) {
+        typename V::U r[S][R];
+#pragma GCC unroll 8
+        for (std::size_t i = 0; i < R; ++i)
+#pragma GCC unroll 2
+          for (std::size_t s = 0; s < S; ++s) r[s][i] = V::load_words(src + (row + i * quarter) * src_stride + k + s * L);
+        if constexpr (Inverse) {
+          ifma_inverse_registers<V, K, S>(r, w, node + g, 0, m);
+        } else {
+          if (reduce) ifma_reduce_first_half<V, R, S>(r, m);
+          ifma_forward_registers<V, K, S>(r, w, node + g, 0, m);
+        }
+#pragma GCC unroll 8
+        for (std::size_t i = 0; i < R; ++i)
+#pragma GCC unroll 2
+          for (std::size_t s = 0; s < S; ++s) V::store_words(dst + (row + i * quarter) * dst_stride + k + s * L, r[s][i]);
+      }
+    }
+  }
+}
+
+// A stage chosen at run time.
+template <class V, bool Inverse>
+inline void ifma_stage(std::size_t levels, const std::uint64_t* src, std::size_t src_stride, std::uint64_t* dst, std::size_t dst_stride,
+                       std::size_t width, std::size_t groups, std::size_t quarter, const std::uint64_t* w, std::size_t node, bool reduce,
+                       const IfmaModulus<V>& m) {
+  if (levels == 1) ifma_stage<V, 1, Inverse>(src, src_stride, dst, dst_stride, width, groups, quarter, w, node, reduce, m);
+  if (levels == 2) ifma_stage<V, 2, Inverse>(src, src_stride, dst, dst_stride, width, groups, quarter, w, node, reduce, m);
+  if (levels == 3) ifma_stage<V, 3, Inverse>(src, src_stride, dst, dst_stride, width, groups, quarter, w, node, reduce, m);
+}
+
+// How `levels` levels are cut into stages of at most three.
+inline std::size_t ifma_stage_levels(std::size_t left) { return left == 4 ? 2 : left > 3 ? 3 : left; }
+
+// The last six levels of S blocks of 64 words: three across vectors, three inside (transposed, one group per lane).
+template <class V, std::size_t S>
+inline void ifma_forward_tail(std::uint64_t* x, std::size_t n, std::size_t block, const std::uint64_t* w, bool reduce,
+                              const IfmaModulus<V>& m) {
+  constexpr std::size_t L = V::kLanes;
+  typename V::U r[S][L];
+#pragma GCC unroll 2
+  for (std::size_t s = 0; s < S; ++s)
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < L; ++i) r[s][i] = V::load_words(x + s * kIfmaBlock + i * L);
+  if (reduce) ifma_reduce_first_half<V, L, S>(r, m);
+  ifma_forward_registers<V, 3, S>(r, w, n / kIfmaBlock + block, 1, m);
+#pragma GCC unroll 2
+  for (std::size_t s = 0; s < S; ++s) V::transpose_words(r[s]);
+  ifma_reduce_first_half<V, L, S>(r, m);
+#pragma GCC unroll 3
+  for (std::size_t sets = 1; sets < L; sets *= 2) {
+    const std::uint64_t* level = w + 2 * (n / L * sets + block * L * sets);
+    const std::size_t half = L / (2 * sets);
+#pragma GCC unroll 4
+    for (std::size_t g = 0; g < sets; ++g)
+#pragma GCC unroll 4
+      for (std::size_t j = 0; j < half; ++j)
+#pragma GCC unroll 2
+        for (std::size_t s = 0; s < S; ++s) {
+          const std::uint64_t* pair = level + 2 * (s * sets + g) * L;
+          ifma_butterfly<V>(r[s][2 * g * half + j], r[s][(2 * g + 1) * half + j], V::load_words(pair), V::load_words(pair + L), m);
+        }
+  }
+#pragma GCC unroll 8
+  for (std::size_t i = 0; i < L; ++i)
+#pragma GCC unroll 2
+    for (std::size_t s = 0; s < S; ++s) r[s][i] = ifma_canonical<V>(r[s][i], m);
+#pragma GCC unroll 2
+  for (std::size_t s = 0; s < S; ++s) {
+    V::transpose_words(r[s]);
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < L; ++i) V::store_words(x + s * kIfmaBlock + i * L, r[s][i]);
+  }
+}
+
+template <class V, std::size_t S>
+inline void ifma_inverse_head(std::uint64_t* x, std::size_t n, std::size_t block, const std::uint64_t* w, const IfmaModulus<V>& m) {
+  constexpr std::size_t L = V::kLanes;
+  typename V::U r[S][L];
+#pragma GCC unroll 2
+  for (std::size_t s = 0; s < S; ++s) {
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < L; ++i) r[s][i] = V::load_words(x + s * kIfmaBlock + i * L);
+    V::transpose_words(r[s]);
+  }
+  auto bound = m.q2;
+#pragma GCC unroll 3
+  for (std::size_t sets = L / 2; sets >= 1; sets /= 2) {
+    const std::uint64_t* level = w + 2 * (n / L * sets + block * L * sets);
+    const std::size_t half = L / (2 * sets);
+#pragma GCC unroll 4
+    for (std::size_t g = 0; g < sets; ++g)
+#pragma GCC unroll 4
+      for (std::size_t j = 0; j < half; ++j)
+#pragma GCC unroll 2
+        for (std::size_t s = 0; s < S; ++s) {
+          const std::uint64_t* pair = level + 2 * (s * sets + g) * L;
+          ifma_inverse_butterfly<V>(r[s][2 * g * half + j], r[s][(2 * g + 1) * half + j], V::load_words(pair), V::load_words(pair + L),
+                                    bound, m);
+        }
+    bound = V::add_words(bound, bound);
+  }
+  ifma_reduce_first_half<V, L, S>(r, m);
+#pragma GCC unroll 2
+  for (std::size_t s = 0; s < S; ++s) V::transpose_words(r[s]);
+  ifma_inverse_registers<V, 3, S>(r, w, n / kIfmaBlock + block, 1, m);
+#pragma GCC unroll 2
+  for (std::size_t s = 0; s < S; ++s)
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < L; ++i) V::store_words(x + s * kIfmaBlock + i * L, r[s][i]);
+}
+
+// Rows, columns and twiddle node of a part of a transform; levels above the last six are cut into columns and row stages.
+struct IfmaShape {
+  std::size_t row, rows;
+
+  explicit inline IfmaShape(std::size_t size) : row(size >= 16 * kIfmaRow ? kIfmaRow : size), rows(size / row) {}
+};
+
+inline std::size_t log2_of(std::size_t x) { return static_cast<std::size_t>(__builtin_ctzll(x)); }
+
+// The transform of `size` words below node `node`, whose values are below bound q. `first`: number of 64-word blocks before.
+template <class V>
+inline void ifma_forward_part(std::uint64_t* x, std::size_t size, std::size_t node, std::size_t bound, const NttView& t,
+                              const IfmaModulus<V>& m) {
+  const std::uint64_t* w = t.forward.value;
+  const IfmaShape shape(size);
+  const auto grow = [](std::size_t& b, std::size_t levels) {  // whether the values must be reduced first
+    const bool reduce = b + 2 * levels > 16;
+    b = (reduce ? 2 : b) + 2 * levels;
+    return reduce;
+  };
+  if (shape.rows > 1) {
+    constexpr std::size_t columns = kIfmaSets * V::kLanes;
+    alignas(64) std::uint64_t buffer[kIfmaMaxRows * columns];
+    std::size_t after = bound;
+    for (std::size_t c = 0; c < shape.row; c += columns) {
+      std::size_t b = bound, done = 0;
+      const std::size_t levels = log2_of(shape.rows);
+      for (std::size_t r = 0; r < shape.rows; ++r) V::prefetch2(x + r * shape.row + c + columns);
+      while (done < levels) {
+        const std::size_t k = ifma_stage_levels(levels - done);
+        const bool first = done == 0, last = done + k == levels, reduce = grow(b, k);
+        ifma_stage<V, false>(k, first ? x + c : buffer, first ? shape.row : columns, last ? x + c : buffer,
+                             last ? shape.row : columns, columns, std::size_t{1} << done, shape.rows >> (done + k), w, node << done,
+                             reduce, m);
+        done += k;
+      }
+      after = b;
+    }
+    bound = after;
+  }
+  for (std::size_t r = 0; r < shape.rows; ++r) {
+    std::uint64_t* p = x + r * shape.row;
+    const std::size_t row_node = node * shape.rows + r, levels = log2_of(shape.row / kIfmaBlock);
+    std::size_t b = bound;
+    for (std::size_t done = 0; done < levels;) {
+      const std::size_t k = ifma_stage_levels(levels - done), width = shape.row >> (done + k);
+      const bool reduce = grow(b, k);
+      ifma_stage<V, false>(k, p, width, p, width, width, std::size_t{1} << done, 1, w, row_node << done, reduce, m);
+      done += k;
+    }
+    const bool reduce = b + 6 > 16;
+    const std::size_t blocks = shape.row / kIfmaBlock, first = row_node * blocks - t.n / kIfmaBlock;
+    if (blocks == 1) ifma_forward_tail<V, 1>(p, t.n, first, w, reduce, m);
+    for (std::size_t i = 0; i + kIfmaSets <= blocks; i += kIfmaSets)
+      ifma_forward_tail<V, kIfmaSets>(p + i * kIfmaBlock, t.n, first + i, w, reduce, m);
+  }
+}
+
+// The inverse; values come out below 2 q.
+template <class V>
+inline void ifma_inverse_part(std::uint64_t* x, std::size_t size, std::size_t node, const NttView& t, const IfmaModulus<V>& m) {
+  const std::uint64_t* w = t.inverse.value;
+  const IfmaShape shape(size);
+  for (std::size_t r = 0; r < shape.rows; ++r) {
+    std::uint64_t* p = x + r * shape.row;
+    const std::size_t row_node = node * shape.rows + r;
+    const std::size_t blocks = shape.row / kIfmaBlock, first = row_node * blocks - t.n / kIfmaBlock;
+    if (blocks == 1) ifma_inverse_head<V, 1>(p, t.n, first, w, m);
+    for (std::size_t i = 0; i + kIfmaSets <= blocks; i += kIfmaSets) ifma_inverse_head<V, kIfmaSets>(p + i * kIfmaBlock, t.n, first + i, w, m);
+    for (std::size_t left = log2_of(blocks); left > 0;) {
+      const std::size_t k = ifma_stage_levels(left), width = shape.row >> left;
+      left -= k;
+      ifma_stage<V, true>(k, p, width, p, width, width, std::size_t{1} << left, 1, w, row_node << left, false, m);
+    }
+  }
+  if (shape.rows > 1) {
+    constexpr std::size_t columns = kIfmaSets * V::kLanes;
+    alignas(64) std::uint64_t buffer[kIfmaMaxRows * columns];
+    const std::size_t levels = log2_of(shape.rows);
+    for (std::size_t c = 0; c < shape.row; c += columns) {
+      for (std::size_t r = 0; r < shape.rows; ++r) V::prefetch2(x + r * shape.row + c + columns);
+      for (std::size_t left = levels; left > 0;) {
+        const std::size_t k = ifma_stage_levels(left);
+        const bool first = left == levels, last = left == k;
+        left -= k;
+        ifma_stage<V, true>(k, first ? x + c : buffer, first ? shape.row : columns, last ? x + c : buffer,
+                            last ? shape.row : columns, columns, std::size_t{1} << left, shape.rows >> (left + k), w, node << left,
+                            false, m);
+      }
+    }
+  }
+}
+
+inline std::uint64_t add_mod_word(std::uint64_t a, std::uint64_t b, std::uint64_t q) { return a + b >= q ? a + b - q : a + b; }
+
+// d_i = a_i - I a_{n-i} and the first level of the tree on {i, n/2 - i, n/2 + i, n - i}; values below 5 q come out.
+template <class V>
+inline void ifma_fold_first_level(std::uint64_t* x, const NttView& t, const IfmaModulus<V>& m) {
+  constexpr std::size_t L = V::kLanes;
+  const std::size_t n = t.n, half = n / 2;
+  const std::uint64_t q = t.mod.q, w = t.forward.value[2];
+  const auto single = [&](std::size_t i, std::size_t j) {  // pair (i, i + n/2) from values and mirrors
+    const auto folded = [&](std::uint64_t a, std::uint64_t b) { return add_mod_word(a, q - mul_mod_word(b, t.imag, q), q); };
+    const std::uint64_t a = x[i], am = i == 0 ? 0 : x[n - i], b = x[i + half], bm = x[half - i];
+    const std::uint64_t da = folded(a, am), db = mul_mod_word(folded(b, bm), w, q);
+    const std::uint64_t e = x[j], em = j == 0 ? 0 : x[n - j], f = x[j + half], fm = x[half - j];
+    const std::uint64_t de = folded(e, em), df = mul_mod_word(folded(f, fm), w, q);
+    x[i] = add_mod_word(da, db, q);
+    x[i + half] = add_mod_word(da, q - db, q);
+    x[j] = add_mod_word(de, df, q);
+    x[j + half] = add_mod_word(de, q - df, q);
+  };
+  single(0, 0);
+  for (std::size_t i = 1; i < L; ++i) single(i, half - i);
+  single(n / 4, n / 4);
+  const auto imag = V::set1_word(t.imag), imag_shoup = V::set1_word(IfmaModulus<V>::shoup_of(t.imag, q));
+  const auto tw = V::set1_word(w), tw_shoup = V::set1_word(t.forward.value[3]);
+  const auto folded = [&](typename V::U a, typename V::U b) {
+    return V::sub_words(V::add_words(a, m.q2), ifma_mul<V>(b, imag, imag_shoup, m.minus_q));
+  };
+  for (std::size_t i = L; i < n / 4; i += L) {
+    const std::size_t mirror = half - i - (L - 1);
+    const auto a = V::load_words(x + i), b = V::load_words(x + i + half);
+    const auto e = V::reverse_words(V::load_words_unaligned(x + mirror)), f = V::reverse_words(V::load_words_unaligned(x + mirror + half));
+    // The mirror of i is n - i = (half - i) + half, and that of half + i is half - i.
+    auto da = folded(a, f), db = folded(b, e), de = folded(e, b), df = folded(f, a);
+    ifma_butterfly<V>(da, db, tw, tw_shoup, m);
+    ifma_butterfly<V>(de, df, tw, tw_shoup, m);
+    V::store_words(x + i, da);
+    V::store_words(x + i + half, db);
+    V::store_words_unaligned(x + mirror, V::reverse_words(de));
+    V::store_words_unaligned(x + mirror + half, V::reverse_words(df));
+  }
+}
+
+// The last level of the inverse tree and a_i = (d_i + I d_{n-i}) scale; values below 2 q come in, words in [0, q) go out.
+template <class V>
+inline void ifma_last_level_unfold(std::uint64_t* x, const NttView& t, std::uint64_t scale, const IfmaModulus<V>& m) {
+  constexpr std::size_t L = V::kLanes;
+  const std::size_t n = t.n, half = n / 2;
+  const std::uint64_t q = t.mod.q, w = t.inverse.value[2];
+  const std::uint64_t s = mul_mod_word(scale, (q + 1) / 2, q), is = mul_mod_word(s, t.imag, q);
+  const std::uint64_t mask = (std::uint64_t{1} << 52) - 1;
+  const auto single = [&](std::size_t i, std::size_t j) {
+    std::uint64_t d[4] = {x[i], x[i + half], x[j], x[j + half]};
+    for (auto& v : d) v = (v & mask) % q;
+    const auto level = [&](std::uint64_t& a, std::uint64_t& b) {
+      const std::uint64_t difference = add_mod_word(a, q - b, q);
+      a = add_mod_word(a, b, q);
+      b = mul_mod_word(difference, w, q);
+    };
+    level(d[0], d[1]);
+    level(d[2], d[3]);
+    const auto join = [&](std::uint64_t a, std::uint64_t b) { return add_mod_word(mul_mod_word(a, s, q), mul_mod_word(b, is, q), q); };
+    // With j = n/2 - i: the mirror of i is j + n/2, that of i + n/2 is j.
+    x[i] = i == 0 ? mul_mod_word(d[0], scale, q) : join(d[0], d[3]);
+    x[i + half] = i == 0 ? join(d[1], d[1]) : join(d[1], d[2]);
+    if (i == 0) return;
+    x[j] = join(d[2], d[1]);
+    x[j + half] = join(d[3], d[0]);
+  };
+  single(0, 0);
+  for (std::size_t i = 1; i < L; ++i) single(i, half - i);
+  single(n / 4, n / 4);
+  const auto vs = V::set1_word(s), vss = V::set1_word(IfmaModulus<V>::shoup_of(s, q));
+  const auto vi = V::set1_word(is), vis = V::set1_word(IfmaModulus<V>::shoup_of(is, q));
+  const auto tw = V::set1_word(w), tw_shoup = V::set1_word(t.inverse.value[3]);
+  const auto join = [&](typename V::U a, typename V::U b) {
+    auto r = V::and_words(V::add_words(ifma_mul<V>(a, vs, vss, m.minus_q), ifma_mul<V>(b, vi, vis, m.minus_q)), m.mask);
+    r = V::min_words(r, V::sub_words(r, m.q2));
+    return V::min_words(r, V::sub_words(r, m.q));
+  };
+  for (std::size_t i = L; i < n / 4; i += L) {
+    const std::size_t mirror = half - i - (L - 1);
+    auto a = V::load_words(x + i), b = V::load_words(x + i + half);
+    auto e = V::reverse_words(V::load_words_unaligned(x + mirror)), f = V::reverse_words(V::load_words_unaligned(x + mirror + half));
+    ifma_inverse_butterfly<V>(a, b, tw, tw_shoup, m.q2, m);
+    ifma_inverse_butterfly<V>(e, f, tw, tw_shoup, m.q2, m);
+    V::store_words(x + i, join(a, f));
+    V::store_words(x + i + half, join(b, e));
+    V::store_words_unaligned(x + mirror, V::reverse_words(join(e, b)));
+    V::store_words_unaligned(x + mirror + half, V::reverse_words(join(f, a)));
+  }
+}
+
+// The shortest conjugate-invariant transform has no room for a split: fold and unfold it word by word.
+inline void ifma_fold_short(std::uint64_t* x, const NttView& t, bool inverse, std::uint64_t scale) {
+  const std::uint64_t q = t.mod.q, half = mul_mod_word(scale, (q + 1) / 2, q), mask = (std::uint64_t{1} << 52) - 1;
+  if (inverse)
+    for (std::size_t i = 0; i < t.n; ++i) x[i] = (x[i] & mask) % q;
+  const auto join = [&](std::uint64_t a, std::uint64_t b) {
+    const std::uint64_t ib = mul_mod_word(b, t.imag, q);
+    return inverse ? mul_mod_word(add_mod_word(a, ib, q), half, q) : add_mod_word(a, q - ib, q);
+  };
+  if (inverse) x[0] = mul_mod_word(x[0], scale, q);
+  for (std::size_t i = 1; i <= t.n / 2; ++i) {
+    const std::uint64_t a = x[i], b = x[t.n - i];
+    x[i] = join(a, b);
+    x[t.n - i] = join(b, a);
+  }
+}
+
+template <class V>
+void ifma_ntt(std::uint64_t* x, const NttView& t) {
+  const IfmaModulus<V> m(t.mod);
+  if (!t.conjugate_invariant) return ifma_forward_part<V>(x, t.n, 1, 1, t, m);
+  if (t.n == kIfmaBlock) {
+    ifma_fold_short(x, t, false, 1);
+    return ifma_forward_part<V>(x, t.n, 1, 2, t, m);
+  }
+  ifma_fold_first_level<V>(x, t, m);
+  for (std::size_t part = 0; part < 2; ++part) ifma_forward_part<V>(x + part * t.n / 2, t.n / 2, 2 + part, 5, t, m);
+}
+
+template <class V>
+void ifma_intt(std::uint64_t* x, const NttView& t, std::uint64_t factor) {
+  const IfmaModulus<V> m(t.mod);
+  // 1/n = -(q - 1)/n modulo q.
+  const std::uint64_t scale = mul_mod_word(factor, t.mod.q - (t.mod.q - 1) / t.n, t.mod.q);
+  if (t.conjugate_invariant && t.n == kIfmaBlock) {
+    ifma_inverse_part<V>(x, t.n, 1, t, m);
+    return ifma_fold_short(x, t, true, scale);
+  }
+  if (t.conjugate_invariant) {
+    for (std::size_t part = 0; part < 2; ++part) ifma_inverse_part<V>(x + part * t.n / 2, t.n / 2, 2 + part, t, m);
+    return ifma_last_level_unfold<V>(x, t, scale, m);
+  }
+  ifma_inverse_part<V>(x, t.n, 1, t, m);
+  const auto s = V::set1_word(scale), shoup = V::set1_word(IfmaModulus<V>::shoup_of(scale, t.mod.q));
+  for (std::size_t i = 0; i < t.n; i += V::kLanes) {
+    const auto r = V::and_words(ifma_mul<V>(V::load_words(x + i), s, shoup, m.minus_q), m.mask);
+    V::store_words(x + i, V::min_words(r, V::sub_words(r, m.q)));
+  }
+}
