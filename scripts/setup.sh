@@ -5,10 +5,10 @@ set -eu
 
 packages="
   g++ cmake ninja-build pkg-config ccache git ca-certificates
-  libtbb-dev libsodium-dev nlohmann-json3-dev libcli11-dev libspdlog-dev libstb-dev
+  libtbb-dev libsodium-dev nlohmann-json3-dev libcli11-dev libfmt-dev libstb-dev
   protobuf-compiler libprotobuf-dev libonnx-dev
-  libgtest-dev libgmock-dev libbenchmark-dev
-  python3 python3-numpy python3-onnx
+  libgtest-dev libgmock-dev
+  python3 python3-numpy python3-onnx python3-pil
 "
 missing=""
 for p in $packages; do

@@ -70,7 +70,7 @@ CiphertextReader::CiphertextReader(const std::filesystem::path& path, wire::Kind
       const auto seed = wire::hex_bytes(h, "seed", info_.seed.size());
       std::copy(seed.begin(), seed.end(), info_.seed.begin());
     }
-    if (file_.sections() != info_.batches() * info_.per_batch) file_.fail("it does not hold the ciphertexts that it announces");
+    if (info_.batches() > file_.sections() || file_.sections() != info_.batches() * info_.per_batch) file_.fail("it does not hold the ciphertexts that it announces");
   });
 }
 

@@ -1,5 +1,7 @@
 #include "ckks/key_file.h"
 
+#include <tbb/task_arena.h>
+
 #include <algorithm>
 #include <atomic>
 
@@ -70,13 +72,22 @@ KeyFile::KeyFile(const std::filesystem::path& path, std::shared_ptr<const ring::
     const auto expected = key_section_bytes(ring_->n(), request_);
     bool same = file_.sections() == expected.size();
     for (std::size_t i = 0; same && i < expected.size(); ++i) same = file_.section_bytes(i) == expected[i];
-    if (!same || wire::integer(h, "log_n", 0, 64) != parameters.log_n) file_.fail("its keys do not have the plan's sizes");
+    same = same && wire::integer(h, "log_n", 0, 64) == parameters.log_n &&
+           wire::integer(h, "ciphertext_primes", 0, 64) == parameters.ciphertext_primes &&
+           wire::integer(h, "special_primes", 0, 64) == parameters.special_primes;
+    if (!same) file_.fail("its keys do not have the plan's sizes");
   });
 }
 
 const SwitchingKey& KeyFile::key(const KeyId& id) {
   const std::scoped_lock lock(mutex_);
   if (const auto it = loaded_.find(id); it != loaded_.end()) return it->second;
+  // Isolated: a thread that waits for the loops inside must not pick up a task that wants this lock.
+  tbb::this_task_arena::isolate([&] { loaded_.emplace(id, load(id)); });
+  return loaded_.at(id);
+}
+
+SwitchingKey KeyFile::load(const KeyId& id) const {
   const auto at = std::lower_bound(request_.keys.begin(), request_.keys.end(), id);
   if (at == request_.keys.end() || *at != id)
     throw Error(ErrorCode::wrong_key, file_.path().string() + " lacks a key that the plan needs");
@@ -101,7 +112,7 @@ const SwitchingKey& KeyFile::key(const KeyId& id) {
     if (!wire::unpack48(seeded.b[k / limbs][j].data(), bytes.data() + seed.size() + k * limb_bytes, n, ring_->prime(i))) valid = false;
   });
   if (!valid) file_.fail("a key has a value out of range");
-  return loaded_.emplace(id, expand(*ring_, tier, ciphertext_primes_, std::move(seeded))).first->second;
+  return expand(*ring_, tier, ciphertext_primes_, std::move(seeded));
 }
 
 void KeyFile::drop_tier(int tier) {

@@ -54,6 +54,8 @@ class KeyFile : public KeyProvider {
   [[nodiscard]] std::uint64_t bytes() const { return file_.file_bytes(); }
 
  private:
+  [[nodiscard]] SwitchingKey load(const KeyId& id) const;
+
   std::shared_ptr<const ring::Ring> ring_;
   int ciphertext_primes_;
   KeyRequest request_;

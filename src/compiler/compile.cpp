@@ -15,14 +15,15 @@ namespace sotto::compiler {
 namespace {
 
 constexpr int kPrimeBits = 48;
+constexpr int kMaxTile = 64;  // tile^2 runs of at least 16 words at rank 2^16
 constexpr double kOutputLogScale = 36;  // scores up to 2^11 in one 48-bit limb
 
-// The smallest ring of the product that holds `limbs` ciphertext primes and at least an eighth as many special ones.
+// The smallest ring of the product that holds `limbs` ciphertext primes and special ones for at most eight digits.
 ckks::ParametersSpec choose_parameters(int limbs) {
   for (int log_n : {16, 17}) {
     const int most = static_cast<int>(ckks::find_security_row(log_n, ckks::SecretDistribution::ternary)->max_log2_qp / kPrimeBits);
     const int special = std::min((limbs + 1) / 2 + 1, most - limbs);
-    if (special * 8 >= limbs && special >= 2)
+    if ((special - 1) * 8 >= limbs && special >= 2)
       return {log_n, ring::RingKind::conjugate_invariant, limbs, special, kPrimeBits};
   }
   throw Error(ErrorCode::no_resources, "the network needs " + std::to_string(limbs) +
@@ -36,6 +37,20 @@ std::vector<ckks::KeyTier> choose_tiers(const ckks::ParametersSpec& p) {
     tiers.push_back({limbs, std::min((limbs + 1) / 2 + 1, p.special_primes)});
   if (tiers.back().max_limbs > 1) tiers.push_back({1, std::min(2, p.special_primes)});
   return tiers;
+}
+
+// Larger scales drown the rounding of divisions, smaller ones leave more bits to the weights, whose rounding grows with the
+// number of coefficients of a mask, tile^2 (docs/adr/0004).
+double best_log_scale(int tile) { return 21.5 - 2.0 / 3 * std::log2(std::max(tile, 8) / 8.0); }
+
+// Whether the network's strides fit this tile.
+bool fits(const graph::Network& network, int tile) {
+  try {
+    lower(network, tile);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 void assign_levels(plan::Plan& plan, double log_scale) {
@@ -74,28 +89,16 @@ plan::Plan compile(const graph::Network& network, const Options& options) {
   // The largest tile that leaves room for the batch, but no larger than the image; smaller maps need fewer rotations then.
   const graph::Shape in = network.input_shape();
   const int image = static_cast<int>(std::bit_ceil(static_cast<unsigned>(std::max(in.h, in.w))));
-  for (int tile = image;; tile /= 2) {
-    if (tile < 1) throw Error(ErrorCode::usage, "--batch is too large for the ring; use a smaller batch");
-    plan::Plan plan;
-    try {
-      plan = lower(network, tile);
-    } catch (const Error&) {
-      if (tile == image) throw;
-      tile *= 2;  // strides do not fit smaller tiles: take the last size that worked
-      plan = lower(network, tile);
-      assign_levels(plan, options.log_scale);
-      plan.batch = (1 << plan.parameters.log_n) / (tile * tile);
-      plan.keys.tiers = choose_tiers(plan.parameters);
-      plan.keys.keys = plan::required_keys(plan, plan::make_schedule(plan));
-      plan.id = plan::plan_id(plan);
-      return plan;
-    }
-    assign_levels(plan, options.log_scale);
+  for (int tile = std::min(image, kMaxTile);; tile /= 2) {
+    plan::Plan plan = lower(network, tile);
+    const double log_scale = options.log_scale.value_or(best_log_scale(tile));
+    assign_levels(plan, log_scale);
     plan.batch = (1 << plan.parameters.log_n) / (tile * tile);
-    if (plan.batch < options.batch) continue;
+    if (plan.batch < options.batch && tile > 1 && fits(network, tile / 2)) continue;
     plan.keys.tiers = choose_tiers(plan.parameters);
     plan.keys.keys = plan::required_keys(plan, plan::make_schedule(plan));
     plan.id = plan::plan_id(plan);
+    plan::verify(plan);
     return plan;
   }
 }

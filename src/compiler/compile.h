@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "graph/network.h"
 #include "plan/plan.h"
 
@@ -7,8 +9,9 @@ namespace sotto::compiler {
 
 /// What the user may choose about a plan.
 struct Options {
-  int batch = 1024;        ///< images per run at least; the plan's batch is the next size that fills the slots
-  double log_scale = 21.5;  ///< log2 of the scale of activations
+  /// Images per run at least, if the network's strides allow it; the plan's batch is the next size that fills the slots.
+  int batch = 1024;
+  std::optional<double> log_scale;  ///< log2 of the scale of activations; default: the best for the tile
 };
 
 /// Turns a network into a plan: squares completed, levels and scales assigned, packing and keys chosen.

@@ -157,7 +157,7 @@ class Importer {
       if (to != onnx::TensorProto::FLOAT && to != onnx::TensorProto::DOUBLE && to != onnx::TensorProto::FLOAT16) fail(n, "only casts to float types are supported");
       return alias(n, value(n, 0));
     }
-    if (op == "Relu") fail(n, "Relu does not run encrypted; train the network with a quadratic activation (see train/)");
+    if (op == "Relu") fail(n, "Relu does not run encrypted; train the network with a quadratic activation instead");
     if (op == "MaxPool") fail(n, "MaxPool does not run encrypted; use AveragePool");
     fail(n, "this operator is not supported");
   }

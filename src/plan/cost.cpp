@@ -143,7 +143,7 @@ std::uint64_t expanded_key_limbs(const Plan& plan, int tier) {
 
 }  // namespace
 
-Cost estimate(const Plan& plan) {
+Cost estimate(const Plan& plan, int threads) {
   Walker walk(plan);
   Cost cost;
   cost.steps.resize(plan.steps.size());
@@ -189,9 +189,11 @@ Cost estimate(const Plan& plan) {
       out.activate += Work{static_cast<double>(step.limbs), 0, step.limbs * n, step.limbs * n} * (2 * results);
     }
     cost.tasks.push_back(out.total() - before);
+    const double period = std::max(64, plan.tile * plan.tile);
+    const auto weights = static_cast<std::uint64_t>(period * results * columns) * 8 * static_cast<std::uint64_t>(std::clamp(threads, 1, step.limbs));
     // The sums exist before their sources go.
     const std::uint64_t sums_limbs = 2ull * static_cast<std::uint64_t>(results * step.limbs);
-    const std::uint64_t bytes = (walk.live_limbs() + sums_limbs + expanded_key_limbs(plan, tier_of(plan, step.limbs))) * limb_bytes + fixed;
+    const std::uint64_t bytes = (walk.live_limbs() + sums_limbs + expanded_key_limbs(plan, tier_of(plan, step.limbs))) * limb_bytes + weights + fixed;
     out.peak_bytes = std::max(out.peak_bytes, bytes);
     cost.peak_bytes = std::max(cost.peak_bytes, bytes);
     walk.held[{step.output, task.phase}] = plan.tensors[static_cast<std::size_t>(step.output)].limbs;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <thread>
 #include <vector>
 
 #include "plan/plan.h"
@@ -52,7 +53,8 @@ struct Cost {
   [[nodiscard]] double seconds(const Speed& speed) const;
 };
 
-/// Walks through the schedule as the executor does, counting instead of computing.
-Cost estimate(const Plan& plan);
+/// Walks through the schedule as the executor does, counting instead of computing. threads: of the run; each holds the
+/// weights of one limb of a layer.
+Cost estimate(const Plan& plan, int threads = static_cast<int>(std::thread::hardware_concurrency()));
 
 }  // namespace sotto::plan

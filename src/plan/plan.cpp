@@ -90,8 +90,9 @@ class Hash {
 }  // namespace
 
 void verify_interface(const ckks::ParametersSpec& parameters, int tile, int batch, const Tensor& input, const Interface& io) {
-  if (!power_of_two(tile) || tile > 256) bad("impossible tile");
   const std::int64_t slots = std::int64_t{1} << parameters.log_n;
+  // A mask is constant over runs of slots / tile^2 words, which kernels take in pieces of 16.
+  if (!power_of_two(tile) || tile > 256 || std::int64_t{16} * tile * tile > slots) bad("impossible tile");
   if (parameters.kind != ring::RingKind::conjugate_invariant) bad("networks run in the conjugate-invariant ring");
   if (batch < 1 || batch != slots / (tile * tile)) bad("batch and tile do not fit the ring");
   verify_layout(input.layout, tile);

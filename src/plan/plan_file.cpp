@@ -153,7 +153,7 @@ void write_plan(const std::filesystem::path& path, const Plan& plan) {
   const json header = {{"network", plan.network}, {"parameters", to_json(plan.parameters)}, {"tile", plan.tile},
                        {"batch", plan.batch},     {"tensors", tensors},                     {"steps", steps},
                        {"key_request", to_json(plan.keys)}, {"interface", to_json(plan.io)}, {"plan_id", plan.id}};
-  wire::FileWriter file(path, wire::Kind::plan, header, {weights.size() * sizeof(double)});
+  wire::FileWriter file(path, wire::Kind::plan, header, {weights.size() * sizeof(double)}, wire::Access::owner_only);
   file.write({reinterpret_cast<const unsigned char*>(weights.data()), weights.size() * sizeof(double)});
   file.commit();
 }

@@ -23,18 +23,6 @@ namespace {
 
 int floor_div(int a, int b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 
-// Border phases first, walking around, then the inside: rotated copies of one border die before the next are made.
-std::vector<int> phase_order(int p) {
-  std::vector<int> order;
-  for (int lo = 0, hi = p - 1; lo <= hi; ++lo, --hi) {
-    for (int x = lo; x <= hi; ++x) order.push_back(lo * p + x);
-    for (int y = lo + 1; y <= hi; ++y) order.push_back(y * p + hi);
-    for (int x = hi - 1; x >= lo && hi > lo; --x) order.push_back(hi * p + x);
-    for (int y = hi - 1; y > lo; --y) order.push_back(y * p + lo);
-  }
-  return order;
-}
-
 // The tap (ky, kx) of a convolution for one output phase; false if no output pixel of the phase reads it.
 bool convolution_tap(const Plan& plan, const Step& step, const Term& term, int phase, int ky, int kx, Tap& tap) {
   const Layout& in = plan.tensors[term.source].layout;
@@ -72,7 +60,7 @@ Schedule make_schedule(const Plan& plan) {
   for (std::size_t s = 0; s < plan.steps.size(); ++s) {
     const Step& step = plan.steps[s];
     const Layout& out = plan.tensors[step.output].layout;
-    for (int phase : phase_order(out.phases)) {
+    for (int phase = 0; phase < out.phases * out.phases; ++phase) {
       Task task{static_cast<int>(s), phase, {}};
       for (std::size_t k = 0; k < step.terms.size(); ++k) {
         const Term& term = step.terms[k];

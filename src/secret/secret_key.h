@@ -21,7 +21,7 @@ class SecretKey {
 
   /// What a key file stores.
   [[nodiscard]] const SecretArray<unsigned char>& seed() const { return seed_; }
-  /// 32 hexadecimal digits that identify the key and reveal nothing of it (BLAKE2b of the seed, domain-separated).
+  /// 32 hexadecimal digits that identify the key and reveal nothing of it (BLAKE2b of a fixed text, keyed with the seed).
   [[nodiscard]] const std::string& id() const { return id_; }
   /// s modulo prime i, transformed; n words.
   [[nodiscard]] SecretArray<std::uint64_t> values(std::size_t i) const;

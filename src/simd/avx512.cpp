@@ -35,6 +35,8 @@ struct Avx512 {
     _mm_prefetch(static_cast<const char*>(p) + 64, _MM_HINT_T0);
   }
 
+  static inline void prefetch_far(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
+
   // 52-bit integer arithmetic; operands below 2^52.
   static inline U load_words(const std::uint64_t* p) { return _mm512_load_si512(p); }
   static inline U load_words_unaligned(const std::uint64_t* p) { return _mm512_loadu_si512(p); }

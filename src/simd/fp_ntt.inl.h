@@ -1,6 +1,6 @@
 // Number-theoretic transforms on doubles: column pass, then row pass (inverse: the other way round), so that each pass
 // works inside the first-level cache. See fp_core.inl.h for the number format and bounds:
-// forward, |x| grows from 1 q by |x| <- 1.047 |x| + 0.5 q per level, below 14 q after 17 levels: no reduction at all;
+// forward, |x| grows from 1 q by |x| <- 1.047 |x| + 0.5 q per level, below 16 q after 17 levels: no reduction at all;
 // inverse, sums double per level and are reduced after every second one, which keeps them below 6 q.
 
 inline constexpr std::size_t kRowLog = 8;     // a row is 256 words, 2 KiB

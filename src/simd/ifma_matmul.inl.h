@@ -7,6 +7,7 @@
 inline constexpr std::size_t kIfmaRows = 4, kIfmaVectors = 2;
 inline constexpr std::size_t kIfmaChunk = 512;          // columns between foldings, and in a packed panel
 inline constexpr std::size_t kIfmaPackWords = 1 << 15;  // packed sources, 256 KiB: they stay in the second-level cache
+inline constexpr std::size_t kIfmaPanel = 128;          // words of a column in a panel: few columns fit the first level
 inline constexpr std::uint64_t kIfmaOffset = std::uint64_t{1} << 47;  // makes centred sources positive
 
 template <class V, std::size_t R>
@@ -62,6 +63,7 @@ inline void ifma_pack(const MatmulArgs& g, bool plain, std::size_t c0, std::size
     const std::uint64_t* in = g.src[c0 + c] + j0;
     const auto q = V::set1_word(g.src_mod[c0 + c]->q), half = V::set1_word(g.src_mod[c0 + c]->q / 2);
     for (std::size_t k = 0; k < words; k += V::kLanes) {
+      V::prefetch_far(in + k + words);  // the next panel arrives while this one is multiplied
       const auto x = V::load_words(in + k);
       V::store_words(out + k / tile * tile * cols + c * tile + k % tile,
                      plain ? x : V::sub_if_above(V::add_words(x, offset), x, half, q));
@@ -89,6 +91,7 @@ void ifma_matmul(const MatmulArgs& g) {
   for (std::size_t c0 = 0; c0 < inputs; c0 += kIfmaChunk) {
     const std::size_t cols = kIfmaChunk < inputs - c0 ? kIfmaChunk : inputs - c0;
     std::size_t panel = kIfmaPackWords / cols / tile * tile;
+    if (panel > kIfmaPanel) panel = kIfmaPanel;
     if (panel > g.length) panel = g.length;
     for (std::size_t j0 = 0; j0 < g.length; j0 += panel) {
       const std::size_t words = panel < g.length - j0 ? panel : g.length - j0;

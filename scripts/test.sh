@@ -1,0 +1,8 @@
+#!/bin/sh
+# Installs what is missing, builds everything and runs the tests. Arguments go to ctest, e.g. scripts/test.sh -L fast.
+set -eu
+cd "$(dirname "$0")/.."
+scripts/setup.sh
+scripts/build.sh release
+/usr/bin/python3 tools/check_layers.py
+exec ctest --preset release "$@"

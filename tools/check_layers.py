@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+"""Checks the structure of src/: includes point only to lower folders, the server's folders never reach src/secret, files stay
+short. Prints what is wrong and exits with 1."""
+import pathlib
+import re
+import sys
+
+# Lowest first: the order of src/CMakeLists.txt.
+ORDER = ["base", "simd", "wire", "graph", "ring", "ckks", "secret", "plan", "compiler", "runtime", "client", "cli"]
+WITHOUT_SECRET = {"base", "simd", "wire", "graph", "ring", "ckks", "plan", "compiler", "runtime"}
+SERVER_FILES = {"server_main.cpp", "compile_verb.cpp", "plan_verb.cpp", "infer_verb.cpp", "planning.cpp", "planning.h", "console.cpp",
+                "console.h", "parse.cpp", "verbs.h"}
+MOST_LINES = 500
+INCLUDE = re.compile(r'^\s*#include "([a-z]+)/', re.M)
+
+
+def main():
+    root = pathlib.Path(__file__).resolve().parent.parent
+    listed = re.findall(r"add_subdirectory\((\w+)\)", (root / "src/CMakeLists.txt").read_text())
+    problems = [] if listed == ORDER else [f"src/CMakeLists.txt lists {listed}, this script {ORDER}"]
+    for path in sorted((root / "src").rglob("*")):
+        if path.suffix not in {".h", ".cpp"}:
+            continue
+        name, text = path.relative_to(root), path.read_text()
+        folder = path.relative_to(root / "src").parts[0]
+        if text.count("\n") > MOST_LINES:
+            problems.append(f"{name}: more than {MOST_LINES} lines")
+        for target in INCLUDE.findall(text):
+            if target not in ORDER or ORDER.index(target) > ORDER.index(folder):
+                problems.append(f"{name}: includes {target}/, which is not below {folder}/")
+            server = folder in WITHOUT_SECRET or (folder == "cli" and path.name in SERVER_FILES)
+            if server and target in {"secret", "client"}:
+                problems.append(f"{name}: part of the server, includes {target}/")
+    for p in problems:
+        print(p, file=sys.stderr)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
