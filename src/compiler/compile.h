@@ -11,7 +11,7 @@ namespace sotto::compiler {
 struct Options {
   /// Images per run at least, if the network's strides allow it; the plan's batch is the next size that fills the slots.
   int batch = 1024;
-  std::optional<double> log_scale;  ///< log2 of the scale of activations; default: the best for the tile
+  std::optional<double> log_scale = std::nullopt;  ///< log2 of the scale of activations; default: the best for the tile
 };
 
 /// Turns a network into a plan: squares completed, levels and scales assigned, packing and keys chosen.

@@ -1,8 +1,11 @@
 #include "plan/noise.h"
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <random>
 
+#include "ckks/encoder.h"
 #include "plan/interpret.h"
 #include "plan/schedule.h"
 
@@ -12,10 +15,27 @@ namespace {
 
 constexpr double kSigma = 3.19;
 
+// Whether every weight of a full term is the same at all pixels, as after a mean: then its plaintexts are constants.
+bool is_mean(const Term& term, const Layout& in) {
+  const std::size_t plane = static_cast<std::size_t>(in.height) * in.width;
+  for (std::size_t k = 0; k < term.weights.size(); ++k)
+    if (term.weights[k] != term.weights[k / plane * plane]) return false;
+  return true;
+}
+
 }  // namespace
 
-double NoiseModel::masked_weight(std::size_t period) { return std::sqrt(static_cast<double>(period) / 6); }
-double NoiseModel::plain_weight() { return std::sqrt(1.0 / 12); }
+double NoiseModel::weight(const std::vector<std::uint8_t>& mask, std::size_t period) {
+  if (mask.empty()) return std::sqrt(1.0 / 12);
+  std::vector<double> slots(period);
+  for (std::size_t j = 0; j < period; ++j) slots[j] = mask[j % mask.size()];
+  const ckks::Encoder encoder(std::countr_zero(period), ring::RingKind::conjugate_invariant);
+  const std::vector<double> coefficients = encoder.embed_inverse(std::span<const double>(slots));
+  double squares = 0;
+  for (std::size_t k = 0; k < period; ++k)
+    if (std::abs(coefficients[k]) > 1e-9) squares += k == 0 ? 1 : 2;
+  return std::sqrt(squares / 12);
+}
 double NoiseModel::rounding(int log_n) { return std::ldexp(2.0, log_n) / std::sqrt(18.0); }
 double NoiseModel::encryption(int log_n) { return std::sqrt(std::ldexp(2.0, log_n) * (kSigma * kSigma + 1.0 / 12)); }
 
@@ -24,7 +44,6 @@ std::vector<double> simulate(const Plan& plan, std::span<const double> image, st
   std::mt19937_64 rng(seed);
   std::normal_distribution<double> normal;
   const std::size_t period = std::max<std::size_t>(64, static_cast<std::size_t>(plan.tile) * plan.tile);
-  const double masked = NoiseModel::masked_weight(period), plain = NoiseModel::plain_weight();
   const double rounding = NoiseModel::rounding(plan.parameters.log_n);
   const Schedule schedule = make_schedule(plan);
   std::vector<std::vector<double>> energy(plan.tensors.size());  // sum over channels of squares, per pixel
@@ -35,6 +54,14 @@ std::vector<double> simulate(const Plan& plan, std::span<const double> image, st
     auto& e = energy[static_cast<std::size_t>(tensor)];
     e.assign(plane, 0);
     for (std::size_t k = 0; k < v.size(); ++k) e[k % plane] += v[k] * v[k];
+  };
+
+  const double every_coefficient = std::sqrt((2.0 * static_cast<double>(period) - 1) / 12);
+  std::vector<std::pair<std::vector<std::uint8_t>, double>> known;
+  const auto mask_noise = [&](const std::vector<std::uint8_t>& mask) {
+    for (const auto& [m, noise] : known)
+      if (m.size() == mask.size() && std::equal(m.begin(), m.end(), mask.begin())) return noise;
+    return known.emplace_back(mask, NoiseModel::weight(mask, period)).second;
   };
 
   Hooks hooks;
@@ -51,8 +78,10 @@ std::vector<double> simulate(const Plan& plan, std::span<const double> image, st
         const auto& e = energy[static_cast<std::size_t>(tap.source.tensor)];
         double mean = 0;
         for (double x : e) mean += x / static_cast<double>(e.size());
-        const bool full = step.terms[static_cast<std::size_t>(tap.term)].kind == Term::Kind::full;
-        const double deviation = (tap.mask.empty() ? plain : masked) * source.scale / step.scale;
+        const Term& term = step.terms[static_cast<std::size_t>(tap.term)];
+        const bool full = term.kind == Term::Kind::full;
+        const double rounding_of_weight = full && !is_mean(term, source.layout) ? every_coefficient : mask_noise(tap.mask);
+        const double deviation = rounding_of_weight * source.scale / step.scale;
         // Positions of a full term add up; of a convolution each output pixel has its own.
         const double weight = deviation * deviation * mean * (full ? static_cast<double>(plan.tile) * plan.tile : 1);
         for (int y = 0; y < out.height; ++y)

@@ -28,8 +28,8 @@ enum class TwiddleLayout {
 /// Twiddle factors of one direction. Node m + i (m = 1, 2, 4, .., n/2; i < m) is the i-th butterfly group of the level
 /// with m groups, in bit-reversed order.
 struct TwiddleView {
-  /// Words in [0, q): n of them (shoup), or 2 n (ifma8), where node p has its word at 2 p and floor(word * 2^52 / q) at
-  /// 2 p + 1; in the last three levels eight words are followed by their eight quotients.
+  /// Words in [0, q): n of them (shoup), or n + n/8 (ifma8): node p < n/8 has its word at 2 p and floor(word * 2^52 / q) at
+  /// 2 p + 1, a later one, of the last three levels, only its quotient, at n/8 + p.
   const std::uint64_t* value = nullptr;
   const std::uint64_t* shoup = nullptr;  ///< n words, floor(value * 2^64 / q); TwiddleLayout::shoup only
   const double* fp = nullptr;            ///< n centred values; TwiddleLayout::fp4 only

@@ -96,16 +96,18 @@ NttTables::NttTables(std::size_t n, u64 q, u64 root, bool conjugate_invariant, T
     constexpr std::size_t kLanes = 8;
     const std::vector<u64>* nodes[] = {&node, &inverse_node};
     for (int direction = 0; direction < 2; ++direction) {
-      auto& table = words_[direction] = AlignedArray<u64>(2 * n);
-      std::fill_n(table.data(), 2 * n, u64{0});
+      auto& table = words_[direction] = AlignedArray<u64>(n + n / kLanes);
+      std::fill_n(table.data(), n + n / kLanes, u64{0});
       for (std::size_t m = 1; m < n; m *= 2) {
         for (std::size_t i = 0; i < m; ++i) {
           const std::size_t place = vector_place(m, i, n, kLanes);
-          const bool vectors = m >= n / kLanes;
-          const std::size_t at = vectors ? 2 * (place / kLanes * kLanes) + place % kLanes : 2 * place;
-          const u64 w = (*nodes[direction])[m + i];
-          table[at] = w;
-          table[at + (vectors ? kLanes : 1)] = static_cast<u64>((static_cast<u128>(w) << 52) / q);
+          const u64 w = (*nodes[direction])[m + i], quotient = static_cast<u64>((static_cast<u128>(w) << 52) / q);
+          if (m < n / kLanes) {
+            table[2 * place] = w;
+            table[2 * place + 1] = quotient;
+          } else {
+            table[n / kLanes + place] = quotient;
+          }
         }
       }
     }
