@@ -177,11 +177,13 @@ Decomposition Evaluator::decompose(const RnsPoly& poly, int tier) const {
       dst.push_back(limbs_of[j].data());
     }
     digit.conversion->run(src, dst);
-    parallel_for(digit.others.size(), [&](std::size_t k) {
-      const std::size_t j = digit.others[k];
-      ring_->ntt(dst[k], j < static_cast<std::size_t>(limbs) ? j : static_cast<std::size_t>(q) + j - limbs);
-    });
   }
+  // All transforms modulo one prime follow each other: its tables are read once.
+  parallel_for(static_cast<std::size_t>(limbs + special), [&](std::size_t j) {
+    const std::size_t prime = j < static_cast<std::size_t>(limbs) ? j : static_cast<std::size_t>(q) + j - limbs;
+    for (RnsPoly& digit : out.digits)
+      if (digit[j]) ring_->ntt(digit[j].data(), prime);
+  });
   return out;
 }
 
@@ -207,7 +209,7 @@ Extended Evaluator::switch_digits(const Decomposition& d, u64 exponent) const {
 }
 
 // ModDown, with the rescaling merged in: one exact division by the special primes and, if asked, the last prime.
-void Evaluator::divide_one(RnsPoly& x, int limbs, int tier, bool rescale, RnsPoly& out) const {
+void Evaluator::divide_pair(RnsPoly& x0, RnsPoly& x1, int limbs, int tier, bool rescale, RnsPoly& c0, RnsPoly& c1) const {
   const int special = tier < 0 ? 0 : tiers_[tier].special, q = parameters_.spec().ciphertext_primes;
   const int kept = rescale ? limbs - 1 : limbs;
   check(kept >= 1, "no level is left to rescale");
@@ -229,34 +231,41 @@ void Evaluator::divide_one(RnsPoly& x, int limbs, int tier, bool rescale, RnsPol
     }
     plan = &entry;
   }
-  // Position in x of the dropped primes: the last ciphertext limb, then the special ones.
+  // Position in x of the dropped primes: the last ciphertext limb, then the special ones. Both polynomials go together, so that
+  // the tables of a prime are read once.
   const std::size_t first = static_cast<std::size_t>(kept);
-  std::vector<const u64*> src;
-  for (std::size_t k = 0; k < plan->dropped.size(); ++k) src.push_back(x[first + k].data());
+  RnsPoly* const in[] = {&x0, &x1};
+  RnsPoly* const out[] = {&c0, &c1};
   parallel_for(plan->dropped.size(), [&](std::size_t k) {
-    ring_->intt(x[first + k].data(), plan->dropped[k], plan->conversion->input_factor(k));
+    for (RnsPoly* x : in) ring_->intt((*x)[first + k].data(), plan->dropped[k], plan->conversion->input_factor(k));
   });
-  out = make_poly(*ring_, kept);
-  std::vector<u64*> dst;
-  for (auto& limb : out) dst.push_back(limb.data());
-  plan->conversion->run(src, dst);
+  for (int p = 0; p < 2; ++p) {
+    *out[p] = make_poly(*ring_, kept);
+    std::vector<const u64*> src;
+    std::vector<u64*> dst;
+    for (std::size_t k = 0; k < plan->dropped.size(); ++k) src.push_back((*in[p])[first + k].data());
+    for (auto& limb : *out[p]) dst.push_back(limb.data());
+    plan->conversion->run(src, dst);
+  }
   parallel_for(static_cast<std::size_t>(kept), [&](std::size_t l) {
-    ring_->ntt(dst[l], l);
-    ring_->kernels().sub_mul_scalar(dst[l], x[l].data(), dst[l], plan->inverse[l], ring_->n(), ring_->modulus(l));
+    for (int p = 0; p < 2; ++p) {
+      u64* y = (*out[p])[l].data();
+      ring_->ntt(y, l);
+      ring_->kernels().sub_mul_scalar(y, (*in[p])[l].data(), y, plan->inverse[l], ring_->n(), ring_->modulus(l));
+    }
   });
-  x.clear();
+  x0.clear();
+  x1.clear();
 }
 
 void Evaluator::divide(Extended e, bool rescale, RnsPoly& c0, RnsPoly& c1) const {
-  divide_one(e.c0, e.limbs, e.tier, rescale, c0);
-  divide_one(e.c1, e.limbs, e.tier, rescale, c1);
+  divide_pair(e.c0, e.c1, e.limbs, e.tier, rescale, c0, c1);
 }
 
 Ciphertext Evaluator::rescale(const Ciphertext& a) const {
   Ciphertext copy = drop_to(a, a.limbs());
   Ciphertext out;
-  divide_one(copy.c0, a.limbs(), -1, true, out.c0);
-  divide_one(copy.c1, a.limbs(), -1, true, out.c1);
+  divide_pair(copy.c0, copy.c1, a.limbs(), -1, true, out.c0, out.c1);
   out.scale = a.scale / static_cast<double>(ring_->prime(a.c0.size() - 1));
   return out;
 }

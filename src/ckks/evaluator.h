@@ -79,7 +79,7 @@ class Evaluator {
   [[nodiscard]] Ciphertext apply(const Ciphertext& a, const Decomposition& d, std::uint64_t exponent) const;
   [[nodiscard]] Ciphertext finish_product(ring::RnsPoly d0, ring::RnsPoly d1, const ring::RnsPoly& d2,
                                           double scale) const;
-  void divide_one(ring::RnsPoly& x, int limbs, int tier, bool rescale, ring::RnsPoly& out) const;
+  void divide_pair(ring::RnsPoly& x0, ring::RnsPoly& x1, int limbs, int tier, bool rescale, ring::RnsPoly& c0, ring::RnsPoly& c1) const;
 
   Parameters parameters_;
   std::shared_ptr<const ring::Ring> ring_;
