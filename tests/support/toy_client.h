@@ -23,17 +23,7 @@ class ToyClient {
     const secret::KeyGenerator generator(parameters, key);
     for (const ckks::KeyId& id : p.keys.keys) {
       const ckks::KeyTier& tier = p.keys.tiers[id.tier];
-      ckks::SeededSwitchingKey seeded = generator.switching_key(tier, id);
-      ckks::SwitchingKey full{tier, {}};
-      for (std::size_t d = 0; d < seeded.b.size(); ++d) {
-        ckks::SwitchingKey::Digit digit{std::move(seeded.b[d]), {}};
-        for (int j = 0; j < full.limbs(); ++j) {
-          digit.a.push_back(ring->limb());
-          ckks::expand_uniform(*ring, seeded.seed, d, full.prime_index(j, p.parameters.ciphertext_primes), digit.a.back().data());
-        }
-        full.digits.push_back(std::move(digit));
-      }
-      keys.keys.emplace(id, std::move(full));
+      keys.keys.emplace(id, ckks::expand(*ring, tier, p.parameters.ciphertext_primes, generator.switching_key(tier, id)));
     }
   }
 

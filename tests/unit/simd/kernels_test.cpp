@@ -34,32 +34,29 @@ struct Emulated {
     for (int i = 0; i < 8; ++i) r.v[i] = f(i);
     return r;
   }
-  static D load(const double* p) { return map([&](int i) { return p[i]; }); }
-  static D load_unaligned(const double* p) { return load(p); }
-  static void store(double* p, D x) { std::memcpy(p, x.v, sizeof x.v); }
-  static void store_unaligned(double* p, D x) { store(p, x); }
   static D set1(double x) { return map([&](int) { return x; }); }
-  static double first(D x) { return x.v[0]; }
   static D add(D a, D b) { return map([&](int i) { return a.v[i] + b.v[i]; }); }
-  static D sub(D a, D b) { return map([&](int i) { return a.v[i] - b.v[i]; }); }
-  static D mul(D a, D b) { return map([&](int i) { return a.v[i] * b.v[i]; }); }
   static D fma(D a, D b, D c) { return map([&](int i) { return std::fma(a.v[i], b.v[i], c.v[i]); }); }
-  static D fms(D a, D b, D c) { return map([&](int i) { return std::fma(a.v[i], b.v[i], -c.v[i]); }); }
-  static D fnma(D a, D b, D c) { return map([&](int i) { return std::fma(-a.v[i], b.v[i], c.v[i]); }); }
   static D round(D x) { return map([&](int i) { return std::nearbyint(x.v[i]); }); }
-  static D add_if_negative(D x, D q) { return map([&](int i) { return x.v[i] < 0 ? x.v[i] + q.v[i] : x.v[i]; }); }
   static D centre(D x, D q, D half) { return map([&](int i) { return x.v[i] > half.v[i] ? x.v[i] - q.v[i] : x.v[i]; }); }
-  static D reverse(D x) { return map([&](int i) { return x.v[7 - i]; }); }
   static D from_words(const u64* p) { return map([&](int i) { return static_cast<double>(p[i]); }); }
-  static D from_words_unaligned(const u64* p) { return from_words(p); }
   static void to_words(u64* p, D x) {
     for (int i = 0; i < 8; ++i) p[i] = static_cast<u64>(x.v[i]);
   }
-  static void to_words_unaligned(u64* p, D x) { to_words(p, x); }
-  static void prefetch(const void*) {}
-  static void transpose(D* r) {
+  static void prefetch2(const void*) {}
+  static void prefetch_far(const void*) {}
+  static void transpose_words(U* r) {
     for (int i = 0; i < 8; ++i)
       for (int j = 0; j < i; ++j) std::swap(r[i].v[j], r[j].v[i]);
+  }
+  static U load_words_unaligned(const u64* p) { return load_words(p); }
+  static void store_words(u64* p, U x) { std::memcpy(p, x.v, sizeof x.v); }
+  static void store_words_unaligned(u64* p, U x) { store_words(p, x); }
+  static U reverse_words(U x) { return map_words([&](int i) { return x.v[7 - i]; }); }
+  static U sub_words(U a, U b) { return map_words([&](int i) { return a.v[i] - b.v[i]; }); }
+  static U min_words(U a, U b) { return map_words([&](int i) { return std::min(a.v[i], b.v[i]); }); }
+  static U sub_if_above(U a, U x, U limit, U b) {
+    return map_words([&](int i) { return x.v[i] > limit.v[i] ? a.v[i] - b.v[i] : a.v[i]; });
   }
   static U load_words(const u64* p) { return map_words([&](int i) { return p[i]; }); }
   static U set1_word(u64 x) { return map_words([&](int) { return x; }); }
@@ -72,7 +69,6 @@ struct Emulated {
   static U and_words(U a, U b) { return map_words([&](int i) { return a.v[i] & b.v[i]; }); }
   static U add_words(U a, U b) { return map_words([&](int i) { return a.v[i] + b.v[i]; }); }
   static U shift_right_52(U a) { return map_words([&](int i) { return a.v[i] >> 52; }); }
-  static D word_to_double(U a) { return map([&](int i) { return static_cast<double>(a.v[i]); }); }
 
  private:
   static constexpr u64 kMask = (u64{1} << 52) - 1;
@@ -81,9 +77,10 @@ struct Emulated {
 };
 
 namespace emulated {
-#include "simd/fp_core.inl.h"
-#include "simd/fp_ntt.inl.h"
-#include "simd/fp_pointwise.inl.h"
+#include "simd/words.inl.h"
+#include "simd/ifma_core.inl.h"
+#include "simd/ifma_ntt.inl.h"
+#include "simd/ifma_pointwise.inl.h"
 #include "simd/ifma_matmul.inl.h"
 inline void automorphism(u64* dst, const u64* src, AutomorphismTable table, std::size_t n) {
   scalar_kernels().automorphism(dst, src, table, n);
@@ -91,15 +88,15 @@ inline void automorphism(u64* dst, const u64* src, AutomorphismTable table, std:
 }  // namespace emulated
 
 const Kernels kEmulated{"emulated-ifma",
-                        TwiddleLayout::fp8,
-                        emulated::ntt<Emulated>,
-                        emulated::intt<Emulated>,
-                        emulated::add<Emulated>,
-                        emulated::sub<Emulated>,
-                        emulated::mul<Emulated>,
-                        emulated::mul_scalar_add<Emulated>,
-                        emulated::sub_mul_scalar<Emulated>,
-                        emulated::square<Emulated>,
+                        TwiddleLayout::ifma8,
+                        emulated::ifma_ntt<Emulated>,
+                        emulated::ifma_intt<Emulated>,
+                        emulated::ifma_add<Emulated>,
+                        emulated::ifma_sub<Emulated>,
+                        emulated::ifma_mul<Emulated>,
+                        emulated::ifma_mul_scalar_add<Emulated>,
+                        emulated::ifma_sub_mul_scalar<Emulated>,
+                        emulated::ifma_square<Emulated>,
                         emulated::ifma_inner_product<Emulated>,
                         emulated::ifma_matmul<Emulated>,
                         emulated::automorphism};

@@ -1,0 +1,163 @@
+"""`sotto evaluate`: its report, batches that are not full, and more images than one batch holds."""
+
+import csv
+import json
+import math
+import re
+
+import numpy as np
+
+import harness
+import models
+from harness import NO_RESOURCES, Case
+
+# Every field that the command-line contract promises, with its type.
+FIELDS = {
+    "images": int, "correct": int, "accuracy": float, "plain_correct": int, "plain_accuracy": float, "label_agreement": float,
+    "max_abs_logit_error": float, "rms_logit_error": float, "amortized_seconds_per_image": float, "wall_seconds": float,
+    "peak_rss_bytes": int, "eval_key_bytes": int, "input_bytes": int, "output_bytes": int, "ring_dimension": int, "log2_qp": float,
+    "security_bits": int, "bootstraps": int, "threads": int, "cpu_kernels": str, "labels": list,
+}
+# Uniform ternary secret, 128 bits, classical (ia.cr/2024/463).
+MOST_LOG2_QP = {1 << 14: 438, 1 << 15: 868, 1 << 16: 1747, 1 << 17: 3523}
+
+
+class EvaluateCase(Case):
+    def evaluate(self, model, data, *more, **kw):
+        r = self.sotto("evaluate", model, "--data", data, "--json", "report.json", *more, **kw)
+        report = json.loads((self.dir / "report.json").read_text())
+        (self.dir / "report.json").unlink()
+        self.assert_no_temporary_files()
+        return r, report
+
+    def check_report(self, j, images, labels, scores):
+        """images: how many; labels: true ones; scores: in float64, computed here."""
+        for name, kind in FIELDS.items():
+            self.assertIn(name, j)
+            self.assertIsInstance(j[name], (int, float) if kind is float else kind, name)
+        plain = scores.argmax(axis=1)
+        self.assertEqual(j["images"], images)
+        self.assertEqual(len(j["labels"]), images)
+        self.assertEqual(j["correct"], sum(a == b for a, b in zip(j["labels"], labels)))
+        self.assertEqual(j["plain_correct"], sum(int(a) == b for a, b in zip(plain, labels)))
+        self.assertAlmostEqual(j["accuracy"], j["correct"] / images)
+        self.assertAlmostEqual(j["plain_accuracy"], j["plain_correct"] / images)
+        self.assertAlmostEqual(j["label_agreement"], np.mean(plain == j["labels"]))
+        self.assertGreater(j["max_abs_logit_error"], 0)
+        self.assertLessEqual(j["rms_logit_error"], j["max_abs_logit_error"])
+        self.assertAlmostEqual(j["amortized_seconds_per_image"], j["wall_seconds"] / images)
+        self.assertGreater(j["wall_seconds"], 0)
+        self.assertGreater(j["peak_rss_bytes"], 1 << 20)
+        self.assertLessEqual(j["log2_qp"], MOST_LOG2_QP[j["ring_dimension"]])
+        self.assertGreaterEqual(j["security_bits"], 128)
+        self.assertIn(j["cpu_kernels"], ("scalar", "avx2", "avx512"))
+        for value in j.values():
+            if isinstance(value, float):
+                self.assertTrue(math.isfinite(value))
+
+
+class SmallImages(EvaluateCase):
+    """8x8 pixels: one batch holds 1024 images."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.network = models.Network()
+        cls.network.save(cls.dir / "net.onnx")
+        cls.images = cls.network.clear_images(3)
+        harness.write_pictures(cls.dir / "images", cls.images, cls.network.classes)
+        cls.order, cls.labels = harness.reading_order(cls.images, cls.network.classes)
+        cls.scores = cls.network.scores(cls.images[cls.order])
+
+    def test_three_images(self):
+        r, j = self.evaluate("net.onnx", "images", "--report", "report.html", "--sheet", "sheet.png", "--out", "scores.npy",
+                             "--csv", "labels.csv")
+        self.check_report(j, 3, self.labels, self.scores)
+        self.assertEqual(j["label_agreement"], 1.0)
+        self.assertEqual(j["bootstraps"], 0)
+        scores = np.load(self.dir / "scores.npy")
+        error = np.abs(scores - self.scores)
+        self.assertLess(error.max(), 1e-2)
+        self.assertAlmostEqual(error.max(), j["max_abs_logit_error"], places=6)
+        self.assertAlmostEqual(np.sqrt((error ** 2).mean()), j["rms_logit_error"], places=6)
+        with open(self.dir / "labels.csv", newline="") as file:
+            self.assertEqual([int(row["label"]) for row in csv.DictReader(file)], j["labels"])
+        harness.read_png((self.dir / "sheet.png").read_bytes())
+        page = (self.dir / "report.html").read_text()
+        self.assertEqual(len(re.findall(r'src="data:image/png;base64,', page)), 3)
+        self.assertIsNone(re.search(r'(src|href)="(?!data:)', page), "the page needs other files")
+        self.assertIn("3 encrypted images", r.out)
+        # The sizes are those of one whole batch, however few images there are.
+        p = json.loads(self.sotto("plan", "net.onnx", "--json").out)
+        for name in ("eval_key_bytes", "input_bytes", "output_bytes"):
+            self.assertLess(abs(j[name] - p[name]), 8192, name)
+
+    def test_threads_do_not_change_labels(self):
+        reports = [self.evaluate("net.onnx", "images", "--threads", t, "--out", f"scores{t}.npy")[1] for t in ("1", "2")]
+        self.assertEqual([j["threads"] for j in reports], [1, 2])
+        self.assertEqual(reports[0]["labels"], reports[1]["labels"])
+
+    def test_one_image_without_label(self):
+        harness.write_pictures(self.dir / "unknown", self.images[:1])
+        _, j = self.evaluate("net.onnx", "unknown")
+        self.assertEqual(j["labels"], [int(self.network.scores(self.images[:1]).argmax())])
+        self.assertIsNone(j["accuracy"])  # not zero: nothing is known
+
+    def test_memory_too_small_says_how_much(self):
+        r = self.assert_refused(NO_RESOURCES, "evaluate", "net.onnx", "--data", "images", "--batch", "1024", "--memory", "20M",
+                                "--json", "no.json")
+        self.assertRegex(r.err, r"needs? about [0-9.]+ [MG]iB")
+
+    def test_report_that_cannot_be_written_is_refused_at_once(self):
+        # Not after hours of inference.
+        r = self.assert_refused(harness.BAD_INPUT, "evaluate", "net.onnx", "--data", "images", "--json", "nowhere/report.json")
+        self.assertNotIn("encrypted images", r.out)
+        r = harness.run("evaluate", "net.onnx", "--data", "images", "--json", "first.json", "--report", "nowhere/report.html",
+                        cwd=self.dir, env=self.env)
+        self.assertEqual(r.code, harness.BAD_INPUT, r)
+        self.assertFalse((self.dir / "first.json").exists(), "a report was left behind though the verb failed")
+
+
+class SeveralBatches(EvaluateCase):
+    """CIFAR-sized images: the smallest batch holds 64."""
+
+    COUNT = 150
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.network = models.Network(side=32)
+        cls.network.save(cls.dir / "net.onnx")
+        clear = cls.network.clear_images(cls.COUNT, margin=0.1)
+        cls.images, cls.labels = harness.write_cifar(cls.dir / "data", cls.COUNT, 3, images=clear)
+        cls.scores = cls.network.scores(cls.images)
+
+    def test_every_image_of_every_batch(self):
+        _, j = self.evaluate("net.onnx", "cifar10:data", "--batch", "64", "--out", "scores.npy")
+        self.check_report(j, self.COUNT, self.labels, self.scores)
+        self.assertEqual(j["labels"], self.scores.argmax(axis=1).tolist())
+        self.assertEqual(j["label_agreement"], 1.0)
+        error = np.abs(np.load(self.dir / "scores.npy") - self.scores).max(axis=1)
+        self.assertLess(error.max(), 0.1, f"image {error.argmax()}")
+
+    def test_start_and_count(self):
+        _, j = self.evaluate("net.onnx", "cifar10:data", "--batch", "64", "--start", "60", "--count", "70")
+        self.check_report(j, 70, self.labels[60:130], self.scores[60:130])
+        self.assertEqual(j["labels"], self.scores[60:130].argmax(axis=1).tolist())
+
+    def test_default_batch(self):
+        # Another packing (tiles of 8x8): same labels.
+        _, j = self.evaluate("net.onnx", "cifar10:data", "--count", "5")
+        self.check_report(j, 5, self.labels[:5], self.scores[:5])
+        self.assertEqual(j["labels"], self.scores[:5].argmax(axis=1).tolist())
+
+    def test_small_memory_without_batch_is_refused(self):
+        # There is no smaller batch to fall back to.
+        for verb in (["plan", "net.onnx"], ["compile", "net.onnx", "--out", "small"],
+                     ["evaluate", "net.onnx", "--data", "cifar10:data"]):
+            r = self.assert_refused(NO_RESOURCES, *verb, "--memory", "10M", timeout=20)
+            self.assertRegex(r.err, r"needs? about [0-9.]+ [MG]iB")
+
+
+if __name__ == "__main__":
+    harness.main()

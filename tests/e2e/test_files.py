@@ -1,0 +1,254 @@
+"""Files that are damaged, of another kind or version, hostile, or that do not belong together."""
+
+import json
+import random
+
+import harness
+import models
+from harness import BAD_INPUT, WRONG_KEY, Container, PreparedCase
+
+KINDS = ("net.plan", "net.client", "secret.key", "eval.key", "in.sotto", "out.sotto")
+
+
+class FilesCase(PreparedCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.encrypt()
+        cls.infer()
+        (cls.dir / "broken").mkdir()
+        cls.good = {name: (cls.dir / "keys" / name if name.endswith(".key") else cls.dir / name).read_bytes() for name in KINDS}
+
+    def users(self, kind, path):
+        """Every verb that reads this kind of file, with `path` in its place."""
+        files = {"net.plan": "net.plan", "net.client": "net.client", "secret.key": "keys/secret.key", "eval.key": "keys/eval.key",
+                 "in.sotto": "in.sotto", "out.sotto": "out.sotto", kind: path}
+        encrypt = ["encrypt", files["net.client"], "--keys", files["secret.key"], "--data", "images", "--out", "new.sotto"]
+        decrypt = ["decrypt", files["net.client"], "--keys", files["secret.key"], "--in", files["out.sotto"], "--out", "new.npy"]
+        infer = ["infer", files["net.plan"], "--eval-key", files["eval.key"], "--in", files["in.sotto"], "--out", "new.sotto"]
+        return {"net.plan": [infer, ["plan", path], ["plan", path, "--json"]],
+                "net.client": [encrypt, decrypt, ["plan", path], ["keygen", path, "--out", "new-keys"]],
+                "secret.key": [encrypt, decrypt], "eval.key": [infer], "in.sotto": [infer], "out.sotto": [decrypt]}[kind]
+
+    def refuse(self, kind, data, code=BAD_INPUT, verbs=None, words=()):
+        path = self.dir / "broken" / kind
+        path.write_bytes(data)
+        for verb in self.users(kind, f"broken/{kind}")[:verbs]:
+            self.assert_refused(code, *verb, words=words)
+
+
+class Damaged(FilesCase):
+    def test_truncated(self):
+        for kind in KINDS:
+            good = self.good[kind]
+            end = Container(good).header_end
+            for length in sorted({0, 1, 8, 23, 55, 56, end // 2, end - 1, end, (end + len(good)) // 2, len(good) - 33, len(good) - 1}):
+                if length < len(good):
+                    with self.subTest(kind=kind, length=length):
+                        self.refuse(kind, good[:length], verbs=1)
+            with self.subTest(kind=kind, longer=True):
+                self.refuse(kind, good + b"\0", verbs=1)
+
+    def test_flipped_bits(self):
+        rng = random.Random(20)
+        for kind in KINDS:
+            good = self.good[kind]
+            end = Container(good).header_end
+            places = [rng.randrange(end) for _ in range(6)] + [rng.randrange(end, len(good)) for _ in range(6 if end < len(good) else 0)]
+            for k, place in enumerate(places):
+                with self.subTest(kind=kind, place=place):
+                    data = bytearray(good)
+                    data[place] ^= 1 << rng.randrange(8)
+                    self.refuse(kind, bytes(data), verbs=None if k in (0, 6) else 1)
+
+    def test_sections_in_another_order(self):
+        for kind in ("eval.key", "in.sotto", "out.sotto"):
+            good = self.good[kind]
+            c = Container(good)
+            first, second = (len(s) + 32 for s in c.sections[:2])
+            if first != second:
+                continue
+            a, b, c_ = c.header_end, c.header_end + first, c.header_end + first + second
+            with self.subTest(kind):
+                self.refuse(kind, good[:a] + good[b:c_] + good[a:b] + good[c_:])
+
+    def test_other_version(self):
+        for kind in KINDS:
+            for version in (0, 2, 0xffffffff):
+                with self.subTest(kind=kind, version=version):
+                    data = self.good[kind]
+                    self.refuse(kind, data[:8] + version.to_bytes(4, "little") + data[12:], words=["version", str(version)])
+
+    def test_other_kind(self):
+        for kind in KINDS:
+            for other in KINDS:
+                if other != kind:
+                    with self.subTest(kind=kind, other=other):
+                        for verb in self.users(kind, f"keys/{other}" if other.endswith(".key") else other):
+                            if verb[0] != "plan":  # which reads several kinds
+                                self.assert_refused(BAD_INPUT, *verb)
+
+    def test_no_sotto_file_at_all(self):
+        for kind in KINDS:
+            for data in (b"", b"hello\n", bytes(4096), self.good[kind][:8] + b"\xff" * 4096):
+                with self.subTest(kind=kind, data=data[:12]):
+                    self.refuse(kind, data, verbs=1)
+
+    def test_missing_or_a_folder(self):
+        for kind in KINDS:
+            for path in ("nowhere/file", "images"):
+                with self.subTest(kind=kind, path=path):
+                    for verb in self.users(kind, path):
+                        if not (path == "images" and kind == "secret.key"):
+                            self.assert_refused(BAD_INPUT, *verb)
+        self.assert_refused(BAD_INPUT, "encrypt", "net.client", "--keys", "images", "--data", "images", "--out", "new.sotto",
+                            words=["secret.key"])
+
+
+class Hostile(FilesCase):
+    """Right checksums around wrong contents: what someone may send who wants to harm the reader."""
+
+    def change(self, kind, path, value):
+        c = Container(self.good[kind])
+        place = c.header
+        for step in path[:-1]:
+            place = place[step]
+        if value is None:
+            del place[path[-1]]
+        else:
+            place[path[-1]] = value
+        return c
+
+    def test_the_unchanged_file_is_accepted(self):
+        # Otherwise the tests below would prove nothing.
+        for kind in KINDS:
+            (self.dir / "broken" / kind).write_bytes(Container(self.good[kind]).bytes())
+            for verb in self.users(kind, f"broken/{kind}"):
+                self.sotto(*verb)
+        for name in ("new.sotto", "new.npy"):
+            (self.dir / name).unlink()
+
+    def test_header_values(self):
+        big = [-1, 0, 1 << 31, 1 << 40, (1 << 63) - 1, 1 << 64, 1e300, "x", [], {}, None]
+        paths = {
+            "net.plan": [["batch"], ["tile"], ["parameters", "log_n"], ["parameters", "ciphertext_primes"], ["parameters", "prime_bits"],
+                         ["tensors", 0, "layout", "channels"], ["tensors", 1, "layout", "height"], ["tensors", 1, "layout", "gap"],
+                         ["tensors", 0, "layout", "phases"], ["tensors", 1, "scale"], ["tensors", 1, "limbs"], ["steps", 0, "output"],
+                         ["steps", 0, "limbs"], ["steps", 0, "bias"], ["steps", 0, "terms", 0, "source"],
+                         ["steps", 0, "terms", 0, "kernel", "h"], ["steps", 0, "terms", 0, "weights"], ["interface", "outputs"],
+                         ["interface", "mean"], ["key_request", "tiers", 0, "special"], ["key_request", "keys", 0, "exponent"],
+                         ["plan_id"], ["steps"], ["sections"]],
+            "net.client": [["batch"], ["tile"], ["parameters", "log_n"], ["parameters", "special_primes"], ["parameters", "prime_bits"],
+                           ["input", "layout", "channels"], ["input", "layout", "height"], ["input", "layout", "phases"],
+                           ["input", "scale"], ["input", "limbs"], ["output", "limbs"], ["output", "scale"], ["interface", "channels"],
+                           ["interface", "std"], ["key_request", "tiers", 0, "max_limbs"], ["key_request", "keys", 0, "tier"],
+                           ["key_request", "keys"], ["plan_id"], ["sections"]],
+            "in.sotto": [["images"], ["batch"], ["per_batch"], ["limbs"], ["scale"], ["seed"], ["sections"], ["plan_id"], ["key_id"]],
+            "out.sotto": [["images"], ["batch"], ["per_batch"], ["limbs"], ["scale"], ["sections"], ["plan_id"], ["key_id"]],
+            "eval.key": [["log_n"], ["plan_id"], ["key_id"], ["sections"]],
+            "secret.key": [["plan_id"], ["key_id"], ["sections"]],
+        }
+        rng = random.Random(5)
+        for kind, places in paths.items():
+            for path in places:
+                # Any positive number is a scale, and an empty list a list of keys.
+                wrong = [v for v in big if not (path[-1] == "scale" and isinstance(v, int) and v > 1) and (path[-1], v) != ("keys", [])]
+                for value in rng.sample(wrong, 2):
+                    with self.subTest(kind=kind, path=path, value=value):
+                        data = self.change(kind, path, value).bytes()
+                        (self.dir / "broken" / kind).write_bytes(data)
+                        verb = self.users(kind, f"broken/{kind}")[0]
+                        before = harness.tree(self.dir)
+                        r = harness.run(*verb, cwd=self.dir, env=self.env, timeout=30)
+                        self.assertIn(r.code, (BAD_INPUT, WRONG_KEY), r)
+                        self.assert_one_line(r)
+                        self.assertEqual(harness.tree(self.dir), before)
+
+    def test_header_that_is_no_object(self):
+        for text in (b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"sections": [1e999]}', b"[" * 100000, b'{"a":' * 100000):
+            for kind in ("net.plan", "in.sotto"):
+                with self.subTest(kind=kind, text=text[:20]):
+                    self.refuse(kind, Container(self.good[kind]).bytes(text), verbs=1)
+
+    def test_words_out_of_range(self):
+        # 48-bit words that are no residues.
+        for kind in ("in.sotto", "out.sotto", "eval.key"):
+            with self.subTest(kind):
+                c = Container(self.good[kind])
+                c.sections = [s[:-6] + b"\xff" * 6 for s in c.sections]
+                self.refuse(kind, c.bytes(), words=["range"])
+
+    def test_weights_that_are_no_numbers(self):
+        c = Container(self.good["net.plan"])
+        c.sections = [b"\0\0\0\0\0\0\xf8\x7f" * (len(c.sections[0]) // 8)]
+        self.refuse("net.plan", c.bytes(), words=["number"])
+
+    def test_weights_that_someone_changed(self):
+        # The identity of a plan covers its weights.
+        c = Container(self.good["net.plan"])
+        c.sections = [c.sections[0][8:] + c.sections[0][:8]]
+        self.refuse("net.plan", c.bytes(), words=["identity"])
+
+    def test_input_id_names_no_other_file(self):
+        # It becomes part of a file name beside the keys.
+        (self.dir / "secret.json").write_text(json.dumps({"sources": [str(self.dir / "images")], "start": 0, "count": 5}))
+        data = self.change("out.sotto", ["input_id"], "../../secret").bytes()
+        (self.dir / "broken/out.sotto").write_bytes(data)
+        r = self.sotto("decrypt", "net.client", "--keys", "keys", "--in", "broken/out.sotto")
+        self.assertNotIn("0000.png", r.out)
+
+
+class Mismatched(FilesCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        models.Network(seed=3).save(cls.dir / "other.onnx")
+        cls.sotto("compile", "other.onnx", "--out", "other")
+        cls.sotto("keygen", "other.client", "--out", "other-plan")
+        cls.encrypt("other-in.sotto", keys="other-plan", client="other.client")
+        cls.infer("other-in.sotto", "other-out.sotto", "other.plan", "other-plan/eval.key")
+        cls.sotto("keygen", "net.client", "--out", "second")
+        cls.encrypt("second-in.sotto", keys="second")
+
+    def test_eval_key_of_another_plan(self):
+        self.assert_refused(WRONG_KEY, "infer", "net.plan", "--eval-key", "other-plan/eval.key", "--in", "in.sotto", "--out", "x.sotto",
+                            words=["plan"])
+
+    def test_eval_key_of_another_key(self):
+        self.assert_refused(WRONG_KEY, "infer", "net.plan", "--eval-key", "second/eval.key", "--in", "in.sotto", "--out", "x.sotto",
+                            words=["key"])
+
+    def test_input_of_another_plan(self):
+        self.assert_refused(WRONG_KEY, "infer", "net.plan", "--eval-key", "keys/eval.key", "--in", "other-in.sotto", "--out", "x.sotto",
+                            words=["plan"])
+
+    def test_input_of_another_key(self):
+        self.assert_refused(WRONG_KEY, "infer", "net.plan", "--eval-key", "keys/eval.key", "--in", "second-in.sotto", "--out", "x.sotto",
+                            words=["key"])
+
+    def test_plan_of_another_network(self):
+        self.assert_refused(WRONG_KEY, "infer", "other.plan", "--eval-key", "keys/eval.key", "--in", "in.sotto", "--out", "x.sotto")
+
+    def test_decrypt_with_another_secret(self):
+        self.assert_refused(WRONG_KEY, "decrypt", "net.client", "--keys", "second", "--in", "out.sotto", "--out", "x.npy", words=["key"])
+
+    def test_decrypt_output_of_another_plan(self):
+        self.assert_refused(WRONG_KEY, "decrypt", "net.client", "--keys", "keys", "--in", "other-out.sotto", "--out", "x.npy",
+                            words=["plan"])
+
+    def test_secret_of_another_plan(self):
+        for verb in (["encrypt", "--data", "images", "--out", "x.sotto"], ["decrypt", "--in", "out.sotto"]):
+            self.assert_refused(WRONG_KEY, verb[0], "net.client", "--keys", "other-plan", *verb[1:], words=["plan"])
+
+    def test_forged_identities_do_not_give_labels(self):
+        # An output that only claims to belong to this key decrypts to noise, which must not pass for scores.
+        c = Container((self.dir / "other-out.sotto").read_bytes())
+        mine = Container(self.good["out.sotto"])
+        for name in ("plan_id", "key_id", "scale"):
+            c.header[name] = mine.header[name]
+        (self.dir / "broken/forged.sotto").write_bytes(c.bytes())
+        self.assert_refused(WRONG_KEY, "decrypt", "net.client", "--keys", "keys", "--in", "broken/forged.sotto", "--out", "x.npy")
+
+
+if __name__ == "__main__":
+    harness.main()

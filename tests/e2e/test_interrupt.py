@@ -1,0 +1,120 @@
+"""Ctrl-C and SIGTERM: exit code 130, one line, nothing half done, nothing of old lost."""
+
+import shutil
+import signal
+import time
+
+import harness
+import models
+from harness import INTERRUPTED, Case
+
+# Enough for many batches: the work outlasts the signal's way on every machine.
+IMAGES = 6000
+OLD = b"what an earlier run wrote"
+
+
+class InterruptCase(Case):
+    def interrupt(self, number, *args, when, group=False):
+        before = harness.tree(self.dir)
+        r, left_over = harness.run_and_signal(*args, number=number, when=when, group=group, cwd=self.dir, env=self.env)
+        self.assertIsNotNone(r, "it ended before the signal")
+        self.assertEqual(r.code, INTERRUPTED, r)
+        self.assert_one_line(r, "interrupted")
+        self.assertFalse(left_over, "a process of its went on")
+        self.assertEqual(harness.tree(self.dir), before, r)
+        self.assertEqual(r.out, "")
+        return r
+
+    def begun(self, pattern):
+        """Holds once a temporary file of this pattern is being written."""
+        return lambda: any(p.stat().st_size > 1000 for p in self.dir.glob(pattern + ".*.tmp"))
+
+
+class Verbs(InterruptCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        models.Network(side=32).save(cls.dir / "net.onnx")
+        harness.write_cifar(cls.dir / "data", IMAGES, 3)
+        cls.sotto("compile", "net.onnx", "--batch", "64", "--out", "net")
+        cls.sotto("keygen", "net.client", "--out", "keys")
+        cls.sotto("encrypt", "net.client", "--keys", "keys", "--data", "cifar10:data", "--count", "600", "--out", "in.sotto")
+        cls.encrypt = ["encrypt", "net.client", "--keys", "keys", "--data", "cifar10:data", "--out", "new.sotto"]
+        cls.infer = ["infer", "net.plan", "--eval-key", "keys/eval.key", "--in", "in.sotto", "--out", "new.sotto"]
+
+    def setUp(self):
+        (self.dir / "new.sotto").unlink(missing_ok=True)
+
+    def test_encrypt(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self.interrupt(number, *self.encrypt, when=self.begun("new.sotto"))
+
+    def test_infer(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            for threads in ("1", "2"):
+                self.interrupt(number, *self.infer, "--threads", threads, when=self.begun("new.sotto"))
+
+    def test_old_output_stays(self):
+        for verb in (self.encrypt, self.infer):
+            (self.dir / "new.sotto").write_bytes(OLD)
+            self.interrupt(signal.SIGINT, *verb, when=self.begun("new.sotto"))
+            self.assertEqual((self.dir / "new.sotto").read_bytes(), OLD)
+
+    def test_keygen_keeps_the_old_keys(self):
+        self.interrupt(signal.SIGINT, "keygen", "net.client", "--out", "keys", "--force", when=self.begun("keys/eval.key"))
+
+    def test_any_moment(self):
+        # Whatever the moment: either all is there and the exit code is 0, or nothing and 130.
+        self.sotto(*self.encrypt[:-1], "one.sotto", "--count", "64")
+        infer = ["one.sotto" if w == "in.sotto" else w for w in self.infer]
+        self.sotto(*infer[:-1], "done.sotto")
+        for verb, out in ((infer, "new.sotto"), ([*self.encrypt, "--count", "64"], "new.sotto"),
+                          (["decrypt", "net.client", "--keys", "keys", "--in", "done.sotto", "--csv", "new.csv"], "new.csv"),
+                          (["keygen", "net.client", "--out", "new-keys"], "new-keys/secret.key")):
+            start = time.monotonic()
+            self.sotto(*verb)
+            whole = time.monotonic() - start
+            for step in range(6):
+                shutil.rmtree(self.dir / "new-keys", ignore_errors=True)
+                (self.dir / out).unlink(missing_ok=True)
+                until = time.monotonic() + whole * (0.2 + step / 6)
+                r, left_over = harness.run_and_signal(*verb, number=signal.SIGINT, when=lambda: time.monotonic() > until, cwd=self.dir,
+                                                      env=self.env)
+                if r is None:
+                    break  # it was faster this time
+                with self.subTest(verb=verb[0], step=step):
+                    # Before its first instructions a program has no handlers yet.
+                    self.assertIn(r.code, (INTERRUPTED, -signal.SIGINT, 0), r)
+                    self.assertEqual((self.dir / out).exists(), r.code == 0, r)
+                    self.assertEqual(list(self.dir.rglob("*.tmp")), [])
+                    self.assertFalse(left_over)
+
+
+class Evaluate(InterruptCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        models.Network(side=32, depth=2).save(cls.dir / "net.onnx")
+        harness.write_cifar(cls.dir / "data", 1000, 3)
+        (cls.dir / "report.json").write_bytes(OLD)
+        cls.evaluate = ["evaluate", "net.onnx", "--data", "cifar10:data", "--batch", "64", "--json", "report.json", "--csv", "labels.csv"]
+
+    def test_while_keys_are_made(self):
+        self.interrupt(signal.SIGINT, *self.evaluate, when=self.begun("tmp/*/keys/eval.key"), group=True)
+
+    def test_while_images_are_encrypted(self):
+        self.interrupt(signal.SIGTERM, *self.evaluate, when=self.begun("tmp/*/in.sotto"))
+
+    def test_ctrl_c_while_inference_runs(self):
+        # A terminal sends SIGINT to both processes.
+        self.interrupt(signal.SIGINT, *self.evaluate, when=self.begun("tmp/*/out.sotto"), group=True)
+
+    def test_signal_to_the_parent_while_inference_runs(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(number):
+                r = self.interrupt(number, *self.evaluate, when=self.begun("tmp/*/out.sotto"))
+                self.assertLess(r.seconds_after_signal, 3, "it waited for the end of the inference")
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,106 @@
+"""Full disks and too little memory: exit code 5, one line, no partial output, never a crash."""
+
+import json
+import resource
+import shutil
+import unittest
+
+import harness
+import models
+from harness import NO_RESOURCES, OK, PreparedCase
+
+
+class FullDisk(PreparedCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.encrypt()
+        cls.infer()
+
+    def remove_temporary_files(self):
+        for path in [*self.dir.rglob("*.tmp"), *(self.dir / "tmp").iterdir()]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+    def test_every_verb(self):
+        # A limit on the size of files stands for the full disk. The system also sends SIGXFSZ, which ends a program that does
+        # not ignore it; some parents ignore it on their children's behalf.
+        decrypt = ["decrypt", "net.client", "--keys", "keys", "--in", "out.sotto"]
+        verbs = {
+            "compile": (["compile", "net.onnx", "--out", "new"], 4000),
+            "compile, second file": (["compile", "net.onnx", "--out", "new"], 500),
+            "keygen": (["keygen", "net.client", "--out", "keys", "--force"], 1 << 20),
+            "encrypt": (["encrypt", "net.client", "--keys", "keys", "--data", "images", "--out", "new.sotto"], 1 << 20),
+            "infer": (["infer", "net.plan", "--eval-key", "keys/eval.key", "--in", "in.sotto", "--out", "new.sotto"], 1 << 20),
+            "scores": ([*decrypt, "--out", "new.npy"], 100), "csv": ([*decrypt, "--csv", "new.csv"], 100),
+            "png": ([*decrypt, "--sheet", "new.png"], 1000), "html": ([*decrypt, "--sheet", "new.html"], 1000),
+            "evaluate": (["evaluate", "net.onnx", "--data", "images", "--json", "new.json"], 1 << 20),
+            "evaluate, report": (["evaluate", "net.onnx", "--data", "images", "--json", "new.json"], 1),
+        }
+        for name, (verb, limit) in verbs.items():
+            for ignored in (True, False):
+                self.remove_temporary_files()  # of a subtest that failed
+                with self.subTest(name, signal_ignored=ignored):
+                    r = self.assert_refused(NO_RESOURCES, *verb, prepare=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+                                            restore_signals=not ignored)
+                    self.assertIn("space", r.err, "it does not say what to do")
+                    self.assert_no_temporary_files()
+
+
+class LittleMemory(PreparedCase):
+    """A network whose batch needs some 600 MB, on machines that seem to have less."""
+
+    network = models.Network(side=16, channels=24)
+    pictures = 2
+
+    @classmethod
+    def setUpClass(cls):
+        if harness.SANITIZED:
+            raise unittest.SkipTest("address space means nothing to a sanitized build")
+        super().setUpClass()
+        cls.encrypt()
+
+    def limited(self, megabytes, *args):
+        limit = megabytes << 20
+        return harness.run(*args, cwd=self.dir, env=self.env, prepare=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
+
+    def test_infer(self):
+        verb = ["infer", "net.plan", "--eval-key", "keys/eval.key", "--in", "in.sotto", "--out", "new.sotto"]
+        codes = []
+        for megabytes in (100, 130, 160, 200, 240, 280, 320, 360, 400, 480, 560, 640, 800, 4000):
+            before = harness.tree(self.dir)
+            with self.subTest(megabytes):
+                r = self.limited(megabytes, *verb)
+                codes.append(r.code)
+                self.assertIn(r.code, (OK, NO_RESOURCES), r)
+                if r.code != OK:
+                    self.assert_one_line(r, "memory")
+                    self.assertEqual(harness.tree(self.dir), before, r)
+                else:
+                    (self.dir / "new.sotto").unlink()
+        self.assertEqual((codes[0], codes[-1]), (NO_RESOURCES, OK), codes)
+
+    def test_client_verbs(self):
+        for verb in (["keygen", "net.client", "--out", "keys", "--force"],
+                     ["encrypt", "net.client", "--keys", "keys", "--data", "images", "--out", "in.sotto"]):
+            for megabytes in (40, 60, 80, 120):
+                with self.subTest(verb=verb[0], megabytes=megabytes):
+                    before = harness.tree(self.dir)
+                    r = self.limited(megabytes, *verb)
+                    if r.code == OK:
+                        break  # more will do, too
+                    self.assertEqual(r.code, NO_RESOURCES, r)
+                    self.assert_one_line(r, "memory")
+                    self.assertEqual(harness.tree(self.dir), before, r)
+
+    def test_memory_option_is_kept(self):
+        # What `plan` predicts is enough, and the process stays near it.
+        predicted = json.loads(self.sotto("plan", "net.plan", "--json").out)["predicted_peak_bytes"]
+        report = self.dir / "report.json"
+        self.sotto("evaluate", "net.onnx", "--data", "images", "--memory", str(int(predicted * 1.02)), "--json", "report.json")
+        j = json.loads(report.read_text())
+        report.unlink()
+        self.assertLess(j["peak_rss_bytes"], 1.25 * predicted)
+
+
+if __name__ == "__main__":
+    harness.main()

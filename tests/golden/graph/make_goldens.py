@@ -1,0 +1,282 @@
+"""Makes the golden files of this folder: small ONNX models with an input and what ONNX Runtime computes from it.
+
+NAME.onnx and NAME.json ({"input": [..], "output": [..]}, [c][h][w] and scores, float32) for every model below; every
+operator that the import understands occurs. resnet20-cifar10.json holds synthetic pictures and the scores that
+models/resnet20-cifar10.onnx gives them. Needs numpy, onnx and onnxruntime. The same versions make the same files.
+"""
+
+import json
+import pathlib
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto as T
+from onnx import helper, numpy_helper
+
+HERE = pathlib.Path(__file__).parent
+MODELS = {}
+
+
+class Model:
+    """A graph in the making: every method appends a node and returns the name of its output."""
+
+    def __init__(self, rng, shape, opset=13):
+        self.rng, self.shape, self.opset = rng, shape, opset
+        self.nodes, self.constants, self.count = [], [], 0
+
+    def name(self, kind):
+        self.count += 1
+        return f"{kind.lower()}{self.count}"
+
+    def op(self, kind, *inputs, **attributes):
+        out = self.name(kind)
+        self.nodes.append(helper.make_node(kind, list(inputs), [out], name=f"{kind}_{self.count}", **attributes))
+        return out
+
+    def const(self, value, dtype=np.float32):
+        out = self.name("const")
+        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype), out))
+        return out
+
+    def node(self, **attributes):
+        return self.op("Constant", **attributes)
+
+    def random(self, *shape):
+        return self.const(self.rng.normal(0, 1 / np.sqrt(np.prod(shape[1:]) or 1), shape))
+
+    def conv(self, x, out_c, in_c, kh, kw, bias=True, **attributes):
+        inputs = [x, self.random(out_c, in_c, kh, kw)] + ([self.random(out_c)] if bias else [])
+        return self.op("Conv", *inputs, **attributes)
+
+    def flat(self, x):
+        return self.op("Flatten", x)
+
+    def save(self, name, y, grid=None):
+        graph = helper.make_graph(
+            self.nodes, name,
+            [helper.make_tensor_value_info("x", T.FLOAT, ["batch", *self.shape])],
+            [helper.make_tensor_value_info(y, T.FLOAT, ["batch", "scores"])], self.constants)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=8)
+        onnx.checker.check_model(model, full_check=True)
+        x = self.rng.normal(0, 1, (1, *self.shape)).astype(np.float32)
+        if grid:  # few bits, so that float16 arithmetic is exact
+            x = np.clip(np.round(x * grid) / grid, -2, 2).astype(np.float32)
+        out = run(model.SerializeToString(), "x", x)
+        (HERE / f"{name}.onnx").write_bytes(model.SerializeToString())
+        write_json(name, {"input": floats(x), "output": floats(out)})
+
+
+def floats(array):
+    """The shortest decimal numbers that are these float32 values."""
+    return [float(str(v)) for v in array.astype(np.float32).ravel()]
+
+
+def run(model, name, x):
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return session.run(None, {name: x})[0]
+
+
+def write_json(name, value):
+    (HERE / f"{name}.json").write_text(json.dumps(value, separators=(",", ":")) + "\n")
+
+
+def golden(shape, opset=13, grid=None):
+    def register(build):
+        MODELS[build.__name__] = (build, shape, opset, grid)
+        return build
+    return register
+
+
+@golden((3, 8, 8))
+def conv_padded(m):
+    return m.flat(m.conv("x", 4, 3, 3, 3, kernel_shape=[3, 3], pads=[1, 1, 1, 1]))
+
+
+@golden((2, 9, 7))
+def conv_strides_and_uneven_pads(m):
+    return m.flat(m.conv("x", 3, 2, 3, 2, strides=[2, 1], pads=[1, 0, 2, 1]))
+
+
+@golden((4, 8, 8))
+def conv_groups(m):
+    depthwise = m.conv("x", 8, 1, 3, 3, group=4, pads=[1, 1, 1, 1], strides=[2, 2])
+    return m.flat(m.conv(depthwise, 6, 4, 1, 1, bias=False, group=2))
+
+
+@golden((2, 10, 10))
+def conv_dilated(m):
+    return m.flat(m.conv("x", 3, 2, 3, 3, dilations=[2, 3], pads=[2, 1, 1, 2]))
+
+
+@golden((2, 8, 8))
+def conv_auto_pad_valid(m):
+    a = m.conv("x", 3, 2, 3, 3, auto_pad="VALID", strides=[2, 2])
+    return m.flat(m.conv(a, 3, 3, 3, 3, auto_pad="NOTSET", pads=[1, 1, 1, 1]))
+
+
+@golden((3, 6, 6))
+def batch_normalization(m):
+    a = m.conv("x", 4, 3, 3, 3, bias=False, pads=[1, 1, 1, 1])
+    constants = [m.const(m.rng.uniform(0.5, 1.5, 4)), m.random(4), m.random(4), m.const(m.rng.uniform(0.1, 2, 4))]
+    a = m.op("BatchNormalization", a, *constants, epsilon=1e-3)
+    constants = [m.const(v) for v in ([1, 2, 3, 4], [0, 1, 0, -1], [1, 0, -1, 0], [0, 1e-7, 2, 3])]
+    return m.flat(m.op("BatchNormalization", a, *constants))
+
+
+@golden((3, 5, 4))
+def constants_and_broadcast(m):
+    a = m.op("Add", "x", m.const([[[0.5]], [[-1.25]], [[2]]]))
+    a = m.op("Mul", m.const(m.rng.normal(size=(1, 3, 1, 1))), a)
+    a = m.op("Sub", a, m.const([[[0.125]], [[3]], [[-0.5]]]))
+    a = m.op("Sub", m.const(0.75), a)
+    a = m.op("Div", a, m.const([[[[2]], [[-3]], [[0.25]]]]))
+    a = m.op("Add", m.const([1.5]), a)
+    a = m.op("Div", a, m.const(-4.0))
+    a = m.flat(m.op("Neg", a))
+    return m.op("Mul", m.op("Sub", a, m.const([[0.5]])), m.const([2]))
+
+
+@golden((2, 4, 4))
+def constant_nodes(m):
+    a = m.op("Mul", "x", m.node(value_float=-1.75))
+    a = m.op("Add", a, m.node(value=numpy_helper.from_array(np.array([[[0.5]], [[2]]], np.float32))))
+    a = m.op("Reshape", a, m.node(value_ints=[-1, 32]))
+    # Arithmetic on constants alone, as exporters leave it.
+    b = m.op("Mul", m.const(2), m.op("Add", m.const(1), m.const(0.25)))
+    return m.op("Add", a, m.op("Div", m.op("Sub", m.node(value_float=3.0), m.const(0.5)), b))
+
+
+@golden((3, 6, 6))
+def sums_products_and_powers(m):
+    a = m.conv("x", 3, 3, 3, 3, pads=[1, 1, 1, 1])
+    square = m.op("Mul", a, a)
+    b = m.op("Sub", m.op("Add", square, "x"), m.op("Pow", a, m.const(2.0)))
+    b = m.op("Sub", b, m.op("Mul", a, "x"))
+    return m.flat(m.op("Pow", m.op("Pow", b, m.const([1.0])), m.const(2, np.int64)))
+
+
+@golden((2, 7, 7))
+def average_pool_counting_pads(m):
+    return m.flat(m.op("AveragePool", "x", kernel_shape=[3, 2], strides=[2, 1], pads=[1, 0, 2, 1], count_include_pad=1))
+
+
+@golden((2, 7, 7))
+def average_pool_without_pads(m):
+    a = m.op("AveragePool", "x", kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    return m.flat(m.op("AveragePool", a, kernel_shape=[2, 3], strides=[2, 2], pads=[1, 2, 0, 1], count_include_pad=0))
+
+
+@golden((4, 5, 3))
+def global_average_pool(m):
+    return m.flat(m.op("GlobalAveragePool", "x"))
+
+
+@golden((4, 5, 3))
+def reduce_mean_by_attribute(m):
+    return m.op("Gemm", m.op("ReduceMean", "x", axes=[2, -1], keepdims=0), m.random(4, 3))
+
+
+@golden((4, 5, 3), opset=18)
+def reduce_mean_by_input(m):
+    a = m.op("ReduceMean", "x", m.const([-2, 3], np.int64), keepdims=1)
+    return m.op("Squeeze", a, m.const([-1, 2], np.int64))
+
+
+@golden((2, 3, 3))
+def gemm_transposed_and_scaled(m):
+    return m.op("Gemm", m.flat("x"), m.random(5, 18), m.random(5), transB=1, alpha=0.5, beta=-2.0)
+
+
+@golden((2, 3, 3))
+def gemm_plain(m):
+    a = m.op("Gemm", m.flat("x"), m.random(18, 6), m.const([[1, -2, 3, -4, 5, -6]]))
+    return m.op("Gemm", a, m.random(6, 4), m.const(0.5))
+
+
+@golden((2, 4, 3))
+def reshape_matmul_add(m):
+    a = m.op("Reshape", "x", m.const([0, -1], np.int64))
+    a = m.op("Add", m.op("MatMul", a, m.random(24, 5)), m.random(5))
+    return m.op("Add", m.const(m.rng.normal(size=(1, 3))), m.op("MatMul", a, m.random(5, 3)))
+
+
+@golden((2, 4, 4), opset=17)
+def identity_dropout_cast(m):
+    a = m.op("Cast", m.op("Identity", "x"), to=T.DOUBLE)
+    a = m.op("Mul", a, m.const(np.array([[[1 / 3]], [[-2 / 7]]]), np.float64))
+    a = m.op("Cast", a, to=T.FLOAT)
+    a = m.op("Dropout", a, m.const(0.5))
+    return m.flat(m.op("Dropout", m.conv(a, 2, 2, 1, 1)))
+
+
+@golden((2, 4, 4), grid=8)
+def half_precision_constants(m):
+    a = m.op("Cast", "x", to=T.FLOAT16)
+    a = m.op("Mul", a, m.const([[[1.1875]], [[-0.0625]]], np.float16))
+    return m.flat(m.op("Cast", a, to=T.FLOAT))
+
+
+@golden((3, 8, 8))
+def residual_network(m):
+    """What the compiler is for: quadratic activations, a shortcut with a projection, a mean, a dense layer."""
+
+    def activation(x):
+        factor = m.op("Add", m.op("Mul", x, m.const(0.25)), m.const(0.5))
+        return m.op("Add", m.op("Mul", factor, x), m.const([[[0.1]], [[0.2]], [[0.3]], [[0.4]]]))
+
+    a = activation(m.conv("x", 4, 3, 3, 3, pads=[1, 1, 1, 1]))
+    b = activation(m.conv(a, 4, 4, 3, 3, strides=[2, 2], pads=[1, 1, 1, 1]))
+    b = m.op("Add", m.conv(b, 4, 4, 3, 3, pads=[1, 1, 1, 1]), m.conv(a, 4, 4, 1, 1, bias=False, strides=[2, 2]))
+    b = m.op("ReduceMean", activation(b), axes=[2, 3], keepdims=0)
+    return m.op("Gemm", b, m.random(5, 4), m.random(5), transB=1)
+
+
+@golden((1, 12, 12))
+def pooled_network(m):
+    a = m.conv("x", 3, 1, 5, 5)
+    a = m.op("AveragePool", m.op("Pow", a, m.const(2.0)), kernel_shape=[2, 2], strides=[2, 2])
+    a = m.op("Gemm", m.flat(a), m.random(6, 48), m.random(6), transB=1)
+    return m.op("Gemm", m.op("Mul", a, a), m.random(4, 6), m.random(4), transB=1)
+
+
+def synthetic_pictures(count, size=32):
+    """Smooth colour gradients with a few soft blobs: pixels in [0, 255], [count][3][size][size]."""
+    rng = np.random.default_rng(7)
+    y, x = np.mgrid[0:size, 0:size] / (size - 1)
+    out = np.zeros((count, 3, size, size))
+    for picture in out:
+        for plane in picture:
+            a, b, c = rng.uniform(-0.5, 0.5, 3)
+            plane += 0.5 + a * (x - 0.5) + b * (y - 0.5) + c * x * y
+        for _ in range(rng.integers(2, 5)):
+            cx, cy, radius = rng.uniform(0.2, 0.8), rng.uniform(0.2, 0.8), rng.uniform(0.08, 0.3)
+            blob = np.exp(-(((x - cx) ** 2 + (y - cy) ** 2) / radius**2) ** 2)
+            picture += blob * (rng.uniform(0, 1, (3, 1, 1)) - picture)
+    return np.clip(np.round(out * 255), 0, 255).astype(np.uint8)
+
+
+def resnet():
+    path = HERE.parents[2] / "models" / "resnet20-cifar10.onnx"
+    model = onnx.load(path)
+    metadata = {p.key: p.value for p in model.metadata_props}
+    mean, std = (np.array(metadata[k].split(","), np.float64).reshape(3, 1, 1) for k in ("sotto.mean", "sotto.std"))
+    pixels = synthetic_pictures(4)
+    x = ((pixels / 255.0 - mean) / std).astype(np.float32)
+    scores = np.concatenate([run(path.read_bytes(), model.graph.input[0].name, x[i : i + 1]) for i in range(4)])
+    golden = {"pixels": [p.ravel().tolist() for p in pixels], "output": [floats(s) for s in scores]}
+    write_json("resnet20-cifar10", golden)
+
+
+def main():
+    for seed, (name, (build, shape, opset, grid)) in enumerate(MODELS.items()):
+        m = Model(np.random.default_rng(seed + 1), shape, opset)
+        m.save(name, build(m), grid)
+    resnet()
+
+
+if __name__ == "__main__":
+    main()

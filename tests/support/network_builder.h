@@ -1,0 +1,138 @@
+#pragma once
+
+#include <cmath>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "graph/network.h"
+
+namespace sotto::test {
+
+/// Networks put together node by node, with random weights. Every method returns the index of its node.
+class NetworkBuilder {
+ public:
+  graph::Network network;
+
+  NetworkBuilder(graph::Shape input, unsigned seed) : rng_(seed) {
+    network.name = "test.onnx";
+    network.mean.assign(static_cast<std::size_t>(input.c), 0.0);
+    network.std.assign(static_cast<std::size_t>(input.c), 1.0);
+    node("input", graph::Input{}, {}, input);
+  }
+
+  [[nodiscard]] const graph::Shape& shape(int v) const { return network.nodes[static_cast<std::size_t>(v)].shape; }
+
+  int conv(int x, int out_c, int kernel, int stride, int pad, int groups = 1, int dilation = 1) {
+    const graph::Shape in = shape(x);
+    graph::Conv2d c{.out_c = out_c,
+                    .in_c = in.c,
+                    .kernel_h = kernel,
+                    .kernel_w = kernel,
+                    .stride_h = stride,
+                    .stride_w = stride,
+                    .pad_top = pad,
+                    .pad_left = pad,
+                    .pad_bottom = pad,
+                    .pad_right = pad,
+                    .groups = groups,
+                    .dilation_h = dilation,
+                    .dilation_w = dilation,
+                    .weights = {},
+                    .bias = values(out_c, 0.5)};
+    const int inputs = in.c / groups * kernel * kernel;
+    c.weights = values(out_c * inputs, 1.5 / std::sqrt(inputs));
+    const int span = dilation * (kernel - 1) + 1;
+    const graph::Shape out{out_c, (in.h + 2 * pad - span) / stride + 1, (in.w + 2 * pad - span) / stride + 1};
+    return node("conv", std::move(c), {x}, out);
+  }
+  int affine(int x) {
+    const int c = shape(x).c;
+    graph::ChannelAffine a{values(c, 0.3), values(c, 0.5)};
+    for (double& s : a.scale) s += s < 0 ? -0.5 : 0.5;
+    return node("affine", std::move(a), {x}, shape(x));
+  }
+  int sum(int a, int b) { return node("sum", graph::Sum{}, {a, b}, shape(a)); }
+  int product(int a, int b) { return node("product", graph::Product{}, {a, b}, shape(a)); }
+  int square(int x) { return product(x, x); }
+  /// A polynomial of degree two with other coefficients in every channel, written as exporters do: (a x + b) x + c.
+  int activation(int x) { return affine(product(affine(x), x)); }
+  int pool(int x, int kernel, int stride, int pad) {
+    const graph::Shape in = shape(x);
+    const graph::Shape out{in.c, (in.h + 2 * pad - kernel) / stride + 1, (in.w + 2 * pad - kernel) / stride + 1};
+    return node("pool", graph::AveragePool{kernel, kernel, stride, stride, pad, pad, pad, pad, true}, {x}, out);
+  }
+  int mean(int x) { return node("mean", graph::GlobalAveragePool{}, {x}, {shape(x).c, 1, 1}); }
+  int flatten(int x) { return node("flatten", graph::Flatten{}, {x}, {static_cast<int>(shape(x).size()), 1, 1}); }
+  int dense(int x, int outputs) {
+    const int inputs = shape(x).c;
+    return node("dense",
+                graph::Dense{outputs, inputs, values(outputs * inputs, 1.5 / std::sqrt(inputs)), values(outputs, 0.5)},
+                {x}, {outputs, 1, 1});
+  }
+
+  int pick(int lo, int hi) { return std::uniform_int_distribution<int>(lo, hi)(rng_); }
+  bool chance() { return pick(0, 1) == 1; }
+
+ private:
+  int node(const std::string& kind, graph::Op op, std::vector<int> inputs, graph::Shape out) {
+    network.nodes.push_back({kind + std::to_string(network.nodes.size()), std::move(op), std::move(inputs), out});
+    return static_cast<int>(network.nodes.size()) - 1;
+  }
+  std::vector<double> values(int n, double bound) {
+    std::uniform_real_distribution<double> uniform(-bound, bound);
+    std::vector<double> v(static_cast<std::size_t>(n));
+    for (double& x : v) x = uniform(rng_);
+    return v;
+  }
+
+  std::mt19937_64 rng_;
+};
+
+/// A network of random structure that can run encrypted: convolutions, poolings, activations, shortcuts and a head.
+inline graph::Network random_network(unsigned seed) {
+  NetworkBuilder b(
+      {1 + static_cast<int>(seed % 3), 5 + static_cast<int>(seed * 7 % 12), 5 + static_cast<int>(seed * 5 % 12)}, seed);
+  const auto some_activation = [&](int x) {
+    switch (b.pick(0, 3)) {
+      case 0:
+        return b.square(x);
+      case 1:
+        return b.activation(x);
+      case 2:
+        return b.sum(b.square(b.affine(x)), x);
+      default:
+        return b.affine(x);
+    }
+  };
+  int x = 0;
+  for (int blocks = b.pick(1, 4); blocks > 0; --blocks) {
+    const int side = std::min(b.shape(x).h, b.shape(x).w), kernel = side >= 5 ? 1 + 2 * b.pick(0, 2) : 1;
+    const int c = 2 * b.pick(1, 2), in_c = b.shape(x).c, groups = in_c % 2 == 0 && b.chance() ? 2 : 1;
+    const int dilation = kernel == 3 && b.pick(0, 3) == 0 ? 2 : 1, pad = b.chance() ? dilation * (kernel - 1) / 2 : 0;
+    if (side + 2 * pad < dilation * (kernel - 1) + 1) break;
+    x = b.conv(x, c, kernel, side >= 4 ? b.pick(1, 2) : 1, pad, groups, dilation);
+    if (b.chance()) x = b.affine(x);
+    x = some_activation(x);
+    if (b.chance()) {  // a residual branch
+      const int y = b.conv(x, c, 3, 1, 1);
+      x = some_activation(b.sum(b.chance() ? some_activation(y) : y, b.chance() ? x : b.conv(x, c, 1, 1, 0)));
+    }
+    if (b.shape(x).h >= 4 && b.shape(x).w >= 4 && b.pick(0, 2) == 0)
+      x = b.chance() ? b.pool(x, 2, 2, 0) : b.pool(x, 3, 2, 1);
+  }
+  if (b.chance()) {
+    x = b.mean(x);
+    if (b.chance()) x = some_activation(x);
+  } else {
+    x = b.flatten(x);
+    if (b.chance()) x = b.affine(x);
+  }
+  x = b.dense(x, b.pick(2, 5));
+  if (b.chance()) x = b.dense(b.chance() ? some_activation(x) : x, b.pick(2, 5));
+  if (b.pick(0, 3) == 0) x = some_activation(x);
+  return b.network;
+}
+
+}  // namespace sotto::test

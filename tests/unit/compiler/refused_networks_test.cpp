@@ -1,0 +1,121 @@
+// What cannot run encrypted is refused, and the node at fault is named.
+#include <gtest/gtest.h>
+
+#include "compiler/compile.h"
+#include "graph/onnx_import.h"
+#include "support/expect_error.h"
+#include "support/golden.h"
+#include "support/network_builder.h"
+
+namespace sotto::compiler {
+namespace {
+
+using test::NetworkBuilder;
+using test::refuses;
+
+std::string name_of(const NetworkBuilder& b, int v) {
+  return "'" + b.network.nodes[static_cast<std::size_t>(v)].name + "'";
+}
+
+::testing::AssertionResult refused_at(const NetworkBuilder& b, int node, std::string_view word) {
+  return refuses([&] { (void)compile(b.network, {}); }, {name_of(b, node), word});
+}
+
+TEST(Refused, ProductsOfDifferentValues) {
+  NetworkBuilder b({2, 8, 8}, 1);
+  const int x = b.conv(0, 2, 3, 1, 1), y = b.conv(0, 2, 3, 1, 1), z = b.product(x, y);
+  b.dense(b.mean(z), 2);
+  EXPECT_TRUE(refused_at(b, z, "quadratic"));
+}
+
+TEST(Refused, HigherPowers) {
+  NetworkBuilder cube({2, 8, 8}, 1), fourth({2, 8, 8}, 2);
+  const int x = cube.conv(0, 2, 3, 1, 1), y = cube.product(cube.square(x), x);
+  cube.dense(cube.mean(y), 2);
+  EXPECT_TRUE(refused_at(cube, y, "quadratic"));
+  const int z = fourth.square(fourth.square(fourth.conv(0, 2, 3, 1, 1)));
+  fourth.dense(fourth.mean(z), 2);
+  EXPECT_TRUE(refused_at(fourth, z, "quadratic"));
+}
+
+TEST(Refused, PolynomialsOfTheInput) {
+  NetworkBuilder b({2, 8, 8}, 1);
+  b.dense(b.mean(b.square(0)), 2);
+  EXPECT_TRUE(refused_at(b, 0, "")) << "there is no layer before the square";
+}
+
+TEST(Refused, SquaresInSomeChannelsOnly) {
+  NetworkBuilder b({2, 8, 8}, 1);
+  const int x = b.conv(0, 2, 3, 1, 1), y = b.affine(b.square(x)), z = b.sum(y, x);
+  std::get<graph::ChannelAffine>(b.network.nodes[static_cast<std::size_t>(y)].op).scale[1] = 0;
+  b.dense(b.mean(z), 2);
+  EXPECT_TRUE(refuses([&] { (void)compile(b.network, {}); }, {"quadratic in some channels"}));
+}
+
+TEST(Refused, ActivationsAfterFlatten) {
+  NetworkBuilder b({2, 8, 8}, 1);
+  const int x = b.activation(b.flatten(b.conv(0, 2, 3, 1, 1)));
+  b.dense(x, 2);
+  EXPECT_TRUE(refused_at(b, x, "Flatten"));
+}
+
+TEST(Refused, FlattenWithoutALayer) {
+  NetworkBuilder b({2, 4, 4}, 1);
+  const int x = b.flatten(b.conv(0, 2, 3, 1, 1));
+  EXPECT_TRUE(refused_at(b, x, "Flatten"));
+}
+
+TEST(Refused, PoolsThatLeaveThePaddingOut) {
+  NetworkBuilder b({2, 8, 8}, 1);
+  const int x = b.pool(0, 3, 2, 1);
+  std::get<graph::AveragePool>(b.network.nodes[static_cast<std::size_t>(x)].op).count_pad = false;
+  b.dense(b.mean(x), 2);
+  EXPECT_TRUE(refused_at(b, x, "count_include_pad"));
+}
+
+TEST(Refused, KernelsThatAreTooLarge) {
+  NetworkBuilder b({1, 70, 70}, 1);
+  const int x = b.conv(0, 1, 65, 1, 0);
+  b.dense(b.mean(x), 2);
+  EXPECT_TRUE(refused_at(b, x, "64"));
+  NetworkBuilder dilated({1, 70, 70}, 1);
+  const int y = dilated.conv(0, 1, 3, 1, 0, 1, 32);
+  dilated.dense(dilated.mean(y), 2);
+  EXPECT_TRUE(refused_at(dilated, y, "64"));
+}
+
+TEST(Refused, StridesThatDifferInHeightAndWidth) {
+  NetworkBuilder b({1, 8, 8}, 1);
+  const int x = b.conv(0, 1, 2, 2, 0);
+  std::get<graph::Conv2d>(b.network.nodes[static_cast<std::size_t>(x)].op).stride_w = 1;
+  b.network.nodes[static_cast<std::size_t>(x)].shape.w = 7;
+  b.dense(b.mean(x), 2);
+  EXPECT_TRUE(refused_at(b, x, "stride"));
+}
+
+TEST(Refused, OutputsThatAreNoScores) {
+  NetworkBuilder b({2, 8, 8}, 1);
+  const int x = b.conv(0, 2, 3, 1, 1);
+  EXPECT_TRUE(refused_at(b, x, "scores"));
+}
+
+TEST(Refused, ImportedModels) {
+  struct {
+    const char *model, *node, *word;
+  } const cases[] = {{"conv_strides_and_uneven_pads", "Conv_", "stride"},
+                     {"average_pool_counting_pads", "AveragePool_", "stride"},
+                     {"average_pool_without_pads", "AveragePool_", "count_include_pad"},
+                     {"sums_products_and_powers", "Mul_", "quadratic"}};
+  for (const auto& c : cases) {
+    auto network = graph::import_onnx(test::kGoldenFolder + c.model + ".onnx");
+    const int inputs = network.output_shape().c;
+    network.nodes.push_back({"head",
+                             graph::Dense{1, inputs, std::vector<double>(static_cast<std::size_t>(inputs), 1.0), {0}},
+                             {static_cast<int>(network.nodes.size()) - 1},
+                             {1, 1, 1}});
+    EXPECT_TRUE(refuses([&] { (void)compile(network, {}); }, {c.node, c.word})) << c.model;
+  }
+}
+
+}  // namespace
+}  // namespace sotto::compiler

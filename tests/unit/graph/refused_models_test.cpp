@@ -1,0 +1,125 @@
+// Models that cannot be imported: one line that names the file, the node and its operator.
+#include <gtest/gtest.h>
+
+#include "support/expect_error.h"
+#include "support/onnx_builder.h"
+
+namespace sotto::graph {
+namespace {
+
+using test::OnnxBuilder;
+using test::refuses;
+using Dims = std::vector<std::int64_t>;
+
+TEST(RefusedModels, OperatorsByName) {
+  for (const char* op : {"Relu", "MaxPool", "Sigmoid", "Softmax", "Transpose", "LSTM", "NoSuchOperator", ""}) {
+    OnnxBuilder m;
+    m.node(op, {"x"}, "a").set_name("the node");
+    m.node("Flatten", {"a"}, "y");
+    EXPECT_TRUE(refuses([&] { m.import(); }, {"model.onnx", "'the node'", std::string("(") + op + ")"})) << op;
+  }
+  OnnxBuilder m;
+  m.node("Flatten", {"x"}, "y").set_domain("com.example");
+  EXPECT_TRUE(refuses([&] { m.import(); }, {"Flatten_y", "com.example"}));
+}
+
+TEST(RefusedModels, InputsThatAreNotThere) {
+  OnnxBuilder m;
+  m.node("Conv", {"x", "weights"}, "c");
+  m.node("Flatten", {"c"}, "y");
+  EXPECT_TRUE(refuses([&] { m.import(); }, {"Conv_c", "(Conv)"})) << "no such initializer";
+  for (const char* op :
+       {"Conv", "BatchNormalization", "Add", "Pow", "Neg", "AveragePool", "GlobalAveragePool", "ReduceMean", "Flatten",
+        "Reshape", "Squeeze", "Gemm", "MatMul", "Identity", "Dropout", "Cast"}) {
+    OnnxBuilder none, unknown;
+    none.node(op, {}, "y");
+    EXPECT_TRUE(refuses([&] { none.import(); }, {std::string(op) + "_y"})) << op;
+    unknown.node(op, {"nobody", "nobody"}, "y");
+    EXPECT_TRUE(refuses([&] { unknown.import(); }, {std::string(op) + "_y"})) << op;
+  }
+}
+
+TEST(RefusedModels, UnsortedAndCyclicGraphs) {
+  OnnxBuilder unsorted;
+  unsorted.node("Flatten", {"a"}, "y");
+  unsorted.node("Neg", {"x"}, "a");
+  EXPECT_TRUE(refuses([&] { unsorted.import(); }, {"Flatten_y", "'a'", "before"}));
+  OnnxBuilder cyclic;
+  cyclic.node("Add", {"x", "b"}, "a");
+  cyclic.node("Neg", {"a"}, "b");
+  cyclic.node("Flatten", {"b"}, "y");
+  EXPECT_TRUE(refuses([&] { cyclic.import(); }, {"Add_a"}));
+  OnnxBuilder self;
+  self.node("Add", {"x", "y"}, "y");
+  EXPECT_TRUE(refuses([&] { self.import(); }, {"Add_y"}));
+}
+
+TEST(RefusedModels, ValuesDefinedTwice) {
+  OnnxBuilder again;
+  again.node("Neg", {"x"}, "a");
+  again.node("Neg", {"x"}, "a");
+  again.node("Flatten", {"a"}, "y");
+  EXPECT_TRUE(refuses([&] { again.import(); }, {"'a'", "twice"}));
+  OnnxBuilder input;
+  input.node("Neg", {"x"}, "x");
+  EXPECT_TRUE(refuses([&] { input.import(); }, {"'x'", "twice"}));
+  OnnxBuilder constant;
+  constant.constant("k", {}, {1});
+  constant.node("Neg", {"x"}, "k");
+  EXPECT_TRUE(refuses([&] { constant.import(); }, {"'k'", "twice"}));
+}
+
+TEST(RefusedModels, InputsOfTheModel) {
+  struct {
+    Dims dims;
+    const char* word;
+  } const cases[] = {{{1, 2, -1, 4}, "fixed"},
+                     {{1, 2, 4, -1}, "fixed"},
+                     {{1, -1, 4, 4}, "fixed"},
+                     {{1, 2, 0, 4}, "fixed"},
+                     {{1, 2, 4, 1 << 20}, "fixed"},
+                     {{1, 32}, "[batch, channels, height, width]"},
+                     {{}, "[batch, channels, height, width]"}};
+  for (const auto& c : cases) {
+    OnnxBuilder m(c.dims);
+    m.node("Flatten", {"x"}, "y");
+    EXPECT_TRUE(refuses([&] { m.import(); }, {"'x'", c.word})) << c.word;
+  }
+  OnnxBuilder two;
+  two.add_input("second", {1, 2, 4, 4});
+  two.node("Flatten", {"x"}, "y");
+  EXPECT_TRUE(refuses([&] { two.import(); }, {"'x'", "'second'"}));
+  OnnxBuilder none;
+  none.graph().clear_input();
+  EXPECT_TRUE(refuses([&] { none.import(); }, {"no input"}));
+}
+
+TEST(RefusedModels, OutputsOfTheModel) {
+  OnnxBuilder missing;
+  missing.node("Flatten", {"x"}, "z");
+  EXPECT_TRUE(refuses([&] { missing.import(); }, {"'y'"}));
+  OnnxBuilder two;
+  two.node("Flatten", {"x"}, "y");
+  two.graph().add_output()->set_name("x");
+  EXPECT_TRUE(refuses([&] { two.import(); }, {"one output"}));
+  OnnxBuilder input({1, 2, 1, 1});
+  input.graph().mutable_output(0)->set_name("x");
+  EXPECT_TRUE(refuses([&] { input.import(); }, {"output"}));
+  OnnxBuilder map;
+  map.node("Neg", {"x"}, "y");
+  EXPECT_TRUE(refuses([&] { map.import(); }, {"vector of scores"}));
+}
+
+TEST(RefusedModels, OperatorSets) {
+  for (std::int64_t opset : {1, 8, 12}) {
+    OnnxBuilder m({1, 2, 4, 4}, opset);
+    m.node("Flatten", {"x"}, "y");
+    EXPECT_TRUE(refuses([&] { m.import(); }, {"opset " + std::to_string(opset), "13"}));
+  }
+  OnnxBuilder none;
+  none.model.clear_opset_import();
+  EXPECT_TRUE(refuses([&] { none.import(); }, {"operator set"}));
+}
+
+}  // namespace
+}  // namespace sotto::graph

@@ -1,0 +1,201 @@
+// The estimate of memory and work against a direct count over the schedule.
+#include "plan/cost.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "plan/schedule.h"
+#include "support/plan_builder.h"
+
+namespace sotto::plan {
+namespace {
+
+using enum Step::Finish;
+
+int tier_for(const Plan& p, int limbs) {
+  int best = 0;
+  for (int t = 0; t < static_cast<int>(p.keys.tiers.size()); ++t)
+    if (p.keys.tiers[static_cast<std::size_t>(t)].max_limbs >= limbs &&
+        p.keys.tiers[static_cast<std::size_t>(t)].max_limbs < p.keys.tiers[static_cast<std::size_t>(best)].max_limbs)
+      best = t;
+  return best;
+}
+
+// Bytes in memory in every task: all that a later task (or this one) still reads, the rotated copies in use, results
+// that nobody reads, the sums that this task makes, its keys and its weights.
+std::vector<std::uint64_t> bytes_of_tasks(const Plan& p) {
+  const Schedule schedule = make_schedule(p);
+  const int tasks = static_cast<int>(schedule.tasks.size());
+  const auto reads = [&](int t, int tensor, int phase) {
+    for (const Tap& tap : schedule.tasks[static_cast<std::size_t>(t)].taps)
+      if (tap.source.tensor == tensor && tap.source.phase == phase) return true;
+    return false;
+  };
+  const auto limbs_of = [&](int t) {
+    return p.steps[static_cast<std::size_t>(schedule.tasks[static_cast<std::size_t>(t)].step)].limbs;
+  };
+  std::vector<std::uint64_t> bytes;
+  for (int now = 0; now < tasks; ++now) {
+    std::uint64_t limbs = 0;
+    const auto add_phase = [&](int tensor, int phase, int made) {
+      const Tensor& tensor_info = p.tensors[static_cast<std::size_t>(tensor)];
+      int needed = 0, readers = 0;
+      for (int t = 0; t < tasks; ++t) {
+        if (!reads(t, tensor, phase)) continue;
+        ++readers;
+        if (t >= now) needed = std::max(needed, limbs_of(t));
+      }
+      // Nothing is cut before the first task has run; what has no reader stays.
+      const int kept = now == 0 || readers == 0 ? tensor_info.limbs : std::min(tensor_info.limbs, needed);
+      if (made < now) limbs += 2 * static_cast<std::uint64_t>(kept * tensor_info.layout.channels);
+    };
+    const Layout& in = p.input().layout;
+    for (int phase = 0; phase < in.phases * in.phases; ++phase) add_phase(0, phase, -1);
+    for (int t = 0; t < now; ++t) {
+      const Task& task = schedule.tasks[static_cast<std::size_t>(t)];
+      add_phase(p.steps[static_cast<std::size_t>(task.step)].output, task.phase, t);
+    }
+    std::map<Source, std::pair<int, int>> life;  // first and last task
+    for (int t = 0; t < tasks; ++t)
+      for (const Tap& tap : schedule.tasks[static_cast<std::size_t>(t)].taps)
+        if (tap.source.rotation != 0) life.try_emplace(tap.source, t, t).first->second.second = t;
+    for (const auto& [source, span] : life)
+      if (span.first <= now && now <= span.second)
+        limbs += 2 * static_cast<std::uint64_t>(limbs_of(span.first) *
+                                                p.tensors[static_cast<std::size_t>(source.tensor)].layout.channels);
+    const Step& step = p.steps[static_cast<std::size_t>(schedule.tasks[static_cast<std::size_t>(now)].step)];
+    limbs +=
+        2 * static_cast<std::uint64_t>(step.limbs * p.tensors[static_cast<std::size_t>(step.output)].layout.channels);
+    for (const ckks::KeyId& id : p.keys.keys) {
+      const ckks::KeyTier& tier = p.keys.tiers[static_cast<std::size_t>(id.tier)];
+      if (id.tier == tier_for(p, step.limbs))
+        limbs += 2 * static_cast<std::uint64_t>(tier.digits() * (tier.max_limbs + tier.special));
+    }
+    // One thread holds, for one prime, a run of every weight: of each tap and channel to each output, and of the bias.
+    std::uint64_t columns = 1;
+    for (const Tap& tap : schedule.tasks[static_cast<std::size_t>(now)].taps)
+      columns += static_cast<std::uint64_t>(p.tensors[static_cast<std::size_t>(tap.source.tensor)].layout.channels);
+    const std::uint64_t run = static_cast<std::uint64_t>(std::max(64, p.tile * p.tile));
+    const auto rows = static_cast<std::uint64_t>(p.tensors[static_cast<std::size_t>(step.output)].layout.channels);
+    bytes.push_back(limbs * (8ull << p.parameters.log_n) + 8 * run * rows * columns);
+  }
+  return bytes;
+}
+
+Plan strided_plan() {
+  test::PlanBuilder b(8, 4, {1, 16, 16, 4, 1}, 5);
+  const int x = b.step({b.convolution(0, 3, 3, 2, 1)}, {3, 8, 8, 2, 1}, square);
+  const int y = b.step({b.convolution(x, 2, 1, 2, 0)}, {2, 4, 4, 1, 1}, square);  // three phases of x have no reader
+  b.step({b.full(y, 5)}, {5, 1, 1, 1, 4}, keep);
+  return b.build();
+}
+
+TEST(Cost, PeakMemoryIsThatOfADirectCount) {
+  for (const Plan& p : {test::small_plan(), strided_plan()}) {
+    const std::vector<std::uint64_t> per_task = bytes_of_tasks(p);
+    const std::uint64_t most = *std::max_element(per_task.begin(), per_task.end());
+    const Cost cost = estimate(p, 1);
+    // Tables and the program add the same to every task.
+    ASSERT_GT(cost.peak_bytes, most);
+    const std::uint64_t fixed = cost.peak_bytes - most;
+    EXPECT_LT(fixed, std::uint64_t{128} << 20);
+    const Schedule schedule = make_schedule(p);
+    for (std::size_t s = 0; s < p.steps.size(); ++s) {
+      std::uint64_t expected = 0;
+      for (std::size_t t = 0; t < schedule.tasks.size(); ++t)
+        if (schedule.tasks[t].step == static_cast<int>(s)) expected = std::max(expected, per_task[t]);
+      EXPECT_EQ(cost.steps[s].peak_bytes, expected + fixed) << "step " << s;
+    }
+  }
+}
+
+TEST(Cost, MoreThreadsNeedMoreMemory) {
+  const Plan p = test::small_plan();
+  EXPECT_GT(estimate(p, 2).peak_bytes, estimate(p, 1).peak_bytes);
+  EXPECT_EQ(estimate(p, 1000).peak_bytes, estimate(p, 100).peak_bytes)
+      << "but no more than there are primes to work on";
+}
+
+TEST(Cost, KeySwitchesAreRotationsSumsAndSquares) {
+  const Plan p = test::small_plan();
+  const Schedule schedule = make_schedule(p);
+  const Cost cost = estimate(p);
+  std::vector<std::size_t> expected(p.steps.size());
+  std::set<Source> rotated;
+  for (const Task& task : schedule.tasks) {
+    const Step& step = p.steps[static_cast<std::size_t>(task.step)];
+    const auto outputs = static_cast<std::size_t>(p.tensors[static_cast<std::size_t>(step.output)].layout.channels);
+    std::size_t& count = expected[static_cast<std::size_t>(task.step)];
+    // No rotated copy of this plan is made twice.
+    for (const Tap& tap : task.taps)
+      if (tap.source.rotation != 0 && rotated.insert(tap.source).second)
+        count += static_cast<std::size_t>(p.tensors[static_cast<std::size_t>(tap.source.tensor)].layout.channels);
+    if (step.terms[0].kind == Term::Kind::full) count += 4 * outputs;  // 16 slots
+    if (step.finish == square) count += outputs;
+  }
+  ASSERT_EQ(cost.steps.size(), p.steps.size());
+  for (std::size_t s = 0; s < p.steps.size(); ++s) EXPECT_EQ(cost.steps[s].key_switches, expected[s]) << s;
+}
+
+TEST(Cost, TasksAndStepsAddUp) {
+  const Plan p = test::small_plan();
+  const Cost cost = estimate(p);
+  EXPECT_EQ(cost.tasks.size(), make_schedule(p).tasks.size());
+  const Speed speed{1e-3, 2e-9, 3e-9, 5e-9, 2};
+  double steps = 0, tasks = 0;
+  for (const auto& s : cost.steps) steps += s.seconds(speed);
+  for (const Work& w : cost.tasks) {
+    EXPECT_GT(w.seconds(speed), 0);
+    tasks += w.seconds(speed);
+  }
+  EXPECT_NEAR(cost.seconds(speed), steps, 1e-12 * steps);
+  EXPECT_NEAR(cost.seconds(speed), tasks, 1e-9 * tasks);
+  Speed twice = speed;
+  twice.threads = 4;
+  EXPECT_NEAR(cost.seconds(twice), cost.seconds(speed) / 2, 1e-12 * steps);
+}
+
+TEST(Cost, FileSizes) {
+  const Plan p = test::small_plan();
+  const Cost cost = estimate(p);
+  const std::uint64_t poly = (1ull << p.parameters.log_n) * 6;
+  EXPECT_EQ(cost.input_bytes, 2 * 4 * 5 * poly) << "channels, phases, limbs; one polynomial each";
+  EXPECT_EQ(cost.output_bytes, 3 * 2 * static_cast<std::uint64_t>(p.output().limbs) * poly);
+  std::uint64_t keys = 0;
+  for (const auto& k : p.keys.keys) {
+    const ckks::KeyTier& tier = p.keys.tiers[static_cast<std::size_t>(k.tier)];
+    keys += 32 + static_cast<std::uint64_t>(tier.digits() * (tier.max_limbs + tier.special)) *
+                     poly;  // a seed and one polynomial per digit
+  }
+  EXPECT_EQ(cost.eval_key_bytes, keys);
+}
+
+TEST(Cost, GrowsWithTheBatch) {
+  // The same network for 1, 4 and 16 images at a time: smaller tiles, more ciphertexts.
+  double seconds = 0;
+  std::uint64_t input = 0, peak = 0;
+  for (const auto& [tile, phases] : {std::pair(16, 1), std::pair(8, 2), std::pair(4, 4)}) {
+    test::PlanBuilder b(12, tile, {3, 16, 16, phases, 1}, 5);
+    const int x = b.step({b.convolution(0, 8, 3, 1, 1)}, {8, 16, 16, phases, 1}, square);
+    const int y = b.step({b.convolution(x, 8, 3, 1, 1)}, {8, 16, 16, phases, 1}, square);
+    b.step({b.full(y, 10)}, {10, 1, 1, 1, tile}, keep);
+    const Cost cost = estimate(b.build());
+    EXPECT_GT(cost.seconds(kTypicalSpeed), seconds);
+    EXPECT_GT(cost.input_bytes, input);
+    EXPECT_GT(cost.peak_bytes, peak);
+    seconds = cost.seconds(kTypicalSpeed), input = cost.input_bytes, peak = cost.peak_bytes;
+  }
+}
+
+TEST(Cost, MeasuredSpeedsArePositive) {
+  const Speed s = measure_speed(15, ring::RingKind::conjugate_invariant, 3);
+  for (double v : {s.transform, s.layer_mac, s.basis_mac, s.pointwise}) EXPECT_TRUE(std::isfinite(v) && v > 0) << v;
+  EXPECT_EQ(s.threads, 3);
+}
+
+}  // namespace
+}  // namespace sotto::plan

@@ -1,0 +1,72 @@
+// The float64 interpretation of plans on values that can be checked by hand.
+#include "plan/interpret.h"
+
+#include <gtest/gtest.h>
+
+#include "support/expect_error.h"
+#include "support/plan_builder.h"
+
+namespace sotto::plan {
+namespace {
+
+using enum Step::Finish;
+using Values = std::vector<double>;
+
+Values counting(std::size_t n) {
+  Values v(n);
+  for (std::size_t i = 0; i < n; ++i) v[i] = static_cast<double>(i + 1);
+  return v;
+}
+
+Plan one_step(Layout in, Term term, Layout out, Values bias, Step::Finish finish) {
+  test::PlanBuilder b(8, 4, in, 3);
+  b.step({std::move(term)}, out, finish);
+  b.plan.steps[0].bias = std::move(bias);
+  return b.plan;
+}
+
+TEST(Interpret, ConvolutionWithStrideAndPads) {
+  const Term t{Term::Kind::convolution, 0, 1, 2, 1, 2, 0, 1, {10, 1}};
+  EXPECT_EQ(interpret(one_step({1, 1, 4, 1, 1}, t, {1, 1, 2, 1, 1}, {0.5}, keep), counting(4)), (Values{1.5, 23.5}));
+  EXPECT_EQ(interpret(one_step({1, 1, 4, 1, 1}, t, {1, 1, 2, 1, 1}, {0.5, -3}, square), counting(4)),
+            (Values{2.25, 400}));
+}
+
+TEST(Interpret, FullTermsSumAllPixels) {
+  const Term t{Term::Kind::full, 0, 1, 1, 1, 1, 0, 0, {1, 0, 0, 1, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1}};
+  EXPECT_EQ(interpret(one_step({2, 2, 2, 1, 1}, t, {2, 1, 1, 1, 4}, {0, 1}, keep), counting(8)),
+            (Values{1 + 4 + 6 + 7, 37}));
+}
+
+TEST(Interpret, RescaledStepsKeepTheirValuesAndTermsAddUp) {
+  test::PlanBuilder b(8, 4, {1, 2, 2, 1, 1}, 3);
+  Term twice{Term::Kind::convolution, 0, 1, 1, 1, 1, 0, 0, {2}}, thrice = twice;
+  thrice.weights = {3};
+  const int x = b.step({twice, thrice}, {1, 2, 2, 1, 1}, rescale);
+  b.plan.steps[0].bias = {1};
+  b.step({b.full(x, 1)}, {1, 1, 1, 1, 4}, keep);
+  std::vector<int> seen;
+  Values middle;
+  interpret(b.plan, counting(4), [&](int t, std::span<const double> v) {
+    seen.push_back(t);
+    if (t == 1) middle.assign(v.begin(), v.end());
+  });
+  EXPECT_EQ(seen, (std::vector<int>{0, 1, 2}));
+  EXPECT_EQ(middle, (Values{6, 11, 16, 21}));
+}
+
+TEST(Interpret, ImagesOfAnotherSizeAreADefect) {
+  const Plan p = test::small_plan();
+  EXPECT_TRUE(test::fails_with([&] { (void)interpret(p, counting(127)); }, ErrorCode::internal));
+}
+
+TEST(Describe, OneLinePerStep) {
+  const Plan p = test::small_plan();
+  const std::string text = describe(p);
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2 + static_cast<std::ptrdiff_t>(p.steps.size()));
+  for (const char* word : {"test.onnx", "batch 16", "tile 4x4", "5 + 3 primes", "layer1", "2x8x8", "3x4x4", "22.00"})
+    EXPECT_NE(text.find(word), std::string::npos) << word << " in:\n" << text;
+}
+
+}  // namespace
+}  // namespace sotto::plan

@@ -1,0 +1,196 @@
+// Every tap of the schedule reads the pixel that the convolution means, by a slow and direct count.
+#include "plan/schedule.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+
+#include "support/expect_error.h"
+#include "support/plan_builder.h"
+
+namespace sotto::plan {
+namespace {
+
+using enum Step::Finish;
+
+// Where a pixel lies, from the description of plan::Layout.
+struct Where {
+  int phase, position;
+};
+Where where(const Layout& l, int tile, int y, int x) {
+  const int canvas_y = y * l.gap, canvas_x = x * l.gap;
+  return {(canvas_y % l.phases) * l.phases + canvas_x % l.phases, (canvas_y / l.phases) * tile + canvas_x / l.phases};
+}
+
+// Plans of one convolution each, of many geometries, and the small plan of all kinds of terms.
+std::vector<Plan> plans() {
+  std::vector<Plan> out{test::small_plan()};
+  struct {
+    int tile, channels, height, width, phases, kernel, stride, pad, out_phases, out_gap;
+  } const shapes[] = {
+      {4, 1, 4, 4, 1, 3, 1, 1, 1, 1},   {4, 2, 8, 8, 2, 3, 1, 1, 2, 1}, {4, 1, 16, 16, 4, 5, 2, 2, 2, 1},
+      {4, 1, 16, 16, 4, 3, 4, 1, 1, 1}, {4, 1, 8, 8, 2, 3, 4, 1, 1, 2}, {8, 1, 7, 5, 1, 3, 2, 0, 1, 2},
+      {8, 1, 13, 11, 2, 4, 1, 2, 2, 1}, {8, 1, 9, 9, 2, 9, 1, 0, 2, 1}, {2, 1, 8, 8, 4, 3, 1, 1, 4, 1},
+      {1, 1, 4, 4, 4, 2, 2, 0, 2, 1},   {4, 1, 8, 3, 2, 1, 2, 0, 1, 1}, {4, 1, 4, 4, 1, 3, 3, 1, 1, 3}};
+  for (const auto& s : shapes) {
+    test::PlanBuilder b(10, s.tile, {s.channels, s.height, s.width, s.phases, 1}, 3);
+    const int h = (s.height + 2 * s.pad - s.kernel) / s.stride + 1, w = (s.width + 2 * s.pad - s.kernel) / s.stride + 1;
+    const int x = b.step({b.convolution(0, 2, s.kernel, s.stride, s.pad)}, {2, h, w, s.out_phases, s.out_gap}, square);
+    b.step({b.full(x, 2)}, {2, 1, 1, 1, s.tile}, keep);
+    out.push_back(b.build());
+  }
+  return out;
+}
+
+TEST(Schedule, PixelsHaveDistinctPlaces) {
+  for (const Plan& p : plans())
+    for (const Tensor& t : p.tensors) {
+      std::set<std::pair<int, int>> places;
+      for (int y = 0; y < t.layout.height; ++y)
+        for (int x = 0; x < t.layout.width; ++x) {
+          const Place place = place_of(t.layout, p.tile, y, x);
+          const Where expected = where(t.layout, p.tile, y, x);
+          EXPECT_EQ(place.phase, expected.phase);
+          EXPECT_EQ(place.position, expected.position);
+          EXPECT_TRUE(place.phase >= 0 && place.phase < t.layout.phases * t.layout.phases);
+          EXPECT_TRUE(place.position >= 0 && place.position < p.tile * p.tile);
+          EXPECT_TRUE(places.insert({place.phase, place.position}).second) << t.name << " " << y << "," << x;
+        }
+    }
+}
+
+TEST(Schedule, EveryPhaseOfEveryStepOnce) {
+  for (const Plan& p : plans()) {
+    const Schedule schedule = make_schedule(p);
+    std::map<int, std::set<int>> phases;
+    int step = 0;
+    for (const Task& t : schedule.tasks) {
+      EXPECT_GE(t.step, step) << "steps in order";
+      step = t.step;
+      EXPECT_TRUE(phases[t.step].insert(t.phase).second);
+    }
+    for (std::size_t s = 0; s < p.steps.size(); ++s) {
+      const int count = p.tensors[static_cast<std::size_t>(p.steps[s].output)].layout.phases;
+      EXPECT_EQ(phases[static_cast<int>(s)].size(), static_cast<std::size_t>(count * count));
+      EXPECT_EQ(*phases[static_cast<int>(s)].rbegin(), count * count - 1);
+    }
+  }
+}
+
+TEST(Schedule, EveryTapReadsTheRightPixels) {
+  for (const Plan& p : plans()) {
+    const Schedule schedule = make_schedule(p);
+    for (const Task& task : schedule.tasks) {
+      const Step& step = p.steps[static_cast<std::size_t>(task.step)];
+      const Layout& out = p.tensors[static_cast<std::size_t>(step.output)].layout;
+      for (std::size_t k = 0; k < step.terms.size(); ++k) {
+        const Term& term = step.terms[k];
+        if (term.kind == Term::Kind::full) continue;
+        const Layout& in = p.tensors[static_cast<std::size_t>(term.source)].layout;
+        for (int ky = 0; ky < term.kernel_h; ++ky)
+          for (int kx = 0; kx < term.kernel_w; ++kx) {
+            const Tap* tap = nullptr;
+            for (const Tap& t : task.taps) {
+              if (t.term != static_cast<int>(k) || t.tap != ky * term.kernel_w + kx) continue;
+              ASSERT_EQ(tap, nullptr) << "one tap for each place of the kernel";
+              tap = &t;
+            }
+            std::vector<std::uint8_t> mask(static_cast<std::size_t>(p.tile * p.tile));
+            for (int y = 0; y < out.height; ++y)
+              for (int x = 0; x < out.width; ++x) {
+                const Where to = where(out, p.tile, y, x);
+                const int iy = y * term.stride_h + ky - term.pad_top, ix = x * term.stride_w + kx - term.pad_left;
+                if (to.phase != task.phase || iy < 0 || ix < 0 || iy >= in.height || ix >= in.width) continue;
+                const Where from = where(in, p.tile, iy, ix);
+                ASSERT_NE(tap, nullptr);
+                EXPECT_EQ(tap->source.tensor, term.source);
+                EXPECT_EQ(tap->source.phase, from.phase);
+                EXPECT_EQ(tap->source.rotation, from.position - to.position);
+                mask[static_cast<std::size_t>(to.position)] = 1;
+              }
+            const bool none = std::count(mask.begin(), mask.end(), 1) == 0,
+                       all = std::count(mask.begin(), mask.end(), 0) == 0;
+            EXPECT_EQ(tap == nullptr, none) << "no tap where no pixel reads";
+            EXPECT_TRUE(none || tap->mask == (all ? std::vector<std::uint8_t>{} : mask));
+          }
+      }
+    }
+  }
+}
+
+TEST(Schedule, FullTermsReadEveryPhaseUnrotated) {
+  for (const Plan& p : plans()) {
+    const Schedule schedule = make_schedule(p);
+    const Task& last = schedule.tasks.back();
+    const Term& term = p.steps.back().terms[0];
+    ASSERT_EQ(term.kind, Term::Kind::full);
+    const int phases = p.tensors[static_cast<std::size_t>(term.source)].layout.phases;
+    ASSERT_EQ(last.taps.size(), static_cast<std::size_t>(phases * phases));
+    for (int i = 0; i < phases * phases; ++i) {
+      EXPECT_EQ(last.taps[static_cast<std::size_t>(i)].tap, i);
+      EXPECT_EQ(last.taps[static_cast<std::size_t>(i)].source, (Source{term.source, i, 0}));
+    }
+  }
+}
+
+TEST(Schedule, UsesAndLastUses) {
+  for (const Plan& p : plans()) {
+    const Schedule schedule = make_schedule(p);
+    std::map<std::pair<int, int>, std::vector<std::pair<int, int>>> uses;
+    std::map<Source, int> last_use;
+    for (int t = 0; t < static_cast<int>(schedule.tasks.size()); ++t) {
+      const Task& task = schedule.tasks[static_cast<std::size_t>(t)];
+      std::set<std::pair<int, int>> read;
+      for (const Tap& tap : task.taps) {
+        read.insert({tap.source.tensor, tap.source.phase});
+        if (tap.source.rotation != 0) last_use[tap.source] = t;
+      }
+      for (const auto& r : read) uses[r].emplace_back(t, p.steps[static_cast<std::size_t>(task.step)].limbs);
+    }
+    EXPECT_EQ(schedule.uses, uses);
+    EXPECT_EQ(schedule.last_use, last_use);
+  }
+}
+
+TEST(Schedule, KeysForEveryRotationSquareAndSum) {
+  for (const Plan& p : plans()) {
+    const std::uint64_t order = std::uint64_t{4} << p.parameters.log_n;
+    const auto exponent = [&](std::int64_t rotation) {
+      std::uint64_t g = 1;
+      const std::int64_t slots = std::int64_t{1} << p.parameters.log_n;
+      for (std::int64_t k = 0; k < ((rotation % slots) + slots) % slots; ++k) g = g * 5 % order;
+      return g;
+    };
+    std::set<ckks::KeyId> expected;
+    for (const Task& task : make_schedule(p).tasks) {
+      const Step& step = p.steps[static_cast<std::size_t>(task.step)];
+      const int tier = step.limbs <= 2 ? 1 : 0;
+      for (const Tap& tap : task.taps) {
+        if (tap.source.rotation != 0) expected.insert({tier, exponent(tap.source.rotation)});
+        if (step.terms[static_cast<std::size_t>(tap.term)].kind == Term::Kind::full)
+          for (int r = 1; r < p.tile * p.tile; r *= 2) expected.insert({tier, exponent(r)});
+      }
+      if (step.finish == square) expected.insert({tier, 0});
+    }
+    const auto keys = required_keys(p, make_schedule(p));
+    EXPECT_EQ(std::vector<ckks::KeyId>(expected.begin(), expected.end()), keys);
+  }
+}
+
+TEST(Schedule, SumRotations) {
+  EXPECT_EQ(sum_rotations(1), std::vector<std::int64_t>{});
+  EXPECT_EQ(sum_rotations(2), std::vector<std::int64_t>{1});
+  EXPECT_EQ(sum_rotations(64), (std::vector<std::int64_t>{1, 2, 4, 8, 16, 32}));
+}
+
+TEST(Schedule, StridesThatDoNotFitTheLayouts) {
+  test::PlanBuilder b(8, 4, {1, 8, 8, 2, 1}, 3);
+  // Three pixels of stride over two phases: neighbouring outputs of one phase would read different phases.
+  const int x = b.step({b.convolution(0, 1, 1, 3, 0)}, {1, 3, 3, 1, 1}, square);
+  b.step({b.full(x, 1)}, {1, 1, 1, 1, 4}, keep);
+  EXPECT_TRUE(test::refuses([&] { (void)make_schedule(b.plan); }, {"layer1", "stride"}));
+}
+
+}  // namespace
+}  // namespace sotto::plan

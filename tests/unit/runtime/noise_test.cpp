@@ -1,0 +1,72 @@
+// The noise that encrypted runs have against the noise that plan::simulate predicts.
+#include "plan/noise.h"
+
+#include <gtest/gtest.h>
+
+#include "runtime/executor.h"
+#include "support/plan_builder.h"
+#include "support/toy_client.h"
+
+namespace sotto::runtime {
+namespace {
+
+using plan::Layout;
+using plan::Step;
+
+// Root of the mean square over the values of one tensor.
+struct Spread {
+  double squares = 0;
+  std::size_t count = 0;
+  void add(double error) {
+    squares += error * error;
+    ++count;
+  }
+  [[nodiscard]] double rms() const { return std::sqrt(squares / static_cast<double>(count)); }
+};
+
+TEST(Noise, MeasuredErrorsOfEveryLayerAreThosePredicted) {
+  test::PlanBuilder b(12, 8, {3, 16, 16, 2, 1}, 5);
+  const int x = b.step({b.convolution(0, 6, 3, 1, 1)}, {6, 16, 16, 2, 1}, Step::Finish::square);
+  const int y = b.step({b.convolution(x, 6, 3, 2, 1)}, {6, 8, 8, 1, 1}, Step::Finish::square);
+  const int z = b.step({b.convolution(y, 6, 3, 1, 1), b.convolution(x, 6, 1, 2, 0)}, {6, 8, 8, 1, 1}, Step::Finish::rescale);
+  b.step({b.full(z, 4)}, {4, 1, 1, 1, 8}, Step::Finish::keep);
+  const plan::Plan p = b.build();
+  test::ToyClient client(p);
+
+  std::vector<std::vector<double>> images;
+  std::vector<std::vector<std::vector<double>>> truth(p.batch, std::vector<std::vector<double>>(p.tensors.size()));
+  std::vector<Spread> predicted(p.tensors.size()), measured(p.tensors.size());
+  for (int i = 0; i < p.batch; ++i) {
+    images.push_back(test::random_values(3 * 16 * 16, 100 + static_cast<unsigned>(i), 1.0));
+    plan::interpret(p, images.back(), [&](int t, std::span<const double> v) { truth[i][t].assign(v.begin(), v.end()); });
+    for (unsigned seed = 0; seed < 8; ++seed)
+      plan::simulate(p, images.back(), 8 * static_cast<unsigned>(i) + seed, [&](int t, std::span<const double> v) {
+        for (std::size_t k = 0; k < v.size(); ++k) predicted[t].add(v[k] - truth[i][t][k]);
+      });
+  }
+  Executor executor(p, client.parameters, client.ring, client.keys);
+  executor.observe = [&](int t, int phase, const std::vector<ckks::Ciphertext>& channels) {
+    const Layout& l = p.tensors[t].layout;
+    for (int c = 0; c < l.channels; ++c) {
+      const auto slots = client.slots(channels[c]);
+      for (int i = 0; i < p.batch; ++i)
+        for (int row = 0; row < l.height; ++row)
+          for (int column = 0; column < l.width; ++column) {
+            const plan::Place place = plan::place_of(l, p.tile, row, column);
+            if (place.phase == phase)
+              measured[t].add(slots[static_cast<std::size_t>(i) * p.tile * p.tile + place.position] -
+                              truth[i][t][(static_cast<std::size_t>(c) * l.height + row) * l.width + column]);
+          }
+    }
+  };
+  (void)executor.run(client.encrypt(images));
+  for (std::size_t t = 1; t < p.tensors.size(); ++t) {
+    ASSERT_GT(measured[t].count, 0u);
+    // Weights are rounded once, so few independent draws stand behind a layer's error; cancellation lowers it.
+    EXPECT_LT(measured[t].rms(), 1.5 * predicted[t].rms()) << "tensor " << t;
+    EXPECT_GT(measured[t].rms(), 0.3 * predicted[t].rms()) << "tensor " << t;
+  }
+}
+
+}  // namespace
+}  // namespace sotto::runtime

@@ -1,0 +1,173 @@
+// A file appears whole or not at all, and what was there before survives every failure.
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "support/expect_error.h"
+#include "support/files.h"
+#include "wire/writer.h"
+
+namespace sotto::wire {
+namespace {
+
+using test::Bytes;
+using Names = std::set<std::string>;
+
+const Bytes kText = {'n', 'e', 'w'};
+
+unsigned mode_of(const std::filesystem::path& path) {
+  struct stat info {};
+  EXPECT_EQ(::stat(path.c_str(), &info), 0);
+  return info.st_mode & 07777;
+}
+
+class Umask {
+ public:
+  explicit Umask(mode_t mask) : old_(::umask(mask)) {}
+  ~Umask() { ::umask(old_); }
+
+ private:
+  mode_t old_;
+};
+
+TEST(AtomicFile, NothingAppearsWithoutACommit) {
+  const test::TempFolder folder;
+  {
+    AtomicFile file(folder / "a", Access::everyone);
+    file.write(kText);
+    EXPECT_FALSE(folder.names().contains("a"));
+    EXPECT_EQ(folder.names().size(), 1u) << "the temporary file lies beside it, so that renaming never copies";
+  }
+  EXPECT_EQ(folder.names(), Names{});
+}
+
+TEST(AtomicFile, TheOldFileStaysUntilTheCommit) {
+  const test::TempFolder folder;
+  test::write_text(folder / "a", "old");
+  {
+    AtomicFile file(folder / "a", Access::everyone);
+    file.write(kText);
+  }
+  EXPECT_EQ(test::read_text(folder / "a"), "old");
+  AtomicFile file(folder / "a", Access::everyone);
+  file.write(kText);
+  EXPECT_EQ(test::read_text(folder / "a"), "old");
+  file.commit();
+  EXPECT_EQ(test::read_text(folder / "a"), "new");
+  EXPECT_EQ(folder.names(), Names{"a"});
+}
+
+TEST(AtomicFile, TwoWritersOfOneFile) {
+  const test::TempFolder folder;
+  AtomicFile first(folder / "a", Access::everyone), second(folder / "a", Access::everyone);
+  first.write(kText);
+  second.write(Bytes{'2'});
+  second.commit();
+  first.commit();
+  EXPECT_EQ(test::read_text(folder / "a"), "new");
+  EXPECT_EQ(folder.names(), Names{"a"});
+}
+
+TEST(AtomicFile, ModesAreThoseAskedFor) {
+  const test::TempFolder folder;
+  {
+    const Umask none(0);
+    AtomicFile(folder / "secret", Access::owner_only).commit();
+    AtomicFile(folder / "open", Access::everyone).commit();
+  }
+  EXPECT_EQ(mode_of(folder / "secret"), 0600u);
+  EXPECT_EQ(mode_of(folder / "open"), 0644u);
+  const Umask strict(077);
+  AtomicFile(folder / "shy", Access::everyone).commit();
+  EXPECT_EQ(mode_of(folder / "shy"), 0600u) << "the user's umask counts";
+}
+
+TEST(AtomicFile, SecretsAreNeverReadableOnTheWay) {
+  const test::TempFolder folder;
+  const Umask none(0);
+  test::write_text(folder / "secret", "old, readable by all");
+  AtomicFile file(folder / "secret", Access::owner_only);
+  file.write(kText);
+  for (const std::string& name : folder.names())
+    EXPECT_TRUE(name == "secret" || mode_of(folder / name) == 0600u) << name;
+  file.commit();
+  EXPECT_EQ(mode_of(folder / "secret"), 0600u);
+}
+
+TEST(AtomicFile, PlacesWhereNoFileCanBe) {
+  const test::TempFolder folder;
+  EXPECT_TRUE(test::refuses([&] { AtomicFile(folder / "no/such/folder/a", Access::everyone); }, {"no/such/folder/a"}));
+  EXPECT_TRUE(test::refuses([&] { AtomicFile(folder.path(), Access::everyone); }, {folder.path().string()}));
+  test::write_text(folder / "file", "");
+  EXPECT_TRUE(test::refuses([&] { AtomicFile(folder / "file/a", Access::everyone); }, {"file/a"}));
+  EXPECT_EQ(folder.names(), Names{"file"});
+}
+
+TEST(AtomicFile, DISABLED_NamesThatAreTooLong) {
+  const test::TempFolder folder;
+  EXPECT_TRUE(test::refuses([&] { AtomicFile(folder / std::string(300, 'a'), Access::everyone); }));
+}
+
+TEST(AtomicFile, WriteFileReplaces) {
+  const test::TempFolder folder;
+  write_file(folder / "a", "one");
+  write_file(folder / "a", std::string_view("t\0o", 3));
+  EXPECT_EQ(test::read_text(folder / "a"), std::string("t\0o", 3));
+}
+
+// Runs f in a child that may not write files longer than `limit` bytes, which fails as a full disk does. Returns its
+// exit code.
+template <class F>
+int with_file_limit(rlim_t limit, F f) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit bound{limit, limit};
+    if (::setrlimit(RLIMIT_FSIZE, &bound) != 0) ::_exit(99);
+    try {
+      f();
+    } catch (const Error& e) {
+      ::_exit(static_cast<int>(e.code()));
+    } catch (...) {
+      ::_exit(98);
+    }
+    ::_exit(0);
+  }
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));
+  return WEXITSTATUS(status);
+}
+
+TEST(AtomicFile, AFullDiskLeavesNothingBehind) {
+  const test::TempFolder folder;
+  test::write_text(folder / "old", "old");
+  const Bytes much(100000, 1);
+  const auto write = [&](const std::string& name) {
+    AtomicFile file(folder / name, Access::everyone);
+    file.write(much);
+    file.commit();
+  };
+  constexpr int no_resources = static_cast<int>(ErrorCode::no_resources);
+  EXPECT_EQ(with_file_limit(5000, [&] { write("a"); }), no_resources);
+  EXPECT_EQ(with_file_limit(0, [&] { write("a"); }), no_resources);
+  EXPECT_EQ(with_file_limit(5000, [&] { write("old"); }), no_resources);
+  EXPECT_EQ(with_file_limit(5000,
+                            [&] {
+                              FileWriter file(folder / "b", Kind::plan, nlohmann::json::object(), {much.size()});
+                              file.write(much);
+                              file.commit();
+                            }),
+            no_resources);
+  EXPECT_EQ(folder.names(), Names{"old"});
+  EXPECT_EQ(test::read_text(folder / "old"), "old");
+  EXPECT_EQ(with_file_limit(much.size(), [&] { write("a"); }), 0);
+  EXPECT_EQ(std::filesystem::file_size(folder / "a"), much.size());
+}
+
+}  // namespace
+}  // namespace sotto::wire
