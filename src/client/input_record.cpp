@@ -12,10 +12,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// A source as it works from any folder; the part before a colon names a layout.
+// A source as it works from any folder; "cifar10:" and the like stay in front.
 std::string absolute_source(const std::string& source) {
   const auto colon = source.find(':');
-  if (colon == std::string::npos) return fs::absolute(source).string();
+  if (colon == std::string::npos || !source.starts_with("cifar") || source.find('/') < colon) return fs::absolute(source).string();
   return source.substr(0, colon + 1) + fs::absolute(source.substr(colon + 1)).string();
 }
 

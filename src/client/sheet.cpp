@@ -35,9 +35,12 @@ struct Canvas {
   }
 
   // Text as filled rectangles; stb_easy_font gives quads of four corners of 16 bytes each.
-  void text(int x, int y, const std::string& s, const Colour& colour) {
+  // The font has the printable characters of ASCII; a question mark stands for any other.
+  void text(int x, int y, std::string s, const Colour& colour) {
+    for (char& c : s)
+      if (c < 32 || c > 126) c = '?';
     std::vector<float> quads(300 * s.size() + 64);
-    const int count = stb_easy_font_print(0, 0, const_cast<char*>(s.c_str()), nullptr, quads.data(),
+    const int count = stb_easy_font_print(0, 0, s.data(), nullptr, quads.data(),
                                           static_cast<int>(quads.size() * sizeof(float)));
     for (int q = 0; q < count; ++q) {
       const float *a = &quads[static_cast<std::size_t>(q) * 16], *c = a + 8;

@@ -86,9 +86,8 @@ void assign_levels(plan::Plan& plan, double log_scale) {
 
 plan::Plan compile(const graph::Network& network, const Options& options) {
   if (options.batch < 1 || options.batch > 65536) throw Error(ErrorCode::usage, "--batch must be between 1 and 65536");
-  // The largest tile that leaves room for the batch, but no larger than the image; smaller maps need fewer rotations then.
-  const graph::Shape in = network.input_shape();
-  const int image = static_cast<int>(std::bit_ceil(static_cast<unsigned>(std::max(in.h, in.w))));
+  // The largest tile that leaves room for the batch, but no larger than the largest map; smaller maps need fewer rotations then.
+  const int image = static_cast<int>(std::bit_ceil(static_cast<unsigned>(graph::largest_side(network))));
   for (int tile = std::min(image, kMaxTile);; tile /= 2) {
     plan::Plan plan = lower(network, tile);
     const double log_scale = options.log_scale.value_or(best_log_scale(tile));

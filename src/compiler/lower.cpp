@@ -49,7 +49,7 @@ class Lowering {
     plan_.network = network_.name;
     plan_.tile = tile_;
     const Shape in = network_.input_shape();
-    const int side = std::max(in.h, in.w);
+    const int side = graph::largest_side(network_);
     int phases = 1;
     while (phases * tile_ < side) phases *= 2;
     plan_.tensors.push_back({"input", {in.c, in.h, in.w, phases, 1}, 0, 1});

@@ -1,5 +1,6 @@
 #include "graph/network.h"
 
+#include <algorithm>
 #include <iomanip>
 #include <sstream>
 
@@ -24,6 +25,12 @@ struct OpName {
 };
 
 }  // namespace
+
+int largest_side(const Network& network) {
+  int side = 1;
+  for (const Node& n : network.nodes) side = std::max({side, n.shape.h, n.shape.w});
+  return side;
+}
 
 std::string describe(const Network& network) {
   std::ostringstream out;

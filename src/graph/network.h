@@ -73,6 +73,9 @@ struct Network {
   [[nodiscard]] const Shape& output_shape() const { return nodes.back().shape; }
 };
 
+/// The largest height or width of any node.
+int largest_side(const Network& network);
+
 /// A readable table of the nodes.
 std::string describe(const Network& network);
 

@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::uintmax_t kMaxFile = std::uintmax_t{1} << 30;
 constexpr int kMaxDim = 1 << 14;
+constexpr std::size_t kMaxValue = std::size_t{1} << 26;  // numbers in one feature map
 
 class Importer {
  public:
@@ -60,6 +61,7 @@ class Importer {
     if (input == nullptr) fail("the model has no input");
     const auto& dims = input->type().tensor_type().shape();
     if (dims.dim_size() != 4) fail("input '" + input->name() + "' must have the shape [batch, channels, height, width]");
+    if (dims.dim(0).has_dim_value()) batch_ = dims.dim(0).dim_value();
     int size[3];
     for (int k = 0; k < 3; ++k) {
       const auto& d = dims.dim(k + 1);
@@ -72,7 +74,9 @@ class Importer {
   void add_value(const std::string& name, Node node) {
     if (node.shape.c < 1 || node.shape.h < 1 || node.shape.w < 1 || node.shape.c > 65536 || node.shape.h > kMaxDim || node.shape.w > kMaxDim)
       fail("node '" + node.name + "': impossible shape");
+    if (node.shape.size() > kMaxValue) fail("node '" + node.name + "': its value is too large");
     if (values_.contains(name) || constants_.contains(name)) fail("the value '" + name + "' is defined twice");
+    matrix_.push_back(!node.inputs.empty() && matrix_[static_cast<std::size_t>(node.inputs.front())]);
     network_.nodes.push_back(std::move(node));
     values_[name] = static_cast<int>(network_.nodes.size()) - 1;
   }
@@ -145,11 +149,7 @@ class Importer {
     if (op == "GlobalAveragePool") return emit(n, GlobalAveragePool{}, {value(n, 0)}, {shape(value(n, 0)).c, 1, 1});
     if (op == "ReduceMean") return import_reduce_mean(n);
     if (op == "Flatten" || op == "Reshape") return import_flatten(n);
-    if (op == "Squeeze") {
-      const int v = value(n, 0);
-      if (shape(v).h != 1 || shape(v).w != 1) fail(n, "only spatial axes of size 1 can be removed");
-      return alias(n, v);
-    }
+    if (op == "Squeeze") return import_squeeze(n);
     if (op == "Gemm" || op == "MatMul") return import_dense(n);
     if (op == "Identity" || op == "Dropout") return alias(n, value(n, 0));
     if (op == "Cast") {
@@ -160,6 +160,27 @@ class Importer {
     if (op == "Relu") fail(n, "Relu does not run encrypted; train the network with a quadratic activation instead");
     if (op == "MaxPool") fail(n, "MaxPool does not run encrypted; use AveragePool");
     fail(n, "this operator is not supported");
+  }
+
+  void import_squeeze(const NodeProto& n) {
+    const int v = value(n, 0);
+    const auto removed = axes(n);
+    if (shape(v).h != 1 || shape(v).w != 1 || (!removed.empty() && removed != std::set<std::int64_t>{2, 3}))
+      fail(n, "only height and width of size 1 can be removed");
+    alias(n, v);
+    matrix_.back() = true;
+  }
+
+  // Axes from an input or an attribute, counted from the front.
+  std::set<std::int64_t> axes(const NodeProto& n) {
+    std::set<std::int64_t> raw, positive;
+    if (n.input_size() > 1 && !n.input(1).empty()) {
+      for (double a : constant(n, 1).values) raw.insert(static_cast<std::int64_t>(a));
+    } else if (const auto* a = attribute(n, "axes")) {
+      raw.insert(a->ints().begin(), a->ints().end());
+    }
+    for (auto a : raw) positive.insert(a < 0 ? a + 4 : a);
+    return positive;
   }
 
   void import_constant(const NodeProto& n) {
@@ -205,12 +226,14 @@ class Importer {
     for (auto d : w.dims)
       if (d < 1 || d > 65536) fail(n, "impossible weight shape");
     Conv2d c;
-    c.groups = static_cast<int>(integer(n, "group", 1));
+    const std::int64_t groups = integer(n, "group", 1);
+    if (groups < 1 || groups > in.c) fail(n, "impossible number of groups");
+    c.groups = static_cast<int>(groups);
     c.out_c = static_cast<int>(w.dims[0]);
     c.in_c = in.c;
     c.kernel_h = static_cast<int>(w.dims[2]);
     c.kernel_w = static_cast<int>(w.dims[3]);
-    if (c.groups < 1 || in.c % c.groups != 0 || c.out_c % c.groups != 0 || w.dims[1] != in.c / c.groups)
+    if (in.c % c.groups != 0 || c.out_c % c.groups != 0 || w.dims[1] != in.c / c.groups)
       fail(n, "weights for " + std::to_string(w.dims[1]) + " input channels do not fit an input of " + std::to_string(in.c));
     const auto kernel = integers(n, "kernel_shape", {c.kernel_h, c.kernel_w});
     if (kernel != std::vector<int>{c.kernel_h, c.kernel_w}) fail(n, "kernel_shape does not fit the weights");
@@ -246,20 +269,14 @@ class Importer {
     emit(n, std::move(a), {v}, shape(v));
   }
 
-  // A constant operand as one value per channel: a scalar, [c], [c,1,1] or [1,c,1,1] (flat values: [k] or [1,k]).
-  std::vector<double> per_channel(const NodeProto& n, const Constant& c, const Shape& s) {
-    if (c.values.size() == 1) return std::vector<double>(static_cast<std::size_t>(s.c), c.values[0]);
-    std::vector<std::int64_t> d = c.dims;
-    const bool flat = s.h == 1 && s.w == 1;
-    const auto channels = static_cast<std::int64_t>(s.c);
-    std::vector<std::int64_t> trimmed;
-    for (auto x : d)
-      if (x != 1) trimmed.push_back(x);
-    if (trimmed == std::vector<std::int64_t>{channels}) {
-      const bool nchw = (d.size() == 3 && d[0] == channels) || (d.size() == 4 && d[1] == channels);
-      const bool row = flat && (d.size() == 1 || (d.size() == 2 && d[1] == channels));
-      if (nchw || row) return c.values;
-    }
+  // A constant operand as one value per channel: a scalar, [c,1,1] or [1,c,1,1]; for matrices [k] or [1,k].
+  std::vector<double> per_channel(const NodeProto& n, const Constant& c, int v) {
+    const auto channels = static_cast<std::int64_t>(shape(v).c);
+    if (c.values.size() == 1) return std::vector<double>(static_cast<std::size_t>(channels), c.values[0]);
+    using Dims = std::vector<std::int64_t>;
+    const bool fits = matrix_[static_cast<std::size_t>(v)] ? c.dims == Dims{channels} || c.dims == Dims{1, channels}
+                                                           : c.dims == Dims{channels, 1, 1} || c.dims == Dims{1, channels, 1, 1};
+    if (fits) return c.values;
     fail(n, "the constant must be a scalar or have one value per channel");
   }
 
@@ -270,6 +287,7 @@ class Importer {
     if (left != nullptr && right != nullptr) {
       if (left->values.size() != 1 || right->values.size() != 1 || n.output_size() != 1) fail(n, "arithmetic on two constants is not supported");
       const double a = left->values[0], b = right->values[0];
+      if (op == "Div" && b == 0) fail(n, "division by zero");
       constants_[n.output(0)] = {{}, {op == "Add" ? a + b : op == "Sub" ? a - b : op == "Mul" ? a * b : a / b}};
       return;
     }
@@ -280,13 +298,14 @@ class Importer {
       if (op == "Div") fail(n, "division by a value is not supported");
       if (op == "Sub") {
         const Shape s = shape(b);
+        matrix_.push_back(matrix_[static_cast<std::size_t>(b)]);
         network_.nodes.push_back({n.name(), ChannelAffine{std::vector<double>(s.c, -1.0), std::vector<double>(s.c, 0.0)}, {b}, s});
         b = static_cast<int>(network_.nodes.size()) - 1;
       }
       return op == "Mul" ? emit(n, Product{}, {a, b}, shape(a)) : emit(n, Sum{}, {a, b}, shape(a));
     }
     const int v = value(n, left == nullptr ? 0 : 1);
-    const std::vector<double> k = per_channel(n, left == nullptr ? *right : *left, shape(v));
+    const std::vector<double> k = per_channel(n, left == nullptr ? *right : *left, v);
     ChannelAffine a{std::vector<double>(k.size(), 1.0), std::vector<double>(k.size(), 0.0)};
     for (std::size_t c = 0; c < k.size(); ++c) {
       if (op == "Add") a.shift[c] = k[c];
@@ -325,16 +344,9 @@ class Importer {
 
   void import_reduce_mean(const NodeProto& n) {
     const int v = value(n, 0);
-    std::set<std::int64_t> axes;
-    if (n.input_size() > 1 && !n.input(1).empty()) {
-      for (double a : constant(n, 1).values) axes.insert(static_cast<std::int64_t>(a));
-    } else if (const auto* a = attribute(n, "axes")) {
-      axes.insert(a->ints().begin(), a->ints().end());
-    }
-    std::set<std::int64_t> positive;
-    for (auto a : axes) positive.insert(a < 0 ? a + 4 : a);
-    if (positive != std::set<std::int64_t>{2, 3}) fail(n, "only the mean over height and width is supported");
+    if (axes(n) != std::set<std::int64_t>{2, 3}) fail(n, "only the mean over height and width is supported");
     emit(n, GlobalAveragePool{}, {v}, {shape(v).c, 1, 1});
+    matrix_.back() = integer(n, "keepdims", 1) == 0;
   }
 
   void import_flatten(const NodeProto& n) {
@@ -345,12 +357,14 @@ class Importer {
     if (n.op_type() == "Flatten") {
       if (integer(n, "axis", 1) != 1) fail(n, "only axis 1 is supported");
     } else {
-      const Constant& target = constant(n, 1);
-      if (target.values.size() != 2 || (target.values[1] != -1 && target.values[1] != static_cast<double>(size)) ||
-          (target.values[0] == -1 && target.values[1] == -1))
-        fail(n, "only a reshape to [batch, features] is supported");
+      const std::vector<double>& target = constant(n, 1).values;
+      const bool two = target.size() == 2;
+      const bool batch = two && (target[0] == -1 || target[0] == 0 || target[0] == 1 || target[0] == static_cast<double>(batch_));
+      const bool features = two && (target[1] == static_cast<double>(size) || (target[1] == -1 && target[0] != -1));
+      if (!batch || !features) fail(n, "only a reshape to [batch, features] is supported");
     }
     emit(n, Flatten{}, {v}, {static_cast<int>(size), 1, 1});
+    matrix_.back() = true;
   }
 
   void import_dense(const NodeProto& n) {
@@ -375,6 +389,7 @@ class Importer {
       for (std::size_t o = 0; o < d.bias.size(); ++o) d.bias[o] = beta * b.values[b.values.size() == 1 ? 0 : o];
     }
     emit(n, std::move(d), {v}, {outputs, 1, 1});
+    matrix_.back() = true;
   }
 
   // Makes the model's output the last node and drops what does not lead to it.
@@ -382,10 +397,28 @@ class Importer {
     if (model_.graph().output_size() != 1) fail("the model must have one output");
     const auto it = values_.find(model_.graph().output(0).name());
     if (it == values_.end()) fail("the model's output '" + model_.graph().output(0).name() + "' is not computed");
-    network_.nodes.resize(static_cast<std::size_t>(it->second) + 1);
     if (it->second == 0) fail("the model's output is its input");
+    keep_ancestors(it->second);
     const Shape& s = network_.output_shape();
     if (s.h != 1 || s.w != 1) fail("the model's output must be a vector of scores");
+  }
+
+  // Drops all nodes that `output` does not need; the input stays the first node.
+  void keep_ancestors(int output) {
+    auto& nodes = network_.nodes;
+    std::vector<int> place(nodes.size(), -1);
+    place[0] = place[static_cast<std::size_t>(output)] = 0;  // needed
+    for (int k = output; k > 0; --k)
+      if (place[static_cast<std::size_t>(k)] == 0)
+        for (int i : nodes[static_cast<std::size_t>(k)].inputs) place[static_cast<std::size_t>(i)] = 0;
+    std::vector<Node> kept;
+    for (int k = 0; k <= output; ++k) {
+      if (place[static_cast<std::size_t>(k)] < 0) continue;
+      place[static_cast<std::size_t>(k)] = static_cast<int>(kept.size());
+      kept.push_back(std::move(nodes[static_cast<std::size_t>(k)]));
+      for (int& i : kept.back().inputs) i = place[static_cast<std::size_t>(i)];
+    }
+    nodes = std::move(kept);
   }
 
   static std::vector<std::string> split(const std::string& text) {
@@ -427,6 +460,8 @@ class Importer {
 
   const onnx::ModelProto& model_;
   Network network_;
+  std::vector<bool> matrix_;   // whether a node's value is [batch, c] rather than [batch, c, h, w]
+  std::int64_t batch_ = 1;     // fixed batch size of the model, if it has one
   std::map<std::string, int> values_;
   std::map<std::string, Constant> constants_;
 };

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "plan/schedule.h"
+#include "ring/primes.h"
 
 namespace sotto::plan {
 
@@ -60,6 +61,21 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vec
       if (!std::isfinite(w)) bad(name + "a weight is not a number");
   }
   ready[step.output] = true;
+}
+
+// A square at scale s has the scale s^2 / q, a rescaled sum s / q, a kept one s.
+void verify_scales(const Plan& plan) {
+  const auto& p = plan.parameters;
+  const std::uint64_t order = (p.kind == ring::RingKind::conjugate_invariant ? std::uint64_t{4} : std::uint64_t{2}) << p.log_n;
+  const auto primes = ring::largest_primes(static_cast<std::size_t>(p.ciphertext_primes), p.prime_bits, order);
+  for (const Step& s : plan.steps) {
+    if (s.output < 0 || s.output >= static_cast<int>(plan.tensors.size()) || s.limbs < 1 || s.limbs > p.ciphertext_primes)
+      bad("layer " + s.name + ": wrong output or level");
+    const double q = static_cast<double>(primes[static_cast<std::size_t>(s.limbs - 1)]);
+    const double expected = s.finish == Step::Finish::square ? s.scale * s.scale / q : s.finish == Step::Finish::rescale ? s.scale / q : s.scale;
+    if (!(std::abs(plan.tensors[static_cast<std::size_t>(s.output)].scale / expected - 1) < 1e-5))
+      bad("layer " + s.name + ": the scale of its output does not follow from its own");
+  }
 }
 
 class Hash {
@@ -126,7 +142,13 @@ void verify_keys(const ckks::ParametersSpec& parameters, const ckks::KeyRequest&
 void verify(const Plan& plan) {
   if (plan.tensors.empty() || plan.steps.empty() || plan.tensors.size() > 100000) bad("it is empty");
   verify_interface(plan.parameters, plan.tile, plan.batch, plan.input(), plan.io);
+  const auto verify_name = [](const std::string& name) {
+    if (name.size() > 4096) bad("a name is too long");
+  };
+  verify_name(plan.network);
+  for (const Step& s : plan.steps) verify_name(s.name);
   for (const Tensor& t : plan.tensors) {
+    verify_name(t.name);
     verify_layout(t.layout, plan.tile);
     if (t.limbs < 1 || t.limbs > plan.parameters.ciphertext_primes || !(t.scale > 1) || !(t.scale < 0x1p100))
       bad("a tensor has an impossible level or scale");
@@ -136,6 +158,7 @@ void verify(const Plan& plan) {
   for (std::size_t i = 0; i < plan.steps.size(); ++i) verify_step(plan, plan.steps[i], i, ready);
   if (plan.output().layout.channels != plan.io.outputs || plan.output().layout.height != 1 || plan.output().layout.width != 1)
     bad("its last layer is not a vector of scores");
+  verify_scales(plan);
   verify_keys(plan.parameters, plan.keys);
   const auto needed = required_keys(plan, make_schedule(plan));
   const std::set<ckks::KeyId> have(plan.keys.keys.begin(), plan.keys.keys.end());

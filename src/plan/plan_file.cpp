@@ -141,6 +141,7 @@ Step step_from_json(const json& j, WeightReader& weights) {
 }  // namespace
 
 void write_plan(const std::filesystem::path& path, const Plan& plan) {
+  verify(plan);
   json tensors = json::array(), steps = json::array();
   std::vector<double> weights;
   auto append = [&](const std::vector<double>& v) { weights.insert(weights.end(), v.begin(), v.end()); };

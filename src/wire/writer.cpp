@@ -36,7 +36,8 @@ namespace {
 
 AtomicFile::AtomicFile(std::filesystem::path path, Access access) : path_(std::move(path)) {
   const mode_t mode = access == Access::owner_only ? 0600 : 0644;
-  if (std::filesystem::is_directory(path_)) throw Error(ErrorCode::bad_input, "cannot write " + path_.string() + ": it is a folder");
+  std::error_code unknown;
+  if (std::filesystem::is_directory(path_, unknown)) throw Error(ErrorCode::bad_input, "cannot write " + path_.string() + ": it is a folder");
   for (int attempt = 0; attempt < 100 && fd_ < 0; ++attempt) {
     temporary_ = path_;
     temporary_ += "." + std::to_string(::getpid()) + "-" + std::to_string(attempt) + ".tmp";
@@ -81,7 +82,13 @@ FileWriter::FileWriter(const std::filesystem::path& path, Kind kind, nlohmann::j
     : file_(path, access), sections_(std::move(section_bytes)) {
   check(sodium_init() >= 0, "libsodium does not start");
   header["sections"] = sections_;
-  const std::string text = header.dump();
+  const std::string text = [&] {
+    try {
+      return header.dump();
+    } catch (const nlohmann::json::exception&) {
+      throw Error(ErrorCode::bad_input, "cannot write " + path.string() + ": a name in it is not UTF-8 text");
+    }
+  }();
   check(text.size() <= kMaxHeaderBytes, "a file header is too long");
   unsigned char preamble[kPreambleBytes];
   const auto version = kVersion;

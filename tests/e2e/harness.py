@@ -50,12 +50,12 @@ def run(*args, cwd=None, env=None, program=SOTTO, prepare=None, restore_signals=
     return Result(p.returncode, p.stdout.decode(errors="replace"), p.stderr.decode(errors="replace"))
 
 
-def run_and_signal(*args, number, when, group=False, cwd=None, env=None, timeout=TIMEOUT):
+def run_and_signal(*args, number, when, group=False, cwd=None, env=None, timeout=TIMEOUT, tracer=()):
     """Starts the program in a process group of its own and sends the signal, to the program or the group, once when() holds.
 
-    Returns the result, or None if the program ended before, and whether a process of the group lived on (it is killed then).
+    `tracer`: a program, with options, that starts it in turn. Returns the result, or None if the program ended before, and whether a process of the group lived on (it is killed then).
     """
-    p = subprocess.Popen([str(SOTTO), *map(str, args)], cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
+    p = subprocess.Popen([*tracer, str(SOTTO), *map(str, args)], cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
     result, left_over = None, False
     try:
@@ -63,7 +63,8 @@ def run_and_signal(*args, number, when, group=False, cwd=None, env=None, timeout
         while p.poll() is None and time.monotonic() < deadline and not when():
             time.sleep(0.002)
         if p.poll() is None:
-            (os.killpg if group else os.kill)(p.pid, number)
+            target = int(Path(f"/proc/{p.pid}/task/{p.pid}/children").read_text().split()[0]) if tracer else p.pid
+            (os.killpg if group else os.kill)(target, number)
             sent = time.monotonic()
             p.wait(timeout)
             result, seconds = True, time.monotonic() - sent

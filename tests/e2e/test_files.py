@@ -1,6 +1,7 @@
 """Files that are damaged, of another kind or version, hostile, or that do not belong together."""
 
 import json
+import os
 import random
 
 import harness
@@ -103,6 +104,16 @@ class Damaged(FilesCase):
                             self.assert_refused(BAD_INPUT, *verb)
         self.assert_refused(BAD_INPUT, "encrypt", "net.client", "--keys", "images", "--data", "images", "--out", "new.sotto",
                             words=["secret.key"])
+
+
+    def test_pipe(self):
+        # Nobody may ever write into it: refuse, do not wait.
+        os.mkfifo(self.dir / "pipe")
+        for kind in KINDS:
+            for verb in self.users(kind, "pipe"):
+                with self.subTest(kind=kind, verb=verb[0]):
+                    self.assert_refused(BAD_INPUT, *verb, timeout=3)
+        self.assert_refused(BAD_INPUT, "encrypt", "net.client", "--keys", "keys", "--data", "pipe", "--out", "new.sotto", timeout=3)
 
 
 class Hostile(FilesCase):

@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import subprocess
 import time
 
 import harness
@@ -89,6 +90,29 @@ class Verbs(InterruptCase):
                     self.assertEqual(list(self.dir.rglob("*.tmp")), [])
                     self.assertFalse(left_over)
 
+    def test_signal_while_the_output_gets_its_name(self):
+        # Bringing a large file to the disk takes long; a signal in that time must not make a failure of a success.
+        trace = self.dir / "trace"
+        tracer = ["strace", "-f", "-qq", "-o", str(trace), "-e", "trace=fsync", "-e", "inject=fsync:delay_enter=1000000"]
+        if shutil.which("strace") is None or subprocess.run([*tracer, "true"], capture_output=True).returncode != 0:
+            self.skipTest("no strace on this machine, or no right to trace")
+        self.sotto(*self.encrypt[:-1], "few.sotto", "--count", "64")
+        for verb, out in (([*self.encrypt, "--count", "64"], "new.sotto"),
+                          (["few.sotto" if w == "in.sotto" else w for w in self.infer], "new.sotto"),
+                          (["keygen", "net.client", "--out", "slow-keys"], "slow-keys/secret.key")):
+            (self.dir / out).unlink(missing_ok=True)
+            for skipped in range(2 if verb[0] == "keygen" else 1):  # its files one after the other
+                trace.unlink(missing_ok=True)
+                shutil.rmtree(self.dir / "slow-keys", ignore_errors=True)
+                with self.subTest(verb=verb[0], file=skipped):
+                    r, left_over = harness.run_and_signal(
+                        *verb, number=signal.SIGINT, when=lambda: trace.exists() and trace.read_text().count("fsync(") > skipped,
+                        cwd=self.dir, env=self.env, tracer=tracer)
+                    self.assertIn(r.code, (INTERRUPTED, 0), r)
+                    self.assertEqual((self.dir / out).exists(), r.code == 0, r)
+                    self.assertFalse(left_over)
+        trace.unlink()
+
 
 class Evaluate(InterruptCase):
     @classmethod
@@ -114,6 +138,19 @@ class Evaluate(InterruptCase):
             with self.subTest(number):
                 r = self.interrupt(number, *self.evaluate, when=self.begun("tmp/*/out.sotto"))
                 self.assertLess(r.seconds_after_signal, 3, "it waited for the end of the inference")
+
+    def test_hang_up_leaves_no_secret_key_behind(self):
+        # The terminal was closed.
+        before = harness.tree(self.dir)
+        r, left_over = harness.run_and_signal(*self.evaluate, number=signal.SIGHUP, group=True, when=self.begun("tmp/*/in.sotto"),
+                                              cwd=self.dir, env=self.env)
+        self.assertNotEqual(r.code, 0, r)
+        self.assertFalse(left_over)
+        try:
+            self.assertEqual(harness.tree(self.dir).keys(), before.keys())
+        finally:
+            for path in (self.dir / "tmp").iterdir():
+                shutil.rmtree(path)
 
 
 if __name__ == "__main__":

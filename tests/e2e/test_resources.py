@@ -1,13 +1,15 @@
-"""Full disks and too little memory: exit code 5, one line, no partial output, never a crash."""
+"""Full disks, broken pipes and too little memory: exit code 5, one line, no partial output, never a crash."""
 
 import json
+import os
 import resource
 import shutil
+import subprocess
 import unittest
 
 import harness
 import models
-from harness import NO_RESOURCES, OK, PreparedCase
+from harness import BAD_INPUT, NO_RESOURCES, OK, PreparedCase
 
 
 class FullDisk(PreparedCase):
@@ -44,6 +46,38 @@ class FullDisk(PreparedCase):
                                             restore_signals=not ignored)
                     self.assertIn("space", r.err, "it does not say what to do")
                     self.assert_no_temporary_files()
+
+
+class FullLog(PreparedCase):
+    """Standard error on a full disk, or a pipe whose reader went away."""
+
+    network = models.Network(side=32, depth=2)
+    pictures = 2
+
+    def quiet(self, *args, **kw):
+        """Exit codes with either kind of standard error."""
+        reader, writer = os.pipe()
+        os.close(reader)
+        codes = []
+        with open("/dev/full", "wb") as full, os.fdopen(writer, "wb") as broken:
+            for err in (full, broken):
+                codes.append(subprocess.run([str(harness.SOTTO), *args], cwd=self.dir, env={**os.environ, **self.env, **kw}, stdout=subprocess.DEVNULL,
+                                            stderr=err, timeout=harness.TIMEOUT).returncode)
+        return codes
+
+    def test_error_that_nobody_can_read(self):
+        self.assertEqual(self.quiet("plan", "nowhere.plan"), [BAD_INPUT] * 2)
+        self.assertEqual(self.quiet("encrypt", "nowhere.client", "--keys", "keys", "--data", "images", "--out", "x"), [BAD_INPUT] * 2)
+
+    def test_progress_that_nobody_can_read(self):
+        # Hours of work must not be lost for a line of progress.
+        self.encrypt()
+        infer = ["infer", "net.plan", "--eval-key", "keys/eval.key", "--in", "in.sotto", "--out", "out.sotto"]
+        slow = {"SOTTO_KERNELS": "scalar"}
+        if "%" not in self.sotto(*infer, env=slow).err:
+            self.skipTest("this machine is too fast for a line of progress")
+        self.assertEqual(self.quiet(*infer, **slow), [OK] * 2)
+        self.assertTrue((self.dir / "out.sotto").exists())
 
 
 class LittleMemory(PreparedCase):

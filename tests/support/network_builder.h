@@ -117,7 +117,9 @@ inline graph::Network random_network(unsigned seed) {
     x = some_activation(x);
     if (b.chance()) {  // a residual branch
       const int y = b.conv(x, c, 3, 1, 1);
-      x = some_activation(b.sum(b.chance() ? some_activation(y) : y, b.chance() ? x : b.conv(x, c, 1, 1, 0)));
+      const int deep = b.chance() ? some_activation(y) : y;
+      const int shortcut = b.chance() ? x : b.conv(x, c, 1, 1, 0);
+      x = some_activation(b.chance() ? b.sum(deep, shortcut) : b.sum(shortcut, deep));
     }
     if (b.shape(x).h >= 4 && b.shape(x).w >= 4 && b.pick(0, 2) == 0)
       x = b.chance() ? b.pool(x, 2, 2, 0) : b.pool(x, 3, 2, 1);
@@ -130,7 +132,10 @@ inline graph::Network random_network(unsigned seed) {
     if (b.chance()) x = b.affine(x);
   }
   x = b.dense(x, b.pick(2, 5));
-  if (b.chance()) x = b.dense(b.chance() ? some_activation(x) : x, b.pick(2, 5));
+  if (b.chance()) {
+    if (b.chance()) x = some_activation(x);
+    x = b.dense(x, b.pick(2, 5));
+  }
   if (b.pick(0, 3) == 0) x = some_activation(x);
   return b.network;
 }

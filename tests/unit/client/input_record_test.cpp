@@ -60,7 +60,7 @@ TEST(InputRecord, FoldersThatCannotBeMade) {
   EXPECT_TRUE(test::refuses([&] { write_input_record(folder / "file", kId, {{"a"}, 0, 1}); }, {"inputs"}));
 }
 
-TEST(InputRecord, DISABLED_PathsWithColonsStayWhatTheyAre) {
+TEST(InputRecord, PathsWithColonsStayWhatTheyAre) {
   const test::TempFolder folder;
   const std::string source = "/data/12:30/a.png";
   write_input_record(folder.path(), kId, {{source}, 0, 1});

@@ -152,7 +152,7 @@ TEST(Sheet, OtherEndings) {
   EXPECT_TRUE(folder.names().empty());
 }
 
-TEST(Sheet, DISABLED_NamesThatAreNotAscii) {
+TEST(Sheet, NamesThatAreNotAscii) {
   // The picture's font has the characters 32 to 126; others must not be looked up in its tables.
   const test::TempFolder folder;
   plan::Interface io;

@@ -121,8 +121,9 @@ TEST(Layers, ConstantsMeetZeroPadding) {
 TEST(Layers, ShortcutsFromTheInput) {
   NetworkBuilder b({2, 8, 8}, 6);
   const int x = b.square(b.sum(b.conv(0, 2, 3, 1, 1), 0));
-  b.dense(b.flatten(b.sum(b.conv(x, 2, 3, 1, 1), b.affine(0))), 2);
-  expect_equal(b.network);
+  const int deep = b.conv(x, 2, 3, 1, 1);
+  b.dense(b.flatten(b.sum(b.affine(0), deep)), 2);
+  EXPECT_EQ(expect_equal(b.network).parameters.ciphertext_primes, 3) << "the deeper operand counts, in either place";
 }
 
 TEST(Layers, ActivationsOfScoresAndMeans) {

@@ -112,11 +112,25 @@ TEST(Sizes, ImagesOfManyShapes) {
   }
 }
 
-TEST(Sizes, DISABLED_MapsLargerThanTheImage) {
+TEST(Sizes, MapsLargerThanTheImage) {
   // 8x8 with a border of 2 becomes 10x10, which a tile of 8x8 does not hold: a larger tile, or an error, but no wrong
   // plan.
   NetworkBuilder b({1, 8, 8}, 2);
   b.dense(b.mean(b.square(b.conv(0, 2, 3, 1, 2))), 2);
+  try {
+    const plan::Plan p = compile(b.network, {});
+    const auto image = test::random_values(64, 1, 1);
+    EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(b.network, image)), 1e-9);
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::bad_input) << e.what();
+  }
+}
+
+TEST(Sizes, StridesOverWidePadding) {
+  // 8x8 with a border of 4 and a stride of 2 becomes 7x7, whose pixels lie two apart: 13 positions, which a tile of 8
+  // has not.
+  NetworkBuilder b({1, 8, 8}, 2);
+  b.dense(b.mean(b.square(b.conv(0, 2, 3, 2, 4))), 2);
   try {
     const plan::Plan p = compile(b.network, {});
     const auto image = test::random_values(64, 1, 1);

@@ -151,7 +151,7 @@ TEST(RefusedConstants, DropoutInTrainingMode) {
 }
 
 // Each of these means another thing to ONNX than scores of single images.
-TEST(RefusedConstants, DISABLED_QuotientsOfConstantsByZero) {
+TEST(RefusedConstants, QuotientsOfConstantsByZero) {
   OnnxBuilder m;
   m.constant("one", {}, {1});
   m.constant("zero", {}, {0});
@@ -161,7 +161,7 @@ TEST(RefusedConstants, DISABLED_QuotientsOfConstantsByZero) {
   EXPECT_TRUE(refuses([&] { m.import(); }, {"Div_k"}));
 }
 
-TEST(RefusedConstants, DISABLED_ReshapesThatSplitAnImage) {
+TEST(RefusedConstants, ReshapesThatSplitAnImage) {
   for (const Dims& target : {Dims{2, -1}, Dims{2, 16}, Dims{-1, 16}, Dims{5, 32}}) {
     OnnxBuilder m({1, 2, 4, 4});
     m.integers("s", target);
@@ -170,7 +170,7 @@ TEST(RefusedConstants, DISABLED_ReshapesThatSplitAnImage) {
   }
 }
 
-TEST(RefusedConstants, DISABLED_VectorsThatBroadcastOverTheColumnsOfMeans) {
+TEST(RefusedConstants, VectorsThatBroadcastOverTheColumnsOfMeans) {
   // [n, 2, 1, 1] + [2] is [n, 2, 1, 2], not one value per channel.
   OnnxBuilder m;
   m.ones("k", {2});
@@ -180,7 +180,7 @@ TEST(RefusedConstants, DISABLED_VectorsThatBroadcastOverTheColumnsOfMeans) {
   EXPECT_TRUE(refuses([&] { m.import(); }, {"Add_a"}));
 }
 
-TEST(RefusedConstants, DISABLED_SqueezesOfTheBatch) {
+TEST(RefusedConstants, SqueezesOfTheBatch) {
   OnnxBuilder m({1, 2, 4, 4});
   m.integers("axes", {0});
   m.node("GlobalAveragePool", {"x"}, "g");
@@ -188,7 +188,7 @@ TEST(RefusedConstants, DISABLED_SqueezesOfTheBatch) {
   EXPECT_TRUE(refuses([&] { m.import(); }, {"Squeeze_y"}));
 }
 
-TEST(RefusedConstants, DISABLED_GroupsBeyondThirtyTwoBits) {
+TEST(RefusedConstants, GroupsBeyondThirtyTwoBits) {
   OnnxBuilder m;
   m.ones("w", {1, 2, 1, 1});
   OnnxBuilder::set(m.node("Conv", {"x", "w"}, "a"), "group", (std::int64_t{1} << 32) + 1);
@@ -196,7 +196,7 @@ TEST(RefusedConstants, DISABLED_GroupsBeyondThirtyTwoBits) {
   EXPECT_TRUE(refuses([&] { m.import(); }, {"Conv_a"}));
 }
 
-TEST(RefusedConstants, DISABLED_PadsThatMakeAValueOfTerabytes) {
+TEST(RefusedConstants, PadsThatMakeAValueOfTerabytes) {
   OnnxBuilder m;
   m.ones("w", {1000, 2, 1, 1});
   OnnxBuilder::set(m.node("Conv", {"x", "w"}, "a"), "pads", Dims{8000, 8000, 8000, 8000});

@@ -205,7 +205,7 @@ TEST_F(PlanFile, EveryFlippedByteIsFound) {
   }
 }
 
-TEST_F(PlanFile, DISABLED_NamesOfAnyLengthAndBytesComeBackOrAreRefused) {
+TEST_F(PlanFile, NamesOfAnyLengthAndBytesComeBackOrAreRefused) {
   for (const std::string& name : {std::string(5000, 'a'), std::string("caf\xe9")}) {
     Plan p = plan;
     p.steps[0].name = name;

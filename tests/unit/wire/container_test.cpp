@@ -161,7 +161,7 @@ TEST_F(Container, DecodeNamesTheFileOnce) {
                                ErrorCode::wrong_key));
 }
 
-TEST_F(Container, DISABLED_TextThatIsNotUtf8) {
+TEST_F(Container, TextThatIsNotUtf8) {
   // File names and names in ONNX models may hold any bytes; JSON may not.
   EXPECT_TRUE(refuses([&] { FileWriter(path, Kind::plan, {{"name", "caf\xe9"}}, {}); }));
   EXPECT_TRUE(folder.names().empty());
