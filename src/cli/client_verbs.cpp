@@ -11,6 +11,7 @@
 #include "client/key_files.h"
 #include "client/sheet.h"
 #include "plan/plan_file.h"
+#include "wire/writer.h"
 
 namespace sotto::cli {
 
@@ -43,8 +44,8 @@ struct DataOptions {
 void add_data_options(CLI::App& verb, DataOptions& o, bool required) {
   auto* data = verb.add_option("--data", o.data, "cifar10:DIR, cifar100:DIR, or PNG and JPEG files or folders of them")->expected(1, -1);
   if (required) data->required();
-  verb.add_option("--start", o.start, "Number of the first image (default 0)");
-  verb.add_option("--count", o.count, "How many images (default: all)");
+  verb.add_option("--start", o.start, "Number of the first image (default 0)")->check(CLI::Range(0.0, 2e19));
+  verb.add_option("--count", o.count, "How many images (default: all)")->check(CLI::Range(0.0, 2e19));
 }
 
 struct EncryptOptions {
@@ -61,7 +62,12 @@ int encrypt(const EncryptOptions& o) {
   ProgressLine line("encryption");
   const std::string id = client::encrypt_images(spec, keys, values, o.out, [&](std::size_t done, std::size_t total) { line.update(done, total); });
   const fs::path dir = fs::is_directory(o.keys) ? fs::path(o.keys) : fs::path(o.keys).parent_path();
-  client::write_input_record(dir, id, {o.data.data, o.data.start, images.size()});
+  try {
+    client::write_input_record(dir, id, {o.data.data, o.data.start, images.size(), client::digest_of(images)});
+  } catch (...) {
+    fs::remove(o.out);
+    throw;
+  }
   const std::size_t batch = static_cast<std::size_t>(spec.batch), batches = (images.size() + batch - 1) / batch;
   fmt::print("encrypted {} image{} in {} batch{} of up to {}: {} ({})\n", images.size(), images.size() == 1 ? "" : "s", batches,
              batches == 1 ? "" : "es", batch, o.out, format_bytes(static_cast<double>(fs::file_size(o.out))));
@@ -82,13 +88,18 @@ std::vector<client::Image> find_images(const DecryptVerbOptions& o, const plan::
   const auto record = client::read_input_record(dir, result.input_id);
   if (!record || record->count != count) return {};
   try {
-    return client::load_images(record->sources, spec.io, record->start, record->count);
+    auto images = client::load_images(record->sources, spec.io, record->start, record->count);
+    if (client::digest_of(images) != record->digest) return {};  // others are there now
+    return images;
   } catch (const Error&) {
     return {};  // the images have moved: scores are shown without them
   }
 }
 
 int decrypt(const DecryptVerbOptions& o) {
+  client::require_sheet_name(o.sheet);
+  if (!(o.flood >= 0)) throw Error(ErrorCode::usage, "--flood takes a number that is not negative");
+  for (const std::string& path : {o.npy, o.csv, o.sheet}) wire::require_writable(path);
   const plan::ClientSpec spec = plan::read_client(o.client);
   const client::Keys keys = client::read_keys(spec, ckks::Parameters::create(spec.parameters), o.keys);
   ProgressLine line("decryption");

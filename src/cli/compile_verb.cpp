@@ -21,7 +21,12 @@ int run(const CompileOptions& o) {
   const plan::Plan plan = make_plan(o.model, o.batch, o.memory);
   const auto plan_path = o.out + ".plan", client_path = o.out + ".client";
   plan::write_plan(plan_path, plan);
-  plan::write_client(client_path, plan::client_part(plan));
+  try {
+    plan::write_client(client_path, plan::client_part(plan));
+  } catch (...) {
+    std::filesystem::remove(plan_path);  // a plan without its client file is of no use
+    throw;
+  }
   const plan::Cost cost = plan::estimate(plan);
   fmt::print("{}: {} layers for batches of {} images; about {} of memory to run\n", plan.network, plan.steps.size(), plan.batch,
              format_bytes(static_cast<double>(cost.peak_bytes)));

@@ -38,14 +38,22 @@ void check_stop() {
   if (stop) throw Error(ErrorCode::interrupted, "interrupted; no output was written");
 }
 
+// A log that nobody can read any more is no reason to stop.
+void print_error(const std::string& text) { (void)std::fputs(text.c_str(), stderr); }
+
 int guarded_main(const char* program, const std::function<int()>& body) {
-  std::signal(SIGINT, on_signal);
-  std::signal(SIGTERM, on_signal);
+  for (int number : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction action {};
+    action.sa_handler = on_signal;
+    ::sigaction(number, &action, nullptr);
+  }
+  // Writing too much or to nobody is an error of that write.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   const auto report = [&](const std::string& what, ErrorCode code) {
     std::string line = what;
     std::replace(line.begin(), line.end(), '\n', ' ');
-    fmt::print(stderr, "{}: {}\n", program, line);
+    print_error(fmt::format("{}: {}\n", program, line));
     return static_cast<int>(code);
   };
   try {
@@ -57,6 +65,8 @@ int guarded_main(const char* program, const std::function<int()>& body) {
     return report(e.what(), e.code());
   } catch (const std::bad_alloc&) {
     return report("not enough memory; use a smaller --batch, or a machine with more", ErrorCode::no_resources);
+  } catch (const std::filesystem::filesystem_error& e) {
+    return report(e.what(), ErrorCode::bad_input);
   } catch (const std::exception& e) {
     return report(std::string("internal error: ") + e.what(), ErrorCode::internal);
   }
@@ -118,7 +128,7 @@ std::uint64_t available_memory() {
 }
 
 int set_threads(int threads) {
-  static std::unique_ptr<tbb::global_control> control;
+  static std::unique_ptr<tbb::global_control> control;  // in force until it is destroyed
   if (threads > 0)
     control = std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads));
   return threads > 0 ? threads : tbb::this_task_arena::max_concurrency();
@@ -133,11 +143,11 @@ ProgressLine::ProgressLine(std::string what, bool quiet)
 double ProgressLine::seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
 
 void ProgressLine::update(double fraction, const std::string& note) {
-  check_stop();
+  const bool done = fraction >= 1;
+  if (!done) check_stop();  // what is done is not undone
   if (quiet_) return;
   const auto now = std::chrono::steady_clock::now();
   const double since = std::chrono::duration<double>(now - last_).count(), elapsed = seconds();
-  const bool done = fraction >= 1;
   if (!done && since < (terminal_ ? 0.1 : 10.0)) return;
   if (done && !terminal_ && elapsed < 2) return;
   last_ = now;
@@ -147,19 +157,18 @@ void ProgressLine::update(double fraction, const std::string& note) {
   else if (fraction > 0.005 && elapsed > 1)
     left = format_seconds(elapsed / fraction * (1 - fraction)) + " left";
   if (!terminal_) {
-    fmt::print(stderr, "{}: {:3.0f} %{}{}{}{}\n", what_, 100 * fraction, left.empty() ? "" : ", ", left, note.empty() ? "" : ", ", note);
+    print_error(fmt::format("{}: {:3.0f} %{}{}{}{}\n", what_, 100 * fraction, left.empty() ? "" : ", ", left, note.empty() ? "" : ", ", note));
     return;
   }
   constexpr int kBar = 28;
   const int filled = static_cast<int>(kBar * std::clamp(fraction, 0.0, 1.0));
-  fmt::print(stderr, "\r\033[K{:<11} [{:#<{}}{:.<{}}] {:3.0f} %  {}  {}", what_, "", filled, "", kBar - filled, 100 * fraction, left, done ? "" : note);
-  std::fflush(stderr);
+  print_error(fmt::format("\r\033[K{:<11} [{:#<{}}{:.<{}}] {:3.0f} %  {}  {}{}", what_, "", filled, "", kBar - filled, 100 * fraction, left,
+                          done ? "" : note, done ? "\n" : ""));
   open_ = !done;
-  if (done) fmt::print(stderr, "\n");
 }
 
 ProgressLine::~ProgressLine() {
-  if (open_) fmt::print(stderr, "\n");
+  if (open_) print_error("\n");
 }
 
 }  // namespace sotto::cli

@@ -123,8 +123,9 @@ void print_summary(const json& r) {
 int run(const EvaluateOptions& o) {
   const auto started = std::chrono::steady_clock::now();
   const int threads = set_threads(o.threads);
-  if (!o.sheet.empty() && !o.sheet.ends_with(".png") && !o.sheet.ends_with(".html"))
-    throw Error(ErrorCode::usage, "--sheet takes a file name that ends in .png or .html");
+  // Before hours of work, not after.
+  client::require_sheet_name(o.sheet);
+  for (const std::string& path : {o.report_json, o.report_html, o.sheet, o.npy, o.csv}) wire::require_writable(path);
   const graph::Network network = graph::import_onnx(o.model);
   const plan::Plan plan = make_plan(o.model, o.batch, o.memory);
   const auto parameters = ckks::Parameters::create(plan.parameters);
@@ -158,7 +159,7 @@ int run(const EvaluateOptions& o) {
                                       "--threads", std::to_string(threads)};
   if (!o.memory.empty()) command.insert(command.end(), {"--memory", o.memory});
   const ProcessResult inference = run_process(command);
-  check_stop();
+  if (inference.exit_code == static_cast<int>(ErrorCode::interrupted)) return inference.exit_code;  // it has said so
   if (inference.exit_code != 0) {
     if (inference.exit_code > 128) throw Error(ErrorCode::no_resources, "the inference process was killed (signal " + std::to_string(inference.exit_code - 128) + "); most likely the memory did not suffice");
     return inference.exit_code;  // it has said why
@@ -209,7 +210,7 @@ int run(const EvaluateOptions& o) {
       {"labels", compared.labels},
       {"steps", layer_report(plan, cost, speed, stats, batches)},
   };
-  if (!o.report_json.empty()) wire::write_file(o.report_json, report.dump(2) + "\n");
+  if (!o.report_json.empty()) wire::write_file(o.report_json, report.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
   if (!o.report_html.empty()) write_html_report(o.report_html, report, images, result.scores, plan.io);
   if (!o.sheet.empty()) client::write_sheet(o.sheet, images, result.scores, plan.io, plan.network + ", labels from encrypted inference");
   if (!o.npy.empty()) client::write_npy(o.npy, result.scores);
@@ -225,8 +226,8 @@ void add_evaluate(CLI::App& app) {
   auto o = std::make_shared<EvaluateOptions>();
   verb->add_option("MODEL", o->model, "The network, ONNX")->required();
   verb->add_option("--data", o->data, "cifar10:DIR, cifar100:DIR, or PNG and JPEG files or folders of them")->required()->expected(1, -1);
-  verb->add_option("--start", o->start, "Number of the first image (default 0)");
-  verb->add_option("--count", o->count, "How many images (default: all)");
+  verb->add_option("--start", o->start, "Number of the first image (default 0)")->check(CLI::Range(0.0, 2e19));
+  verb->add_option("--count", o->count, "How many images (default: all)")->check(CLI::Range(0.0, 2e19));
   verb->add_option("--batch", o->batch, "Images per batch (default 1024, or fewer to fit --memory)")->check(CLI::Range(1, 65536));
   verb->add_option("--threads", o->threads, "Threads (default: all)")->check(CLI::Range(1, 1024));
   verb->add_option("--memory", o->memory, "Most memory that inference may use, e.g. 8G");

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <thread>
 
 #include "base/error.h"
 #include "cli/console.h"
@@ -26,9 +27,17 @@ ProcessResult run_process(const std::vector<std::string>& argv) {
     throw Error(ErrorCode::internal, "cannot start " + argv[0] + ": " + std::strerror(error));
   int status = 0;
   struct rusage usage {};
-  while (::wait4(child, &status, 0, &usage) < 0) {
-    if (errno != EINTR) throw Error(ErrorCode::internal, std::string("cannot wait for a process: ") + std::strerror(errno));
-    if (stop_requested()) ::kill(child, SIGTERM);
+  // Polled, so that a signal to this process alone reaches the child soon, whenever it comes.
+  bool told = false;
+  for (;;) {
+    const pid_t ended = ::wait4(child, &status, WNOHANG, &usage);
+    if (ended == child) break;
+    if (ended < 0 && errno != EINTR) throw Error(ErrorCode::internal, std::string("cannot wait for a process: ") + std::strerror(errno));
+    if (stop_requested() && !told) {
+      ::kill(child, SIGTERM);
+      told = true;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   ProcessResult result;
   result.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

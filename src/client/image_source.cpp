@@ -1,6 +1,7 @@
 #include "client/image_source.h"
 
 #include <fmt/format.h>
+#include <sodium.h>
 #include <stb_image.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "wire/fields.h"
 
 namespace sotto::client {
 
@@ -119,6 +121,7 @@ std::vector<fs::path> list_pictures(const std::vector<std::string>& sources) {
   for (const std::string& s : sources) {
     if (!fs::exists(s)) bad("cannot read " + s + ": no such file or folder; a data source is cifar10:DIR, cifar100:DIR, or PNG and JPEG files or folders of them");
     if (!fs::is_directory(s)) {
+      if (!fs::is_regular_file(s)) bad("cannot read " + s + ": it is not a regular file");
       paths.emplace_back(s);
       continue;
     }
@@ -152,6 +155,18 @@ std::vector<Image> load_images(const std::vector<std::string>& sources, const pl
   } catch (const fs::filesystem_error& e) {
     bad(std::string("cannot read the images: ") + e.what());
   }
+}
+
+std::string digest_of(const std::vector<Image>& images) {
+  unsigned char hash[16];
+  crypto_generichash_state state;
+  crypto_generichash_init(&state, nullptr, 0, sizeof hash);
+  for (const Image& image : images) {
+    crypto_generichash_update(&state, reinterpret_cast<const unsigned char*>(image.name.c_str()), image.name.size() + 1);
+    crypto_generichash_update(&state, image.pixels.data(), image.pixels.size());
+  }
+  crypto_generichash_final(&state, hash, sizeof hash);
+  return wire::to_hex(hash, sizeof hash);
 }
 
 std::vector<double> preprocess(const Image& image, const plan::Interface& io) {

@@ -27,6 +27,9 @@ struct Image {
 std::vector<Image> load_images(const std::vector<std::string>& sources, const plan::Interface& io, std::size_t start,
                                std::optional<std::size_t> count);
 
+/// A hash of names and pixels, in hexadecimal digits.
+std::string digest_of(const std::vector<Image>& images);
+
 /// (pixel / 255 - mean) / std in [c][h][w].
 std::vector<double> preprocess(const Image& image, const plan::Interface& io);
 

@@ -27,7 +27,7 @@ void write_input_record(const fs::path& dir, const std::string& id, const InputR
   if (error) throw Error(ErrorCode::bad_input, "cannot make the folder " + (dir / "inputs").string() + ": " + error.message());
   nlohmann::json sources = nlohmann::json::array();
   for (const auto& s : record.sources) sources.push_back(absolute_source(s));
-  const std::string text = nlohmann::json{{"sources", sources}, {"start", record.start}, {"count", record.count}}.dump(2) + "\n";
+  const std::string text = nlohmann::json{{"sources", sources}, {"start", record.start}, {"count", record.count}, {"digest", record.digest}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
   wire::AtomicFile file(dir / "inputs" / (id + ".json"), wire::Access::owner_only);
   file.write({reinterpret_cast<const unsigned char*>(text.data()), text.size()});
   file.commit();
@@ -41,7 +41,7 @@ std::optional<InputRecord> read_input_record(const fs::path& dir, const std::str
   if (!file || j.is_discarded()) return {};
   try {
     return InputRecord{wire::texts(j, "sources", 1 << 20), static_cast<std::size_t>(wire::integer(j, "start", 0, INT64_MAX)),
-                       static_cast<std::size_t>(wire::integer(j, "count", 1, INT64_MAX))};
+                       static_cast<std::size_t>(wire::integer(j, "count", 1, INT64_MAX)), wire::text(j, "digest")};
   } catch (const Error&) {
     return {};
   }

@@ -12,6 +12,7 @@ namespace sotto::client {
 struct InputRecord {
   std::vector<std::string> sources;
   std::size_t start = 0, count = 0;
+  std::string digest = "";  ///< digest_of the images, to notice when others took their place
 };
 
 /// DIR/inputs/ID.json.

@@ -15,7 +15,7 @@ namespace {
 
 void write_secret(const fs::path& path, const plan::ClientSpec& spec, const secret::SecretKey& key) {
   const nlohmann::json header = {{"plan_id", spec.plan_id}, {"key_id", key.id()}, {"parameters", plan::to_json(spec.parameters)}};
-  wire::FileWriter file(path, wire::Kind::secret_key, header, {secret::SecretKey::kSeedBytes}, wire::Access::owner_only);
+  wire::FileWriter file(path, wire::Kind::secret_key, header, {secret::SecretKey::kSeedBytes}, wire::Access::secret_key);
   file.write({key.seed().data(), key.seed().size()});
   file.commit();
 }

@@ -128,7 +128,13 @@ void write_sheet(const std::filesystem::path& path, const std::vector<Image>& im
   check(!images.empty() && images.size() == scores.size(), "a sheet needs one row of scores per image");
   if (path.extension() == ".png") return write_png(path, images, scores, io, title);
   if (path.extension() == ".html") return write_html(path, images, scores, io, title);
-  throw Error(ErrorCode::usage, "--sheet takes a file name that ends in .png or .html");
+  require_sheet_name(path.string());
+}
+
+void require_sheet_name(const std::string& name) {
+  const auto ending = std::filesystem::path(name).extension();
+  if (!name.empty() && ending != ".png" && ending != ".html")
+    throw Error(ErrorCode::usage, "--sheet takes a file name that ends in .png or .html");
 }
 
 std::vector<unsigned char> png_of(const Image& image, int zoom) {

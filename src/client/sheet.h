@@ -13,6 +13,9 @@ namespace sotto::client {
 void write_sheet(const std::filesystem::path& path, const std::vector<Image>& images, const Scores& scores,
                  const plan::Interface& io, const std::string& title);
 
+/// Throws Error{usage} unless the name is empty or one that write_sheet takes.
+void require_sheet_name(const std::string& name);
+
 inline constexpr std::size_t kMostOnSheet = 400;
 
 /// A PNG of one image, `zoom` pixels to a pixel.

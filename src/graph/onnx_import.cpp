@@ -20,6 +20,21 @@ constexpr std::uintmax_t kMaxFile = std::uintmax_t{1} << 30;
 constexpr int kMaxDim = 1 << 14;
 constexpr std::size_t kMaxValue = std::size_t{1} << 26;  // numbers in one feature map
 
+// Names go into files and reports, which are UTF-8: a question mark stands for every other byte of a name that is not.
+std::string readable(std::string text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const std::size_t length = byte < 0x80 ? 1 : byte >= 0xc2 && byte < 0xe0 ? 2 : byte >= 0xe0 && byte < 0xf0 ? 3 : byte >= 0xf0 && byte < 0xf5 ? 4 : 0;
+    bool valid = length > 0 && i + length <= text.size();
+    for (std::size_t k = 1; valid && k < length; ++k) valid = (static_cast<unsigned char>(text[i + k]) & 0xc0) == 0x80;
+    if (valid && length == 3) valid = !(byte == 0xe0 && static_cast<unsigned char>(text[i + 1]) < 0xa0) && !(byte == 0xed && static_cast<unsigned char>(text[i + 1]) >= 0xa0);
+    if (valid && length == 4) valid = !(byte == 0xf0 && static_cast<unsigned char>(text[i + 1]) < 0x90) && !(byte == 0xf4 && static_cast<unsigned char>(text[i + 1]) >= 0x90);
+    if (!valid) text[i] = '?';
+    i += valid ? length : 1;
+  }
+  return text;
+}
+
 class Importer {
  public:
   explicit Importer(const onnx::ModelProto& model) : model_(model) {}
@@ -294,7 +309,8 @@ class Importer {
     if (left == nullptr && right == nullptr) {
       const int a = value(n, 0);
       int b = value(n, 1);
-      if (shape(a) != shape(b)) fail(n, "operands have different shapes");
+      if (shape(a) != shape(b) || matrix_[static_cast<std::size_t>(a)] != matrix_[static_cast<std::size_t>(b)])
+        fail(n, "operands have different shapes");
       if (op == "Div") fail(n, "division by a value is not supported");
       if (op == "Sub") {
         const Shape s = shape(b);
@@ -470,6 +486,8 @@ class Importer {
 
 Network import_onnx(const std::filesystem::path& path) {
   std::error_code ec;
+  if (std::filesystem::exists(path, ec) && !std::filesystem::is_regular_file(path, ec))
+    throw Error(ErrorCode::bad_input, path.string() + ": not a regular file");
   const auto size = std::filesystem::file_size(path, ec);
   if (ec) throw Error(ErrorCode::bad_input, path.string() + ": cannot read the model: " + ec.message());
   if (size > kMaxFile) throw Error(ErrorCode::bad_input, path.string() + ": the model is larger than 1 GiB");
@@ -479,7 +497,9 @@ Network import_onnx(const std::filesystem::path& path) {
     throw Error(ErrorCode::bad_input, path.string() + ": not an ONNX model, or truncated or damaged");
   try {
     Network network = Importer(model).run();
-    network.name = path.filename().string();
+    network.name = readable(path.filename().string());
+    for (Node& node : network.nodes) node.name = readable(node.name);
+    for (std::string& name : network.classes) name = readable(name);
     return network;
   } catch (const Error& e) {
     throw Error(e.code(), path.string() + ": " + e.what());

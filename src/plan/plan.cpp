@@ -56,6 +56,9 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vec
     if (full && plane != 1) bad(name + "a full connection has one output pixel");
     const std::size_t taps = full ? static_cast<std::size_t>(in.layout.height) * in.layout.width
                                   : static_cast<std::size_t>(t.kernel_h) * t.kernel_w;
+    // What the schedule walks through; real networks stay far below.
+    const double visits = static_cast<double>(out.layout.phases) * out.layout.phases * static_cast<double>(plane) * static_cast<double>(full ? 1 : taps);
+    if (visits > 1e9) bad(name + "too large to schedule");
     if (t.weights.size() != channels * static_cast<std::size_t>(in.layout.channels) * taps) bad(name + "wrong number of weights");
     for (double w : t.weights)
       if (!std::isfinite(w)) bad(name + "a weight is not a number");

@@ -56,6 +56,11 @@ bool convolution_tap(const Plan& plan, const Step& step, const Term& term, int p
 }  // namespace
 
 Schedule make_schedule(const Plan& plan) {
+  for (const Tensor& t : plan.tensors) {
+    const Layout& l = t.layout;
+    if ((l.height - 1) * l.gap >= l.phases * plan.tile || (l.width - 1) * l.gap >= l.phases * plan.tile)
+      throw Error(ErrorCode::bad_input, "the feature map " + t.name + " is larger than the packing; use less padding before strides");
+  }
   Schedule schedule;
   for (std::size_t s = 0; s < plan.steps.size(); ++s) {
     const Step& step = plan.steps[s];

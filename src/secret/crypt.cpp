@@ -75,7 +75,7 @@ std::vector<double> decrypt(const SecretKey& key, const ckks::Ciphertext& c) {
   for (auto& limb : message) sodium_memzero(limb.data(), ring.n() * sizeof(u64));
   const auto [lo, hi] = std::minmax_element(coefficients.begin(), coefficients.end());
   if (std::max(-*lo, *hi) > modulus / 8) {
-    throw Error(ErrorCode::wrong_key, "the ciphertext does not decrypt under this key: wrong key, or a damaged result");
+    throw Error(ErrorCode::wrong_key, "the ciphertext does not decrypt: wrong key, a damaged result, or an image that drove the scores beyond their range");
   }
   return coefficients;
 }

@@ -15,7 +15,7 @@ namespace sotto::wire {
 
 FileReader::FileReader(std::filesystem::path path, Kind expected) : path_(std::move(path)) {
   check(sodium_init() >= 0, "libsodium does not start");
-  fd_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+  fd_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe is refused, not waited for
   if (fd_ < 0) throw Error(ErrorCode::bad_input, "cannot open " + path_.string() + ": " + std::strerror(errno));
   try {
     struct stat info {};
@@ -101,6 +101,8 @@ void FileReader::read(std::size_t i, std::span<unsigned char> dst) const {
 }
 
 std::optional<Kind> kind_of(const std::filesystem::path& path) {
+  std::error_code unknown;
+  if (!std::filesystem::is_regular_file(path, unknown)) return {};
   std::ifstream file(path, std::ios::binary);
   unsigned char start[16];
   if (!file.read(reinterpret_cast<char*>(start), sizeof start)) return {};

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "wire/reader.h"
 
 namespace sotto::wire {
 
@@ -35,9 +36,13 @@ namespace {
 }  // namespace
 
 AtomicFile::AtomicFile(std::filesystem::path path, Access access) : path_(std::move(path)) {
-  const mode_t mode = access == Access::owner_only ? 0600 : 0644;
+  const mode_t mode = access == Access::everyone ? 0644 : 0600;
   std::error_code unknown;
-  if (std::filesystem::is_directory(path_, unknown)) throw Error(ErrorCode::bad_input, "cannot write " + path_.string() + ": it is a folder");
+  const auto there = std::filesystem::status(path_, unknown);
+  const auto refuse = [&](const char* what) { throw Error(ErrorCode::bad_input, "cannot write " + path_.string() + ": " + what); };
+  if (std::filesystem::is_directory(there)) refuse("it is a folder");
+  if (std::filesystem::exists(there) && !std::filesystem::is_regular_file(there)) refuse("it is not a regular file");
+  if (access != Access::secret_key && kind_of(path_) == Kind::secret_key) refuse("it is a secret key, which only keygen --force replaces");
   for (int attempt = 0; attempt < 100 && fd_ < 0; ++attempt) {
     temporary_ = path_;
     temporary_ += "." + std::to_string(::getpid()) + "-" + std::to_string(attempt) + ".tmp";
@@ -69,6 +74,10 @@ void AtomicFile::commit() {
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail(path_, "write", errno);
   ::close(fd_);
   fd_ = -1;
+}
+
+void require_writable(const std::filesystem::path& path) {
+  if (!path.empty()) AtomicFile(path, Access::everyone);
 }
 
 void write_file(const std::filesystem::path& path, std::string_view contents) {

@@ -15,13 +15,18 @@
 namespace sotto::wire {
 
 /// Who may read a file.
-enum class Access { everyone, owner_only };
+enum class Access {
+  everyone,
+  owner_only,  ///< mode 0600
+  secret_key,  ///< mode 0600; the only kind of file that may replace a secret key
+};
 
 /// Writes bytes to a temporary file beside `path`, which `commit` renames to `path`. Without a commit the temporary file is
 /// removed and an older file at `path` stays as it was.
 class AtomicFile {
  public:
-  /// owner_only: mode 0600. Throws Error{bad_input} if the file cannot be made.
+  /// Throws Error{bad_input} if the file cannot be made, or if something is there that must not be replaced: a folder, a pipe or
+  /// device, a secret key.
   AtomicFile(std::filesystem::path path, Access access);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
@@ -38,6 +43,9 @@ class AtomicFile {
   std::filesystem::path path_, temporary_;
   int fd_ = -1;
 };
+
+/// Throws Error{bad_input} unless a file could be written there now. An empty path passes.
+void require_writable(const std::filesystem::path& path);
 
 /// Writes a text or picture that needs no container, atomically.
 void write_file(const std::filesystem::path& path, std::string_view contents);

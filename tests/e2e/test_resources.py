@@ -51,7 +51,7 @@ class FullDisk(PreparedCase):
 class FullLog(PreparedCase):
     """Standard error on a full disk, or a pipe whose reader went away."""
 
-    network = models.Network(side=32, depth=2)
+    network = models.Network(side=16, depth=2)
     pictures = 2
 
     def quiet(self, *args, **kw):
@@ -72,7 +72,7 @@ class FullLog(PreparedCase):
     def test_progress_that_nobody_can_read(self):
         # Hours of work must not be lost for a line of progress.
         self.encrypt()
-        infer = ["infer", "net.plan", "--eval-key", "keys/eval.key", "--in", "in.sotto", "--out", "out.sotto"]
+        infer = ["infer", "net.plan", "--eval-key", "keys/eval.key", "--in", "in.sotto", "--out", "out.sotto", "--threads", "1"]
         slow = {"SOTTO_KERNELS": "scalar"}
         if "%" not in self.sotto(*infer, env=slow).err:
             self.skipTest("this machine is too fast for a line of progress")

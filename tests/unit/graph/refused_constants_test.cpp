@@ -188,6 +188,16 @@ TEST(RefusedConstants, SqueezesOfTheBatch) {
   EXPECT_TRUE(refuses([&] { m.import(); }, {"Squeeze_y"}));
 }
 
+TEST(RefusedConstants, SumsOfMapsAndMatrices) {
+  // [n, 2, 1, 1] + [n, 2] is [n, 2, n, 2].
+  OnnxBuilder m;
+  m.node("GlobalAveragePool", {"x"}, "g");
+  m.node("Flatten", {"g"}, "f");
+  m.node("Add", {"g", "f"}, "a");
+  m.node("Flatten", {"a"}, "y");
+  EXPECT_TRUE(refuses([&] { m.import(); }, {"Add_a"}));
+}
+
 TEST(RefusedConstants, GroupsBeyondThirtyTwoBits) {
   OnnxBuilder m;
   m.ones("w", {1, 2, 1, 1});

@@ -73,7 +73,7 @@ TEST_F(Container, LayoutIsTheDocumentedOne) {
 
 TEST_F(Container, EveryKindIsReadAsItselfOnly) {
   for (std::uint32_t written = 1; written <= 6; ++written) {
-    FileWriter(path, static_cast<Kind>(written), json::object(), {}).commit();
+    FileWriter(path, static_cast<Kind>(written), json::object(), {}, Access::secret_key).commit();
     EXPECT_EQ(kind_of(path), static_cast<Kind>(written));
     for (std::uint32_t wanted = 1; wanted <= 6; ++wanted) {
       const auto open = [&] { FileReader(path, static_cast<Kind>(wanted)); };
