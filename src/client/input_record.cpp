@@ -1,5 +1,6 @@
 #include "client/input_record.h"
 
+#include <cstdlib>
 #include <fstream>
 
 #include "base/error.h"
@@ -19,6 +20,32 @@ std::string absolute_source(const std::string& source) {
   return source.substr(0, colon + 1) + fs::absolute(source.substr(colon + 1)).string();
 }
 
+// File names may hold any bytes, JSON may not: those beyond ASCII are written as %XX.
+std::string encoded(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte < 0x7f && c != '%')
+      out += c;
+    else
+      out += '%' + wire::to_hex(&byte, 1);
+  }
+  return out;
+}
+
+std::string decoded(const std::string& text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%' || i + 3 > text.size()) {
+      out += text[i];
+      continue;
+    }
+    out += static_cast<char>(std::strtol(text.substr(i + 1, 2).c_str(), nullptr, 16));
+    i += 2;
+  }
+  return out;
+}
+
 }  // namespace
 
 void write_input_record(const fs::path& dir, const std::string& id, const InputRecord& record) {
@@ -26,8 +53,8 @@ void write_input_record(const fs::path& dir, const std::string& id, const InputR
   fs::create_directories(dir / "inputs", error);
   if (error) throw Error(ErrorCode::bad_input, "cannot make the folder " + (dir / "inputs").string() + ": " + error.message());
   nlohmann::json sources = nlohmann::json::array();
-  for (const auto& s : record.sources) sources.push_back(absolute_source(s));
-  const std::string text = nlohmann::json{{"sources", sources}, {"start", record.start}, {"count", record.count}, {"digest", record.digest}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  for (const auto& s : record.sources) sources.push_back(encoded(absolute_source(s)));
+  const std::string text = nlohmann::json{{"sources", sources}, {"start", record.start}, {"count", record.count}, {"digest", record.digest}}.dump(2) + "\n";
   wire::AtomicFile file(dir / "inputs" / (id + ".json"), wire::Access::owner_only);
   file.write({reinterpret_cast<const unsigned char*>(text.data()), text.size()});
   file.commit();
@@ -40,7 +67,9 @@ std::optional<InputRecord> read_input_record(const fs::path& dir, const std::str
   const auto j = nlohmann::json::parse(file, nullptr, false);
   if (!file || j.is_discarded()) return {};
   try {
-    return InputRecord{wire::texts(j, "sources", 1 << 20), static_cast<std::size_t>(wire::integer(j, "start", 0, INT64_MAX)),
+    std::vector<std::string> sources;
+    for (const std::string& s : wire::texts(j, "sources", 1 << 20)) sources.push_back(decoded(s));
+    return InputRecord{std::move(sources), static_cast<std::size_t>(wire::integer(j, "start", 0, INT64_MAX)),
                        static_cast<std::size_t>(wire::integer(j, "count", 1, INT64_MAX)), wire::text(j, "digest")};
   } catch (const Error&) {
     return {};
