@@ -209,7 +209,8 @@ Extended Evaluator::switch_digits(const Decomposition& d, u64 exponent) const {
 }
 
 // ModDown, with the rescaling merged in: one exact division by the special primes and, if asked, the last prime.
-void Evaluator::divide_pair(RnsPoly& x0, RnsPoly& x1, int limbs, int tier, bool rescale, RnsPoly& c0, RnsPoly& c1) const {
+void Evaluator::divide_pair(RnsPoly& x0, RnsPoly& x1, int limbs, int tier, bool rescale, RnsPoly& c0, RnsPoly& c1,
+                            const RnsPoly* add) const {
   const int special = tier < 0 ? 0 : tiers_[tier].special, q = parameters_.spec().ciphertext_primes;
   const int kept = rescale ? limbs - 1 : limbs;
   check(kept >= 1, "no level is left to rescale");
@@ -252,6 +253,7 @@ void Evaluator::divide_pair(RnsPoly& x0, RnsPoly& x1, int limbs, int tier, bool 
       u64* y = (*out[p])[l].data();
       ring_->ntt(y, l);
       ring_->kernels().sub_mul_scalar(y, (*in[p])[l].data(), y, plan->inverse[l], ring_->n(), ring_->modulus(l));
+      if (p == 0 && add != nullptr) ring_->kernels().add(y, y, (*add)[l].data(), ring_->n(), ring_->modulus(l));
     }
   });
   x0.clear();
@@ -327,10 +329,8 @@ Ciphertext Evaluator::permuted(const RnsPoly& c0, const RnsPoly& c1, u64 exponen
 
 Ciphertext Evaluator::apply(const Ciphertext& a, const Decomposition& d, u64 exponent) const {
   RnsPoly k0, k1;
-  divide(switch_digits(d, exponent), false, k0, k1);
-  parallel_for(a.c0.size(), [&](std::size_t l) {
-    ring_->kernels().add(k0[l].data(), k0[l].data(), a.c0[l].data(), ring_->n(), ring_->modulus(l));
-  });
+  Extended e = switch_digits(d, exponent);
+  divide_pair(e.c0, e.c1, e.limbs, e.tier, false, k0, k1, &a.c0);
   return permuted(k0, k1, exponent, a.scale);
 }
 

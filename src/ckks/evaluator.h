@@ -79,7 +79,9 @@ class Evaluator {
   [[nodiscard]] Ciphertext apply(const Ciphertext& a, const Decomposition& d, std::uint64_t exponent) const;
   [[nodiscard]] Ciphertext finish_product(ring::RnsPoly d0, ring::RnsPoly d1, const ring::RnsPoly& d2,
                                           double scale) const;
-  void divide_pair(ring::RnsPoly& x0, ring::RnsPoly& x1, int limbs, int tier, bool rescale, ring::RnsPoly& c0, ring::RnsPoly& c1) const;
+  // c0 = round(x0 / primes) (+ add), c1 = round(x1 / primes); consumes x0 and x1.
+  void divide_pair(ring::RnsPoly& x0, ring::RnsPoly& x1, int limbs, int tier, bool rescale, ring::RnsPoly& c0, ring::RnsPoly& c1,
+                   const ring::RnsPoly* add = nullptr) const;
 
   Parameters parameters_;
   std::shared_ptr<const ring::Ring> ring_;

@@ -13,13 +13,13 @@ struct IfmaModulus {
   typename V::U mask;            // 2^52 - 1
 
   explicit inline IfmaModulus(const ModulusView& m) {
-    const std::uint64_t top = std::uint64_t{1} << 52, r = top % m.q;
+    const std::uint64_t top = std::uint64_t{1} << 52;
     q = V::set1_word(m.q);
     q2 = V::set1_word(2 * m.q);
     minus_q = V::set1_word(top - m.q);
-    inverse = V::set1_word(top / m.q);
-    r52 = V::set1_word(r);
-    r52_shoup = V::set1_word(shoup_of(r, m.q));
+    inverse = V::set1_word(m.inverse52);
+    r52 = V::set1_word(m.r52);
+    r52_shoup = V::set1_word(m.r52_shoup);
     mask = V::set1_word(top - 1);
   }
 

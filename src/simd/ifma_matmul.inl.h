@@ -2,9 +2,9 @@
 //
 // Low and high halves of the products gather in separate 64-bit words: a term adds less than 2^52 to the low and 2^44 to the
 // high one, so 2,048 terms pass between foldings. As in any matrix product for caches, sources are packed into panels of 16
-// words a column and weights into groups of four rows, so that the inner loop reads both front to back.
+// words a column and weights into groups of four or five rows, so that the inner loop reads both front to back.
 
-inline constexpr std::size_t kIfmaRows = 4, kIfmaVectors = 2;
+inline constexpr std::size_t kIfmaRows = 5, kIfmaVectors = 2;  // largest tile; four rows unless five are left
 inline constexpr std::size_t kIfmaChunk = 512;          // columns between foldings, and in a packed panel
 inline constexpr std::size_t kIfmaPackWords = 1 << 15;  // packed sources, 256 KiB: they stay in the second-level cache
 inline constexpr std::size_t kIfmaPanel = 128;          // words of a column in a panel: few columns fit the first level
@@ -97,7 +97,7 @@ void ifma_matmul(const MatmulArgs& g) {
       const std::size_t words = panel < g.length - j0 ? panel : g.length - j0;
       ifma_pack<V>(g, plain, c0, cols, j0, words, pack.data());
       for (std::size_t r = 0; r < g.rows;) {
-        const std::size_t step = g.rows - r >= kIfmaRows ? kIfmaRows : 1;
+        const std::size_t left = g.rows - r, step = left == 5 ? 5 : left < 4 ? left : 4;
         std::uint64_t start[kIfmaRows];  // corrects the offset of the sources: -2^47 * (sum of the row's weights)
         for (std::size_t i = 0; i < step; ++i) {
           const ModulusView& m = *g.dst_mod[r + i];
@@ -115,11 +115,12 @@ void ifma_matmul(const MatmulArgs& g) {
           for (std::size_t i = 0; i < step; ++i)
             for (std::size_t k = 0; k < words; ++k) g.dst[r + i][j0 + k] += start[i];
         for (std::size_t k = 0; k < words; k += tile) {
-          if (step == kIfmaRows) {
-            ifma_tile<V, kIfmaRows>(pack.data() + k * cols, cols, weights.data(), g.dst + r, j0 + k, c0 > 0, start, g.dst_mod + r);
-          } else {
-            ifma_tile<V, 1>(pack.data() + k * cols, cols, weights.data(), g.dst + r, j0 + k, c0 > 0, start, g.dst_mod + r);
-          }
+          const auto tile_of = step == 5   ? ifma_tile<V, 5>
+                               : step == 4 ? ifma_tile<V, 4>
+                               : step == 3 ? ifma_tile<V, 3>
+                               : step == 2 ? ifma_tile<V, 2>
+                                           : ifma_tile<V, 1>;
+          tile_of(pack.data() + k * cols, cols, weights.data(), g.dst + r, j0 + k, c0 > 0, start, g.dst_mod + r);
         }
         r += step;
       }

@@ -9,11 +9,14 @@ namespace sotto::simd {
 /// (lazy reductions), and 24 products of centred residues fit one pair of error-free accumulators (see fp_matmul.inl.h).
 inline constexpr int kMaxModulusBits = 48;
 
-/// A modulus and its double-precision constants.
+/// A modulus and the constants of the kernel sets.
 struct ModulusView {
   std::uint64_t q = 0;  ///< odd prime, 2^20 < q < 2^48
   double qd = 0;        ///< q
   double qinv = 0;      ///< 1 / q, rounded to nearest
+  std::uint64_t inverse52 = 0;   ///< floor(2^52 / q)
+  std::uint64_t r52 = 0;         ///< 2^52 mod q
+  std::uint64_t r52_shoup = 0;   ///< floor(r52 2^52 / q)
 };
 
 /// How a kernel set wants its twiddle factors.

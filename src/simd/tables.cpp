@@ -38,7 +38,8 @@ u64 pow_mod(u64 a, u64 e, u64 q) {
 
 ModulusView make_modulus_view(u64 q) {
   check(q < (u64{1} << kMaxModulusBits), "modulus is too large for the kernels");
-  return {q, static_cast<double>(q), 1.0 / static_cast<double>(q)};
+  constexpr u64 kTop = u64{1} << 52;
+  return {q, static_cast<double>(q), 1.0 / static_cast<double>(q), kTop / q, kTop % q, static_cast<u64>((static_cast<u128>(kTop % q) << 52) / q)};
 }
 
 NttTables::NttTables(std::size_t n, u64 q, u64 root, bool conjugate_invariant, TwiddleLayout layout) {

@@ -90,6 +90,13 @@ class Verbs(InterruptCase):
                     self.assertEqual(list(self.dir.rglob("*.tmp")), [])
                     self.assertFalse(left_over)
 
+    def test_nohup(self):
+        # Signals that the caller chose to ignore stay ignored: work in the background goes on when its terminal closes.
+        r, _ = harness.run_and_signal(*self.infer, number=signal.SIGHUP, when=self.begun("new.sotto"), cwd=self.dir, env=self.env,
+                                      prepare=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        self.assertEqual(r.code, 0, r)
+        self.assertTrue((self.dir / "new.sotto").exists())
+
     def test_signal_while_the_output_gets_its_name(self):
         # Bringing a large file to the disk takes long; a signal in that time must not make a failure of a success.
         trace = self.dir / "trace"

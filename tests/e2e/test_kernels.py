@@ -1,8 +1,11 @@
 """All kernel sets and numbers of threads give the same ciphertexts, bit for bit."""
 
+import numpy as np
+from onnx import helper
+
 import harness
 import models
-from harness import OK, USAGE, PreparedCase
+from harness import OK, USAGE, Case, PreparedCase
 
 
 class Kernels(PreparedCase):
@@ -52,6 +55,29 @@ class Kernels(PreparedCase):
                          ["evaluate", "net.onnx", "--data", "images"]):
                 with self.subTest(name=name, verb=verb[0]):
                     self.assert_refused(USAGE, *verb, env={"SOTTO_KERNELS": name}, words=["SOTTO_KERNELS"])
+
+class Padding(Case):
+    """Ciphertexts that hold nothing but padding: their sums have no terms."""
+
+    def test_same_bits(self):
+        # One pixel, padded to 5x5: in a large batch the neighbours of the border lie in ciphertexts of their own.
+        nodes = [helper.make_node("Conv", ["image", "k"], ["c"], "conv", kernel_shape=[3, 3], pads=[3] * 4),
+                 helper.make_node("Mul", ["c", "c"], ["y"], "y"), helper.make_node("GlobalAveragePool", ["y"], ["pool"], "pool"),
+                 helper.make_node("Flatten", ["pool"], ["flat"], "flat"), helper.make_node("Gemm", ["flat", "w"], ["scores"], "dense")]
+        rng = np.random.default_rng(1)
+        models.save(self.dir / "net.onnx", nodes, [models.tensor("k", rng.normal(0, 1, (2, 3, 3, 3))), models.tensor("w", rng.normal(0, 1, (2, 3)))],
+                    (3, 1, 1), 3)
+        harness.write_pictures(self.dir / "images", models.random_images(3, 1))
+        self.sotto("compile", "net.onnx", "--batch", "16384", "--out", "net")
+        self.sotto("keygen", "net.client", "--out", "keys")
+        self.sotto("encrypt", "net.client", "--keys", "keys", "--data", "images", "--out", "in.sotto")
+        infer = ["infer", "net.plan", "--eval-key", "keys/eval.key", "--in", "in.sotto", "--out", "out.sotto"]
+        outputs = []
+        for kernels in ("scalar", ""):
+            self.sotto(*infer, env={"SOTTO_KERNELS": kernels})
+            outputs.append((self.dir / "out.sotto").read_bytes())
+        self.sotto("decrypt", "net.client", "--keys", "keys", "--in", "out.sotto")
+        self.assertTrue(outputs[0] == outputs[1], "the processor's kernels differ from scalar")
 
 
 if __name__ == "__main__":

@@ -100,6 +100,8 @@ class Places(PreparedCase):
     def test_compile_leaves_no_plan_without_its_client_file(self):
         (self.dir / "half.client").mkdir()
         self.assert_refused(BAD_INPUT, "compile", "net.onnx", "--out", "half")
+        (self.dir / "half.plan").write_text("an older plan")
+        self.assert_refused(BAD_INPUT, "compile", "net.onnx", "--out", "half")
 
     def test_name_that_is_too_long(self):
         for verb in self.writers("x" * 300):
@@ -117,15 +119,20 @@ class Places(PreparedCase):
             with self.subTest(verb=verb):
                 self.assert_refused(BAD_INPUT, *verb)
 
-    def test_input_is_removed_if_its_record_cannot_be_written(self):
-        # Otherwise the exit code says failure and the file says success.
+    def test_input_without_its_record(self):
+        # Success with the input, or failure without: not a failure that leaves it behind, nor one that takes an older input along.
         shutil.copytree(self.dir / "keys", self.dir / "full-keys")
         shutil.rmtree(self.dir / "full-keys/inputs")
         (self.dir / "full-keys/inputs").write_text("not a folder")
-        before = harness.tree(self.dir)
-        r = harness.run("encrypt", "net.client", "--keys", "full-keys", "--data", "images", "--out", "x.sotto", cwd=self.dir, env=self.env)
-        if r.code != 0:
-            self.assertEqual(harness.tree(self.dir), before, r)
+        for old in (False, True):
+            with self.subTest(old=old):
+                if old:
+                    (self.dir / "x.sotto").write_text("an older input")
+                before = harness.tree(self.dir)
+                r = harness.run("encrypt", "net.client", "--keys", "full-keys", "--data", "images", "--out", "x.sotto", cwd=self.dir, env=self.env)
+                if r.code != 0:
+                    self.assertEqual(harness.tree(self.dir), before, r)
+                (self.dir / "x.sotto").unlink(missing_ok=True)
 
     def test_names_that_are_no_text(self):
         # Linux file names are bytes, and not always UTF-8.
