@@ -32,6 +32,23 @@ int largest_side(const Network& network) {
   return side;
 }
 
+void keep_ancestors(Network& network, int output) {
+  auto& nodes = network.nodes;
+  std::vector<int> place(nodes.size(), -1);
+  place[0] = place[static_cast<std::size_t>(output)] = 0;  // needed
+  for (int k = output; k > 0; --k)
+    if (place[static_cast<std::size_t>(k)] == 0)
+      for (int i : nodes[static_cast<std::size_t>(k)].inputs) place[static_cast<std::size_t>(i)] = 0;
+  std::vector<Node> kept;
+  for (int k = 0; k <= output; ++k) {
+    if (place[static_cast<std::size_t>(k)] < 0) continue;
+    place[static_cast<std::size_t>(k)] = static_cast<int>(kept.size());
+    kept.push_back(std::move(nodes[static_cast<std::size_t>(k)]));
+    for (int& i : kept.back().inputs) i = place[static_cast<std::size_t>(i)];
+  }
+  nodes = std::move(kept);
+}
+
 std::string describe(const Network& network) {
   std::ostringstream out;
   for (std::size_t i = 0; i < network.nodes.size(); ++i) {

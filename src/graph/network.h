@@ -76,6 +76,9 @@ struct Network {
 /// The largest height or width of any node.
 int largest_side(const Network& network);
 
+/// Drops all nodes that `output` does not need and makes it the last one; the input stays the first.
+void keep_ancestors(Network& network, int output);
+
 /// A readable table of the nodes.
 std::string describe(const Network& network);
 

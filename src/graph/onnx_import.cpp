@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "graph/onnx_tensor.h"
+#include "graph/text.h"
 
 namespace sotto::graph {
 
@@ -19,21 +20,6 @@ namespace {
 constexpr std::uintmax_t kMaxFile = std::uintmax_t{1} << 30;
 constexpr int kMaxDim = 1 << 14;
 constexpr std::size_t kMaxValue = std::size_t{1} << 26;  // numbers in one feature map
-
-// Names go into files and reports, which are UTF-8: a question mark stands for every other byte of a name that is not.
-std::string readable(std::string text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const std::size_t length = byte < 0x80 ? 1 : byte >= 0xc2 && byte < 0xe0 ? 2 : byte >= 0xe0 && byte < 0xf0 ? 3 : byte >= 0xf0 && byte < 0xf5 ? 4 : 0;
-    bool valid = length > 0 && i + length <= text.size();
-    for (std::size_t k = 1; valid && k < length; ++k) valid = (static_cast<unsigned char>(text[i + k]) & 0xc0) == 0x80;
-    if (valid && length == 3) valid = !(byte == 0xe0 && static_cast<unsigned char>(text[i + 1]) < 0xa0) && !(byte == 0xed && static_cast<unsigned char>(text[i + 1]) >= 0xa0);
-    if (valid && length == 4) valid = !(byte == 0xf0 && static_cast<unsigned char>(text[i + 1]) < 0x90) && !(byte == 0xf4 && static_cast<unsigned char>(text[i + 1]) >= 0x90);
-    if (!valid) text[i] = '?';
-    i += valid ? length : 1;
-  }
-  return text;
-}
 
 class Importer {
  public:
@@ -414,27 +400,9 @@ class Importer {
     const auto it = values_.find(model_.graph().output(0).name());
     if (it == values_.end()) fail("the model's output '" + model_.graph().output(0).name() + "' is not computed");
     if (it->second == 0) fail("the model's output is its input");
-    keep_ancestors(it->second);
+    keep_ancestors(network_, it->second);
     const Shape& s = network_.output_shape();
     if (s.h != 1 || s.w != 1) fail("the model's output must be a vector of scores");
-  }
-
-  // Drops all nodes that `output` does not need; the input stays the first node.
-  void keep_ancestors(int output) {
-    auto& nodes = network_.nodes;
-    std::vector<int> place(nodes.size(), -1);
-    place[0] = place[static_cast<std::size_t>(output)] = 0;  // needed
-    for (int k = output; k > 0; --k)
-      if (place[static_cast<std::size_t>(k)] == 0)
-        for (int i : nodes[static_cast<std::size_t>(k)].inputs) place[static_cast<std::size_t>(i)] = 0;
-    std::vector<Node> kept;
-    for (int k = 0; k <= output; ++k) {
-      if (place[static_cast<std::size_t>(k)] < 0) continue;
-      place[static_cast<std::size_t>(k)] = static_cast<int>(kept.size());
-      kept.push_back(std::move(nodes[static_cast<std::size_t>(k)]));
-      for (int& i : kept.back().inputs) i = place[static_cast<std::size_t>(i)];
-    }
-    nodes = std::move(kept);
   }
 
   static std::vector<std::string> split(const std::string& text) {
@@ -497,9 +465,9 @@ Network import_onnx(const std::filesystem::path& path) {
     throw Error(ErrorCode::bad_input, path.string() + ": not an ONNX model, or truncated or damaged");
   try {
     Network network = Importer(model).run();
-    network.name = readable(path.filename().string());
-    for (Node& node : network.nodes) node.name = readable(node.name);
-    for (std::string& name : network.classes) name = readable(name);
+    network.name = readable_text(path.filename().string());
+    for (Node& node : network.nodes) node.name = readable_text(node.name);
+    for (std::string& name : network.classes) name = readable_text(name);
     return network;
   } catch (const Error& e) {
     throw Error(e.code(), path.string() + ": " + e.what());
