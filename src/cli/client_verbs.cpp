@@ -59,15 +59,11 @@ int encrypt(const EncryptOptions& o) {
   const auto images = client::load_images(o.data.data, spec.io, o.data.start, o.data.count);
   std::vector<std::vector<double>> values;
   for (const auto& image : images) values.push_back(client::preprocess(image, spec.io));
+  const fs::path dir = fs::is_directory(o.keys) ? fs::path(o.keys) : fs::path(o.keys).parent_path();
+  client::require_input_records(dir);
   ProgressLine line("encryption");
   const std::string id = client::encrypt_images(spec, keys, values, o.out, [&](std::size_t done, std::size_t total) { line.update(done, total); });
-  const fs::path dir = fs::is_directory(o.keys) ? fs::path(o.keys) : fs::path(o.keys).parent_path();
-  try {
-    client::write_input_record(dir, id, {o.data.data, o.data.start, images.size(), client::digest_of(images)});
-  } catch (...) {
-    fs::remove(o.out);
-    throw;
-  }
+  client::write_input_record(dir, id, {o.data.data, o.data.start, images.size(), client::digest_of(images)});
   const std::size_t batch = static_cast<std::size_t>(spec.batch), batches = (images.size() + batch - 1) / batch;
   fmt::print("encrypted {} image{} in {} batch{} of up to {}: {} ({})\n", images.size(), images.size() == 1 ? "" : "s", batches,
              batches == 1 ? "" : "es", batch, o.out, format_bytes(static_cast<double>(fs::file_size(o.out))));

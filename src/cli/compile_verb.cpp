@@ -7,6 +7,7 @@
 #include "cli/planning.h"
 #include "cli/verbs.h"
 #include "plan/plan_file.h"
+#include "wire/writer.h"
 
 namespace sotto::cli {
 
@@ -20,13 +21,9 @@ struct CompileOptions {
 int run(const CompileOptions& o) {
   const plan::Plan plan = make_plan(o.model, o.batch, o.memory);
   const auto plan_path = o.out + ".plan", client_path = o.out + ".client";
+  for (const std::string& path : {plan_path, client_path}) wire::require_writable(path);  // both or none
   plan::write_plan(plan_path, plan);
-  try {
-    plan::write_client(client_path, plan::client_part(plan));
-  } catch (...) {
-    std::filesystem::remove(plan_path);  // a plan without its client file is of no use
-    throw;
-  }
+  plan::write_client(client_path, plan::client_part(plan));
   const plan::Cost cost = plan::estimate(plan);
   fmt::print("{}: {} layers for batches of {} images; about {} of memory to run\n", plan.network, plan.steps.size(), plan.batch,
              format_bytes(static_cast<double>(cost.peak_bytes)));

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <memory>
 #include <new>
+#include <system_error>
 
 #include "base/error.h"
 
@@ -44,7 +45,11 @@ void print_error(const std::string& text) { (void)std::fputs(text.c_str(), stder
 int guarded_main(const char* program, const std::function<int()>& body) {
   for (int number : {SIGINT, SIGTERM, SIGHUP}) {
     struct sigaction action {};
+    ::sigaction(number, nullptr, &action);
+    if (action.sa_handler == SIG_IGN) continue;  // as under nohup
+    action = {};
     action.sa_handler = on_signal;
+    action.sa_flags = SA_RESTART;
     ::sigaction(number, &action, nullptr);
   }
   // Writing too much or to nobody is an error of that write.
@@ -67,6 +72,8 @@ int guarded_main(const char* program, const std::function<int()>& body) {
     return report("not enough memory; use a smaller --batch, or a machine with more", ErrorCode::no_resources);
   } catch (const std::filesystem::filesystem_error& e) {
     return report(e.what(), ErrorCode::bad_input);
+  } catch (const std::system_error& e) {
+    return report(std::string("the system refuses: ") + e.what(), ErrorCode::no_resources);
   } catch (const std::exception& e) {
     return report(std::string("internal error: ") + e.what(), ErrorCode::internal);
   }

@@ -160,6 +160,7 @@ int run(const EvaluateOptions& o) {
   if (!o.memory.empty()) command.insert(command.end(), {"--memory", o.memory});
   const ProcessResult inference = run_process(command);
   if (inference.exit_code == static_cast<int>(ErrorCode::interrupted)) return inference.exit_code;  // it has said so
+  if (inference.exit_code > 128) check_stop();
   if (inference.exit_code != 0) {
     if (inference.exit_code > 128) throw Error(ErrorCode::no_resources, "the inference process was killed (signal " + std::to_string(inference.exit_code - 128) + "); most likely the memory did not suffice");
     return inference.exit_code;  // it has said why

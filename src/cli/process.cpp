@@ -28,15 +28,13 @@ ProcessResult run_process(const std::vector<std::string>& argv) {
   int status = 0;
   struct rusage usage {};
   // Polled, so that a signal to this process alone reaches the child soon, whenever it comes.
-  bool told = false;
+  // Ctrl-C goes to both processes: the child gets half a second to end by itself before it is told again.
+  int patience = 50;
   for (;;) {
     const pid_t ended = ::wait4(child, &status, WNOHANG, &usage);
     if (ended == child) break;
     if (ended < 0 && errno != EINTR) throw Error(ErrorCode::internal, std::string("cannot wait for a process: ") + std::strerror(errno));
-    if (stop_requested() && !told) {
-      ::kill(child, SIGTERM);
-      told = true;
-    }
+    if (stop_requested() && patience > 0 && --patience == 0) ::kill(child, SIGTERM);
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   ProcessResult result;

@@ -48,10 +48,15 @@ std::string decoded(const std::string& text) {
 
 }  // namespace
 
-void write_input_record(const fs::path& dir, const std::string& id, const InputRecord& record) {
+void require_input_records(const fs::path& dir) {
   std::error_code error;
   fs::create_directories(dir / "inputs", error);
   if (error) throw Error(ErrorCode::bad_input, "cannot make the folder " + (dir / "inputs").string() + ": " + error.message());
+  wire::require_writable(dir / "inputs" / "record.json");
+}
+
+void write_input_record(const fs::path& dir, const std::string& id, const InputRecord& record) {
+  require_input_records(dir);
   nlohmann::json sources = nlohmann::json::array();
   for (const auto& s : record.sources) sources.push_back(encoded(absolute_source(s)));
   const std::string text = nlohmann::json{{"sources", sources}, {"start", record.start}, {"count", record.count}, {"digest", record.digest}}.dump(2) + "\n";

@@ -15,6 +15,9 @@ struct InputRecord {
   std::string digest = "";  ///< digest_of the images, to notice when others took their place
 };
 
+/// Throws Error{bad_input} unless records could be written to DIR/inputs, which is made.
+void require_input_records(const std::filesystem::path& dir);
+
 /// DIR/inputs/ID.json.
 void write_input_record(const std::filesystem::path& dir, const std::string& id, const InputRecord& record);
 

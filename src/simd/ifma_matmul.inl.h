@@ -86,6 +86,9 @@ void ifma_matmul(const MatmulArgs& g) {
   constexpr std::size_t tile = kIfmaVectors * V::kLanes;
   const std::size_t inputs = g.cols + (g.exact ? 1 : 0);
   const bool plain = !g.exact && same_moduli(g);
+  if (inputs == 0)  // the sum of nothing
+    for (std::size_t r = 0; r < g.rows; ++r)
+      for (std::size_t j = 0; j < g.length; ++j) g.dst[r][j] = 0;
   thread_local AlignedWords pack(kIfmaPackWords), weights(kIfmaRows * kIfmaChunk);
   // All rows of a chunk read the packed sources; a chunk after the first adds to what the destinations hold.
   for (std::size_t c0 = 0; c0 < inputs; c0 += kIfmaChunk) {
