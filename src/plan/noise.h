@@ -22,7 +22,7 @@ struct NoiseModel {
 };
 
 /// The plan in float64 for one image, with Gaussian errors where the encrypted run makes them: what labels and scores to expect
-/// of it. Same arguments as `interpret`; `seed` decides the errors.
+/// of it, from above: the run rounds weights so that part of the errors cancels (runtime/rounding.h). Same arguments as `interpret`; `seed` decides the errors.
 std::vector<double> simulate(const Plan& plan, std::span<const double> image, std::uint64_t seed,
                              const std::function<void(int, std::span<const double>)>& observe = {});
 

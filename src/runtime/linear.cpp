@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <map>
 
 #include "base/error.h"
 #include "base/parallel.h"
 #include "ring/primes.h"
+#include "runtime/rounding.h"
 #include "simd/tables.h"
 
 namespace sotto::runtime {
@@ -67,6 +69,30 @@ std::vector<LinearMap::Column> LinearMap::make_columns(const plan::Task& task) c
   return columns;
 }
 
+// Integer coefficients of the masked convolution taps of one output channel, in the order of their columns.
+std::vector<double> LinearMap::masked_coefficients(const plan::Task& task, const std::vector<Column>& columns, std::size_t o) const {
+  const plan::Step& step = plan_.steps[task.step];
+  std::vector<double> values;
+  std::map<std::pair<int, int>, std::vector<std::size_t>> members;  // (term, channel): offsets into values
+  for (const Column& column : columns) {
+    if (column.pattern.empty()) continue;
+    const plan::Tap& tap = task.taps[column.tap];
+    const plan::Term& term = step.terms[tap.term];
+    const auto in_channels = static_cast<std::size_t>(plan_.tensors[term.source].layout.channels);
+    const double w = term.weights[(o * in_channels + column.channel) * static_cast<std::size_t>(term.kernel_h) * term.kernel_w + tap.tap] *
+                     step.scale / plan_.tensors[term.source].scale;
+    members[{tap.term, column.channel}].push_back(values.size());
+    for (double p : column.pattern) values.push_back(p * w);
+  }
+  std::map<int, std::vector<std::vector<std::span<double>>>> groups;  // by term
+  for (const auto& [where, offsets] : members) {
+    auto& group = groups[where.first].emplace_back();
+    for (std::size_t at : offsets) group.emplace_back(values.data() + at, period_);
+  }
+  for (const auto& [term, list] : groups) round_together(list);
+  return values;
+}
+
 // weights: [run][out channel][column], centred residues modulo prime `limb`.
 void LinearMap::fill_weights(const plan::Task& task, const std::vector<Column>& columns, std::size_t limb, double* weights,
                              std::size_t stride) const {
@@ -94,6 +120,8 @@ void LinearMap::fill_weights(const plan::Task& task, const std::vector<Column>& 
     auto residues = [&](std::span<const double> coefficients, double factor) {
       for (std::size_t k = 0; k < period_; ++k) values[k] = rounded_residue(coefficients[k] * factor, ring_.prime(limb));
     };
+    const std::vector<double> rounded = masked_coefficients(task, columns, o);
+    std::size_t next_masked = 0;
     for (std::size_t c = 0; c < columns.size(); ++c) {
       const Column& column = columns[c];
       if (column.tap < 0) {  // bias
@@ -139,11 +167,11 @@ void LinearMap::fill_weights(const plan::Task& task, const std::vector<Column>& 
         scatter(c);
         continue;
       }
-      const double w = term.weights[pair * static_cast<std::size_t>(term.kernel_h) * term.kernel_w + tap.tap];
       if (column.pattern.empty()) {
-        constant(c, w * scale);
+        constant(c, term.weights[pair * static_cast<std::size_t>(term.kernel_h) * term.kernel_w + tap.tap] * scale);
       } else {
-        residues(column.pattern, w * scale);
+        residues({rounded.data() + next_masked, period_}, 1);
+        next_masked += period_;
         scatter(c);
       }
     }

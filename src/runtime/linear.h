@@ -27,6 +27,7 @@ class LinearMap {
 
  private:
   struct Column;
+  [[nodiscard]] std::vector<double> masked_coefficients(const plan::Task& task, const std::vector<Column>& columns, std::size_t o) const;
   void fill_weights(const plan::Task& task, const std::vector<Column>& columns, std::size_t limb, double* weights,
                     std::size_t stride) const;
   [[nodiscard]] std::vector<Column> make_columns(const plan::Task& task) const;

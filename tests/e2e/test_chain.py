@@ -7,6 +7,7 @@ import json
 import os
 import re
 import stat
+import unittest
 
 import numpy as np
 
