@@ -81,6 +81,23 @@ inline void ifma_pack(const MatmulArgs& g, bool plain, std::size_t c0, std::size
   }
 }
 
+// Packs the weights of rows [r, r + rows) in columns [c0, c0 + cols): column by column, kIfmaRows words each. `start` gets what
+// corrects the offset of the sources in each row: -2^47 * (sum of the row's weights), or 0 for plain sources.
+inline void ifma_pack_weights(const MatmulArgs& g, bool plain, std::size_t r, std::size_t rows, std::size_t c0, std::size_t cols,
+                              std::uint64_t* out, std::uint64_t* start) {
+  for (std::size_t i = 0; i < rows; ++i) {
+    const ModulusView& m = *g.dst_mod[r + i];
+    const double* row = g.weight + (r + i) * g.stride + c0;
+    std::uint64_t sum = 0;
+    for (std::size_t c = 0; c < cols; ++c) {
+      const auto word = static_cast<std::uint64_t>(static_cast<std::int64_t>(row[c] < 0 ? row[c] + m.qd : row[c]));
+      out[c * kIfmaRows + i] = word;
+      sum += word;
+    }
+    start[i] = plain ? 0 : m.q - mul_mod_word(sum % m.q, kIfmaOffset % m.q, m.q);
+  }
+}
+
 template <class V>
 void ifma_matmul(const MatmulArgs& g) {
   constexpr std::size_t tile = kIfmaVectors * V::kLanes;
@@ -89,43 +106,37 @@ void ifma_matmul(const MatmulArgs& g) {
   if (inputs == 0)  // the sum of nothing
     for (std::size_t r = 0; r < g.rows; ++r)
       for (std::size_t j = 0; j < g.length; ++j) g.dst[r][j] = 0;
-  thread_local AlignedWords pack(kIfmaPackWords), weights(kIfmaRows * kIfmaChunk);
+  thread_local AlignedWords pack(kIfmaPackWords), weights(0), start(0);
+  const auto rows_at = [&](std::size_t r) {  // rows of the tile that begins at row r
+    const std::size_t left = g.rows - r;
+    return left == 5 ? 5 : left < 4 ? left : 4;
+  };
   // All rows of a chunk read the packed sources; a chunk after the first adds to what the destinations hold.
   for (std::size_t c0 = 0; c0 < inputs; c0 += kIfmaChunk) {
     const std::size_t cols = kIfmaChunk < inputs - c0 ? kIfmaChunk : inputs - c0;
     std::size_t panel = kIfmaPackWords / cols / tile * tile;
     if (panel > kIfmaPanel) panel = kIfmaPanel;
     if (panel > g.length) panel = g.length;
+    weights.grow(g.rows * cols * kIfmaRows);
+    start.grow(g.rows);
+    for (std::size_t r = 0; r < g.rows; r += rows_at(r))
+      ifma_pack_weights(g, plain, r, rows_at(r), c0, cols, weights.data() + r * cols * kIfmaRows, start.data() + r);
     for (std::size_t j0 = 0; j0 < g.length; j0 += panel) {
       const std::size_t words = panel < g.length - j0 ? panel : g.length - j0;
       ifma_pack<V>(g, plain, c0, cols, j0, words, pack.data());
-      for (std::size_t r = 0; r < g.rows;) {
-        const std::size_t left = g.rows - r, step = left == 5 ? 5 : left < 4 ? left : 4;
-        std::uint64_t start[kIfmaRows];  // corrects the offset of the sources: -2^47 * (sum of the row's weights)
-        for (std::size_t i = 0; i < step; ++i) {
-          const ModulusView& m = *g.dst_mod[r + i];
-          const double* row = g.weight + (r + i) * g.stride + c0;
-          std::uint64_t sum = 0;
-          for (std::size_t c = 0; c < cols; ++c) {
-            const auto word = static_cast<std::uint64_t>(static_cast<std::int64_t>(row[c] < 0 ? row[c] + m.qd : row[c]));
-            weights.data()[c * kIfmaRows + i] = word;
-            sum += word;
-          }
-          start[i] = plain ? 0 : m.q - mul_mod_word(sum % m.q, kIfmaOffset % m.q, m.q);
-        }
+      for (std::size_t r = 0; r < g.rows; r += rows_at(r)) {
+        const std::size_t step = rows_at(r);
         // With `accumulate` the destination takes the place of the start value: add the correction to it here.
         if (c0 > 0 && !plain)
           for (std::size_t i = 0; i < step; ++i)
-            for (std::size_t k = 0; k < words; ++k) g.dst[r + i][j0 + k] += start[i];
-        for (std::size_t k = 0; k < words; k += tile) {
-          const auto tile_of = step == 5   ? ifma_tile<V, 5>
-                               : step == 4 ? ifma_tile<V, 4>
-                               : step == 3 ? ifma_tile<V, 3>
-                               : step == 2 ? ifma_tile<V, 2>
-                                           : ifma_tile<V, 1>;
-          tile_of(pack.data() + k * cols, cols, weights.data(), g.dst + r, j0 + k, c0 > 0, start, g.dst_mod + r);
-        }
-        r += step;
+            for (std::size_t k = 0; k < words; ++k) g.dst[r + i][j0 + k] += start.data()[r + i];
+        const auto tile_of = step == 5   ? ifma_tile<V, 5>
+                             : step == 4 ? ifma_tile<V, 4>
+                             : step == 3 ? ifma_tile<V, 3>
+                             : step == 2 ? ifma_tile<V, 2>
+                                         : ifma_tile<V, 1>;
+        for (std::size_t k = 0; k < words; k += tile)
+          tile_of(pack.data() + k * cols, cols, weights.data() + r * cols * kIfmaRows, g.dst + r, j0 + k, c0 > 0, start.data() + r, g.dst_mod + r);
       }
     }
   }

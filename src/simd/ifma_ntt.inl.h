@@ -25,7 +25,8 @@ inline void ifma_inverse_butterfly(typename V::U& a, typename V::U& b, typename 
 }
 
 // w from its Shoup quotient floor(w 2^52 / q), 0 < w < q: the product with q is w 2^52 less something below q. The last levels,
-// whose twiddles are most of the table, store quotients alone, which halves what a transform reads.
+// whose twiddles are most of the table, store quotients alone, and one of S nodes of a group: the second multiplication that
+// the others need costs less than reading a table which, with the data, would not fit the second-level cache.
 template <class V>
 inline typename V::U ifma_word_of(typename V::U shoup, const IfmaModulus<V>& m) {
   return V::madd_high(V::set1_word(1), shoup, m.q);
@@ -140,9 +141,10 @@ inline std::size_t ifma_stage_levels(std::size_t left) { return left == 4 ? 2 : 
 
 // The last six levels of S blocks of 64 words: three across vectors, three inside (transposed, one group per lane).
 template <class V, std::size_t S>
-inline void ifma_forward_tail(std::uint64_t* x, std::size_t n, std::size_t block, const std::uint64_t* w, bool reduce,
+inline void ifma_forward_tail(std::uint64_t* x, std::size_t n, std::size_t block, const TwiddleView& t, bool reduce,
                               const IfmaModulus<V>& m) {
   constexpr std::size_t L = V::kLanes;
+  const std::uint64_t *w = t.value, *last = w + n / 4 + block * L;
   typename V::U r[S][L];
 #pragma GCC unroll 2
   for (std::size_t s = 0; s < S; ++s)
@@ -155,17 +157,24 @@ inline void ifma_forward_tail(std::uint64_t* x, std::size_t n, std::size_t block
   ifma_reduce_first_half<V, L, S>(r, m);
 #pragma GCC unroll 3
   for (std::size_t sets = 1; sets < L; sets *= 2) {
-    const std::uint64_t* level = w + n / L + n / L * sets + block * L * sets;
     const std::size_t half = L / (2 * sets);
+    typename V::U shoup[S], word[S];
+#pragma GCC unroll 2
+    for (std::size_t s = 0; s < S; ++s) {
+      shoup[s] = V::load_words(last + s * L);
+      word[s] = ifma_word_of<V>(shoup[s], m);
+    }
 #pragma GCC unroll 4
     for (std::size_t g = 0; g < sets; ++g)
 #pragma GCC unroll 4
       for (std::size_t j = 0; j < half; ++j)
 #pragma GCC unroll 2
         for (std::size_t s = 0; s < S; ++s) {
-          const auto shoup = V::load_words(level + (s * sets + g) * L);
-          ifma_butterfly<V>(r[s][2 * g * half + j], r[s][(2 * g + 1) * half + j], ifma_word_of<V>(shoup, m), shoup, m);
+          auto& b = r[s][(2 * g + 1) * half + j];
+          if (g > 0) b = ifma_mul<V>(b, V::set1_word(t.turn[g - 1]), V::set1_word(t.turn_shoup[g - 1]), m.minus_q);
+          ifma_butterfly<V>(r[s][2 * g * half + j], b, word[s], shoup[s], m);
         }
+    last += n / L;
   }
 #pragma GCC unroll 8
   for (std::size_t i = 0; i < L; ++i)
@@ -180,8 +189,9 @@ inline void ifma_forward_tail(std::uint64_t* x, std::size_t n, std::size_t block
 }
 
 template <class V, std::size_t S>
-inline void ifma_inverse_head(std::uint64_t* x, std::size_t n, std::size_t block, const std::uint64_t* w, const IfmaModulus<V>& m) {
+inline void ifma_inverse_head(std::uint64_t* x, std::size_t n, std::size_t block, const TwiddleView& t, const IfmaModulus<V>& m) {
   constexpr std::size_t L = V::kLanes;
+  const std::uint64_t *w = t.value, *last = w + n / 2 + block * L;
   typename V::U r[S][L];
 #pragma GCC unroll 2
   for (std::size_t s = 0; s < S; ++s) {
@@ -192,18 +202,25 @@ inline void ifma_inverse_head(std::uint64_t* x, std::size_t n, std::size_t block
   auto bound = m.q2;
 #pragma GCC unroll 3
   for (std::size_t sets = L / 2; sets >= 1; sets /= 2) {
-    const std::uint64_t* level = w + n / L + n / L * sets + block * L * sets;
     const std::size_t half = L / (2 * sets);
+    typename V::U shoup[S], word[S];
+#pragma GCC unroll 2
+    for (std::size_t s = 0; s < S; ++s) {
+      shoup[s] = V::load_words(last + s * L);
+      word[s] = ifma_word_of<V>(shoup[s], m);
+    }
 #pragma GCC unroll 4
     for (std::size_t g = 0; g < sets; ++g)
 #pragma GCC unroll 4
       for (std::size_t j = 0; j < half; ++j)
 #pragma GCC unroll 2
         for (std::size_t s = 0; s < S; ++s) {
-          const auto shoup = V::load_words(level + (s * sets + g) * L);
-          ifma_inverse_butterfly<V>(r[s][2 * g * half + j], r[s][(2 * g + 1) * half + j], ifma_word_of<V>(shoup, m), shoup, bound, m);
+          auto& b = r[s][(2 * g + 1) * half + j];
+          ifma_inverse_butterfly<V>(r[s][2 * g * half + j], b, word[s], shoup[s], bound, m);
+          if (g > 0) b = ifma_mul<V>(b, V::set1_word(t.turn[g - 1]), V::set1_word(t.turn_shoup[g - 1]), m.minus_q);
         }
     bound = V::add_words(bound, bound);
+    last -= n / L;
   }
   ifma_reduce_first_half<V, L, S>(r, m);
 #pragma GCC unroll 2
@@ -267,9 +284,9 @@ inline void ifma_forward_part(std::uint64_t* x, std::size_t size, std::size_t no
     }
     const bool reduce = b + 6 > 16;
     const std::size_t blocks = shape.row / kIfmaBlock, first = row_node * blocks - t.n / kIfmaBlock;
-    if (blocks == 1) ifma_forward_tail<V, 1>(p, t.n, first, w, reduce, m);
+    if (blocks == 1) ifma_forward_tail<V, 1>(p, t.n, first, t.forward, reduce, m);
     for (std::size_t i = 0; i + kIfmaSets <= blocks; i += kIfmaSets)
-      ifma_forward_tail<V, kIfmaSets>(p + i * kIfmaBlock, t.n, first + i, w, reduce, m);
+      ifma_forward_tail<V, kIfmaSets>(p + i * kIfmaBlock, t.n, first + i, t.forward, reduce, m);
   }
 }
 
@@ -282,8 +299,8 @@ inline void ifma_inverse_part(std::uint64_t* x, std::size_t size, std::size_t no
     std::uint64_t* p = x + r * shape.row;
     const std::size_t row_node = node * shape.rows + r;
     const std::size_t blocks = shape.row / kIfmaBlock, first = row_node * blocks - t.n / kIfmaBlock;
-    if (blocks == 1) ifma_inverse_head<V, 1>(p, t.n, first, w, m);
-    for (std::size_t i = 0; i + kIfmaSets <= blocks; i += kIfmaSets) ifma_inverse_head<V, kIfmaSets>(p + i * kIfmaBlock, t.n, first + i, w, m);
+    if (blocks == 1) ifma_inverse_head<V, 1>(p, t.n, first, t.inverse, m);
+    for (std::size_t i = 0; i + kIfmaSets <= blocks; i += kIfmaSets) ifma_inverse_head<V, kIfmaSets>(p + i * kIfmaBlock, t.n, first + i, t.inverse, m);
     for (std::size_t left = log2_of(blocks); left > 0;) {
       const std::size_t k = ifma_stage_levels(left), width = shape.row >> left;
       left -= k;

@@ -31,11 +31,14 @@ enum class TwiddleLayout {
 /// Twiddle factors of one direction. Node m + i (m = 1, 2, 4, .., n/2; i < m) is the i-th butterfly group of the level
 /// with m groups, in bit-reversed order.
 struct TwiddleView {
-  /// Words in [0, q): n of them (shoup), or n + n/8 (ifma8): node p < n/8 has its word at 2 p and floor(word * 2^52 / q) at
-  /// 2 p + 1, a later one, of the last three levels, only its quotient, at n/8 + p.
+  /// Words in [0, q): n of them (shoup), or 5/8 n (ifma8): node p < n/8 has its word at 2 p and floor(word * 2^52 / q) at
+  /// 2 p + 1; of the last three levels (S = 1, 2, 4) only the quotients of the nodes with s = 0 are stored, at
+  /// n/4 + log2(S) n/8 + L b + g. The others are these times `turn`.
   const std::uint64_t* value = nullptr;
   const std::uint64_t* shoup = nullptr;  ///< n words, floor(value * 2^64 / q); TwiddleLayout::shoup only
   const double* fp = nullptr;            ///< n centred values; TwiddleLayout::fp4 only
+  /// Node S p + s is node S p times turn[s - 1], for every level and p; s = 1, 2, 3. TwiddleLayout::ifma8 only.
+  std::uint64_t turn[3] = {}, turn_shoup[3] = {};
 };
 
 /// Everything a transform of length n modulo q needs.

@@ -89,31 +89,35 @@ NttTables::NttTables(std::size_t n, u64 q, u64 root, bool conjugate_invariant, T
       words_[2][i] = inverse_node[i];
       words_[3][i] = static_cast<u64>((static_cast<u128>(inverse_node[i]) << 64) / q);
     }
-    view_.forward = {words_[0].data(), words_[1].data(), nullptr};
-    view_.inverse = {words_[2].data(), words_[3].data(), nullptr};
+    view_.forward.value = words_[0].data();
+    view_.forward.shoup = words_[1].data();
+    view_.inverse.value = words_[2].data();
+    view_.inverse.shoup = words_[3].data();
     return;
   }
   if (layout == TwiddleLayout::ifma8) {
     constexpr std::size_t kLanes = 8;
+    const auto quotient = [q](u64 w) { return static_cast<u64>((static_cast<u128>(w) << 52) / q); };
     const std::vector<u64>* nodes[] = {&node, &inverse_node};
+    TwiddleView* views[] = {&view_.forward, &view_.inverse};
     for (int direction = 0; direction < 2; ++direction) {
-      auto& table = words_[direction] = AlignedArray<u64>(n + n / kLanes);
-      std::fill_n(table.data(), n + n / kLanes, u64{0});
-      for (std::size_t m = 1; m < n; m *= 2) {
-        for (std::size_t i = 0; i < m; ++i) {
-          const std::size_t place = vector_place(m, i, n, kLanes);
-          const u64 w = (*nodes[direction])[m + i], quotient = static_cast<u64>((static_cast<u128>(w) << 52) / q);
-          if (m < n / kLanes) {
-            table[2 * place] = w;
-            table[2 * place + 1] = quotient;
-          } else {
-            table[n / kLanes + place] = quotient;
-          }
-        }
+      const std::vector<u64>& w = *nodes[direction];
+      auto& table = words_[direction] = AlignedArray<u64>(n / 8 * 5);
+      for (std::size_t p = 0; p < n / kLanes; ++p) {
+        table[2 * p] = w[p];
+        table[2 * p + 1] = quotient(w[p]);
+      }
+      u64* last = table.data() + n / 4;
+      for (std::size_t sets = 1; sets < kLanes; sets *= 2)
+        for (std::size_t p = 0; p < n / kLanes; ++p) *last++ = quotient(w[sets * (n / kLanes + p)]);
+      TwiddleView& view = *views[direction];
+      view.value = table.data();
+      const u64 inverse = pow_mod(w[4], q - 2, q);
+      for (std::size_t s = 1; s < 4; ++s) {
+        view.turn[s - 1] = mul_mod(w[4 + s], inverse, q);
+        view.turn_shoup[s - 1] = quotient(view.turn[s - 1]);
       }
     }
-    view_.forward = {words_[0].data(), nullptr, nullptr};
-    view_.inverse = {words_[1].data(), nullptr, nullptr};
     return;
   }
   constexpr std::size_t lanes = 4;
@@ -127,8 +131,8 @@ NttTables::NttTables(std::size_t n, u64 q, u64 root, bool conjugate_invariant, T
       doubles_[1][place] = centred(inverse_node[m + i]);
     }
   }
-  view_.forward = {nullptr, nullptr, doubles_[0].data()};
-  view_.inverse = {nullptr, nullptr, doubles_[1].data()};
+  view_.forward.fp = doubles_[0].data();
+  view_.inverse.fp = doubles_[1].data();
 }
 
 u64 exponent_of(std::size_t k, std::size_t n, bool conjugate_invariant) {

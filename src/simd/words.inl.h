@@ -12,14 +12,27 @@ inline std::uint64_t mul_mod_word(std::uint64_t a, std::uint64_t b, std::uint64_
 // 64-byte aligned scratch words of one thread.
 class AlignedWords {
  public:
-  explicit AlignedWords(std::size_t size)
-      : data_(static_cast<std::uint64_t*>(::operator new[](size * sizeof(std::uint64_t), std::align_val_t{64}))) {}
+  explicit AlignedWords(std::size_t size) { grow(size); }
   AlignedWords(const AlignedWords&) = delete;
   AlignedWords& operator=(const AlignedWords&) = delete;
-  ~AlignedWords() { ::operator delete[](data_, std::align_val_t{64}); }
+  ~AlignedWords() { release(); }
 
+  // At least `size` words; the contents are lost if there were fewer.
+  void grow(std::size_t size) {
+    if (size <= size_) return;
+    release();
+    size_ = 0;
+    data_ = static_cast<std::uint64_t*>(::operator new[](size * sizeof(std::uint64_t), std::align_val_t{64}));
+    size_ = size;
+  }
   [[nodiscard]] std::uint64_t* data() { return data_; }
 
  private:
-  std::uint64_t* data_;
+  void release() {
+    ::operator delete[](data_, std::align_val_t{64});
+    data_ = nullptr;
+  }
+
+  std::uint64_t* data_ = nullptr;
+  std::size_t size_ = 0;
 };
