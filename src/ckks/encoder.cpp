@@ -135,7 +135,7 @@ std::vector<double> decode_coefficients(const ring::Ring& ring, const ring::RnsP
   const std::uint64_t q0 = ring.prime(0);
   ring::Limb x = ring.limb();
   std::memcpy(x.data(), poly[0].data(), n * sizeof(std::uint64_t));
-  ring.intt(x.data(), 0);
+  ring.intt(x.data(), x.data(), 0);
   if (poly.size() == 1) {
     for (std::size_t i = 0; i < n; ++i) {
       const std::uint64_t v = x.data()[i];
@@ -147,7 +147,7 @@ std::vector<double> decode_coefficients(const ring::Ring& ring, const ring::RnsP
   const std::uint64_t q1 = ring.prime(1), inverse = ring::inverse_mod(q0 % q1, q1);
   ring::Limb y = ring.limb();
   std::memcpy(y.data(), poly[1].data(), n * sizeof(std::uint64_t));
-  ring.intt(y.data(), 1);
+  ring.intt(y.data(), y.data(), 1);
   __extension__ using i128 = __int128;
   for (std::size_t i = 0; i < n; ++i) {
     const std::uint64_t x0 = x.data()[i], x1 = y.data()[i];

@@ -47,9 +47,9 @@ class Ring {
 
   /// In place, coefficients to values modulo prime i.
   void ntt(std::uint64_t* x, std::size_t i) const { kernels_.ntt(x, tables_[i]->view()); }
-  /// In place, values to coefficients times `factor` modulo prime i.
-  void intt(std::uint64_t* x, std::size_t i, std::uint64_t factor = 1) const {
-    kernels_.intt(x, tables_[i]->view(), factor);
+  /// Values to coefficients times `factor` modulo prime i; dst may be src.
+  void intt(std::uint64_t* dst, const std::uint64_t* src, std::size_t i, std::uint64_t factor = 1) const {
+    kernels_.intt(dst, src, tables_[i]->view(), factor);
   }
 
   /// Transform tables of the subring of period 64 (rank 64 or degree 64): its elements are constant over runs of n/64

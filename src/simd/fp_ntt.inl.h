@@ -255,7 +255,7 @@ void ntt(std::uint64_t* x, const NttView& t) {
 }
 
 template <class V>
-void intt(std::uint64_t* x, const NttView& t, std::uint64_t factor) {
+void intt(std::uint64_t* x, const std::uint64_t* src, const NttView& t, std::uint64_t factor) {
   const auto q = V::set1(t.mod.qd), qinv = V::set1(t.mod.qinv);
   const std::size_t n = t.n, row = n < (1u << kRowLog) ? n : (1u << kRowLog), rows = n / row;
   double* d = as_doubles(x);
@@ -263,7 +263,7 @@ void intt(std::uint64_t* x, const NttView& t, std::uint64_t factor) {
   constexpr std::size_t square = V::kLanes * V::kLanes;
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t i = 0; i < row; i += square)
-      inverse_head<V>(x + r * row + i, d + r * row + i, n, (r * row + i) / square, w, q, qinv);
+      inverse_head<V>(src + r * row + i, d + r * row + i, n, (r * row + i) / square, w, q, qinv);
     inverse_levels<V>(d + r * row, row, 1, V::kLanes, w, rows, r, q, qinv);
   }
   // 1/n = -(q - 1)/n modulo q.

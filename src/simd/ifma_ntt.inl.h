@@ -145,6 +145,8 @@ inline void ifma_forward_tail(std::uint64_t* x, std::size_t n, std::size_t block
                               const IfmaModulus<V>& m) {
   constexpr std::size_t L = V::kLanes;
   const std::uint64_t *w = t.value, *last = w + n / 4 + block * L;
+  for (std::size_t s = 0; s < S; ++s)
+    for (std::size_t k = 0; k < 3; ++k) V::prefetch_far(last + k * (n / L) + s * L + 128);
   typename V::U r[S][L];
 #pragma GCC unroll 2
   for (std::size_t s = 0; s < S; ++s)
@@ -188,15 +190,19 @@ inline void ifma_forward_tail(std::uint64_t* x, std::size_t n, std::size_t block
   }
 }
 
+inline constexpr std::size_t kIfmaAhead = 512;
 template <class V, std::size_t S>
-inline void ifma_inverse_head(std::uint64_t* x, std::size_t n, std::size_t block, const TwiddleView& t, const IfmaModulus<V>& m) {
+inline void ifma_inverse_head(std::uint64_t* x, const std::uint64_t* src, std::size_t n, std::size_t block, const TwiddleView& t, const IfmaModulus<V>& m) {
   constexpr std::size_t L = V::kLanes;
   const std::uint64_t *w = t.value, *last = w + n / 2 + block * L;
+  for (std::size_t i = 0; i < S * L; ++i) V::prefetch_far(src + kIfmaAhead + i * L);
+  for (std::size_t s = 0; s < S; ++s)
+    for (std::size_t k = 0; k < 3; ++k) V::prefetch_far(last - k * (n / L) + s * L + 128);
   typename V::U r[S][L];
 #pragma GCC unroll 2
   for (std::size_t s = 0; s < S; ++s) {
 #pragma GCC unroll 8
-    for (std::size_t i = 0; i < L; ++i) r[s][i] = V::load_words(x + s * kIfmaBlock + i * L);
+    for (std::size_t i = 0; i < L; ++i) r[s][i] = V::load_words(src + s * kIfmaBlock + i * L);
     V::transpose_words(r[s]);
   }
   auto bound = m.q2;
@@ -292,15 +298,16 @@ inline void ifma_forward_part(std::uint64_t* x, std::size_t size, std::size_t no
 
 // The inverse; values come out below 2 q.
 template <class V>
-inline void ifma_inverse_part(std::uint64_t* x, std::size_t size, std::size_t node, const NttView& t, const IfmaModulus<V>& m) {
+inline void ifma_inverse_part(std::uint64_t* x, const std::uint64_t* src, std::size_t size, std::size_t node, const NttView& t, const IfmaModulus<V>& m) {
   const std::uint64_t* w = t.inverse.value;
   const IfmaShape shape(size);
   for (std::size_t r = 0; r < shape.rows; ++r) {
     std::uint64_t* p = x + r * shape.row;
     const std::size_t row_node = node * shape.rows + r;
     const std::size_t blocks = shape.row / kIfmaBlock, first = row_node * blocks - t.n / kIfmaBlock;
-    if (blocks == 1) ifma_inverse_head<V, 1>(p, t.n, first, t.inverse, m);
-    for (std::size_t i = 0; i + kIfmaSets <= blocks; i += kIfmaSets) ifma_inverse_head<V, kIfmaSets>(p + i * kIfmaBlock, t.n, first + i, t.inverse, m);
+    const std::uint64_t* from = src + r * shape.row;
+    if (blocks == 1) ifma_inverse_head<V, 1>(p, from, t.n, first, t.inverse, m);
+    for (std::size_t i = 0; i + kIfmaSets <= blocks; i += kIfmaSets) ifma_inverse_head<V, kIfmaSets>(p + i * kIfmaBlock, from + i * kIfmaBlock, t.n, first + i, t.inverse, m);
     for (std::size_t left = log2_of(blocks); left > 0;) {
       const std::size_t k = ifma_stage_levels(left), width = shape.row >> left;
       left -= k;
@@ -354,6 +361,10 @@ inline void ifma_fold_first_level(std::uint64_t* x, const NttView& t, const Ifma
   };
   for (std::size_t i = L; i < n / 4; i += L) {
     const std::size_t mirror = half - i - (L - 1);
+    V::prefetch_far(x + i + 256);
+    V::prefetch_far(x + i + 256 + half);
+    V::prefetch_far(x + mirror - 256);
+    V::prefetch_far(x + mirror - 256 + half);
     const auto a = V::load_words(x + i), b = V::load_words(x + i + half);
     const auto e = V::reverse_words(V::load_words_unaligned(x + mirror)), f = V::reverse_words(V::load_words_unaligned(x + mirror + half));
     // The mirror of i is n - i = (half - i) + half, and that of half + i is half - i.
@@ -447,19 +458,19 @@ void ifma_ntt(std::uint64_t* x, const NttView& t) {
 }
 
 template <class V>
-void ifma_intt(std::uint64_t* x, const NttView& t, std::uint64_t factor) {
+void ifma_intt(std::uint64_t* x, const std::uint64_t* src, const NttView& t, std::uint64_t factor) {
   const IfmaModulus<V> m(t.mod);
   // 1/n = -(q - 1)/n modulo q.
   const std::uint64_t scale = mul_mod_word(factor, t.mod.q - (t.mod.q - 1) / t.n, t.mod.q);
   if (t.conjugate_invariant && t.n == kIfmaBlock) {
-    ifma_inverse_part<V>(x, t.n, 1, t, m);
+    ifma_inverse_part<V>(x, src, t.n, 1, t, m);
     return ifma_fold_short(x, t, true, scale);
   }
   if (t.conjugate_invariant) {
-    for (std::size_t part = 0; part < 2; ++part) ifma_inverse_part<V>(x + part * t.n / 2, t.n / 2, 2 + part, t, m);
+    for (std::size_t part = 0; part < 2; ++part) ifma_inverse_part<V>(x + part * t.n / 2, src + part * t.n / 2, t.n / 2, 2 + part, t, m);
     return ifma_last_level_unfold<V>(x, t, scale, m);
   }
-  ifma_inverse_part<V>(x, t.n, 1, t, m);
+  ifma_inverse_part<V>(x, src, t.n, 1, t, m);
   const auto s = V::set1_word(scale), shoup = V::set1_word(IfmaModulus<V>::shoup_of(scale, t.mod.q));
   for (std::size_t i = 0; i < t.n; i += V::kLanes) {
     const auto r = V::and_words(ifma_mul<V>(V::load_words(x + i), s, shoup, m.minus_q), m.mask);

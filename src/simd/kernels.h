@@ -83,8 +83,8 @@ struct Kernels {
 
   /// In place: coefficients to values in bit-reversed order (index k holds the value at the exponent of `exponent_of`).
   void (*ntt)(std::uint64_t* x, const NttView& t);
-  /// In place: the inverse, times `factor` in [0, q).
-  void (*intt)(std::uint64_t* x, const NttView& t, std::uint64_t factor);
+  /// dst = the inverse of src, times `factor` in [0, q); dst may be src.
+  void (*intt)(std::uint64_t* dst, const std::uint64_t* src, const NttView& t, std::uint64_t factor);
 
   void (*add)(std::uint64_t* dst, const std::uint64_t* a, const std::uint64_t* b, std::size_t n, const ModulusView& q);
   void (*sub)(std::uint64_t* dst, const std::uint64_t* a, const std::uint64_t* b, std::size_t n, const ModulusView& q);

@@ -1,4 +1,5 @@
 // The portable kernels. They are the specification that every other set must match word for word.
+#include <algorithm>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -65,9 +66,10 @@ void ntt(u64* x, const NttView& t) {
   }
 }
 
-void intt(u64* x, const NttView& t, u64 factor) {
+void intt(u64* x, const u64* src, const NttView& t, u64 factor) {
   const u64 q = t.mod.q, two_q = 2 * q;
   const size_t n = t.n;
+  if (src != x) std::copy_n(src, n, x);
   size_t half = 1;
   for (size_t m = n / 2; m >= 1; m /= 2, half *= 2) {
     for (size_t i = 0; i < m; ++i) {
