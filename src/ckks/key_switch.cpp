@@ -1,0 +1,230 @@
+#include "ckks/key_switch.h"
+
+#include <map>
+#include <mutex>
+#include <tuple>
+#include <utility>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "ring/primes.h"
+
+namespace sotto::ckks {
+
+using ring::Limb;
+using ring::RnsPoly;
+using u64 = std::uint64_t;
+
+// Limb positions count the ciphertext's limbs first, then the special primes.
+struct KeySwitcher::Digit {
+  std::vector<std::size_t> own, others;
+  std::unique_ptr<ring::BasisConversion> conversion;
+};
+
+struct KeySwitcher::Division {
+  std::vector<std::size_t> dropped;  // primes, those of positions `kept` and up
+  std::size_t kept = 0;
+  std::unique_ptr<ring::BasisConversion> conversion;
+  std::vector<u64> inverse;  // of the dropped product, per kept prime
+  std::vector<u64> special;  // product of the special primes, per ciphertext prime
+};
+
+// Prepared at first use: digits by (tier, limbs, digit), divisions by (tier, limbs, rescale).
+struct KeySwitcher::Conversions {
+  std::mutex mutex;
+  std::map<std::tuple<int, int, int>, Digit> digits;
+  std::map<std::tuple<int, int, bool>, Division> divisions;
+};
+
+KeySwitcher::KeySwitcher(const Parameters& parameters, std::shared_ptr<const ring::Ring> ring, std::vector<KeyTier> tiers, KeyProvider* keys)
+    : parameters_(parameters),
+      ring_(std::move(ring)),
+      tiers_(std::move(tiers)),
+      keys_(keys),
+      conversions_(std::make_unique<Conversions>()) {}
+
+KeySwitcher::~KeySwitcher() = default;
+
+int KeySwitcher::tier_for(int limbs) const {
+  int best = -1;
+  for (int t = 0; t < static_cast<int>(tiers_.size()); ++t)
+    if (tiers_[t].max_limbs >= limbs && (best < 0 || tiers_[t].max_limbs < tiers_[best].max_limbs)) best = t;
+  check(best >= 0, "no key tier serves this level");
+  return best;
+}
+
+std::size_t KeySwitcher::prime_of(std::size_t j, int limbs) const {
+  const auto l = static_cast<std::size_t>(limbs);
+  return j < l ? j : static_cast<std::size_t>(parameters_.spec().ciphertext_primes) + j - l;
+}
+
+const KeySwitcher::Digit& KeySwitcher::digit(int tier, int limbs, int d) const {
+  const std::lock_guard lock(conversions_->mutex);
+  Digit& entry = conversions_->digits[{tier, limbs, d}];
+  if (!entry.conversion) {
+    std::vector<std::size_t> from, to;
+    for (int j = 0; j < limbs + tiers_[tier].special; ++j) {
+      const bool own = j < limbs && j / tiers_[tier].digit_limbs() == d;
+      const auto position = static_cast<std::size_t>(j);
+      (own ? entry.own : entry.others).push_back(position);
+      (own ? from : to).push_back(prime_of(position, limbs));
+    }
+    entry.conversion = std::make_unique<ring::BasisConversion>(*ring_, from, to, false);
+  }
+  return entry;
+}
+
+const KeySwitcher::Division& KeySwitcher::division(int tier, int limbs, bool rescale) const {
+  const std::lock_guard lock(conversions_->mutex);
+  Division& entry = conversions_->divisions[{tier, limbs, rescale}];
+  if (!entry.conversion) {
+    const int kept = rescale ? limbs - 1 : limbs, special = tier < 0 ? 0 : tiers_[tier].special;
+    check(kept >= 1, "no level is left to rescale");
+    std::vector<std::size_t> to;
+    for (int j = kept; j < limbs + special; ++j) entry.dropped.push_back(prime_of(static_cast<std::size_t>(j), limbs));
+    for (int j = 0; j < limbs; ++j) {
+      const u64 p = ring_->prime(static_cast<std::size_t>(j));
+      u64 product = 1;
+      for (int k = 0; k < special; ++k) product = ring::mul_mod(product, ring_->prime(prime_of(static_cast<std::size_t>(limbs + k), limbs)) % p, p);
+      entry.special.push_back(product);
+      if (j >= kept) continue;
+      if (rescale) product = ring::mul_mod(product, ring_->prime(static_cast<std::size_t>(kept)) % p, p);
+      to.push_back(static_cast<std::size_t>(j));
+      entry.inverse.push_back(ring::inverse_mod(product, p));
+    }
+    entry.kept = static_cast<std::size_t>(kept);
+    entry.conversion = std::make_unique<ring::BasisConversion>(*ring_, entry.dropped, to, true);
+  }
+  return entry;
+}
+
+// The input stays transformed for its own limbs; the others come from the coefficients.
+Decomposition KeySwitcher::decompose(const RnsPoly& poly, int tier, bool hoisted) const {
+  const int limbs = static_cast<int>(poly.size()), alpha = tiers_[tier].digit_limbs();
+  check(limbs <= tiers_[tier].max_limbs, "the key tier is too small for this level");
+  const auto total = static_cast<std::size_t>(limbs + tiers_[tier].special);
+  std::vector<const Digit*> plan;
+  for (int d = 0; d * alpha < limbs; ++d) plan.push_back(&digit(tier, limbs, d));
+
+  RnsPoly coefficients(poly.size());
+  parallel_for(poly.size(), [&](std::size_t l) {
+    const Digit& from = *plan[l / static_cast<std::size_t>(alpha)];
+    coefficients[l] = ring_->limb();
+    ring_->intt(coefficients[l].data(), poly[l].data(), l, from.conversion->input_factor(l - from.own.front()));
+  });
+  Decomposition out{limbs, tier, hoisted, {}, &poly};
+  for (const Digit* d : plan) {
+    RnsPoly& raised = out.digits.emplace_back(total);
+    std::vector<const u64*> src;
+    std::vector<u64*> dst;
+    for (std::size_t j : d->own) src.push_back(coefficients[j].data());
+    for (std::size_t j : d->others) {
+      raised[j] = ring_->limb();
+      dst.push_back(raised[j].data());
+    }
+    d->conversion->run(src, dst);
+    for (std::size_t j : d->own) coefficients[j].reset();
+  }
+  if (!hoisted) return out;
+  parallel_for(total, [&](std::size_t j) {
+    for (RnsPoly& raised : out.digits)
+      if (raised[j]) ring_->ntt(raised[j].data(), prime_of(j, limbs));
+  });
+  return out;
+}
+
+const SwitchingKey& KeySwitcher::key_for(const Decomposition& d, u64 exponent) const {
+  check(keys_ != nullptr, "this evaluator has no keys");
+  return keys_->key({d.tier, exponent});
+}
+
+KeySwitcher::Pair KeySwitcher::inner_product(const Decomposition& d, const SwitchingKey& key, std::size_t j) const {
+  const auto limbs = static_cast<std::size_t>(d.limbs), at = j < limbs ? j : static_cast<std::size_t>(key.tier.max_limbs) + j - limbs;
+  std::vector<const u64*> x, b, a;
+  for (std::size_t k = 0; k < d.digits.size(); ++k) {
+    x.push_back(d.digits[k][j] ? d.digits[k][j].data() : (*d.input)[j].data());
+    b.push_back(key.digits[k].b[at].data());
+    a.push_back(key.digits[k].a[at].data());
+  }
+  Pair out{ring_->limb(), ring_->limb()};
+  ring_->kernels().inner_product(out[0].data(), out[1].data(), x.data(), b.data(), a.data(), x.size(), ring_->n(),
+                                 ring_->modulus(prime_of(j, d.limbs)));
+  return out;
+}
+
+// limbs_at(j) gives the limbs of both polynomials at position j, and is asked once for each.
+template <class Source>
+void KeySwitcher::divide_limbs(int limbs, int tier, const Ending& ending, const Source& limbs_at, RnsPoly& c0, RnsPoly& c1) const {
+  const Division& plan = division(tier, limbs, ending.rescale);
+  const auto& kernels = ring_->kernels();
+  const std::size_t n = ring_->n(), kept = plan.kept;
+  const auto joined = [&](std::size_t j) {
+    Pair x = limbs_at(j);
+    if (ending.join0 != nullptr && j < static_cast<std::size_t>(limbs))
+      for (std::size_t p = 0; p < 2; ++p) {
+        const RnsPoly& join = p == 0 ? *ending.join0 : *ending.join1;
+        kernels.mul_scalar_add(x[p].data(), join[j].data(), plan.special[j], x[p].data(), n, ring_->modulus(j));
+      }
+    return x;
+  };
+  std::vector<Pair> dropped(plan.dropped.size());
+  parallel_for(dropped.size(), [&](std::size_t k) {
+    dropped[k] = joined(kept + k);
+    for (Limb& x : dropped[k]) ring_->intt(x.data(), x.data(), plan.dropped[k], plan.conversion->input_factor(k));
+  });
+  RnsPoly* const out[] = {&c0, &c1};
+  for (std::size_t p = 0; p < 2; ++p) {
+    std::vector<const u64*> src;
+    std::vector<u64*> dst;
+    for (const Pair& x : dropped) src.push_back(x[p].data());
+    out[p]->clear();
+    for (std::size_t l = 0; l < kept; ++l) dst.push_back(out[p]->emplace_back(ring_->limb()).data());
+    plan.conversion->run(src, dst);
+  }
+  dropped.clear();
+  parallel_for(kept, [&](std::size_t l) {
+    Pair x = joined(l);
+    for (std::size_t p = 0; p < 2; ++p) {
+      Limb& limb = (*out[p])[l];
+      u64* y = limb.data();
+      ring_->ntt(y, l);
+      kernels.sub_mul_scalar(y, x[p].data(), y, plan.inverse[l], n, ring_->modulus(l));
+      if (p == 0 && ending.add != nullptr) kernels.add(y, y, (*ending.add)[l].data(), n, ring_->modulus(l));
+      if (ending.permutation == nullptr) continue;
+      kernels.automorphism(x[p].data(), y, ending.permutation, n);
+      std::swap(limb, x[p]);
+    }
+  });
+}
+
+void KeySwitcher::apply(Decomposition& d, u64 exponent, const Ending& ending, RnsPoly& c0, RnsPoly& c1) const {
+  const SwitchingKey& key = key_for(d, exponent);
+  const auto limbs_at = [&](std::size_t j) {
+    if (d.transformed) return inner_product(d, key, j);
+    for (RnsPoly& digit : d.digits)
+      if (digit[j]) ring_->ntt(digit[j].data(), prime_of(j, d.limbs));
+    Pair x = inner_product(d, key, j);
+    for (RnsPoly& digit : d.digits) digit[j].reset();
+    return x;
+  };
+  divide_limbs(d.limbs, d.tier, ending, limbs_at, c0, c1);
+}
+
+Extended KeySwitcher::switch_digits(const Decomposition& d, u64 exponent) const {
+  check(d.transformed, "only a hoisted decomposition serves sums");
+  const SwitchingKey& key = key_for(d, exponent);
+  const auto total = static_cast<std::size_t>(d.limbs + key.tier.special);
+  Extended out{d.limbs, d.tier, RnsPoly(total), RnsPoly(total)};
+  parallel_for(total, [&](std::size_t j) {
+    Pair x = inner_product(d, key, j);
+    out.c0[j] = std::move(x[0]);
+    out.c1[j] = std::move(x[1]);
+  });
+  return out;
+}
+
+void KeySwitcher::divide(Extended x, const Ending& ending, RnsPoly& c0, RnsPoly& c1) const {
+  divide_limbs(x.limbs, x.tier, ending, [&](std::size_t j) { return Pair{std::move(x.c0[j]), std::move(x.c1[j])}; }, c0, c1);
+}
+
+}  // namespace sotto::ckks

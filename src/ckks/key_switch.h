@@ -1,0 +1,84 @@
+#pragma once
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "ckks/eval_key.h"
+#include "ckks/parameters.h"
+#include "ring/ring.h"
+
+namespace sotto::ckks {
+
+/// A polynomial split into digits and raised to the special primes (ModUp), ready for key switches.
+struct Decomposition {
+  int limbs = 0;
+  int tier = 0;
+  bool transformed = false;           ///< values; else coefficients, which the one switch that follows transforms
+  std::vector<ring::RnsPoly> digits;  ///< digits[d][j]: limb j of digit d; empty where the limb is the input's own
+  const ring::RnsPoly* input = nullptr;
+};
+
+/// The result of an inner product with a key, not yet divided by the special primes: limbs [0, limbs) of the ciphertext
+/// primes, then the tier's special primes.
+struct Extended {
+  int limbs = 0;
+  int tier = 0;
+  ring::RnsPoly c0, c1;
+};
+
+/// How a key switch ends: (c0, c1) = sigma(round((x + P join) / D) + (add, 0)), where P is the product of the special primes
+/// and D that of the primes which are dropped.
+struct Ending {
+  bool rescale = false;                  ///< drop the last ciphertext prime with the special primes
+  const ring::RnsPoly* join0 = nullptr;  ///< both or none
+  const ring::RnsPoly* join1 = nullptr;
+  const ring::RnsPoly* add = nullptr;
+  const std::uint32_t* permutation = nullptr;  ///< table of sigma in the ring; null: identity
+};
+
+/// Hybrid key switching (ePrint 2019/688, section 3; ePrint 2020/1203) with digits and special primes that follow the level.
+///
+/// Work goes prime by prime where it can: the transforms, the inner product and the division of one limb meet in cache,
+/// and all transforms modulo one prime follow each other. All loops run on the threads of the current TBB arena.
+class KeySwitcher {
+ public:
+  KeySwitcher(const Parameters& parameters, std::shared_ptr<const ring::Ring> ring, std::vector<KeyTier> tiers, KeyProvider* keys);
+  ~KeySwitcher();
+
+  /// The cheapest tier that serves ciphertexts of this many limbs.
+  [[nodiscard]] int tier_for(int limbs) const;
+  [[nodiscard]] int special(int tier) const { return tiers_[static_cast<std::size_t>(tier)].special; }
+
+  /// ModUp. `poly` (values) must outlive the result. `hoisted`: for several switches; else for one `apply`.
+  [[nodiscard]] Decomposition decompose(const ring::RnsPoly& poly, int tier, bool hoisted) const;
+  /// The whole switch with the key of `exponent` (0: relinearisation); frees what it has read unless `d` is hoisted.
+  void apply(Decomposition& d, std::uint64_t exponent, const Ending& ending, ring::RnsPoly& c0, ring::RnsPoly& c1) const;
+
+  /// The inner product of a hoisted decomposition alone, for sums of switches (double hoisting).
+  [[nodiscard]] Extended switch_digits(const Decomposition& d, std::uint64_t exponent) const;
+  /// ModDown of what `switch_digits` gave, or, for tier -1, the division by the last prime alone.
+  void divide(Extended x, const Ending& ending, ring::RnsPoly& c0, ring::RnsPoly& c1) const;
+
+ private:
+  struct Conversions;
+  struct Digit;
+  struct Division;
+  using Pair = std::array<ring::Limb, 2>;
+
+  [[nodiscard]] const Digit& digit(int tier, int limbs, int d) const;
+  [[nodiscard]] const Division& division(int tier, int limbs, bool rescale) const;
+  [[nodiscard]] const SwitchingKey& key_for(const Decomposition& d, std::uint64_t exponent) const;
+  [[nodiscard]] std::size_t prime_of(std::size_t j, int limbs) const;
+  [[nodiscard]] Pair inner_product(const Decomposition& d, const SwitchingKey& key, std::size_t j) const;
+  template <class Source>
+  void divide_limbs(int limbs, int tier, const Ending& ending, const Source& limbs_at, ring::RnsPoly& c0, ring::RnsPoly& c1) const;
+
+  Parameters parameters_;
+  std::shared_ptr<const ring::Ring> ring_;
+  std::vector<KeyTier> tiers_;
+  KeyProvider* keys_;
+  std::unique_ptr<Conversions> conversions_;
+};
+
+}  // namespace sotto::ckks

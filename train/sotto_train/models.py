@@ -1,0 +1,125 @@
+"""Network architectures, each with ReLU or quadratic activations; only operators that Sotto runs (average pooling)."""
+from __future__ import annotations
+
+from typing import Callable
+
+import torch
+from torch import nn
+
+from .activation import Activation
+from .errors import TrainError
+
+
+class Block(nn.Module):
+    """Residual block: two 3x3 convolutions; the shortcut is a 1x1 convolution where shape changes."""
+
+    def __init__(self, kind: str, inputs: int, outputs: int, stride: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.act1 = Activation(kind, outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.act2 = Activation(kind, outputs)
+        changes = stride != 1 or inputs != outputs
+        self.shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if changes else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.act2(self.conv2(self.act1(self.conv1(x))) + self.shortcut(x))
+
+
+class ResNet(nn.Module):
+    """Residual network for small images (He et al., arXiv:1512.03385, section 4.2)."""
+
+    def __init__(self, kind: str, channels: int, classes: int, widths: list[int], blocks: list[int]):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, widths[0], 3, 1, 1, bias=False)
+        self.act = Activation(kind, widths[0])
+        stack, inputs = [], widths[0]
+        for stage, (width, count) in enumerate(zip(widths, blocks)):
+            for k in range(count):
+                stack.append(Block(kind, inputs, width, 2 if stage and k == 0 else 1))
+                inputs = width
+        self.blocks = nn.Sequential(*stack)
+        self.fc = nn.Linear(inputs, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.blocks(self.act(self.conv(x))).float().mean((2, 3)))
+
+
+class LeNet5(nn.Module):
+    """LeNet-5 (LeCun et al. 1998) with average pooling; any image of at least 12 x 12."""
+
+    def __init__(self, kind: str, channels: int, classes: int, size: tuple[int, int]):
+        super().__init__()
+        height, width = ((s // 2 - 4) // 2 for s in size)
+        if min(height, width) < 1:
+            raise TrainError(f"lenet5 needs images of at least 12 x 12 pixels, not {size[0]} x {size[1]}")
+        self.features = nn.Sequential(
+            nn.Conv2d(channels, 6, 5, padding=2, bias=False), Activation(kind, 6), nn.AvgPool2d(2),
+            nn.Conv2d(6, 16, 5, bias=False), Activation(kind, 16), nn.AvgPool2d(2))
+        self.head = nn.Sequential(
+            nn.Linear(16 * height * width, 120, bias=False), Activation(kind, 120, flat=True),
+            nn.Linear(120, 84, bias=False), Activation(kind, 84, flat=True), nn.Linear(84, classes))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.flatten(self.features(x), 1)).float()
+
+
+class Mlp(nn.Module):
+    """Two hidden layers of 128 on the pixels."""
+
+    def __init__(self, kind: str, channels: int, classes: int, size: tuple[int, int]):
+        super().__init__()
+        self.head = nn.Sequential(
+            nn.Linear(channels * size[0] * size[1], 128, bias=False), Activation(kind, 128, flat=True),
+            nn.Linear(128, 128, bias=False), Activation(kind, 128, flat=True), nn.Linear(128, classes))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.flatten(x, 1)).float()
+
+
+class Vgg11(nn.Module):
+    """VGG-11 (arXiv:1409.1556, configuration A) with average pooling and one fully connected layer."""
+
+    PLAN = [64, 0, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512, 0]  # widths; 0 halves the image
+
+    def __init__(self, kind: str, channels: int, classes: int, size: tuple[int, int]):
+        super().__init__()
+        if min(size) < 32:
+            raise TrainError(f"vgg11 needs images of at least 32 x 32 pixels, not {size[0]} x {size[1]}")
+        layers: list[nn.Module] = []
+        for width in self.PLAN:
+            if width == 0:
+                layers.append(nn.AvgPool2d(2))
+                continue
+            layers += [nn.Conv2d(channels, width, 3, padding=1, bias=False), Activation(kind, width)]
+            channels = width
+        self.features = nn.Sequential(*layers)
+        self.fc = nn.Linear(channels, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.features(x).float().mean((2, 3)))
+
+
+def _resnet(widths: list[int], blocks: list[int]) -> Callable[..., nn.Module]:
+    def make(kind: str, channels: int, classes: int, size: tuple[int, int]) -> nn.Module:
+        del size
+        return ResNet(kind, channels, classes, widths, blocks)
+    return make
+
+
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+    **{f"resnet{6 * n + 2}": _resnet([16, 32, 64], [n] * 3) for n in (3, 5, 7, 9, 18)},
+    "resnet34": _resnet([16, 32, 64, 128], [3, 4, 6, 3]),
+    "lenet5": LeNet5,
+    "mlp": Mlp,
+    "vgg11": Vgg11,
+}
+
+
+def build(arch: str, activation: str, channels: int, classes: int, size: tuple[int, int]) -> nn.Module:
+    """A network from images [n, channels, *size] to float32 scores [n, classes]."""
+    if arch not in ARCHITECTURES:
+        raise TrainError(f"unknown architecture '{arch}'; one of {', '.join(ARCHITECTURES)}")
+    if activation not in ("relu", "quadratic"):
+        raise TrainError(f"unknown activation '{activation}'; relu or quadratic")
+    return ARCHITECTURES[arch](activation, channels, classes, size).to(memory_format=torch.channels_last)
