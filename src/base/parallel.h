@@ -10,11 +10,12 @@ namespace sotto {
 /// Runs body(i) for i in [0, count) on all threads of the current TBB arena. Bodies may nest further loops.
 template <class F>
 void parallel_for(std::size_t count, F&& body) {
-  tbb::parallel_for(tbb::blocked_range<std::size_t>(0, count, 1),
-                    [&](const tbb::blocked_range<std::size_t>& r) {
-                      for (std::size_t i = r.begin(); i != r.end(); ++i) body(i);
-                    },
-                    tbb::simple_partitioner{});
+  tbb::parallel_for(
+      tbb::blocked_range<std::size_t>(0, count, 1),
+      [&](const tbb::blocked_range<std::size_t>& r) {
+        for (std::size_t i = r.begin(); i != r.end(); ++i) body(i);
+      },
+      tbb::simple_partitioner{});
 }
 
 }  // namespace sotto

@@ -26,8 +26,9 @@ std::uint64_t ciphertext_bytes(wire::Kind kind, std::size_t n, int limbs) {
 namespace {
 
 nlohmann::json header(wire::Kind kind, const CiphertextFileInfo& info) {
-  nlohmann::json h = {{"plan_id", info.plan_id}, {"key_id", info.key_id}, {"input_id", info.input_id}, {"images", info.images}, {"batch", info.batch},
-                      {"per_batch", info.per_batch}, {"limbs", info.limbs}, {"scale", info.scale}};
+  nlohmann::json h = {{"plan_id", info.plan_id}, {"key_id", info.key_id}, {"input_id", info.input_id},
+                      {"images", info.images},   {"batch", info.batch},   {"per_batch", info.per_batch},
+                      {"limbs", info.limbs},     {"scale", info.scale}};
   if (kind == wire::Kind::input) h["seed"] = wire::to_hex(info.seed.data(), info.seed.size());
   return h;
 }
@@ -38,12 +39,14 @@ CiphertextWriter::CiphertextWriter(const std::filesystem::path& path, wire::Kind
                                    const CiphertextFileInfo& info)
     : ring_(ring),
       file_(path, kind, header(kind, info),
-            std::vector<std::uint64_t>(info.batches() * info.per_batch, ciphertext_bytes(kind, ring.n(), info.limbs))) {}
+            std::vector<std::uint64_t>(info.batches() * info.per_batch, ciphertext_bytes(kind, ring.n(), info.limbs))) {
+}
 
 void CiphertextWriter::write(const ring::RnsPoly& poly) {
   const std::size_t limb_bytes = ring_.n() * wire::kWordBytes;
   std::vector<unsigned char> bytes(poly.size() * limb_bytes);
-  parallel_for(poly.size(), [&](std::size_t l) { wire::pack48(bytes.data() + l * limb_bytes, poly[l].data(), ring_.n()); });
+  parallel_for(poly.size(),
+               [&](std::size_t l) { wire::pack48(bytes.data() + l * limb_bytes, poly[l].data(), ring_.n()); });
   file_.write(bytes);
 }
 
@@ -54,7 +57,8 @@ void CiphertextWriter::write(const Ciphertext& c) {
   write(c.c1);
 }
 
-CiphertextReader::CiphertextReader(const std::filesystem::path& path, wire::Kind kind) : kind_(kind), file_(path, kind) {
+CiphertextReader::CiphertextReader(const std::filesystem::path& path, wire::Kind kind)
+    : kind_(kind), file_(path, kind) {
   file_.decode([&](const auto& h) {
     constexpr std::int64_t kMost = std::int64_t{1} << 40;
     info_.plan_id = wire::text(h, "plan_id", 64);
@@ -70,17 +74,20 @@ CiphertextReader::CiphertextReader(const std::filesystem::path& path, wire::Kind
       const auto seed = wire::hex_bytes(h, "seed", info_.seed.size());
       std::copy(seed.begin(), seed.end(), info_.seed.begin());
     }
-    if (info_.batches() > file_.sections() || file_.sections() != info_.batches() * info_.per_batch) file_.fail("it does not hold the ciphertexts that it announces");
+    if (info_.batches() > file_.sections() || file_.sections() != info_.batches() * info_.per_batch)
+      file_.fail("it does not hold the ciphertexts that it announces");
   });
 }
 
-void CiphertextReader::expect(const std::string& plan_id, std::uint64_t batch, std::uint64_t per_batch, int limbs, double scale,
-                              const ring::Ring& ring) const {
+void CiphertextReader::expect(const std::string& plan_id, std::uint64_t batch, std::uint64_t per_batch, int limbs,
+                              double scale, const ring::Ring& ring) const {
   if (info_.plan_id != plan_id)
-    throw Error(ErrorCode::wrong_key, file_.path().string() + " was made for another plan (" + info_.plan_id + ", not " + plan_id + ")");
+    throw Error(ErrorCode::wrong_key,
+                file_.path().string() + " was made for another plan (" + info_.plan_id + ", not " + plan_id + ")");
   bool fits = info_.batch == batch && info_.per_batch == per_batch && info_.limbs == limbs &&
               std::abs(info_.scale / scale - 1) < 0x1p-40;
-  for (std::size_t i = 0; i < file_.sections(); ++i) fits = fits && file_.section_bytes(i) == ciphertext_bytes(kind_, ring.n(), limbs);
+  for (std::size_t i = 0; i < file_.sections(); ++i)
+    fits = fits && file_.section_bytes(i) == ciphertext_bytes(kind_, ring.n(), limbs);
   if (!fits) file_.fail("its ciphertexts do not have the plan's shape");
 }
 

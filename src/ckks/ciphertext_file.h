@@ -25,13 +25,13 @@ Ciphertext expand(const ring::Ring& ring, SeededCiphertext c);
 /// What a file of ciphertexts says about itself.
 struct CiphertextFileInfo {
   std::string plan_id, key_id;
-  std::string input_id;          ///< names the input, in both its file and the output's
-  std::uint64_t images = 0;      ///< in all batches together
-  std::uint64_t batch = 0;       ///< images per batch; the last one may hold fewer
-  std::uint64_t per_batch = 0;   ///< ciphertexts per batch
-  int limbs = 0;                 ///< of every ciphertext
+  std::string input_id;         ///< names the input, in both its file and the output's
+  std::uint64_t images = 0;     ///< in all batches together
+  std::uint64_t batch = 0;      ///< images per batch; the last one may hold fewer
+  std::uint64_t per_batch = 0;  ///< ciphertexts per batch
+  int limbs = 0;                ///< of every ciphertext
   double scale = 1;
-  Seed seed{};                   ///< inputs only: ciphertext k is stream k
+  Seed seed{};  ///< inputs only: ciphertext k is stream k
 
   [[nodiscard]] std::uint64_t batches() const { return (images + batch - 1) / batch; }
 };
@@ -39,7 +39,8 @@ struct CiphertextFileInfo {
 /// Writes IN.sotto (seeded, c0 only) or OUT.sotto (c0 and c1), see docs/formats/ciphertexts.md.
 class CiphertextWriter {
  public:
-  CiphertextWriter(const std::filesystem::path& path, wire::Kind kind, const ring::Ring& ring, const CiphertextFileInfo& info);
+  CiphertextWriter(const std::filesystem::path& path, wire::Kind kind, const ring::Ring& ring,
+                   const CiphertextFileInfo& info);
 
   void write(const SeededCiphertext& c);
   void write(const Ciphertext& c);

@@ -12,8 +12,8 @@ namespace sotto::ckks {
 /// The canonical embedding between slots and integer coefficients (CKKS, ePrint 2016/421; conjugate-invariant ring,
 /// ePrint 2018/952). Slot j is the value at the primitive root to the power 5^j.
 ///
-/// An encoder for `size` n works on whole polynomials of a ring of rank n; one for a smaller size works on the subring of
-/// polynomials whose slots repeat with that period.
+/// An encoder for `size` n works on whole polynomials of a ring of rank n; one for a smaller size works on the subring
+/// of polynomials whose slots repeat with that period.
 class Encoder {
  public:
   Encoder(int log_size, ring::RingKind kind);
@@ -21,8 +21,8 @@ class Encoder {
   /// Number of slots: size (real) or size / 2 (complex).
   [[nodiscard]] std::size_t slots() const { return slot_index_.size(); }
 
-  /// Coefficients of the polynomial with these slots; shorter input is padded with zeros. For the conjugate-invariant ring
-  /// imaginary parts must be zero.
+  /// Coefficients of the polynomial with these slots; shorter input is padded with zeros. For the conjugate-invariant
+  /// ring imaginary parts must be zero.
   [[nodiscard]] std::vector<double> embed_inverse(std::span<const std::complex<double>> slots) const;
   [[nodiscard]] std::vector<double> embed_inverse(std::span<const double> slots) const;
   /// Slots of the polynomial with these coefficients.

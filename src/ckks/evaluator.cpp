@@ -161,7 +161,8 @@ Ciphertext Evaluator::conjugate(const Ciphertext& a) const {
 
 std::vector<Ciphertext> Evaluator::rotate_many(const Ciphertext& a, std::span<const std::int64_t> steps) const {
   std::vector<Ciphertext> out;
-  const auto moves = std::count_if(steps.begin(), steps.end(), [&](std::int64_t s) { return ring_->rotation_exponent(s) != 1; });
+  const auto moves =
+      std::count_if(steps.begin(), steps.end(), [&](std::int64_t s) { return ring_->rotation_exponent(s) != 1; });
   Decomposition d;
   if (moves > 0) d = switcher_.decompose(a.c1, switcher_.tier_for(a.limbs()), moves > 1);
   for (std::int64_t s : steps) {
@@ -210,7 +211,8 @@ Ciphertext Evaluator::rotate_sum(const Ciphertext& a, std::span<const std::int64
 
 const SwitchingKey& KeyMap::key(const KeyId& id) {
   const auto it = keys.find(id);
-  if (it == keys.end()) throw Error(ErrorCode::wrong_key, "the evaluation keys lack a key that the plan needs; make keys for this plan");
+  if (it == keys.end())
+    throw Error(ErrorCode::wrong_key, "the evaluation keys lack a key that the plan needs; make keys for this plan");
   return it->second;
 }
 

@@ -50,7 +50,8 @@ class Evaluator {
 
  private:
   [[nodiscard]] Ciphertext apply(const Ciphertext& a, Decomposition& d, std::uint64_t exponent) const;
-  [[nodiscard]] Ciphertext finish_product(const ring::RnsPoly& d0, const ring::RnsPoly& d1, const ring::RnsPoly& d2, double scale) const;
+  [[nodiscard]] Ciphertext finish_product(const ring::RnsPoly& d0, const ring::RnsPoly& d1, const ring::RnsPoly& d2,
+                                          double scale) const;
 
   Parameters parameters_;
   std::shared_ptr<const ring::Ring> ring_;

@@ -32,13 +32,15 @@ SwitchingKey expand(const ring::Ring& ring, const KeyTier& tier, int ciphertext_
   }
   parallel_for(out.digits.size() * limbs, [&](std::size_t k) {
     const std::size_t d = k / limbs, j = k % limbs;
-    expand_uniform(ring, key.seed, d, out.prime_index(static_cast<int>(j), ciphertext_primes), out.digits[d].a[j].data());
+    expand_uniform(ring, key.seed, d, out.prime_index(static_cast<int>(j), ciphertext_primes),
+                   out.digits[d].a[j].data());
   });
   return out;
 }
 
-KeyFileWriter::KeyFileWriter(const std::filesystem::path& path, const ring::Ring& ring, const ParametersSpec& parameters,
-                             const KeyRequest& request, const std::string& plan_id, const std::string& key_id)
+KeyFileWriter::KeyFileWriter(const std::filesystem::path& path, const ring::Ring& ring,
+                             const ParametersSpec& parameters, const KeyRequest& request, const std::string& plan_id,
+                             const std::string& key_id)
     : ring_(ring),
       file_(path, wire::Kind::eval_key,
             {{"plan_id", plan_id},
@@ -59,15 +61,16 @@ void KeyFileWriter::write(const SeededSwitchingKey& key) {
   }
 }
 
-KeyFile::KeyFile(const std::filesystem::path& path, std::shared_ptr<const ring::Ring> ring, const ParametersSpec& parameters,
-                 const KeyRequest& request, const std::string& plan_id)
+KeyFile::KeyFile(const std::filesystem::path& path, std::shared_ptr<const ring::Ring> ring,
+                 const ParametersSpec& parameters, const KeyRequest& request, const std::string& plan_id)
     : ring_(std::move(ring)),
       ciphertext_primes_(parameters.ciphertext_primes),
       request_(request),
       file_(path, wire::Kind::eval_key) {
   file_.decode([&](const auto& h) {
     if (wire::text(h, "plan_id", 64) != plan_id)
-      throw Error(ErrorCode::wrong_key, path.string() + " was made for another plan; make keys with this plan's client file (sotto keygen)");
+      throw Error(ErrorCode::wrong_key,
+                  path.string() + " was made for another plan; make keys with this plan's client file (sotto keygen)");
     key_id_ = wire::text(h, "key_id", 64);
     const auto expected = key_section_bytes(ring_->n(), request_);
     bool same = file_.sections() == expected.size();
@@ -109,7 +112,8 @@ SwitchingKey KeyFile::load(const KeyId& id) const {
   parallel_for(seeded.b.size() * limbs, [&](std::size_t k) {
     const std::size_t j = k % limbs;
     const std::size_t i = SwitchingKey{tier, {}}.prime_index(static_cast<int>(j), ciphertext_primes_);
-    if (!wire::unpack48(seeded.b[k / limbs][j].data(), bytes.data() + seed.size() + k * limb_bytes, n, ring_->prime(i))) valid = false;
+    if (!wire::unpack48(seeded.b[k / limbs][j].data(), bytes.data() + seed.size() + k * limb_bytes, n, ring_->prime(i)))
+      valid = false;
   });
   if (!valid) file_.fail("a key has a value out of range");
   return expand(*ring_, tier, ciphertext_primes_, std::move(seeded));

@@ -13,8 +13,8 @@
 
 namespace sotto::ckks {
 
-/// A switching key as it travels: the b polynomials and the seed of the a polynomials. Digit d's a modulo prime index i is
-/// stream d of the seed.
+/// A switching key as it travels: the b polynomials and the seed of the a polynomials. Digit d's a modulo prime index i
+/// is stream d of the seed.
 struct SeededSwitchingKey {
   KeyId id;
   Seed seed;

@@ -36,7 +36,8 @@ struct KeySwitcher::Conversions {
   std::map<std::tuple<int, int, bool>, Division> divisions;
 };
 
-KeySwitcher::KeySwitcher(const Parameters& parameters, std::shared_ptr<const ring::Ring> ring, std::vector<KeyTier> tiers, KeyProvider* keys)
+KeySwitcher::KeySwitcher(const Parameters& parameters, std::shared_ptr<const ring::Ring> ring,
+                         std::vector<KeyTier> tiers, KeyProvider* keys)
     : parameters_(parameters),
       ring_(std::move(ring)),
       tiers_(std::move(tiers)),
@@ -85,7 +86,8 @@ const KeySwitcher::Division& KeySwitcher::division(int tier, int limbs, bool res
     for (int j = 0; j < limbs; ++j) {
       const u64 p = ring_->prime(static_cast<std::size_t>(j));
       u64 product = 1;
-      for (int k = 0; k < special; ++k) product = ring::mul_mod(product, ring_->prime(prime_of(static_cast<std::size_t>(limbs + k), limbs)) % p, p);
+      for (int k = 0; k < special; ++k)
+        product = ring::mul_mod(product, ring_->prime(prime_of(static_cast<std::size_t>(limbs + k), limbs)) % p, p);
       entry.special.push_back(product);
       if (j >= kept) continue;
       if (rescale) product = ring::mul_mod(product, ring_->prime(static_cast<std::size_t>(kept)) % p, p);
@@ -139,7 +141,8 @@ const SwitchingKey& KeySwitcher::key_for(const Decomposition& d, u64 exponent) c
 }
 
 KeySwitcher::Pair KeySwitcher::inner_product(const Decomposition& d, const SwitchingKey& key, std::size_t j) const {
-  const auto limbs = static_cast<std::size_t>(d.limbs), at = j < limbs ? j : static_cast<std::size_t>(key.tier.max_limbs) + j - limbs;
+  const auto limbs = static_cast<std::size_t>(d.limbs),
+             at = j < limbs ? j : static_cast<std::size_t>(key.tier.max_limbs) + j - limbs;
   std::vector<const u64*> x, b, a;
   for (std::size_t k = 0; k < d.digits.size(); ++k) {
     x.push_back(d.digits[k][j] ? d.digits[k][j].data() : (*d.input)[j].data());
@@ -154,7 +157,8 @@ KeySwitcher::Pair KeySwitcher::inner_product(const Decomposition& d, const Switc
 
 // limbs_at(j) gives the limbs of both polynomials at position j, and is asked once for each.
 template <class Source>
-void KeySwitcher::divide_limbs(int limbs, int tier, const Ending& ending, const Source& limbs_at, RnsPoly& c0, RnsPoly& c1) const {
+void KeySwitcher::divide_limbs(int limbs, int tier, const Ending& ending, const Source& limbs_at, RnsPoly& c0,
+                               RnsPoly& c1) const {
   const Division& plan = division(tier, limbs, ending.rescale);
   const auto& kernels = ring_->kernels();
   const std::size_t n = ring_->n(), kept = plan.kept;
@@ -176,6 +180,8 @@ void KeySwitcher::divide_limbs(int limbs, int tier, const Ending& ending, const 
   for (std::size_t p = 0; p < 2; ++p) {
     std::vector<const u64*> src;
     std::vector<u64*> dst;
+    src.reserve(dropped.size());
+    dst.reserve(kept);
     for (const Pair& x : dropped) src.push_back(x[p].data());
     out[p]->clear();
     for (std::size_t l = 0; l < kept; ++l) dst.push_back(out[p]->emplace_back(ring_->limb()).data());
@@ -224,7 +230,12 @@ Extended KeySwitcher::switch_digits(const Decomposition& d, u64 exponent) const 
 }
 
 void KeySwitcher::divide(Extended x, const Ending& ending, RnsPoly& c0, RnsPoly& c1) const {
-  divide_limbs(x.limbs, x.tier, ending, [&](std::size_t j) { return Pair{std::move(x.c0[j]), std::move(x.c1[j])}; }, c0, c1);
+  divide_limbs(
+      x.limbs, x.tier, ending,
+      [&](std::size_t j) {
+        return Pair{std::move(x.c0[j]), std::move(x.c1[j])};
+      },
+      c0, c1);
 }
 
 }  // namespace sotto::ckks

@@ -27,8 +27,8 @@ struct Extended {
   ring::RnsPoly c0, c1;
 };
 
-/// How a key switch ends: (c0, c1) = sigma(round((x + P join) / D) + (add, 0)), where P is the product of the special primes
-/// and D that of the primes which are dropped.
+/// How a key switch ends: (c0, c1) = sigma(round((x + P join) / D) + (add, 0)), where P is the product of the special
+/// primes and D that of the primes which are dropped.
 struct Ending {
   bool rescale = false;                  ///< drop the last ciphertext prime with the special primes
   const ring::RnsPoly* join0 = nullptr;  ///< both or none
@@ -37,13 +37,15 @@ struct Ending {
   const std::uint32_t* permutation = nullptr;  ///< table of sigma in the ring; null: identity
 };
 
-/// Hybrid key switching (ePrint 2019/688, section 3; ePrint 2020/1203) with digits and special primes that follow the level.
+/// Hybrid key switching (ePrint 2019/688, section 3; ePrint 2020/1203) with digits and special primes that follow the
+/// level.
 ///
 /// Work goes prime by prime where it can: the transforms, the inner product and the division of one limb meet in cache,
 /// and all transforms modulo one prime follow each other. All loops run on the threads of the current TBB arena.
 class KeySwitcher {
  public:
-  KeySwitcher(const Parameters& parameters, std::shared_ptr<const ring::Ring> ring, std::vector<KeyTier> tiers, KeyProvider* keys);
+  KeySwitcher(const Parameters& parameters, std::shared_ptr<const ring::Ring> ring, std::vector<KeyTier> tiers,
+              KeyProvider* keys);
   ~KeySwitcher();
 
   /// The cheapest tier that serves ciphertexts of this many limbs.
@@ -53,7 +55,8 @@ class KeySwitcher {
   /// ModUp. `poly` (values) must outlive the result. `hoisted`: for several switches; else for one `apply`.
   [[nodiscard]] Decomposition decompose(const ring::RnsPoly& poly, int tier, bool hoisted) const;
   /// The whole switch with the key of `exponent` (0: relinearisation); frees what it has read unless `d` is hoisted.
-  void apply(Decomposition& d, std::uint64_t exponent, const Ending& ending, ring::RnsPoly& c0, ring::RnsPoly& c1) const;
+  void apply(Decomposition& d, std::uint64_t exponent, const Ending& ending, ring::RnsPoly& c0,
+             ring::RnsPoly& c1) const;
 
   /// The inner product of a hoisted decomposition alone, for sums of switches (double hoisting).
   [[nodiscard]] Extended switch_digits(const Decomposition& d, std::uint64_t exponent) const;
@@ -72,7 +75,8 @@ class KeySwitcher {
   [[nodiscard]] std::size_t prime_of(std::size_t j, int limbs) const;
   [[nodiscard]] Pair inner_product(const Decomposition& d, const SwitchingKey& key, std::size_t j) const;
   template <class Source>
-  void divide_limbs(int limbs, int tier, const Ending& ending, const Source& limbs_at, ring::RnsPoly& c0, ring::RnsPoly& c1) const;
+  void divide_limbs(int limbs, int tier, const Ending& ending, const Source& limbs_at, ring::RnsPoly& c0,
+                    ring::RnsPoly& c1) const;
 
   Parameters parameters_;
   std::shared_ptr<const ring::Ring> ring_;

@@ -23,13 +23,15 @@ Parameters Parameters::create(const ParametersSpec& spec) {
   }
   const SecurityRow* row = find_security_row(spec.log_n, SecretDistribution::ternary);
   if (row == nullptr) {
-    throw Error(ErrorCode::bad_input, "refused: the 128-bit security table has no ring of rank 2^" + std::to_string(spec.log_n));
+    throw Error(ErrorCode::bad_input,
+                "refused: the 128-bit security table has no ring of rank 2^" + std::to_string(spec.log_n));
   }
   Parameters p(spec, row->bits);
   if (p.log2_qp() > row->max_log2_qp) {
-    throw Error(ErrorCode::bad_input, "refused: log2(QP) = " + std::to_string(static_cast<int>(std::ceil(p.log2_qp()))) +
-                                      " exceeds " + std::to_string(static_cast<int>(row->max_log2_qp)) +
-                                      ", the 128-bit limit at rank 2^" + std::to_string(spec.log_n));
+    throw Error(ErrorCode::bad_input,
+                "refused: log2(QP) = " + std::to_string(static_cast<int>(std::ceil(p.log2_qp()))) + " exceeds " +
+                    std::to_string(static_cast<int>(row->max_log2_qp)) + ", the 128-bit limit at rank 2^" +
+                    std::to_string(spec.log_n));
   }
   return p;
 }

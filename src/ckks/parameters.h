@@ -10,11 +10,11 @@ namespace sotto::ckks {
 
 /// What a caller may choose. `Parameters::create` checks it.
 struct ParametersSpec {
-  int log_n = 16;                                             ///< 12 .. 17
+  int log_n = 16;  ///< 12 .. 17
   ring::RingKind kind = ring::RingKind::conjugate_invariant;
-  int ciphertext_primes = 0;                                  ///< limbs of a fresh ciphertext, 1 .. 64
-  int special_primes = 0;                                     ///< 1 .. 64
-  int prime_bits = 48;                                        ///< size of every prime, 30 .. 48
+  int ciphertext_primes = 0;  ///< limbs of a fresh ciphertext, 1 .. 64
+  int special_primes = 0;     ///< 1 .. 64
+  int prime_bits = 48;        ///< size of every prime, 30 .. 48
 
   bool operator==(const ParametersSpec&) const = default;
 };
@@ -22,8 +22,9 @@ struct ParametersSpec {
 /// A set of key-switching keys that serves all ciphertexts of at most `max_limbs` limbs: raised by the first
 /// `special` special primes. Lower tiers have smaller keys and cheaper switches.
 ///
-/// Digits have one limb less than there are special primes (one if there is a single one): the noise of a switch is about
-/// 2^17 times (product of a digit) / (product of the special primes), so the extra prime makes it vanish in the rounding.
+/// Digits have one limb less than there are special primes (one if there is a single one): the noise of a switch is
+/// about 2^17 times (product of a digit) / (product of the special primes), so the extra prime makes it vanish in the
+/// rounding.
 struct KeyTier {
   int max_limbs = 0;
   int special = 0;
@@ -38,8 +39,8 @@ struct KeyTier {
 /// An immutable, checked parameter set: the only way to one from outside the tests is `create`.
 class Parameters {
  public:
-  /// Throws Error{bad_input} unless the 128-bit table has a row for the ring and log2(Q P) is within it, and every field is in
-  /// range. Primes: the largest 1 modulo the cyclotomic order; the first ones are the ciphertext primes.
+  /// Throws Error{bad_input} unless the 128-bit table has a row for the ring and log2(Q P) is within it, and every
+  /// field is in range. Primes: the largest 1 modulo the cyclotomic order; the first ones are the ciphertext primes.
   static Parameters create(const ParametersSpec& spec);
 
   [[nodiscard]] const ParametersSpec& spec() const { return spec_; }

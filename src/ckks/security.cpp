@@ -4,14 +4,18 @@ namespace sotto::ckks {
 
 namespace {
 constexpr std::string_view kGuidelines =
-    "Bossuat et al., Security Guidelines for Implementing Homomorphic Encryption, ia.cr/2024/463: ternary secret, 128 bits";
+    "Bossuat et al., Security Guidelines for Implementing Homomorphic Encryption, ia.cr/2024/463: ternary secret, 128 "
+    "bits";
 
-// The Homomorphic Encryption Standard 1.1 (2018) allows 109, 218 and 438 bits in the first rows; the newer, smaller bounds
-// hold here.
+// The Homomorphic Encryption Standard 1.1 (2018) allows 109, 218 and 438 bits in the first rows; the newer, smaller
+// bounds hold here.
 constexpr SecurityRow kRows[] = {
-    {12, SecretDistribution::ternary, 106, 128, kGuidelines},  {13, SecretDistribution::ternary, 214, 128, kGuidelines},
-    {14, SecretDistribution::ternary, 430, 128, kGuidelines},  {15, SecretDistribution::ternary, 868, 128, kGuidelines},
-    {16, SecretDistribution::ternary, 1747, 128, kGuidelines}, {17, SecretDistribution::ternary, 3523, 128, kGuidelines},
+    {12, SecretDistribution::ternary, 106, 128, kGuidelines},
+    {13, SecretDistribution::ternary, 214, 128, kGuidelines},
+    {14, SecretDistribution::ternary, 430, 128, kGuidelines},
+    {15, SecretDistribution::ternary, 868, 128, kGuidelines},
+    {16, SecretDistribution::ternary, 1747, 128, kGuidelines},
+    {17, SecretDistribution::ternary, 3523, 128, kGuidelines},
 };
 }  // namespace
 

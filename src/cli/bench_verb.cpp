@@ -29,7 +29,9 @@ int run(const BenchOptions& o) {
       if (!o.as_json) {
         fmt::print("{}", b.name);
         for (const auto& [key, value] : r.items())
-          if (key != "benchmark" && key != "threads") fmt::print("  {} {}", key, value.is_number_float() ? fmt::format("{:.6g}", value.get<double>()) : value.dump());
+          if (key != "benchmark" && key != "threads")
+            fmt::print("  {} {}", key,
+                       value.is_number_float() ? fmt::format("{:.6g}", value.get<double>()) : value.dump());
         fmt::print("\n");
       }
       results.push_back(std::move(r));

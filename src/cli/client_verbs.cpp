@@ -28,10 +28,11 @@ int keygen(const KeygenOptions& o) {
   const plan::ClientSpec spec = plan::read_client(o.client);
   const auto parameters = ckks::Parameters::create(spec.parameters);
   ProgressLine line("keys");
-  client::make_keys(spec, parameters, o.out, o.force, [&](std::size_t done, std::size_t total) { line.update(done, total); });
+  client::make_keys(spec, parameters, o.out, o.force,
+                    [&](std::size_t done, std::size_t total) { line.update(done, total); });
   const fs::path dir = o.out;
-  fmt::print("wrote {} (keep it secret) and {} ({}, for the server)\n", (dir / "secret.key").string(), (dir / "eval.key").string(),
-             format_bytes(static_cast<double>(fs::file_size(dir / "eval.key"))));
+  fmt::print("wrote {} (keep it secret) and {} ({}, for the server)\n", (dir / "secret.key").string(),
+             (dir / "eval.key").string(), format_bytes(static_cast<double>(fs::file_size(dir / "eval.key"))));
   return 0;
 }
 
@@ -42,7 +43,8 @@ struct DataOptions {
 };
 
 void add_data_options(CLI::App& verb, DataOptions& o, bool required) {
-  auto* data = verb.add_option("--data", o.data, "cifar10:DIR, cifar100:DIR, or PNG and JPEG files or folders of them")->expected(1, -1);
+  auto* data = verb.add_option("--data", o.data, "cifar10:DIR, cifar100:DIR, or PNG and JPEG files or folders of them")
+                   ->expected(1, -1);
   if (required) data->required();
   verb.add_option("--start", o.start, "Number of the first image (default 0)")->check(CLI::Range(0.0, 2e19));
   verb.add_option("--count", o.count, "How many images (default: all)")->check(CLI::Range(0.0, 2e19));
@@ -58,15 +60,17 @@ int encrypt(const EncryptOptions& o) {
   const client::Keys keys = client::read_keys(spec, ckks::Parameters::create(spec.parameters), o.keys);
   const auto images = client::load_images(o.data.data, spec.io, o.data.start, o.data.count);
   std::vector<std::vector<double>> values;
+  values.reserve(images.size());
   for (const auto& image : images) values.push_back(client::preprocess(image, spec.io));
   const fs::path dir = fs::is_directory(o.keys) ? fs::path(o.keys) : fs::path(o.keys).parent_path();
   client::require_input_records(dir);
   ProgressLine line("encryption");
-  const std::string id = client::encrypt_images(spec, keys, values, o.out, [&](std::size_t done, std::size_t total) { line.update(done, total); });
+  const std::string id = client::encrypt_images(spec, keys, values, o.out,
+                                                [&](std::size_t done, std::size_t total) { line.update(done, total); });
   client::write_input_record(dir, id, {o.data.data, o.data.start, images.size(), client::digest_of(images)});
   const std::size_t batch = static_cast<std::size_t>(spec.batch), batches = (images.size() + batch - 1) / batch;
-  fmt::print("encrypted {} image{} in {} batch{} of up to {}: {} ({})\n", images.size(), images.size() == 1 ? "" : "s", batches,
-             batches == 1 ? "" : "es", batch, o.out, format_bytes(static_cast<double>(fs::file_size(o.out))));
+  fmt::print("encrypted {} image{} in {} batch{} of up to {}: {} ({})\n", images.size(), images.size() == 1 ? "" : "s",
+             batches, batches == 1 ? "" : "es", batch, o.out, format_bytes(static_cast<double>(fs::file_size(o.out))));
   return 0;
 }
 
@@ -76,8 +80,10 @@ struct DecryptVerbOptions {
   DataOptions data;
 };
 
-// The images that the scores belong to: those named on the command line, else those that `encrypt` noted beside the keys.
-std::vector<client::Image> find_images(const DecryptVerbOptions& o, const plan::ClientSpec& spec, const client::Decrypted& result) {
+// The images that the scores belong to: those named on the command line, else those that `encrypt` noted beside the
+// keys.
+std::vector<client::Image> find_images(const DecryptVerbOptions& o, const plan::ClientSpec& spec,
+                                       const client::Decrypted& result) {
   const std::size_t count = result.scores.size();
   if (!o.data.data.empty()) return client::load_images(o.data.data, spec.io, o.data.start, count);
   const fs::path dir = fs::is_directory(o.keys) ? fs::path(o.keys) : fs::path(o.keys).parent_path();
@@ -99,14 +105,15 @@ int decrypt(const DecryptVerbOptions& o) {
   const plan::ClientSpec spec = plan::read_client(o.client);
   const client::Keys keys = client::read_keys(spec, ckks::Parameters::create(spec.parameters), o.keys);
   ProgressLine line("decryption");
-  const client::Decrypted result =
-      client::decrypt_scores(spec, keys, o.in, {o.flood}, [&](std::size_t done, std::size_t total) { line.update(done, total); });
+  const client::Decrypted result = client::decrypt_scores(
+      spec, keys, o.in, {o.flood}, [&](std::size_t done, std::size_t total) { line.update(done, total); });
   const auto images = find_images(o, spec, result);
   if (!o.sheet.empty() && images.empty())
     throw Error(ErrorCode::usage, "--sheet needs the images: name them with --data (and --start) as for encrypt");
   if (!o.npy.empty()) client::write_npy(o.npy, result.scores);
   if (!o.csv.empty()) client::write_csv(o.csv, result.scores, images, spec.io);
-  if (!o.sheet.empty()) client::write_sheet(o.sheet, images, result.scores, spec.io, spec.network + ", decrypted labels");
+  if (!o.sheet.empty())
+    client::write_sheet(o.sheet, images, result.scores, spec.io, spec.network + ", decrypted labels");
 
   constexpr std::size_t kShown = 20;
   std::size_t labelled = 0, right = 0;
@@ -118,11 +125,14 @@ int decrypt(const DecryptVerbOptions& o) {
       right += images[i].label == label;
     }
     if (i < kShown)
-      fmt::print("{:>6}  {:<24} {:<16} {:>9.1f}%\n", i, i < images.size() ? images[i].name : "", client::class_name(spec.io, label),
-                 100 * client::confidence(result.scores[i], label));
+      fmt::print("{:>6}  {:<24} {:<16} {:>9.1f}%\n", i, i < images.size() ? images[i].name : "",
+                 client::class_name(spec.io, label), 100 * client::confidence(result.scores[i], label));
   }
-  if (result.scores.size() > kShown) fmt::print("   ...  {} more; --csv and --out write them all\n", result.scores.size() - kShown);
-  if (labelled > 0) fmt::print("{} of {} labels are right ({:.2f} %)\n", right, labelled, 100.0 * static_cast<double>(right) / static_cast<double>(labelled));
+  if (result.scores.size() > kShown)
+    fmt::print("   ...  {} more; --csv and --out write them all\n", result.scores.size() - kShown);
+  if (labelled > 0)
+    fmt::print("{} of {} labels are right ({:.2f} %)\n", right, labelled,
+               100.0 * static_cast<double>(right) / static_cast<double>(labelled));
   return 0;
 }
 
@@ -156,7 +166,8 @@ void add_decrypt(CLI::App& app) {
   verb->add_option("--out", o->npy, "Write the scores here (NumPy)");
   verb->add_option("--csv", o->csv, "Write the labels here (CSV)");
   verb->add_option("--sheet", o->sheet, "Write a contact sheet here (.png or .html)");
-  verb->add_option("--flood", o->flood, "Noise flooding: standard deviation added to every score before it is written (SECURITY.md)")
+  verb->add_option("--flood", o->flood,
+                   "Noise flooding: standard deviation added to every score before it is written (SECURITY.md)")
       ->check(CLI::Range(0.0, 1e6));
   add_data_options(*verb, o->data, false);
   verb->callback([o] { throw CLI::RuntimeError(decrypt(*o)); });

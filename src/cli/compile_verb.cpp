@@ -25,8 +25,8 @@ int run(const CompileOptions& o) {
   plan::write_plan(plan_path, plan);
   plan::write_client(client_path, plan::client_part(plan));
   const plan::Cost cost = plan::estimate(plan);
-  fmt::print("{}: {} layers for batches of {} images; about {} of memory to run\n", plan.network, plan.steps.size(), plan.batch,
-             format_bytes(static_cast<double>(cost.peak_bytes)));
+  fmt::print("{}: {} layers for batches of {} images; about {} of memory to run\n", plan.network, plan.steps.size(),
+             plan.batch, format_bytes(static_cast<double>(cost.peak_bytes)));
   fmt::print("wrote {} (stays with the server) and {} (public, for the client)\n", plan_path, client_path);
   return 0;
 }
@@ -34,11 +34,13 @@ int run(const CompileOptions& o) {
 }  // namespace
 
 void add_compile(CLI::App& app) {
-  auto* verb = app.add_subcommand("compile", "Turn a network into a plan for the server and a description for the client");
+  auto* verb =
+      app.add_subcommand("compile", "Turn a network into a plan for the server and a description for the client");
   auto o = std::make_shared<CompileOptions>();
   verb->add_option("MODEL", o->model, "The network, ONNX")->required();
   verb->add_option("--out", o->out, "Writes OUT.plan and OUT.client")->required();
-  verb->add_option("--batch", o->batch, "Images per batch (default 1024, or fewer to fit --memory)")->check(CLI::Range(1, 65536));
+  verb->add_option("--batch", o->batch, "Images per batch (default 1024, or fewer to fit --memory)")
+      ->check(CLI::Range(1, 65536));
   verb->add_option("--memory", o->memory, "Most memory that inference may use, e.g. 8G");
   verb->callback([o] { throw CLI::RuntimeError(run(*o)); });
 }

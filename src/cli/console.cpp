@@ -80,7 +80,9 @@ int guarded_main(const char* program, const std::function<int()>& body) {
 }
 
 std::uint64_t parse_bytes(const std::string& text) {
-  const auto fail = [&] { throw Error(ErrorCode::usage, "'" + text + "' is not an amount of memory; write for example 8G or 512M"); };
+  const auto fail = [&] {
+    throw Error(ErrorCode::usage, "'" + text + "' is not an amount of memory; write for example 8G or 512M");
+  };
   std::size_t used = 0;
   double value = 0;
   try {
@@ -89,7 +91,8 @@ std::uint64_t parse_bytes(const std::string& text) {
     fail();
   }
   std::string unit = text.substr(used);
-  std::transform(unit.begin(), unit.end(), unit.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(unit.begin(), unit.end(), unit.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   if (unit.ends_with("ib")) unit.resize(unit.size() - 2);
   if (unit.ends_with("b")) unit.pop_back();
   static const std::string units = "kmgt";
@@ -115,7 +118,7 @@ std::string format_bytes(double bytes) {
 
 std::string format_seconds(double seconds) {
   if (seconds < 60) return fmt::format("{:.1f} s", seconds);
-  const auto whole = static_cast<long long>(seconds + 0.5);
+  const auto whole = std::llround(seconds);
   if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
   return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
 }
@@ -137,17 +140,24 @@ std::uint64_t available_memory() {
 int set_threads(int threads) {
   static std::unique_ptr<tbb::global_control> control;  // in force until it is destroyed
   if (threads > 0)
-    control = std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(threads));
+    control = std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism,
+                                                    static_cast<std::size_t>(threads));
   return threads > 0 ? threads : tbb::this_task_arena::max_concurrency();
 }
 
 ProgressLine::ProgressLine(std::string what, bool quiet)
-    : what_(std::move(what)), quiet_(quiet), terminal_(isatty(STDERR_FILENO) != 0), start_(std::chrono::steady_clock::now()), last_(start_) {
+    : what_(std::move(what)),
+      quiet_(quiet),
+      terminal_(isatty(STDERR_FILENO) != 0),
+      start_(std::chrono::steady_clock::now()),
+      last_(start_) {
   // The first report comes at once on a terminal, and after a while elsewhere.
   if (terminal_) last_ -= std::chrono::hours(1);
 }
 
-double ProgressLine::seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+double ProgressLine::seconds() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+}
 
 void ProgressLine::update(double fraction, const std::string& note) {
   const bool done = fraction >= 1;
@@ -164,13 +174,14 @@ void ProgressLine::update(double fraction, const std::string& note) {
   else if (fraction > 0.005 && elapsed > 1)
     left = format_seconds(elapsed / fraction * (1 - fraction)) + " left";
   if (!terminal_) {
-    print_error(fmt::format("{}: {:3.0f} %{}{}{}{}\n", what_, 100 * fraction, left.empty() ? "" : ", ", left, note.empty() ? "" : ", ", note));
+    print_error(fmt::format("{}: {:3.0f} %{}{}{}{}\n", what_, 100 * fraction, left.empty() ? "" : ", ", left,
+                            note.empty() ? "" : ", ", note));
     return;
   }
   constexpr int kBar = 28;
   const int filled = static_cast<int>(kBar * std::clamp(fraction, 0.0, 1.0));
-  print_error(fmt::format("\r\033[K{:<11} [{:#<{}}{:.<{}}] {:3.0f} %  {}  {}{}", what_, "", filled, "", kBar - filled, 100 * fraction, left,
-                          done ? "" : note, done ? "\n" : ""));
+  print_error(fmt::format("\r\033[K{:<11} [{:#<{}}{:.<{}}] {:3.0f} %  {}  {}{}", what_, "", filled, "", kBar - filled,
+                          100 * fraction, left, done ? "" : note, done ? "\n" : ""));
   open_ = !done;
 }
 

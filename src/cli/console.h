@@ -14,7 +14,8 @@ const std::atomic<bool>& stop_requested();
 /// Throws Error{interrupted} if it is set.
 void check_stop();
 
-/// Runs a program's body: installs the signal handlers, turns errors into one line on stderr and the exit code of the contract.
+/// Runs a program's body: installs the signal handlers, turns errors into one line on stderr and the exit code of the
+/// contract.
 int guarded_main(const char* program, const std::function<int()>& body);
 
 /// "8G", "512M", "1.5GiB", "2000000000" in bytes (powers of 1024). Throws Error{usage}.
@@ -43,7 +44,9 @@ class ProgressLine {
 
   /// fraction: 0..1 of the work; note: what is being done. Also the place where Ctrl-C is noticed.
   void update(double fraction, const std::string& note = {});
-  void update(std::size_t done, std::size_t total) { update(total == 0 ? 1.0 : static_cast<double>(done) / static_cast<double>(total)); }
+  void update(std::size_t done, std::size_t total) {
+    update(total == 0 ? 1.0 : static_cast<double>(done) / static_cast<double>(total));
+  }
   [[nodiscard]] double seconds() const;
 
  private:

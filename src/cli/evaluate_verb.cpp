@@ -40,7 +40,8 @@ class WorkFolder {
   WorkFolder() {
     const char* base = std::getenv("TMPDIR");
     std::string name = (fs::path(base != nullptr && *base != '\0' ? base : "/tmp") / "sotto-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw Error(ErrorCode::no_resources, "cannot make a temporary folder " + name + "; set TMPDIR");
+    if (::mkdtemp(name.data()) == nullptr)
+      throw Error(ErrorCode::no_resources, "cannot make a temporary folder " + name + "; set TMPDIR");
     path_ = name;
   }
   ~WorkFolder() {
@@ -82,14 +83,18 @@ struct Comparison {
     }
   }
 
-  [[nodiscard]] json fraction(std::size_t n) const { return labelled == 0 ? json() : json(static_cast<double>(n) / static_cast<double>(labelled)); }
+  [[nodiscard]] json fraction(std::size_t n) const {
+    return labelled == 0 ? json() : json(static_cast<double>(n) / static_cast<double>(labelled));
+  }
 };
 
-json layer_report(const plan::Plan& plan, const plan::Cost& cost, const plan::Speed& speed, const json& stats, std::uint64_t batches) {
+json layer_report(const plan::Plan& plan, const plan::Cost& cost, const plan::Speed& speed, const json& stats,
+                  std::uint64_t batches) {
   json steps = json::array();
   for (std::size_t s = 0; s < plan.steps.size(); ++s) {
     const json& measured = stats["steps"][s];
-    const double rotate = measured["rotate_seconds"], linear = measured["linear_seconds"], activate = measured["activate_seconds"];
+    const double rotate = measured["rotate_seconds"], linear = measured["linear_seconds"],
+                 activate = measured["activate_seconds"];
     const plan::Layout& l = plan.tensors[static_cast<std::size_t>(plan.steps[s].output)].layout;
     steps.push_back({{"name", plan.steps[s].name},
                      {"output", {l.channels, l.height, l.width}},
@@ -106,17 +111,23 @@ json layer_report(const plan::Plan& plan, const plan::Cost& cost, const plan::Sp
 
 void print_summary(const json& r) {
   const auto line = [](const char* name, const std::string& value) { fmt::print("  {:<28} {}\n", name, value); };
-  const auto percent = [](const json& v) { return v.is_null() ? std::string("unknown (no true labels)") : fmt::format("{:.2f} %", 100 * v.get<double>()); };
+  const auto percent = [](const json& v) {
+    return v.is_null() ? std::string("unknown (no true labels)") : fmt::format("{:.2f} %", 100 * v.get<double>());
+  };
   fmt::print("\n{} on {} encrypted images\n", r["network"].get<std::string>(), r["images"].get<std::size_t>());
   line("accuracy, encrypted", percent(r["accuracy"]));
   line("accuracy, float model", percent(r["plain_accuracy"]));
   line("labels that agree", percent(r["label_agreement"]));
-  line("score error, largest / rms", fmt::format("{:.2e} / {:.2e}", r["max_abs_logit_error"].get<double>(), r["rms_logit_error"].get<double>()));
-  line("inference", fmt::format("{}, {:.4f} s per image", format_seconds(r["wall_seconds"].get<double>()), r["amortized_seconds_per_image"].get<double>()));
+  line("score error, largest / rms",
+       fmt::format("{:.2e} / {:.2e}", r["max_abs_logit_error"].get<double>(), r["rms_logit_error"].get<double>()));
+  line("inference", fmt::format("{}, {:.4f} s per image", format_seconds(r["wall_seconds"].get<double>()),
+                                r["amortized_seconds_per_image"].get<double>()));
   line("peak memory of inference", format_bytes(r["peak_rss_bytes"].get<double>()));
-  line("keys / input / output", format_bytes(r["eval_key_bytes"].get<double>()) + " / " + format_bytes(r["input_bytes"].get<double>()) + " / " +
+  line("keys / input / output", format_bytes(r["eval_key_bytes"].get<double>()) + " / " +
+                                    format_bytes(r["input_bytes"].get<double>()) + " / " +
                                     format_bytes(r["output_bytes"].get<double>()));
-  line("security", fmt::format("{} bits, log2(QP) {:.0f}, ring rank {}", r["security_bits"].get<int>(), r["log2_qp"].get<double>(), r["ring_dimension"].get<std::uint64_t>()));
+  line("security", fmt::format("{} bits, log2(QP) {:.0f}, ring rank {}", r["security_bits"].get<int>(),
+                               r["log2_qp"].get<double>(), r["ring_dimension"].get<std::uint64_t>()));
   line("threads, kernels", fmt::format("{}, {}", r["threads"].get<int>(), r["cpu_kernels"].get<std::string>()));
 }
 
@@ -131,6 +142,7 @@ int run(const EvaluateOptions& o) {
   const auto parameters = ckks::Parameters::create(plan.parameters);
   const auto images = client::load_images(o.data, plan.io, o.start, o.count);
   std::vector<std::vector<double>> values;
+  values.reserve(images.size());
   for (const auto& image : images) values.push_back(client::preprocess(image, plan.io));
 
   client::Scores plain;
@@ -145,24 +157,39 @@ int run(const EvaluateOptions& o) {
   const plan::ClientSpec spec = plan::read_client(work / "net.client");
   {
     ProgressLine line("keys");
-    client::make_keys(spec, parameters, work / "keys", false, [&](std::size_t done, std::size_t total) { line.update(done, total); });
+    client::make_keys(spec, parameters, work / "keys", false,
+                      [&](std::size_t done, std::size_t total) { line.update(done, total); });
   }
   {
     const client::Keys keys = client::read_keys(spec, parameters, work / "keys");
     ProgressLine line("encryption");
-    client::encrypt_images(spec, keys, values, work / "in.sotto", [&](std::size_t done, std::size_t total) { line.update(done, total); });
+    client::encrypt_images(spec, keys, values, work / "in.sotto",
+                           [&](std::size_t done, std::size_t total) { line.update(done, total); });
   }
 
   // The inference process gets the plan, the evaluation keys and the ciphertexts, as a server would.
-  std::vector<std::string> command = {(program_folder() / "sotto-server").string(), "infer", work / "net.plan", "--eval-key", work / "keys/eval.key",
-                                      "--in", work / "in.sotto", "--out", work / "out.sotto", "--stats", work / "stats.json",
-                                      "--threads", std::to_string(threads)};
+  std::vector<std::string> command = {(program_folder() / "sotto-server").string(),
+                                      "infer",
+                                      work / "net.plan",
+                                      "--eval-key",
+                                      work / "keys/eval.key",
+                                      "--in",
+                                      work / "in.sotto",
+                                      "--out",
+                                      work / "out.sotto",
+                                      "--stats",
+                                      work / "stats.json",
+                                      "--threads",
+                                      std::to_string(threads)};
   if (!o.memory.empty()) command.insert(command.end(), {"--memory", o.memory});
   const ProcessResult inference = run_process(command);
   if (inference.exit_code == static_cast<int>(ErrorCode::interrupted)) return inference.exit_code;  // it has said so
   if (inference.exit_code > 128) check_stop();
   if (inference.exit_code != 0) {
-    if (inference.exit_code > 128) throw Error(ErrorCode::no_resources, "the inference process was killed (signal " + std::to_string(inference.exit_code - 128) + "); most likely the memory did not suffice");
+    if (inference.exit_code > 128)
+      throw Error(ErrorCode::no_resources, "the inference process was killed (signal " +
+                                               std::to_string(inference.exit_code - 128) +
+                                               "); most likely the memory did not suffice");
     return inference.exit_code;  // it has said why
   }
 
@@ -170,7 +197,8 @@ int run(const EvaluateOptions& o) {
   {
     const client::Keys keys = client::read_keys(spec, parameters, work / "keys");
     ProgressLine line("decryption");
-    result = client::decrypt_scores(spec, keys, work / "out.sotto", {}, [&](std::size_t done, std::size_t total) { line.update(done, total); });
+    result = client::decrypt_scores(spec, keys, work / "out.sotto", {},
+                                    [&](std::size_t done, std::size_t total) { line.update(done, total); });
   }
 
   const Comparison compared(images, result.scores, plain);
@@ -211,9 +239,11 @@ int run(const EvaluateOptions& o) {
       {"labels", compared.labels},
       {"steps", layer_report(plan, cost, speed, stats, batches)},
   };
-  if (!o.report_json.empty()) wire::write_file(o.report_json, report.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+  if (!o.report_json.empty())
+    wire::write_file(o.report_json, report.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
   if (!o.report_html.empty()) write_html_report(o.report_html, report, images, result.scores, plan.io);
-  if (!o.sheet.empty()) client::write_sheet(o.sheet, images, result.scores, plan.io, plan.network + ", labels from encrypted inference");
+  if (!o.sheet.empty())
+    client::write_sheet(o.sheet, images, result.scores, plan.io, plan.network + ", labels from encrypted inference");
   if (!o.npy.empty()) client::write_npy(o.npy, result.scores);
   if (!o.csv.empty()) client::write_csv(o.csv, result.scores, images, plan.io);
   print_summary(report);
@@ -226,10 +256,13 @@ void add_evaluate(CLI::App& app) {
   auto* verb = app.add_subcommand("evaluate", "Do all of it on this machine and compare with the float model");
   auto o = std::make_shared<EvaluateOptions>();
   verb->add_option("MODEL", o->model, "The network, ONNX")->required();
-  verb->add_option("--data", o->data, "cifar10:DIR, cifar100:DIR, or PNG and JPEG files or folders of them")->required()->expected(1, -1);
+  verb->add_option("--data", o->data, "cifar10:DIR, cifar100:DIR, or PNG and JPEG files or folders of them")
+      ->required()
+      ->expected(1, -1);
   verb->add_option("--start", o->start, "Number of the first image (default 0)")->check(CLI::Range(0.0, 2e19));
   verb->add_option("--count", o->count, "How many images (default: all)")->check(CLI::Range(0.0, 2e19));
-  verb->add_option("--batch", o->batch, "Images per batch (default 1024, or fewer to fit --memory)")->check(CLI::Range(1, 65536));
+  verb->add_option("--batch", o->batch, "Images per batch (default 1024, or fewer to fit --memory)")
+      ->check(CLI::Range(1, 65536));
   verb->add_option("--threads", o->threads, "Threads (default: all)")->check(CLI::Range(1, 1024));
   verb->add_option("--memory", o->memory, "Most memory that inference may use, e.g. 8G");
   verb->add_option("--json", o->report_json, "Write the report here (JSON)");

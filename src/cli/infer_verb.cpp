@@ -25,11 +25,13 @@ void require_memory(const plan::Cost& cost, std::uint64_t limit) {
   const std::uint64_t available = available_memory();
   const auto needed = static_cast<double>(cost.peak_bytes);
   if (limit != 0 && cost.peak_bytes > limit)
-    throw Error(ErrorCode::no_resources, fmt::format("this plan needs about {}, --memory allows {}; compile with a smaller --batch or raise it",
-                                                     format_bytes(needed), format_bytes(static_cast<double>(limit))));
+    throw Error(ErrorCode::no_resources,
+                fmt::format("this plan needs about {}, --memory allows {}; compile with a smaller --batch or raise it",
+                            format_bytes(needed), format_bytes(static_cast<double>(limit))));
   if (available != 0 && cost.peak_bytes > available)
-    throw Error(ErrorCode::no_resources, fmt::format("this plan needs about {}, the machine has {} free; compile with a smaller --batch",
-                                                     format_bytes(needed), format_bytes(static_cast<double>(available))));
+    throw Error(ErrorCode::no_resources,
+                fmt::format("this plan needs about {}, the machine has {} free; compile with a smaller --batch",
+                            format_bytes(needed), format_bytes(static_cast<double>(available))));
 }
 
 int run(const InferOptions& o) {
@@ -44,10 +46,12 @@ int run(const InferOptions& o) {
   // All files are checked before any work starts.
   const auto per_batch = static_cast<std::uint64_t>(plan.input().layout.ciphertexts());
   const ckks::CiphertextReader input(o.in, wire::Kind::input);
-  input.expect(plan.id, static_cast<std::uint64_t>(plan.batch), per_batch, plan.input().limbs, plan.input().scale, *ring);
+  input.expect(plan.id, static_cast<std::uint64_t>(plan.batch), per_batch, plan.input().limbs, plan.input().scale,
+               *ring);
   ckks::KeyFile keys(o.key, ring, plan.parameters, plan.keys, plan.id);
   if (keys.key_id() != input.info().key_id)
-    throw Error(ErrorCode::wrong_key, o.in + " was encrypted under another key than " + o.key + " belongs to; use the eval.key made with it");
+    throw Error(ErrorCode::wrong_key,
+                o.in + " was encrypted under another key than " + o.key + " belongs to; use the eval.key made with it");
 
   ckks::CiphertextFileInfo info = input.info();
   info.per_batch = static_cast<std::uint64_t>(plan.io.outputs);
@@ -70,7 +74,8 @@ int run(const InferOptions& o) {
     }
     runtime::Executor executor(
         plan, parameters, ring, keys,
-        [&](const runtime::Progress& p) { show(p.done, plan.steps[static_cast<std::size_t>(p.step)].name); }, &stop_requested());
+        [&](const runtime::Progress& p) { show(p.done, plan.steps[static_cast<std::size_t>(p.step)].name); },
+        &stop_requested());
     executor.tier_done = [&](int tier) { keys.drop_tier(tier); };
     for (const auto& c : executor.run(std::move(images))) output.write(c);
     for (std::size_t s = 0; s < times.size(); ++s) {
@@ -89,13 +94,10 @@ int run(const InferOptions& o) {
                        {"rotate_seconds", times[s].rotate},
                        {"linear_seconds", times[s].linear},
                        {"activate_seconds", times[s].activate}});
-    const nlohmann::json j = {{"threads", threads},
-                              {"cpu_kernels", ring->kernels().name},
-                              {"seconds", line.seconds()},
-                              {"batches", batches},
-                              {"pool_peak_bytes", ring->pool().peak_bytes()},
-                              {"predicted_peak_bytes", cost.peak_bytes},
-                              {"steps", steps}};
+    const nlohmann::json j = {
+        {"threads", threads}, {"cpu_kernels", ring->kernels().name},          {"seconds", line.seconds()},
+        {"batches", batches}, {"pool_peak_bytes", ring->pool().peak_bytes()}, {"predicted_peak_bytes", cost.peak_bytes},
+        {"steps", steps}};
     wire::write_file(o.stats, j.dump(2) + "\n");
   }
   return 0;

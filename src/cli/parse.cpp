@@ -17,7 +17,8 @@ int parse_and_run(CLI::App& app, int argc, char** argv) {
   } catch (const CLI::Success& e) {  // --help, --version
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
-    throw Error(ErrorCode::usage, std::string(e.what()) + " (sotto --help lists the verbs, sotto VERB --help their options)");
+    throw Error(ErrorCode::usage,
+                std::string(e.what()) + " (sotto --help lists the verbs, sotto VERB --help their options)");
   }
   return 0;
 }

@@ -40,22 +40,26 @@ int show_client(const plan::ClientSpec& spec, bool as_json) {
   for (std::uint64_t b : ckks::key_section_bytes(n, spec.keys)) key_bytes += b;
   const std::uint64_t input_bytes = static_cast<std::uint64_t>(spec.input.layout.ciphertexts()) *
                                     ckks::ciphertext_bytes(wire::Kind::input, n, spec.input.limbs);
-  const std::uint64_t output_bytes = static_cast<std::uint64_t>(spec.io.outputs) * ckks::ciphertext_bytes(wire::Kind::output, n, spec.output_limbs);
+  const std::uint64_t output_bytes =
+      static_cast<std::uint64_t>(spec.io.outputs) * ckks::ciphertext_bytes(wire::Kind::output, n, spec.output_limbs);
   if (as_json) {
-    const json j = {{"network", spec.network},         {"plan_id", spec.plan_id},       {"batch", spec.batch},
-                    {"tile", spec.tile},               {"keys", spec.keys.keys.size()}, {"eval_key_bytes", key_bytes},
-                    {"input_bytes", input_bytes},      {"output_bytes", output_bytes},  {"classes", spec.io.classes},
-                    {"parameters", describe_security(parameters)}};
+    const json j = {{"network", spec.network},       {"plan_id", spec.plan_id},
+                    {"batch", spec.batch},           {"tile", spec.tile},
+                    {"keys", spec.keys.keys.size()}, {"eval_key_bytes", key_bytes},
+                    {"input_bytes", input_bytes},    {"output_bytes", output_bytes},
+                    {"classes", spec.io.classes},    {"parameters", describe_security(parameters)}};
     fmt::print("{}\n", j.dump(2));
     return 0;
   }
   fmt::print("client description of {} (plan {})\n", spec.network, spec.plan_id);
-  fmt::print("  images      {}x{}x{}, {} per batch, {} ciphertexts of {} limbs\n", spec.io.channels, spec.io.height, spec.io.width, spec.batch,
-             spec.input.layout.ciphertexts(), spec.input.limbs);
-  fmt::print("  ring        rank {}, log2(QP) {:.0f}, {} bits of security\n", n, parameters.log2_qp(), parameters.security_bits());
+  fmt::print("  images      {}x{}x{}, {} per batch, {} ciphertexts of {} limbs\n", spec.io.channels, spec.io.height,
+             spec.io.width, spec.batch, spec.input.layout.ciphertexts(), spec.input.limbs);
+  fmt::print("  ring        rank {}, log2(QP) {:.0f}, {} bits of security\n", n, parameters.log2_qp(),
+             parameters.security_bits());
   fmt::print("  keys        {}, {}\n", spec.keys.keys.size(), format_bytes(static_cast<double>(key_bytes)));
-  fmt::print("  input       {} per batch\n  output      {} per batch, {} scores per image\n", format_bytes(static_cast<double>(input_bytes)),
-             format_bytes(static_cast<double>(output_bytes)), spec.io.outputs);
+  fmt::print("  input       {} per batch\n  output      {} per batch, {} scores per image\n",
+             format_bytes(static_cast<double>(input_bytes)), format_bytes(static_cast<double>(output_bytes)),
+             spec.io.outputs);
   return 0;
 }
 
@@ -96,22 +100,26 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
     return 0;
   }
   fmt::print("{}, batch {} (tiles of {}x{}), plan {}\n", plan.network, plan.batch, plan.tile, plan.tile, plan.id);
-  fmt::print("ring rank {}, {} + {} primes, log2(QP) {:.0f}, {} bits of security, no bootstrap\n\n", 1 << plan.parameters.log_n,
-             plan.parameters.ciphertext_primes, plan.parameters.special_primes, parameters.log2_qp(), parameters.security_bits());
-  fmt::print("{:<26} {:>12} {:>5} {:>6} {:>7} {:>9} {:>11} {:>11}\n", "layer", "output", "cts", "limbs", "scale", "switches", "time", "memory");
+  fmt::print("ring rank {}, {} + {} primes, log2(QP) {:.0f}, {} bits of security, no bootstrap\n\n",
+             1 << plan.parameters.log_n, plan.parameters.ciphertext_primes, plan.parameters.special_primes,
+             parameters.log2_qp(), parameters.security_bits());
+  fmt::print("{:<26} {:>12} {:>5} {:>6} {:>7} {:>9} {:>11} {:>11}\n", "layer", "output", "cts", "limbs", "scale",
+             "switches", "time", "memory");
   for (std::size_t s = 0; s < plan.steps.size(); ++s) {
     const plan::Step& step = plan.steps[s];
     const plan::Tensor& out = plan.tensors[static_cast<std::size_t>(step.output)];
     const std::string name = step.name.size() > 26 ? step.name.substr(0, 23) + "..." : step.name;
     fmt::print("{:<26} {:>12} {:>5} {:>6} {:>7.2f} {:>9} {:>11} {:>11}\n", name,
-               fmt::format("{}x{}x{}", out.layout.channels, out.layout.height, out.layout.width), out.layout.ciphertexts(), step.limbs,
-               std::log2(out.scale), cost.steps[s].key_switches, format_seconds(cost.steps[s].seconds(speed)),
+               fmt::format("{}x{}x{}", out.layout.channels, out.layout.height, out.layout.width),
+               out.layout.ciphertexts(), step.limbs, std::log2(out.scale), cost.steps[s].key_switches,
+               format_seconds(cost.steps[s].seconds(speed)),
                format_bytes(static_cast<double>(cost.steps[s].peak_bytes)));
   }
   const double seconds = cost.seconds(speed);
-  fmt::print("\npredicted for one batch on {} threads: {} ({:.3f} s per image), {} of memory\n", threads, format_seconds(seconds), seconds / plan.batch,
-             format_bytes(static_cast<double>(cost.peak_bytes)));
-  fmt::print("keys: {}, {}; input {} and output {} per batch\n", plan.keys.keys.size(), format_bytes(static_cast<double>(cost.eval_key_bytes)),
+  fmt::print("\npredicted for one batch on {} threads: {} ({:.3f} s per image), {} of memory\n", threads,
+             format_seconds(seconds), seconds / plan.batch, format_bytes(static_cast<double>(cost.peak_bytes)));
+  fmt::print("keys: {}, {}; input {} and output {} per batch\n", plan.keys.keys.size(),
+             format_bytes(static_cast<double>(cost.eval_key_bytes)),
              format_bytes(static_cast<double>(cost.input_bytes)), format_bytes(static_cast<double>(cost.output_bytes)));
   return 0;
 }
@@ -120,7 +128,8 @@ int run(const PlanOptions& o) {
   const auto kind = wire::kind_of(o.file);
   if (kind == wire::Kind::client) return show_client(plan::read_client(o.file), o.as_json);
   if (kind && kind != wire::Kind::plan)
-    throw Error(ErrorCode::bad_input, o.file + " is a Sotto " + std::string(wire::name_of(*kind)) + " file; plan reads models, plans and client descriptions");
+    throw Error(ErrorCode::bad_input, o.file + " is a Sotto " + std::string(wire::name_of(*kind)) +
+                                          " file; plan reads models, plans and client descriptions");
   return show_plan(kind ? plan::read_plan(o.file) : make_plan(o.file, o.batch, o.memory), o);
 }
 

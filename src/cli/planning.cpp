@@ -22,9 +22,10 @@ plan::Plan make_plan(const std::string& model, int batch, const std::string& mem
     // Without a batch from the user, the largest that fits is as good as any.
     const bool smallest = plan.batch == previous || plan.batch == 1;
     if (batch > 0 || smallest)
-      throw Error(ErrorCode::no_resources, fmt::format("a batch of {} needs about {}, --memory allows {}; {}", plan.batch,
-                                                       format_bytes(static_cast<double>(needed)), format_bytes(static_cast<double>(limit)),
-                                                       smallest ? "give it more" : "use a smaller --batch or more memory"));
+      throw Error(ErrorCode::no_resources,
+                  fmt::format("a batch of {} needs about {}, --memory allows {}; {}", plan.batch,
+                              format_bytes(static_cast<double>(needed)), format_bytes(static_cast<double>(limit)),
+                              smallest ? "give it more" : "use a smaller --batch or more memory"));
     previous = plan.batch;
     images = std::max(1, plan.batch / 4);  // the next larger tile
   }

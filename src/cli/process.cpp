@@ -19,6 +19,7 @@ namespace sotto::cli {
 
 ProcessResult run_process(const std::vector<std::string>& argv) {
   std::vector<char*> args;
+  args.reserve(argv.size() + 1);
   for (const auto& a : argv) args.push_back(const_cast<char*>(a.c_str()));
   args.push_back(nullptr);
   const auto start = std::chrono::steady_clock::now();
@@ -33,7 +34,8 @@ ProcessResult run_process(const std::vector<std::string>& argv) {
   for (;;) {
     const pid_t ended = ::wait4(child, &status, WNOHANG, &usage);
     if (ended == child) break;
-    if (ended < 0 && errno != EINTR) throw Error(ErrorCode::internal, std::string("cannot wait for a process: ") + std::strerror(errno));
+    if (ended < 0 && errno != EINTR)
+      throw Error(ErrorCode::internal, std::string("cannot wait for a process: ") + std::strerror(errno));
     if (stop_requested() && patience > 0 && --patience == 0) ::kill(child, SIGTERM);
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }

@@ -8,7 +8,7 @@ namespace sotto::cli {
 
 /// How a child process ended.
 struct ProcessResult {
-  int exit_code = 0;          ///< 128 + signal if one ended it
+  int exit_code = 0;  ///< 128 + signal if one ended it
   double wall_seconds = 0;
   std::uint64_t peak_rss_bytes = 0;
 };

@@ -16,7 +16,9 @@ namespace sotto::client {
 
 namespace {
 
-std::size_t positions(const plan::ClientSpec& spec) { return static_cast<std::size_t>(spec.tile) * static_cast<std::size_t>(spec.tile); }
+std::size_t positions(const plan::ClientSpec& spec) {
+  return static_cast<std::size_t>(spec.tile) * static_cast<std::size_t>(spec.tile);
+}
 
 // A standard normal value from the system's generator (Box-Muller).
 double gaussian() {
@@ -30,7 +32,8 @@ double gaussian() {
 
 }  // namespace
 
-std::vector<double> pack_slots(const plan::ClientSpec& spec, std::span<const std::vector<double>> images, int phase, int channel) {
+std::vector<double> pack_slots(const plan::ClientSpec& spec, std::span<const std::vector<double>> images, int phase,
+                               int channel) {
   const plan::Layout& l = spec.input.layout;
   std::vector<double> slots(std::size_t{1} << spec.parameters.log_n);
   for (int y = 0; y < l.height; ++y) {
@@ -45,12 +48,19 @@ std::vector<double> pack_slots(const plan::ClientSpec& spec, std::span<const std
 }
 
 std::string encrypt_images(const plan::ClientSpec& spec, const Keys& keys, std::span<const std::vector<double>> images,
-                    const std::filesystem::path& path, const ProgressFn& progress) {
+                           const std::filesystem::path& path, const ProgressFn& progress) {
   const plan::Layout& l = spec.input.layout;
   const auto batch = static_cast<std::size_t>(spec.batch), per_batch = static_cast<std::size_t>(l.ciphertexts());
   const ckks::Seed seed = ckks::random_seed();
-  const ckks::CiphertextFileInfo info{spec.plan_id,  keys.secret.id(), wire::to_hex(seed.data(), 16), images.size(), batch,
-                                      per_batch, spec.input.limbs, spec.input.scale,              seed};
+  const ckks::CiphertextFileInfo info{spec.plan_id,
+                                      keys.secret.id(),
+                                      wire::to_hex(seed.data(), 16),
+                                      images.size(),
+                                      batch,
+                                      per_batch,
+                                      spec.input.limbs,
+                                      spec.input.scale,
+                                      seed};
   ckks::CiphertextWriter file(path, wire::Kind::input, *keys.ring, info);
   const ckks::Encoder encoder(spec.parameters.log_n, spec.parameters.kind);
   const std::size_t total = info.batches() * per_batch;
@@ -60,7 +70,8 @@ std::string encrypt_images(const plan::ClientSpec& spec, const Keys& keys, std::
     const auto part = images.subspan(first, std::min(batch, images.size() - first));
     const int within = static_cast<int>(k % per_batch);
     const auto slots = pack_slots(spec, part, within / l.channels, within % l.channels);
-    const auto message = ckks::encode(*keys.ring, encoder.embed_inverse(std::span<const double>(slots)), spec.input.scale, spec.input.limbs);
+    const auto message = ckks::encode(*keys.ring, encoder.embed_inverse(std::span<const double>(slots)),
+                                      spec.input.scale, spec.input.limbs);
     file.write(secret::encrypt_symmetric(keys.secret, message, info.seed, k));
   }
   file.commit();
@@ -74,7 +85,8 @@ Decrypted decrypt_scores(const plan::ClientSpec& spec, const Keys& keys, const s
   const auto outputs = static_cast<std::size_t>(spec.io.outputs), batch = static_cast<std::size_t>(spec.batch);
   file.expect(spec.plan_id, batch, outputs, spec.output_limbs, spec.output_scale, *keys.ring);
   if (file.info().key_id != keys.secret.id())
-    throw Error(ErrorCode::wrong_key, path.string() + " was computed under another key; use the key that encrypted its input");
+    throw Error(ErrorCode::wrong_key,
+                path.string() + " was computed under another key; use the key that encrypted its input");
   const ckks::Encoder encoder(spec.parameters.log_n, spec.parameters.kind);
   std::vector<std::vector<double>> scores(file.info().images, std::vector<double>(outputs));
   const std::size_t total = file.info().batches() * outputs;

@@ -10,18 +10,19 @@
 
 namespace sotto::client {
 
-/// Slots of one input ciphertext (one phase of one channel, see plan::Layout) for up to spec.batch preprocessed images in
-/// [c][h][w]; images that are missing are zeros.
-std::vector<double> pack_slots(const plan::ClientSpec& spec, std::span<const std::vector<double>> images, int phase, int channel);
+/// Slots of one input ciphertext (one phase of one channel, see plan::Layout) for up to spec.batch preprocessed images
+/// in [c][h][w]; images that are missing are zeros.
+std::vector<double> pack_slots(const plan::ClientSpec& spec, std::span<const std::vector<double>> images, int phase,
+                               int channel);
 
 /// Encrypts preprocessed images into an input file, in batches of spec.batch. Returns the input's id.
 std::string encrypt_images(const plan::ClientSpec& spec, const Keys& keys, std::span<const std::vector<double>> images,
-                    const std::filesystem::path& path, const ProgressFn& progress);
+                           const std::filesystem::path& path, const ProgressFn& progress);
 
 /// Options of decryption.
 struct DecryptOptions {
-  /// Noise flooding for results that leave the owner's hands (IND-CPA-D, see SECURITY.md): Gaussian noise of this standard
-  /// deviation, in units of scores, is added to every score. 0: none.
+  /// Noise flooding for results that leave the owner's hands (IND-CPA-D, see SECURITY.md): Gaussian noise of this
+  /// standard deviation, in units of scores, is added to every score. 0: none.
   double flood = 0;
 };
 

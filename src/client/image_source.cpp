@@ -43,14 +43,17 @@ const std::vector<Cifar>& cifar_layouts() {
 
 constexpr std::size_t kCifarPixels = 3 * 32 * 32;
 
-void require_range(std::size_t available, std::size_t start, std::optional<std::size_t> count, const std::string& where) {
+void require_range(std::size_t available, std::size_t start, std::optional<std::size_t> count,
+                   const std::string& where) {
   if (available == 0) bad("no images in " + where + " (PNG and JPEG files are read)");
   if (count && *count == 0) throw Error(ErrorCode::usage, "--count must be at least 1");
   if (start >= available || (count && *count > available - start))
-    bad(fmt::format("{} holds {} images; --start {}{} asks for more", where, available, start, count ? fmt::format(" --count {}", *count) : ""));
+    bad(fmt::format("{} holds {} images; --start {}{} asks for more", where, available, start,
+                    count ? fmt::format(" --count {}", *count) : ""));
 }
 
-std::vector<Image> load_cifar(const Cifar& layout, const fs::path& dir, std::size_t start, std::optional<std::size_t> count) {
+std::vector<Image> load_cifar(const Cifar& layout, const fs::path& dir, std::size_t start,
+                              std::optional<std::size_t> count) {
   const fs::path base = fs::exists(dir / layout.folder) ? dir / layout.folder : dir;
   const std::size_t record = layout.label_bytes + kCifarPixels;
   std::vector<std::size_t> sizes;
@@ -60,7 +63,9 @@ std::vector<Image> load_cifar(const Cifar& layout, const fs::path& dir, std::siz
     std::error_code error;
     const auto bytes = fs::file_size(file, error);
     if (error) bad("cannot read " + file.string() + ": " + error.message());
-    if (bytes % record != 0) bad(file.string() + " is truncated or not a CIFAR binary file: its size is no multiple of " + std::to_string(record));
+    if (bytes % record != 0)
+      bad(file.string() + " is truncated or not a CIFAR binary file: its size is no multiple of " +
+          std::to_string(record));
     sizes.push_back(bytes / record);
     available += sizes.back();
   }
@@ -75,7 +80,8 @@ std::vector<Image> load_cifar(const Cifar& layout, const fs::path& dir, std::siz
     std::ifstream file(base / layout.files[f], std::ios::binary);
     file.seekg(static_cast<std::streamoff>((lo - first) * record));
     for (std::size_t i = lo; i < hi; ++i) {
-      if (!file.read(bytes.data(), static_cast<std::streamsize>(record))) bad("cannot read " + (base / layout.files[f]).string());
+      if (!file.read(bytes.data(), static_cast<std::streamsize>(record)))
+        bad("cannot read " + (base / layout.files[f]).string());
       Image image{std::to_string(i), static_cast<std::uint8_t>(bytes[layout.label_bytes - 1]), 3, 32, 32, {}};
       image.pixels.assign(bytes.begin() + static_cast<std::ptrdiff_t>(layout.label_bytes), bytes.end());
       images.push_back(std::move(image));
@@ -102,11 +108,15 @@ int label_of(const fs::path& path, const std::vector<std::string>& classes) {
 Image load_picture(const fs::path& path, const plan::Interface& io) {
   int width = 0, height = 0, channels = 0;
   const auto refuse = [&](const std::string& what) { bad("cannot use " + path.string() + ": " + what); };
-  if (!stbi_info(path.c_str(), &width, &height, &channels)) refuse(fs::exists(path) ? "it is not a PNG or JPEG picture" : "it does not exist");
+  if (!stbi_info(path.c_str(), &width, &height, &channels))
+    refuse(fs::exists(path) ? "it is not a PNG or JPEG picture" : "it does not exist");
   if (width != io.width || height != io.height)
-    refuse(fmt::format("it is {}x{} pixels, the network takes {}x{}; resize it first", width, height, io.width, io.height));
-  if (io.channels != 1 && io.channels != 3) refuse("pictures have 1 or 3 channels, the network takes " + std::to_string(io.channels));
-  const std::unique_ptr<stbi_uc, void (*)(void*)> data(stbi_load(path.c_str(), &width, &height, &channels, io.channels), stbi_image_free);
+    refuse(fmt::format("it is {}x{} pixels, the network takes {}x{}; resize it first", width, height, io.width,
+                       io.height));
+  if (io.channels != 1 && io.channels != 3)
+    refuse("pictures have 1 or 3 channels, the network takes " + std::to_string(io.channels));
+  const std::unique_ptr<stbi_uc, void (*)(void*)> data(stbi_load(path.c_str(), &width, &height, &channels, io.channels),
+                                                       stbi_image_free);
   if (data == nullptr) refuse(std::string("it is damaged (") + stbi_failure_reason() + ")");
   Image image{path.filename().string(), label_of(path, io.classes), io.channels, height, width, {}};
   const auto plane = static_cast<std::size_t>(width) * height;
@@ -119,7 +129,10 @@ Image load_picture(const fs::path& path, const plan::Interface& io) {
 std::vector<fs::path> list_pictures(const std::vector<std::string>& sources) {
   std::vector<fs::path> paths;
   for (const std::string& s : sources) {
-    if (!fs::exists(s)) bad("cannot read " + s + ": no such file or folder; a data source is cifar10:DIR, cifar100:DIR, or PNG and JPEG files or folders of them");
+    if (!fs::exists(s))
+      bad("cannot read " + s +
+          ": no such file or folder; a data source is cifar10:DIR, cifar100:DIR, or PNG and JPEG files or folders of "
+          "them");
     if (!fs::is_directory(s)) {
       if (!fs::is_regular_file(s)) bad("cannot read " + s + ": it is not a regular file");
       paths.emplace_back(s);
@@ -150,7 +163,8 @@ std::vector<Image> load_images(const std::vector<std::string>& sources, const pl
     const auto paths = list_pictures(sources);
     require_range(paths.size(), start, count, sources.size() == 1 ? sources.front() : "the list");
     std::vector<Image> images;
-    for (std::size_t i = start; i < start + count.value_or(paths.size() - start); ++i) images.push_back(load_picture(paths[i], io));
+    for (std::size_t i = start; i < start + count.value_or(paths.size() - start); ++i)
+      images.push_back(load_picture(paths[i], io));
     return images;
   } catch (const fs::filesystem_error& e) {
     bad(std::string("cannot read the images: ") + e.what());
@@ -162,7 +176,8 @@ std::string digest_of(const std::vector<Image>& images) {
   crypto_generichash_state state;
   crypto_generichash_init(&state, nullptr, 0, sizeof hash);
   for (const Image& image : images) {
-    crypto_generichash_update(&state, reinterpret_cast<const unsigned char*>(image.name.c_str()), image.name.size() + 1);
+    crypto_generichash_update(&state, reinterpret_cast<const unsigned char*>(image.name.c_str()),
+                              image.name.size() + 1);
     crypto_generichash_update(&state, image.pixels.data(), image.pixels.size());
   }
   crypto_generichash_final(&state, hash, sizeof hash);
@@ -172,7 +187,8 @@ std::string digest_of(const std::vector<Image>& images) {
 std::vector<double> preprocess(const Image& image, const plan::Interface& io) {
   std::vector<double> out(image.pixels.size());
   const std::size_t plane = static_cast<std::size_t>(image.height) * image.width;
-  for (std::size_t i = 0; i < out.size(); ++i) out[i] = (image.pixels[i] / 255.0 - io.mean[i / plane]) / io.std[i / plane];
+  for (std::size_t i = 0; i < out.size(); ++i)
+    out[i] = (image.pixels[i] / 255.0 - io.mean[i / plane]) / io.std[i / plane];
   return out;
 }
 

@@ -16,7 +16,8 @@ namespace {
 // A source as it works from any folder; "cifar10:" and the like stay in front.
 std::string absolute_source(const std::string& source) {
   const auto colon = source.find(':');
-  if (colon == std::string::npos || !source.starts_with("cifar") || source.find('/') < colon) return fs::absolute(source).string();
+  if (colon == std::string::npos || !source.starts_with("cifar") || source.find('/') < colon)
+    return fs::absolute(source).string();
   return source.substr(0, colon + 1) + fs::absolute(source.substr(colon + 1)).string();
 }
 
@@ -51,7 +52,8 @@ std::string decoded(const std::string& text) {
 void require_input_records(const fs::path& dir) {
   std::error_code error;
   fs::create_directories(dir / "inputs", error);
-  if (error) throw Error(ErrorCode::bad_input, "cannot make the folder " + (dir / "inputs").string() + ": " + error.message());
+  if (error)
+    throw Error(ErrorCode::bad_input, "cannot make the folder " + (dir / "inputs").string() + ": " + error.message());
   wire::require_writable(dir / "inputs" / "record.json");
 }
 
@@ -59,7 +61,10 @@ void write_input_record(const fs::path& dir, const std::string& id, const InputR
   require_input_records(dir);
   nlohmann::json sources = nlohmann::json::array();
   for (const auto& s : record.sources) sources.push_back(encoded(absolute_source(s)));
-  const std::string text = nlohmann::json{{"sources", sources}, {"start", record.start}, {"count", record.count}, {"digest", record.digest}}.dump(2) + "\n";
+  const std::string text =
+      nlohmann::json{{"sources", sources}, {"start", record.start}, {"count", record.count}, {"digest", record.digest}}
+          .dump(2) +
+      "\n";
   wire::AtomicFile file(dir / "inputs" / (id + ".json"), wire::Access::owner_only);
   file.write({reinterpret_cast<const unsigned char*>(text.data()), text.size()});
   file.commit();

@@ -14,8 +14,10 @@ namespace fs = std::filesystem;
 namespace {
 
 void write_secret(const fs::path& path, const plan::ClientSpec& spec, const secret::SecretKey& key) {
-  const nlohmann::json header = {{"plan_id", spec.plan_id}, {"key_id", key.id()}, {"parameters", plan::to_json(spec.parameters)}};
-  wire::FileWriter file(path, wire::Kind::secret_key, header, {secret::SecretKey::kSeedBytes}, wire::Access::secret_key);
+  const nlohmann::json header = {
+      {"plan_id", spec.plan_id}, {"key_id", key.id()}, {"parameters", plan::to_json(spec.parameters)}};
+  wire::FileWriter file(path, wire::Kind::secret_key, header, {secret::SecretKey::kSeedBytes},
+                        wire::Access::secret_key);
   file.write({key.seed().data(), key.seed().size()});
   file.commit();
 }
@@ -26,7 +28,10 @@ void make_keys(const plan::ClientSpec& spec, const ckks::Parameters& parameters,
                const ProgressFn& progress) {
   const fs::path secret_path = dir / "secret.key", eval_path = dir / "eval.key";
   if (fs::exists(secret_path) && !replace)
-    throw Error(ErrorCode::usage, secret_path.string() + " exists; choose another folder, or --force to replace it (results under it can then never be decrypted)");
+    throw Error(
+        ErrorCode::usage,
+        secret_path.string() +
+            " exists; choose another folder, or --force to replace it (results under it can then never be decrypted)");
   std::error_code error;
   fs::create_directories(dir, error);
   if (error) throw Error(ErrorCode::bad_input, "cannot make the folder " + dir.string() + ": " + error.message());
@@ -49,8 +54,10 @@ Keys read_keys(const plan::ClientSpec& spec, ckks::Parameters parameters, const 
   const wire::FileReader file(fs::is_directory(dir) ? dir / "secret.key" : dir, wire::Kind::secret_key);
   return file.decode([&](const auto& h) {
     if (wire::text(h, "plan_id", 64) != spec.plan_id)
-      throw Error(ErrorCode::wrong_key, file.path().string() + " was made for another plan; use the keys made with this client file");
-    if (file.sections() != 1 || file.section_bytes(0) != secret::SecretKey::kSeedBytes) file.fail("it holds no secret key");
+      throw Error(ErrorCode::wrong_key,
+                  file.path().string() + " was made for another plan; use the keys made with this client file");
+    if (file.sections() != 1 || file.section_bytes(0) != secret::SecretKey::kSeedBytes)
+      file.fail("it holds no secret key");
     SecretArray<unsigned char> seed(secret::SecretKey::kSeedBytes);
     file.read(0, {seed.data(), seed.size()});
     auto ring = parameters.make_ring(simd::select_kernels());

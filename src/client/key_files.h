@@ -21,9 +21,10 @@ struct Keys {
 };
 
 /// Makes a secret key and the evaluation keys that the plan asks for: DIR/secret.key (mode 0600) and DIR/eval.key.
-/// Throws Error{usage} if DIR/secret.key exists and `replace` is not set: without it, old results could never be decrypted.
-void make_keys(const plan::ClientSpec& spec, const ckks::Parameters& parameters, const std::filesystem::path& dir, bool replace,
-               const ProgressFn& progress);
+/// Throws Error{usage} if DIR/secret.key exists and `replace` is not set: without it, old results could never be
+/// decrypted.
+void make_keys(const plan::ClientSpec& spec, const ckks::Parameters& parameters, const std::filesystem::path& dir,
+               bool replace, const ProgressFn& progress);
 
 /// Reads DIR/secret.key. Throws Error{wrong_key} if it was made for another plan.
 Keys read_keys(const plan::ClientSpec& spec, ckks::Parameters parameters, const std::filesystem::path& dir);

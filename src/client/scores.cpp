@@ -28,7 +28,8 @@ std::string class_name(const plan::Interface& io, int c) {
 
 void write_npy(const std::filesystem::path& path, const Scores& scores) {
   const std::size_t columns = scores.empty() ? 0 : scores.front().size();
-  std::string dictionary = fmt::format("{{'descr': '<f8', 'fortran_order': False, 'shape': ({}, {}), }}", scores.size(), columns);
+  std::string dictionary =
+      fmt::format("{{'descr': '<f8', 'fortran_order': False, 'shape': ({}, {}), }}", scores.size(), columns);
   // Magic, version and length take 10 bytes; the data begin at a multiple of 64.
   while ((10 + dictionary.size() + 1) % 64 != 0) dictionary += ' ';
   dictionary += '\n';
@@ -54,14 +55,16 @@ std::string csv_field(const std::string& text) {
 
 }  // namespace
 
-void write_csv(const std::filesystem::path& path, const Scores& scores, const std::vector<Image>& images, const plan::Interface& io) {
+void write_csv(const std::filesystem::path& path, const Scores& scores, const std::vector<Image>& images,
+               const plan::Interface& io) {
   std::string out = "index,name,label,class,confidence,score,true_label,true_class\n";
   for (std::size_t i = 0; i < scores.size(); ++i) {
     const int label = argmax(scores[i]);
     const int truth = i < images.size() ? images[i].label : -1;
-    out += fmt::format("{},{},{},{},{:.4f},{:.6f},{},{}\n", i, i < images.size() ? csv_field(images[i].name) : "", label,
-                       csv_field(class_name(io, label)), confidence(scores[i], label), scores[i][static_cast<std::size_t>(label)],
-                       truth >= 0 ? std::to_string(truth) : "", truth >= 0 ? csv_field(class_name(io, truth)) : "");
+    out += fmt::format("{},{},{},{},{:.4f},{:.6f},{},{}\n", i, i < images.size() ? csv_field(images[i].name) : "",
+                       label, csv_field(class_name(io, label)), confidence(scores[i], label),
+                       scores[i][static_cast<std::size_t>(label)], truth >= 0 ? std::to_string(truth) : "",
+                       truth >= 0 ? csv_field(class_name(io, truth)) : "");
   }
   wire::write_file(path, out);
 }

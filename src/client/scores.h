@@ -24,6 +24,7 @@ void write_npy(const std::filesystem::path& path, const Scores& scores);
 
 /// One line per image: index, name, predicted label and class, confidence, score, true class if known. RFC 4180.
 /// `images` may be empty.
-void write_csv(const std::filesystem::path& path, const Scores& scores, const std::vector<Image>& images, const plan::Interface& io);
+void write_csv(const std::filesystem::path& path, const Scores& scores, const std::vector<Image>& images,
+               const plan::Interface& io);
 
 }  // namespace sotto::client

@@ -40,11 +40,12 @@ struct Canvas {
     for (char& c : s)
       if (c < 32 || c > 126) c = '?';
     std::vector<float> quads(300 * s.size() + 64);
-    const int count = stb_easy_font_print(0, 0, s.data(), nullptr, quads.data(),
-                                          static_cast<int>(quads.size() * sizeof(float)));
+    const int count =
+        stb_easy_font_print(0, 0, s.data(), nullptr, quads.data(), static_cast<int>(quads.size() * sizeof(float)));
     for (int q = 0; q < count; ++q) {
       const float *a = &quads[static_cast<std::size_t>(q) * 16], *c = a + 8;
-      fill(x + static_cast<int>(a[0]), y + static_cast<int>(a[1]), x + static_cast<int>(c[0]), y + static_cast<int>(c[1]), colour);
+      fill(x + static_cast<int>(a[0]), y + static_cast<int>(a[1]), x + static_cast<int>(c[0]),
+           y + static_cast<int>(c[1]), colour);
     }
   }
 
@@ -54,7 +55,8 @@ struct Canvas {
       for (int x = 0; x < image.width; ++x) {
         Colour colour;
         for (int c = 0; c < 3; ++c)
-          colour[c] = image.pixels[(image.channels == 3 ? c : 0) * plane + static_cast<std::size_t>(y) * image.width + x];
+          colour[c] =
+              image.pixels[(image.channels == 3 ? c : 0) * plane + static_cast<std::size_t>(y) * image.width + x];
         fill(x0 + x * zoom, y0 + y * zoom, x0 + (x + 1) * zoom, y0 + (y + 1) * zoom, colour);
       }
   }
@@ -83,28 +85,32 @@ Caption caption_of(const Image& image, const std::vector<double>& scores, const 
   return caption;
 }
 
-void write_png(const std::filesystem::path& path, const std::vector<Image>& images, const Scores& scores, const plan::Interface& io,
-               const std::string& title) {
+void write_png(const std::filesystem::path& path, const std::vector<Image>& images, const Scores& scores,
+               const plan::Interface& io, const std::string& title) {
   const std::size_t count = std::min(images.size(), kMostOnSheet);
   const int zoom = std::max(1, 96 / std::max(images.front().width, images.front().height));
   const int columns = std::clamp(static_cast<int>(std::ceil(std::sqrt(1.6 * static_cast<double>(count)))), 1, 20);
   const int rows = (static_cast<int>(count) + columns - 1) / columns;
-  const int cell_w = std::max(images.front().width * zoom, 96) + 12, cell_h = images.front().height * zoom + 36, top = 24;
+  const int cell_w = std::max(images.front().width * zoom, 96) + 12, cell_h = images.front().height * zoom + 36,
+            top = 24;
   Canvas canvas(std::max(columns * cell_w + 12, 320), rows * cell_h + top + 12);
   canvas.text(12, 8, title, kInk);
   for (std::size_t i = 0; i < count; ++i) {
     const int x = 12 + static_cast<int>(i) % columns * cell_w, y = top + static_cast<int>(i) / columns * cell_h;
     const Caption caption = caption_of(images[i], scores[i], io);
     canvas.picture(x, y, images[i], zoom);
-    canvas.text(x, y + images[i].height * zoom + 4, caption.first, caption.wrong ? kWrong : images[i].label >= 0 ? kRight : kInk);
+    canvas.text(x, y + images[i].height * zoom + 4, caption.first,
+                caption.wrong          ? kWrong
+                : images[i].label >= 0 ? kRight
+                                       : kInk);
     canvas.text(x, y + images[i].height * zoom + 16, caption.second, kWrong);
   }
   const auto bytes = canvas.png();
   wire::write_file(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 
-void write_html(const std::filesystem::path& path, const std::vector<Image>& images, const Scores& scores, const plan::Interface& io,
-                const std::string& title) {
+void write_html(const std::filesystem::path& path, const std::vector<Image>& images, const Scores& scores,
+                const plan::Interface& io, const std::string& title) {
   std::string page = fmt::format(
       "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{0}</title>\n<style>\n"
       "body{{font:14px system-ui,sans-serif;background:#fafaf8;color:#222;margin:24px}}\n"
@@ -116,15 +122,18 @@ void write_html(const std::filesystem::path& path, const std::vector<Image>& ima
     const Caption caption = caption_of(images[i], scores[i], io);
     page += fmt::format("<figure><img alt=\"{}\" src=\"{}\"><figcaption class=\"{}\">{}<br>{}</figcaption></figure>\n",
                         escape_html(images[i].name), data_uri(png_of(images[i], 1)),
-                        caption.wrong ? "wrong" : images[i].label >= 0 ? "right" : "", escape_html(caption.first), escape_html(caption.second));
+                        caption.wrong          ? "wrong"
+                        : images[i].label >= 0 ? "right"
+                                               : "",
+                        escape_html(caption.first), escape_html(caption.second));
   }
   wire::write_file(path, page + "</main></body></html>\n");
 }
 
 }  // namespace
 
-void write_sheet(const std::filesystem::path& path, const std::vector<Image>& images, const Scores& scores, const plan::Interface& io,
-                 const std::string& title) {
+void write_sheet(const std::filesystem::path& path, const std::vector<Image>& images, const Scores& scores,
+                 const plan::Interface& io, const std::string& title) {
   check(!images.empty() && images.size() == scores.size(), "a sheet needs one row of scores per image");
   if (path.extension() == ".png") return write_png(path, images, scores, io, title);
   if (path.extension() == ".html") return write_html(path, images, scores, io, title);
@@ -154,12 +163,23 @@ std::string escape_html(const std::string& text) {
   std::string out;
   for (char c : text) {
     switch (c) {
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '&': out += "&amp;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out += c;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '&':
+        out += "&amp;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;

@@ -15,13 +15,14 @@ namespace sotto::compiler {
 namespace {
 
 constexpr int kPrimeBits = 48;
-constexpr int kMaxTile = 64;  // tile^2 runs of at least 16 words at rank 2^16
+constexpr int kMaxTile = 64;            // tile^2 runs of at least 16 words at rank 2^16
 constexpr double kOutputLogScale = 36;  // scores up to 2^11 in one 48-bit limb
 
 // The smallest ring of the product that holds `limbs` ciphertext primes and special ones for at most eight digits.
 ckks::ParametersSpec choose_parameters(int limbs) {
   for (int log_n : {16, 17}) {
-    const int most = static_cast<int>(ckks::find_security_row(log_n, ckks::SecretDistribution::ternary)->max_log2_qp / kPrimeBits);
+    const int most =
+        static_cast<int>(ckks::find_security_row(log_n, ckks::SecretDistribution::ternary)->max_log2_qp / kPrimeBits);
     const int special = std::min((limbs + 1) / 2 + 1, most - limbs);
     if ((special - 1) * 8 >= limbs && special >= 2)
       return {log_n, ring::RingKind::conjugate_invariant, limbs, special, kPrimeBits};
@@ -39,8 +40,8 @@ std::vector<ckks::KeyTier> choose_tiers(const ckks::ParametersSpec& p) {
   return tiers;
 }
 
-// Larger scales drown the rounding of divisions, smaller ones leave more bits to the weights, whose rounding grows with the
-// number of coefficients of a mask, tile^2 (docs/adr/0004).
+// Larger scales drown the rounding of divisions, smaller ones leave more bits to the weights, whose rounding grows with
+// the number of coefficients of a mask, tile^2 (docs/adr/0004).
 double best_log_scale(int tile) { return 21.5 - 2.0 / 3 * std::log2(std::max(tile, 8) / 8.0); }
 
 // Whether the network's strides fit this tile.
@@ -86,7 +87,8 @@ void assign_levels(plan::Plan& plan, double log_scale) {
 
 plan::Plan compile(const graph::Network& network, const Options& options) {
   if (options.batch < 1 || options.batch > 65536) throw Error(ErrorCode::usage, "--batch must be between 1 and 65536");
-  // The largest tile that leaves room for the batch, but no larger than the largest map; smaller maps need fewer rotations then.
+  // The largest tile that leaves room for the batch, but no larger than the largest map; smaller maps need fewer
+  // rotations then.
   const int image = static_cast<int>(std::bit_ceil(static_cast<unsigned>(graph::largest_side(network))));
   for (int tile = std::min(image, kMaxTile);; tile /= 2) {
     plan::Plan plan = lower(network, tile);

@@ -9,15 +9,16 @@ namespace sotto::compiler {
 
 /// What the user may choose about a plan.
 struct Options {
-  /// Images per run at least, if the network's strides allow it; the plan's batch is the next size that fills the slots.
+  /// Images per run at least, if the network's strides allow it; the plan's batch is the next size that fills the
+  /// slots.
   int batch = 1024;
   std::optional<double> log_scale = std::nullopt;  ///< log2 of the scale of activations; default: the best for the tile
 };
 
 /// Turns a network into a plan: squares completed, levels and scales assigned, packing and keys chosen.
 ///
-/// Throws Error{bad_input} for what cannot run encrypted (naming the node), Error{no_resources} if the network is deeper than
-/// the modulus allows at 128-bit security.
+/// Throws Error{bad_input} for what cannot run encrypted (naming the node), Error{no_resources} if the network is
+/// deeper than the modulus allows at 128-bit security.
 plan::Plan compile(const graph::Network& network, const Options& options);
 
 }  // namespace sotto::compiler

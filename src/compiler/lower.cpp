@@ -43,7 +43,8 @@ struct Linear {
 
 class Lowering {
  public:
-  Lowering(const Network& network, int tile) : network_(network), tile_(tile), poly_(network.nodes.size()), linear_(network.nodes.size()) {}
+  Lowering(const Network& network, int tile)
+      : network_(network), tile_(tile), poly_(network.nodes.size()), linear_(network.nodes.size()) {}
 
   plan::Plan run() {
     plan_.network = network_.name;
@@ -81,7 +82,8 @@ class Lowering {
       }
       return p;
     }
-    if (std::holds_alternative<graph::Flatten>(n.op) && network_.nodes[n.inputs[0]].shape == n.shape) return poly_[n.inputs[0]];
+    if (std::holds_alternative<graph::Flatten>(n.op) && network_.nodes[n.inputs[0]].shape == n.shape)
+      return poly_[n.inputs[0]];
     if (std::holds_alternative<graph::Product>(n.op)) {
       const Poly &l = poly_[n.inputs[0]], &r = poly_[n.inputs[1]];
       if (l.root != r.root || !l.linear() || !r.linear())
@@ -173,7 +175,8 @@ class Lowering {
         const std::size_t row = t.weights.size() / static_cast<std::size_t>(l.layout.channels);
         for (std::size_t k = 0; k < t.weights.size(); ++k) t.weights[k] *= p.b[k / row];
       }
-      for (std::size_t k = 0; k < l.bias.size(); ++k) l.bias[k] = l.bias[k] * p.b[k / plane(l.layout)] + p.c[k / plane(l.layout)];
+      for (std::size_t k = 0; k < l.bias.size(); ++k)
+        l.bias[k] = l.bias[k] * p.b[k / plane(l.layout)] + p.c[k / plane(l.layout)];
       return l;
     }
     const Affine v = affine(node);
@@ -202,7 +205,8 @@ class Lowering {
       l.depth = std::max(l.depth, r.depth);
       return l;
     }
-    if (std::holds_alternative<graph::Flatten>(n.op)) fail(root, "only a fully connected layer may follow Flatten directly");
+    if (std::holds_alternative<graph::Flatten>(n.op))
+      fail(root, "only a fully connected layer may follow Flatten directly");
     fail(root, "this operation cannot be lowered");
   }
 
@@ -222,8 +226,8 @@ class Lowering {
     return out;
   }
 
-  Linear windowed(int root, int kernel_h, int kernel_w, int stride_h, int stride_w, int pad_top, int pad_left, const Affine& v,
-                  std::vector<double> weights, const std::vector<double>& bias) {
+  Linear windowed(int root, int kernel_h, int kernel_w, int stride_h, int stride_w, int pad_top, int pad_left,
+                  const Affine& v, std::vector<double> weights, const std::vector<double>& bias) {
     const Layout& in = plan_.tensors[v.tensor].layout;
     Linear l{strided(root, in, network_.nodes[root].shape, stride_h, stride_w), {}, {}, depth_of(v.tensor)};
     const Layout& out = l.layout;
@@ -232,21 +236,25 @@ class Lowering {
     for (int o = 0; o < out.channels; ++o) {
       std::vector<double> tap_bias(taps);
       for (int i = 0; i < in.channels; ++i)
-        for (std::size_t k = 0; k < taps; ++k) tap_bias[k] += weights[(static_cast<std::size_t>(o) * in.channels + i) * taps + k] * v.beta[i];
+        for (std::size_t k = 0; k < taps; ++k)
+          tap_bias[k] += weights[(static_cast<std::size_t>(o) * in.channels + i) * taps + k] * v.beta[i];
       for (int y = 0; y < out.height; ++y) {
         for (int x = 0; x < out.width; ++x) {
           double b = bias[o];
           for (int ky = 0; ky < kernel_h; ++ky)
             for (int kx = 0; kx < kernel_w; ++kx) {
               const int iy = y * stride_h + ky - pad_top, ix = x * stride_w + kx - pad_left;
-              if (iy >= 0 && iy < in.height && ix >= 0 && ix < in.width) b += tap_bias[static_cast<std::size_t>(ky) * kernel_w + kx];
+              if (iy >= 0 && iy < in.height && ix >= 0 && ix < in.width)
+                b += tap_bias[static_cast<std::size_t>(ky) * kernel_w + kx];
             }
           l.bias.push_back(b);
         }
       }
     }
-    for (std::size_t k = 0; k < weights.size(); ++k) weights[k] *= v.alpha[k / taps % static_cast<std::size_t>(in.channels)];
-    l.terms.push_back({Term::Kind::convolution, v.tensor, kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, std::move(weights)});
+    for (std::size_t k = 0; k < weights.size(); ++k)
+      weights[k] *= v.alpha[k / taps % static_cast<std::size_t>(in.channels)];
+    l.terms.push_back({Term::Kind::convolution, v.tensor, kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left,
+                       std::move(weights)});
     return l;
   }
 
@@ -262,7 +270,8 @@ class Lowering {
         for (int ky = 0; ky < c.kernel_h; ++ky)
           for (int kx = 0; kx < c.kernel_w; ++kx) {
             const int channel = o / out_group * in_group + i;
-            weights[((static_cast<std::size_t>(o) * c.in_c + channel) * kh + ky * c.dilation_h) * kw + kx * c.dilation_w] =
+            weights[((static_cast<std::size_t>(o) * c.in_c + channel) * kh + ky * c.dilation_h) * kw +
+                    kx * c.dilation_w] =
                 c.weights[((static_cast<std::size_t>(o) * in_group + i) * c.kernel_h + ky) * c.kernel_w + kx];
           }
     return windowed(root, kh, kw, c.stride_h, c.stride_w, c.pad_top, c.pad_left, v, std::move(weights), c.bias);
@@ -273,10 +282,12 @@ class Lowering {
     if (!p.count_pad && (p.pad_top || p.pad_left || p.pad_bottom || p.pad_right))
       fail(root, "AveragePool with padding must count the padding (count_include_pad = 1)");
     if (p.kernel_h > 64 || p.kernel_w > 64) fail(root, "kernels larger than 64 are not supported");
-    const auto channels = static_cast<std::size_t>(network_.nodes[root].shape.c), taps = static_cast<std::size_t>(p.kernel_h) * p.kernel_w;
+    const auto channels = static_cast<std::size_t>(network_.nodes[root].shape.c),
+               taps = static_cast<std::size_t>(p.kernel_h) * p.kernel_w;
     std::vector<double> weights(channels * channels * taps);
     for (std::size_t c = 0; c < channels; ++c)
-      std::fill_n(weights.begin() + static_cast<std::ptrdiff_t>((c * channels + c) * taps), taps, 1.0 / static_cast<double>(taps));
+      std::fill_n(weights.begin() + static_cast<std::ptrdiff_t>((c * channels + c) * taps), taps,
+                  1.0 / static_cast<double>(taps));
     return windowed(root, p.kernel_h, p.kernel_w, p.stride_h, p.stride_w, p.pad_top, p.pad_left, v, std::move(weights),
                     std::vector<double>(channels, 0.0));
   }
@@ -303,7 +314,9 @@ class Lowering {
     const Affine v = affine(network_.nodes[root].inputs[0]);
     const double mean = 1.0 / static_cast<double>(plane(plan_.tensors[v.tensor].layout));
     const int channels = network_.nodes[root].shape.c;
-    return full(v, channels, [&](int o, int i, std::size_t) { return o == i ? mean : 0.0; }, std::vector<double>(static_cast<std::size_t>(channels), 0.0));
+    return full(
+        v, channels, [&](int o, int i, std::size_t) { return o == i ? mean : 0.0; },
+        std::vector<double>(static_cast<std::size_t>(channels), 0.0));
   }
 
   Linear dense(int root, const graph::Dense& d) {
@@ -323,17 +336,20 @@ class Lowering {
     std::vector<double> bias = d.bias;
     for (int o = 0; o < d.out; ++o)
       for (int k = 0; k < d.in; ++k) bias[o] += d.weights[static_cast<std::size_t>(o) * d.in + k] * p.c[k];
-    return full(v, d.out,
-                [&](int o, int i, std::size_t pixel) {
-                  const std::size_t k = pooled ? static_cast<std::size_t>(i) : static_cast<std::size_t>(i) * pixels + pixel;
-                  return d.weights[static_cast<std::size_t>(o) * d.in + k] * p.b[k] / (pooled ? static_cast<double>(pixels) : 1.0);
-                },
-                bias);
+    return full(
+        v, d.out,
+        [&](int o, int i, std::size_t pixel) {
+          const std::size_t k = pooled ? static_cast<std::size_t>(i) : static_cast<std::size_t>(i) * pixels + pixel;
+          return d.weights[static_cast<std::size_t>(o) * d.in + k] * p.b[k] /
+                 (pooled ? static_cast<double>(pixels) : 1.0);
+        },
+        bias);
   }
 
   void finish() {
     const int last = static_cast<int>(network_.nodes.size()) - 1;
-    if (network_.output_shape().h != 1 || network_.output_shape().w != 1) fail(last, "the output must be a vector of scores");
+    if (network_.output_shape().h != 1 || network_.output_shape().w != 1)
+      fail(last, "the output must be a vector of scores");
     emit(last, expression(last), Step::Finish::keep);
   }
 

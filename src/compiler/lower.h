@@ -6,8 +6,8 @@
 namespace sotto::compiler {
 
 /// Lowers a network to steps over squares for one tile size: every activation a (x + b/2a)^2 + c becomes a pure
-/// square, its shift part of the bias, its factors part of the next layer's weights. Levels are depths here (limbs holds the
-/// number of divisions so far); scales and keys are not set.
+/// square, its shift part of the bias, its factors part of the next layer's weights. Levels are depths here (limbs
+/// holds the number of divisions so far); scales and keys are not set.
 plan::Plan lower(const graph::Network& network, int tile);
 
 }  // namespace sotto::compiler

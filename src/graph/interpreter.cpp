@@ -61,7 +61,8 @@ Values pool(const AveragePool& p, const Shape& in, const Shape& out, const Value
             ++count;
           }
         }
-        y[(static_cast<std::size_t>(c) * out.h + oy) * out.w + ox] = sum / (p.count_pad ? p.kernel_h * p.kernel_w : count);
+        y[(static_cast<std::size_t>(c) * out.h + oy) * out.w + ox] =
+            sum / (p.count_pad ? p.kernel_h * p.kernel_w : count);
       }
     }
   }
@@ -119,7 +120,8 @@ struct Evaluate {
 
 std::vector<double> evaluate(const Network& network, std::span<const double> image,
                              const std::function<void(int, std::span<const double>)>& observe) {
-  if (image.size() != network.input_shape().size()) throw Error(ErrorCode::bad_input, "the image has another size than the network's input");
+  if (image.size() != network.input_shape().size())
+    throw Error(ErrorCode::bad_input, "the image has another size than the network's input");
   std::vector<int> last_use(network.nodes.size(), -1);
   for (std::size_t i = 0; i < network.nodes.size(); ++i)
     for (int k : network.nodes[i].inputs) last_use[k] = static_cast<int>(i);

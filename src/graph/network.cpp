@@ -18,7 +18,9 @@ struct OpName {
   std::string operator()(const ChannelAffine&) const { return "Affine"; }
   std::string operator()(const Sum&) const { return "Sum"; }
   std::string operator()(const Product&) const { return "Product"; }
-  std::string operator()(const AveragePool& p) const { return "AveragePool " + std::to_string(p.kernel_h) + "x" + std::to_string(p.kernel_w); }
+  std::string operator()(const AveragePool& p) const {
+    return "AveragePool " + std::to_string(p.kernel_h) + "x" + std::to_string(p.kernel_w);
+  }
   std::string operator()(const GlobalAveragePool&) const { return "GlobalAveragePool"; }
   std::string operator()(const Flatten&) const { return "Flatten"; }
   std::string operator()(const Dense&) const { return "Dense"; }
@@ -53,8 +55,8 @@ std::string describe(const Network& network) {
   std::ostringstream out;
   for (std::size_t i = 0; i < network.nodes.size(); ++i) {
     const Node& n = network.nodes[i];
-    out << std::setw(4) << i << "  " << std::left << std::setw(22) << std::visit(OpName{}, n.op) << std::right << std::setw(6) << n.shape.c << " x "
-        << n.shape.h << " x " << n.shape.w << "   " << n.name << " <-";
+    out << std::setw(4) << i << "  " << std::left << std::setw(22) << std::visit(OpName{}, n.op) << std::right
+        << std::setw(6) << n.shape.c << " x " << n.shape.h << " x " << n.shape.w << "   " << n.name << " <-";
     for (int k : n.inputs) out << " " << k;
     out << "\n";
   }

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "graph/onnx_metadata.h"
 #include "graph/onnx_tensor.h"
 #include "graph/text.h"
 
@@ -27,11 +28,12 @@ class Importer {
 
   Network run() {
     check_opset();
-    for (const auto& t : model_.graph().initializer()) constants_[t.name()] = read_tensor(t, "tensor '" + t.name() + "'");
+    for (const auto& t : model_.graph().initializer())
+      constants_[t.name()] = read_tensor(t, "tensor '" + t.name() + "'");
     read_input();
     for (const auto& node : model_.graph().node()) import_node(node);
     finish();
-    read_metadata();
+    read_metadata(model_, network_);
     return std::move(network_);
   }
 
@@ -40,13 +42,15 @@ class Importer {
 
   [[noreturn]] static void fail(const std::string& message) { throw Error(ErrorCode::bad_input, message); }
   [[noreturn]] static void fail(const NodeProto& n, const std::string& message) {
-    fail("node '" + (n.name().empty() ? (n.output_size() ? n.output(0) : std::string("?")) : n.name()) + "' (" + n.op_type() + "): " + message);
+    fail("node '" + (n.name().empty() ? (n.output_size() ? n.output(0) : std::string("?")) : n.name()) + "' (" +
+         n.op_type() + "): " + message);
   }
 
   void check_opset() {
     for (const auto& o : model_.opset_import()) {
       if (!o.domain().empty() && o.domain() != "ai.onnx") continue;
-      if (o.version() < 13) fail("the model uses opset " + std::to_string(o.version()) + "; export it with opset 13 or later");
+      if (o.version() < 13)
+        fail("the model uses opset " + std::to_string(o.version()) + "; export it with opset 13 or later");
       return;
     }
     fail("the model names no operator set; it is damaged or not an ONNX model");
@@ -56,24 +60,29 @@ class Importer {
     const onnx::ValueInfoProto* input = nullptr;
     for (const auto& i : model_.graph().input()) {
       if (constants_.contains(i.name())) continue;
-      if (input != nullptr) fail("the model has several inputs ('" + input->name() + "', '" + i.name() + "'); it must have one image input");
+      if (input != nullptr)
+        fail("the model has several inputs ('" + input->name() + "', '" + i.name() +
+             "'); it must have one image input");
       input = &i;
     }
     if (input == nullptr) fail("the model has no input");
     const auto& dims = input->type().tensor_type().shape();
-    if (dims.dim_size() != 4) fail("input '" + input->name() + "' must have the shape [batch, channels, height, width]");
+    if (dims.dim_size() != 4)
+      fail("input '" + input->name() + "' must have the shape [batch, channels, height, width]");
     if (dims.dim(0).has_dim_value()) batch_ = dims.dim(0).dim_value();
     int size[3];
     for (int k = 0; k < 3; ++k) {
       const auto& d = dims.dim(k + 1);
-      if (!d.has_dim_value() || d.dim_value() < 1 || d.dim_value() > kMaxDim) fail("input '" + input->name() + "' must have fixed channels, height and width");
+      if (!d.has_dim_value() || d.dim_value() < 1 || d.dim_value() > kMaxDim)
+        fail("input '" + input->name() + "' must have fixed channels, height and width");
       size[k] = static_cast<int>(d.dim_value());
     }
     add_value(input->name(), {input->name(), Input{}, {}, {size[0], size[1], size[2]}});
   }
 
   void add_value(const std::string& name, Node node) {
-    if (node.shape.c < 1 || node.shape.h < 1 || node.shape.w < 1 || node.shape.c > 65536 || node.shape.h > kMaxDim || node.shape.w > kMaxDim)
+    if (node.shape.c < 1 || node.shape.h < 1 || node.shape.w < 1 || node.shape.c > 65536 || node.shape.h > kMaxDim ||
+        node.shape.w > kMaxDim)
       fail("node '" + node.name + "': impossible shape");
     if (node.shape.size() > kMaxValue) fail("node '" + node.name + "': its value is too large");
     if (values_.contains(name) || constants_.contains(name)) fail("the value '" + name + "' is defined twice");
@@ -104,14 +113,17 @@ class Importer {
       if (i < -kMaxDim || i > kMaxDim) fail(n, "attribute " + name + " is out of range");
       v.push_back(static_cast<int>(i));
     }
-    if (!otherwise.empty() && v.size() != otherwise.size()) fail(n, "attribute " + name + " must have " + std::to_string(otherwise.size()) + " values");
+    if (!otherwise.empty() && v.size() != otherwise.size())
+      fail(n, "attribute " + name + " must have " + std::to_string(otherwise.size()) + " values");
     return v;
   }
 
   int value(const NodeProto& n, int i) {
     if (i >= n.input_size()) fail(n, "an input is missing");
     const auto it = values_.find(n.input(i));
-    if (it == values_.end()) fail(n, constants_.contains(n.input(i)) ? "input " + std::to_string(i) + " must not be constant" : "input '" + n.input(i) + "' is not defined before it is used");
+    if (it == values_.end())
+      fail(n, constants_.contains(n.input(i)) ? "input " + std::to_string(i) + " must not be constant"
+                                              : "input '" + n.input(i) + "' is not defined before it is used");
     return it->second;
   }
   const Constant* find_constant(const NodeProto& n, int i) const {
@@ -132,11 +144,14 @@ class Importer {
       if (!n.output(i).empty()) fail(n, "only its first output is supported");
     add_value(n.output(0), {n.name().empty() ? n.output(0) : n.name(), std::move(op), std::move(inputs), s});
   }
-  void alias(const NodeProto& n, int v) { emit(n, ChannelAffine{std::vector<double>(shape(v).c, 1.0), std::vector<double>(shape(v).c, 0.0)}, {v}, shape(v)); }
+  void alias(const NodeProto& n, int v) {
+    emit(n, ChannelAffine{std::vector<double>(shape(v).c, 1.0), std::vector<double>(shape(v).c, 0.0)}, {v}, shape(v));
+  }
 
   void import_node(const NodeProto& n) {
     const std::string& op = n.op_type();
-    if (!n.domain().empty() && n.domain() != "ai.onnx") fail(n, "operators of domain '" + n.domain() + "' are not supported");
+    if (!n.domain().empty() && n.domain() != "ai.onnx")
+      fail(n, "operators of domain '" + n.domain() + "' are not supported");
     if (op == "Constant") return import_constant(n);
     if (op == "Conv") return import_conv(n);
     if (op == "BatchNormalization") return import_batch_norm(n);
@@ -144,7 +159,8 @@ class Importer {
     if (op == "Pow") return import_pow(n);
     if (op == "Neg") {
       const int v = value(n, 0);
-      return emit(n, ChannelAffine{std::vector<double>(shape(v).c, -1.0), std::vector<double>(shape(v).c, 0.0)}, {v}, shape(v));
+      return emit(n, ChannelAffine{std::vector<double>(shape(v).c, -1.0), std::vector<double>(shape(v).c, 0.0)}, {v},
+                  shape(v));
     }
     if (op == "AveragePool") return import_average_pool(n);
     if (op == "GlobalAveragePool") return emit(n, GlobalAveragePool{}, {value(n, 0)}, {shape(value(n, 0)).c, 1, 1});
@@ -155,7 +171,8 @@ class Importer {
     if (op == "Identity" || op == "Dropout") return alias(n, value(n, 0));
     if (op == "Cast") {
       const auto to = integer(n, "to", 0);
-      if (to != onnx::TensorProto::FLOAT && to != onnx::TensorProto::DOUBLE && to != onnx::TensorProto::FLOAT16) fail(n, "only casts to float types are supported");
+      if (to != onnx::TensorProto::FLOAT && to != onnx::TensorProto::DOUBLE && to != onnx::TensorProto::FLOAT16)
+        fail(n, "only casts to float types are supported");
       return alias(n, value(n, 0));
     }
     if (op == "Relu") fail(n, "Relu does not run encrypted; train the network with a quadratic activation instead");
@@ -206,13 +223,15 @@ class Importer {
   // Output size of a window along one axis.
   static int windows(const NodeProto& n, int size, int kernel, int stride, int pad, int dilation) {
     const int span = dilation * (kernel - 1) + 1;
-    if (kernel < 1 || stride < 1 || dilation < 1 || pad < 0 || size + pad < span) fail(n, "its window does not fit the input");
+    if (kernel < 1 || stride < 1 || dilation < 1 || pad < 0 || size + pad < span)
+      fail(n, "its window does not fit the input");
     return (size + pad - span) / stride + 1;
   }
 
   std::vector<int> pads(const NodeProto& n) {
     const auto* a = attribute(n, "auto_pad");
-    if (a != nullptr && !a->s().empty() && a->s() != "NOTSET" && a->s() != "VALID") fail(n, "auto_pad " + a->s() + " is not supported; export explicit pads");
+    if (a != nullptr && !a->s().empty() && a->s() != "NOTSET" && a->s() != "VALID")
+      fail(n, "auto_pad " + a->s() + " is not supported; export explicit pads");
     std::vector<int> p = integers(n, "pads", {0, 0, 0, 0});
     for (int v : p)
       if (v < 0) fail(n, "pads must not be negative");
@@ -235,7 +254,8 @@ class Importer {
     c.kernel_h = static_cast<int>(w.dims[2]);
     c.kernel_w = static_cast<int>(w.dims[3]);
     if (in.c % c.groups != 0 || c.out_c % c.groups != 0 || w.dims[1] != in.c / c.groups)
-      fail(n, "weights for " + std::to_string(w.dims[1]) + " input channels do not fit an input of " + std::to_string(in.c));
+      fail(n, "weights for " + std::to_string(w.dims[1]) + " input channels do not fit an input of " +
+                  std::to_string(in.c));
     const auto kernel = integers(n, "kernel_shape", {c.kernel_h, c.kernel_w});
     if (kernel != std::vector<int>{c.kernel_h, c.kernel_w}) fail(n, "kernel_shape does not fit the weights");
     const auto strides = integers(n, "strides", {1, 1}), dilations = integers(n, "dilations", {1, 1}), p = pads(n);
@@ -249,7 +269,8 @@ class Importer {
       if (b.values.size() != c.bias.size()) fail(n, "wrong number of biases");
       c.bias = b.values;
     }
-    const Shape out{c.out_c, windows(n, in.h, c.kernel_h, c.stride_h, p[0] + p[2], c.dilation_h), windows(n, in.w, c.kernel_w, c.stride_w, p[1] + p[3], c.dilation_w)};
+    const Shape out{c.out_c, windows(n, in.h, c.kernel_h, c.stride_h, p[0] + p[2], c.dilation_h),
+                    windows(n, in.w, c.kernel_w, c.stride_w, p[1] + p[3], c.dilation_w)};
     emit(n, std::move(c), {v}, out);
   }
 
@@ -275,8 +296,9 @@ class Importer {
     const auto channels = static_cast<std::int64_t>(shape(v).c);
     if (c.values.size() == 1) return std::vector<double>(static_cast<std::size_t>(channels), c.values[0]);
     using Dims = std::vector<std::int64_t>;
-    const bool fits = matrix_[static_cast<std::size_t>(v)] ? c.dims == Dims{channels} || c.dims == Dims{1, channels}
-                                                           : c.dims == Dims{channels, 1, 1} || c.dims == Dims{1, channels, 1, 1};
+    const bool fits = matrix_[static_cast<std::size_t>(v)]
+                          ? c.dims == Dims{channels} || c.dims == Dims{1, channels}
+                          : c.dims == Dims{channels, 1, 1} || c.dims == Dims{1, channels, 1, 1};
     if (fits) return c.values;
     fail(n, "the constant must be a scalar or have one value per channel");
   }
@@ -286,7 +308,8 @@ class Importer {
     if (n.input_size() != 2) fail(n, "it must have two inputs");
     const Constant *left = find_constant(n, 0), *right = find_constant(n, 1);
     if (left != nullptr && right != nullptr) {
-      if (left->values.size() != 1 || right->values.size() != 1 || n.output_size() != 1) fail(n, "arithmetic on two constants is not supported");
+      if (left->values.size() != 1 || right->values.size() != 1 || n.output_size() != 1)
+        fail(n, "arithmetic on two constants is not supported");
       const double a = left->values[0], b = right->values[0];
       if (op == "Div" && b == 0) fail(n, "division by zero");
       constants_[n.output(0)] = {{}, {op == "Add" ? a + b : op == "Sub" ? a - b : op == "Mul" ? a * b : a / b}};
@@ -301,7 +324,8 @@ class Importer {
       if (op == "Sub") {
         const Shape s = shape(b);
         matrix_.push_back(matrix_[static_cast<std::size_t>(b)]);
-        network_.nodes.push_back({n.name(), ChannelAffine{std::vector<double>(s.c, -1.0), std::vector<double>(s.c, 0.0)}, {b}, s});
+        network_.nodes.push_back(
+            {n.name(), ChannelAffine{std::vector<double>(s.c, -1.0), std::vector<double>(s.c, 0.0)}, {b}, s});
         b = static_cast<int>(network_.nodes.size()) - 1;
       }
       return op == "Mul" ? emit(n, Product{}, {a, b}, shape(a)) : emit(n, Sum{}, {a, b}, shape(a));
@@ -327,7 +351,8 @@ class Importer {
   void import_pow(const NodeProto& n) {
     const int v = value(n, 0);
     const Constant& e = constant(n, 1);
-    if (e.values.size() != 1 || (e.values[0] != 1 && e.values[0] != 2)) fail(n, "only the exponents 1 and 2 are supported");
+    if (e.values.size() != 1 || (e.values[0] != 1 && e.values[0] != 2))
+      fail(n, "only the exponents 1 and 2 are supported");
     if (e.values[0] == 1) return alias(n, v);
     emit(n, Product{}, {v, v}, shape(v));
   }
@@ -338,9 +363,12 @@ class Importer {
     const auto kernel = integers(n, "kernel_shape", {0, 0}), strides = integers(n, "strides", {1, 1}), p = pads(n);
     if (integer(n, "ceil_mode", 0) != 0) fail(n, "ceil_mode is not supported");
     if (integers(n, "dilations", {1, 1}) != std::vector<int>{1, 1}) fail(n, "dilation is not supported");
-    const AveragePool a{kernel[0], kernel[1], strides[0], strides[1], p[0], p[1], p[2], p[3], integer(n, "count_include_pad", 0) != 0};
-    if (p[0] >= kernel[0] || p[2] >= kernel[0] || p[1] >= kernel[1] || p[3] >= kernel[1]) fail(n, "pads must be smaller than the kernel");
-    const Shape out{in.c, windows(n, in.h, kernel[0], strides[0], p[0] + p[2], 1), windows(n, in.w, kernel[1], strides[1], p[1] + p[3], 1)};
+    const AveragePool a{
+        kernel[0], kernel[1], strides[0], strides[1], p[0], p[1], p[2], p[3], integer(n, "count_include_pad", 0) != 0};
+    if (p[0] >= kernel[0] || p[2] >= kernel[0] || p[1] >= kernel[1] || p[3] >= kernel[1])
+      fail(n, "pads must be smaller than the kernel");
+    const Shape out{in.c, windows(n, in.h, kernel[0], strides[0], p[0] + p[2], 1),
+                    windows(n, in.w, kernel[1], strides[1], p[1] + p[3], 1)};
     emit(n, a, {v}, out);
   }
 
@@ -361,7 +389,8 @@ class Importer {
     } else {
       const std::vector<double>& target = constant(n, 1).values;
       const bool two = target.size() == 2;
-      const bool batch = two && (target[0] == -1 || target[0] == 0 || target[0] == 1 || target[0] == static_cast<double>(batch_));
+      const bool batch =
+          two && (target[0] == -1 || target[0] == 0 || target[0] == 1 || target[0] == static_cast<double>(batch_));
       const bool features = two && (target[1] == static_cast<double>(size) || (target[1] == -1 && target[0] != -1));
       if (!batch || !features) fail(n, "only a reshape to [batch, features] is supported");
     }
@@ -375,16 +404,21 @@ class Importer {
     const Shape in = shape(v);
     const bool gemm = n.op_type() == "Gemm";
     if (in.h != 1 || in.w != 1) fail(n, "its input must be flattened first");
-    if (w.dims.size() != 2 || w.dims[0] < 1 || w.dims[1] < 1 || w.dims[0] > 65536 || w.dims[1] > 65536) fail(n, "weights must be a matrix");
+    if (w.dims.size() != 2 || w.dims[0] < 1 || w.dims[1] < 1 || w.dims[0] > 65536 || w.dims[1] > 65536)
+      fail(n, "weights must be a matrix");
     if (gemm && integer(n, "transA", 0) != 0) fail(n, "transA is not supported");
     const bool transposed = gemm && integer(n, "transB", 0) != 0;
     const double alpha = gemm ? real(n, "alpha", 1) : 1, beta = gemm ? real(n, "beta", 1) : 1;
-    const int outputs = static_cast<int>(transposed ? w.dims[0] : w.dims[1]), inputs = static_cast<int>(transposed ? w.dims[1] : w.dims[0]);
+    const int outputs = static_cast<int>(transposed ? w.dims[0] : w.dims[1]),
+              inputs = static_cast<int>(transposed ? w.dims[1] : w.dims[0]);
     if (inputs != in.c) fail(n, "weights for " + std::to_string(inputs) + " inputs do not fit " + std::to_string(in.c));
-    Dense d{outputs, inputs, std::vector<double>(w.values.size()), std::vector<double>(static_cast<std::size_t>(outputs), 0.0)};
+    Dense d{outputs, inputs, std::vector<double>(w.values.size()),
+            std::vector<double>(static_cast<std::size_t>(outputs), 0.0)};
     for (int o = 0; o < outputs; ++o)
       for (int i = 0; i < inputs; ++i)
-        d.weights[static_cast<std::size_t>(o) * inputs + i] = alpha * w.values[transposed ? static_cast<std::size_t>(o) * inputs + i : static_cast<std::size_t>(i) * outputs + o];
+        d.weights[static_cast<std::size_t>(o) * inputs + i] =
+            alpha *
+            w.values[transposed ? static_cast<std::size_t>(o) * inputs + i : static_cast<std::size_t>(i) * outputs + o];
     if (gemm && n.input_size() > 2 && !n.input(2).empty()) {
       const Constant& b = constant(n, 2);
       if (b.values.size() != 1 && b.values.size() != d.bias.size()) fail(n, "wrong number of biases");
@@ -405,47 +439,10 @@ class Importer {
     if (s.h != 1 || s.w != 1) fail("the model's output must be a vector of scores");
   }
 
-  static std::vector<std::string> split(const std::string& text) {
-    std::vector<std::string> parts;
-    std::istringstream in(text);
-    for (std::string part; std::getline(in, part, ',');) {
-      const auto first = part.find_first_not_of(" \t\n"), last = part.find_last_not_of(" \t\n");
-      parts.push_back(first == std::string::npos ? "" : part.substr(first, last - first + 1));
-    }
-    return parts;
-  }
-
-  std::vector<double> channel_metadata(const std::string& key, double otherwise) {
-    const auto channels = static_cast<std::size_t>(network_.input_shape().c);
-    for (const auto& p : model_.metadata_props()) {
-      if (p.key() != key) continue;
-      std::vector<double> v;
-      for (const std::string& part : split(p.value())) {
-        char* end = nullptr;
-        v.push_back(std::strtod(part.c_str(), &end));
-        if (part.empty() || *end != '\0' || !std::isfinite(v.back())) fail("metadata " + key + " holds '" + part + "', not a number");
-      }
-      if (v.size() != channels) fail("metadata " + key + " must have one number per input channel");
-      return v;
-    }
-    return std::vector<double>(channels, otherwise);
-  }
-
-  void read_metadata() {
-    network_.mean = channel_metadata("sotto.mean", 0);
-    network_.std = channel_metadata("sotto.std", 1);
-    for (double s : network_.std)
-      if (!(s > 0)) fail("metadata sotto.std must be positive");
-    for (const auto& p : model_.metadata_props())
-      if (p.key() == "sotto.classes") network_.classes = split(p.value());
-    if (!network_.classes.empty() && network_.classes.size() != static_cast<std::size_t>(network_.output_shape().c))
-      fail("metadata sotto.classes names " + std::to_string(network_.classes.size()) + " classes, the output has " + std::to_string(network_.output_shape().c));
-  }
-
   const onnx::ModelProto& model_;
   Network network_;
-  std::vector<bool> matrix_;   // whether a node's value is [batch, c] rather than [batch, c, h, w]
-  std::int64_t batch_ = 1;     // fixed batch size of the model, if it has one
+  std::vector<bool> matrix_;  // whether a node's value is [batch, c] rather than [batch, c, h, w]
+  std::int64_t batch_ = 1;    // fixed batch size of the model, if it has one
   std::map<std::string, int> values_;
   std::map<std::string, Constant> constants_;
 };

@@ -21,7 +21,8 @@ double half_to_double(std::uint16_t h) {
 }
 
 template <class T, class Typed, class Convert>
-std::vector<double> values_of(const std::string& raw, const Typed& typed, std::size_t count, const std::string& what, Convert convert) {
+std::vector<double> values_of(const std::string& raw, const Typed& typed, std::size_t count, const std::string& what,
+                              Convert convert) {
   std::vector<double> out;
   if (!raw.empty()) {
     if (raw.size() != count * sizeof(T)) throw Error(ErrorCode::bad_input, what + ": the data does not fit the shape");
@@ -32,7 +33,8 @@ std::vector<double> values_of(const std::string& raw, const Typed& typed, std::s
     }
     return out;
   }
-  if (static_cast<std::size_t>(typed.size()) != count) throw Error(ErrorCode::bad_input, what + ": the data does not fit the shape");
+  if (static_cast<std::size_t>(typed.size()) != count)
+    throw Error(ErrorCode::bad_input, what + ": the data does not fit the shape");
   for (const auto v : typed) out.push_back(convert(static_cast<T>(v)));
   return out;
 }
@@ -52,14 +54,24 @@ Constant read_tensor(const onnx::TensorProto& tensor, const std::string& what) {
   }
   const auto plain = [](auto v) { return static_cast<double>(v); };
   switch (tensor.data_type()) {
-    case onnx::TensorProto::FLOAT: out.values = values_of<float>(tensor.raw_data(), tensor.float_data(), count, what, plain); break;
-    case onnx::TensorProto::DOUBLE: out.values = values_of<double>(tensor.raw_data(), tensor.double_data(), count, what, plain); break;
-    case onnx::TensorProto::INT64: out.values = values_of<std::int64_t>(tensor.raw_data(), tensor.int64_data(), count, what, plain); break;
-    case onnx::TensorProto::INT32: out.values = values_of<std::int32_t>(tensor.raw_data(), tensor.int32_data(), count, what, plain); break;
+    case onnx::TensorProto::FLOAT:
+      out.values = values_of<float>(tensor.raw_data(), tensor.float_data(), count, what, plain);
+      break;
+    case onnx::TensorProto::DOUBLE:
+      out.values = values_of<double>(tensor.raw_data(), tensor.double_data(), count, what, plain);
+      break;
+    case onnx::TensorProto::INT64:
+      out.values = values_of<std::int64_t>(tensor.raw_data(), tensor.int64_data(), count, what, plain);
+      break;
+    case onnx::TensorProto::INT32:
+      out.values = values_of<std::int32_t>(tensor.raw_data(), tensor.int32_data(), count, what, plain);
+      break;
     case onnx::TensorProto::FLOAT16:
       out.values = values_of<std::uint16_t>(tensor.raw_data(), tensor.int32_data(), count, what, half_to_double);
       break;
-    default: throw Error(ErrorCode::bad_input, what + ": tensor type " + std::to_string(tensor.data_type()) + " is not supported; use float");
+    default:
+      throw Error(ErrorCode::bad_input,
+                  what + ": tensor type " + std::to_string(tensor.data_type()) + " is not supported; use float");
   }
   for (double v : out.values)
     if (!std::isfinite(v)) throw Error(ErrorCode::bad_input, what + ": a value is not a finite number");

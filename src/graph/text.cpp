@@ -5,11 +5,19 @@ namespace sotto::graph {
 std::string readable_text(std::string text) {
   for (std::size_t i = 0; i < text.size();) {
     const auto byte = static_cast<unsigned char>(text[i]);
-    const std::size_t length = byte < 0x80 ? 1 : byte >= 0xc2 && byte < 0xe0 ? 2 : byte >= 0xe0 && byte < 0xf0 ? 3 : byte >= 0xf0 && byte < 0xf5 ? 4 : 0;
+    const std::size_t length = byte < 0x80                   ? 1
+                               : byte >= 0xc2 && byte < 0xe0 ? 2
+                               : byte >= 0xe0 && byte < 0xf0 ? 3
+                               : byte >= 0xf0 && byte < 0xf5 ? 4
+                                                             : 0;
     bool valid = length > 0 && i + length <= text.size();
     for (std::size_t k = 1; valid && k < length; ++k) valid = (static_cast<unsigned char>(text[i + k]) & 0xc0) == 0x80;
-    if (valid && length == 3) valid = !(byte == 0xe0 && static_cast<unsigned char>(text[i + 1]) < 0xa0) && !(byte == 0xed && static_cast<unsigned char>(text[i + 1]) >= 0xa0);
-    if (valid && length == 4) valid = !(byte == 0xf0 && static_cast<unsigned char>(text[i + 1]) < 0x90) && !(byte == 0xf4 && static_cast<unsigned char>(text[i + 1]) >= 0x90);
+    if (valid && length == 3)
+      valid = !(byte == 0xe0 && static_cast<unsigned char>(text[i + 1]) < 0xa0) &&
+              !(byte == 0xed && static_cast<unsigned char>(text[i + 1]) >= 0xa0);
+    if (valid && length == 4)
+      valid = !(byte == 0xf0 && static_cast<unsigned char>(text[i + 1]) < 0x90) &&
+              !(byte == 0xf4 && static_cast<unsigned char>(text[i + 1]) >= 0x90);
     if (!valid) text[i] = '?';
     i += valid ? length : 1;
   }

@@ -7,8 +7,8 @@
 namespace sotto::plan {
 
 ClientSpec client_part(const Plan& plan) {
-  return {plan.network,         plan.parameters,     plan.tile, plan.batch, plan.input(), plan.output().limbs,
-          plan.output().scale, plan.keys, plan.io,   plan.id};
+  return {plan.network,        plan.parameters,     plan.tile, plan.batch, plan.input(),
+          plan.output().limbs, plan.output().scale, plan.keys, plan.io,    plan.id};
 }
 
 void verify(const ClientSpec& spec) {
@@ -16,9 +16,12 @@ void verify(const ClientSpec& spec) {
     throw Error(ErrorCode::bad_input, std::string("the client description is not valid: ") + what);
   };
   verify_interface(spec.parameters, spec.tile, spec.batch, spec.input, spec.io);
-  if (spec.input.limbs < 1 || spec.input.limbs > spec.parameters.ciphertext_primes) bad("impossible level of the input");
-  if (spec.output_limbs < 1 || spec.output_limbs > spec.parameters.ciphertext_primes) bad("impossible level of the output");
-  if (!(spec.input.scale > 1) || !(spec.input.scale < 0x1p60) || !(spec.output_scale > 1) || !(spec.output_scale < 0x1p60))
+  if (spec.input.limbs < 1 || spec.input.limbs > spec.parameters.ciphertext_primes)
+    bad("impossible level of the input");
+  if (spec.output_limbs < 1 || spec.output_limbs > spec.parameters.ciphertext_primes)
+    bad("impossible level of the output");
+  if (!(spec.input.scale > 1) || !(spec.input.scale < 0x1p60) || !(spec.output_scale > 1) ||
+      !(spec.output_scale < 0x1p60))
     bad("impossible scale");
   verify_keys(spec.parameters, spec.keys);
 }

@@ -21,10 +21,13 @@ Work& Work::operator+=(const Work& o) {
   return *this;
 }
 
-Work Work::operator*(double times) const { return {transforms * times, layer_macs * times, basis_macs * times, words * times}; }
+Work Work::operator*(double times) const {
+  return {transforms * times, layer_macs * times, basis_macs * times, words * times};
+}
 
 double Work::seconds(const Speed& s) const {
-  return (transforms * s.transform + layer_macs * s.layer_mac + basis_macs * s.basis_mac + words * s.pointwise) / s.threads;
+  return (transforms * s.transform + layer_macs * s.layer_mac + basis_macs * s.basis_mac + words * s.pointwise) /
+         s.threads;
 }
 
 Work Work::operator-(const Work& o) const { return Work(*this) += o * -1.0; }
@@ -35,9 +38,7 @@ Work Cost::Step::total() const {
   return sum += activate;
 }
 
-double Cost::Step::seconds(const Speed& speed) const {
-  return total().seconds(speed);
-}
+double Cost::Step::seconds(const Speed& speed) const { return total().seconds(speed); }
 
 double Cost::seconds(const Speed& speed) const {
   double sum = 0;
@@ -53,7 +54,9 @@ struct SwitchWork {
   int limbs, special;
 
   [[nodiscard]] int digits() const { return tier().digits(limbs); }
-  [[nodiscard]] int digit_limbs(int d) const { return std::min(tier().digit_limbs(), limbs - d * tier().digit_limbs()); }
+  [[nodiscard]] int digit_limbs(int d) const {
+    return std::min(tier().digit_limbs(), limbs - d * tier().digit_limbs());
+  }
   [[nodiscard]] ckks::KeyTier tier() const { return {limbs, special}; }
 
   [[nodiscard]] Work decompose() const {
@@ -108,7 +111,9 @@ struct Walker {
   [[nodiscard]] SwitchWork switching(int limbs) const {
     return {n, limbs, plan.keys.tiers[static_cast<std::size_t>(tier_of(plan, limbs))].special};
   }
-  [[nodiscard]] int channels(int tensor) const { return plan.tensors[static_cast<std::size_t>(tensor)].layout.channels; }
+  [[nodiscard]] int channels(int tensor) const {
+    return plan.tensors[static_cast<std::size_t>(tensor)].layout.channels;
+  }
 
   [[nodiscard]] std::uint64_t live_limbs() const {
     std::uint64_t limbs = 0;
@@ -151,7 +156,8 @@ Cost estimate(const Plan& plan, int threads) {
   const auto limb_bytes = static_cast<std::uint64_t>(n) * 8;
   const auto primes = static_cast<std::uint64_t>(plan.parameters.ciphertext_primes + plan.parameters.special_primes);
   // Transform tables, permutation tables, key switching scratch and the program itself.
-  const std::uint64_t fixed = primes * limb_bytes * 2 + plan.keys.keys.size() * limb_bytes / 8 + 4 * primes * limb_bytes + (64ull << 20);
+  const std::uint64_t fixed =
+      primes * limb_bytes * 2 + plan.keys.keys.size() * limb_bytes / 8 + 4 * primes * limb_bytes + (64ull << 20);
   const int input_phases = plan.input().layout.phases * plan.input().layout.phases;
   for (int p = 0; p < input_phases; ++p) walk.held[{0, p}] = plan.input().limbs;
 
@@ -190,10 +196,13 @@ Cost estimate(const Plan& plan, int threads) {
     }
     cost.tasks.push_back(out.total() - before);
     const double period = std::max(64, plan.tile * plan.tile);
-    const auto weights = static_cast<std::uint64_t>(period * results * columns) * 8 * static_cast<std::uint64_t>(std::clamp(threads, 1, step.limbs));
+    const auto weights = static_cast<std::uint64_t>(period * results * columns) * 8 *
+                         static_cast<std::uint64_t>(std::clamp(threads, 1, step.limbs));
     // The sums exist before their sources go.
     const std::uint64_t sums_limbs = 2ull * static_cast<std::uint64_t>(results * step.limbs);
-    const std::uint64_t bytes = (walk.live_limbs() + sums_limbs + expanded_key_limbs(plan, tier_of(plan, step.limbs))) * limb_bytes + weights + fixed;
+    const std::uint64_t bytes =
+        (walk.live_limbs() + sums_limbs + expanded_key_limbs(plan, tier_of(plan, step.limbs))) * limb_bytes + weights +
+        fixed;
     out.peak_bytes = std::max(out.peak_bytes, bytes);
     cost.peak_bytes = std::max(cost.peak_bytes, bytes);
     walk.held[{step.output, task.phase}] = plan.tensors[static_cast<std::size_t>(step.output)].limbs;
@@ -203,7 +212,8 @@ Cost estimate(const Plan& plan, int threads) {
   for (std::uint64_t b : ckks::key_section_bytes(words, plan.keys)) cost.eval_key_bytes += b;
   cost.input_bytes = static_cast<std::uint64_t>(plan.input().layout.ciphertexts()) *
                      ckks::ciphertext_bytes(wire::Kind::input, words, plan.input().limbs);
-  cost.output_bytes = static_cast<std::uint64_t>(plan.io.outputs) * ckks::ciphertext_bytes(wire::Kind::output, words, plan.output().limbs);
+  cost.output_bytes = static_cast<std::uint64_t>(plan.io.outputs) *
+                      ckks::ciphertext_bytes(wire::Kind::output, words, plan.output().limbs);
   return cost;
 }
 

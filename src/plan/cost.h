@@ -10,11 +10,11 @@ namespace sotto::plan {
 
 /// Seconds that the elementary operations take on this machine, one thread.
 struct Speed {
-  double transform = 0;   ///< one NTT or inverse NTT of the ring's n words
-  double layer_mac = 0;   ///< one multiply-add of a convolution product
-  double basis_mac = 0;   ///< one multiply-add of a base conversion
-  double pointwise = 0;   ///< one word of an element-wise operation on data out of cache
-  double threads = 1;     ///< how much faster all threads together are
+  double transform = 0;  ///< one NTT or inverse NTT of the ring's n words
+  double layer_mac = 0;  ///< one multiply-add of a convolution product
+  double basis_mac = 0;  ///< one multiply-add of a base conversion
+  double pointwise = 0;  ///< one word of an element-wise operation on data out of cache
+  double threads = 1;    ///< how much faster all threads together are
 };
 
 /// Proportions of a typical processor, for progress bars.
@@ -44,11 +44,11 @@ struct Cost {
     [[nodiscard]] double seconds(const Speed& speed) const;
   };
   std::vector<Step> steps;
-  std::vector<Work> tasks;            ///< in the order of the schedule
-  std::uint64_t peak_bytes = 0;       ///< of the inference process: ciphertexts, keys in memory, tables
-  std::uint64_t eval_key_bytes = 0;   ///< size of eval.key
-  std::uint64_t input_bytes = 0;      ///< size of the input file per batch
-  std::uint64_t output_bytes = 0;     ///< size of the output file per batch
+  std::vector<Work> tasks;           ///< in the order of the schedule
+  std::uint64_t peak_bytes = 0;      ///< of the inference process: ciphertexts, keys in memory, tables
+  std::uint64_t eval_key_bytes = 0;  ///< size of eval.key
+  std::uint64_t input_bytes = 0;     ///< size of the input file per batch
+  std::uint64_t output_bytes = 0;    ///< size of the output file per batch
 
   [[nodiscard]] double seconds(const Speed& speed) const;
 };

@@ -65,7 +65,9 @@ std::vector<double> simulate(const Plan& plan, std::span<const double> image, st
   };
 
   Hooks hooks;
-  hooks.input = [&](std::vector<double>& v) { disturb(0, v, NoiseModel::encryption(plan.parameters.log_n) / plan.input().scale); };
+  hooks.input = [&](std::vector<double>& v) {
+    disturb(0, v, NoiseModel::encryption(plan.parameters.log_n) / plan.input().scale);
+  };
   hooks.sum = [&](int s, std::vector<double>& sum) {
     const Step& step = plan.steps[static_cast<std::size_t>(s)];
     const Layout& out = plan.tensors[static_cast<std::size_t>(step.output)].layout;
@@ -80,13 +82,15 @@ std::vector<double> simulate(const Plan& plan, std::span<const double> image, st
         for (double x : e) mean += x / static_cast<double>(e.size());
         const Term& term = step.terms[static_cast<std::size_t>(tap.term)];
         const bool full = term.kind == Term::Kind::full;
-        const double rounding_of_weight = full && !is_mean(term, source.layout) ? every_coefficient : mask_noise(tap.mask);
+        const double rounding_of_weight =
+            full && !is_mean(term, source.layout) ? every_coefficient : mask_noise(tap.mask);
         const double deviation = rounding_of_weight * source.scale / step.scale;
         // Positions of a full term add up; of a convolution each output pixel has its own.
         const double weight = deviation * deviation * mean * (full ? static_cast<double>(plan.tile) * plan.tile : 1);
         for (int y = 0; y < out.height; ++y)
           for (int x = 0; x < out.width; ++x)
-            if (full || place_of(out, plan.tile, y, x).phase == task.phase) variance[static_cast<std::size_t>(y) * out.width + x] += weight;
+            if (full || place_of(out, plan.tile, y, x).phase == task.phase)
+              variance[static_cast<std::size_t>(y) * out.width + x] += weight;
       }
     }
     for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += std::sqrt(variance[k % plane]) * normal(rng);

@@ -11,9 +11,9 @@ namespace sotto::plan {
 
 /// Standard deviations, in slots, of the errors that encrypted arithmetic makes (docs/adr/0004).
 struct NoiseModel {
-  /// Rounding of a weight's plaintext, before scaling. Its coefficients are those of the mask times the weight; one that is
-  /// zero stays exact, the others err by sqrt(1/12) each, which a slot sees sqrt(2) times but for the constant one.
-  /// An empty mask stands for all ones.
+  /// Rounding of a weight's plaintext, before scaling. Its coefficients are those of the mask times the weight; one
+  /// that is zero stays exact, the others err by sqrt(1/12) each, which a slot sees sqrt(2) times but for the constant
+  /// one. An empty mask stands for all ones.
   static double weight(const std::vector<std::uint8_t>& mask, std::size_t period);
   /// Rounding of a division by primes, n-dimensional ring, dense ternary secret: 2 n / sqrt(18) before scaling.
   static double rounding(int log_n);
@@ -21,8 +21,9 @@ struct NoiseModel {
   static double encryption(int log_n);
 };
 
-/// The plan in float64 for one image, with Gaussian errors where the encrypted run makes them: what labels and scores to expect
-/// of it, from above: the run rounds weights so that part of the errors cancels (runtime/rounding.h). Same arguments as `interpret`; `seed` decides the errors.
+/// The plan in float64 for one image, with Gaussian errors where the encrypted run makes them: what labels and scores
+/// to expect of it, from above: the run rounds weights so that part of the errors cancels (runtime/rounding.h). Same
+/// arguments as `interpret`; `seed` decides the errors.
 std::vector<double> simulate(const Plan& plan, std::span<const double> image, std::uint64_t seed,
                              const std::function<void(int, std::span<const double>)>& observe = {});
 

@@ -50,16 +50,18 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vec
     if (in.limbs < step.limbs) bad(name + "reads a tensor of a lower level");
     const bool full = t.kind == Term::Kind::full;
     const auto range = [](int v, int lo, int hi) { return v >= lo && v <= hi; };
-    if (!range(t.kernel_h, 1, 64) || !range(t.kernel_w, 1, 64) || !range(t.stride_h, 1, 64) || !range(t.stride_w, 1, 64) ||
-        !range(t.pad_top, 0, 64) || !range(t.pad_left, 0, 64))
+    if (!range(t.kernel_h, 1, 64) || !range(t.kernel_w, 1, 64) || !range(t.stride_h, 1, 64) ||
+        !range(t.stride_w, 1, 64) || !range(t.pad_top, 0, 64) || !range(t.pad_left, 0, 64))
       bad(name + "impossible convolution");
     if (full && plane != 1) bad(name + "a full connection has one output pixel");
     const std::size_t taps = full ? static_cast<std::size_t>(in.layout.height) * in.layout.width
                                   : static_cast<std::size_t>(t.kernel_h) * t.kernel_w;
     // What the schedule walks through; real networks stay far below.
-    const double visits = static_cast<double>(out.layout.phases) * out.layout.phases * static_cast<double>(plane) * static_cast<double>(full ? 1 : taps);
+    const double visits = static_cast<double>(out.layout.phases) * out.layout.phases * static_cast<double>(plane) *
+                          static_cast<double>(full ? 1 : taps);
     if (visits > 1e9) bad(name + "too large to schedule");
-    if (t.weights.size() != channels * static_cast<std::size_t>(in.layout.channels) * taps) bad(name + "wrong number of weights");
+    if (t.weights.size() != channels * static_cast<std::size_t>(in.layout.channels) * taps)
+      bad(name + "wrong number of weights");
     for (double w : t.weights)
       if (!std::isfinite(w)) bad(name + "a weight is not a number");
   }
@@ -69,13 +71,17 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vec
 // A square at scale s has the scale s^2 / q, a rescaled sum s / q, a kept one s.
 void verify_scales(const Plan& plan) {
   const auto& p = plan.parameters;
-  const std::uint64_t order = (p.kind == ring::RingKind::conjugate_invariant ? std::uint64_t{4} : std::uint64_t{2}) << p.log_n;
+  const std::uint64_t order = (p.kind == ring::RingKind::conjugate_invariant ? std::uint64_t{4} : std::uint64_t{2})
+                              << p.log_n;
   const auto primes = ring::largest_primes(static_cast<std::size_t>(p.ciphertext_primes), p.prime_bits, order);
   for (const Step& s : plan.steps) {
-    if (s.output < 0 || s.output >= static_cast<int>(plan.tensors.size()) || s.limbs < 1 || s.limbs > p.ciphertext_primes)
+    if (s.output < 0 || s.output >= static_cast<int>(plan.tensors.size()) || s.limbs < 1 ||
+        s.limbs > p.ciphertext_primes)
       bad("layer " + s.name + ": wrong output or level");
     const double q = static_cast<double>(primes[static_cast<std::size_t>(s.limbs - 1)]);
-    const double expected = s.finish == Step::Finish::square ? s.scale * s.scale / q : s.finish == Step::Finish::rescale ? s.scale / q : s.scale;
+    const double expected = s.finish == Step::Finish::square    ? s.scale * s.scale / q
+                            : s.finish == Step::Finish::rescale ? s.scale / q
+                                                                : s.scale;
     if (!(std::abs(plan.tensors[static_cast<std::size_t>(s.output)].scale / expected - 1) < 1e-5))
       bad("layer " + s.name + ": the scale of its output does not follow from its own");
   }
@@ -84,7 +90,9 @@ void verify_scales(const Plan& plan) {
 class Hash {
  public:
   Hash() { crypto_generichash_init(&state_, nullptr, 0, 16); }
-  void bytes(const void* p, std::size_t n) { crypto_generichash_update(&state_, static_cast<const unsigned char*>(p), n); }
+  void bytes(const void* p, std::size_t n) {
+    crypto_generichash_update(&state_, static_cast<const unsigned char*>(p), n);
+  }
   template <class T>
   void value(const T& v) {
     static_assert(std::is_arithmetic_v<T>);
@@ -108,7 +116,8 @@ class Hash {
 
 }  // namespace
 
-void verify_interface(const ckks::ParametersSpec& parameters, int tile, int batch, const Tensor& input, const Interface& io) {
+void verify_interface(const ckks::ParametersSpec& parameters, int tile, int batch, const Tensor& input,
+                      const Interface& io) {
   const std::int64_t slots = std::int64_t{1} << parameters.log_n;
   // A mask is constant over runs of slots / tile^2 words, which kernels take in pieces of 16.
   if (!power_of_two(tile) || tile > 256 || std::int64_t{16} * tile * tile > slots) bad("impossible tile");
@@ -123,14 +132,15 @@ void verify_interface(const ckks::ParametersSpec& parameters, int tile, int batc
   for (double s : io.std)
     if (!(s > 0)) bad("a standard deviation is not positive");
   if (io.outputs < 1 || io.outputs > 65536) bad("impossible number of scores");
-  if (!io.classes.empty() && io.classes.size() != static_cast<std::size_t>(io.outputs)) bad("class names and scores differ in number");
+  if (!io.classes.empty() && io.classes.size() != static_cast<std::size_t>(io.outputs))
+    bad("class names and scores differ in number");
 }
 
 void verify_keys(const ckks::ParametersSpec& parameters, const ckks::KeyRequest& keys) {
   if (keys.tiers.empty() || keys.tiers.size() > 64 || keys.keys.size() > 4096) bad("impossible key list");
   for (const ckks::KeyTier& t : keys.tiers)
-    if (t.max_limbs < 1 || t.max_limbs > parameters.ciphertext_primes || t.special < 1 || t.special > parameters.special_primes ||
-        t.digits() > 8)
+    if (t.max_limbs < 1 || t.max_limbs > parameters.ciphertext_primes || t.special < 1 ||
+        t.special > parameters.special_primes || t.digits() > 8)
       bad("impossible key tier");
   const std::uint64_t order = std::uint64_t{4} << parameters.log_n;
   const ckks::KeyId* previous = nullptr;
@@ -159,7 +169,8 @@ void verify(const Plan& plan) {
   std::vector<bool> ready(plan.tensors.size());
   ready[0] = true;
   for (std::size_t i = 0; i < plan.steps.size(); ++i) verify_step(plan, plan.steps[i], i, ready);
-  if (plan.output().layout.channels != plan.io.outputs || plan.output().layout.height != 1 || plan.output().layout.width != 1)
+  if (plan.output().layout.channels != plan.io.outputs || plan.output().layout.height != 1 ||
+      plan.output().layout.width != 1)
     bad("its last layer is not a vector of scores");
   verify_scales(plan);
   verify_keys(plan.parameters, plan.keys);
@@ -172,12 +183,13 @@ void verify(const Plan& plan) {
 std::string describe(const Plan& plan) {
   const Schedule schedule = make_schedule(plan);
   std::ostringstream out;
-  out << "network " << plan.network << ", batch " << plan.batch << ", tile " << plan.tile << "x" << plan.tile << ", ring rank 2^"
-      << plan.parameters.log_n << ", " << plan.parameters.ciphertext_primes << " + " << plan.parameters.special_primes
-      << " primes, " << plan.keys.keys.size() << " keys\n";
-  out << std::left << std::setw(28) << "layer" << std::right << std::setw(16) << "output" << std::setw(8) << "cts" << std::setw(7)
-      << "limbs" << std::setw(8) << "scale" << std::setw(7) << "terms" << std::setw(7) << "taps" << std::setw(9) << "masked"
-      << std::setw(11) << "rotations" << "\n";
+  out << "network " << plan.network << ", batch " << plan.batch << ", tile " << plan.tile << "x" << plan.tile
+      << ", ring rank 2^" << plan.parameters.log_n << ", " << plan.parameters.ciphertext_primes << " + "
+      << plan.parameters.special_primes << " primes, " << plan.keys.keys.size() << " keys\n";
+  out << std::left << std::setw(28) << "layer" << std::right << std::setw(16) << "output" << std::setw(8) << "cts"
+      << std::setw(7) << "limbs" << std::setw(8) << "scale" << std::setw(7) << "terms" << std::setw(7) << "taps"
+      << std::setw(9) << "masked" << std::setw(11) << "rotations"
+      << "\n";
   for (std::size_t s = 0; s < plan.steps.size(); ++s) {
     const Step& step = plan.steps[s];
     const Layout& l = plan.tensors[step.output].layout;
@@ -196,10 +208,10 @@ std::string describe(const Plan& plan) {
     std::ostringstream shape;
     shape << l.channels << "x" << l.height << "x" << l.width;
     std::string name = step.name.size() > 27 ? step.name.substr(0, 24) + "..." : step.name;
-    out << std::left << std::setw(28) << name << std::right << std::setw(16) << shape.str() << std::setw(8) << l.ciphertexts()
-        << std::setw(7) << step.limbs << std::setw(8) << std::fixed << std::setprecision(2)
-        << std::log2(plan.tensors[step.output].scale) << std::setw(7) << step.terms.size() << std::setw(7) << taps << std::setw(9)
-        << masked << std::setw(11) << rotations << "\n";
+    out << std::left << std::setw(28) << name << std::right << std::setw(16) << shape.str() << std::setw(8)
+        << l.ciphertexts() << std::setw(7) << step.limbs << std::setw(8) << std::fixed << std::setprecision(2)
+        << std::log2(plan.tensors[step.output].scale) << std::setw(7) << step.terms.size() << std::setw(7) << taps
+        << std::setw(9) << masked << std::setw(11) << rotations << "\n";
   }
   return out.str();
 }
@@ -207,10 +219,12 @@ std::string describe(const Plan& plan) {
 std::string plan_id(const Plan& plan) {
   Hash h;
   const auto& p = plan.parameters;
-  for (int v : {p.log_n, static_cast<int>(p.kind), p.ciphertext_primes, p.special_primes, p.prime_bits, plan.tile, plan.batch})
+  for (int v :
+       {p.log_n, static_cast<int>(p.kind), p.ciphertext_primes, p.special_primes, p.prime_bits, plan.tile, plan.batch})
     h.value(v);
   for (const Tensor& t : plan.tensors) {
-    for (int v : {t.layout.channels, t.layout.height, t.layout.width, t.layout.phases, t.layout.gap, t.limbs}) h.value(v);
+    for (int v : {t.layout.channels, t.layout.height, t.layout.width, t.layout.phases, t.layout.gap, t.limbs})
+      h.value(v);
     h.value(t.scale);
   }
   for (const Step& s : plan.steps) {
@@ -218,7 +232,8 @@ std::string plan_id(const Plan& plan) {
     h.value(s.scale);
     h.values(s.bias);
     for (const Term& t : s.terms) {
-      for (int v : {static_cast<int>(t.kind), t.source, t.kernel_h, t.kernel_w, t.stride_h, t.stride_w, t.pad_top, t.pad_left})
+      for (int v :
+           {static_cast<int>(t.kind), t.source, t.kernel_h, t.kernel_w, t.stride_h, t.stride_w, t.pad_top, t.pad_left})
         h.value(v);
       h.values(t.weights);
     }

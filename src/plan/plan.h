@@ -10,9 +10,10 @@ namespace sotto::plan {
 
 /// How the pixels of a feature map lie in ciphertexts.
 ///
-/// A ciphertext holds, for one channel, a tile of T x T positions for every image of the batch: slot image * T^2 + ty * T +
-/// tx. Pixel (y, x) has canvas coordinates (y * gap, x * gap); canvas coordinate Y belongs to phase Y mod P at tile position
-/// Y / P. So P * P ciphertexts make a channel, and neighbours lie in other ciphertexts or one tile position away.
+/// A ciphertext holds, for one channel, a tile of T x T positions for every image of the batch: slot image * T^2 + ty *
+/// T + tx. Pixel (y, x) has canvas coordinates (y * gap, x * gap); canvas coordinate Y belongs to phase Y mod P at tile
+/// position Y / P. So P * P ciphertexts make a channel, and neighbours lie in other ciphertexts or one tile position
+/// away.
 struct Layout {
   int channels = 0, height = 0, width = 0;
   int phases = 1;  ///< P, a power of two
@@ -52,7 +53,8 @@ struct Step {
   std::string name;
   int output = 0;  ///< index into Plan::tensors
   std::vector<Term> terms;
-  std::vector<double> bias;  ///< one value per channel, or one per channel and pixel (zero padding makes borders differ)
+  std::vector<double>
+      bias;  ///< one value per channel, or one per channel and pixel (zero padding makes borders differ)
   Finish finish = Finish::square;
   int limbs = 0;     ///< limbs at which the terms are added
   double scale = 1;  ///< scale of that sum
@@ -61,7 +63,7 @@ struct Step {
 /// How images become the input tensor and scores come back.
 struct Interface {
   int channels = 0, height = 0, width = 0;
-  std::vector<double> mean, std;  ///< per channel, in units of pixel / 255
+  std::vector<double> mean, std;     ///< per channel, in units of pixel / 255
   std::vector<std::string> classes;  ///< may be empty
   int outputs = 0;
 };
@@ -73,8 +75,8 @@ struct Interface {
 struct Plan {
   std::string network;  ///< name of the model file
   ckks::ParametersSpec parameters;
-  int tile = 8;         ///< T
-  int batch = 0;        ///< images that one run holds: slots / T^2
+  int tile = 8;                 ///< T
+  int batch = 0;                ///< images that one run holds: slots / T^2
   std::vector<Tensor> tensors;  ///< tensors[0] is the input, the last step's output the scores
   std::vector<Step> steps;
   ckks::KeyRequest keys;
@@ -85,12 +87,13 @@ struct Plan {
   [[nodiscard]] const Tensor& output() const { return tensors[static_cast<std::size_t>(steps.back().output)]; }
 };
 
-/// Checks a plan as one that came from a file: indices, sizes, levels and scales that fit each other, keys that suffice.
-/// Throws Error{bad_input}.
+/// Checks a plan as one that came from a file: indices, sizes, levels and scales that fit each other, keys that
+/// suffice. Throws Error{bad_input}.
 void verify(const Plan& plan);
 
 /// The parts of `verify` that a client checks, too: layout of images and scores, and the key list.
-void verify_interface(const ckks::ParametersSpec& parameters, int tile, int batch, const Tensor& input, const Interface& io);
+void verify_interface(const ckks::ParametersSpec& parameters, int tile, int batch, const Tensor& input,
+                      const Interface& io);
 void verify_keys(const ckks::ParametersSpec& parameters, const ckks::KeyRequest& keys);
 
 /// A readable table: one line per step with layer, ciphertexts, level, scale, taps and rotations.

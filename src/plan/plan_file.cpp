@@ -37,8 +37,8 @@ json to_json(const Layout& l) {
 }
 
 Layout layout_from_json(const json& j) {
-  return {small_integer(j, "channels", 1, 65536), small_integer(j, "height", 1, 4096), small_integer(j, "width", 1, 4096),
-          small_integer(j, "phases", 1, 64), small_integer(j, "gap", 1, 4096)};
+  return {small_integer(j, "channels", 1, 65536), small_integer(j, "height", 1, 4096),
+          small_integer(j, "width", 1, 4096), small_integer(j, "phases", 1, 64), small_integer(j, "gap", 1, 4096)};
 }
 
 json to_json(const Tensor& t) {
@@ -46,7 +46,8 @@ json to_json(const Tensor& t) {
 }
 
 Tensor tensor_from_json(const json& j) {
-  return {wire::text(j, "name"), layout_from_json(field(j, "layout")), small_integer(j, "limbs", 1, 64), wire::real(j, "scale")};
+  return {wire::text(j, "name"), layout_from_json(field(j, "layout")), small_integer(j, "limbs", 1, 64),
+          wire::real(j, "scale")};
 }
 
 json to_json(const ckks::KeyRequest& keys) {
@@ -61,18 +62,20 @@ ckks::KeyRequest keys_from_json(const json& j) {
   for (const json& t : wire::list(j, "tiers", 64))
     keys.tiers.push_back({small_integer(t, "max_limbs", 1, 64), small_integer(t, "special", 1, 64)});
   for (const json& k : wire::list(j, "keys", 4096))
-    keys.keys.push_back({small_integer(k, "tier", 0, 63), static_cast<std::uint64_t>(wire::integer(k, "exponent", 0, 1 << 20))});
+    keys.keys.push_back(
+        {small_integer(k, "tier", 0, 63), static_cast<std::uint64_t>(wire::integer(k, "exponent", 0, 1 << 20))});
   return keys;
 }
 
 json to_json(const Interface& io) {
-  return {{"channels", io.channels}, {"height", io.height}, {"width", io.width},   {"mean", io.mean},
+  return {{"channels", io.channels}, {"height", io.height},   {"width", io.width},    {"mean", io.mean},
           {"std", io.std},           {"classes", io.classes}, {"outputs", io.outputs}};
 }
 
 Interface interface_from_json(const json& j) {
-  return {small_integer(j, "channels", 1, 65536), small_integer(j, "height", 1, 4096), small_integer(j, "width", 1, 4096),
-          wire::reals(j, "mean", 65536), wire::reals(j, "std", 65536), wire::texts(j, "classes", 65536),
+  return {small_integer(j, "channels", 1, 65536), small_integer(j, "height", 1, 4096),
+          small_integer(j, "width", 1, 4096),     wire::reals(j, "mean", 65536),
+          wire::reals(j, "std", 65536),           wire::texts(j, "classes", 65536),
           small_integer(j, "outputs", 1, 65536)};
 }
 
@@ -109,8 +112,9 @@ json to_json(const Step& s) {
                      {"stride", {{"h", t.stride_h}, {"w", t.stride_w}}},
                      {"pad", {{"h", t.pad_top}, {"w", t.pad_left}}},
                      {"weights", t.weights.size()}});
-  return {{"name", s.name},   {"output", s.output},         {"terms", terms}, {"finish", kFinish[static_cast<int>(s.finish)]},
-          {"limbs", s.limbs}, {"scale", s.scale}, {"bias", s.bias.size()}};
+  return {
+      {"name", s.name},   {"output", s.output}, {"terms", terms},       {"finish", kFinish[static_cast<int>(s.finish)]},
+      {"limbs", s.limbs}, {"scale", s.scale},   {"bias", s.bias.size()}};
 }
 
 Step step_from_json(const json& j, WeightReader& weights) {
@@ -151,9 +155,15 @@ void write_plan(const std::filesystem::path& path, const Plan& plan) {
     append(s.bias);
     for (const Term& t : s.terms) append(t.weights);
   }
-  const json header = {{"network", plan.network}, {"parameters", to_json(plan.parameters)}, {"tile", plan.tile},
-                       {"batch", plan.batch},     {"tensors", tensors},                     {"steps", steps},
-                       {"key_request", to_json(plan.keys)}, {"interface", to_json(plan.io)}, {"plan_id", plan.id}};
+  const json header = {{"network", plan.network},
+                       {"parameters", to_json(plan.parameters)},
+                       {"tile", plan.tile},
+                       {"batch", plan.batch},
+                       {"tensors", tensors},
+                       {"steps", steps},
+                       {"key_request", to_json(plan.keys)},
+                       {"interface", to_json(plan.io)},
+                       {"plan_id", plan.id}};
   wire::FileWriter file(path, wire::Kind::plan, header, {weights.size() * sizeof(double)}, wire::Access::owner_only);
   file.write({reinterpret_cast<const unsigned char*>(weights.data()), weights.size() * sizeof(double)});
   file.commit();

@@ -7,7 +7,8 @@
 
 namespace sotto::plan {
 
-/// Files of docs/formats/plan.md. Reading verifies everything (see `verify`) and throws Error{bad_input} that names the file.
+/// Files of docs/formats/plan.md. Reading verifies everything (see `verify`) and throws Error{bad_input} that names the
+/// file.
 void write_plan(const std::filesystem::path& path, const Plan& plan);
 Plan read_plan(const std::filesystem::path& path);
 

@@ -59,7 +59,8 @@ Schedule make_schedule(const Plan& plan) {
   for (const Tensor& t : plan.tensors) {
     const Layout& l = t.layout;
     if ((l.height - 1) * l.gap >= l.phases * plan.tile || (l.width - 1) * l.gap >= l.phases * plan.tile)
-      throw Error(ErrorCode::bad_input, "the feature map " + t.name + " is larger than the packing; use less padding before strides");
+      throw Error(ErrorCode::bad_input,
+                  "the feature map " + t.name + " is larger than the packing; use less padding before strides");
   }
   Schedule schedule;
   for (std::size_t s = 0; s < plan.steps.size(); ++s) {
@@ -71,7 +72,8 @@ Schedule make_schedule(const Plan& plan) {
         const Term& term = step.terms[k];
         if (term.kind == Term::Kind::full) {
           const int phases = plan.tensors[term.source].layout.phases;
-          for (int p = 0; p < phases * phases; ++p) task.taps.push_back({static_cast<int>(k), p, {term.source, p, 0}, {}});
+          for (int p = 0; p < phases * phases; ++p)
+            task.taps.push_back({static_cast<int>(k), p, {term.source, p, 0}, {}});
           continue;
         }
         for (int ky = 0; ky < term.kernel_h; ++ky) {

@@ -11,7 +11,7 @@ namespace sotto::plan {
 /// One ciphertext source of a linear map: a phase of a tensor (all channels), rotated or not.
 struct Source {
   int tensor = 0;
-  int phase = 0;             ///< py * P + px
+  int phase = 0;              ///< py * P + px
   std::int64_t rotation = 0;  ///< slots
 
   auto operator<=>(const Source&) const = default;

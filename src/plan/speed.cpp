@@ -36,29 +36,36 @@ Speed measure_speed(int log_n, ring::RingKind kind, int threads) {
     std::iota(limbs.back().data(), limbs.back().data() + n, static_cast<std::uint64_t>(i) << 30);
   }
   Speed speed;
-  speed.transform = shortest(8, [&] {
-                      ring->ntt(limbs[0].data(), 0);
-                      ring->intt(limbs[0].data(), limbs[0].data(), 0);
-                    }) / 2;
-  speed.pointwise = shortest(3, [&] {
-                      for (std::size_t i = 0; i + 2 < 48; i += 3)
-                        k.mul(limbs[i].data(), limbs[i + 1].data(), limbs[i + 2].data(), n, ring->modulus(0));
-                    }) / (16.0 * static_cast<double>(n));
+  speed.transform = shortest(8,
+                             [&] {
+                               ring->ntt(limbs[0].data(), 0);
+                               ring->intt(limbs[0].data(), limbs[0].data(), 0);
+                             }) /
+                    2;
+  speed.pointwise = shortest(3,
+                             [&] {
+                               for (std::size_t i = 0; i + 2 < 48; i += 3)
+                                 k.mul(limbs[i].data(), limbs[i + 1].data(), limbs[i + 2].data(), n, ring->modulus(0));
+                             }) /
+                    (16.0 * static_cast<double>(n));
 
   // A layer's product: 32 columns to 16 rows over runs, all modulo one prime.
   constexpr std::size_t kCols = 32, kRows = 16, kRun = 1024;
   std::vector<double> weights(kRows * kCols);
   for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<double>(i * 1234567891 % 100000000);
   const std::vector<const simd::ModulusView*> same(kCols, &ring->modulus(0));
-  speed.layer_mac = shortest(3, [&] {
-                      for (std::size_t at = 0; at < n; at += kRun) {
-                        std::vector<const std::uint64_t*> src;
-                        std::vector<std::uint64_t*> dst;
-                        for (std::size_t c = 0; c < kCols; ++c) src.push_back(limbs[c].data() + at);
-                        for (std::size_t r = 0; r < kRows; ++r) dst.push_back(limbs[kCols + r].data() + at);
-                        k.matmul({src.data(), same.data(), dst.data(), same.data(), weights.data(), kCols, kRows, kCols, kRun, false});
-                      }
-                    }) / static_cast<double>(kCols * kRows * n);
+  speed.layer_mac = shortest(3,
+                             [&] {
+                               for (std::size_t at = 0; at < n; at += kRun) {
+                                 std::vector<const std::uint64_t*> src;
+                                 std::vector<std::uint64_t*> dst;
+                                 for (std::size_t c = 0; c < kCols; ++c) src.push_back(limbs[c].data() + at);
+                                 for (std::size_t r = 0; r < kRows; ++r) dst.push_back(limbs[kCols + r].data() + at);
+                                 k.matmul({src.data(), same.data(), dst.data(), same.data(), weights.data(), kCols,
+                                           kRows, kCols, kRun, false});
+                               }
+                             }) /
+                    static_cast<double>(kCols * kRows * n);
 
   std::vector<std::size_t> from(10), to(6);
   std::iota(from.begin(), from.end(), 0);

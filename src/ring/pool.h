@@ -10,8 +10,8 @@ namespace sotto::ring {
 
 /// Hands out equal blocks of n words (one residue polynomial each) and takes them back for reuse.
 ///
-/// Memory comes from the system in large regions on huge pages where the system allows it. Thread-safe. Every block must
-/// be returned before the pool is destroyed.
+/// Memory comes from the system in large regions on huge pages where the system allows it. Thread-safe. Every block
+/// must be returned before the pool is destroyed.
 class BlockPool {
  public:
   /// words: length of a block; limit_bytes: 0, or the most that the pool may take from the system.

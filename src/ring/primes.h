@@ -8,7 +8,8 @@ namespace sotto::ring {
 /// Deterministic Miller-Rabin for any 64-bit number.
 bool is_prime(std::uint64_t n);
 
-/// The `count` largest primes below 2^bits that are 1 modulo `step`, descending. Throws Error{usage} if there are fewer.
+/// The `count` largest primes below 2^bits that are 1 modulo `step`, descending. Throws Error{usage} if there are
+/// fewer.
 std::vector<std::uint64_t> largest_primes(std::size_t count, int bits, std::uint64_t step);
 
 /// The smallest primitive `order`-th root of unity modulo q found from the bases 2, 3, ..; order a power of two that

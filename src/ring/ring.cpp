@@ -44,7 +44,8 @@ const std::uint32_t* Ring::automorphism(std::uint64_t g) const {
   return table.data();
 }
 
-BasisConversion::BasisConversion(const Ring& ring, std::vector<std::size_t> from, std::vector<std::size_t> to, bool exact)
+BasisConversion::BasisConversion(const Ring& ring, std::vector<std::size_t> from, std::vector<std::size_t> to,
+                                 bool exact)
     : ring_(ring), from_(std::move(from)), to_(std::move(to)), exact_(exact) {
   auto product_without = [&](std::size_t skip, std::uint64_t q) {  // skip = size: the whole product
     std::uint64_t p = 1;

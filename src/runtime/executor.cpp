@@ -20,8 +20,9 @@ bool sums_tile(const plan::Plan& plan, const plan::Task& task) {
 
 }  // namespace
 
-Executor::Executor(const plan::Plan& plan, const ckks::Parameters& parameters, std::shared_ptr<const ring::Ring> ring,
-                   ckks::KeyProvider& keys, std::function<void(const Progress&)> progress, const std::atomic<bool>* stop)
+Executor::Executor(const plan::Plan& plan, const ckks::Parameters& parameters,
+                   const std::shared_ptr<const ring::Ring>& ring, ckks::KeyProvider& keys,
+                   std::function<void(const Progress&)> progress, const std::atomic<bool>* stop)
     : plan_(plan),
       schedule_(plan::make_schedule(plan)),
       evaluator_(parameters, ring, plan.keys.tiers, &keys),
@@ -30,7 +31,8 @@ Executor::Executor(const plan::Plan& plan, const ckks::Parameters& parameters, s
       stop_(stop) {
   // share_[t]: part of the predicted work that lies before task t.
   share_.push_back(0);
-  for (const plan::Work& w : plan::estimate(plan).tasks) share_.push_back(share_.back() + w.seconds(plan::kTypicalSpeed));
+  for (const plan::Work& w : plan::estimate(plan).tasks)
+    share_.push_back(share_.back() + w.seconds(plan::kTypicalSpeed));
   for (double& s : share_) s /= share_.back();
 }
 
@@ -71,11 +73,13 @@ std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::Ciphertext> input)
       if (!needed) tier_done(tier);
     }
   }
-  if (progress_) progress_({schedule_.tasks.size(), schedule_.tasks.size(), static_cast<int>(plan_.steps.size()) - 1, 1.0});
+  if (progress_)
+    progress_({schedule_.tasks.size(), schedule_.tasks.size(), static_cast<int>(plan_.steps.size()) - 1, 1.0});
   return std::move(tensors_[{plan_.steps.back().output, 0}]);
 }
 
-// Makes the rotated copies that the task needs and are not there yet; one decomposition serves all rotations of a ciphertext.
+// Makes the rotated copies that the task needs and are not there yet; one decomposition serves all rotations of a
+// ciphertext.
 std::vector<std::vector<const ckks::Ciphertext*>> Executor::prepare(const plan::Task& task) {
   const int limbs = plan_.steps[task.step].limbs;
   std::map<std::pair<int, int>, std::vector<std::int64_t>> missing;
@@ -96,7 +100,8 @@ std::vector<std::vector<const ckks::Ciphertext*>> Executor::prepare(const plan::
   }
   std::vector<std::vector<const ckks::Ciphertext*>> sources;
   for (const plan::Tap& tap : task.taps) {
-    const Channels& from = tap.source.rotation == 0 ? tensors_.at({tap.source.tensor, tap.source.phase}) : rotated_.at(tap.source);
+    const Channels& from =
+        tap.source.rotation == 0 ? tensors_.at({tap.source.tensor, tap.source.phase}) : rotated_.at(tap.source);
     auto& list = sources.emplace_back();
     for (const auto& c : from) list.push_back(&c);
   }
@@ -133,9 +138,12 @@ ckks::Ciphertext Executor::finish(const plan::Step& step, bool sum_tile, ckks::C
   if (sum_tile)
     for (std::int64_t r : plan::sum_rotations(plan_.tile * plan_.tile)) c = evaluator_.rotate_sum(c, std::array{r});
   switch (step.finish) {
-    case plan::Step::Finish::square: return evaluator_.square(std::move(c));
-    case plan::Step::Finish::rescale: return evaluator_.rescale(c);
-    case plan::Step::Finish::keep: return c;
+    case plan::Step::Finish::square:
+      return evaluator_.square(std::move(c));
+    case plan::Step::Finish::rescale:
+      return evaluator_.rescale(c);
+    case plan::Step::Finish::keep:
+      return c;
   }
   internal_error("unknown finish");
 }

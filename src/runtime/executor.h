@@ -27,14 +27,14 @@ struct Progress {
 /// The encrypted interpretation of a plan: runs one batch, task by task, freeing every ciphertext after its last use.
 class Executor {
  public:
-  /// keys: the plan's key request, held by the caller. `progress` may be empty; `stop`, when set by someone, ends the run with
-  /// Error{interrupted} at the next task.
-  Executor(const plan::Plan& plan, const ckks::Parameters& parameters, std::shared_ptr<const ring::Ring> ring,
+  /// keys: the plan's key request, held by the caller. `progress` may be empty; `stop`, when set by someone, ends the
+  /// run with Error{interrupted} at the next task.
+  Executor(const plan::Plan& plan, const ckks::Parameters& parameters, const std::shared_ptr<const ring::Ring>& ring,
            ckks::KeyProvider& keys, std::function<void(const Progress&)> progress = {},
            const std::atomic<bool>* stop = nullptr);
 
-  /// input: [phase * channels + channel] of the input tensor. Returns the scores: one ciphertext per class, image b's score in
-  /// slot b T^2.
+  /// input: [phase * channels + channel] of the input tensor. Returns the scores: one ciphertext per class, image b's
+  /// score in slot b T^2.
   std::vector<ckks::Ciphertext> run(std::vector<ckks::Ciphertext> input);
 
   /// Seconds per step of the last run.

@@ -70,7 +70,8 @@ std::vector<LinearMap::Column> LinearMap::make_columns(const plan::Task& task) c
 }
 
 // Integer coefficients of the masked convolution taps of one output channel, in the order of their columns.
-std::vector<double> LinearMap::masked_coefficients(const plan::Task& task, const std::vector<Column>& columns, std::size_t o) const {
+std::vector<double> LinearMap::masked_coefficients(const plan::Task& task, const std::vector<Column>& columns,
+                                                   std::size_t o) const {
   const plan::Step& step = plan_.steps[task.step];
   std::vector<double> values;
   std::map<std::pair<int, int>, std::vector<std::size_t>> members;  // (term, channel): offsets into values
@@ -79,8 +80,10 @@ std::vector<double> LinearMap::masked_coefficients(const plan::Task& task, const
     const plan::Tap& tap = task.taps[column.tap];
     const plan::Term& term = step.terms[tap.term];
     const auto in_channels = static_cast<std::size_t>(plan_.tensors[term.source].layout.channels);
-    const double w = term.weights[(o * in_channels + column.channel) * static_cast<std::size_t>(term.kernel_h) * term.kernel_w + tap.tap] *
-                     step.scale / plan_.tensors[term.source].scale;
+    const double w =
+        term.weights[(o * in_channels + column.channel) * static_cast<std::size_t>(term.kernel_h) * term.kernel_w +
+                     tap.tap] *
+        step.scale / plan_.tensors[term.source].scale;
     members[{tap.term, column.channel}].push_back(values.size());
     for (double p : column.pattern) values.push_back(p * w);
   }
@@ -94,11 +97,12 @@ std::vector<double> LinearMap::masked_coefficients(const plan::Task& task, const
 }
 
 // weights: [run][out channel][column], centred residues modulo prime `limb`.
-void LinearMap::fill_weights(const plan::Task& task, const std::vector<Column>& columns, std::size_t limb, double* weights,
-                             std::size_t stride) const {
+void LinearMap::fill_weights(const plan::Task& task, const std::vector<Column>& columns, std::size_t limb,
+                             double* weights, std::size_t stride) const {
   const plan::Step& step = plan_.steps[task.step];
   const plan::Layout& out = plan_.tensors[step.output].layout;
-  const std::size_t channels = static_cast<std::size_t>(out.channels), tile2 = static_cast<std::size_t>(plan_.tile) * plan_.tile;
+  const std::size_t channels = static_cast<std::size_t>(out.channels),
+                    tile2 = static_cast<std::size_t>(plan_.tile) * plan_.tile;
   const auto q = static_cast<std::int64_t>(ring_.prime(limb));
   const simd::NttView& table = ring_.subring_table(limb, period_);
   auto centred = [q](u64 v) {
@@ -110,15 +114,15 @@ void LinearMap::fill_weights(const plan::Task& task, const std::vector<Column>& 
     std::vector<double> slots(period_);
     auto scatter = [&](std::size_t c) {  // values: subring coefficients -> one word per run
       ring_.kernels().ntt(values.data(), table);
-      for (std::size_t r = 0; r < runs_; ++r)
-        weights[(r * channels + o) * stride + c] = centred(values[r]);
+      for (std::size_t r = 0; r < runs_; ++r) weights[(r * channels + o) * stride + c] = centred(values[r]);
     };
     auto constant = [&](std::size_t c, double v) {
       const double w = centred(rounded_residue(v, ring_.prime(limb)));
       for (std::size_t r = 0; r < runs_; ++r) weights[(r * channels + o) * stride + c] = w;
     };
     auto residues = [&](std::span<const double> coefficients, double factor) {
-      for (std::size_t k = 0; k < period_; ++k) values[k] = rounded_residue(coefficients[k] * factor, ring_.prime(limb));
+      for (std::size_t k = 0; k < period_; ++k)
+        values[k] = rounded_residue(coefficients[k] * factor, ring_.prime(limb));
     };
     const std::vector<double> rounded = masked_coefficients(task, columns, o);
     std::size_t next_masked = 0;
@@ -126,7 +130,8 @@ void LinearMap::fill_weights(const plan::Task& task, const std::vector<Column>& 
       const Column& column = columns[c];
       if (column.tap < 0) {  // bias
         std::fill(slots.begin(), slots.end(), 0.0);
-        if (step.bias.size() == channels && out.phases * plan_.tile == out.height && out.height == out.width && out.gap == 1) {
+        if (step.bias.size() == channels && out.phases * plan_.tile == out.height && out.height == out.width &&
+            out.gap == 1) {
           constant(c, step.bias[o] * step.scale);
           continue;
         }
@@ -157,7 +162,8 @@ void LinearMap::fill_weights(const plan::Task& task, const std::vector<Column>& 
             if (place.phase == tap.source.phase) slots[place.position] = w[y * in.width + x];
           }
         }
-        const bool same = std::all_of(slots.begin(), slots.begin() + static_cast<std::ptrdiff_t>(tile2), [&](double v) { return v == slots[0]; });
+        const bool same = std::all_of(slots.begin(), slots.begin() + static_cast<std::ptrdiff_t>(tile2),
+                                      [&](double v) { return v == slots[0]; });
         if (same) {
           constant(c, slots[0] * scale);
           continue;
@@ -208,7 +214,7 @@ std::vector<ckks::Ciphertext> LinearMap::run(const plan::Task& task,
     parallel_for(runs_, [&](std::size_t r) {
       std::vector<const u64*> src(columns.size());
       std::vector<u64*> dst(channels);
-      simd::MatmulArgs args{src.data(), mod.data(), dst.data(), mod.data(), weights.data() + r * channels * stride,
+      simd::MatmulArgs args{src.data(), mod.data(), dst.data(), mod.data(),  weights.data() + r * channels * stride,
                             stride,     channels,   0,          run_length_, false};
       for (std::size_t c = 0; c < count; ++c) src[c] = src0[c] + r * run_length_;
       src[count] = ones.data();

@@ -12,9 +12,9 @@ namespace sotto::runtime {
 
 /// The linear part of one task: sum over taps and channels of weight (times mask) times source, plus bias.
 ///
-/// A mask times a weight repeats with the tile, so it is a polynomial of a small subring: its transform is constant over
-/// runs of n / period words, and the whole layer is one modular matrix product per limb and run (docs/adr/0003). No encoded
-/// weight polynomial ever exists.
+/// A mask times a weight repeats with the tile, so it is a polynomial of a small subring: its transform is constant
+/// over runs of n / period words, and the whole layer is one modular matrix product per limb and run (docs/adr/0003).
+/// No encoded weight polynomial ever exists.
 class LinearMap {
  public:
   /// `ring` must be conjugate-invariant.
@@ -22,12 +22,13 @@ class LinearMap {
 
   /// sources[k][i]: channel i of the ciphertext that tap k of the task reads, at least step.limbs limbs each.
   /// Returns one ciphertext per output channel with step.limbs limbs and scale step.scale.
-  [[nodiscard]] std::vector<ckks::Ciphertext> run(const plan::Task& task,
-                                                  const std::vector<std::vector<const ckks::Ciphertext*>>& sources) const;
+  [[nodiscard]] std::vector<ckks::Ciphertext> run(
+      const plan::Task& task, const std::vector<std::vector<const ckks::Ciphertext*>>& sources) const;
 
  private:
   struct Column;
-  [[nodiscard]] std::vector<double> masked_coefficients(const plan::Task& task, const std::vector<Column>& columns, std::size_t o) const;
+  [[nodiscard]] std::vector<double> masked_coefficients(const plan::Task& task, const std::vector<Column>& columns,
+                                                        std::size_t o) const;
   void fill_weights(const plan::Task& task, const std::vector<Column>& columns, std::size_t limb, double* weights,
                     std::size_t stride) const;
   [[nodiscard]] std::vector<Column> make_columns(const plan::Task& task) const;

@@ -31,7 +31,9 @@ void round_together(std::span<const std::vector<std::span<double>>> groups) {
         const double direction = carry > 0 ? 1 : -1;
         std::size_t best = group.size();
         for (std::size_t t = 0; t < group.size(); ++t)
-          if (direction * residue[t] > kLeastResidue && (best == group.size() || direction * residue[t] > direction * residue[best])) best = t;
+          if (direction * residue[t] > kLeastResidue &&
+              (best == group.size() || direction * residue[t] > direction * residue[best]))
+            best = t;
         if (best == group.size()) break;
         group[best][k] += direction;
         residue[best] -= direction;

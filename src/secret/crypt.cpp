@@ -12,7 +12,7 @@ namespace sotto::secret {
 using u64 = std::uint64_t;
 
 ckks::SeededCiphertext encrypt_symmetric(const SecretKey& key, const ckks::Plaintext& message, const ckks::Seed& seed,
-                                   std::uint64_t stream) {
+                                         std::uint64_t stream) {
   const ring::Ring& ring = key.ring();
   const std::size_t n = ring.n();
   SecretArray<std::int8_t> error(n);
@@ -75,7 +75,9 @@ std::vector<double> decrypt(const SecretKey& key, const ckks::Ciphertext& c) {
   for (auto& limb : message) sodium_memzero(limb.data(), ring.n() * sizeof(u64));
   const auto [lo, hi] = std::minmax_element(coefficients.begin(), coefficients.end());
   if (std::max(-*lo, *hi) > modulus / 8) {
-    throw Error(ErrorCode::wrong_key, "the ciphertext does not decrypt: wrong key, a damaged result, or an image that drove the scores beyond their range");
+    throw Error(ErrorCode::wrong_key,
+                "the ciphertext does not decrypt: wrong key, a damaged result, or an image that drove the scores "
+                "beyond their range");
   }
   return coefficients;
 }

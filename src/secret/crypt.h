@@ -5,10 +5,10 @@
 
 namespace sotto::secret {
 
-/// Encrypts under the secret key: c1 uniform from a seed, c0 = -c1 s + e + m. Half the size of a public-key encryption and
-/// less noise. A seed may serve many ciphertexts if every one has its own stream.
+/// Encrypts under the secret key: c1 uniform from a seed, c0 = -c1 s + e + m. Half the size of a public-key encryption
+/// and less noise. A seed may serve many ciphertexts if every one has its own stream.
 ckks::SeededCiphertext encrypt_symmetric(const SecretKey& key, const ckks::Plaintext& message, const ckks::Seed& seed,
-                                   std::uint64_t stream);
+                                         std::uint64_t stream);
 
 /// Encrypts with the public key: (b u + e0 + m, a u + e1), u ternary.
 ckks::Ciphertext encrypt_public(const ring::Ring& ring, const PublicKey& key, const ckks::Plaintext& message);

@@ -35,7 +35,8 @@ ckks::SeededSwitchingKey KeyGenerator::switching_key(const ckks::KeyTier& tier, 
     const u64* held_by = table != nullptr ? holder.data() : s.data();
     const u64* hidden = id.exponent == 0 ? source.data() : s.data();
     u64 special = 1;
-    for (int t = 0; t < tier.special; ++t) special = ring::mul_mod(special, ring.prime(static_cast<std::size_t>(q + t)) % m.q, m.q);
+    for (int t = 0; t < tier.special; ++t)
+      special = ring::mul_mod(special, ring.prime(static_cast<std::size_t>(q + t)) % m.q, m.q);
     ring::Limb a = ring.limb();
     SecretArray<u64> product(n);
     for (int d = 0; d < tier.digits(); ++d) {

@@ -24,7 +24,8 @@ std::size_t bytes_to_ternary(const unsigned char* bytes, std::size_t count, std:
 std::vector<std::uint64_t> gaussian_table(double sigma) {
   std::vector<std::uint64_t> table;
   for (int k = 0; k < 64; ++k) {
-    const long double p = std::erf((static_cast<long double>(k) + 0.5L) / (static_cast<long double>(sigma) * std::sqrt(2.0L)));
+    const long double p =
+        std::erf((static_cast<long double>(k) + 0.5L) / (static_cast<long double>(sigma) * std::sqrt(2.0L)));
     const long double scaled = p * 18446744073709551616.0L;
     if (scaled >= 18446744073709551615.0L) break;
     table.push_back(static_cast<std::uint64_t>(scaled));
@@ -95,11 +96,12 @@ void sample_error(SecretArray<std::int8_t>& dst) {
   }
 }
 
-SecretArray<std::uint64_t> to_values(const ring::Ring& ring, const SecretArray<std::int8_t>& coefficients, std::size_t i) {
+SecretArray<std::uint64_t> to_values(const ring::Ring& ring, const SecretArray<std::int8_t>& coefficients,
+                                     std::size_t i) {
   SecretArray<std::uint64_t> out(ring.n());
   const std::uint64_t q = ring.prime(i);
   for (std::size_t k = 0; k < ring.n(); ++k) {
-    const std::int64_t v = coefficients[k];
+    const std::int64_t v = coefficients[k];  // NOLINT(bugprone-signed-char-misuse): -1, 0 or 1
     out[k] = static_cast<std::uint64_t>(v + (v >> 63 & static_cast<std::int64_t>(q)));
   }
   ring.ntt(out.data(), i);

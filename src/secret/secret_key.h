@@ -21,7 +21,8 @@ class SecretKey {
 
   /// What a key file stores.
   [[nodiscard]] const SecretArray<unsigned char>& seed() const { return seed_; }
-  /// 32 hexadecimal digits that identify the key and reveal nothing of it (BLAKE2b of a fixed text, keyed with the seed).
+  /// 32 hexadecimal digits that identify the key and reveal nothing of it (BLAKE2b of a fixed text, keyed with the
+  /// seed).
   [[nodiscard]] const std::string& id() const { return id_; }
   /// s modulo prime i, transformed; n words.
   [[nodiscard]] SecretArray<std::uint64_t> values(std::size_t i) const;
@@ -43,6 +44,7 @@ void sample_ternary(SecretArray<std::int8_t>& dst);
 void sample_error(SecretArray<std::int8_t>& dst);
 
 /// Small signed coefficients modulo prime i, transformed.
-SecretArray<std::uint64_t> to_values(const ring::Ring& ring, const SecretArray<std::int8_t>& coefficients, std::size_t i);
+SecretArray<std::uint64_t> to_values(const ring::Ring& ring, const SecretArray<std::int8_t>& coefficients,
+                                     std::size_t i);
 
 }  // namespace sotto::secret

@@ -27,9 +27,13 @@ struct Avx2 {
   static inline D fnma(D a, D b, D c) { return _mm256_fnmadd_pd(a, b, c); }
   static inline D round(D x) { return _mm256_round_pd(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   // x + q where x < 0 (the sign bit selects), x elsewhere. -0 never occurs: sums of integers give +0.
-  static inline D add_if_negative(D x, D q) { return _mm256_add_pd(x, _mm256_and_pd(q, _mm256_cmp_pd(x, zero(), _CMP_LT_OQ))); }
+  static inline D add_if_negative(D x, D q) {
+    return _mm256_add_pd(x, _mm256_and_pd(q, _mm256_cmp_pd(x, zero(), _CMP_LT_OQ)));
+  }
   // x - q where x > half.
-  static inline D centre(D x, D q, D half) { return _mm256_sub_pd(x, _mm256_and_pd(q, _mm256_cmp_pd(x, half, _CMP_GT_OQ))); }
+  static inline D centre(D x, D q, D half) {
+    return _mm256_sub_pd(x, _mm256_and_pd(q, _mm256_cmp_pd(x, half, _CMP_GT_OQ)));
+  }
   static inline D reverse(D x) { return _mm256_permute4x64_pd(x, 0x1b); }
 
   // Words below 2^52 become doubles by writing them into the mantissa of 2^52.
@@ -39,10 +43,18 @@ struct Avx2 {
   static inline __m256i to_word_bits(D x) {
     return _mm256_xor_si256(_mm256_castpd_si256(_mm256_add_pd(x, magic())), _mm256_castpd_si256(magic()));
   }
-  static inline D from_words(const std::uint64_t* p) { return from_word_bits(_mm256_load_si256(reinterpret_cast<const __m256i*>(p))); }
-  static inline D from_words_unaligned(const std::uint64_t* p) { return from_word_bits(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
-  static inline void to_words(std::uint64_t* p, D x) { _mm256_store_si256(reinterpret_cast<__m256i*>(p), to_word_bits(x)); }
-  static inline void to_words_unaligned(std::uint64_t* p, D x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), to_word_bits(x)); }
+  static inline D from_words(const std::uint64_t* p) {
+    return from_word_bits(_mm256_load_si256(reinterpret_cast<const __m256i*>(p)));
+  }
+  static inline D from_words_unaligned(const std::uint64_t* p) {
+    return from_word_bits(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  }
+  static inline void to_words(std::uint64_t* p, D x) {
+    _mm256_store_si256(reinterpret_cast<__m256i*>(p), to_word_bits(x));
+  }
+  static inline void to_words_unaligned(std::uint64_t* p, D x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), to_word_bits(x));
+  }
   static inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 
   static inline void transpose(D* r) {
@@ -59,12 +71,15 @@ struct Avx2 {
   static inline D magic() { return _mm256_set1_pd(0x1p52); }
 };
 
+// Each builds on those before it.
+// clang-format off
 #include "simd/words.inl.h"
 #include "simd/fp_core.inl.h"
 #include "simd/fp_matmul.inl.h"
 #include "simd/fp_ntt.inl.h"
 #include "simd/fp_pointwise.inl.h"
 #include "simd/x86_automorphism.inl.h"
+// clang-format on
 
 constexpr Kernels kAvx2{"avx2",
                         TwiddleLayout::fp4,
@@ -82,6 +97,8 @@ constexpr Kernels kAvx2{"avx2",
 
 }  // namespace
 
-const Kernels* avx2_kernels() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &kAvx2 : nullptr; }
+const Kernels* avx2_kernels() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &kAvx2 : nullptr;
+}
 
 }  // namespace sotto::simd

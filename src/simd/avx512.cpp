@@ -19,7 +19,9 @@ struct Avx512 {
   static inline D add(D a, D b) { return _mm512_add_pd(a, b); }
   static inline D fma(D a, D b, D c) { return _mm512_fmadd_pd(a, b, c); }
   static inline D round(D x) { return _mm512_roundscale_pd(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-  static inline D centre(D x, D q, D half) { return _mm512_mask_sub_pd(x, _mm512_cmp_pd_mask(x, half, _CMP_GT_OQ), x, q); }
+  static inline D centre(D x, D q, D half) {
+    return _mm512_mask_sub_pd(x, _mm512_cmp_pd_mask(x, half, _CMP_GT_OQ), x, q);
+  }
 
   static inline D from_word_bits(U x) {
     return _mm512_sub_pd(_mm512_castsi512_pd(_mm512_or_si512(x, _mm512_castpd_si512(magic()))), magic());
@@ -46,7 +48,9 @@ struct Avx512 {
   static inline U sub_words(U a, U b) { return _mm512_sub_epi64(a, b); }
   static inline U min_words(U a, U b) { return _mm512_min_epu64(a, b); }
   // a - b where x > limit, else a.
-  static inline U sub_if_above(U a, U x, U limit, U b) { return _mm512_mask_sub_epi64(a, _mm512_cmpgt_epu64_mask(x, limit), a, b); }
+  static inline U sub_if_above(U a, U x, U limit, U b) {
+    return _mm512_mask_sub_epi64(a, _mm512_cmpgt_epu64_mask(x, limit), a, b);
+  }
   static inline U set1_word(std::uint64_t x) { return _mm512_set1_epi64(static_cast<long long>(x)); }
   static inline U madd_low(U acc, U a, U b) { return _mm512_madd52lo_epu64(acc, a, b); }
   static inline U madd_high(U acc, U a, U b) { return _mm512_madd52hi_epu64(acc, a, b); }
@@ -77,12 +81,17 @@ struct Avx512 {
   static inline D magic() { return _mm512_set1_pd(0x1p52); }
 };
 
+// Each builds on those before it.
+// clang-format off
 #include "simd/words.inl.h"
 #include "simd/ifma_core.inl.h"
+#include "simd/ifma_butterfly.inl.h"
+#include "simd/ifma_fold.inl.h"
 #include "simd/ifma_ntt.inl.h"
 #include "simd/ifma_pointwise.inl.h"
 #include "simd/ifma_matmul.inl.h"
 #include "simd/x86_automorphism.inl.h"
+// clang-format on
 
 constexpr Kernels kAvx512{"avx512",
                           TwiddleLayout::ifma8,

@@ -1,7 +1,8 @@
 // Residue arithmetic in double precision, shared by the AVX2 and AVX-512 kernel sets.
 //
 // Included inside the anonymous namespace of each instruction set's source file, after it has defined the vector type
-// `V` (kLanes doubles). Residues are integers held in doubles, |x| < 2^53 = 32 q, not reduced until they leave a kernel.
+// `V` (kLanes doubles). Residues are integers held in doubles, |x| < 2^53 = 32 q, not reduced until they leave a
+// kernel.
 
 // x - q * round(x / q), for an integer |x| < 2^53; the result is within (0.5 + 2^-53 * 3 |x/q|) q of zero.
 template <class V>
@@ -27,9 +28,10 @@ inline typename V::D canonical(typename V::D x, typename V::D q, typename V::D q
   return V::add_if_negative(r, q);
 }
 
-// Error-free accumulation of products. `high` starts at kBias, whose last bit weighs 2^49: one fused multiply-add leaves
-// the product's high part in it, a subtraction and a second one recover the low part exactly. Up to kBlock products of
-// magnitude 2^94 keep high within +-2^100 of the bias and the sum of the low parts below 2^53, so nothing is ever lost.
+// Error-free accumulation of products. `high` starts at kBias, whose last bit weighs 2^49: one fused multiply-add
+// leaves the product's high part in it, a subtraction and a second one recover the low part exactly. Up to kBlock
+// products of magnitude 2^94 keep high within +-2^100 of the bias and the sum of the low parts below 2^53, so nothing
+// is ever lost.
 inline constexpr double kBias = 0x1.8p101;
 inline constexpr std::size_t kBlock = 24;
 

@@ -62,14 +62,15 @@ void matmul(const MatmulArgs& g) {
         for (std::size_t c = 0; c < plain; ++c) {
           const ModulusView& m = *g.src_mod[c0 + c];
           const std::uint64_t* in = g.src[c0 + c] + j0;
-          const D q = V::set1(m.qd), half = V::set1(static_cast<double>(m.q / 2));
+          const D q = V::set1(m.qd), half = V::set1((m.qd - 1) / 2);
           for (std::size_t k = 0; k < panel; k += V::kLanes)
             V::store(x + c * panel + k, V::centre(V::from_words(in + k), q, half));
         }
         if (overshoot) {
           for (std::size_t k = 0; k < panel; k += V::kLanes) {
             D e = V::set1(0.0);
-            for (std::size_t c = 0; c < plain; ++c) e = V::fma(V::load(x + c * panel + k), V::set1(g.src_mod[c]->qinv), e);
+            for (std::size_t c = 0; c < plain; ++c)
+              e = V::fma(V::load(x + c * panel + k), V::set1(g.src_mod[c]->qinv), e);
             V::store(x + plain * panel + k, V::round(e));
           }
         }

@@ -27,7 +27,8 @@ inline void inverse_butterfly(typename V::D& a, typename V::D& b, typename V::D 
 }
 
 // Levels over an array of `rows` vectors-rows of `width` doubles, row stride `width`. Level m has m groups; the twiddle
-// of group i is w[(m0 * m) + base * m + i], which serves the column pass (m0 = 1, base = 0) and rows (m0 = C, base = r).
+// of group i is w[(m0 * m) + base * m + i], which serves the column pass (m0 = 1, base = 0) and rows (m0 = C, base =
+// r).
 template <class V>
 inline void forward_levels(double* x, std::size_t rows, std::size_t width, std::size_t stop, const double* w,
                            std::size_t m0, std::size_t base, typename V::D q, typename V::D qinv) {

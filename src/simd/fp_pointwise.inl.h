@@ -89,13 +89,21 @@ void inner_product(std::uint64_t* acc0, std::uint64_t* acc1, const std::uint64_t
                    const std::uint64_t* const* k0, const std::uint64_t* const* k1, std::size_t terms, std::size_t n,
                    const ModulusView& m) {
   switch (terms) {
-    case 1: return inner_product_terms<V, 1>(acc0, acc1, x, k0, k1, n, m);
-    case 2: return inner_product_terms<V, 2>(acc0, acc1, x, k0, k1, n, m);
-    case 3: return inner_product_terms<V, 3>(acc0, acc1, x, k0, k1, n, m);
-    case 4: return inner_product_terms<V, 4>(acc0, acc1, x, k0, k1, n, m);
-    case 5: return inner_product_terms<V, 5>(acc0, acc1, x, k0, k1, n, m);
-    case 6: return inner_product_terms<V, 6>(acc0, acc1, x, k0, k1, n, m);
-    case 7: return inner_product_terms<V, 7>(acc0, acc1, x, k0, k1, n, m);
-    default: return inner_product_terms<V, 8>(acc0, acc1, x, k0, k1, n, m);
+    case 1:
+      return inner_product_terms<V, 1>(acc0, acc1, x, k0, k1, n, m);
+    case 2:
+      return inner_product_terms<V, 2>(acc0, acc1, x, k0, k1, n, m);
+    case 3:
+      return inner_product_terms<V, 3>(acc0, acc1, x, k0, k1, n, m);
+    case 4:
+      return inner_product_terms<V, 4>(acc0, acc1, x, k0, k1, n, m);
+    case 5:
+      return inner_product_terms<V, 5>(acc0, acc1, x, k0, k1, n, m);
+    case 6:
+      return inner_product_terms<V, 6>(acc0, acc1, x, k0, k1, n, m);
+    case 7:
+      return inner_product_terms<V, 7>(acc0, acc1, x, k0, k1, n, m);
+    default:
+      return inner_product_terms<V, 8>(acc0, acc1, x, k0, k1, n, m);
   }
 }

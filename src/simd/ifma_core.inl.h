@@ -1,9 +1,9 @@
-// Residue arithmetic with 52-bit integer multiply-adds (VPMADD52LUQ / VPMADD52HUQ), shared by the transforms and products
-// of the AVX-512 set.
+// Residue arithmetic with 52-bit integer multiply-adds (VPMADD52LUQ / VPMADD52HUQ), shared by the transforms and
+// products of the AVX-512 set.
 //
 // Included inside an anonymous namespace after the vector type `V` (kLanes 64-bit words `U`). A multiply-add reads only
-// the low 52 bits of its operands, so values may carry garbage above bit 51 as long as the true value, which is what the
-// bounds below speak of, lies in [0, 2^52) = [0, 16 q): lazy sums and differences need no masks.
+// the low 52 bits of its operands, so values may carry garbage above bit 51 as long as the true value, which is what
+// the bounds below speak of, lies in [0, 2^52) = [0, 16 q): lazy sums and differences need no masks.
 
 template <class V>
 struct IfmaModulus {

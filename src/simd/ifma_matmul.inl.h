@@ -1,18 +1,19 @@
 // Modular matrix products by 52-bit integer multiply-adds.
 //
-// Low and high halves of the products gather in separate 64-bit words: a term adds less than 2^52 to the low and 2^44 to the
-// high one, so 2,048 terms pass between foldings. As in any matrix product for caches, sources are packed into panels of 16
-// words a column and weights into groups of four or five rows, so that the inner loop reads both front to back.
+// Low and high halves of the products gather in separate 64-bit words: a term adds less than 2^52 to the low and 2^44
+// to the high one, so 2,048 terms pass between foldings. As in any matrix product for caches, sources are packed into
+// panels of 16 words a column and weights into groups of four or five rows, so that the inner loop reads both front to
+// back.
 
 inline constexpr std::size_t kIfmaRows = 5, kIfmaVectors = 2;  // largest tile; four rows unless five are left
-inline constexpr std::size_t kIfmaChunk = 512;          // columns between foldings, and in a packed panel
+inline constexpr std::size_t kIfmaChunk = 512;                 // columns between foldings, and in a packed panel
 inline constexpr std::size_t kIfmaPackWords = 1 << 15;  // packed sources, 256 KiB: they stay in the second-level cache
 inline constexpr std::size_t kIfmaPanel = 128;          // words of a column in a panel: few columns fit the first level
 inline constexpr std::uint64_t kIfmaOffset = std::uint64_t{1} << 47;  // makes centred sources positive
 
 template <class V, std::size_t R>
-inline void ifma_tile(const std::uint64_t* x, std::size_t cols, const std::uint64_t* w, std::uint64_t* const* dst, std::size_t at,
-                      bool accumulate, const std::uint64_t* start, const ModulusView* const* mod) {
+inline void ifma_tile(const std::uint64_t* x, std::size_t cols, const std::uint64_t* w, std::uint64_t* const* dst,
+                      std::size_t at, bool accumulate, const std::uint64_t* start, const ModulusView* const* mod) {
   constexpr std::size_t C = kIfmaVectors;
   typename V::U low[R][C], high[R][C];
 #pragma GCC unroll 8
@@ -40,7 +41,8 @@ inline void ifma_tile(const std::uint64_t* x, std::size_t cols, const std::uint6
   for (std::size_t r = 0; r < R; ++r) {
     const IfmaModulus<V> m(*mod[r]);
 #pragma GCC unroll 8
-    for (std::size_t v = 0; v < C; ++v) V::store_words(dst[r] + at + v * V::kLanes, ifma_fold<V>(low[r][v], high[r][v], m));
+    for (std::size_t v = 0; v < C; ++v)
+      V::store_words(dst[r] + at + v * V::kLanes, ifma_fold<V>(low[r][v], high[r][v], m));
   }
 }
 
@@ -55,7 +57,8 @@ inline bool same_moduli(const MatmulArgs& g) {
 
 // Packs words [j0, j0 + words) of columns [c0, c0 + cols): tiles of 16 words, columns inside.
 template <class V>
-inline void ifma_pack(const MatmulArgs& g, bool plain, std::size_t c0, std::size_t cols, std::size_t j0, std::size_t words, std::uint64_t* out) {
+inline void ifma_pack(const MatmulArgs& g, bool plain, std::size_t c0, std::size_t cols, std::size_t j0,
+                      std::size_t words, std::uint64_t* out) {
   constexpr std::size_t tile = kIfmaVectors * V::kLanes;
   const auto offset = V::set1_word(kIfmaOffset);
   for (std::size_t c = 0; c < cols; ++c) {
@@ -74,17 +77,18 @@ inline void ifma_pack(const MatmulArgs& g, bool plain, std::size_t c0, std::size
     auto e = V::set1(0.0);
     for (std::size_t c = 0; c < g.cols; ++c) {
       const ModulusView& m = *g.src_mod[c];
-      const auto x = V::centre(V::from_words(g.src[c] + j0 + k), V::set1(m.qd), V::set1(static_cast<double>(m.q / 2)));
+      const auto x = V::centre(V::from_words(g.src[c] + j0 + k), V::set1(m.qd), V::set1((m.qd - 1) / 2));
       e = V::fma(x, V::set1(m.qinv), e);
     }
-    V::to_words(out + k / tile * tile * cols + (cols - 1) * tile + k % tile, V::add(V::round(e), V::set1(static_cast<double>(kIfmaOffset))));
+    V::to_words(out + k / tile * tile * cols + (cols - 1) * tile + k % tile,
+                V::add(V::round(e), V::set1(static_cast<double>(kIfmaOffset))));
   }
 }
 
-// Packs the weights of rows [r, r + rows) in columns [c0, c0 + cols): column by column, kIfmaRows words each. `start` gets what
-// corrects the offset of the sources in each row: -2^47 * (sum of the row's weights), or 0 for plain sources.
-inline void ifma_pack_weights(const MatmulArgs& g, bool plain, std::size_t r, std::size_t rows, std::size_t c0, std::size_t cols,
-                              std::uint64_t* out, std::uint64_t* start) {
+// Packs the weights of rows [r, r + rows) in columns [c0, c0 + cols): column by column, kIfmaRows words each. `start`
+// gets what corrects the offset of the sources in each row: -2^47 * (sum of the row's weights), or 0 for plain sources.
+inline void ifma_pack_weights(const MatmulArgs& g, bool plain, std::size_t r, std::size_t rows, std::size_t c0,
+                              std::size_t cols, std::uint64_t* out, std::uint64_t* start) {
   for (std::size_t i = 0; i < rows; ++i) {
     const ModulusView& m = *g.dst_mod[r + i];
     const double* row = g.weight + (r + i) * g.stride + c0;
@@ -136,7 +140,8 @@ void ifma_matmul(const MatmulArgs& g) {
                              : step == 2 ? ifma_tile<V, 2>
                                          : ifma_tile<V, 1>;
         for (std::size_t k = 0; k < words; k += tile)
-          tile_of(pack.data() + k * cols, cols, weights.data() + r * cols * kIfmaRows, g.dst + r, j0 + k, c0 > 0, start.data() + r, g.dst_mod + r);
+          tile_of(pack.data() + k * cols, cols, weights.data() + r * cols * kIfmaRows, g.dst + r, j0 + k, c0 > 0,
+                  start.data() + r, g.dst_mod + r);
       }
     }
   }

@@ -1,106 +1,17 @@
-// Number-theoretic transforms with 52-bit integer multiply-adds; see ifma_core.inl.h for the number format.
-//
-// A butterfly costs three multiply-adds and three additions. Forward, values grow by 2 q per level from 1 q (5 q after a
-// fold), so that seven levels pass between reductions. Inverse, sums double and products are below 2 q; every stage starts
-// below 2 q and reduces what it summed. Order of work: [fold with the first level], columns of a matrix with rows of 256
-// words, then the rows, the last six levels of which stay in registers.
+// Number-theoretic transforms with 52-bit integer multiply-adds; see ifma_core.inl.h for the number format
+// and ifma_butterfly.inl.h for the growth of values. Order of work: [fold with the first level], columns of a matrix
+// with rows of 256 words, then the rows, the last six levels of which stay in registers.
 
-inline constexpr std::size_t kIfmaRow = 256, kIfmaMaxRows = 512, kIfmaBlock = 64;
+inline constexpr std::size_t kIfmaRow = 256, kIfmaMaxRows = 512;
+// How far ahead of use, in words, the source of an inverse transform and the tables are asked for.
+inline constexpr std::size_t kIfmaSourceAhead = 512, kIfmaTableAhead = 128;
 
-template <class V>
-inline void ifma_butterfly(typename V::U& a, typename V::U& b, typename V::U w, typename V::U shoup, const IfmaModulus<V>& m) {
-  const auto quotient = V::madd_high(V::set1_word(0), b, shoup);
-  const auto twice = V::add_words(V::add_words(a, m.q2), a);
-  a = V::madd_low(V::madd_low(a, b, w), quotient, m.minus_q);
-  b = V::sub_words(twice, a);
-}
-
-// `bound`: a multiple of q that b cannot exceed.
-template <class V>
-inline void ifma_inverse_butterfly(typename V::U& a, typename V::U& b, typename V::U w, typename V::U shoup, typename V::U bound,
-                                   const IfmaModulus<V>& m) {
-  const auto d = V::sub_words(V::add_words(a, bound), b);
-  a = V::add_words(a, b);
-  b = ifma_mul<V>(d, w, shoup, m.minus_q);
-}
-
-// w from its Shoup quotient floor(w 2^52 / q), 0 < w < q: the product with q is w 2^52 less something below q. The last levels,
-// whose twiddles are most of the table, store quotients alone, and one of S nodes of a group: the second multiplication that
-// the others need costs less than reading a table which, with the data, would not fit the second-level cache.
-template <class V>
-inline typename V::U ifma_word_of(typename V::U shoup, const IfmaModulus<V>& m) {
-  return V::madd_high(V::set1_word(1), shoup, m.q);
-}
-
-// Every loop below works on two independent sets of vectors at once: one alone would wait for its multiplications.
-inline constexpr std::size_t kIfmaSets = 2;
-
-// K levels on 2^K vectors in registers; the first level's twiddle is that of `node`, whose children are 2 node + 0, 1.
-// Sets s has the node `node + s * node_step`.
-template <class V, std::size_t K, std::size_t S>
-inline void ifma_forward_registers(typename V::U (*r)[std::size_t{1} << K], const std::uint64_t* w, std::size_t node, std::size_t node_step,
-                                   const IfmaModulus<V>& m) {
-#pragma GCC unroll 3
-  for (std::size_t level = 0; level < K; ++level) {
-    const std::size_t half = std::size_t{1} << (K - 1 - level);
-#pragma GCC unroll 4
-    for (std::size_t g = 0; g < (std::size_t{1} << level); ++g) {
-#pragma GCC unroll 4
-      for (std::size_t j = 0; j < half; ++j) {
-#pragma GCC unroll 2
-        for (std::size_t s = 0; s < S; ++s) {
-          const std::uint64_t* pair = w + 2 * (((node + s * node_step) << level) + g);
-          ifma_butterfly<V>(r[s][2 * g * half + j], r[s][(2 * g + 1) * half + j], V::set1_word(pair[0]), V::set1_word(pair[1]), m);
-        }
-      }
-    }
-  }
-}
-
-// The inverse: values below 2 q in and out.
-template <class V, std::size_t K, std::size_t S>
-inline void ifma_inverse_registers(typename V::U (*r)[std::size_t{1} << K], const std::uint64_t* w, std::size_t node, std::size_t node_step,
-                                   const IfmaModulus<V>& m) {
-  auto bound = m.q2;
-#pragma GCC unroll 3
-  for (std::size_t step = 0; step < K; ++step) {
-    const std::size_t level = K - 1 - step, half = std::size_t{1} << step;
-#pragma GCC unroll 4
-    for (std::size_t g = 0; g < (std::size_t{1} << level); ++g) {
-#pragma GCC unroll 4
-      for (std::size_t j = 0; j < half; ++j) {
-#pragma GCC unroll 2
-        for (std::size_t s = 0; s < S; ++s) {
-          const std::uint64_t* pair = w + 2 * (((node + s * node_step) << level) + g);
-          ifma_inverse_butterfly<V>(r[s][2 * g * half + j], r[s][(2 * g + 1) * half + j], V::set1_word(pair[0]), V::set1_word(pair[1]),
-                                    bound, m);
-        }
-      }
-    }
-    bound = V::add_words(bound, bound);
-  }
-  // The first half ends with sums.
-#pragma GCC unroll 4
-  for (std::size_t j = 0; j < (std::size_t{1} << (K - 1)); ++j)
-#pragma GCC unroll 2
-    for (std::size_t s = 0; s < S; ++s) r[s][j] = ifma_reduce<V>(r[s][j], m);
-}
-
-// Before a level only its first operands need reducing: the second ones are multiplied anyway.
-template <class V, std::size_t R, std::size_t S>
-inline void ifma_reduce_first_half(typename V::U (*r)[R], const IfmaModulus<V>& m) {
-#pragma GCC unroll 4
-  for (std::size_t j = 0; j < R / 2; ++j)
-#pragma GCC unroll 2
-    for (std::size_t s = 0; s < S; ++s) r[s][j] = ifma_reduce<V>(r[s][j], m);
-}
-
-// K levels over `groups` groups of 2^K rows that lie `quarter` rows apart, from src to dst (which may be the same). Row strides
-// in words; every row is `width` words, a multiple of two vectors.
+// K levels over `groups` groups of 2^K rows that lie `quarter` rows apart, from src to dst (which may be the same). Row
+// strides in words; every row is `width` words, a multiple of two vectors.
 template <class V, std::size_t K, bool Inverse>
-inline void ifma_stage(const std::uint64_t* src, std::size_t src_stride, std::uint64_t* dst, std::size_t dst_stride, std::size_t width,
-                       std::size_t groups, std::size_t quarter, const std::uint64_t* w, std::size_t node, bool reduce,
-                       const IfmaModulus<V>& m) {
+inline void ifma_stage(const std::uint64_t* src, std::size_t src_stride, std::uint64_t* dst, std::size_t dst_stride,
+                       std::size_t width, std::size_t groups, std::size_t quarter, const std::uint64_t* w,
+                       std::size_t node, bool reduce, const IfmaModulus<V>& m) {
   constexpr std::size_t R = std::size_t{1} << K, S = kIfmaSets, L = V::kLanes;
   for (std::size_t g = 0; g < groups; ++g) {
     for (std::size_t j = 0; j < quarter; ++j) {
@@ -110,7 +21,8 @@ inline void ifma_stage(const std::uint64_t* src, std::size_t src_stride, std::ui
 #pragma GCC unroll 8
         for (std::size_t i = 0; i < R; ++i)
 #pragma GCC unroll 2
-          for (std::size_t s = 0; s < S; ++s) r[s][i] = V::load_words(src + (row + i * quarter) * src_stride + k + s * L);
+          for (std::size_t s = 0; s < S; ++s)
+            r[s][i] = V::load_words(src + (row + i * quarter) * src_stride + k + s * L);
         if constexpr (Inverse) {
           ifma_inverse_registers<V, K, S>(r, w, node + g, 0, m);
         } else {
@@ -120,7 +32,8 @@ inline void ifma_stage(const std::uint64_t* src, std::size_t src_stride, std::ui
 #pragma GCC unroll 8
         for (std::size_t i = 0; i < R; ++i)
 #pragma GCC unroll 2
-          for (std::size_t s = 0; s < S; ++s) V::store_words(dst + (row + i * quarter) * dst_stride + k + s * L, r[s][i]);
+          for (std::size_t s = 0; s < S; ++s)
+            V::store_words(dst + (row + i * quarter) * dst_stride + k + s * L, r[s][i]);
       }
     }
   }
@@ -128,12 +41,15 @@ inline void ifma_stage(const std::uint64_t* src, std::size_t src_stride, std::ui
 
 // A stage chosen at run time.
 template <class V, bool Inverse>
-inline void ifma_stage(std::size_t levels, const std::uint64_t* src, std::size_t src_stride, std::uint64_t* dst, std::size_t dst_stride,
-                       std::size_t width, std::size_t groups, std::size_t quarter, const std::uint64_t* w, std::size_t node, bool reduce,
-                       const IfmaModulus<V>& m) {
-  if (levels == 1) ifma_stage<V, 1, Inverse>(src, src_stride, dst, dst_stride, width, groups, quarter, w, node, reduce, m);
-  if (levels == 2) ifma_stage<V, 2, Inverse>(src, src_stride, dst, dst_stride, width, groups, quarter, w, node, reduce, m);
-  if (levels == 3) ifma_stage<V, 3, Inverse>(src, src_stride, dst, dst_stride, width, groups, quarter, w, node, reduce, m);
+inline void ifma_stage(std::size_t levels, const std::uint64_t* src, std::size_t src_stride, std::uint64_t* dst,
+                       std::size_t dst_stride, std::size_t width, std::size_t groups, std::size_t quarter,
+                       const std::uint64_t* w, std::size_t node, bool reduce, const IfmaModulus<V>& m) {
+  if (levels == 1)
+    ifma_stage<V, 1, Inverse>(src, src_stride, dst, dst_stride, width, groups, quarter, w, node, reduce, m);
+  if (levels == 2)
+    ifma_stage<V, 2, Inverse>(src, src_stride, dst, dst_stride, width, groups, quarter, w, node, reduce, m);
+  if (levels == 3)
+    ifma_stage<V, 3, Inverse>(src, src_stride, dst, dst_stride, width, groups, quarter, w, node, reduce, m);
 }
 
 // How `levels` levels are cut into stages of at most three.
@@ -146,7 +62,7 @@ inline void ifma_forward_tail(std::uint64_t* x, std::size_t n, std::size_t block
   constexpr std::size_t L = V::kLanes;
   const std::uint64_t *w = t.value, *last = w + n / 4 + block * L;
   for (std::size_t s = 0; s < S; ++s)
-    for (std::size_t k = 0; k < 3; ++k) V::prefetch_far(last + k * (n / L) + s * L + 128);
+    for (std::size_t k = 0; k < 3; ++k) V::prefetch_far(last + k * (n / L) + s * L + kIfmaTableAhead);
   typename V::U r[S][L];
 #pragma GCC unroll 2
   for (std::size_t s = 0; s < S; ++s)
@@ -190,14 +106,14 @@ inline void ifma_forward_tail(std::uint64_t* x, std::size_t n, std::size_t block
   }
 }
 
-inline constexpr std::size_t kIfmaAhead = 512;
 template <class V, std::size_t S>
-inline void ifma_inverse_head(std::uint64_t* x, const std::uint64_t* src, std::size_t n, std::size_t block, const TwiddleView& t, const IfmaModulus<V>& m) {
+inline void ifma_inverse_head(std::uint64_t* x, const std::uint64_t* src, std::size_t n, std::size_t block,
+                              const TwiddleView& t, const IfmaModulus<V>& m) {
   constexpr std::size_t L = V::kLanes;
   const std::uint64_t *w = t.value, *last = w + n / 2 + block * L;
-  for (std::size_t i = 0; i < S * L; ++i) V::prefetch_far(src + kIfmaAhead + i * L);
+  for (std::size_t i = 0; i < S * L; ++i) V::prefetch_far(src + kIfmaSourceAhead + i * L);
   for (std::size_t s = 0; s < S; ++s)
-    for (std::size_t k = 0; k < 3; ++k) V::prefetch_far(last - k * (n / L) + s * L + 128);
+    for (std::size_t k = 0; k < 3; ++k) V::prefetch_far(last - k * (n / L) + s * L + kIfmaTableAhead);
   typename V::U r[S][L];
 #pragma GCC unroll 2
   for (std::size_t s = 0; s < S; ++s) {
@@ -238,7 +154,8 @@ inline void ifma_inverse_head(std::uint64_t* x, const std::uint64_t* src, std::s
     for (std::size_t i = 0; i < L; ++i) V::store_words(x + s * kIfmaBlock + i * L, r[s][i]);
 }
 
-// Rows, columns and twiddle node of a part of a transform; levels above the last six are cut into columns and row stages.
+// Rows, columns and twiddle node of a part of a transform; levels above the last six are cut into columns and row
+// stages.
 struct IfmaShape {
   std::size_t row, rows;
 
@@ -247,7 +164,8 @@ struct IfmaShape {
 
 inline std::size_t log2_of(std::size_t x) { return static_cast<std::size_t>(__builtin_ctzll(x)); }
 
-// The transform of `size` words below node `node`, whose values are below bound q. `first`: number of 64-word blocks before.
+// The transform of `size` words below node `node`, whose values are below bound q. `first`: number of 64-word blocks
+// before.
 template <class V>
 inline void ifma_forward_part(std::uint64_t* x, std::size_t size, std::size_t node, std::size_t bound, const NttView& t,
                               const IfmaModulus<V>& m) {
@@ -270,8 +188,8 @@ inline void ifma_forward_part(std::uint64_t* x, std::size_t size, std::size_t no
         const std::size_t k = ifma_stage_levels(levels - done);
         const bool first = done == 0, last = done + k == levels, reduce = grow(b, k);
         ifma_stage<V, false>(k, first ? x + c : buffer, first ? shape.row : columns, last ? x + c : buffer,
-                             last ? shape.row : columns, columns, std::size_t{1} << done, shape.rows >> (done + k), w, node << done,
-                             reduce, m);
+                             last ? shape.row : columns, columns, std::size_t{1} << done, shape.rows >> (done + k), w,
+                             node << done, reduce, m);
         done += k;
       }
       after = b;
@@ -298,7 +216,8 @@ inline void ifma_forward_part(std::uint64_t* x, std::size_t size, std::size_t no
 
 // The inverse; values come out below 2 q.
 template <class V>
-inline void ifma_inverse_part(std::uint64_t* x, const std::uint64_t* src, std::size_t size, std::size_t node, const NttView& t, const IfmaModulus<V>& m) {
+inline void ifma_inverse_part(std::uint64_t* x, const std::uint64_t* src, std::size_t size, std::size_t node,
+                              const NttView& t, const IfmaModulus<V>& m) {
   const std::uint64_t* w = t.inverse.value;
   const IfmaShape shape(size);
   for (std::size_t r = 0; r < shape.rows; ++r) {
@@ -307,7 +226,8 @@ inline void ifma_inverse_part(std::uint64_t* x, const std::uint64_t* src, std::s
     const std::size_t blocks = shape.row / kIfmaBlock, first = row_node * blocks - t.n / kIfmaBlock;
     const std::uint64_t* from = src + r * shape.row;
     if (blocks == 1) ifma_inverse_head<V, 1>(p, from, t.n, first, t.inverse, m);
-    for (std::size_t i = 0; i + kIfmaSets <= blocks; i += kIfmaSets) ifma_inverse_head<V, kIfmaSets>(p + i * kIfmaBlock, from + i * kIfmaBlock, t.n, first + i, t.inverse, m);
+    for (std::size_t i = 0; i + kIfmaSets <= blocks; i += kIfmaSets)
+      ifma_inverse_head<V, kIfmaSets>(p + i * kIfmaBlock, from + i * kIfmaBlock, t.n, first + i, t.inverse, m);
     for (std::size_t left = log2_of(blocks); left > 0;) {
       const std::size_t k = ifma_stage_levels(left), width = shape.row >> left;
       left -= k;
@@ -325,123 +245,10 @@ inline void ifma_inverse_part(std::uint64_t* x, const std::uint64_t* src, std::s
         const bool first = left == levels, last = left == k;
         left -= k;
         ifma_stage<V, true>(k, first ? x + c : buffer, first ? shape.row : columns, last ? x + c : buffer,
-                            last ? shape.row : columns, columns, std::size_t{1} << left, shape.rows >> (left + k), w, node << left,
-                            false, m);
+                            last ? shape.row : columns, columns, std::size_t{1} << left, shape.rows >> (left + k), w,
+                            node << left, false, m);
       }
     }
-  }
-}
-
-inline std::uint64_t add_mod_word(std::uint64_t a, std::uint64_t b, std::uint64_t q) { return a + b >= q ? a + b - q : a + b; }
-
-// d_i = a_i - I a_{n-i} and the first level of the tree on {i, n/2 - i, n/2 + i, n - i}; values below 5 q come out.
-template <class V>
-inline void ifma_fold_first_level(std::uint64_t* x, const NttView& t, const IfmaModulus<V>& m) {
-  constexpr std::size_t L = V::kLanes;
-  const std::size_t n = t.n, half = n / 2;
-  const std::uint64_t q = t.mod.q, w = t.forward.value[2];
-  const auto single = [&](std::size_t i, std::size_t j) {  // pair (i, i + n/2) from values and mirrors
-    const auto folded = [&](std::uint64_t a, std::uint64_t b) { return add_mod_word(a, q - mul_mod_word(b, t.imag, q), q); };
-    const std::uint64_t a = x[i], am = i == 0 ? 0 : x[n - i], b = x[i + half], bm = x[half - i];
-    const std::uint64_t da = folded(a, am), db = mul_mod_word(folded(b, bm), w, q);
-    const std::uint64_t e = x[j], em = j == 0 ? 0 : x[n - j], f = x[j + half], fm = x[half - j];
-    const std::uint64_t de = folded(e, em), df = mul_mod_word(folded(f, fm), w, q);
-    x[i] = add_mod_word(da, db, q);
-    x[i + half] = add_mod_word(da, q - db, q);
-    x[j] = add_mod_word(de, df, q);
-    x[j + half] = add_mod_word(de, q - df, q);
-  };
-  single(0, 0);
-  for (std::size_t i = 1; i < L; ++i) single(i, half - i);
-  single(n / 4, n / 4);
-  const auto imag = V::set1_word(t.imag), imag_shoup = V::set1_word(IfmaModulus<V>::shoup_of(t.imag, q));
-  const auto tw = V::set1_word(w), tw_shoup = V::set1_word(t.forward.value[3]);
-  const auto folded = [&](typename V::U a, typename V::U b) {
-    return V::sub_words(V::add_words(a, m.q2), ifma_mul<V>(b, imag, imag_shoup, m.minus_q));
-  };
-  for (std::size_t i = L; i < n / 4; i += L) {
-    const std::size_t mirror = half - i - (L - 1);
-    V::prefetch_far(x + i + 256);
-    V::prefetch_far(x + i + 256 + half);
-    V::prefetch_far(x + mirror - 256);
-    V::prefetch_far(x + mirror - 256 + half);
-    const auto a = V::load_words(x + i), b = V::load_words(x + i + half);
-    const auto e = V::reverse_words(V::load_words_unaligned(x + mirror)), f = V::reverse_words(V::load_words_unaligned(x + mirror + half));
-    // The mirror of i is n - i = (half - i) + half, and that of half + i is half - i.
-    auto da = folded(a, f), db = folded(b, e), de = folded(e, b), df = folded(f, a);
-    ifma_butterfly<V>(da, db, tw, tw_shoup, m);
-    ifma_butterfly<V>(de, df, tw, tw_shoup, m);
-    V::store_words(x + i, da);
-    V::store_words(x + i + half, db);
-    V::store_words_unaligned(x + mirror, V::reverse_words(de));
-    V::store_words_unaligned(x + mirror + half, V::reverse_words(df));
-  }
-}
-
-// The last level of the inverse tree and a_i = (d_i + I d_{n-i}) scale; values below 2 q come in, words in [0, q) go out.
-template <class V>
-inline void ifma_last_level_unfold(std::uint64_t* x, const NttView& t, std::uint64_t scale, const IfmaModulus<V>& m) {
-  constexpr std::size_t L = V::kLanes;
-  const std::size_t n = t.n, half = n / 2;
-  const std::uint64_t q = t.mod.q, w = t.inverse.value[2];
-  const std::uint64_t s = mul_mod_word(scale, (q + 1) / 2, q), is = mul_mod_word(s, t.imag, q);
-  const std::uint64_t mask = (std::uint64_t{1} << 52) - 1;
-  const auto single = [&](std::size_t i, std::size_t j) {
-    std::uint64_t d[4] = {x[i], x[i + half], x[j], x[j + half]};
-    for (auto& v : d) v = (v & mask) % q;
-    const auto level = [&](std::uint64_t& a, std::uint64_t& b) {
-      const std::uint64_t difference = add_mod_word(a, q - b, q);
-      a = add_mod_word(a, b, q);
-      b = mul_mod_word(difference, w, q);
-    };
-    level(d[0], d[1]);
-    level(d[2], d[3]);
-    const auto join = [&](std::uint64_t a, std::uint64_t b) { return add_mod_word(mul_mod_word(a, s, q), mul_mod_word(b, is, q), q); };
-    // With j = n/2 - i: the mirror of i is j + n/2, that of i + n/2 is j.
-    x[i] = i == 0 ? mul_mod_word(d[0], scale, q) : join(d[0], d[3]);
-    x[i + half] = i == 0 ? join(d[1], d[1]) : join(d[1], d[2]);
-    if (i == 0) return;
-    x[j] = join(d[2], d[1]);
-    x[j + half] = join(d[3], d[0]);
-  };
-  single(0, 0);
-  for (std::size_t i = 1; i < L; ++i) single(i, half - i);
-  single(n / 4, n / 4);
-  const auto vs = V::set1_word(s), vss = V::set1_word(IfmaModulus<V>::shoup_of(s, q));
-  const auto vi = V::set1_word(is), vis = V::set1_word(IfmaModulus<V>::shoup_of(is, q));
-  const auto tw = V::set1_word(w), tw_shoup = V::set1_word(t.inverse.value[3]);
-  const auto join = [&](typename V::U a, typename V::U b) {
-    auto r = V::and_words(V::add_words(ifma_mul<V>(a, vs, vss, m.minus_q), ifma_mul<V>(b, vi, vis, m.minus_q)), m.mask);
-    r = V::min_words(r, V::sub_words(r, m.q2));
-    return V::min_words(r, V::sub_words(r, m.q));
-  };
-  for (std::size_t i = L; i < n / 4; i += L) {
-    const std::size_t mirror = half - i - (L - 1);
-    auto a = V::load_words(x + i), b = V::load_words(x + i + half);
-    auto e = V::reverse_words(V::load_words_unaligned(x + mirror)), f = V::reverse_words(V::load_words_unaligned(x + mirror + half));
-    ifma_inverse_butterfly<V>(a, b, tw, tw_shoup, m.q2, m);
-    ifma_inverse_butterfly<V>(e, f, tw, tw_shoup, m.q2, m);
-    V::store_words(x + i, join(a, f));
-    V::store_words(x + i + half, join(b, e));
-    V::store_words_unaligned(x + mirror, V::reverse_words(join(e, b)));
-    V::store_words_unaligned(x + mirror + half, V::reverse_words(join(f, a)));
-  }
-}
-
-// The shortest conjugate-invariant transform has no room for a split: fold and unfold it word by word.
-inline void ifma_fold_short(std::uint64_t* x, const NttView& t, bool inverse, std::uint64_t scale) {
-  const std::uint64_t q = t.mod.q, half = mul_mod_word(scale, (q + 1) / 2, q), mask = (std::uint64_t{1} << 52) - 1;
-  if (inverse)
-    for (std::size_t i = 0; i < t.n; ++i) x[i] = (x[i] & mask) % q;
-  const auto join = [&](std::uint64_t a, std::uint64_t b) {
-    const std::uint64_t ib = mul_mod_word(b, t.imag, q);
-    return inverse ? mul_mod_word(add_mod_word(a, ib, q), half, q) : add_mod_word(a, q - ib, q);
-  };
-  if (inverse) x[0] = mul_mod_word(x[0], scale, q);
-  for (std::size_t i = 1; i <= t.n / 2; ++i) {
-    const std::uint64_t a = x[i], b = x[t.n - i];
-    x[i] = join(a, b);
-    x[t.n - i] = join(b, a);
   }
 }
 
@@ -467,7 +274,8 @@ void ifma_intt(std::uint64_t* x, const std::uint64_t* src, const NttView& t, std
     return ifma_fold_short(x, t, true, scale);
   }
   if (t.conjugate_invariant) {
-    for (std::size_t part = 0; part < 2; ++part) ifma_inverse_part<V>(x + part * t.n / 2, src + part * t.n / 2, t.n / 2, 2 + part, t, m);
+    for (std::size_t part = 0; part < 2; ++part)
+      ifma_inverse_part<V>(x + part * t.n / 2, src + part * t.n / 2, t.n / 2, 2 + part, t, m);
     return ifma_last_level_unfold<V>(x, t, scale, m);
   }
   ifma_inverse_part<V>(x, src, t.n, 1, t, m);

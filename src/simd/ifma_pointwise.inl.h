@@ -1,7 +1,8 @@
 // Word-by-word kernels with 52-bit integer multiply-adds; `n` is a multiple of 8.
 
 template <class V>
-void ifma_add(std::uint64_t* dst, const std::uint64_t* a, const std::uint64_t* b, std::size_t n, const ModulusView& mod) {
+void ifma_add(std::uint64_t* dst, const std::uint64_t* a, const std::uint64_t* b, std::size_t n,
+              const ModulusView& mod) {
   const auto q = V::set1_word(mod.q);
   for (std::size_t i = 0; i < n; i += V::kLanes) {
     const auto s = V::add_words(V::load_words(a + i), V::load_words(b + i));
@@ -10,7 +11,8 @@ void ifma_add(std::uint64_t* dst, const std::uint64_t* a, const std::uint64_t* b
 }
 
 template <class V>
-void ifma_sub(std::uint64_t* dst, const std::uint64_t* a, const std::uint64_t* b, std::size_t n, const ModulusView& mod) {
+void ifma_sub(std::uint64_t* dst, const std::uint64_t* a, const std::uint64_t* b, std::size_t n,
+              const ModulusView& mod) {
   const auto q = V::set1_word(mod.q);
   for (std::size_t i = 0; i < n; i += V::kLanes) {
     const auto d = V::sub_words(V::load_words(a + i), V::load_words(b + i));
@@ -25,15 +27,16 @@ inline typename V::U ifma_product(typename V::U a, typename V::U b, const IfmaMo
 }
 
 template <class V>
-void ifma_mul(std::uint64_t* dst, const std::uint64_t* a, const std::uint64_t* b, std::size_t n, const ModulusView& mod) {
+void ifma_mul(std::uint64_t* dst, const std::uint64_t* a, const std::uint64_t* b, std::size_t n,
+              const ModulusView& mod) {
   const IfmaModulus<V> m(mod);
   for (std::size_t i = 0; i < n; i += V::kLanes)
     V::store_words(dst + i, ifma_product<V>(V::load_words(a + i), V::load_words(b + i), m));
 }
 
 template <class V>
-void ifma_mul_scalar_add(std::uint64_t* dst, const std::uint64_t* a, std::uint64_t c, const std::uint64_t* b, std::size_t n,
-                         const ModulusView& mod) {
+void ifma_mul_scalar_add(std::uint64_t* dst, const std::uint64_t* a, std::uint64_t c, const std::uint64_t* b,
+                         std::size_t n, const ModulusView& mod) {
   const IfmaModulus<V> m(mod);
   const auto w = V::set1_word(c), shoup = V::set1_word(IfmaModulus<V>::shoup_of(c, mod.q));
   for (std::size_t i = 0; i < n; i += V::kLanes) {
@@ -45,8 +48,8 @@ void ifma_mul_scalar_add(std::uint64_t* dst, const std::uint64_t* a, std::uint64
 }
 
 template <class V>
-void ifma_sub_mul_scalar(std::uint64_t* dst, const std::uint64_t* a, const std::uint64_t* b, std::uint64_t c, std::size_t n,
-                         const ModulusView& mod) {
+void ifma_sub_mul_scalar(std::uint64_t* dst, const std::uint64_t* a, const std::uint64_t* b, std::uint64_t c,
+                         std::size_t n, const ModulusView& mod) {
   const IfmaModulus<V> m(mod);
   const auto w = V::set1_word(c), shoup = V::set1_word(IfmaModulus<V>::shoup_of(c, mod.q));
   for (std::size_t i = 0; i < n; i += V::kLanes) {
@@ -57,8 +60,8 @@ void ifma_sub_mul_scalar(std::uint64_t* dst, const std::uint64_t* a, const std::
 }
 
 template <class V>
-void ifma_square(std::uint64_t* d0, std::uint64_t* d1, std::uint64_t* d2, const std::uint64_t* c0, const std::uint64_t* c1,
-                 std::size_t n, const ModulusView& mod) {
+void ifma_square(std::uint64_t* d0, std::uint64_t* d1, std::uint64_t* d2, const std::uint64_t* c0,
+                 const std::uint64_t* c1, std::size_t n, const ModulusView& mod) {
   const IfmaModulus<V> m(mod);
   for (std::size_t i = 0; i < n; i += V::kLanes) {
     const auto x = V::load_words(c0 + i), y = V::load_words(c1 + i);
@@ -69,8 +72,9 @@ void ifma_square(std::uint64_t* d0, std::uint64_t* d1, std::uint64_t* d2, const 
 }
 
 template <class V, std::size_t T>
-inline void ifma_inner_product_terms(std::uint64_t* acc0, std::uint64_t* acc1, const std::uint64_t* const* x, const std::uint64_t* const* k0,
-                                     const std::uint64_t* const* k1, std::size_t n, const ModulusView& mod) {
+inline void ifma_inner_product_terms(std::uint64_t* acc0, std::uint64_t* acc1, const std::uint64_t* const* x,
+                                     const std::uint64_t* const* k0, const std::uint64_t* const* k1, std::size_t n,
+                                     const ModulusView& mod) {
   const IfmaModulus<V> m(mod);
   for (std::size_t i = 0; i < n; i += V::kLanes) {
     auto l0 = V::set1_word(0), h0 = l0, l1 = l0, h1 = l0;
@@ -88,16 +92,25 @@ inline void ifma_inner_product_terms(std::uint64_t* acc0, std::uint64_t* acc1, c
 }
 
 template <class V>
-void ifma_inner_product(std::uint64_t* acc0, std::uint64_t* acc1, const std::uint64_t* const* x, const std::uint64_t* const* k0,
-                        const std::uint64_t* const* k1, std::size_t terms, std::size_t n, const ModulusView& m) {
+void ifma_inner_product(std::uint64_t* acc0, std::uint64_t* acc1, const std::uint64_t* const* x,
+                        const std::uint64_t* const* k0, const std::uint64_t* const* k1, std::size_t terms,
+                        std::size_t n, const ModulusView& m) {
   switch (terms) {
-    case 1: return ifma_inner_product_terms<V, 1>(acc0, acc1, x, k0, k1, n, m);
-    case 2: return ifma_inner_product_terms<V, 2>(acc0, acc1, x, k0, k1, n, m);
-    case 3: return ifma_inner_product_terms<V, 3>(acc0, acc1, x, k0, k1, n, m);
-    case 4: return ifma_inner_product_terms<V, 4>(acc0, acc1, x, k0, k1, n, m);
-    case 5: return ifma_inner_product_terms<V, 5>(acc0, acc1, x, k0, k1, n, m);
-    case 6: return ifma_inner_product_terms<V, 6>(acc0, acc1, x, k0, k1, n, m);
-    case 7: return ifma_inner_product_terms<V, 7>(acc0, acc1, x, k0, k1, n, m);
-    default: return ifma_inner_product_terms<V, 8>(acc0, acc1, x, k0, k1, n, m);
+    case 1:
+      return ifma_inner_product_terms<V, 1>(acc0, acc1, x, k0, k1, n, m);
+    case 2:
+      return ifma_inner_product_terms<V, 2>(acc0, acc1, x, k0, k1, n, m);
+    case 3:
+      return ifma_inner_product_terms<V, 3>(acc0, acc1, x, k0, k1, n, m);
+    case 4:
+      return ifma_inner_product_terms<V, 4>(acc0, acc1, x, k0, k1, n, m);
+    case 5:
+      return ifma_inner_product_terms<V, 5>(acc0, acc1, x, k0, k1, n, m);
+    case 6:
+      return ifma_inner_product_terms<V, 6>(acc0, acc1, x, k0, k1, n, m);
+    case 7:
+      return ifma_inner_product_terms<V, 7>(acc0, acc1, x, k0, k1, n, m);
+    default:
+      return ifma_inner_product_terms<V, 8>(acc0, acc1, x, k0, k1, n, m);
   }
 }

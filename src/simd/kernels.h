@@ -6,17 +6,18 @@
 namespace sotto::simd {
 
 /// Every modulus is below 2^48. That bound buys three things: a residue is six bytes, a double holds 32 q exactly
-/// (lazy reductions), and 24 products of centred residues fit one pair of error-free accumulators (see fp_matmul.inl.h).
+/// (lazy reductions), and 24 products of centred residues fit one pair of error-free accumulators (see
+/// fp_matmul.inl.h).
 inline constexpr int kMaxModulusBits = 48;
 
 /// A modulus and the constants of the kernel sets.
 struct ModulusView {
-  std::uint64_t q = 0;  ///< odd prime, 2^20 < q < 2^48
-  double qd = 0;        ///< q
-  double qinv = 0;      ///< 1 / q, rounded to nearest
-  std::uint64_t inverse52 = 0;   ///< floor(2^52 / q)
-  std::uint64_t r52 = 0;         ///< 2^52 mod q
-  std::uint64_t r52_shoup = 0;   ///< floor(r52 2^52 / q)
+  std::uint64_t q = 0;          ///< odd prime, 2^20 < q < 2^48
+  double qd = 0;                ///< q
+  double qinv = 0;              ///< 1 / q, rounded to nearest
+  std::uint64_t inverse52 = 0;  ///< floor(2^52 / q)
+  std::uint64_t r52 = 0;        ///< 2^52 mod q
+  std::uint64_t r52_shoup = 0;  ///< floor(r52 2^52 / q)
 };
 
 /// How a kernel set wants its twiddle factors.
@@ -25,15 +26,16 @@ enum class TwiddleLayout {
   fp4,    ///< centred doubles for vectors of 4, see below
   ifma8,  ///< words with 52-bit Shoup quotients for vectors of 8, see below
 };
-// The vector layouts hold the last log2(L) levels, which a vector kernel works on with one group per lane, de-interleaved:
-// at the level with S nodes per group of L words, node S (L b + g) + s is found at place S L b + s L + g.
+// The vector layouts hold the last log2(L) levels, which a vector kernel works on with one group per lane,
+// de-interleaved: at the level with S nodes per group of L words, node S (L b + g) + s is found at place S L b + s L +
+// g.
 
 /// Twiddle factors of one direction. Node m + i (m = 1, 2, 4, .., n/2; i < m) is the i-th butterfly group of the level
 /// with m groups, in bit-reversed order.
 struct TwiddleView {
-  /// Words in [0, q): n of them (shoup), or 5/8 n (ifma8): node p < n/8 has its word at 2 p and floor(word * 2^52 / q) at
-  /// 2 p + 1; of the last three levels (S = 1, 2, 4) only the quotients of the nodes with s = 0 are stored, at
-  /// n/4 + log2(S) n/8 + L b + g. The others are these times `turn`.
+  /// Words in [0, q): n of them (shoup), or 5/8 n (ifma8): node p < n/8 has its word at 2 p and floor(word * 2^52 / q)
+  /// at 2 p + 1; of the last three levels (S = 1, 2, 4) only the quotients of the nodes with s = 0 are stored, at n/4 +
+  /// log2(S) n/8 + L b + g. The others are these times `turn`.
   const std::uint64_t* value = nullptr;
   const std::uint64_t* shoup = nullptr;  ///< n words, floor(value * 2^64 / q); TwiddleLayout::shoup only
   const double* fp = nullptr;            ///< n centred values; TwiddleLayout::fp4 only
@@ -44,9 +46,9 @@ struct TwiddleView {
 /// Everything a transform of length n modulo q needs.
 struct NttView {
   ModulusView mod;
-  std::size_t n = 0;             ///< transform length, a power of two, 64 .. 2^17
+  std::size_t n = 0;                 ///< transform length, a power of two, 64 .. 2^17
   bool conjugate_invariant = false;  ///< fold (a_i, a_{n-i}) first: ring Z[X + 1/X] / (X^2n + 1), ePrint 2018/952
-  std::uint64_t imag = 0;        ///< square root of -1 modulo q; used by the fold
+  std::uint64_t imag = 0;            ///< square root of -1 modulo q; used by the fold
   TwiddleView forward;
   TwiddleView inverse;
 };
@@ -57,12 +59,12 @@ struct NttView {
 /// representatives of residues of dst_mod[r]. One kernel serves the convolution product (all moduli equal) and the
 /// conversion between RNS bases (sources are the input primes, destinations the output primes).
 struct MatmulArgs {
-  const std::uint64_t* const* src = nullptr;  ///< cols pointers to length words
+  const std::uint64_t* const* src = nullptr;    ///< cols pointers to length words
   const ModulusView* const* src_mod = nullptr;  ///< cols moduli
-  std::uint64_t* const* dst = nullptr;        ///< rows pointers to length words; may not overlap any source
+  std::uint64_t* const* dst = nullptr;          ///< rows pointers to length words; may not overlap any source
   const ModulusView* const* dst_mod = nullptr;  ///< rows moduli
-  const double* weight = nullptr;             ///< rows x stride, row-major, integers of magnitude <= q/2
-  std::size_t stride = 0;                     ///< >= cols (+ 1 if exact)
+  const double* weight = nullptr;               ///< rows x stride, row-major, integers of magnitude <= q/2
+  std::size_t stride = 0;                       ///< >= cols (+ 1 if exact)
   std::size_t rows = 0;
   std::size_t cols = 0;    ///< <= 65536
   std::size_t length = 0;  ///< multiple of 16
@@ -109,8 +111,8 @@ struct Kernels {
 
 /// Order of the four words of a group for code 0..7: words of a group sit at bit-reversed quarter turns rho(r), and an
 /// automorphism maps quarter turn v to v * (code < 4 ? 1 : 3) + code mod 4.
-inline constexpr std::uint8_t kGroupOrder[8][4] = {
-    {0, 1, 2, 3}, {2, 3, 1, 0}, {1, 0, 3, 2}, {3, 2, 0, 1}, {0, 1, 3, 2}, {2, 3, 0, 1}, {1, 0, 2, 3}, {3, 2, 1, 0}};
+inline constexpr std::uint8_t kGroupOrder[8][4] = {{0, 1, 2, 3}, {2, 3, 1, 0}, {1, 0, 3, 2}, {3, 2, 0, 1},
+                                                   {0, 1, 3, 2}, {2, 3, 0, 1}, {1, 0, 2, 3}, {3, 2, 1, 0}};
 
 /// The specification: portable C++.
 const Kernels& scalar_kernels();

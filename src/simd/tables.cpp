@@ -39,7 +39,12 @@ u64 pow_mod(u64 a, u64 e, u64 q) {
 ModulusView make_modulus_view(u64 q) {
   check(q < (u64{1} << kMaxModulusBits), "modulus is too large for the kernels");
   constexpr u64 kTop = u64{1} << 52;
-  return {q, static_cast<double>(q), 1.0 / static_cast<double>(q), kTop / q, kTop % q, static_cast<u64>((static_cast<u128>(kTop % q) << 52) / q)};
+  return {q,
+          static_cast<double>(q),
+          1.0 / static_cast<double>(q),
+          kTop / q,
+          kTop % q,
+          static_cast<u64>((static_cast<u128>(kTop % q) << 52) / q)};
 }
 
 NttTables::NttTables(std::size_t n, u64 q, u64 root, bool conjugate_invariant, TwiddleLayout layout) {
@@ -121,7 +126,9 @@ NttTables::NttTables(std::size_t n, u64 q, u64 root, bool conjugate_invariant, T
     return;
   }
   constexpr std::size_t lanes = 4;
-  auto centred = [q](u64 x) { return x > q / 2 ? static_cast<double>(x) - static_cast<double>(q) : static_cast<double>(x); };
+  auto centred = [q](u64 x) {
+    return x > q / 2 ? static_cast<double>(x) - static_cast<double>(q) : static_cast<double>(x);
+  };
   for (auto& a : doubles_) a = AlignedArray<double>(n);
   doubles_[0][0] = doubles_[1][0] = 1;
   for (std::size_t m = 1; m < n; m *= 2) {
@@ -144,13 +151,12 @@ std::vector<std::uint32_t> make_automorphism_table(u64 g, std::size_t n, bool co
   const u64 order = conjugate_invariant ? 4 * n : 2 * n;
   check(g % 2 == 1 && (!conjugate_invariant || g % 4 == 1), "this ring has no such automorphism");
   const int bits = std::countr_zero(n);
-  auto index_of = [&](u64 e) {
-    return reverse_bits(conjugate_invariant ? (e - 1) / 4 : (e - 1) / 2, bits);
-  };
+  auto index_of = [&](u64 e) { return reverse_bits(conjugate_invariant ? (e - 1) / 4 : (e - 1) / 2, bits); };
   std::vector<std::uint32_t> table(n / 4);
   for (std::size_t t = 0; t < n / 4; ++t) {
     u64 source[4];
-    for (std::size_t r = 0; r < 4; ++r) source[r] = index_of(exponent_of(4 * t + r, n, conjugate_invariant) * g % order);
+    for (std::size_t r = 0; r < 4; ++r)
+      source[r] = index_of(exponent_of(4 * t + r, n, conjugate_invariant) * g % order);
     for (std::uint32_t code = 0; code < 8; ++code) {
       bool match = true;
       for (std::size_t r = 0; r < 4; ++r) match = match && source[r] == 4 * (source[0] / 4) + kGroupOrder[code][r];

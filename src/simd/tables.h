@@ -14,7 +14,8 @@ class AlignedArray {
  public:
   AlignedArray() = default;
   explicit AlignedArray(std::size_t size)
-      : data_(size ? static_cast<T*>(::operator new[](size * sizeof(T), std::align_val_t{64})) : nullptr), size_(size) {}
+      : data_(size ? static_cast<T*>(::operator new[](size * sizeof(T), std::align_val_t{64})) : nullptr),
+        size_(size) {}
 
   [[nodiscard]] T* data() const { return data_.get(); }
   [[nodiscard]] std::size_t size() const { return size_; }

@@ -9,7 +9,8 @@ std::vector<unsigned char> hex_bytes(const nlohmann::json& j, const char* name, 
   std::vector<unsigned char> out(bytes);
   std::size_t length = 0;
   if (digits.size() != 2 * bytes ||
-      sodium_hex2bin(out.data(), out.size(), digits.data(), digits.size(), nullptr, &length, nullptr) != 0 || length != bytes)
+      sodium_hex2bin(out.data(), out.size(), digits.data(), digits.size(), nullptr, &length, nullptr) != 0 ||
+      length != bytes)
     bad_field(name);
   return out;
 }

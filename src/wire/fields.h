@@ -8,8 +8,8 @@
 
 #include "base/error.h"
 
-// Checked access to members of a header: every function throws Error{bad_input} for a member that is missing, of another
-// type or out of range.
+// Checked access to members of a header: every function throws Error{bad_input} for a member that is missing, of
+// another type or out of range.
 namespace sotto::wire {
 
 [[noreturn]] inline void bad_field(const char* name) {

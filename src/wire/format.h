@@ -9,12 +9,12 @@ namespace sotto::wire {
 
 /// What a Sotto file holds. The numbers are part of the format (docs/formats/container.md).
 enum class Kind : std::uint32_t {
-  plan = 1,         ///< NAME.plan: a network with its weights, for the server
-  client = 2,       ///< NAME.client: the public part of a plan
-  secret_key = 3,   ///< secret.key
-  eval_key = 4,     ///< eval.key
-  input = 5,        ///< encrypted images
-  output = 6,       ///< encrypted scores
+  plan = 1,        ///< NAME.plan: a network with its weights, for the server
+  client = 2,      ///< NAME.client: the public part of a plan
+  secret_key = 3,  ///< secret.key
+  eval_key = 4,    ///< eval.key
+  input = 5,       ///< encrypted images
+  output = 6,      ///< encrypted scores
 };
 
 /// A kind as messages name it.

@@ -32,7 +32,8 @@ FileReader::FileReader(std::filesystem::path path, Kind expected) : path_(std::m
     std::memcpy(&kind, preamble + 12, 4);
     std::memcpy(&length, preamble + 16, 8);
     if (version != kVersion)
-      fail("its format version is " + std::to_string(version) + ", this program reads version " + std::to_string(kVersion));
+      fail("its format version is " + std::to_string(version) + ", this program reads version " +
+           std::to_string(kVersion));
     if (kind != static_cast<std::uint32_t>(expected))
       fail("it is a Sotto " + std::string(name_of(static_cast<Kind>(kind))) + " file, not " + wanted);
     if (length > kMaxHeaderBytes || length > file_bytes_ - kPreambleBytes) fail("it is truncated or corrupted");
@@ -53,7 +54,8 @@ FileReader::FileReader(std::filesystem::path path, Kind expected) : path_(std::m
     std::uint64_t at = kPreambleBytes + length;
     for (std::uint64_t bytes : sections_) {
       offsets_.push_back(at);
-      if (at > file_bytes_ || bytes > file_bytes_ - at || kChecksumBytes > file_bytes_ - at - bytes) fail("it is truncated");
+      if (at > file_bytes_ || bytes > file_bytes_ - at || kChecksumBytes > file_bytes_ - at - bytes)
+        fail("it is truncated");
       at += bytes + kChecksumBytes;
     }
     if (at != file_bytes_) fail("it is longer than it says");
@@ -97,7 +99,8 @@ void FileReader::read(std::size_t i, std::span<unsigned char> dst) const {
   crypto_generichash_update(&hash, reinterpret_cast<const unsigned char*>(&index), sizeof index);
   crypto_generichash_update(&hash, dst.data(), dst.size());
   crypto_generichash_final(&hash, computed, kChecksumBytes);
-  if (sodium_memcmp(stored, computed, kChecksumBytes) != 0) fail("part " + std::to_string(i) + " of its data is corrupted");
+  if (sodium_memcmp(stored, computed, kChecksumBytes) != 0)
+    fail("part " + std::to_string(i) + " of its data is corrupted");
 }
 
 std::optional<Kind> kind_of(const std::filesystem::path& path) {

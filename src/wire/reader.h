@@ -3,8 +3,8 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -13,8 +13,9 @@
 
 namespace sotto::wire {
 
-/// Reads a Sotto file. Everything is checked before it is believed: magic, version, kind, the length of the file, the checksum of
-/// the header, and that of each section when it is read. Checksums find damage; they do not prove who wrote a file.
+/// Reads a Sotto file. Everything is checked before it is believed: magic, version, kind, the length of the file, the
+/// checksum of the header, and that of each section when it is read. Checksums find damage; they do not prove who wrote
+/// a file.
 class FileReader {
  public:
   /// Throws Error{bad_input} with one line that says what is wrong with the file.

@@ -14,12 +14,18 @@ namespace sotto::wire {
 
 std::string_view name_of(Kind kind) {
   switch (kind) {
-    case Kind::plan: return "plan";
-    case Kind::client: return "client description";
-    case Kind::secret_key: return "secret key";
-    case Kind::eval_key: return "evaluation key";
-    case Kind::input: return "encrypted input";
-    case Kind::output: return "encrypted output";
+    case Kind::plan:
+      return "plan";
+    case Kind::client:
+      return "client description";
+    case Kind::secret_key:
+      return "secret key";
+    case Kind::eval_key:
+      return "evaluation key";
+    case Kind::input:
+      return "encrypted input";
+    case Kind::output:
+      return "encrypted output";
   }
   return "unknown";
 }
@@ -39,10 +45,13 @@ AtomicFile::AtomicFile(std::filesystem::path path, Access access) : path_(std::m
   const mode_t mode = access == Access::everyone ? 0644 : 0600;
   std::error_code unknown;
   const auto there = std::filesystem::status(path_, unknown);
-  const auto refuse = [&](const char* what) { throw Error(ErrorCode::bad_input, "cannot write " + path_.string() + ": " + what); };
+  const auto refuse = [&](const char* what) {
+    throw Error(ErrorCode::bad_input, "cannot write " + path_.string() + ": " + what);
+  };
   if (std::filesystem::is_directory(there)) refuse("it is a folder");
   if (std::filesystem::exists(there) && !std::filesystem::is_regular_file(there)) refuse("it is not a regular file");
-  if (access != Access::secret_key && kind_of(path_) == Kind::secret_key) refuse("it is a secret key, which only keygen --force replaces");
+  if (access != Access::secret_key && kind_of(path_) == Kind::secret_key)
+    refuse("it is a secret key, which only keygen --force replaces");
   for (int attempt = 0; attempt < 100 && fd_ < 0; ++attempt) {
     temporary_ = path_;
     temporary_ += "." + std::to_string(::getpid()) + "-" + std::to_string(attempt) + ".tmp";

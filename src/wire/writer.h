@@ -21,12 +21,12 @@ enum class Access {
   secret_key,  ///< mode 0600; the only kind of file that may replace a secret key
 };
 
-/// Writes bytes to a temporary file beside `path`, which `commit` renames to `path`. Without a commit the temporary file is
-/// removed and an older file at `path` stays as it was.
+/// Writes bytes to a temporary file beside `path`, which `commit` renames to `path`. Without a commit the temporary
+/// file is removed and an older file at `path` stays as it was.
 class AtomicFile {
  public:
-  /// Throws Error{bad_input} if the file cannot be made, or if something is there that must not be replaced: a folder, a pipe or
-  /// device, a secret key.
+  /// Throws Error{bad_input} if the file cannot be made, or if something is there that must not be replaced: a folder,
+  /// a pipe or device, a secret key.
   AtomicFile(std::filesystem::path path, Access access);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
@@ -55,8 +55,8 @@ void write_file(const std::filesystem::path& path, std::string_view contents);
 class FileWriter {
  public:
   /// section_bytes: the length of every section. The header gets a member "sections" with these.
-  FileWriter(const std::filesystem::path& path, Kind kind, nlohmann::json header, std::vector<std::uint64_t> section_bytes,
-             Access access = Access::everyone);
+  FileWriter(const std::filesystem::path& path, Kind kind, nlohmann::json header,
+             std::vector<std::uint64_t> section_bytes, Access access = Access::everyone);
 
   /// Appends to the current section; a full section closes by itself and the next one begins.
   void write(std::span<const unsigned char> data);

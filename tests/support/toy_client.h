@@ -23,7 +23,8 @@ class ToyClient {
     const secret::KeyGenerator generator(parameters, key);
     for (const ckks::KeyId& id : p.keys.keys) {
       const ckks::KeyTier& tier = p.keys.tiers[id.tier];
-      keys.keys.emplace(id, ckks::expand(*ring, tier, p.parameters.ciphertext_primes, generator.switching_key(tier, id)));
+      keys.keys.emplace(id,
+                        ckks::expand(*ring, tier, p.parameters.ciphertext_primes, generator.switching_key(tier, id)));
     }
   }
 
@@ -39,9 +40,12 @@ class ToyClient {
           for (int y = 0; y < l.height; ++y)
             for (int x = 0; x < l.width; ++x) {
               const plan::Place place = plan::place_of(l, plan.tile, y, x);
-              if (place.phase == phase) slots[b * tile2 + place.position] = images[b][(static_cast<std::size_t>(c) * l.height + y) * l.width + x];
+              if (place.phase == phase)
+                slots[b * tile2 + place.position] =
+                    images[b][(static_cast<std::size_t>(c) * l.height + y) * l.width + x];
             }
-        const auto message = ckks::encode(*ring, encoder.embed_inverse(std::span<const double>(slots)), plan.input().scale, plan.input().limbs);
+        const auto message = ckks::encode(*ring, encoder.embed_inverse(std::span<const double>(slots)),
+                                          plan.input().scale, plan.input().limbs);
         out.push_back(ckks::expand(*ring, secret::encrypt_symmetric(key, message, ckks::random_seed(), out.size())));
       }
     }

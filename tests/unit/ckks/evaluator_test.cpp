@@ -26,13 +26,18 @@ class EvaluatorTest : public ::testing::TestWithParam<Setup> {
   static constexpr int kLogN = 10, kPrimes = 6;
 
   EvaluatorTest()
-      : parameters(ToyParameters::make({.log_n = kLogN, .kind = GetParam().kind, .ciphertext_primes = kPrimes, .special_primes = GetParam().special})),
+      : parameters(ToyParameters::make({.log_n = kLogN,
+                                        .kind = GetParam().kind,
+                                        .ciphertext_primes = kPrimes,
+                                        .special_primes = GetParam().special})),
         ring(parameters.make_ring(simd::select_kernels())),
         encoder(kLogN, GetParam().kind),
         key(secret::SecretKey::generate(ring)),
         tiers{{kPrimes, GetParam().special}, {2, 1}},
         evaluator(parameters, ring, tiers, &keys) {
-    for (std::uint64_t g : {std::uint64_t{0}, ring->rotation_exponent(1), ring->rotation_exponent(-3), ring->rotation_exponent(8)}) add_key(g);
+    for (std::uint64_t g :
+         {std::uint64_t{0}, ring->rotation_exponent(1), ring->rotation_exponent(-3), ring->rotation_exponent(8)})
+      add_key(g);
     if (!ring->conjugate_invariant()) add_key(ring->cyclotomic_order() - 1);
   }
 
@@ -153,7 +158,8 @@ TEST_P(EvaluatorTest, RotationsAndTheirSums) {
   const std::size_t n = a.size();
   auto rotated = [&](std::int64_t s) {
     std::vector<Complex> r(n);
-    for (std::size_t j = 0; j < n; ++j) r[j] = a[(j + n + static_cast<std::size_t>(s + static_cast<std::int64_t>(n))) % n];
+    for (std::size_t j = 0; j < n; ++j)
+      r[j] = a[(j + n + static_cast<std::size_t>(s + static_cast<std::int64_t>(n))) % n];
     return r;
   };
   for (int limbs : {1, 2, 3, kPrimes}) {

@@ -29,7 +29,10 @@ struct Builder {
 
   Builder(int tile, int channels, int height, int width, int phases, int limbs) {
     plan.network = "test";
-    plan.parameters = {.log_n = tile == 16 ? 12 : 10, .kind = ring::RingKind::conjugate_invariant, .ciphertext_primes = limbs, .special_primes = 3};
+    plan.parameters = {.log_n = tile == 16 ? 12 : 10,
+                       .kind = ring::RingKind::conjugate_invariant,
+                       .ciphertext_primes = limbs,
+                       .special_primes = 3};
     plan.tile = tile;
     plan.batch = (1 << plan.parameters.log_n) / (tile * tile);
     plan.tensors.push_back({"image", {channels, height, width, phases, 1}, limbs, 0x1p22});
@@ -55,11 +58,15 @@ struct Builder {
     int limbs = 1000;
     for (const Term& t : terms) limbs = std::min(limbs, plan.tensors[t.source].limbs);
     const double scale = finish == Step::Finish::rescale ? 0x1p70 : 0x1p35;
-    const double result = finish == Step::Finish::square ? scale * scale / 0x1p48 : finish == Step::Finish::rescale ? scale / 0x1p48 : scale;
+    const double result = finish == Step::Finish::square    ? scale * scale / 0x1p48
+                          : finish == Step::Finish::rescale ? scale / 0x1p48
+                                                            : scale;
     const std::size_t count = static_cast<std::size_t>(out.channels) * (border_bias ? out.height * out.width : 1);
-    plan.tensors.push_back({"t" + std::to_string(plan.tensors.size()), out, limbs - (finish == Step::Finish::keep ? 0 : 1), result});
+    plan.tensors.push_back(
+        {"t" + std::to_string(plan.tensors.size()), out, limbs - (finish == Step::Finish::keep ? 0 : 1), result});
     const int id = static_cast<int>(plan.tensors.size()) - 1;
-    plan.steps.push_back({"layer" + std::to_string(id), id, std::move(terms), random_values(count, ++seed, 0.5), finish, limbs, scale});
+    plan.steps.push_back(
+        {"layer" + std::to_string(id), id, std::move(terms), random_values(count, ++seed, 0.5), finish, limbs, scale});
     return id;
   }
 
@@ -71,8 +78,9 @@ struct Builder {
   }
 };
 
-// Runs the plan encrypted on a full and on a partial batch and compares every tensor at every pixel of every image; tolerance is relative to the
-// tensor's largest value: weights have 13 bits here, and a masked one an error of 3.3 units.
+// Runs the plan encrypted on a full and on a partial batch and compares every tensor at every pixel of every image;
+// tolerance is relative to the tensor's largest value: weights have 13 bits here, and a masked one an error of 3.3
+// units.
 void expect_matches_interpreter(const Plan& p, double tolerance) {
   const test::ToyClient client(p);
   const Layout& in = p.input().layout;
@@ -81,7 +89,8 @@ void expect_matches_interpreter(const Plan& p, double tolerance) {
     std::vector<std::map<int, std::vector<double>>> truth(count);
     for (int b = 0; b < count; ++b) {
       images.push_back(random_values(static_cast<std::size_t>(in.channels) * in.height * in.width, 100 + b, 1.0));
-      plan::interpret(p, images.back(), [&](int t, std::span<const double> v) { truth[b][t].assign(v.begin(), v.end()); });
+      plan::interpret(p, images.back(),
+                      [&](int t, std::span<const double> v) { truth[b][t].assign(v.begin(), v.end()); });
     }
     ckks::KeyMap& keys = const_cast<ckks::KeyMap&>(client.keys);
     Executor executor(p, client.parameters, client.ring, keys);
@@ -103,7 +112,8 @@ void expect_matches_interpreter(const Plan& p, double tolerance) {
               const plan::Place place = plan::place_of(l, p.tile, y, x);
               if (place.phase != phase) continue;
               ASSERT_NEAR(slots[static_cast<std::size_t>(b) * p.tile * p.tile + place.position],
-                          truth[b][t][(static_cast<std::size_t>(c) * l.height + y) * l.width + x], tolerance * largest[t])
+                          truth[b][t][(static_cast<std::size_t>(c) * l.height + y) * l.width + x],
+                          tolerance * largest[t])
                   << "tensor " << t << " channel " << c << " image " << b << " pixel " << y << "," << x;
               ++compared;
             }
@@ -125,7 +135,8 @@ TEST(Executor, ResidualBlockWithStride2AndProjection) {
   Builder b(8, 3, 16, 16, 2, 6);
   const int x = b.step({b.convolution(0, 4, 3, 1, 1)}, {4, 16, 16, 2, 1}, Step::Finish::square, false);
   const int y = b.step({b.convolution(x, 5, 3, 2, 1)}, {5, 8, 8, 1, 1}, Step::Finish::square, true);
-  const int z = b.step({b.convolution(y, 5, 3, 1, 1), b.convolution(x, 5, 1, 2, 0)}, {5, 8, 8, 1, 1}, Step::Finish::square, true);
+  const int z =
+      b.step({b.convolution(y, 5, 3, 1, 1), b.convolution(x, 5, 1, 2, 0)}, {5, 8, 8, 1, 1}, Step::Finish::square, true);
   b.step({b.full(z, 10)}, {10, 1, 1, 1, 8}, Step::Finish::keep, false);
   expect_matches_interpreter(b.build(), 3e-2);
 }

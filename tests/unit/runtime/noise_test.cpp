@@ -28,7 +28,8 @@ TEST(Noise, MeasuredErrorsOfEveryLayerAreThosePredicted) {
   test::PlanBuilder b(12, 8, {3, 16, 16, 2, 1}, 5);
   const int x = b.step({b.convolution(0, 6, 3, 1, 1)}, {6, 16, 16, 2, 1}, Step::Finish::square);
   const int y = b.step({b.convolution(x, 6, 3, 2, 1)}, {6, 8, 8, 1, 1}, Step::Finish::square);
-  const int z = b.step({b.convolution(y, 6, 3, 1, 1), b.convolution(x, 6, 1, 2, 0)}, {6, 8, 8, 1, 1}, Step::Finish::rescale);
+  const int z =
+      b.step({b.convolution(y, 6, 3, 1, 1), b.convolution(x, 6, 1, 2, 0)}, {6, 8, 8, 1, 1}, Step::Finish::rescale);
   b.step({b.full(z, 4)}, {4, 1, 1, 1, 8}, Step::Finish::keep);
   const plan::Plan p = b.build();
   test::ToyClient client(p);
@@ -38,7 +39,8 @@ TEST(Noise, MeasuredErrorsOfEveryLayerAreThosePredicted) {
   std::vector<Spread> predicted(p.tensors.size()), measured(p.tensors.size());
   for (int i = 0; i < p.batch; ++i) {
     images.push_back(test::random_values(3 * 16 * 16, 100 + static_cast<unsigned>(i), 1.0));
-    plan::interpret(p, images.back(), [&](int t, std::span<const double> v) { truth[i][t].assign(v.begin(), v.end()); });
+    plan::interpret(p, images.back(),
+                    [&](int t, std::span<const double> v) { truth[i][t].assign(v.begin(), v.end()); });
     for (unsigned seed = 0; seed < 8; ++seed)
       plan::simulate(p, images.back(), 8 * static_cast<unsigned>(i) + seed, [&](int t, std::span<const double> v) {
         for (std::size_t k = 0; k < v.size(); ++k) predicted[t].add(v[k] - truth[i][t][k]);

@@ -34,12 +34,24 @@ struct Emulated {
     for (int i = 0; i < 8; ++i) r.v[i] = f(i);
     return r;
   }
-  static D set1(double x) { return map([&](int) { return x; }); }
-  static D add(D a, D b) { return map([&](int i) { return a.v[i] + b.v[i]; }); }
-  static D fma(D a, D b, D c) { return map([&](int i) { return std::fma(a.v[i], b.v[i], c.v[i]); }); }
-  static D round(D x) { return map([&](int i) { return std::nearbyint(x.v[i]); }); }
-  static D centre(D x, D q, D half) { return map([&](int i) { return x.v[i] > half.v[i] ? x.v[i] - q.v[i] : x.v[i]; }); }
-  static D from_words(const u64* p) { return map([&](int i) { return static_cast<double>(p[i]); }); }
+  static D set1(double x) {
+    return map([&](int) { return x; });
+  }
+  static D add(D a, D b) {
+    return map([&](int i) { return a.v[i] + b.v[i]; });
+  }
+  static D fma(D a, D b, D c) {
+    return map([&](int i) { return std::fma(a.v[i], b.v[i], c.v[i]); });
+  }
+  static D round(D x) {
+    return map([&](int i) { return std::nearbyint(x.v[i]); });
+  }
+  static D centre(D x, D q, D half) {
+    return map([&](int i) { return x.v[i] > half.v[i] ? x.v[i] - q.v[i] : x.v[i]; });
+  }
+  static D from_words(const u64* p) {
+    return map([&](int i) { return static_cast<double>(p[i]); });
+  }
   static void to_words(u64* p, D x) {
     for (int i = 0; i < 8; ++i) p[i] = static_cast<u64>(x.v[i]);
   }
@@ -52,23 +64,39 @@ struct Emulated {
   static U load_words_unaligned(const u64* p) { return load_words(p); }
   static void store_words(u64* p, U x) { std::memcpy(p, x.v, sizeof x.v); }
   static void store_words_unaligned(u64* p, U x) { store_words(p, x); }
-  static U reverse_words(U x) { return map_words([&](int i) { return x.v[7 - i]; }); }
-  static U sub_words(U a, U b) { return map_words([&](int i) { return a.v[i] - b.v[i]; }); }
-  static U min_words(U a, U b) { return map_words([&](int i) { return std::min(a.v[i], b.v[i]); }); }
+  static U reverse_words(U x) {
+    return map_words([&](int i) { return x.v[7 - i]; });
+  }
+  static U sub_words(U a, U b) {
+    return map_words([&](int i) { return a.v[i] - b.v[i]; });
+  }
+  static U min_words(U a, U b) {
+    return map_words([&](int i) { return std::min(a.v[i], b.v[i]); });
+  }
   static U sub_if_above(U a, U x, U limit, U b) {
     return map_words([&](int i) { return x.v[i] > limit.v[i] ? a.v[i] - b.v[i] : a.v[i]; });
   }
-  static U load_words(const u64* p) { return map_words([&](int i) { return p[i]; }); }
-  static U set1_word(u64 x) { return map_words([&](int) { return x; }); }
+  static U load_words(const u64* p) {
+    return map_words([&](int i) { return p[i]; });
+  }
+  static U set1_word(u64 x) {
+    return map_words([&](int) { return x; });
+  }
   static U madd_low(U acc, U a, U b) {
     return map_words([&](int i) { return acc.v[i] + static_cast<u64>(product(a.v[i], b.v[i]) & kMask); });
   }
   static U madd_high(U acc, U a, U b) {
     return map_words([&](int i) { return acc.v[i] + static_cast<u64>(product(a.v[i], b.v[i]) >> 52); });
   }
-  static U and_words(U a, U b) { return map_words([&](int i) { return a.v[i] & b.v[i]; }); }
-  static U add_words(U a, U b) { return map_words([&](int i) { return a.v[i] + b.v[i]; }); }
-  static U shift_right_52(U a) { return map_words([&](int i) { return a.v[i] >> 52; }); }
+  static U and_words(U a, U b) {
+    return map_words([&](int i) { return a.v[i] & b.v[i]; });
+  }
+  static U add_words(U a, U b) {
+    return map_words([&](int i) { return a.v[i] + b.v[i]; });
+  }
+  static U shift_right_52(U a) {
+    return map_words([&](int i) { return a.v[i] >> 52; });
+  }
 
  private:
   static constexpr u64 kMask = (u64{1} << 52) - 1;
@@ -77,11 +105,16 @@ struct Emulated {
 };
 
 namespace emulated {
+// Each builds on those before it.
+// clang-format off
 #include "simd/words.inl.h"
 #include "simd/ifma_core.inl.h"
+#include "simd/ifma_butterfly.inl.h"
+#include "simd/ifma_fold.inl.h"
 #include "simd/ifma_ntt.inl.h"
 #include "simd/ifma_pointwise.inl.h"
 #include "simd/ifma_matmul.inl.h"
+// clang-format on
 inline void automorphism(u64* dst, const u64* src, AutomorphismTable table, std::size_t n) {
   scalar_kernels().automorphism(dst, src, table, n);
 }
@@ -119,7 +152,9 @@ TEST(Kernels, SelfTestRefusesABrokenSet) {
   broken.mul = broken.add;
   EXPECT_FALSE(self_test(broken));
   broken = scalar_kernels();
-  broken.automorphism = [](u64* dst, const u64* src, AutomorphismTable, std::size_t n) { std::memcpy(dst, src, n * 8); };
+  broken.automorphism = [](u64* dst, const u64* src, AutomorphismTable, std::size_t n) {
+    std::memcpy(dst, src, n * 8);
+  };
   EXPECT_FALSE(self_test(broken));
 }
 
@@ -159,8 +194,9 @@ TEST_P(Matmul, EverySetMatchesScalarOnRandomAndExtremeWords) {
         weight[r * (cols + 1) + c] = static_cast<double>(w) - (w > m.q / 2 ? m.qd : 0.0);
       }
     }
-    MatmulArgs args{src_ptr.data(), src_mod.data(), expected_ptr.data(), dst_mod.data(), weight.data(),
-                    cols + 1,       rows,           cols,                length,         exact};
+    MatmulArgs args{
+        src_ptr.data(), src_mod.data(), expected_ptr.data(), dst_mod.data(), weight.data(), cols + 1, rows, cols,
+        length,         exact};
     scalar_kernels().matmul(args);
     args.dst = out_ptr.data();
     for (const Kernels* k : vector_sets()) {
@@ -174,8 +210,9 @@ TEST_P(Matmul, EverySetMatchesScalarOnRandomAndExtremeWords) {
 
 INSTANTIATE_TEST_SUITE_P(Shapes, Matmul,
                          ::testing::Values(Shape{1, 1, 16, false}, Shape{3, 5, 48, true}, Shape{20, 10, 256, true},
-                                           Shape{16, 144, 64, false}, Shape{5, 600, 32, false}, Shape{65, 24, 16, false},
-                                           Shape{7, 25, 1024, true}, Shape{2, 48, 16, true}, Shape{4, 1728, 16, false}));
+                                           Shape{16, 144, 64, false}, Shape{5, 600, 32, false},
+                                           Shape{65, 24, 16, false}, Shape{7, 25, 1024, true}, Shape{2, 48, 16, true},
+                                           Shape{4, 1728, 16, false}));
 
 TEST(Kernels, InnerProductsMatchScalarForEveryNumberOfTerms) {
   constexpr std::size_t n = 128;

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <onnx/onnx_pb.h>
+
+#include "graph/network.h"
+
+namespace sotto::graph {
+
+/// Reads preprocessing and class names from the model's metadata: `sotto.mean` and `sotto.std` (one number per input
+/// channel, for pixels in [0, 1]; 0 and 1 where absent) and `sotto.classes` (one name per score), all separated by
+/// commas. Throws Error{bad_input}.
+void read_metadata(const onnx::ModelProto& model, Network& network);
+
+}  // namespace sotto::graph
