@@ -20,4 +20,17 @@ struct Ciphertext {
   [[nodiscard]] int limbs() const { return static_cast<int>(c0.size()); }
 };
 
+/// A ciphertext that waits: limbs of six bytes per word, which linear maps read as they are.
+struct PackedCiphertext {
+  ring::PackedPoly c0, c1;
+  double scale = 1;
+
+  [[nodiscard]] int limbs() const { return static_cast<int>(c0.size()); }
+};
+
+/// Packs a ciphertext, freeing its limbs one by one.
+PackedCiphertext pack(const ring::Ring& ring, Ciphertext c);
+/// The first `limbs` limbs, at most c.limbs().
+Ciphertext unpack(const ring::Ring& ring, const PackedCiphertext& c, int limbs);
+
 }  // namespace sotto::ckks

@@ -29,7 +29,7 @@ struct KeyRequest {
 /// (hoisting, Halevi-Shoup 2018). Limb order of each polynomial: max_limbs ciphertext primes, then the special primes.
 struct SwitchingKey {
   struct Digit {
-    ring::RnsPoly b, a;
+    ring::PackedPoly b, a;
   };
   KeyTier tier;
   std::vector<Digit> digits;

@@ -123,9 +123,9 @@ Ciphertext Evaluator::multiply(const Ciphertext& a, const Ciphertext& b) const {
   parallel_for(a.c0.size(), [&](std::size_t l) {
     const auto& m = ring_->modulus(l);
     const auto& k = ring_->kernels();
-    const u64* x[2] = {a.c0[l].data(), a.c1[l].data()};
-    const u64* y[2] = {b.c1[l].data(), b.c0[l].data()};
-    k.inner_product(d1[l].data(), d0[l].data(), x, y, y, 2, ring_->n(), m);
+    k.mul(d1[l].data(), a.c0[l].data(), b.c1[l].data(), ring_->n(), m);
+    k.mul(d0[l].data(), a.c1[l].data(), b.c0[l].data(), ring_->n(), m);
+    k.add(d1[l].data(), d1[l].data(), d0[l].data(), ring_->n(), m);
     k.mul(d0[l].data(), a.c0[l].data(), b.c0[l].data(), ring_->n(), m);
     k.mul(d2[l].data(), a.c1[l].data(), b.c1[l].data(), ring_->n(), m);
   });

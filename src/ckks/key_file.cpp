@@ -25,15 +25,15 @@ std::vector<std::uint64_t> key_section_bytes(std::size_t n, const KeyRequest& re
 SwitchingKey expand(const ring::Ring& ring, const KeyTier& tier, int ciphertext_primes, SeededSwitchingKey key) {
   SwitchingKey out{tier, {}};
   const auto limbs = static_cast<std::size_t>(out.limbs());
-  for (ring::RnsPoly& b : key.b) {
-    auto& digit = out.digits.emplace_back();
-    digit.b = std::move(b);
-    for (std::size_t j = 0; j < limbs; ++j) digit.a.push_back(ring.limb());
-  }
+  for (std::size_t d = 0; d < key.b.size(); ++d)
+    out.digits.push_back({ring::PackedPoly(limbs), ring::PackedPoly(limbs)});
   parallel_for(out.digits.size() * limbs, [&](std::size_t k) {
     const std::size_t d = k / limbs, j = k % limbs;
-    expand_uniform(ring, key.seed, d, out.prime_index(static_cast<int>(j), ciphertext_primes),
-                   out.digits[d].a[j].data());
+    ring::Limb& words = key.b[d][j];
+    out.digits[d].b[j] = ring.pack(words.data());
+    expand_uniform(ring, key.seed, d, out.prime_index(static_cast<int>(j), ciphertext_primes), words.data());
+    out.digits[d].a[j] = ring.pack(words.data());
+    words.reset();
   });
   return out;
 }

@@ -143,7 +143,8 @@ const SwitchingKey& KeySwitcher::key_for(const Decomposition& d, u64 exponent) c
 KeySwitcher::Pair KeySwitcher::inner_product(const Decomposition& d, const SwitchingKey& key, std::size_t j) const {
   const auto limbs = static_cast<std::size_t>(d.limbs),
              at = j < limbs ? j : static_cast<std::size_t>(key.tier.max_limbs) + j - limbs;
-  std::vector<const u64*> x, b, a;
+  std::vector<const u64*> x;
+  std::vector<const unsigned char*> b, a;
   for (std::size_t k = 0; k < d.digits.size(); ++k) {
     x.push_back(d.digits[k][j] ? d.digits[k][j].data() : (*d.input)[j].data());
     b.push_back(key.digits[k].b[at].data());

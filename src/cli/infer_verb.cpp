@@ -67,10 +67,10 @@ int run(const InferOptions& o) {
       line.update((static_cast<double>(b) + done) / static_cast<double>(batches),
                   batches > 1 ? fmt::format("batch {} of {}, {}", b + 1, batches, note) : note);
     };
-    std::vector<ckks::Ciphertext> images;
+    std::vector<ckks::PackedCiphertext> images;
     for (std::uint64_t k = 0; k < per_batch; ++k) {
       show(0, "reading the input");
-      images.push_back(input.read(*ring, b * per_batch + k));
+      images.push_back(ckks::pack(*ring, input.read(*ring, b * per_batch + k)));
     }
     runtime::Executor executor(
         plan, parameters, ring, keys,
@@ -95,8 +95,8 @@ int run(const InferOptions& o) {
                        {"linear_seconds", times[s].linear},
                        {"activate_seconds", times[s].activate}});
     const nlohmann::json j = {
-        {"threads", threads}, {"cpu_kernels", ring->kernels().name},          {"seconds", line.seconds()},
-        {"batches", batches}, {"pool_peak_bytes", ring->pool().peak_bytes()}, {"predicted_peak_bytes", cost.peak_bytes},
+        {"threads", threads}, {"cpu_kernels", ring->kernels().name}, {"seconds", line.seconds()},
+        {"batches", batches}, {"pool_bytes", ring->pool_bytes()},    {"predicted_peak_bytes", cost.peak_bytes},
         {"steps", steps}};
     wire::write_file(o.stats, j.dump(2) + "\n");
   }

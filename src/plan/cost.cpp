@@ -200,9 +200,9 @@ Cost estimate(const Plan& plan, int threads) {
                          static_cast<std::uint64_t>(std::clamp(threads, 1, step.limbs));
     // The sums exist before their sources go.
     const std::uint64_t sums_limbs = 2ull * static_cast<std::uint64_t>(results * step.limbs);
+    const std::uint64_t waiting = walk.live_limbs() + expanded_key_limbs(plan, tier_of(plan, step.limbs));
     const std::uint64_t bytes =
-        (walk.live_limbs() + sums_limbs + expanded_key_limbs(plan, tier_of(plan, step.limbs))) * limb_bytes + weights +
-        fixed;
+        waiting * (limb_bytes / 8 * simd::kPackedBytes) + sums_limbs * limb_bytes + weights + fixed;
     out.peak_bytes = std::max(out.peak_bytes, bytes);
     cost.peak_bytes = std::max(cost.peak_bytes, bytes);
     walk.held[{step.output, task.phase}] = plan.tensors[static_cast<std::size_t>(step.output)].limbs;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -8,14 +9,28 @@
 
 namespace sotto::ring {
 
+/// What several pools may take from the system together, in bytes; 0: no limit. Thread-safe.
+class MemoryBudget {
+ public:
+  explicit MemoryBudget(std::size_t limit = 0) : limit_(limit) {}
+
+  /// Throws Error{no_resources} if `bytes` more would pass the limit.
+  void take(std::size_t bytes);
+  [[nodiscard]] std::size_t taken() const { return taken_; }
+
+ private:
+  std::size_t limit_;
+  std::atomic<std::size_t> taken_ = 0;
+};
+
 /// Hands out equal blocks of n words (one residue polynomial each) and takes them back for reuse.
 ///
 /// Memory comes from the system in large regions on huge pages where the system allows it. Thread-safe. Every block
 /// must be returned before the pool is destroyed.
 class BlockPool {
  public:
-  /// words: length of a block; limit_bytes: 0, or the most that the pool may take from the system.
-  explicit BlockPool(std::size_t words, std::size_t limit_bytes = 0);
+  /// words: length of a block. The budget must outlive the pool.
+  BlockPool(std::size_t words, MemoryBudget& budget);
   ~BlockPool();
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
@@ -26,17 +41,15 @@ class BlockPool {
   void give(std::uint64_t* block) noexcept;
 
   [[nodiscard]] std::size_t words() const { return words_; }
-  /// Most bytes in use at any time so far.
-  [[nodiscard]] std::size_t peak_bytes() const { return peak_ * words_ * sizeof(std::uint64_t); }
 
  private:
   void grow();
 
-  std::size_t words_, limit_bytes_, region_bytes_;
+  std::size_t words_, region_bytes_;
+  MemoryBudget& budget_;
   std::mutex mutex_;
   std::vector<std::uint64_t*> free_;
   std::vector<std::pair<void*, std::size_t>> regions_;
-  std::size_t in_use_ = 0, peak_ = 0;
 };
 
 /// One block of a pool, returned when it goes out of scope. Move-only.
@@ -65,6 +78,19 @@ class Limb {
  private:
   BlockPool* pool_ = nullptr;
   std::uint64_t* data_ = nullptr;
+};
+
+/// One packed limb (six bytes per word): how keys and waiting ciphertexts are held.
+class PackedLimb {
+ public:
+  PackedLimb() = default;
+  explicit PackedLimb(BlockPool& pool) : block_(pool) {}
+
+  [[nodiscard]] unsigned char* data() { return reinterpret_cast<unsigned char*>(block_.data()); }
+  [[nodiscard]] const unsigned char* data() const { return reinterpret_cast<const unsigned char*>(block_.data()); }
+
+ private:
+  Limb block_;
 };
 
 }  // namespace sotto::ring

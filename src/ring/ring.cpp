@@ -10,7 +10,7 @@ namespace sotto::ring {
 
 Ring::Ring(int log_n, RingKind kind, std::vector<std::uint64_t> primes, const simd::Kernels& kernels,
            std::size_t memory_limit_bytes)
-    : log_n_(log_n), kind_(kind), primes_(std::move(primes)), kernels_(kernels) {
+    : log_n_(log_n), kind_(kind), primes_(std::move(primes)), kernels_(kernels), budget_(memory_limit_bytes) {
   check(log_n >= 6 && log_n <= 17, "ring degree is out of range");
   roots_.resize(primes_.size());
   tables_.resize(primes_.size());
@@ -18,7 +18,8 @@ Ring::Ring(int log_n, RingKind kind, std::vector<std::uint64_t> primes, const si
     roots_[i] = root_of_unity(cyclotomic_order(), primes_[i]);
     tables_[i] = std::make_unique<simd::NttTables>(n(), primes_[i], roots_[i], conjugate_invariant(), kernels_.layout);
   });
-  pool_ = std::make_unique<BlockPool>(n(), memory_limit_bytes);
+  pool_ = std::make_unique<BlockPool>(n(), budget_);
+  packed_pool_ = std::make_unique<BlockPool>(n() / 8 * simd::kPackedBytes, budget_);
 }
 
 const simd::NttView& Ring::subring_table(std::size_t i, std::size_t period) const {

@@ -40,10 +40,23 @@ class Ring {
   [[nodiscard]] std::uint64_t prime(std::size_t i) const { return primes_[i]; }
   [[nodiscard]] const simd::ModulusView& modulus(std::size_t i) const { return tables_[i]->view().mod; }
   [[nodiscard]] const simd::Kernels& kernels() const { return kernels_; }
-  [[nodiscard]] BlockPool& pool() const { return *pool_; }
+  /// Bytes of limbs taken from the system, packed or not.
+  [[nodiscard]] std::size_t pool_bytes() const { return budget_.taken(); }
 
   /// A limb with unspecified contents.
   [[nodiscard]] Limb limb() const { return Limb(*pool_); }
+  [[nodiscard]] PackedLimb packed_limb() const { return PackedLimb(*packed_pool_); }
+  /// A packed copy of n words, and back.
+  [[nodiscard]] PackedLimb pack(const std::uint64_t* words) const {
+    PackedLimb p = packed_limb();
+    kernels_.pack(p.data(), words, n());
+    return p;
+  }
+  [[nodiscard]] Limb unpack(const PackedLimb& p) const {
+    Limb l = limb();
+    kernels_.unpack(l.data(), p.data(), n());
+    return l;
+  }
 
   /// In place, coefficients to values modulo prime i.
   void ntt(std::uint64_t* x, std::size_t i) const { kernels_.ntt(x, tables_[i]->view()); }
@@ -67,7 +80,8 @@ class Ring {
   std::vector<std::uint64_t> primes_, roots_;
   const simd::Kernels& kernels_;
   std::vector<std::unique_ptr<simd::NttTables>> tables_;
-  std::unique_ptr<BlockPool> pool_;
+  mutable MemoryBudget budget_;
+  std::unique_ptr<BlockPool> pool_, packed_pool_;
   mutable std::mutex mutex_;
   mutable std::map<std::uint64_t, std::vector<std::uint32_t>> automorphisms_;
   mutable std::map<std::pair<std::size_t, std::size_t>, std::unique_ptr<simd::NttTables>> subrings_;
@@ -75,6 +89,7 @@ class Ring {
 
 /// Residues of one polynomial modulo primes first .. first + size - 1 of a ring.
 using RnsPoly = std::vector<Limb>;
+using PackedPoly = std::vector<PackedLimb>;
 
 /// An exact change of RNS basis, prepared for one pair of prime lists (indices into a ring).
 ///

@@ -25,6 +25,7 @@ Executor::Executor(const plan::Plan& plan, const ckks::Parameters& parameters,
                    std::function<void(const Progress&)> progress, const std::atomic<bool>* stop)
     : plan_(plan),
       schedule_(plan::make_schedule(plan)),
+      ring_(*ring),
       evaluator_(parameters, ring, plan.keys.tiers, &keys),
       linear_(plan, *ring),
       progress_(std::move(progress)),
@@ -36,7 +37,7 @@ Executor::Executor(const plan::Plan& plan, const ckks::Parameters& parameters,
   for (double& s : share_) s /= share_.back();
 }
 
-std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::Ciphertext> input) {
+std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::PackedCiphertext> input) {
   const plan::Layout& layout = plan_.input().layout;
   check(input.size() == static_cast<std::size_t>(layout.ciphertexts()), "wrong number of input ciphertexts");
   tensors_.clear();
@@ -54,12 +55,12 @@ std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::Ciphertext> input)
     const double start = now();
     const auto sources = prepare(task);
     const double ready = now();
-    Channels sums = linear_.run(task, sources);
+    std::vector<ckks::Ciphertext> sums = linear_.run(task, sources);
     release(static_cast<int>(t));
     const double added = now();
     Channels& out = tensors_[{step.output, task.phase}];
     const bool sum_tile = sums_tile(plan_, task);
-    for (auto& c : sums) out.push_back(finish(step, sum_tile, std::move(c)));
+    for (auto& c : sums) out.push_back(ckks::pack(ring_, finish(step, sum_tile, std::move(c))));
     const double end = now();
     time.rotate += ready - start;
     time.linear += added - ready;
@@ -75,12 +76,14 @@ std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::Ciphertext> input)
   }
   if (progress_)
     progress_({schedule_.tasks.size(), schedule_.tasks.size(), static_cast<int>(plan_.steps.size()) - 1, 1.0});
-  return std::move(tensors_[{plan_.steps.back().output, 0}]);
+  std::vector<ckks::Ciphertext> scores;
+  for (const auto& c : tensors_[{plan_.steps.back().output, 0}]) scores.push_back(ckks::unpack(ring_, c, c.limbs()));
+  return scores;
 }
 
 // Makes the rotated copies that the task needs and are not there yet; one decomposition serves all rotations of a
 // ciphertext.
-std::vector<std::vector<const ckks::Ciphertext*>> Executor::prepare(const plan::Task& task) {
+std::vector<std::vector<const ckks::PackedCiphertext*>> Executor::prepare(const plan::Task& task) {
   const int limbs = plan_.steps[task.step].limbs;
   std::map<std::pair<int, int>, std::vector<std::int64_t>> missing;
   for (const plan::Tap& tap : task.taps) {
@@ -91,14 +94,13 @@ std::vector<std::vector<const ckks::Ciphertext*>> Executor::prepare(const plan::
   }
   for (const auto& [where, steps] : missing) {
     if (steps.empty()) continue;
-    for (const ckks::Ciphertext& c : tensors_.at(where)) {
-      auto copies = c.limbs() == limbs ? evaluator_.rotate_many(c, steps)
-                                       : evaluator_.rotate_many(evaluator_.drop_to(c, limbs), steps);
+    for (const ckks::PackedCiphertext& c : tensors_.at(where)) {
+      auto copies = evaluator_.rotate_many(ckks::unpack(ring_, c, limbs), steps);
       for (std::size_t k = 0; k < steps.size(); ++k)
-        rotated_[{where.first, where.second, steps[k]}].push_back(std::move(copies[k]));
+        rotated_[{where.first, where.second, steps[k]}].push_back(ckks::pack(ring_, std::move(copies[k])));
     }
   }
-  std::vector<std::vector<const ckks::Ciphertext*>> sources;
+  std::vector<std::vector<const ckks::PackedCiphertext*>> sources;
   for (const plan::Tap& tap : task.taps) {
     const Channels& from =
         tap.source.rotation == 0 ? tensors_.at({tap.source.tensor, tap.source.phase}) : rotated_.at(tap.source);

@@ -35,25 +35,26 @@ class Executor {
 
   /// input: [phase * channels + channel] of the input tensor. Returns the scores: one ciphertext per class, image b's
   /// score in slot b T^2.
-  std::vector<ckks::Ciphertext> run(std::vector<ckks::Ciphertext> input);
+  std::vector<ckks::Ciphertext> run(std::vector<ckks::PackedCiphertext> input);
 
   /// Seconds per step of the last run.
   [[nodiscard]] const std::vector<StepTime>& times() const { return times_; }
   /// Called after a key tier's last use, so that the owner of the keys can free it.
   std::function<void(int tier)> tier_done;
   /// Called with every finished tensor phase (for tests): tensor, phase, channels.
-  std::function<void(int, int, const std::vector<ckks::Ciphertext>&)> observe;
+  std::function<void(int, int, const std::vector<ckks::PackedCiphertext>&)> observe;
 
  private:
-  using Channels = std::vector<ckks::Ciphertext>;
+  using Channels = std::vector<ckks::PackedCiphertext>;
 
-  std::vector<std::vector<const ckks::Ciphertext*>> prepare(const plan::Task& task);
+  std::vector<std::vector<const ckks::PackedCiphertext*>> prepare(const plan::Task& task);
   void release(int task_index);
   ckks::Ciphertext finish(const plan::Step& step, bool sum_tile, ckks::Ciphertext c) const;
 
   const plan::Plan& plan_;
   plan::Schedule schedule_;
   std::vector<double> share_;
+  const ring::Ring& ring_;
   ckks::Evaluator evaluator_;
   LinearMap linear_;
   std::function<void(const Progress&)> progress_;

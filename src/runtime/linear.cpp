@@ -184,14 +184,14 @@ void LinearMap::fill_weights(const plan::Task& task, const std::vector<Column>& 
   });
 }
 
-std::vector<ckks::Ciphertext> LinearMap::run(const plan::Task& task,
-                                             const std::vector<std::vector<const ckks::Ciphertext*>>& sources) const {
+std::vector<ckks::Ciphertext> LinearMap::run(
+    const plan::Task& task, const std::vector<std::vector<const ckks::PackedCiphertext*>>& sources) const {
   const plan::Step& step = plan_.steps[task.step];
   const std::size_t channels = static_cast<std::size_t>(plan_.tensors[step.output].layout.channels);
   const std::vector<Column> columns = make_columns(task);
   const std::size_t count = columns.size() - 1, stride = columns.size();
-  const simd::AlignedArray<u64> ones(run_length_);
-  std::fill_n(ones.data(), run_length_, u64{1});
+  std::vector<unsigned char> ones(run_length_ * simd::kPackedBytes, 0);
+  for (std::size_t j = 0; j < run_length_; ++j) ones[j * simd::kPackedBytes] = 1;
 
   std::vector<ckks::Ciphertext> out(channels);
   for (auto& c : out) {
@@ -204,24 +204,26 @@ std::vector<ckks::Ciphertext> LinearMap::run(const plan::Task& task,
   parallel_for(static_cast<std::size_t>(step.limbs), [&](std::size_t limb) {
     const simd::AlignedArray<double> weights(runs_ * channels * stride);
     fill_weights(task, columns, limb, weights.data(), stride);
-    std::vector<const u64*> src0(columns.size()), src1(columns.size());
+    std::vector<const unsigned char*> src0(columns.size()), src1(columns.size());
     for (std::size_t c = 0; c < count; ++c) {
-      const ckks::Ciphertext& from = *sources[columns[c].tap][columns[c].channel];
+      const ckks::PackedCiphertext& from = *sources[columns[c].tap][columns[c].channel];
       src0[c] = from.c0[limb].data();
       src1[c] = from.c1[limb].data();
     }
     const std::vector<const simd::ModulusView*> mod(std::max(columns.size(), channels), &ring_.modulus(limb));
     parallel_for(runs_, [&](std::size_t r) {
-      std::vector<const u64*> src(columns.size());
+      std::vector<const unsigned char*> src(columns.size());
+      const std::size_t at = r * run_length_ * simd::kPackedBytes;
       std::vector<u64*> dst(channels);
-      simd::MatmulArgs args{src.data(), mod.data(), dst.data(), mod.data(),  weights.data() + r * channels * stride,
-                            stride,     channels,   0,          run_length_, false};
-      for (std::size_t c = 0; c < count; ++c) src[c] = src0[c] + r * run_length_;
+      simd::MatmulArgs args{nullptr, mod.data(), dst.data(), mod.data(),  weights.data() + r * channels * stride,
+                            stride,  channels,   0,          run_length_, false};
+      for (std::size_t c = 0; c < count; ++c) src[c] = src0[c] + at;
       src[count] = ones.data();
       for (std::size_t o = 0; o < channels; ++o) dst[o] = out[o].c0[limb].data() + r * run_length_;
+      args.packed = src.data();
       args.cols = count + 1;
       ring_.kernels().matmul(args);
-      for (std::size_t c = 0; c < count; ++c) src[c] = src1[c] + r * run_length_;
+      for (std::size_t c = 0; c < count; ++c) src[c] = src1[c] + at;
       for (std::size_t o = 0; o < channels; ++o) dst[o] = out[o].c1[limb].data() + r * run_length_;
       args.cols = count;
       ring_.kernels().matmul(args);

@@ -23,7 +23,7 @@ class LinearMap {
   /// sources[k][i]: channel i of the ciphertext that tap k of the task reads, at least step.limbs limbs each.
   /// Returns one ciphertext per output channel with step.limbs limbs and scale step.scale.
   [[nodiscard]] std::vector<ckks::Ciphertext> run(
-      const plan::Task& task, const std::vector<std::vector<const ckks::Ciphertext*>>& sources) const;
+      const plan::Task& task, const std::vector<std::vector<const ckks::PackedCiphertext*>>& sources) const;
 
  private:
   struct Column;

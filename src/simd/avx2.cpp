@@ -49,6 +49,26 @@ struct Avx2 {
   static inline D from_words_unaligned(const std::uint64_t* p) {
     return from_word_bits(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   }
+  // Four words of six bytes.
+  static inline __m256i load_packed(const unsigned char* p) {
+    const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));       // bytes 0 .. 15
+    const __m128i high = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8));  // bytes 8 .. 23
+    return _mm256_set_m128i(
+        _mm_shuffle_epi8(high, _mm_setr_epi8(4, 5, 6, 7, 8, 9, -1, -1, 10, 11, 12, 13, 14, 15, -1, -1)),
+        _mm_shuffle_epi8(low, _mm_setr_epi8(0, 1, 2, 3, 4, 5, -1, -1, 6, 7, 8, 9, 10, 11, -1, -1)));
+  }
+  static inline void store_packed(unsigned char* p, __m256i x) {
+    const __m128i join = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, -1, -1, -1, -1);
+    const __m128i low = _mm_shuffle_epi8(_mm256_castsi256_si128(x), join);
+    const __m128i high = _mm_shuffle_epi8(_mm256_extracti128_si256(x, 1), join);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_or_si128(low, _mm_slli_si128(high, 12)));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p + 16), _mm_srli_si128(high, 4));
+  }
+  static inline __m256i load_words(const std::uint64_t* p) {
+    return _mm256_load_si256(reinterpret_cast<const __m256i*>(p));
+  }
+  static inline void store_words(std::uint64_t* p, __m256i x) { _mm256_store_si256(reinterpret_cast<__m256i*>(p), x); }
+  static inline D from_packed(const unsigned char* p) { return from_word_bits(load_packed(p)); }
   static inline void to_words(std::uint64_t* p, D x) {
     _mm256_store_si256(reinterpret_cast<__m256i*>(p), to_word_bits(x));
   }
@@ -93,7 +113,9 @@ constexpr Kernels kAvx2{"avx2",
                         square<Avx2>,
                         inner_product<Avx2>,
                         matmul<Avx2>,
-                        automorphism};
+                        automorphism,
+                        pack_words<Avx2>,
+                        unpack_words<Avx2>};
 
 }  // namespace
 

@@ -1,4 +1,4 @@
-// Kernels for AVX-512 (F, DQ, VL, IFMA). This file alone is compiled with those instructions; nothing but the table
+// Kernels for AVX-512 (F, DQ, BW, VL, IFMA). This file alone is compiled with those instructions; nothing but the table
 // leaves it. Everything runs on 52-bit integer multiply-adds: a butterfly needs three of them where doubles need eight
 // operations, a product in a sum two where doubles need four.
 #include <immintrin.h>
@@ -41,6 +41,17 @@ struct Avx512 {
 
   // 52-bit integer arithmetic; operands below 2^52.
   static inline U load_words(const std::uint64_t* p) { return _mm512_load_si512(p); }
+  // Eight words of six bytes: three 16-bit lanes each.
+  static inline U load_packed(const unsigned char* p) {
+    const U spread = _mm512_set_epi16(0, 23, 22, 21, 0, 20, 19, 18, 0, 17, 16, 15, 0, 14, 13, 12, 0, 11, 10, 9, 0, 8, 7,
+                                      6, 0, 5, 4, 3, 0, 2, 1, 0);
+    return _mm512_maskz_permutexvar_epi16(0x77777777, spread, _mm512_maskz_loadu_epi64(0x3f, p));
+  }
+  static inline void store_packed(unsigned char* p, U x) {
+    const U join = _mm512_set_epi16(0, 0, 0, 0, 0, 0, 0, 0, 30, 29, 28, 26, 25, 24, 22, 21, 20, 18, 17, 16, 14, 13, 12,
+                                    10, 9, 8, 6, 5, 4, 2, 1, 0);
+    _mm512_mask_storeu_epi64(p, 0x3f, _mm512_permutexvar_epi16(join, x));
+  }
   static inline U load_words_unaligned(const std::uint64_t* p) { return _mm512_loadu_si512(p); }
   static inline void store_words(std::uint64_t* p, U x) { _mm512_store_si512(p, x); }
   static inline void store_words_unaligned(std::uint64_t* p, U x) { _mm512_storeu_si512(p, x); }
@@ -105,13 +116,16 @@ constexpr Kernels kAvx512{"avx512",
                           ifma_square<Avx512>,
                           ifma_inner_product<Avx512>,
                           ifma_matmul<Avx512>,
-                          automorphism};
+                          automorphism,
+                          pack_words<Avx512>,
+                          unpack_words<Avx512>};
 
 }  // namespace
 
 const Kernels* avx512_kernels() {
   const bool available = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-                         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512ifma");
+                         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                         __builtin_cpu_supports("avx512ifma");
   return available ? &kAvx512 : nullptr;
 }
 

@@ -61,10 +61,12 @@ void matmul(const MatmulArgs& g) {
         const std::size_t plain = overshoot ? cols - 1 : cols;
         for (std::size_t c = 0; c < plain; ++c) {
           const ModulusView& m = *g.src_mod[c0 + c];
-          const std::uint64_t* in = g.src[c0 + c] + j0;
           const D q = V::set1(m.qd), half = V::set1((m.qd - 1) / 2);
-          for (std::size_t k = 0; k < panel; k += V::kLanes)
-            V::store(x + c * panel + k, V::centre(V::from_words(in + k), q, half));
+          for (std::size_t k = 0; k < panel; k += V::kLanes) {
+            const D word = g.packed != nullptr ? V::from_packed(g.packed[c0 + c] + kPackedBytes * (j0 + k))
+                                               : V::from_words(g.src[c0 + c] + j0 + k);
+            V::store(x + c * panel + k, V::centre(word, q, half));
+          }
         }
         if (overshoot) {
           for (std::size_t k = 0; k < panel; k += V::kLanes) {

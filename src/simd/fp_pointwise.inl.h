@@ -66,7 +66,7 @@ void square(std::uint64_t* d0, std::uint64_t* d1, std::uint64_t* d2, const std::
 
 template <class V, std::size_t T>
 inline void inner_product_terms(std::uint64_t* acc0, std::uint64_t* acc1, const std::uint64_t* const* x,
-                                const std::uint64_t* const* k0, const std::uint64_t* const* k1, std::size_t n,
+                                const unsigned char* const* k0, const unsigned char* const* k1, std::size_t n,
                                 const ModulusView& m) {
   const auto q = V::set1(m.qd), qinv = V::set1(m.qinv);
   for_vectors<V>(n, [&](std::size_t i) {
@@ -76,8 +76,8 @@ inline void inner_product_terms(std::uint64_t* acc0, std::uint64_t* acc1, const 
 #pragma GCC unroll 8
     for (std::size_t t = 0; t < T; ++t) {
       const auto v = V::from_words(x[t] + i);
-      s0.multiply_add(v, V::from_words(k0[t] + i));
-      s1.multiply_add(v, V::from_words(k1[t] + i));
+      s0.multiply_add(v, V::from_packed(k0[t] + kPackedBytes * i));
+      s1.multiply_add(v, V::from_packed(k1[t] + kPackedBytes * i));
     }
     V::to_words(acc0 + i, V::add_if_negative(s0.fold(q, qinv), q));
     V::to_words(acc1 + i, V::add_if_negative(s1.fold(q, qinv), q));
@@ -86,7 +86,7 @@ inline void inner_product_terms(std::uint64_t* acc0, std::uint64_t* acc1, const 
 
 template <class V>
 void inner_product(std::uint64_t* acc0, std::uint64_t* acc1, const std::uint64_t* const* x,
-                   const std::uint64_t* const* k0, const std::uint64_t* const* k1, std::size_t terms, std::size_t n,
+                   const unsigned char* const* k0, const unsigned char* const* k1, std::size_t terms, std::size_t n,
                    const ModulusView& m) {
   switch (terms) {
     case 1:

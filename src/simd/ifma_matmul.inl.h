@@ -63,11 +63,16 @@ inline void ifma_pack(const MatmulArgs& g, bool plain, std::size_t c0, std::size
   const auto offset = V::set1_word(kIfmaOffset);
   for (std::size_t c = 0; c < cols; ++c) {
     if (c0 + c == g.cols) continue;  // the overshoot row is packed below
-    const std::uint64_t* in = g.src[c0 + c] + j0;
+    const std::uint64_t* in = g.packed == nullptr ? g.src[c0 + c] + j0 : nullptr;
+    const unsigned char* packed = g.packed == nullptr ? nullptr : g.packed[c0 + c] + kPackedBytes * j0;
     const auto q = V::set1_word(g.src_mod[c0 + c]->q), half = V::set1_word(g.src_mod[c0 + c]->q / 2);
     for (std::size_t k = 0; k < words; k += V::kLanes) {
-      V::prefetch_far(in + k + words);  // the next panel arrives while this one is multiplied
-      const auto x = V::load_words(in + k);
+      // The next panel arrives while this one is multiplied.
+      if (packed != nullptr)
+        V::prefetch_far(packed + kPackedBytes * (k + words));
+      else
+        V::prefetch_far(in + k + words);
+      const auto x = packed != nullptr ? V::load_packed(packed + kPackedBytes * k) : V::load_words(in + k);
       V::store_words(out + k / tile * tile * cols + c * tile + k % tile,
                      plain ? x : V::sub_if_above(V::add_words(x, offset), x, half, q));
     }

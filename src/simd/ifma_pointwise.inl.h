@@ -73,14 +73,15 @@ void ifma_square(std::uint64_t* d0, std::uint64_t* d1, std::uint64_t* d2, const 
 
 template <class V, std::size_t T>
 inline void ifma_inner_product_terms(std::uint64_t* acc0, std::uint64_t* acc1, const std::uint64_t* const* x,
-                                     const std::uint64_t* const* k0, const std::uint64_t* const* k1, std::size_t n,
+                                     const unsigned char* const* k0, const unsigned char* const* k1, std::size_t n,
                                      const ModulusView& mod) {
   const IfmaModulus<V> m(mod);
   for (std::size_t i = 0; i < n; i += V::kLanes) {
     auto l0 = V::set1_word(0), h0 = l0, l1 = l0, h1 = l0;
 #pragma GCC unroll 8
     for (std::size_t t = 0; t < T; ++t) {
-      const auto v = V::load_words(x[t] + i), a = V::load_words(k0[t] + i), b = V::load_words(k1[t] + i);
+      const auto v = V::load_words(x[t] + i), a = V::load_packed(k0[t] + kPackedBytes * i),
+                 b = V::load_packed(k1[t] + kPackedBytes * i);
       l0 = V::madd_low(l0, v, a);
       h0 = V::madd_high(h0, v, a);
       l1 = V::madd_low(l1, v, b);
@@ -93,7 +94,7 @@ inline void ifma_inner_product_terms(std::uint64_t* acc0, std::uint64_t* acc1, c
 
 template <class V>
 void ifma_inner_product(std::uint64_t* acc0, std::uint64_t* acc1, const std::uint64_t* const* x,
-                        const std::uint64_t* const* k0, const std::uint64_t* const* k1, std::size_t terms,
+                        const unsigned char* const* k0, const unsigned char* const* k1, std::size_t terms,
                         std::size_t n, const ModulusView& m) {
   switch (terms) {
     case 1:

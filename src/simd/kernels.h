@@ -10,6 +10,9 @@ namespace sotto::simd {
 /// fp_matmul.inl.h).
 inline constexpr int kMaxModulusBits = 48;
 
+/// Bytes of a word in a packed array: keys and waiting ciphertexts are stored so, little-endian.
+inline constexpr std::size_t kPackedBytes = 6;
+
 /// A modulus and the constants of the kernel sets.
 struct ModulusView {
   std::uint64_t q = 0;          ///< odd prime, 2^20 < q < 2^48
@@ -72,6 +75,7 @@ struct MatmulArgs {
   /// source primes by which the sum overshoots the centred value. Its weight is column `cols`. Halevi-Polyakov-Shoup,
   /// ePrint 2018/117, section 2.
   bool exact = false;
+  const unsigned char* const* packed = nullptr;  ///< instead of src, not with exact: cols pointers to packed words
 };
 
 /// A permutation of the n words of a transformed polynomial: n/4 entries (source group of four << 3 | order in it).
@@ -100,13 +104,17 @@ struct Kernels {
   /// (d0, d1, d2) = (c0^2, 2 c0 c1, c1^2).
   void (*square)(std::uint64_t* d0, std::uint64_t* d1, std::uint64_t* d2, const std::uint64_t* c0,
                  const std::uint64_t* c1, std::size_t n, const ModulusView& q);
-  /// acc0 = sum_t x[t] * k0[t], acc1 = sum_t x[t] * k1[t]; terms in 1..8. The key-switching inner product.
+  /// acc0 = sum_t x[t] * k0[t], acc1 = sum_t x[t] * k1[t]; terms in 1..8; k0 and k1 are packed. The key-switching
+  /// inner product.
   void (*inner_product)(std::uint64_t* acc0, std::uint64_t* acc1, const std::uint64_t* const* x,
-                        const std::uint64_t* const* k0, const std::uint64_t* const* k1, std::size_t terms,
+                        const unsigned char* const* k0, const unsigned char* const* k1, std::size_t terms,
                         std::size_t n, const ModulusView& q);
   void (*matmul)(const MatmulArgs& args);
   /// dst[4 t + r] = src[4 (table[t] >> 3) + order(table[t] & 7, r)]; dst and src distinct.
   void (*automorphism)(std::uint64_t* dst, const std::uint64_t* src, AutomorphismTable table, std::size_t n);
+  /// Words below 2^48 to six bytes each, and back; n a multiple of 16, packed arrays need no alignment.
+  void (*pack)(unsigned char* dst, const std::uint64_t* src, std::size_t n);
+  void (*unpack)(std::uint64_t* dst, const unsigned char* src, std::size_t n);
 };
 
 /// Order of the four words of a group for code 0..7: words of a group sit at bit-reversed quarter turns rho(r), and an
@@ -118,7 +126,7 @@ inline constexpr std::uint8_t kGroupOrder[8][4] = {{0, 1, 2, 3}, {2, 3, 1, 0}, {
 const Kernels& scalar_kernels();
 /// AVX2 + FMA; null if this build or this processor has none.
 const Kernels* avx2_kernels();
-/// AVX-512 (F, DQ, VL, IFMA); null if this build or this processor has none.
+/// AVX-512 (F, DQ, BW, VL, IFMA); null if this build or this processor has none.
 const Kernels* avx512_kernels();
 
 /// The kernel set for this process: the best one that the processor supports and that passes `self_test`, or the one

@@ -141,13 +141,28 @@ void square(u64* d0, u64* d1, u64* d2, const u64* c0, const u64* c1, size_t n, c
   }
 }
 
-void inner_product(u64* acc0, u64* acc1, const u64* const* x, const u64* const* k0, const u64* const* k1, size_t terms,
-                   size_t n, const ModulusView& m) {
+u64 packed_word(const unsigned char* p, size_t i) {
+  u64 x = 0;
+  for (size_t k = 0; k < kPackedBytes; ++k) x |= static_cast<u64>(p[kPackedBytes * i + k]) << (8 * k);
+  return x;
+}
+
+void pack(unsigned char* dst, const u64* src, size_t n) {
+  for (size_t i = 0; i < n; ++i)
+    for (size_t k = 0; k < kPackedBytes; ++k) dst[kPackedBytes * i + k] = static_cast<unsigned char>(src[i] >> (8 * k));
+}
+
+void unpack(u64* dst, const unsigned char* src, size_t n) {
+  for (size_t i = 0; i < n; ++i) dst[i] = packed_word(src, i);
+}
+
+void inner_product(u64* acc0, u64* acc1, const u64* const* x, const unsigned char* const* k0,
+                   const unsigned char* const* k1, size_t terms, size_t n, const ModulusView& m) {
   for (size_t i = 0; i < n; ++i) {
     u128 s0 = 0, s1 = 0;
     for (size_t t = 0; t < terms; ++t) {
-      s0 += static_cast<u128>(x[t][i]) * k0[t][i];
-      s1 += static_cast<u128>(x[t][i]) * k1[t][i];
+      s0 += static_cast<u128>(x[t][i]) * packed_word(k0[t], i);
+      s1 += static_cast<u128>(x[t][i]) * packed_word(k1[t], i);
     }
     acc0[i] = static_cast<u64>(s0 % m.q);
     acc1[i] = static_cast<u64>(s1 % m.q);
@@ -161,7 +176,7 @@ void matmul(const MatmulArgs& g) {
     double overshoot = 0;
     for (size_t c = 0; c < g.cols; ++c) {
       const ModulusView& q = *g.src_mod[c];
-      const u64 x = g.src[c][j];
+      const u64 x = g.packed != nullptr ? packed_word(g.packed[c], j) : g.src[c][j];
       column[c] = static_cast<std::int64_t>(x) - (x > q.q / 2 ? static_cast<std::int64_t>(q.q) : 0);
       overshoot = std::fma(static_cast<double>(column[c]), q.qinv, overshoot);
     }
@@ -185,8 +200,9 @@ void automorphism(u64* dst, const u64* src, AutomorphismTable table, size_t n) {
   }
 }
 
-constexpr Kernels kScalar{"scalar",       TwiddleLayout::shoup, ntt,    intt,          add,    sub,         mul,
-                          mul_scalar_add, sub_mul_scalar,       square, inner_product, matmul, automorphism};
+constexpr Kernels kScalar{"scalar",       TwiddleLayout::shoup, ntt,    intt,          add,    sub,          mul,
+                          mul_scalar_add, sub_mul_scalar,       square, inner_product, matmul, automorphism, pack,
+                          unpack};
 
 }  // namespace
 

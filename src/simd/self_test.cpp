@@ -90,8 +90,27 @@ bool products_match(const Kernels& k, const Kernels& reference) {
   bool ok = true;
   for (std::size_t r = 0; r < rows; ++r) ok = ok && equal(out[r], expected[r]);
 
-  k.inner_product(out_ptr[0], out_ptr[1], src_ptr, src_ptr + 8, src_ptr + 16, 3, n, m[1]);
-  reference.inner_product(expected_ptr[0], expected_ptr[1], src_ptr, src_ptr + 8, src_ptr + 16, 3, n, m[1]);
+  // The same sources packed, as a convolution and as keys.
+  std::vector<unsigned char> packed[cols];
+  const unsigned char* packed_ptr[cols];
+  for (std::size_t c = 0; c < cols; ++c) {
+    packed[c].resize(kPackedBytes * n);
+    reference.pack(packed[c].data(), src_ptr[c], n);
+    packed_ptr[c] = packed[c].data();
+  }
+  std::vector<unsigned char> again(kPackedBytes * n);
+  k.pack(again.data(), src_ptr[0], n);
+  k.unpack(out_ptr[0], again.data(), n);
+  ok = ok && again == packed[0] && equal(out[0], src[0]);
+  args = {nullptr, src_mod, out_ptr, dst_mod, weight, cols + 1, rows, cols, n, false};
+  args.packed = packed_ptr;
+  k.matmul(args);
+  args.dst = expected_ptr;
+  reference.matmul(args);
+  for (std::size_t r = 0; r < rows; ++r) ok = ok && equal(out[r], expected[r]);
+
+  k.inner_product(out_ptr[0], out_ptr[1], src_ptr, packed_ptr + 8, packed_ptr + 16, 3, n, m[1]);
+  reference.inner_product(expected_ptr[0], expected_ptr[1], src_ptr, packed_ptr + 8, packed_ptr + 16, 3, n, m[1]);
   return ok && equal(out[0], expected[0]) && equal(out[1], expected[1]);
 }
 

@@ -9,6 +9,16 @@ inline std::uint64_t mul_mod_word(std::uint64_t a, std::uint64_t b, std::uint64_
   return static_cast<std::uint64_t>(static_cast<u128>(a) * b % q);
 }
 
+template <class V>
+void pack_words(unsigned char* dst, const std::uint64_t* src, std::size_t n) {
+  for (std::size_t i = 0; i < n; i += V::kLanes) V::store_packed(dst + kPackedBytes * i, V::load_words(src + i));
+}
+
+template <class V>
+void unpack_words(std::uint64_t* dst, const unsigned char* src, std::size_t n) {
+  for (std::size_t i = 0; i < n; i += V::kLanes) V::store_words(dst + i, V::load_packed(src + kPackedBytes * i));
+}
+
 // 64-byte aligned scratch words of one thread.
 class AlignedWords {
  public:

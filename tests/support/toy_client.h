@@ -29,10 +29,10 @@ class ToyClient {
   }
 
   /// images[b] in [c][h][w]; ciphertexts in the order phase * channels + channel.
-  std::vector<ckks::Ciphertext> encrypt(const std::vector<std::vector<double>>& images) const {
+  std::vector<ckks::PackedCiphertext> encrypt(const std::vector<std::vector<double>>& images) const {
     const plan::Layout& l = plan.input().layout;
     const std::size_t tile2 = static_cast<std::size_t>(plan.tile) * plan.tile;
-    std::vector<ckks::Ciphertext> out;
+    std::vector<ckks::PackedCiphertext> out;
     for (int phase = 0; phase < l.phases * l.phases; ++phase) {
       for (int c = 0; c < l.channels; ++c) {
         std::vector<double> slots(encoder.slots());
@@ -46,7 +46,8 @@ class ToyClient {
             }
         const auto message = ckks::encode(*ring, encoder.embed_inverse(std::span<const double>(slots)),
                                           plan.input().scale, plan.input().limbs);
-        out.push_back(ckks::expand(*ring, secret::encrypt_symmetric(key, message, ckks::random_seed(), out.size())));
+        out.push_back(ckks::pack(
+            *ring, ckks::expand(*ring, secret::encrypt_symmetric(key, message, ckks::random_seed(), out.size()))));
       }
     }
     return out;

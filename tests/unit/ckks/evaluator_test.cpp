@@ -45,16 +45,8 @@ class EvaluatorTest : public ::testing::TestWithParam<Setup> {
     const secret::KeyGenerator generator(parameters, key);
     for (int t = 0; t < 2; ++t) {
       ckks::SeededSwitchingKey seeded = generator.switching_key(tiers[t], {t, exponent});
-      SwitchingKey full{tiers[t], {}};
-      for (std::size_t d = 0; d < seeded.b.size(); ++d) {
-        SwitchingKey::Digit digit{std::move(seeded.b[d]), {}};
-        for (int j = 0; j < full.limbs(); ++j) {
-          digit.a.push_back(ring->limb());
-          expand_uniform(*ring, seeded.seed, d, full.prime_index(j, kPrimes), digit.a.back().data());
-        }
-        full.digits.push_back(std::move(digit));
-      }
-      keys.keys.emplace(seeded.id, std::move(full));
+      const KeyId id = seeded.id;
+      keys.keys.emplace(id, expand(*ring, tiers[t], kPrimes, std::move(seeded)));
     }
   }
 

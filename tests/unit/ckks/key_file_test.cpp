@@ -14,10 +14,10 @@ namespace {
 constexpr int kLogN = 7, kPrimes = 4;
 const std::string kPlan(32, 'a');
 
-bool same(const ring::Ring& ring, const ring::RnsPoly& a, const ring::RnsPoly& b) {
+bool same(const ring::Ring& ring, const ring::PackedPoly& a, const ring::PackedPoly& b) {
   if (a.size() != b.size()) return false;
   for (std::size_t l = 0; l < a.size(); ++l)
-    if (!std::equal(a[l].data(), a[l].data() + ring.n(), b[l].data())) return false;
+    if (!std::equal(a[l].data(), a[l].data() + simd::kPackedBytes * ring.n(), b[l].data())) return false;
   return true;
 }
 

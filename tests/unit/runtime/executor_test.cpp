@@ -99,13 +99,13 @@ void expect_matches_interpreter(const Plan& p, double tolerance) {
       for (const auto& [t, v] : image)
         for (double x : v) largest[t] = std::max(largest[t], std::abs(x));
     std::size_t compared = 0;
-    executor.observe = [&](int t, int phase, const std::vector<ckks::Ciphertext>& channels) {
+    executor.observe = [&](int t, int phase, const std::vector<ckks::PackedCiphertext>& channels) {
       const Layout& l = p.tensors[t].layout;
       ASSERT_EQ(channels.size(), static_cast<std::size_t>(l.channels));
       for (int c = 0; c < l.channels; ++c) {
         EXPECT_EQ(channels[c].limbs(), p.tensors[t].limbs);
         EXPECT_NEAR(channels[c].scale / p.tensors[t].scale, 1.0, 1e-4);
-        const auto slots = client.slots(channels[c]);
+        const auto slots = client.slots(ckks::unpack(*client.ring, channels[c], channels[c].limbs()));
         for (int b = 0; b < count; ++b)
           for (int y = 0; y < l.height; ++y)
             for (int x = 0; x < l.width; ++x) {

@@ -47,10 +47,10 @@ TEST(Noise, MeasuredErrorsOfEveryLayerAreThosePredicted) {
       });
   }
   Executor executor(p, client.parameters, client.ring, client.keys);
-  executor.observe = [&](int t, int phase, const std::vector<ckks::Ciphertext>& channels) {
+  executor.observe = [&](int t, int phase, const std::vector<ckks::PackedCiphertext>& channels) {
     const Layout& l = p.tensors[t].layout;
     for (int c = 0; c < l.channels; ++c) {
-      const auto slots = client.slots(channels[c]);
+      const auto slots = client.slots(ckks::unpack(*client.ring, channels[c], channels[c].limbs()));
       for (int i = 0; i < p.batch; ++i)
         for (int row = 0; row < l.height; ++row)
           for (int column = 0; column < l.width; ++column) {

@@ -76,6 +76,12 @@ struct Emulated {
   static U sub_if_above(U a, U x, U limit, U b) {
     return map_words([&](int i) { return x.v[i] > limit.v[i] ? a.v[i] - b.v[i] : a.v[i]; });
   }
+  static U load_packed(const unsigned char* p) {
+    U u;
+    scalar_kernels().unpack(u.v, p, kLanes);
+    return u;
+  }
+  static void store_packed(unsigned char* p, U x) { scalar_kernels().pack(p, x.v, kLanes); }
   static U load_words(const u64* p) {
     return map_words([&](int i) { return p[i]; });
   }
@@ -158,6 +164,17 @@ TEST(Kernels, SelfTestRefusesABrokenSet) {
   EXPECT_FALSE(self_test(broken));
 }
 
+std::vector<unsigned char> packed_words(const AlignedArray<u64>& x) {
+  std::vector<unsigned char> p(kPackedBytes * x.size());
+  scalar_kernels().pack(p.data(), x.data(), x.size());
+  return p;
+}
+
+u64 product_mod(u64 a, u64 b, u64 q) {
+  __extension__ using u128 = unsigned __int128;
+  return static_cast<u64>(static_cast<u128>(a) * b % q);
+}
+
 struct Shape {
   std::size_t rows, cols, length;
   bool exact;
@@ -199,11 +216,19 @@ TEST_P(Matmul, EverySetMatchesScalarOnRandomAndExtremeWords) {
         length,         exact};
     scalar_kernels().matmul(args);
     args.dst = out_ptr.data();
+    std::vector<std::vector<unsigned char>> packed;
+    std::vector<const unsigned char*> packed_ptr;
+    for (const auto& words : src) packed_ptr.push_back(packed.emplace_back(packed_words(words)).data());
     for (const Kernels* k : vector_sets()) {
-      k->matmul(args);
-      for (std::size_t r = 0; r < rows; ++r)
-        for (std::size_t j = 0; j < length; ++j)
-          ASSERT_EQ(out[r][j], expected[r][j]) << k->name << " mode " << mode << " row " << r << " word " << j;
+      for (bool pack : {false, true}) {
+        if (pack && exact) continue;
+        args.packed = pack ? packed_ptr.data() : nullptr;
+        k->matmul(args);
+        for (std::size_t r = 0; r < rows; ++r)
+          for (std::size_t j = 0; j < length; ++j)
+            ASSERT_EQ(out[r][j], expected[r][j])
+                << k->name << " mode " << mode << " packed " << pack << " row " << r << " word " << j;
+      }
     }
   }
 }
@@ -219,21 +244,50 @@ TEST(Kernels, InnerProductsMatchScalarForEveryNumberOfTerms) {
   const ModulusView m = make_modulus_view(kPrimes[1]);
   std::mt19937_64 rng(1);
   std::vector<AlignedArray<u64>> data;
+  std::vector<std::vector<unsigned char>> keys;
   std::vector<const u64*> ptr;
+  std::vector<const unsigned char*> key_ptr;
   for (int i = 0; i < 24; ++i) {
     data.emplace_back(n);
     for (std::size_t j = 0; j < n; ++j) data.back()[j] = j % 3 == 0 ? m.q - 1 : rng() % m.q;
     ptr.push_back(data.back().data());
+    keys.push_back(packed_words(data.back()));
+    key_ptr.push_back(keys.back().data());
   }
-  AlignedArray<u64> a0(n), a1(n), e0(n), e1(n);
+  AlignedArray<u64> a0(n), a1(n);
   for (std::size_t terms = 1; terms <= 8; ++terms) {
-    scalar_kernels().inner_product(e0.data(), e1.data(), ptr.data(), ptr.data() + 8, ptr.data() + 16, terms, n, m);
-    for (const Kernels* k : vector_sets()) {
-      k->inner_product(a0.data(), a1.data(), ptr.data(), ptr.data() + 8, ptr.data() + 16, terms, n, m);
+    std::vector<const Kernels*> sets = vector_sets();
+    sets.push_back(&scalar_kernels());
+    for (const Kernels* k : sets) {
+      k->inner_product(a0.data(), a1.data(), ptr.data(), key_ptr.data() + 8, key_ptr.data() + 16, terms, n, m);
       for (std::size_t j = 0; j < n; ++j) {
-        ASSERT_EQ(a0[j], e0[j]) << k->name << " terms " << terms;
-        ASSERT_EQ(a1[j], e1[j]) << k->name << " terms " << terms;
+        u64 e0 = 0, e1 = 0;
+        for (std::size_t t = 0; t < terms; ++t) {
+          e0 = (e0 + product_mod(data[t][j], data[8 + t][j], m.q)) % m.q;
+          e1 = (e1 + product_mod(data[t][j], data[16 + t][j], m.q)) % m.q;
+        }
+        ASSERT_EQ(a0[j], e0) << k->name << " terms " << terms;
+        ASSERT_EQ(a1[j], e1) << k->name << " terms " << terms;
       }
+    }
+  }
+}
+
+TEST(Kernels, PackedWordsAreSixBytesEachAndComeBack) {
+  for (std::size_t n : {16, 48, 1024}) {
+    std::mt19937_64 rng(n);
+    AlignedArray<u64> x(n), back(n);
+    for (std::size_t i = 0; i < n; ++i) x[i] = i % 4 == 0 ? (u64{1} << 48) - 1 : rng() >> 16;
+    const auto expected = packed_words(x);
+    for (std::size_t k = 0; k < 6; ++k) ASSERT_EQ(expected[6 + k], x[1] >> (8 * k) & 0xff);
+    for (const Kernels* k : vector_sets()) {
+      std::vector<unsigned char> bytes(kPackedBytes * n + 1, 0xaa);  // at an odd address, with a guard
+      k->pack(bytes.data(), x.data(), n);
+      EXPECT_TRUE(std::equal(expected.begin(), expected.end(), bytes.begin())) << k->name;
+      EXPECT_EQ(bytes.back(), 0xaa) << k->name;
+      std::copy(expected.begin(), expected.end(), bytes.begin() + 1);
+      k->unpack(back.data(), bytes.data() + 1, n);
+      for (std::size_t i = 0; i < n; ++i) ASSERT_EQ(back[i], x[i]) << k->name;
     }
   }
 }
