@@ -103,7 +103,7 @@ Ciphertext Evaluator::rescale(const Ciphertext& a) const {
   Ciphertext copy = drop_to(a, a.limbs());
   Ciphertext out;
   out.scale = a.scale / static_cast<double>(ring_->prime(a.c0.size() - 1));
-  switcher_.divide({a.limbs(), -1, std::move(copy.c0), std::move(copy.c1)}, {.rescale = true}, out.c0, out.c1);
+  switcher_.divide({a.limbs(), -1, std::move(copy.c0), std::move(copy.c1)}, true, nullptr, out.c0, out.c1);
   return out;
 }
 
@@ -202,7 +202,7 @@ Ciphertext Evaluator::rotate_sum(const Ciphertext& a, std::span<const std::int64
   }
   Ciphertext out;
   out.scale = a.scale;
-  switcher_.divide(std::move(total), {.add = &sum0}, out.c0, out.c1);
+  switcher_.divide(std::move(total), false, &sum0, out.c0, out.c1);
   parallel_for(limbs, [&](std::size_t l) {
     ring_->kernels().add(out.c1[l].data(), out.c1[l].data(), a.c1[l].data(), ring_->n(), ring_->modulus(l));
   });

@@ -140,41 +140,39 @@ const SwitchingKey& KeySwitcher::key_for(const Decomposition& d, u64 exponent) c
   return keys_->key({d.tier, exponent});
 }
 
-KeySwitcher::Pair KeySwitcher::inner_product(const Decomposition& d, const SwitchingKey& key, std::size_t j) const {
-  const auto limbs = static_cast<std::size_t>(d.limbs),
-             at = j < limbs ? j : static_cast<std::size_t>(key.tier.max_limbs) + j - limbs;
-  std::vector<const u64*> x;
-  std::vector<const unsigned char*> b, a;
-  for (std::size_t k = 0; k < d.digits.size(); ++k) {
-    x.push_back(d.digits[k][j] ? d.digits[k][j].data() : (*d.input)[j].data());
-    b.push_back(key.digits[k].b[at].data());
-    a.push_back(key.digits[k].a[at].data());
+KeySwitcher::Terms KeySwitcher::terms(const Decomposition& d, const SwitchingKey& key, std::size_t j) const {
+  const auto limbs = static_cast<std::size_t>(d.limbs);
+  const std::size_t at = j < limbs ? j : static_cast<std::size_t>(key.tier.max_limbs) + j - limbs;
+  Terms t;
+  check(d.digits.size() <= t.x.size(), "too many digits");
+  t.count = d.digits.size();
+  for (std::size_t k = 0; k < t.count; ++k) {
+    t.x[k] = d.digits[k][j] ? d.digits[k][j].data() : (*d.input)[j].data();
+    t.k0[k] = key.digits[k].b[at].data();
+    t.k1[k] = key.digits[k].a[at].data();
   }
+  return t;
+}
+
+KeySwitcher::Pair KeySwitcher::inner_product(const Decomposition& d, const SwitchingKey& key, std::size_t j) const {
+  const Terms t = terms(d, key, j);
   Pair out{ring_->limb(), ring_->limb()};
-  ring_->kernels().inner_product(out[0].data(), out[1].data(), x.data(), b.data(), a.data(), x.size(), ring_->n(),
-                                 ring_->modulus(prime_of(j, d.limbs)));
+  ring_->kernels().inner_product(out[0].data(), out[1].data(), t.x.data(), t.k0.data(), t.k1.data(), t.count,
+                                 ring_->n(), ring_->modulus(prime_of(j, d.limbs)));
   return out;
 }
 
-// limbs_at(j) gives the limbs of both polynomials at position j, and is asked once for each.
-template <class Source>
-void KeySwitcher::divide_limbs(int limbs, int tier, const Ending& ending, const Source& limbs_at, RnsPoly& c0,
-                               RnsPoly& c1) const {
-  const Division& plan = division(tier, limbs, ending.rescale);
-  const auto& kernels = ring_->kernels();
-  const std::size_t n = ring_->n(), kept = plan.kept;
-  const auto joined = [&](std::size_t j) {
-    Pair x = limbs_at(j);
-    if (ending.join0 != nullptr && j < static_cast<std::size_t>(limbs))
-      for (std::size_t p = 0; p < 2; ++p) {
-        const RnsPoly& join = p == 0 ? *ending.join0 : *ending.join1;
-        kernels.mul_scalar_add(x[p].data(), join[j].data(), plan.special[j], x[p].data(), n, ring_->modulus(j));
-      }
-    return x;
-  };
+// dropped_at(j) gives the limbs of both polynomials at a dropped position j; finish(l, plan, y) puts the quotients
+// modulo prime l in the place of y[0] and y[1], which come as the transformed remainders. Each position is asked for
+// once.
+template <class Dropped, class Finish>
+void KeySwitcher::divide_limbs(int limbs, int tier, bool rescale, const std::uint32_t* permutation,
+                               const Dropped& dropped_at, const Finish& finish, RnsPoly& c0, RnsPoly& c1) const {
+  const Division& plan = division(tier, limbs, rescale);
+  const std::size_t kept = plan.kept;
   std::vector<Pair> dropped(plan.dropped.size());
   parallel_for(dropped.size(), [&](std::size_t k) {
-    dropped[k] = joined(kept + k);
+    dropped[k] = dropped_at(kept + k, plan);
     for (Limb& x : dropped[k]) ring_->intt(x.data(), x.data(), plan.dropped[k], plan.conversion->input_factor(k));
   });
   RnsPoly* const out[] = {&c0, &c1};
@@ -190,31 +188,61 @@ void KeySwitcher::divide_limbs(int limbs, int tier, const Ending& ending, const 
   }
   dropped.clear();
   parallel_for(kept, [&](std::size_t l) {
-    Pair x = joined(l);
-    for (std::size_t p = 0; p < 2; ++p) {
-      Limb& limb = (*out[p])[l];
-      u64* y = limb.data();
-      ring_->ntt(y, l);
-      kernels.sub_mul_scalar(y, x[p].data(), y, plan.inverse[l], n, ring_->modulus(l));
-      if (p == 0 && ending.add != nullptr) kernels.add(y, y, (*ending.add)[l].data(), n, ring_->modulus(l));
-      if (ending.permutation == nullptr) continue;
-      kernels.automorphism(x[p].data(), y, ending.permutation, n);
-      std::swap(limb, x[p]);
+    const std::array<u64*, 2> y = {c0[l].data(), c1[l].data()};
+    for (u64* words : y) ring_->ntt(words, l);
+    finish(l, plan, y);
+    if (permutation == nullptr) return;
+    for (RnsPoly* c : out) {
+      Limb moved = ring_->limb();
+      ring_->kernels().automorphism(moved.data(), (*c)[l].data(), permutation, ring_->n());
+      (*c)[l] = std::move(moved);
     }
   });
 }
 
 void KeySwitcher::apply(Decomposition& d, u64 exponent, const Ending& ending, RnsPoly& c0, RnsPoly& c1) const {
   const SwitchingKey& key = key_for(d, exponent);
-  const auto limbs_at = [&](std::size_t j) {
-    if (d.transformed) return inner_product(d, key, j);
+  const auto& kernels = ring_->kernels();
+  const std::size_t n = ring_->n();
+  const std::array<const RnsPoly*, 2> join = {ending.join0, ending.join1};
+  const auto transform = [&](std::size_t j) {
+    if (d.transformed) return;
     for (RnsPoly& digit : d.digits)
       if (digit[j]) ring_->ntt(digit[j].data(), prime_of(j, d.limbs));
-    Pair x = inner_product(d, key, j);
+  };
+  const auto release = [&](std::size_t j) {
+    if (d.transformed) return;
     for (RnsPoly& digit : d.digits) digit[j].reset();
+  };
+  const auto dropped_at = [&](std::size_t j, const Division& plan) {
+    transform(j);
+    Pair x = inner_product(d, key, j);
+    release(j);
+    if (j < static_cast<std::size_t>(d.limbs) && join[0] != nullptr)
+      for (std::size_t p = 0; p < 2; ++p)
+        kernels.mul_scalar_add(x[p].data(), (*join[p])[j].data(), plan.special[j], x[p].data(), n, ring_->modulus(j));
     return x;
   };
-  divide_limbs(d.limbs, d.tier, ending, limbs_at, c0, c1);
+  const auto finish = [&](std::size_t l, const Division& plan, const std::array<u64*, 2>& y) {
+    transform(l);
+    const Terms t = terms(d, key, l);
+    simd::SwitchEnd end{.x = t.x.data(),
+                        .k0 = t.k0.data(),
+                        .k1 = t.k1.data(),
+                        .terms = t.count,
+                        .y = {y[0], y[1]},
+                        .inverse = plan.inverse[l]};
+    if (join[0] != nullptr) {
+      for (std::size_t p = 0; p < 2; ++p) end.d[p] = (*join[p])[l].data();
+      end.factor = ring::mul_mod(plan.special[l], plan.inverse[l], ring_->prime(l));
+    } else if (ending.add != nullptr) {
+      end.d[0] = (*ending.add)[l].data();
+      end.factor = 1;
+    }
+    kernels.switch_end(end, n, ring_->modulus(l));
+    release(l);
+  };
+  divide_limbs(d.limbs, d.tier, ending.rescale, ending.permutation, dropped_at, finish, c0, c1);
 }
 
 Extended KeySwitcher::switch_digits(const Decomposition& d, u64 exponent) const {
@@ -230,13 +258,18 @@ Extended KeySwitcher::switch_digits(const Decomposition& d, u64 exponent) const 
   return out;
 }
 
-void KeySwitcher::divide(Extended x, const Ending& ending, RnsPoly& c0, RnsPoly& c1) const {
-  divide_limbs(
-      x.limbs, x.tier, ending,
-      [&](std::size_t j) {
-        return Pair{std::move(x.c0[j]), std::move(x.c1[j])};
-      },
-      c0, c1);
+void KeySwitcher::divide(Extended x, bool rescale, const RnsPoly* add, RnsPoly& c0, RnsPoly& c1) const {
+  const auto dropped_at = [&](std::size_t j, const Division&) { return Pair{std::move(x.c0[j]), std::move(x.c1[j])}; };
+  const auto finish = [&](std::size_t l, const Division& plan, const std::array<u64*, 2>& y) {
+    const auto& m = ring_->modulus(l);
+    const auto& kernels = ring_->kernels();
+    kernels.sub_mul_scalar(y[0], x.c0[l].data(), y[0], plan.inverse[l], ring_->n(), m);
+    kernels.sub_mul_scalar(y[1], x.c1[l].data(), y[1], plan.inverse[l], ring_->n(), m);
+    if (add != nullptr) kernels.add(y[0], y[0], (*add)[l].data(), ring_->n(), m);
+    x.c0[l].reset();
+    x.c1[l].reset();
+  };
+  divide_limbs(x.limbs, x.tier, rescale, nullptr, dropped_at, finish, c0, c1);
 }
 
 }  // namespace sotto::ckks

@@ -60,23 +60,30 @@ class KeySwitcher {
 
   /// The inner product of a hoisted decomposition alone, for sums of switches (double hoisting).
   [[nodiscard]] Extended switch_digits(const Decomposition& d, std::uint64_t exponent) const;
-  /// ModDown of what `switch_digits` gave, or, for tier -1, the division by the last prime alone.
-  void divide(Extended x, const Ending& ending, ring::RnsPoly& c0, ring::RnsPoly& c1) const;
+  /// ModDown of what `switch_digits` gave, or, for tier -1, the division by the last prime alone. `add`, if set, is
+  /// added to c0.
+  void divide(Extended x, bool rescale, const ring::RnsPoly* add, ring::RnsPoly& c0, ring::RnsPoly& c1) const;
 
  private:
   struct Conversions;
   struct Digit;
   struct Division;
   using Pair = std::array<ring::Limb, 2>;
+  struct Terms {  // of the inner product modulo one prime
+    std::array<const std::uint64_t*, 8> x;
+    std::array<const unsigned char*, 8> k0, k1;
+    std::size_t count;
+  };
 
   [[nodiscard]] const Digit& digit(int tier, int limbs, int d) const;
   [[nodiscard]] const Division& division(int tier, int limbs, bool rescale) const;
   [[nodiscard]] const SwitchingKey& key_for(const Decomposition& d, std::uint64_t exponent) const;
   [[nodiscard]] std::size_t prime_of(std::size_t j, int limbs) const;
   [[nodiscard]] Pair inner_product(const Decomposition& d, const SwitchingKey& key, std::size_t j) const;
-  template <class Source>
-  void divide_limbs(int limbs, int tier, const Ending& ending, const Source& limbs_at, ring::RnsPoly& c0,
-                    ring::RnsPoly& c1) const;
+  [[nodiscard]] Terms terms(const Decomposition& d, const SwitchingKey& key, std::size_t j) const;
+  template <class Dropped, class Finish>
+  void divide_limbs(int limbs, int tier, bool rescale, const std::uint32_t* permutation, const Dropped& dropped_at,
+                    const Finish& finish, ring::RnsPoly& c0, ring::RnsPoly& c1) const;
 
   Parameters parameters_;
   std::shared_ptr<const ring::Ring> ring_;

@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include <new>
+#include <type_traits>
 
 #include "simd/kernels.h"
 
@@ -112,6 +113,7 @@ constexpr Kernels kAvx2{"avx2",
                         sub_mul_scalar<Avx2>,
                         square<Avx2>,
                         inner_product<Avx2>,
+                        switch_end<Avx2>,
                         matmul<Avx2>,
                         automorphism,
                         pack_words<Avx2>,

@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include <new>
+#include <type_traits>
 
 #include "simd/kernels.h"
 
@@ -115,6 +116,7 @@ constexpr Kernels kAvx512{"avx512",
                           ifma_sub_mul_scalar<Avx512>,
                           ifma_square<Avx512>,
                           ifma_inner_product<Avx512>,
+                          ifma_switch_end<Avx512>,
                           ifma_matmul<Avx512>,
                           automorphism,
                           pack_words<Avx512>,

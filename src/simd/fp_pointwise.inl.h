@@ -64,46 +64,52 @@ void square(std::uint64_t* d0, std::uint64_t* d1, std::uint64_t* d2, const std::
   });
 }
 
+// Both sums over T terms at word i, in (-q, q).
 template <class V, std::size_t T>
-inline void inner_product_terms(std::uint64_t* acc0, std::uint64_t* acc1, const std::uint64_t* const* x,
-                                const unsigned char* const* k0, const unsigned char* const* k1, std::size_t n,
-                                const ModulusView& m) {
-  const auto q = V::set1(m.qd), qinv = V::set1(m.qinv);
-  for_vectors<V>(n, [&](std::size_t i) {
-    Accumulator<V> s0, s1;
-    s0.reset();
-    s1.reset();
+inline void inner_sums(const std::uint64_t* const* x, const unsigned char* const* k0, const unsigned char* const* k1,
+                       std::size_t i, typename V::D q, typename V::D qinv, typename V::D& sum0, typename V::D& sum1) {
+  Accumulator<V> s0, s1;
+  s0.reset();
+  s1.reset();
 #pragma GCC unroll 8
-    for (std::size_t t = 0; t < T; ++t) {
-      const auto v = V::from_words(x[t] + i);
-      s0.multiply_add(v, V::from_packed(k0[t] + kPackedBytes * i));
-      s1.multiply_add(v, V::from_packed(k1[t] + kPackedBytes * i));
-    }
-    V::to_words(acc0 + i, V::add_if_negative(s0.fold(q, qinv), q));
-    V::to_words(acc1 + i, V::add_if_negative(s1.fold(q, qinv), q));
-  });
+  for (std::size_t t = 0; t < T; ++t) {
+    const auto v = V::from_words(x[t] + i);
+    s0.multiply_add(v, V::from_packed(k0[t] + kPackedBytes * i));
+    s1.multiply_add(v, V::from_packed(k1[t] + kPackedBytes * i));
+  }
+  sum0 = s0.fold(q, qinv);
+  sum1 = s1.fold(q, qinv);
 }
 
 template <class V>
 void inner_product(std::uint64_t* acc0, std::uint64_t* acc1, const std::uint64_t* const* x,
                    const unsigned char* const* k0, const unsigned char* const* k1, std::size_t terms, std::size_t n,
                    const ModulusView& m) {
-  switch (terms) {
-    case 1:
-      return inner_product_terms<V, 1>(acc0, acc1, x, k0, k1, n, m);
-    case 2:
-      return inner_product_terms<V, 2>(acc0, acc1, x, k0, k1, n, m);
-    case 3:
-      return inner_product_terms<V, 3>(acc0, acc1, x, k0, k1, n, m);
-    case 4:
-      return inner_product_terms<V, 4>(acc0, acc1, x, k0, k1, n, m);
-    case 5:
-      return inner_product_terms<V, 5>(acc0, acc1, x, k0, k1, n, m);
-    case 6:
-      return inner_product_terms<V, 6>(acc0, acc1, x, k0, k1, n, m);
-    case 7:
-      return inner_product_terms<V, 7>(acc0, acc1, x, k0, k1, n, m);
-    default:
-      return inner_product_terms<V, 8>(acc0, acc1, x, k0, k1, n, m);
-  }
+  const auto q = V::set1(m.qd), qinv = V::set1(m.qinv);
+  with_terms(terms, [&](auto count) {
+    for_vectors<V>(n, [&](std::size_t i) {
+      typename V::D s0, s1;
+      inner_sums<V, count>(x, k0, k1, i, q, qinv, s0, s1);
+      V::to_words(acc0 + i, V::add_if_negative(s0, q));
+      V::to_words(acc1 + i, V::add_if_negative(s1, q));
+    });
+  });
+}
+
+template <class V>
+void switch_end(const SwitchEnd& e, std::size_t n, const ModulusView& m) {
+  const auto q = V::set1(m.qd), qinv = V::set1(m.qinv);
+  const auto inverse = V::set1(centred(e.inverse, m.q)), factor = V::set1(centred(e.factor, m.q));
+  with_terms(e.terms, [&](auto count) {
+    for_vectors<V>(n, [&](std::size_t i) {
+      typename V::D s[2];
+      inner_sums<V, count>(e.x, e.k0, e.k1, i, q, qinv, s[0], s[1]);
+#pragma GCC unroll 2
+      for (std::size_t p = 0; p < 2; ++p) {
+        auto r = mul_mod<V>(V::sub(s[p], V::from_words(e.y[p] + i)), inverse, q, qinv);
+        if (e.d[p] != nullptr) r = V::add(r, mul_mod<V>(V::from_words(e.d[p] + i), factor, q, qinv));
+        V::to_words(e.y[p] + i, canonical<V>(r, q, qinv));
+      }
+    });
+  });
 }

@@ -50,14 +50,20 @@ inline typename V::U ifma_canonical(typename V::U x, const IfmaModulus<V>& m) {
   return V::min_words(r, V::sub_words(r, m.q));
 }
 
-// low + 2^52 high modulo q in [0, q), for true 64-bit sums low < 2^63, high < 2^51.
+// low + 2^52 high modulo q in [0, 4 q), with garbage above bit 51, for true 64-bit sums low < 2^63, high < 2^51.
 template <class V>
-inline typename V::U ifma_fold(typename V::U low, typename V::U high, const IfmaModulus<V>& m) {
+inline typename V::U ifma_fold_lazy(typename V::U low, typename V::U high, const IfmaModulus<V>& m) {
   const auto zero = V::set1_word(0);
   const auto h = V::add_words(high, V::shift_right_52(low)), l = V::and_words(low, m.mask);
   auto r = V::madd_low(l, V::madd_high(zero, l, m.inverse), m.minus_q);
   r = V::madd_low(r, h, m.r52);
-  r = V::and_words(V::madd_low(r, V::madd_high(zero, h, m.r52_shoup), m.minus_q), m.mask);  // below 4 q
+  return V::madd_low(r, V::madd_high(zero, h, m.r52_shoup), m.minus_q);
+}
+
+// The same in [0, q).
+template <class V>
+inline typename V::U ifma_fold(typename V::U low, typename V::U high, const IfmaModulus<V>& m) {
+  auto r = V::and_words(ifma_fold_lazy<V>(low, high, m), m.mask);
   r = V::min_words(r, V::sub_words(r, m.q2));
   return V::min_words(r, V::sub_words(r, m.q));
 }

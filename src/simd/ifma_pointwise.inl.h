@@ -71,47 +71,65 @@ void ifma_square(std::uint64_t* d0, std::uint64_t* d1, std::uint64_t* d2, const 
   }
 }
 
+// How far ahead of use, in words, key limbs are asked for: they come from memory.
+inline constexpr std::size_t kIfmaKeysAhead = 512;
+
+// Both sums over T terms at word i, as low and high halves.
 template <class V, std::size_t T>
-inline void ifma_inner_product_terms(std::uint64_t* acc0, std::uint64_t* acc1, const std::uint64_t* const* x,
-                                     const unsigned char* const* k0, const unsigned char* const* k1, std::size_t n,
-                                     const ModulusView& mod) {
-  const IfmaModulus<V> m(mod);
-  for (std::size_t i = 0; i < n; i += V::kLanes) {
-    auto l0 = V::set1_word(0), h0 = l0, l1 = l0, h1 = l0;
+inline void ifma_inner_sums(const std::uint64_t* const* x, const unsigned char* const* k0,
+                            const unsigned char* const* k1, std::size_t i, typename V::U (&low)[2],
+                            typename V::U (&high)[2]) {
+  low[0] = low[1] = high[0] = high[1] = V::set1_word(0);
 #pragma GCC unroll 8
-    for (std::size_t t = 0; t < T; ++t) {
-      const auto v = V::load_words(x[t] + i), a = V::load_packed(k0[t] + kPackedBytes * i),
-                 b = V::load_packed(k1[t] + kPackedBytes * i);
-      l0 = V::madd_low(l0, v, a);
-      h0 = V::madd_high(h0, v, a);
-      l1 = V::madd_low(l1, v, b);
-      h1 = V::madd_high(h1, v, b);
+  for (std::size_t t = 0; t < T; ++t) {
+    V::prefetch_far(k0[t] + kPackedBytes * (i + kIfmaKeysAhead));
+    V::prefetch_far(k1[t] + kPackedBytes * (i + kIfmaKeysAhead));
+    const auto v = V::load_words(x[t] + i);
+    const typename V::U k[2] = {V::load_packed(k0[t] + kPackedBytes * i), V::load_packed(k1[t] + kPackedBytes * i)};
+#pragma GCC unroll 2
+    for (std::size_t p = 0; p < 2; ++p) {
+      low[p] = V::madd_low(low[p], v, k[p]);
+      high[p] = V::madd_high(high[p], v, k[p]);
     }
-    V::store_words(acc0 + i, ifma_fold<V>(l0, h0, m));
-    V::store_words(acc1 + i, ifma_fold<V>(l1, h1, m));
   }
 }
 
 template <class V>
 void ifma_inner_product(std::uint64_t* acc0, std::uint64_t* acc1, const std::uint64_t* const* x,
                         const unsigned char* const* k0, const unsigned char* const* k1, std::size_t terms,
-                        std::size_t n, const ModulusView& m) {
-  switch (terms) {
-    case 1:
-      return ifma_inner_product_terms<V, 1>(acc0, acc1, x, k0, k1, n, m);
-    case 2:
-      return ifma_inner_product_terms<V, 2>(acc0, acc1, x, k0, k1, n, m);
-    case 3:
-      return ifma_inner_product_terms<V, 3>(acc0, acc1, x, k0, k1, n, m);
-    case 4:
-      return ifma_inner_product_terms<V, 4>(acc0, acc1, x, k0, k1, n, m);
-    case 5:
-      return ifma_inner_product_terms<V, 5>(acc0, acc1, x, k0, k1, n, m);
-    case 6:
-      return ifma_inner_product_terms<V, 6>(acc0, acc1, x, k0, k1, n, m);
-    case 7:
-      return ifma_inner_product_terms<V, 7>(acc0, acc1, x, k0, k1, n, m);
-    default:
-      return ifma_inner_product_terms<V, 8>(acc0, acc1, x, k0, k1, n, m);
-  }
+                        std::size_t n, const ModulusView& mod) {
+  const IfmaModulus<V> m(mod);
+  with_terms(terms, [&](auto count) {
+    for (std::size_t i = 0; i < n; i += V::kLanes) {
+      typename V::U low[2], high[2];
+      ifma_inner_sums<V, count>(x, k0, k1, i, low, high);
+      V::store_words(acc0 + i, ifma_fold<V>(low[0], high[0], m));
+      V::store_words(acc1 + i, ifma_fold<V>(low[1], high[1], m));
+    }
+  });
+}
+
+template <class V>
+void ifma_switch_end(const SwitchEnd& e, std::size_t n, const ModulusView& mod) {
+  const IfmaModulus<V> m(mod);
+  const auto inverse = V::set1_word(e.inverse),
+             inverse_shoup = V::set1_word(IfmaModulus<V>::shoup_of(e.inverse, mod.q));
+  const auto factor = V::set1_word(e.factor), factor_shoup = V::set1_word(IfmaModulus<V>::shoup_of(e.factor, mod.q));
+  with_terms(e.terms, [&](auto count) {
+    for (std::size_t i = 0; i < n; i += V::kLanes) {
+      typename V::U low[2], high[2];
+      ifma_inner_sums<V, count>(e.x, e.k0, e.k1, i, low, high);
+#pragma GCC unroll 2
+      for (std::size_t p = 0; p < 2; ++p) {
+        const auto sum =
+            V::sub_words(V::add_words(ifma_fold_lazy<V>(low[p], high[p], m), m.q), V::load_words(e.y[p] + i));
+        auto r = ifma_mul<V>(sum, inverse, inverse_shoup, m.minus_q);
+        if (e.d[p] != nullptr)
+          r = V::add_words(r, ifma_mul<V>(V::load_words(e.d[p] + i), factor, factor_shoup, m.minus_q));
+        r = V::and_words(r, m.mask);  // below 4 q
+        r = V::min_words(r, V::sub_words(r, m.q2));
+        V::store_words(e.y[p] + i, V::min_words(r, V::sub_words(r, m.q)));
+      }
+    }
+  });
 }

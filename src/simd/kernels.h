@@ -78,6 +78,19 @@ struct MatmulArgs {
   const unsigned char* const* packed = nullptr;  ///< instead of src, not with exact: cols pointers to packed words
 };
 
+/// The end of a key switch modulo one prime, with the key-switching inner product in it (p = 0, 1):
+/// y_p = (sum_t x[t] * k_p[t] - y_p) * inverse + d_p * factor.
+struct SwitchEnd {
+  const std::uint64_t* const* x = nullptr;   ///< `terms` digits, values
+  const unsigned char* const* k0 = nullptr;  ///< packed keys
+  const unsigned char* const* k1 = nullptr;
+  std::size_t terms = 0;  ///< 1 .. 8
+  std::uint64_t* y[2] = {};
+  std::uint64_t inverse = 0;
+  const std::uint64_t* d[2] = {};  ///< null: 0
+  std::uint64_t factor = 0;
+};
+
 /// A permutation of the n words of a transformed polynomial: n/4 entries (source group of four << 3 | order in it).
 using AutomorphismTable = const std::uint32_t*;
 
@@ -109,6 +122,7 @@ struct Kernels {
   void (*inner_product)(std::uint64_t* acc0, std::uint64_t* acc1, const std::uint64_t* const* x,
                         const unsigned char* const* k0, const unsigned char* const* k1, std::size_t terms,
                         std::size_t n, const ModulusView& q);
+  void (*switch_end)(const SwitchEnd& e, std::size_t n, const ModulusView& q);
   void (*matmul)(const MatmulArgs& args);
   /// dst[4 t + r] = src[4 (table[t] >> 3) + order(table[t] & 7, r)]; dst and src distinct.
   void (*automorphism)(std::uint64_t* dst, const std::uint64_t* src, AutomorphismTable table, std::size_t n);

@@ -169,6 +169,20 @@ void inner_product(u64* acc0, u64* acc1, const u64* const* x, const unsigned cha
   }
 }
 
+void switch_end(const SwitchEnd& e, size_t n, const ModulusView& m) {
+  for (size_t p = 0; p < 2; ++p) {
+    for (size_t i = 0; i < n; ++i) {
+      u128 sum = 0;
+      for (size_t t = 0; t < e.terms; ++t)
+        sum += static_cast<u128>(e.x[t][i]) * packed_word(p == 0 ? e.k0[t] : e.k1[t], i);
+      const u64 s = static_cast<u64>(sum % m.q), y = e.y[p][i];
+      const u64 r = mul_fast(s >= y ? s - y : s + m.q - y, e.inverse, m) +
+                    (e.d[p] != nullptr ? mul_fast(e.d[p][i], e.factor, m) : 0);
+      e.y[p][i] = r >= m.q ? r - m.q : r;
+    }
+  }
+}
+
 void matmul(const MatmulArgs& g) {
   const size_t inputs = g.cols + (g.exact ? 1 : 0);
   std::vector<std::int64_t> column(inputs);
@@ -200,9 +214,9 @@ void automorphism(u64* dst, const u64* src, AutomorphismTable table, size_t n) {
   }
 }
 
-constexpr Kernels kScalar{"scalar",       TwiddleLayout::shoup, ntt,    intt,          add,    sub,          mul,
-                          mul_scalar_add, sub_mul_scalar,       square, inner_product, matmul, automorphism, pack,
-                          unpack};
+constexpr Kernels kScalar{
+    "scalar", TwiddleLayout::shoup, ntt,        intt,   add,          sub,  mul,   mul_scalar_add, sub_mul_scalar,
+    square,   inner_product,        switch_end, matmul, automorphism, pack, unpack};
 
 }  // namespace
 

@@ -111,6 +111,17 @@ bool products_match(const Kernels& k, const Kernels& reference) {
 
   k.inner_product(out_ptr[0], out_ptr[1], src_ptr, packed_ptr + 8, packed_ptr + 16, 3, n, m[1]);
   reference.inner_product(expected_ptr[0], expected_ptr[1], src_ptr, packed_ptr + 8, packed_ptr + 16, 3, n, m[1]);
+  ok = ok && equal(out[0], expected[0]) && equal(out[1], expected[1]);
+
+  // Both results of the inner product go on as remainders.
+  SwitchEnd end{.x = src_ptr, .k0 = packed_ptr + 8, .k1 = packed_ptr + 16, .terms = 2};
+  end.inverse = m[1].q - 3;
+  end.factor = m[1].q / 2;
+  end.d[0] = src_ptr[3];
+  for (std::size_t p = 0; p < 2; ++p) end.y[p] = out_ptr[p];
+  k.switch_end(end, n, m[1]);
+  for (std::size_t p = 0; p < 2; ++p) end.y[p] = expected_ptr[p];
+  reference.switch_end(end, n, m[1]);
   return ok && equal(out[0], expected[0]) && equal(out[1], expected[1]);
 }
 

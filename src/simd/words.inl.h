@@ -19,6 +19,30 @@ void unpack_words(std::uint64_t* dst, const unsigned char* src, std::size_t n) {
   for (std::size_t i = 0; i < n; i += V::kLanes) V::store_words(dst + i, V::load_packed(src + kPackedBytes * i));
 }
 
+// Calls f with the number of terms, 1 .. 8, as a compile-time constant.
+template <class F>
+inline void with_terms(std::size_t terms, F f) {
+  using std::integral_constant;
+  switch (terms) {
+    case 1:
+      return f(integral_constant<std::size_t, 1>{});
+    case 2:
+      return f(integral_constant<std::size_t, 2>{});
+    case 3:
+      return f(integral_constant<std::size_t, 3>{});
+    case 4:
+      return f(integral_constant<std::size_t, 4>{});
+    case 5:
+      return f(integral_constant<std::size_t, 5>{});
+    case 6:
+      return f(integral_constant<std::size_t, 6>{});
+    case 7:
+      return f(integral_constant<std::size_t, 7>{});
+    default:
+      return f(integral_constant<std::size_t, 8>{});
+  }
+}
+
 // 64-byte aligned scratch words of one thread.
 class AlignedWords {
  public:

@@ -68,7 +68,7 @@ std::vector<std::uint64_t> bytes_of_tasks(const Plan& p) {
         limbs += 2 * static_cast<std::uint64_t>(limbs_of(span.first) *
                                                 p.tensors[static_cast<std::size_t>(source.tensor)].layout.channels);
     const Step& step = p.steps[static_cast<std::size_t>(schedule.tasks[static_cast<std::size_t>(now)].step)];
-    limbs +=
+    const std::uint64_t sums =
         2 * static_cast<std::uint64_t>(step.limbs * p.tensors[static_cast<std::size_t>(step.output)].layout.channels);
     for (const ckks::KeyId& id : p.keys.keys) {
       const ckks::KeyTier& tier = p.keys.tiers[static_cast<std::size_t>(id.tier)];
@@ -81,7 +81,9 @@ std::vector<std::uint64_t> bytes_of_tasks(const Plan& p) {
       columns += static_cast<std::uint64_t>(p.tensors[static_cast<std::size_t>(tap.source.tensor)].layout.channels);
     const std::uint64_t run = static_cast<std::uint64_t>(std::max(64, p.tile * p.tile));
     const auto rows = static_cast<std::uint64_t>(p.tensors[static_cast<std::size_t>(step.output)].layout.channels);
-    bytes.push_back(limbs * (8ull << p.parameters.log_n) + 8 * run * rows * columns);
+    // Keys and waiting ciphertexts are packed, sums are not.
+    bytes.push_back(limbs * (6ull << p.parameters.log_n) + sums * (8ull << p.parameters.log_n) +
+                    8 * run * rows * columns);
   }
   return bytes;
 }

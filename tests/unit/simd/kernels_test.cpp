@@ -137,8 +137,11 @@ const Kernels kEmulated{"emulated-ifma",
                         emulated::ifma_sub_mul_scalar<Emulated>,
                         emulated::ifma_square<Emulated>,
                         emulated::ifma_inner_product<Emulated>,
+                        emulated::ifma_switch_end<Emulated>,
                         emulated::ifma_matmul<Emulated>,
-                        emulated::automorphism};
+                        emulated::automorphism,
+                        emulated::pack_words<Emulated>,
+                        emulated::unpack_words<Emulated>};
 
 std::vector<const Kernels*> vector_sets() {
   std::vector<const Kernels*> sets{&kEmulated};
@@ -268,6 +271,50 @@ TEST(Kernels, InnerProductsMatchScalarForEveryNumberOfTerms) {
         }
         ASSERT_EQ(a0[j], e0) << k->name << " terms " << terms;
         ASSERT_EQ(a1[j], e1) << k->name << " terms " << terms;
+      }
+    }
+  }
+}
+
+TEST(Kernels, SwitchEndsMatchTheirDefinition) {
+  constexpr std::size_t n = 128;
+  const ModulusView m = make_modulus_view(kPrimes[1]);
+  std::mt19937_64 rng(2);
+  std::vector<AlignedArray<u64>> data;
+  std::vector<std::vector<unsigned char>> keys;
+  std::vector<const u64*> ptr;
+  std::vector<const unsigned char*> key_ptr;
+  for (int i = 0; i < 28; ++i) {
+    data.emplace_back(n);
+    for (std::size_t j = 0; j < n; ++j) data.back()[j] = j % 3 == 0 ? m.q - 1 : j % 3 == 1 ? 0 : rng() % m.q;
+    ptr.push_back(data.back().data());
+    key_ptr.push_back(keys.emplace_back(packed_words(data.back())).data());
+  }
+  std::vector<const Kernels*> sets = vector_sets();
+  sets.push_back(&scalar_kernels());
+  AlignedArray<u64> y0(n), y1(n);
+  for (std::size_t terms = 1; terms <= 8; ++terms) {
+    for (int mode = 0; mode < 3; ++mode) {  // nothing to add, to one, to both
+      for (const Kernels* k : sets) {
+        std::copy_n(ptr[24], n, y0.data());
+        std::copy_n(ptr[25], n, y1.data());
+        SwitchEnd e{.x = ptr.data(), .k0 = key_ptr.data() + 8, .k1 = key_ptr.data() + 16, .terms = terms};
+        e.y[0] = y0.data();
+        e.y[1] = y1.data();
+        e.inverse = m.q - 2;
+        e.factor = m.q / 2 + 1;
+        for (int p = 0; p < mode; ++p) e.d[p] = ptr[26 + p];
+        k->switch_end(e, n, m);
+        for (std::size_t j = 0; j < n; ++j) {
+          for (std::size_t p = 0; p < 2; ++p) {
+            u64 sum = m.q - ptr[24 + p][j];
+            for (std::size_t t = 0; t < terms; ++t)
+              sum = (sum + product_mod(ptr[t][j], ptr[8 + 8 * p + t][j], m.q)) % m.q;
+            u64 expected = product_mod(sum % m.q, e.inverse, m.q);
+            if (e.d[p] != nullptr) expected = (expected + product_mod(e.d[p][j], e.factor, m.q)) % m.q;
+            ASSERT_EQ(p == 0 ? y0[j] : y1[j], expected) << k->name << " terms " << terms << " mode " << mode;
+          }
+        }
       }
     }
   }
