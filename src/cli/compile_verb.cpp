@@ -39,7 +39,8 @@ void add_compile(CLI::App& app) {
   auto o = std::make_shared<CompileOptions>();
   verb->add_option("MODEL", o->model, "The network, ONNX")->required();
   verb->add_option("--out", o->out, "Writes OUT.plan and OUT.client")->required();
-  verb->add_option("--batch", o->batch, "Images per batch (default 1024, or fewer to fit --memory)")
+  verb->add_option("--batch", o->batch,
+                   "Images that a run will have: the packing is the fastest for so many (default 1024)")
       ->check(CLI::Range(1, 65536));
   verb->add_option("--memory", o->memory, "Most memory that inference may use, e.g. 8G");
   verb->callback([o] { throw CLI::RuntimeError(run(*o)); });

@@ -125,17 +125,24 @@ std::string format_seconds(double seconds) {
 
 std::filesystem::path program_folder() { return std::filesystem::read_symlink("/proc/self/exe").parent_path(); }
 
-std::uint64_t available_memory() {
+namespace {
+
+std::uint64_t memory_info(const std::string& field) {
   std::ifstream info("/proc/meminfo");
   std::string word;
   while (info >> word) {
-    if (word != "MemAvailable:") continue;
+    if (word != field) continue;
     std::uint64_t kilobytes = 0;
     info >> kilobytes;
     return kilobytes * 1024;
   }
   return 0;
 }
+
+}  // namespace
+
+std::uint64_t available_memory() { return memory_info("MemAvailable:"); }
+std::uint64_t total_memory() { return memory_info("MemTotal:"); }
 
 int set_threads(int threads) {
   static std::unique_ptr<tbb::global_control> control;  // in force until it is destroyed

@@ -28,8 +28,9 @@ std::string format_seconds(double seconds);
 /// Folder of the running program.
 std::filesystem::path program_folder();
 
-/// Memory that the system could give now (MemAvailable), or 0 if unknown.
+/// Memory that the system could give now (MemAvailable) and all that it has (MemTotal); 0 if unknown.
 std::uint64_t available_memory();
+std::uint64_t total_memory();
 
 /// Limits the threads of everything that follows; 0: one per hardware thread. Returns the number in force.
 int set_threads(int threads);

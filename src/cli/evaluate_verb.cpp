@@ -138,7 +138,9 @@ int run(const EvaluateOptions& o) {
   client::require_sheet_name(o.sheet);
   for (const std::string& path : {o.report_json, o.report_html, o.sheet, o.npy, o.csv}) wire::require_writable(path);
   const graph::Network network = graph::import_onnx(o.model);
-  const plan::Plan plan = make_plan(o.model, o.batch, o.memory);
+  const auto images_at_once =
+      o.batch > 0 ? o.batch : static_cast<int>(std::min<std::size_t>(o.count.value_or(0), 65536));
+  const plan::Plan plan = make_plan(o.model, images_at_once, o.memory);
   const auto parameters = ckks::Parameters::create(plan.parameters);
   const auto images = client::load_images(o.data, plan.io, o.start, o.count);
   std::vector<std::vector<double>> values;
@@ -261,7 +263,7 @@ void add_evaluate(CLI::App& app) {
       ->expected(1, -1);
   verb->add_option("--start", o->start, "Number of the first image (default 0)")->check(CLI::Range(0.0, 2e19));
   verb->add_option("--count", o->count, "How many images (default: all)")->check(CLI::Range(0.0, 2e19));
-  verb->add_option("--batch", o->batch, "Images per batch (default 1024, or fewer to fit --memory)")
+  verb->add_option("--batch", o->batch, "Choose the packing for so many images at a time (default: --count, or 1024)")
       ->check(CLI::Range(1, 65536));
   verb->add_option("--threads", o->threads, "Threads (default: all)")->check(CLI::Range(1, 1024));
   verb->add_option("--memory", o->memory, "Most memory that inference may use, e.g. 8G");

@@ -139,7 +139,8 @@ void add_plan(CLI::App& app) {
   auto* verb = app.add_subcommand("plan", "Show what will run: layers, levels, keys, predicted time and memory");
   auto o = std::make_shared<PlanOptions>();
   verb->add_option("FILE", o->file, "MODEL.onnx, NAME.plan or NAME.client")->required();
-  verb->add_option("--batch", o->batch, "Images per batch, for a model")->check(CLI::Range(1, 65536));
+  verb->add_option("--batch", o->batch, "For a model: choose the packing for so many images (default 1024)")
+      ->check(CLI::Range(1, 65536));
   verb->add_option("--memory", o->memory, "Most memory that inference may use, e.g. 8G");
   verb->add_option("--threads", o->threads, "Threads to predict for")->check(CLI::Range(1, 1024));
   verb->add_flag("--json", o->as_json, "JSON instead of a table");

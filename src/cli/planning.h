@@ -7,8 +7,9 @@
 
 namespace sotto::cli {
 
-/// Imports and compiles a model. batch 0: 1024, or the largest that fits in `memory` (empty: no limit).
-/// Throws Error{no_resources} if the batch asked for does not fit.
-plan::Plan make_plan(const std::string& model, int batch, const std::string& memory);
+/// Imports and compiles a model with the packing that serves `images` images (0: 1024) in the least predicted time, in
+/// one run or several, within `memory` (empty: what this machine has, if any packing keeps to that).
+/// Throws Error{no_resources} if no packing fits `memory`.
+plan::Plan make_plan(const std::string& model, int images, const std::string& memory);
 
 }  // namespace sotto::cli

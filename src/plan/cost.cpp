@@ -18,15 +18,17 @@ Work& Work::operator+=(const Work& o) {
   layer_macs += o.layer_macs;
   basis_macs += o.basis_macs;
   words += o.words;
+  fresh_bytes += o.fresh_bytes;
   return *this;
 }
 
 Work Work::operator*(double times) const {
-  return {transforms * times, layer_macs * times, basis_macs * times, words * times};
+  return {transforms * times, layer_macs * times, basis_macs * times, words * times, fresh_bytes * times};
 }
 
 double Work::seconds(const Speed& s) const {
-  return (transforms * s.transform + layer_macs * s.layer_mac + basis_macs * s.basis_mac + words * s.pointwise) /
+  return (transforms * s.transform + layer_macs * s.layer_mac + basis_macs * s.basis_mac + words * s.pointwise +
+          fresh_bytes * s.fresh) /
          s.threads;
 }
 
@@ -35,6 +37,7 @@ Work Work::operator-(const Work& o) const { return Work(*this) += o * -1.0; }
 Work Cost::Step::total() const {
   Work sum = rotate;
   sum += linear;
+  sum += memory;
   return sum += activate;
 }
 
@@ -194,7 +197,6 @@ Cost estimate(const Plan& plan, int threads) {
     } else if (step.finish == Step::Finish::rescale) {
       out.activate += Work{static_cast<double>(step.limbs), 0, step.limbs * n, step.limbs * n} * (2 * results);
     }
-    cost.tasks.push_back(out.total() - before);
     const double period = std::max(64, plan.tile * plan.tile);
     const auto weights = static_cast<std::uint64_t>(period * results * columns) * 8 *
                          static_cast<std::uint64_t>(std::clamp(threads, 1, step.limbs));
@@ -203,8 +205,10 @@ Cost estimate(const Plan& plan, int threads) {
     const std::uint64_t waiting = walk.live_limbs() + expanded_key_limbs(plan, tier_of(plan, step.limbs));
     const std::uint64_t bytes =
         waiting * (limb_bytes / 8 * simd::kPackedBytes) + sums_limbs * limb_bytes + weights + fixed;
+    if (bytes > cost.peak_bytes) out.memory.fresh_bytes += static_cast<double>(bytes - cost.peak_bytes);
     out.peak_bytes = std::max(out.peak_bytes, bytes);
     cost.peak_bytes = std::max(cost.peak_bytes, bytes);
+    cost.tasks.push_back(out.total() - before);
     walk.held[{step.output, task.phase}] = plan.tensors[static_cast<std::size_t>(step.output)].limbs;
     walk.release(static_cast<int>(t));
   }

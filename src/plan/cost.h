@@ -15,17 +15,18 @@ struct Speed {
   double basis_mac = 0;  ///< one multiply-add of a base conversion
   double pointwise = 0;  ///< one word of an element-wise operation on data out of cache
   double threads = 1;    ///< how much faster all threads together are
+  double fresh = 0;      ///< one byte of memory that the system gives to the process for the first time
 };
 
-/// Proportions of a typical processor, for progress bars.
-inline constexpr Speed kTypicalSpeed{1.5e-4, 1e-10, 1.5e-10, 3e-10, 1};
+/// A typical processor with two threads, for progress bars and the choice between packings.
+inline constexpr Speed kTypicalSpeed{8e-5, 6.5e-11, 7e-11, 3e-10, 2, 5e-10};
 
 /// Times the kernels of this process on a ring of rank 2^log_n (well under a second).
 Speed measure_speed(int log_n, ring::RingKind kind, int threads);
 
 /// Elementary operations of a step.
 struct Work {
-  double transforms = 0, layer_macs = 0, basis_macs = 0, words = 0;
+  double transforms = 0, layer_macs = 0, basis_macs = 0, words = 0, fresh_bytes = 0;
 
   Work& operator+=(const Work& o);
   Work operator*(double times) const;
@@ -37,6 +38,7 @@ struct Work {
 struct Cost {
   struct Step {
     Work rotate, linear, activate;
+    Work memory;  ///< growth beyond what earlier steps used
     std::size_t key_switches = 0;
     std::uint64_t peak_bytes = 0;  ///< most memory in use during the step
 

@@ -161,6 +161,17 @@ TEST(Cost, TasksAndStepsAddUp) {
   EXPECT_NEAR(cost.seconds(twice), cost.seconds(speed) / 2, 1e-12 * steps);
 }
 
+TEST(Cost, FreshMemoryAddsUpToThePeak) {
+  const Cost cost = estimate(test::small_plan());
+  double fresh = 0;
+  for (const auto& s : cost.steps) fresh += s.memory.fresh_bytes;
+  EXPECT_EQ(fresh, static_cast<double>(cost.peak_bytes));
+  Speed speed{1e-3, 2e-9, 3e-9, 5e-9, 2};
+  const double without = cost.seconds(speed);
+  speed.fresh = 1e-9;
+  EXPECT_NEAR(cost.seconds(speed) - without, fresh * 1e-9 / 2, 1e-9 * without);
+}
+
 TEST(Cost, FileSizes) {
   const Plan p = test::small_plan();
   const Cost cost = estimate(p);
