@@ -199,7 +199,7 @@ Cost estimate(const Plan& plan, int threads) {
     }
     const double period = std::max(64, plan.tile * plan.tile);
     const auto weights = static_cast<std::uint64_t>(period * results * columns) * 8 *
-                         static_cast<std::uint64_t>(std::clamp(threads, 1, step.limbs));
+                         static_cast<std::uint64_t>(std::clamp(threads, 1, step.limbs) + 1);  // and as integers
     // The sums exist before their sources go.
     const std::uint64_t sums_limbs = 2ull * static_cast<std::uint64_t>(results * step.limbs);
     const std::uint64_t waiting = walk.live_limbs() + expanded_key_limbs(plan, tier_of(plan, step.limbs));

@@ -17,9 +17,12 @@ using u64 = std::uint64_t;
 
 namespace {
 
-// round(v) modulo q, for any finite v: a double is an integer of 53 bits times a power of two.
-u64 rounded_residue(double v, u64 q) {
-  const double r = std::nearbyint(v);
+// r modulo q, for any integer r: a double is an integer of 53 bits times a power of two.
+u64 residue(double r, u64 q) {
+  if (std::abs(r) < static_cast<double>(q)) {  // the rule
+    const auto m = static_cast<std::int64_t>(r);
+    return static_cast<u64>(m < 0 ? m + static_cast<std::int64_t>(q) : m);
+  }
   if (std::abs(r) < 0x1p62) {
     const std::int64_t m = static_cast<std::int64_t>(r) % static_cast<std::int64_t>(q);
     return static_cast<u64>(m < 0 ? m + static_cast<std::int64_t>(q) : m);
@@ -69,117 +72,104 @@ std::vector<LinearMap::Column> LinearMap::make_columns(const plan::Task& task) c
   return columns;
 }
 
-// Integer coefficients of the masked convolution taps of one output channel, in the order of their columns.
-std::vector<double> LinearMap::masked_coefficients(const plan::Task& task, const std::vector<Column>& columns,
-                                                   std::size_t o) const {
-  const plan::Step& step = plan_.steps[task.step];
-  std::vector<double> values;
-  std::map<std::pair<int, int>, std::vector<std::size_t>> members;  // (term, channel): offsets into values
-  for (const Column& column : columns) {
-    if (column.pattern.empty()) continue;
-    const plan::Tap& tap = task.taps[column.tap];
-    const plan::Term& term = step.terms[tap.term];
-    const auto in_channels = static_cast<std::size_t>(plan_.tensors[term.source].layout.channels);
-    const double w =
-        term.weights[(o * in_channels + column.channel) * static_cast<std::size_t>(term.kernel_h) * term.kernel_w +
-                     tap.tap] *
-        step.scale / plan_.tensors[term.source].scale;
-    members[{tap.term, column.channel}].push_back(values.size());
-    for (double p : column.pattern) values.push_back(p * w);
+// Integer coefficients of what a bias or a whole-map weight puts on the pixels of one phase: `value(y, x)` in the
+// slots.
+template <class F>
+std::vector<double> LinearMap::map_coefficients(const plan::Layout& layout, int phase, F&& value, double factor) const {
+  const std::size_t tile2 = static_cast<std::size_t>(plan_.tile) * plan_.tile;
+  std::vector<double> slots(period_);
+  for (int y = 0; y < layout.height; ++y) {
+    for (int x = 0; x < layout.width; ++x) {
+      const plan::Place place = plan::place_of(layout, plan_.tile, y, x);
+      if (place.phase == phase) slots[place.position] = value(y, x);
+    }
   }
-  std::map<int, std::vector<std::vector<std::span<double>>>> groups;  // by term
-  for (const auto& [where, offsets] : members) {
-    auto& group = groups[where.first].emplace_back();
-    for (std::size_t at : offsets) group.emplace_back(values.data() + at, period_);
-  }
-  for (const auto& [term, list] : groups) round_together(list);
-  return values;
+  const bool same = std::all_of(slots.begin(), slots.begin() + static_cast<std::ptrdiff_t>(tile2),
+                                [&](double v) { return v == slots[0]; });
+  if (same) return {std::nearbyint(slots[0] * factor)};
+  for (std::size_t j = tile2; j < period_; ++j) slots[j] = slots[j % tile2];
+  std::vector<double> coefficients = encoder_.embed_inverse(std::span<const double>(slots));
+  for (double& v : coefficients) v = std::nearbyint(v * factor);
+  return coefficients;
 }
 
-// weights: [run][out channel][column], centred residues modulo prime `limb`.
-void LinearMap::fill_weights(const plan::Task& task, const std::vector<Column>& columns, std::size_t limb,
-                             double* weights, std::size_t stride) const {
+// The integer plaintexts of one output channel, column by column: one coefficient for a constant, else `period_`.
+std::vector<std::vector<double>> LinearMap::plaintexts(const plan::Task& task, const std::vector<Column>& columns,
+                                                       std::size_t o) const {
   const plan::Step& step = plan_.steps[task.step];
   const plan::Layout& out = plan_.tensors[step.output].layout;
-  const std::size_t channels = static_cast<std::size_t>(out.channels),
-                    tile2 = static_cast<std::size_t>(plan_.tile) * plan_.tile;
-  const auto q = static_cast<std::int64_t>(ring_.prime(limb));
+  const auto channels = static_cast<std::size_t>(out.channels);
+  std::vector<std::vector<double>> result(columns.size());
+  std::map<std::pair<int, int>, std::vector<std::span<double>>> masked;  // by term and channel
+  for (std::size_t c = 0; c < columns.size(); ++c) {
+    const Column& column = columns[c];
+    if (column.tap < 0) {  // bias
+      const bool uniform = step.bias.size() == channels;
+      if (uniform && out.phases * plan_.tile == out.height && out.height == out.width && out.gap == 1) {
+        result[c] = {std::nearbyint(step.bias[o] * step.scale)};
+      } else {
+        const auto value = [&](int y, int x) {
+          return uniform ? step.bias[o] : step.bias[(o * static_cast<std::size_t>(out.height) + y) * out.width + x];
+        };
+        result[c] = map_coefficients(out, task.phase, value, step.scale);
+      }
+      continue;
+    }
+    const plan::Tap& tap = task.taps[column.tap];
+    const plan::Term& term = step.terms[tap.term];
+    const plan::Layout& in = plan_.tensors[term.source].layout;
+    const double scale = step.scale / plan_.tensors[term.source].scale;
+    const std::size_t pair = o * static_cast<std::size_t>(in.channels) + column.channel;
+    if (term.kind == plan::Term::Kind::full) {
+      const double* w = term.weights.data() + pair * static_cast<std::size_t>(in.height) * in.width;
+      result[c] = map_coefficients(
+          in, tap.source.phase, [&](int y, int x) { return w[y * in.width + x]; }, scale);
+      continue;
+    }
+    const double w = term.weights[pair * static_cast<std::size_t>(term.kernel_h) * term.kernel_w + tap.tap] * scale;
+    if (column.pattern.empty()) {
+      result[c] = {std::nearbyint(w)};
+      continue;
+    }
+    result[c].resize(period_);
+    for (std::size_t k = 0; k < period_; ++k) result[c][k] = column.pattern[k] * w;
+    masked[{tap.term, column.channel}].emplace_back(result[c]);
+  }
+  std::map<int, std::vector<std::vector<std::span<double>>>> groups;  // by term
+  for (auto& [where, vectors] : masked) groups[where.first].push_back(std::move(vectors));
+  for (const auto& [term, list] : groups) round_together(list);
+  return result;
+}
+
+// weights: [run][out channel][column], centred residues modulo prime `limb`. Columns go in blocks of a cache line of
+// weights, because neighbouring runs lie far apart.
+void LinearMap::fill_weights(const std::vector<std::vector<std::vector<double>>>& plaintexts, std::size_t limb,
+                             double* weights, std::size_t stride) const {
+  constexpr std::size_t kBlock = 8;
+  const std::size_t channels = plaintexts.size();
+  const u64 q = ring_.prime(limb);
   const simd::NttView& table = ring_.subring_table(limb, period_);
-  auto centred = [q](u64 v) {
-    const auto s = static_cast<std::int64_t>(v);
-    return static_cast<double>(s > q / 2 ? s - q : s);
+  const auto centred = [q](u64 v) {
+    return v > q / 2 ? static_cast<double>(v) - static_cast<double>(q) : static_cast<double>(v);
   };
   parallel_for(channels, [&](std::size_t o) {
     simd::AlignedArray<u64> values(period_);
-    std::vector<double> slots(period_);
-    auto scatter = [&](std::size_t c) {  // values: subring coefficients -> one word per run
-      ring_.kernels().ntt(values.data(), table);
-      for (std::size_t r = 0; r < runs_; ++r) weights[(r * channels + o) * stride + c] = centred(values[r]);
-    };
-    auto constant = [&](std::size_t c, double v) {
-      const double w = centred(rounded_residue(v, ring_.prime(limb)));
-      for (std::size_t r = 0; r < runs_; ++r) weights[(r * channels + o) * stride + c] = w;
-    };
-    auto residues = [&](std::span<const double> coefficients, double factor) {
-      for (std::size_t k = 0; k < period_; ++k)
-        values[k] = rounded_residue(coefficients[k] * factor, ring_.prime(limb));
-    };
-    const std::vector<double> rounded = masked_coefficients(task, columns, o);
-    std::size_t next_masked = 0;
-    for (std::size_t c = 0; c < columns.size(); ++c) {
-      const Column& column = columns[c];
-      if (column.tap < 0) {  // bias
-        std::fill(slots.begin(), slots.end(), 0.0);
-        if (step.bias.size() == channels && out.phases * plan_.tile == out.height && out.height == out.width &&
-            out.gap == 1) {
-          constant(c, step.bias[o] * step.scale);
+    std::vector<double> block(runs_ * kBlock);
+    for (std::size_t c0 = 0; c0 < plaintexts[o].size(); c0 += kBlock) {
+      const std::size_t count = std::min(kBlock, plaintexts[o].size() - c0);
+      for (std::size_t k = 0; k < count; ++k) {
+        const std::vector<double>& integers = plaintexts[o][c0 + k];
+        if (integers.size() == 1) {
+          const double w = centred(residue(integers[0], q));
+          for (std::size_t r = 0; r < runs_; ++r) block[r * kBlock + k] = w;
           continue;
         }
-        for (int y = 0; y < out.height; ++y) {
-          for (int x = 0; x < out.width; ++x) {
-            const plan::Place place = plan::place_of(out, plan_.tile, y, x);
-            if (place.phase != task.phase) continue;
-            const std::size_t at = (o * static_cast<std::size_t>(out.height) + y) * out.width + x;
-            slots[place.position] = step.bias.size() == channels ? step.bias[o] : step.bias[at];
-          }
-        }
-        for (std::size_t j = tile2; j < period_; ++j) slots[j] = slots[j % tile2];
-        residues(encoder_.embed_inverse(std::span<const double>(slots)), step.scale);
-        scatter(c);
-        continue;
+        for (std::size_t j = 0; j < period_; ++j) values[j] = residue(integers[j], q);
+        ring_.kernels().ntt(values.data(), table);  // subring coefficients to one word per run
+        for (std::size_t r = 0; r < runs_; ++r) block[r * kBlock + k] = centred(values[r]);
       }
-      const plan::Tap& tap = task.taps[column.tap];
-      const plan::Term& term = step.terms[tap.term];
-      const plan::Layout& in = plan_.tensors[term.source].layout;
-      const double scale = step.scale / plan_.tensors[term.source].scale;
-      const std::size_t pair = o * static_cast<std::size_t>(in.channels) + column.channel;
-      if (term.kind == plan::Term::Kind::full) {
-        std::fill(slots.begin(), slots.end(), 0.0);
-        const double* w = term.weights.data() + pair * static_cast<std::size_t>(in.height) * in.width;
-        for (int y = 0; y < in.height; ++y) {
-          for (int x = 0; x < in.width; ++x) {
-            const plan::Place place = plan::place_of(in, plan_.tile, y, x);
-            if (place.phase == tap.source.phase) slots[place.position] = w[y * in.width + x];
-          }
-        }
-        const bool same = std::all_of(slots.begin(), slots.begin() + static_cast<std::ptrdiff_t>(tile2),
-                                      [&](double v) { return v == slots[0]; });
-        if (same) {
-          constant(c, slots[0] * scale);
-          continue;
-        }
-        for (std::size_t j = tile2; j < period_; ++j) slots[j] = slots[j % tile2];
-        residues(encoder_.embed_inverse(std::span<const double>(slots)), scale);
-        scatter(c);
-        continue;
-      }
-      if (column.pattern.empty()) {
-        constant(c, term.weights[pair * static_cast<std::size_t>(term.kernel_h) * term.kernel_w + tap.tap] * scale);
-      } else {
-        residues({rounded.data() + next_masked, period_}, 1);
-        next_masked += period_;
-        scatter(c);
-      }
+      for (std::size_t r = 0; r < runs_; ++r)
+        std::copy_n(block.data() + r * kBlock, count, weights + (r * channels + o) * stride + c0);
     }
   });
 }
@@ -193,6 +183,9 @@ std::vector<ckks::Ciphertext> LinearMap::run(
   std::vector<unsigned char> ones(run_length_ * simd::kPackedBytes, 0);
   for (std::size_t j = 0; j < run_length_; ++j) ones[j * simd::kPackedBytes] = 1;
 
+  std::vector<std::vector<std::vector<double>>> integers(channels);
+  parallel_for(channels, [&](std::size_t o) { integers[o] = plaintexts(task, columns, o); });
+
   std::vector<ckks::Ciphertext> out(channels);
   for (auto& c : out) {
     c.scale = step.scale;
@@ -203,7 +196,7 @@ std::vector<ckks::Ciphertext> LinearMap::run(
   }
   parallel_for(static_cast<std::size_t>(step.limbs), [&](std::size_t limb) {
     const simd::AlignedArray<double> weights(runs_ * channels * stride);
-    fill_weights(task, columns, limb, weights.data(), stride);
+    fill_weights(integers, limb, weights.data(), stride);
     std::vector<const unsigned char*> src0(columns.size()), src1(columns.size());
     for (std::size_t c = 0; c < count; ++c) {
       const ckks::PackedCiphertext& from = *sources[columns[c].tap][columns[c].channel];

@@ -27,9 +27,12 @@ class LinearMap {
 
  private:
   struct Column;
-  [[nodiscard]] std::vector<double> masked_coefficients(const plan::Task& task, const std::vector<Column>& columns,
-                                                        std::size_t o) const;
-  void fill_weights(const plan::Task& task, const std::vector<Column>& columns, std::size_t limb, double* weights,
+  template <class F>
+  [[nodiscard]] std::vector<double> map_coefficients(const plan::Layout& layout, int phase, F&& value,
+                                                     double factor) const;
+  [[nodiscard]] std::vector<std::vector<double>> plaintexts(const plan::Task& task, const std::vector<Column>& columns,
+                                                            std::size_t o) const;
+  void fill_weights(const std::vector<std::vector<std::vector<double>>>& plaintexts, std::size_t limb, double* weights,
                     std::size_t stride) const;
   [[nodiscard]] std::vector<Column> make_columns(const plan::Task& task) const;
 

@@ -2,11 +2,11 @@
 //
 // Low and high halves of the products gather in separate 64-bit words: a term adds less than 2^52 to the low and 2^44
 // to the high one, so 2,048 terms pass between foldings. As in any matrix product for caches, sources are packed into
-// panels of 16 words a column and weights into groups of four or five rows, so that the inner loop reads both front to
+// panels of 16 words a column and weights are converted once, so that the inner loop reads both front to
 // back.
 
-inline constexpr std::size_t kIfmaRows = 5, kIfmaVectors = 2;  // largest tile; four rows unless five are left
-inline constexpr std::size_t kIfmaChunk = 512;                 // columns between foldings, and in a packed panel
+inline constexpr std::size_t kIfmaVectors = 2;          // in a tile, by four rows unless five are left
+inline constexpr std::size_t kIfmaChunk = 512;          // columns between foldings, and in a packed panel
 inline constexpr std::size_t kIfmaPackWords = 1 << 15;  // packed sources, 256 KiB: they stay in the second-level cache
 inline constexpr std::size_t kIfmaPanel = 128;          // words of a column in a panel: few columns fit the first level
 inline constexpr std::uint64_t kIfmaOffset = std::uint64_t{1} << 47;  // makes centred sources positive
@@ -29,7 +29,7 @@ inline void ifma_tile(const std::uint64_t* x, std::size_t cols, const std::uint6
     for (std::size_t v = 0; v < C; ++v) in[v] = V::load_words(x + (c * C + v) * V::kLanes);
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < R; ++r) {
-      const auto weight = V::set1_word(w[c * kIfmaRows + r]);
+      const auto weight = V::set1_word(w[r * cols + c]);
 #pragma GCC unroll 8
       for (std::size_t v = 0; v < C; ++v) {
         low[r][v] = V::madd_low(low[r][v], in[v], weight);
@@ -90,7 +90,7 @@ inline void ifma_pack(const MatmulArgs& g, bool plain, std::size_t c0, std::size
   }
 }
 
-// Packs the weights of rows [r, r + rows) in columns [c0, c0 + cols): column by column, kIfmaRows words each. `start`
+// Packs the weights of rows [r, r + rows) in columns [c0, c0 + cols), row by row. `start`
 // gets what corrects the offset of the sources in each row: -2^47 * (sum of the row's weights), or 0 for plain sources.
 inline void ifma_pack_weights(const MatmulArgs& g, bool plain, std::size_t r, std::size_t rows, std::size_t c0,
                               std::size_t cols, std::uint64_t* out, std::uint64_t* start) {
@@ -100,7 +100,7 @@ inline void ifma_pack_weights(const MatmulArgs& g, bool plain, std::size_t r, st
     std::uint64_t sum = 0;
     for (std::size_t c = 0; c < cols; ++c) {
       const auto word = static_cast<std::uint64_t>(static_cast<std::int64_t>(row[c] < 0 ? row[c] + m.qd : row[c]));
-      out[c * kIfmaRows + i] = word;
+      out[i * cols + c] = word;
       sum += word;
     }
     start[i] = plain ? 0 : m.q - mul_mod_word(sum % m.q, kIfmaOffset % m.q, m.q);
@@ -126,10 +126,10 @@ void ifma_matmul(const MatmulArgs& g) {
     std::size_t panel = kIfmaPackWords / cols / tile * tile;
     if (panel > kIfmaPanel) panel = kIfmaPanel;
     if (panel > g.length) panel = g.length;
-    weights.grow(g.rows * cols * kIfmaRows);
+    weights.grow(g.rows * cols);
     start.grow(g.rows);
     for (std::size_t r = 0; r < g.rows; r += rows_at(r))
-      ifma_pack_weights(g, plain, r, rows_at(r), c0, cols, weights.data() + r * cols * kIfmaRows, start.data() + r);
+      ifma_pack_weights(g, plain, r, rows_at(r), c0, cols, weights.data() + r * cols, start.data() + r);
     for (std::size_t j0 = 0; j0 < g.length; j0 += panel) {
       const std::size_t words = panel < g.length - j0 ? panel : g.length - j0;
       ifma_pack<V>(g, plain, c0, cols, j0, words, pack.data());
@@ -145,8 +145,8 @@ void ifma_matmul(const MatmulArgs& g) {
                              : step == 2 ? ifma_tile<V, 2>
                                          : ifma_tile<V, 1>;
         for (std::size_t k = 0; k < words; k += tile)
-          tile_of(pack.data() + k * cols, cols, weights.data() + r * cols * kIfmaRows, g.dst + r, j0 + k, c0 > 0,
-                  start.data() + r, g.dst_mod + r);
+          tile_of(pack.data() + k * cols, cols, weights.data() + r * cols, g.dst + r, j0 + k, c0 > 0, start.data() + r,
+                  g.dst_mod + r);
       }
     }
   }

@@ -76,6 +76,7 @@ std::vector<std::uint64_t> bytes_of_tasks(const Plan& p) {
         limbs += 2 * static_cast<std::uint64_t>(tier.digits() * (tier.max_limbs + tier.special));
     }
     // One thread holds, for one prime, a run of every weight: of each tap and channel to each output, and of the bias.
+    // All share the weights as integers.
     std::uint64_t columns = 1;
     for (const Tap& tap : schedule.tasks[static_cast<std::size_t>(now)].taps)
       columns += static_cast<std::uint64_t>(p.tensors[static_cast<std::size_t>(tap.source.tensor)].layout.channels);
@@ -83,7 +84,7 @@ std::vector<std::uint64_t> bytes_of_tasks(const Plan& p) {
     const auto rows = static_cast<std::uint64_t>(p.tensors[static_cast<std::size_t>(step.output)].layout.channels);
     // Keys and waiting ciphertexts are packed, sums are not.
     bytes.push_back(limbs * (6ull << p.parameters.log_n) + sums * (8ull << p.parameters.log_n) +
-                    8 * run * rows * columns);
+                    16 * run * rows * columns);
   }
   return bytes;
 }
