@@ -64,6 +64,8 @@ class CiphertextReader {
   /// Throws Error{wrong_key} unless the file belongs to this plan, Error{bad_input} unless it has the plan's sizes.
   void expect(const std::string& plan_id, std::uint64_t batch, std::uint64_t per_batch, int limbs, double scale,
               const ring::Ring& ring) const;
+  /// Reads everything once. Throws Error{bad_input} if anything is damaged.
+  void verify() const { file_.verify(); }
   /// Ciphertext k of the file.
   [[nodiscard]] Ciphertext read(const ring::Ring& ring, std::uint64_t k) const;
 

@@ -49,6 +49,8 @@ class KeyFile : public KeyProvider {
   const SwitchingKey& key(const KeyId& id) override;
   /// Frees the keys of a tier that are in memory; they are read again if someone asks.
   void drop_tier(int tier);
+  /// Reads everything once. Throws Error{bad_input} if anything is damaged.
+  void verify() const { file_.verify(); }
 
   [[nodiscard]] const std::string& key_id() const { return key_id_; }
   [[nodiscard]] std::uint64_t bytes() const { return file_.file_bytes(); }

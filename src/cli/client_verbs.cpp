@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
+#include <array>
 #include <memory>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "cli/console.h"
 #include "cli/verbs.h"
 #include "client/batch.h"
@@ -101,7 +103,7 @@ std::vector<client::Image> find_images(const DecryptVerbOptions& o, const plan::
 int decrypt(const DecryptVerbOptions& o) {
   client::require_sheet_name(o.sheet);
   if (!(o.flood >= 0)) throw Error(ErrorCode::usage, "--flood takes a number that is not negative");
-  for (const std::string& path : {o.npy, o.csv, o.sheet}) wire::require_writable(path);
+  wire::require_outputs(std::array{o.npy, o.csv, o.sheet});
   const plan::ClientSpec spec = plan::read_client(o.client);
   const client::Keys keys = client::read_keys(spec, ckks::Parameters::create(spec.parameters), o.keys);
   ProgressLine line("decryption");
@@ -125,7 +127,7 @@ int decrypt(const DecryptVerbOptions& o) {
       right += images[i].label == label;
     }
     if (i < kShown)
-      fmt::print("{:>6}  {:<24} {:<16} {:>9.1f}%\n", i, i < images.size() ? images[i].name : "",
+      fmt::print("{:>6}  {:<24} {:<16} {:>9.1f}%\n", i, i < images.size() ? readable_text(images[i].name) : "",
                  client::class_name(spec.io, label), 100 * client::confidence(result.scores[i], label));
   }
   if (result.scores.size() > kShown)

@@ -21,7 +21,8 @@ struct CompileOptions {
 int run(const CompileOptions& o) {
   const plan::Plan plan = make_plan(o.model, o.batch, o.memory);
   const auto plan_path = o.out + ".plan", client_path = o.out + ".client";
-  for (const std::string& path : {plan_path, client_path}) wire::require_writable(path);  // both or none
+  wire::require_writable(plan_path, wire::Kind::plan);  // both or none
+  wire::require_writable(client_path, wire::Kind::client);
   plan::write_plan(plan_path, plan);
   plan::write_client(client_path, plan::client_part(plan));
   const plan::Cost cost = plan::estimate(plan);

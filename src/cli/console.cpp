@@ -127,8 +127,8 @@ std::filesystem::path program_folder() { return std::filesystem::read_symlink("/
 
 namespace {
 
-std::uint64_t memory_info(const std::string& field) {
-  std::ifstream info("/proc/meminfo");
+std::uint64_t memory_info(const char* file, const std::string& field) {
+  std::ifstream info(file);
   std::string word;
   while (info >> word) {
     if (word != field) continue;
@@ -141,8 +141,9 @@ std::uint64_t memory_info(const std::string& field) {
 
 }  // namespace
 
-std::uint64_t available_memory() { return memory_info("MemAvailable:"); }
-std::uint64_t total_memory() { return memory_info("MemTotal:"); }
+std::uint64_t available_memory() { return memory_info("/proc/meminfo", "MemAvailable:"); }
+std::uint64_t total_memory() { return memory_info("/proc/meminfo", "MemTotal:"); }
+std::uint64_t peak_memory() { return memory_info("/proc/self/status", "VmHWM:"); }
 
 int set_threads(int threads) {
   static std::unique_ptr<tbb::global_control> control;  // in force until it is destroyed

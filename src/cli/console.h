@@ -31,6 +31,8 @@ std::filesystem::path program_folder();
 /// Memory that the system could give now (MemAvailable) and all that it has (MemTotal); 0 if unknown.
 std::uint64_t available_memory();
 std::uint64_t total_memory();
+/// Most memory that this process has had in RAM (VmHWM).
+std::uint64_t peak_memory();
 
 /// Limits the threads of everything that follows; 0: one per hardware thread. Returns the number in force.
 int set_threads(int threads);

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
@@ -136,7 +137,7 @@ int run(const EvaluateOptions& o) {
   const int threads = set_threads(o.threads);
   // Before hours of work, not after.
   client::require_sheet_name(o.sheet);
-  for (const std::string& path : {o.report_json, o.report_html, o.sheet, o.npy, o.csv}) wire::require_writable(path);
+  wire::require_outputs(std::array{o.report_json, o.report_html, o.sheet, o.npy, o.csv});
   const graph::Network network = graph::import_onnx(o.model);
   const auto images_at_once =
       o.batch > 0 ? o.batch : static_cast<int>(std::min<std::size_t>(o.count.value_or(0), 65536));
@@ -206,7 +207,7 @@ int run(const EvaluateOptions& o) {
   const Comparison compared(images, result.scores, plain);
   std::ifstream stats_file(work / "stats.json");
   const json stats = json::parse(stats_file);
-  const plan::Cost cost = plan::estimate(plan);
+  const plan::Cost cost = plan::estimate(plan, threads);
   const plan::Speed speed = plan::measure_speed(plan.parameters.log_n, plan.parameters.kind, threads);
   const auto batches = stats["batches"].get<std::uint64_t>();
   const double total = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
@@ -223,7 +224,7 @@ int run(const EvaluateOptions& o) {
       {"amortized_seconds_per_image", inference.wall_seconds / static_cast<double>(images.size())},
       {"wall_seconds", inference.wall_seconds},
       {"total_seconds", total},
-      {"peak_rss_bytes", inference.peak_rss_bytes},
+      {"peak_rss_bytes", stats["peak_rss_bytes"]},
       {"predicted_seconds", cost.seconds(speed) * static_cast<double>(batches)},
       {"predicted_peak_bytes", cost.peak_bytes},
       {"eval_key_bytes", fs::file_size(work / "keys/eval.key")},

@@ -6,6 +6,7 @@
 #include "ckks/ciphertext_file.h"
 #include "ckks/key_file.h"
 #include "cli/console.h"
+#include "cli/planning.h"
 #include "cli/verbs.h"
 #include "plan/cost.h"
 #include "plan/plan_file.h"
@@ -21,17 +22,13 @@ struct InferOptions {
   int threads = 0;
 };
 
-void require_memory(const plan::Cost& cost, std::uint64_t limit) {
+void require_free_memory(const plan::Cost& cost) {
   const std::uint64_t available = available_memory();
-  const auto needed = static_cast<double>(cost.peak_bytes);
-  if (limit != 0 && cost.peak_bytes > limit)
-    throw Error(ErrorCode::no_resources,
-                fmt::format("this plan needs about {}, --memory allows {}; compile with a smaller --batch or raise it",
-                            format_bytes(needed), format_bytes(static_cast<double>(limit))));
   if (available != 0 && cost.peak_bytes > available)
-    throw Error(ErrorCode::no_resources,
-                fmt::format("this plan needs about {}, the machine has {} free; compile with a smaller --batch",
-                            format_bytes(needed), format_bytes(static_cast<double>(available))));
+    throw Error(
+        ErrorCode::no_resources,
+        fmt::format("this plan needs about {}, the machine has {} free; compile with a smaller --batch",
+                    format_bytes(static_cast<double>(cost.peak_bytes)), format_bytes(static_cast<double>(available))));
 }
 
 int run(const InferOptions& o) {
@@ -39,11 +36,12 @@ int run(const InferOptions& o) {
   const plan::Plan plan = plan::read_plan(o.plan);
   const auto parameters = ckks::Parameters::create(plan.parameters);
   const std::uint64_t limit = o.memory.empty() ? 0 : parse_bytes(o.memory);
-  const plan::Cost cost = plan::estimate(plan);
+  const plan::Cost cost = plan::estimate(plan, threads);
   require_memory(cost, limit);
+  require_free_memory(cost);
   const auto ring = parameters.make_ring(simd::select_kernels(), limit);
 
-  // All files are checked before any work starts.
+  // All files are checked, to the last byte, before any work starts.
   const auto per_batch = static_cast<std::uint64_t>(plan.input().layout.ciphertexts());
   const ckks::CiphertextReader input(o.in, wire::Kind::input);
   input.expect(plan.id, static_cast<std::uint64_t>(plan.batch), per_batch, plan.input().limbs, plan.input().scale,
@@ -52,6 +50,9 @@ int run(const InferOptions& o) {
   if (keys.key_id() != input.info().key_id)
     throw Error(ErrorCode::wrong_key,
                 o.in + " was encrypted under another key than " + o.key + " belongs to; use the eval.key made with it");
+
+  input.verify();
+  keys.verify();
 
   ckks::CiphertextFileInfo info = input.info();
   info.per_batch = static_cast<std::uint64_t>(plan.io.outputs);
@@ -94,10 +95,14 @@ int run(const InferOptions& o) {
                        {"rotate_seconds", times[s].rotate},
                        {"linear_seconds", times[s].linear},
                        {"activate_seconds", times[s].activate}});
-    const nlohmann::json j = {
-        {"threads", threads}, {"cpu_kernels", ring->kernels().name}, {"seconds", line.seconds()},
-        {"batches", batches}, {"pool_bytes", ring->pool_bytes()},    {"predicted_peak_bytes", cost.peak_bytes},
-        {"steps", steps}};
+    const nlohmann::json j = {{"threads", threads},
+                              {"cpu_kernels", ring->kernels().name},
+                              {"seconds", line.seconds()},
+                              {"batches", batches},
+                              {"pool_bytes", ring->pool_bytes()},
+                              {"peak_rss_bytes", peak_memory()},
+                              {"predicted_peak_bytes", cost.peak_bytes},
+                              {"steps", steps}};
     wire::write_file(o.stats, j.dump(2) + "\n");
   }
   return 0;

@@ -126,11 +126,16 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
 
 int run(const PlanOptions& o) {
   const auto kind = wire::kind_of(o.file);
+  if (kind && o.batch > 0)
+    throw Error(ErrorCode::usage, "--batch chooses the packing of a model; that of " + o.file + " is fixed");
   if (kind == wire::Kind::client) return show_client(plan::read_client(o.file), o.as_json);
   if (kind && kind != wire::Kind::plan)
     throw Error(ErrorCode::bad_input, o.file + " is a Sotto " + std::string(wire::name_of(*kind)) +
                                           " file; plan reads models, plans and client descriptions");
-  return show_plan(kind ? plan::read_plan(o.file) : make_plan(o.file, o.batch, o.memory), o);
+  if (!kind) return show_plan(make_plan(o.file, o.batch, o.memory), o);
+  const plan::Plan plan = plan::read_plan(o.file);
+  if (!o.memory.empty()) require_memory(plan::estimate(plan, set_threads(o.threads)), parse_bytes(o.memory));
+  return show_plan(plan, o);
 }
 
 }  // namespace

@@ -59,4 +59,12 @@ plan::Plan make_plan(const std::string& model, int images, const std::string& me
   return std::move(*best);
 }
 
+void require_memory(const plan::Cost& cost, std::uint64_t limit) {
+  if (limit == 0 || cost.peak_bytes <= limit) return;
+  throw Error(
+      ErrorCode::no_resources,
+      fmt::format("this plan needs about {}, --memory allows {}; compile with a smaller --batch or raise it",
+                  format_bytes(static_cast<double>(cost.peak_bytes)), format_bytes(static_cast<double>(limit))));
+}
+
 }  // namespace sotto::cli

@@ -12,4 +12,7 @@ namespace sotto::cli {
 /// Throws Error{no_resources} if no packing fits `memory`.
 plan::Plan make_plan(const std::string& model, int images, const std::string& memory);
 
+/// Throws Error{no_resources} if the plan needs more than `limit` bytes (0: no limit).
+void require_memory(const plan::Cost& cost, std::uint64_t limit);
+
 }  // namespace sotto::cli

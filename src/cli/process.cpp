@@ -1,7 +1,6 @@
 #include "cli/process.h"
 
 #include <spawn.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <cerrno>
@@ -27,12 +26,11 @@ ProcessResult run_process(const std::vector<std::string>& argv) {
   if (const int error = ::posix_spawn(&child, args[0], nullptr, nullptr, args.data(), environ); error != 0)
     throw Error(ErrorCode::internal, "cannot start " + argv[0] + ": " + std::strerror(error));
   int status = 0;
-  struct rusage usage {};
   // Polled, so that a signal to this process alone reaches the child soon, whenever it comes.
   // Ctrl-C goes to both processes: the child gets half a second to end by itself before it is told again.
   int patience = 50;
   for (;;) {
-    const pid_t ended = ::wait4(child, &status, WNOHANG, &usage);
+    const pid_t ended = ::waitpid(child, &status, WNOHANG);
     if (ended == child) break;
     if (ended < 0 && errno != EINTR)
       throw Error(ErrorCode::internal, std::string("cannot wait for a process: ") + std::strerror(errno));
@@ -42,7 +40,6 @@ ProcessResult run_process(const std::vector<std::string>& argv) {
   ProcessResult result;
   result.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  result.peak_rss_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
   return result;
 }
 

@@ -10,7 +10,6 @@ namespace sotto::cli {
 struct ProcessResult {
   int exit_code = 0;  ///< 128 + signal if one ended it
   double wall_seconds = 0;
-  std::uint64_t peak_rss_bytes = 0;
 };
 
 /// Runs argv[0] with these arguments and waits; Ctrl-C is passed on. Throws Error{internal} if it cannot be started.

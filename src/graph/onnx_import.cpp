@@ -10,9 +10,9 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "graph/onnx_metadata.h"
 #include "graph/onnx_tensor.h"
-#include "graph/text.h"
 
 namespace sotto::graph {
 

@@ -62,6 +62,10 @@ struct SwitchWork {
   }
   [[nodiscard]] ckks::KeyTier tier() const { return {limbs, special}; }
 
+  // Limbs in words during a switch: the operand, its coefficients, the raised digits, and quotients and remainders of
+  // both polynomials; as much again as the digits while a key is read.
+  [[nodiscard]] int scratch_limbs() const { return 5 * limbs + 2 * special + 2 * digits() * (limbs + special); }
+
   [[nodiscard]] Work decompose() const {
     Work w{static_cast<double>(limbs), 0, 0, static_cast<double>(limbs) * n};
     for (int d = 0; d < digits(); ++d) {
@@ -158,9 +162,11 @@ Cost estimate(const Plan& plan, int threads) {
   const double n = walk.n;
   const auto limb_bytes = static_cast<std::uint64_t>(n) * 8;
   const auto primes = static_cast<std::uint64_t>(plan.parameters.ciphertext_primes + plan.parameters.special_primes);
-  // Transform tables, permutation tables, key switching scratch and the program itself.
+  // Transform tables, permutation tables, the section of a key while it is read, and the program itself.
   const std::uint64_t fixed =
-      primes * limb_bytes * 2 + plan.keys.keys.size() * limb_bytes / 8 + 4 * primes * limb_bytes + (64ull << 20);
+      primes * limb_bytes * 5 / 4 + plan.keys.keys.size() * limb_bytes / 8 + 4 * primes * limb_bytes + (96ull << 20);
+  // Memory for packed limbs and for words is kept for reuse, so that the most of each counts for good.
+  std::uint64_t most_packed = 0, most_words = 0;
   const int input_phases = plan.input().layout.phases * plan.input().layout.phases;
   for (int p = 0; p < input_phases; ++p) walk.held[{0, p}] = plan.input().limbs;
 
@@ -200,11 +206,17 @@ Cost estimate(const Plan& plan, int threads) {
     const double period = std::max(64, plan.tile * plan.tile);
     const auto weights = static_cast<std::uint64_t>(period * results * columns) * 8 *
                          static_cast<std::uint64_t>(std::clamp(threads, 1, step.limbs) + 1);  // and as integers
-    // The sums exist before their sources go.
+    // The sums exist before their sources go; the squares of the sums need room beside them.
     const std::uint64_t sums_limbs = 2ull * static_cast<std::uint64_t>(results * step.limbs);
+    std::size_t copies = 0;
+    for (const auto& [where, rotations] : missing) copies = std::max(copies, rotations.size());
     const std::uint64_t waiting = walk.live_limbs() + expanded_key_limbs(plan, tier_of(plan, step.limbs));
-    const std::uint64_t bytes =
-        waiting * (limb_bytes / 8 * simd::kPackedBytes) + sums_limbs * limb_bytes + weights + fixed;
+    const std::uint64_t scratch = static_cast<std::uint64_t>(sw.scratch_limbs());
+    most_packed = std::max(most_packed, waiting * (limb_bytes / 8 * simd::kPackedBytes));
+    most_words = std::max(
+        most_words,
+        std::max(sums_limbs + scratch, 2 * copies * static_cast<std::uint64_t>(step.limbs) + scratch) * limb_bytes);
+    const std::uint64_t bytes = most_packed + most_words + weights + fixed;
     if (bytes > cost.peak_bytes) out.memory.fresh_bytes += static_cast<double>(bytes - cost.peak_bytes);
     out.peak_bytes = std::max(out.peak_bytes, bytes);
     cost.peak_bytes = std::max(cost.peak_bytes, bytes);

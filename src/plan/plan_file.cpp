@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "wire/fields.h"
 #include "wire/reader.h"
 #include "wire/writer.h"
@@ -73,10 +74,12 @@ json to_json(const Interface& io) {
 }
 
 Interface interface_from_json(const json& j) {
-  return {small_integer(j, "channels", 1, 65536), small_integer(j, "height", 1, 4096),
-          small_integer(j, "width", 1, 4096),     wire::reals(j, "mean", 65536),
-          wire::reals(j, "std", 65536),           wire::texts(j, "classes", 65536),
-          small_integer(j, "outputs", 1, 65536)};
+  Interface io{small_integer(j, "channels", 1, 65536), small_integer(j, "height", 1, 4096),
+               small_integer(j, "width", 1, 4096),     wire::reals(j, "mean", 65536),
+               wire::reals(j, "std", 65536),           wire::texts(j, "classes", 65536),
+               small_integer(j, "outputs", 1, 65536)};
+  for (std::string& name : io.classes) name = readable_text(name);  // they will be printed
+  return io;
 }
 
 // Weights and biases leave the header: they lie in the one section, in the order of the steps.

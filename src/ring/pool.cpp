@@ -14,10 +14,12 @@ constexpr std::size_t kHugePage = std::size_t{2} << 20;
 }
 
 void MemoryBudget::take(std::size_t bytes) {
-  if (taken_.fetch_add(bytes) + bytes <= limit_ || limit_ == 0) return;
-  taken_ -= bytes;
-  throw Error(ErrorCode::no_resources, "the memory limit of " + std::to_string(limit_ >> 20) +
-                                           " MiB is too small for this step; raise --memory");
+  std::size_t taken = taken_;
+  do {
+    if (limit_ != 0 && taken + bytes > limit_)
+      throw Error(ErrorCode::no_resources, "the memory limit of " + std::to_string(limit_ >> 20) +
+                                               " MiB is too small for this step; raise --memory");
+  } while (!taken_.compare_exchange_weak(taken, taken + bytes));
 }
 
 BlockPool::BlockPool(std::size_t words, MemoryBudget& budget)
@@ -36,6 +38,7 @@ void BlockPool::grow() {
   budget_.take(region_bytes_);
   void* p = mmap(nullptr, region_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) {
+    budget_.give_back(region_bytes_);
     throw Error(ErrorCode::no_resources, "out of memory after " + std::to_string(budget_.taken() >> 20) +
                                              " MiB of polynomials; use a smaller batch");
   }

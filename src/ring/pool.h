@@ -16,6 +16,7 @@ class MemoryBudget {
 
   /// Throws Error{no_resources} if `bytes` more would pass the limit.
   void take(std::size_t bytes);
+  void give_back(std::size_t bytes) { taken_ -= bytes; }
   [[nodiscard]] std::size_t taken() const { return taken_; }
 
  private:

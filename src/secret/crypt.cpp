@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
 #include "base/error.h"
 #include "base/parallel.h"
@@ -71,8 +72,11 @@ std::vector<double> decrypt(const SecretKey& key, const ckks::Ciphertext& c) {
     ring.kernels().add(message[l].data(), message[l].data(), c.c0[l].data(), ring.n(), ring.modulus(l));
     modulus *= static_cast<double>(ring.prime(l));
   }
+  const auto wipe = [&](void*) {
+    for (auto& limb : message) sodium_memzero(limb.data(), ring.n() * sizeof(u64));
+  };
+  const std::unique_ptr<void, decltype(wipe)> wiper(&message, wipe);  // whatever the decoder throws
   std::vector<double> coefficients = ckks::decode_coefficients(ring, message);
-  for (auto& limb : message) sodium_memzero(limb.data(), ring.n() * sizeof(u64));
   const auto [lo, hi] = std::minmax_element(coefficients.begin(), coefficients.end());
   if (std::max(-*lo, *hi) > modulus / 8) {
     throw Error(ErrorCode::wrong_key,

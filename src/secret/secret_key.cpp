@@ -101,7 +101,7 @@ SecretArray<std::uint64_t> to_values(const ring::Ring& ring, const SecretArray<s
   SecretArray<std::uint64_t> out(ring.n());
   const std::uint64_t q = ring.prime(i);
   for (std::size_t k = 0; k < ring.n(); ++k) {
-    const std::int64_t v = coefficients[k];  // NOLINT(bugprone-signed-char-misuse): -1, 0 or 1
+    const std::int64_t v = coefficients[k];  // NOLINT(bugprone-signed-char-misuse): a small integer
     out[k] = static_cast<std::uint64_t>(v + (v >> 63 & static_cast<std::int64_t>(q)));
   }
   ring.ntt(out.data(), i);

@@ -88,6 +88,14 @@ void FileReader::pread_all(void* dst, std::size_t bytes, std::uint64_t offset) c
   }
 }
 
+void FileReader::verify() const {
+  std::vector<unsigned char> buffer;
+  for (std::size_t i = 0; i < sections_.size(); ++i) {
+    buffer.resize(sections_[i]);
+    read(i, buffer);
+  }
+}
+
 void FileReader::read(std::size_t i, std::span<unsigned char> dst) const {
   check(i < sections_.size() && dst.size() == sections_[i], "a section was read with a wrong size");
   pread_all(dst.data(), dst.size(), offsets_[i]);

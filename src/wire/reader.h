@@ -33,6 +33,9 @@ class FileReader {
   /// Fills dst, whose size must be that of section i. Thread-safe. Throws Error{bad_input} if the section is damaged.
   void read(std::size_t i, std::span<unsigned char> dst) const;
 
+  /// Reads every section. Throws Error{bad_input} if one is damaged.
+  void verify() const;
+
   /// Error{bad_input} that names the file.
   [[noreturn]] void fail(const std::string& what) const;
   /// Runs decode(header), naming the file in whatever Error{bad_input} it throws.

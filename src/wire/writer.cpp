@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <set>
 
 #include "base/error.h"
 #include "wire/reader.h"
@@ -41,17 +42,19 @@ namespace {
 
 }  // namespace
 
-AtomicFile::AtomicFile(std::filesystem::path path, Access access) : path_(std::move(path)) {
+AtomicFile::AtomicFile(std::filesystem::path path, Access access, std::optional<Kind> kind) : path_(std::move(path)) {
   const mode_t mode = access == Access::everyone ? 0644 : 0600;
   std::error_code unknown;
   const auto there = std::filesystem::status(path_, unknown);
-  const auto refuse = [&](const char* what) {
+  const auto refuse = [&](const std::string& what) {
     throw Error(ErrorCode::bad_input, "cannot write " + path_.string() + ": " + what);
   };
   if (std::filesystem::is_directory(there)) refuse("it is a folder");
   if (std::filesystem::exists(there) && !std::filesystem::is_regular_file(there)) refuse("it is not a regular file");
   if (access != Access::secret_key && kind_of(path_) == Kind::secret_key)
     refuse("it is a secret key, which only keygen --force replaces");
+  if (const auto other = kind_of(path_); other && other != kind && access != Access::secret_key)
+    refuse("it is a Sotto file (" + std::string(name_of(*other)) + "), which another kind of output may not replace");
   for (int attempt = 0; attempt < 100 && fd_ < 0; ++attempt) {
     temporary_ = path_;
     temporary_ += "." + std::to_string(::getpid()) + "-" + std::to_string(attempt) + ".tmp";
@@ -85,8 +88,18 @@ void AtomicFile::commit() {
   fd_ = -1;
 }
 
-void require_writable(const std::filesystem::path& path) {
-  if (!path.empty()) AtomicFile(path, Access::everyone);
+void require_writable(const std::filesystem::path& path, std::optional<Kind> kind) {
+  if (!path.empty()) AtomicFile(path, Access::everyone, kind);
+}
+
+void require_outputs(std::span<const std::string> paths) {
+  std::set<std::filesystem::path> seen;
+  for (const std::string& path : paths) {
+    if (path.empty()) continue;
+    require_writable(path);
+    if (!seen.insert(std::filesystem::weakly_canonical(std::filesystem::absolute(path))).second)
+      throw Error(ErrorCode::usage, path + " is named for two outputs");
+  }
 }
 
 void write_file(const std::filesystem::path& path, std::string_view contents) {
@@ -97,7 +110,7 @@ void write_file(const std::filesystem::path& path, std::string_view contents) {
 
 FileWriter::FileWriter(const std::filesystem::path& path, Kind kind, nlohmann::json header,
                        std::vector<std::uint64_t> section_bytes, Access access)
-    : file_(path, access), sections_(std::move(section_bytes)) {
+    : file_(path, access, kind), sections_(std::move(section_bytes)) {
   check(sodium_init() >= 0, "libsodium does not start");
   header["sections"] = sections_;
   const std::string text = [&] {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,8 +27,8 @@ enum class Access {
 class AtomicFile {
  public:
   /// Throws Error{bad_input} if the file cannot be made, or if something is there that must not be replaced: a folder,
-  /// a pipe or device, a secret key.
-  AtomicFile(std::filesystem::path path, Access access);
+  /// a pipe or device, a secret key, a Sotto file of another kind than the one to be written (if any).
+  AtomicFile(std::filesystem::path path, Access access, std::optional<Kind> kind = std::nullopt);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -44,8 +45,11 @@ class AtomicFile {
   int fd_ = -1;
 };
 
-/// Throws Error{bad_input} unless a file could be written there now. An empty path passes.
-void require_writable(const std::filesystem::path& path);
+/// Throws Error{bad_input} unless a file, of that kind, could be written there now. An empty path passes.
+void require_writable(const std::filesystem::path& path, std::optional<Kind> kind = std::nullopt);
+
+/// Throws Error{bad_input} unless every path (empty ones apart) can be written, Error{usage} if two are the same file.
+void require_outputs(std::span<const std::string> paths);
 
 /// Writes a text or picture that needs no container, atomically.
 void write_file(const std::filesystem::path& path, std::string_view contents);

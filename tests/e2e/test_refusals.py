@@ -78,6 +78,32 @@ class Places(PreparedCase):
                 *(["decrypt", "net.client", "--keys", "keys", "--in", "out.sotto", option, out + ending]
                   for option, ending in (("--out", ""), ("--csv", ""), ("--sheet", ".png"), ("--sheet", ".html"))))
 
+    def test_other_sotto_files_are_not_replaced(self):
+        before = {name: (self.dir / name).read_bytes() for name in ("net.plan", "net.client", "keys/eval.key", "in.sotto", "out.sotto")}
+        for option, name in (("--out", "net.plan"), ("--csv", "net.client"), ("--out", "keys/eval.key"), ("--csv", "out.sotto")):
+            with self.subTest(option=option, name=name):
+                self.assert_refused(BAD_INPUT, "decrypt", "net.client", "--keys", "keys", "--in", "out.sotto", option, name, words=[name])
+        self.assert_refused(BAD_INPUT, "infer", "net.plan", "--eval-key", "keys/eval.key", "--in", "in.sotto", "--out", "in.sotto",
+                            words=["in.sotto"])
+        for name, contents in before.items():
+            self.assertEqual((self.dir / name).read_bytes(), contents, name)
+
+    def test_two_outputs_of_one_name(self):
+        self.assert_refused(USAGE, "decrypt", "net.client", "--keys", "keys", "--in", "out.sotto", "--out", "same", "--csv", "./same",
+                            words=["same"])
+        self.assertFalse((self.dir / "same").exists())
+
+    def test_a_damaged_key_is_found_before_any_work(self):
+        damaged = bytearray((self.dir / "keys/eval.key").read_bytes())
+        damaged[-100] ^= 1
+        (self.dir / "damaged.key").write_bytes(damaged)
+        r = self.assert_refused(BAD_INPUT, "infer", "net.plan", "--eval-key", "damaged.key", "--in", "in.sotto", "--out", "y.sotto")
+        self.assertNotIn("inference:", r.err)
+
+    def test_packing_of_a_plan_is_fixed(self):
+        self.assert_refused(USAGE, "plan", "net.plan", "--batch", "3", words=["--batch"])
+        self.assert_refused(NO_RESOURCES, "plan", "net.plan", "--memory", "1M")
+
     def test_folder_that_does_not_exist(self):
         for verb in self.writers("nowhere/x"):
             if verb[0] != "keygen":  # which makes its folder

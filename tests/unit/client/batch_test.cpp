@@ -152,7 +152,11 @@ TEST_F(Batch, ScoresOfOthers) {
   EXPECT_TRUE(test::fails_with([&] { (void)decrypt_scores(spec, keys, path, {}, {}); }, ErrorCode::wrong_key));
   EXPECT_TRUE(
       test::fails_with([&] { (void)decrypt_scores(spec, others, path, {}, {}); }, ErrorCode::wrong_key, {"decrypt"}));
-  encrypt_images(spec, keys, random_images(1), path, {});
+  // Neither kind of ciphertexts takes the other's place.
+  const auto encrypt = [&] { encrypt_images(spec, keys, random_images(1), path, {}); };
+  EXPECT_TRUE(test::refuses(encrypt, {path.string(), "encrypted output"}));
+  std::filesystem::remove(path);
+  encrypt();
   EXPECT_TRUE(test::refuses(decrypt, {"encrypted input"}));
 }
 

@@ -1,6 +1,6 @@
-#include "graph/text.h"
+#include "base/text.h"
 
-namespace sotto::graph {
+namespace sotto {
 
 std::string readable_text(std::string text) {
   for (std::size_t i = 0; i < text.size();) {
@@ -18,10 +18,12 @@ std::string readable_text(std::string text) {
     if (valid && length == 4)
       valid = !(byte == 0xf0 && static_cast<unsigned char>(text[i + 1]) < 0x90) &&
               !(byte == 0xf4 && static_cast<unsigned char>(text[i + 1]) >= 0x90);
+    if (valid && length == 1) valid = byte >= 0x20 && byte != 0x7f;
+    if (valid && length == 2) valid = byte != 0xc2 || static_cast<unsigned char>(text[i + 1]) >= 0xa0;  // C1 controls
     if (!valid) text[i] = '?';
     i += valid ? length : 1;
   }
   return text;
 }
 
-}  // namespace sotto::graph
+}  // namespace sotto
