@@ -10,6 +10,9 @@ from .config import Config
 from .data import Meta, Split
 
 
+MAX_GAIN = 32.0  # leaves two values per channel of most images
+
+
 @dataclasses.dataclass
 class Draw:
     """The random choices for a batch of n images: all that a batch depends on."""
@@ -19,6 +22,8 @@ class Draw:
     dx: torch.Tensor  # [n, 1], first column
     flip: torch.Tensor  # [n, 1], whether mirrored
     hole: torch.Tensor  # [n, 2], centre of the erased square
+    gain: torch.Tensor  # [n, 1], factor of the contrast, 1 for most images
+    pivot: torch.Tensor  # [n, c], what the contrast is raised around, in units of pixel / 255
 
     def part(self, k: int, parts: int) -> "Draw":
         """The k-th of equal parts."""
@@ -27,8 +32,27 @@ class Draw:
 
 def normalise(images: torch.Tensor, meta: Meta) -> torch.Tensor:
     """uint8 [n, h, w, c] to float32 [n, c, h, w], channels last in memory, mean 0 and deviation 1."""
-    mean, std = (torch.tensor(v, device=images.device) for v in (meta.mean, meta.std))
-    return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)
+    return _normalise(images.float() / 255, meta)
+
+
+def _normalise(pixels: torch.Tensor, meta: Meta) -> torch.Tensor:
+    mean, std = (torch.tensor(v, device=pixels.device) for v in (meta.mean, meta.std))
+    return ((pixels - mean) / std).permute(0, 3, 1, 2)
+
+
+def raise_contrast(pixels: torch.Tensor, gain: torch.Tensor, pivot: torch.Tensor) -> torch.Tensor:
+    """Pixels [n, h, w, c] within 0 to 1, moved away from pivot [n, c] by the factor gain [n, 1]; clamped to 0 to 1."""
+    pivot = pivot[:, None, None, :]
+    return (pivot + gain[:, None, None, :] * (pixels - pivot)).clamp(0, 1)
+
+
+def high_contrast(images: torch.Tensor, seed: int) -> torch.Tensor:
+    """uint8 images [n, h, w, c] with the contrast raised by MAX_GAIN around seeded values: far out, yet possible."""
+    n, channels = len(images), images.shape[3]
+    pivot = 0.25 + 0.5 * torch.rand(n, channels, generator=torch.Generator().manual_seed(seed))
+    gain = torch.full((n, 1), MAX_GAIN)
+    return torch.cat([(raise_contrast(images[i:i + 500].float() / 255, gain[i:i + 500], pivot[i:i + 500]) * 255).round()
+                      .to(torch.uint8) for i in range(0, n, 500)])
 
 
 class Augmenter:
@@ -54,7 +78,10 @@ class Augmenter:
         def integers(high: int) -> torch.Tensor:
             return torch.randint(0, high, (n, 1), generator=generator)
         flip = torch.rand(n, 1, generator=generator) < (0.5 if self.config.flip else 0.0)
-        return Draw(index, integers(span), integers(span), flip, torch.cat([integers(m.height), integers(m.width)], 1))
+        hole = torch.cat([integers(m.height), integers(m.width)], 1)
+        uniform = torch.rand(n, 2 + m.channels, generator=generator)
+        gain = torch.where(uniform[:, :1] < self.config.stress, MAX_GAIN ** uniform[:, 1:2], torch.ones(n, 1))
+        return Draw(index, integers(span), integers(span), flip, hole, gain, 0.25 + 0.5 * uniform[:, 2:])
 
     def batch(self, d: Draw) -> tuple[torch.Tensor, torch.Tensor]:
         """Images float32 [n, c, h, w] (channels last) and labels [n]."""
@@ -62,7 +89,10 @@ class Augmenter:
         y, x = torch.arange(m.height).view(1, -1), torch.arange(m.width).view(1, -1)
         rows, columns = d.dy + y, d.dx + torch.where(d.flip, m.width - 1 - x, x)
         index, rows, columns = (v.to(device) for v in (d.index, rows, columns))
-        images = normalise(self.images[index[:, None, None], rows[:, :, None], columns[:, None, :]], m)
+        pixels = self.images[index[:, None, None], rows[:, :, None], columns[:, None, :]].float() / 255
+        if self.config.stress:
+            pixels = raise_contrast(pixels, d.gain.to(device), d.pivot.to(device))
+        images = _normalise(pixels, m)
         if self.config.erase:
             half = self.config.erase / 2
             inside_y, inside_x = (d.hole[:, :1] - y).abs() < half, (d.hole[:, 1:] - x).abs() < half

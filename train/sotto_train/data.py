@@ -25,6 +25,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def first(self, count: int) -> "Split":
+        """The first images; all of them for 0."""
+        return Split(self.images[:count], self.labels[:count]) if count else self
+
 
 @dataclasses.dataclass
 class Meta:

@@ -1,4 +1,8 @@
-"""Network architectures, each with ReLU or quadratic activations; only operators that Sotto runs (average pooling)."""
+"""Network architectures, each with ReLU or quadratic activations; only operators that Sotto runs (average pooling).
+
+Modules are registered in the order in which they run: the first activation after a convolution or fully connected
+layer is the one it feeds (noise.py uses that).
+"""
 from __future__ import annotations
 
 from typing import Callable
@@ -10,6 +14,16 @@ from .activation import Activation
 from .errors import TrainError
 
 
+def _float32(x: torch.Tensor) -> torch.Tensor:
+    """x as float32; unlike x.float() no node in an exported graph where it is that already."""
+    return x if x.dtype == torch.float32 else x.float()
+
+
+def _halve() -> nn.Module:
+    """Average pooling 2 x 2; PyTorch exports it with a Pad node if it were to count padding."""
+    return nn.AvgPool2d(2, count_include_pad=False)
+
+
 class Block(nn.Module):
     """Residual block: two 3x3 convolutions; the shortcut is a 1x1 convolution where shape changes."""
 
@@ -18,9 +32,9 @@ class Block(nn.Module):
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
         self.act1 = Activation(kind, outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.act2 = Activation(kind, outputs)
         changes = stride != 1 or inputs != outputs
         self.shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if changes else nn.Identity()
+        self.act2 = Activation(kind, outputs)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.act2(self.conv2(self.act1(self.conv1(x))) + self.shortcut(x))
@@ -42,7 +56,7 @@ class ResNet(nn.Module):
         self.fc = nn.Linear(inputs, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.fc(self.blocks(self.act(self.conv(x))).float().mean((2, 3)))
+        return self.fc(_float32(self.blocks(self.act(self.conv(x)))).mean((2, 3)))
 
 
 class LeNet5(nn.Module):
@@ -54,14 +68,14 @@ class LeNet5(nn.Module):
         if min(height, width) < 1:
             raise TrainError(f"lenet5 needs images of at least 12 x 12 pixels, not {size[0]} x {size[1]}")
         self.features = nn.Sequential(
-            nn.Conv2d(channels, 6, 5, padding=2, bias=False), Activation(kind, 6), nn.AvgPool2d(2),
-            nn.Conv2d(6, 16, 5, bias=False), Activation(kind, 16), nn.AvgPool2d(2))
+            nn.Conv2d(channels, 6, 5, padding=2, bias=False), Activation(kind, 6), _halve(),
+            nn.Conv2d(6, 16, 5, bias=False), Activation(kind, 16), _halve())
         self.head = nn.Sequential(
             nn.Linear(16 * height * width, 120, bias=False), Activation(kind, 120, flat=True),
             nn.Linear(120, 84, bias=False), Activation(kind, 84, flat=True), nn.Linear(84, classes))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(torch.flatten(self.features(x), 1)).float()
+        return _float32(self.head(torch.flatten(self.features(x), 1)))
 
 
 class Mlp(nn.Module):
@@ -74,7 +88,7 @@ class Mlp(nn.Module):
             nn.Linear(128, 128, bias=False), Activation(kind, 128, flat=True), nn.Linear(128, classes))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(torch.flatten(x, 1)).float()
+        return _float32(self.head(torch.flatten(x, 1)))
 
 
 class Vgg11(nn.Module):
@@ -89,7 +103,7 @@ class Vgg11(nn.Module):
         layers: list[nn.Module] = []
         for width in self.PLAN:
             if width == 0:
-                layers.append(nn.AvgPool2d(2))
+                layers.append(_halve())
                 continue
             layers += [nn.Conv2d(channels, width, 3, padding=1, bias=False), Activation(kind, width)]
             channels = width
@@ -97,7 +111,7 @@ class Vgg11(nn.Module):
         self.fc = nn.Linear(channels, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.fc(self.features(x).float().mean((2, 3)))
+        return self.fc(_float32(self.features(x)).mean((2, 3)))
 
 
 def _resnet(widths: list[int], blocks: list[int]) -> Callable[..., nn.Module]:
@@ -117,7 +131,7 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
 
 
 def build(arch: str, activation: str, channels: int, classes: int, size: tuple[int, int]) -> nn.Module:
-    """A network from images [n, channels, *size] to float32 scores [n, classes]."""
+    """A network from images [n, channels, *size] to scores [n, classes]."""
     if arch not in ARCHITECTURES:
         raise TrainError(f"unknown architecture '{arch}'; one of {', '.join(ARCHITECTURES)}")
     if activation not in ("relu", "quadratic"):

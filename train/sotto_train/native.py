@@ -16,7 +16,7 @@ import tempfile
 import torch
 
 _SOURCE = pathlib.Path(__file__).with_name("quadratic.cpp")
-_FLAGS = ["-O3", "-march=native", "-ffp-contract=off", "-fopenmp", "-shared", "-fPIC"]
+_FLAGS = ["-O3", "-march=native", "-ffp-contract=off", "-shared", "-fPIC"]
 
 
 def _processor() -> str:
@@ -55,8 +55,8 @@ def library() -> ctypes.CDLL | None:
     except (OSError, subprocess.SubprocessError):
         return None
     ptr, f32 = ctypes.c_void_p, ctypes.c_float
-    lib.quadratic_forward.argtypes = [ptr, ptr, ctypes.c_long, f32, f32, f32, ctypes.c_int]
-    lib.quadratic_backward.argtypes = [ptr, ptr, ptr, ctypes.c_long, f32, f32, f32, f32, f32, ctypes.c_int]
+    lib.quadratic_forward.argtypes = [ptr, ptr, ctypes.c_long, f32, f32, f32]
+    lib.quadratic_backward.argtypes = [ptr, ptr, ptr, ctypes.c_long, f32, f32, f32, f32, f32]
     lib.quadratic_forward.restype = lib.quadratic_backward.restype = None
     return lib
 
@@ -70,13 +70,12 @@ def usable(x: torch.Tensor) -> bool:
 def forward(x: torch.Tensor, a: float, b: float, r: float) -> torch.Tensor:
     """a x^2 + b x with tangents outside [-r, r], for tensors that are `usable`."""
     y = torch.empty_like(x)
-    library().quadratic_forward(x.data_ptr(), y.data_ptr(), x.numel(), a, b, r, torch.get_num_threads())
+    library().quadratic_forward(x.data_ptr(), y.data_ptr(), x.numel(), a, b, r)
     return y
 
 
 def backward(x: torch.Tensor, dy: torch.Tensor, a: float, b: float, r: float, p: float, k: float) -> torch.Tensor:
     """Gradient for `forward`'s input plus k (x - clamp(x, -p, p)); dy of the type and strides of x."""
     dx = torch.empty_like(x)
-    library().quadratic_backward(x.data_ptr(), dy.data_ptr(), dx.data_ptr(), x.numel(), a, b, r, p, k,
-                                 torch.get_num_threads())
+    library().quadratic_backward(x.data_ptr(), dy.data_ptr(), dx.data_ptr(), x.numel(), a, b, r, p, k)
     return dx

@@ -1,7 +1,7 @@
 """Threads that each work on a share of a batch with one thread of arithmetic.
 
-Against one network with several arithmetic threads there is one barrier per step instead of several per operation: about
-as fast on idle cores, and many times as fast on cores that other programs use, too.
+Against one network with several arithmetic threads there is one barrier per step instead of several per operation:
+faster on idle cores, and many times as fast on cores that other programs use, too.
 """
 from __future__ import annotations
 

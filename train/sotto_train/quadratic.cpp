@@ -27,10 +27,9 @@ inline float clamp(float x, float r) {
 }  // namespace
 
 // y = c (a c + b) + (2 a c + b) (x - c), c = clamp(x, -r, r): a x^2 + b x inside [-r, r], its tangent outside.
-extern "C" void quadratic_forward(const std::uint16_t* __restrict x, std::uint16_t* __restrict y, long n, float a, float b,
-                                  float r, int threads) {
+extern "C" void quadratic_forward(const std::uint16_t* __restrict x, std::uint16_t* __restrict y, long n, float a,
+                                  float b, float r) {
   const float a2 = 2 * a;
-#pragma omp parallel for simd num_threads(threads)
   for (long i = 0; i < n; ++i) {
     const float v = widen(x[i]), c = clamp(v, r);
     y[i] = narrow(c * (a * c + b) + (a2 * c + b) * (v - c));
@@ -39,10 +38,8 @@ extern "C" void quadratic_forward(const std::uint16_t* __restrict x, std::uint16
 
 // dx = dy (2 a c + b) + k (x - clamp(x, -p, p)): the derivative plus the gradient of the range penalty.
 extern "C" void quadratic_backward(const std::uint16_t* __restrict x, const std::uint16_t* __restrict dy,
-                                   std::uint16_t* __restrict dx, long n, float a, float b, float r, float p, float k,
-                                   int threads) {
+                                   std::uint16_t* __restrict dx, long n, float a, float b, float r, float p, float k) {
   const float a2 = 2 * a;
-#pragma omp parallel for simd num_threads(threads)
   for (long i = 0; i < n; ++i) {
     const float v = widen(x[i]), c = clamp(v, r);
     dx[i] = narrow(widen(dy[i]) * (a2 * c + b) + k * (v - clamp(v, p)));

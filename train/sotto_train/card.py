@@ -1,0 +1,93 @@
+"""Model cards: NAME.json beside an exported model, and the table of all cards in the folder's README.md."""
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import pathlib
+from typing import Any
+
+from .checkpoint import Trained
+from .config import FREE
+from .errors import TrainError
+from .noise import Prediction
+from .ranges import Ranges
+
+BEGIN, END = "<!-- begin: table of models -->", "<!-- end: table of models -->"
+
+
+def make_card(trained: Trained, model: pathlib.Path, accuracy: float, images: int, ranges: list[Ranges],
+              prediction: Prediction | None, teacher: str | None) -> dict[str, Any]:
+    """All that a user of the model should know, ready for JSON. accuracy is float32, on `images` test images."""
+    try:
+        data = model.read_bytes()
+    except OSError as e:
+        raise TrainError(f"{model}: cannot read: {e.strerror}") from None
+    meta, config = trained.meta, dataclasses.asdict(trained.config)
+    return {
+        "name": model.stem,
+        "file": model.name,
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "dataset": trained.config.dataset,
+        "architecture": trained.config.arch,
+        "activation": trained.config.activation,
+        "input": {"name": "image", "shape": ["batch", meta.channels, meta.height, meta.width]},
+        "output": {"name": "logits", "shape": ["batch", len(meta.classes)]},
+        "preprocessing": {"mean": list(meta.mean), "std": list(meta.std), "formula": "(pixel / 255 - mean) / std"},
+        "classes": meta.classes,
+        "accuracy": {"float32": round(accuracy, 4), "test_images": images},
+        "ranges": {r.name: {"images": r.images, "largest_pre_activation": _finite(r.largest),
+                            "largest_score": _finite(r.largest_score), "images_beyond_limits": r.beyond}
+                   for r in ranges},
+        "simulated_noise": None if prediction is None else {
+            "images": prediction.images, "label_agreement": round(prediction.label_agreement, 4),
+            "accuracy": round(prediction.noisy_accuracy, 4), "rms_logit_error": round(prediction.rms_logit_error, 4),
+            "overflows": prediction.overflows},
+        "training": {k: v for k, v in config.items() if k not in FREE} | {
+            "teacher": teacher, "epochs_done": len(trained.history)},
+    }
+
+
+def _finite(value: float) -> float | None:
+    """A value for JSON, None for infinity."""
+    return round(value, 2) if math.isfinite(value) else None
+
+
+def _row(card: dict[str, Any]) -> str:
+    natural = [card["ranges"][name] for name in ("training", "test")]
+    largest = [r["largest_pre_activation"] for r in natural]
+    cells = [f"[{card['name']}]({card['file']})", card["dataset"], card["architecture"], card["activation"],
+             f"{card['accuracy']['float32']:.2%} of {card['accuracy']['test_images']:,}",
+             "infinite" if None in largest else f"{max(largest):.1f}",
+             f"{sum(r['images_beyond_limits'] for r in natural)} of {sum(r['images'] for r in natural):,}",
+             f"{card['simulated_noise']['label_agreement']:.2%}" if card["simulated_noise"] else "",
+             f"{card['training']['epochs']}", card["training"]["teacher"] or ""]
+    return "| " + " | ".join(cell.replace("%", " %") for cell in cells) + " |"
+
+
+def write_card(card: dict[str, Any], folder: pathlib.Path) -> None:
+    """Writes NAME.json and renews the table in the folder's README.md."""
+    (folder / f"{card['name']}.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    cards = [_read(path) for path in sorted(folder.glob("*.json"))]
+    table = "\n".join(
+        [BEGIN, "| model | data | network | activation | accuracy, float32 | largest pre-activation | images "
+         "beyond limits | agreement under simulated noise | epochs | teacher |", "|" + "---|" * 10,
+         *(_row(c) for c in cards if c is not None), END])
+    readme = folder / "README.md"
+    text = readme.read_text(encoding="utf-8") if readme.exists() else "# Models\n"
+    if BEGIN in text and END in text:
+        text = text[:text.index(BEGIN)] + table + text[text.index(END) + len(END):]
+    else:
+        text = text.rstrip("\n") + "\n\n" + table + "\n"
+    readme.write_text(text, encoding="utf-8")
+
+
+def _read(path: pathlib.Path) -> dict[str, Any] | None:
+    """A card, or None for other JSON."""
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    return card if isinstance(card, dict) and {"name", "sha256", "training"} <= card.keys() else None

@@ -1,0 +1,204 @@
+"""Ranges, simulated noise, ONNX export and model cards."""
+import importlib.util
+import json
+import pathlib
+import tempfile
+import threading
+import unittest
+
+import torch
+
+from tests import support
+from sotto_train import checkpoint, models, noise, ranges
+from sotto_train.activation import A, B, activations
+from sotto_train.augment import normalise
+from sotto_train.checkpoint import Trained
+from sotto_train.parallel import Pool
+
+CPU = torch.device("cpu")
+
+
+def constructed(kind: str = "quadratic", arch: str = "mlp", size: int = 8, channels: int = 3) -> torch.nn.Module:
+    """A network in evaluation mode whose batch normalisation is not the identity."""
+    torch.manual_seed(0)
+    net = models.build(arch, kind, channels, 2, (size, size)).eval()
+    g = torch.Generator().manual_seed(1)
+    for act in activations(net):
+        for tensor, low in ((act.norm.weight.data, 0.5), (act.norm.bias.data, -0.2), (act.norm.running_var, 0.5),
+                            (act.norm.running_mean, -0.2)):
+            tensor.copy_(low + torch.rand(len(tensor), generator=g) * 0.5)
+    return net
+
+
+class RangeReport(unittest.TestCase):
+    def test_finds_the_largest_and_the_tail(self):
+        net = models.build("mlp", "quadratic", 3, 2, (8, 8)).eval()
+        first, second = activations(net)
+        for act in (first, second):  # constant pre-activations: channel k of the first gives k / 8
+            act.norm.weight.data.zero_()
+        first.norm.bias.data.copy_(torch.arange(128) / 8)
+        second.norm.bias.data.fill_(-2.5)
+        net.head[-1].weight.data.zero_()
+        net.head[-1].bias.data.copy_(torch.tensor([1.0, -32.0]))
+        d = support.stripes_data()
+        report = ranges.measure("test", net, d.test, d.meta, Pool(2), CPU, limit=127.0)
+        self.assertEqual([layer.name for layer in report.layers], ["head.1", "head.3"])
+        self.assertEqual([layer.largest for layer in report.layers], [127 / 8, 2.5])
+        self.assertEqual((report.largest_score, report.score_margin()), (32.0, 16.0))
+        self.assertAlmostEqual(report.margin(), 8.0)
+        self.assertEqual(report.layers[1].tail, 2.5)
+        self.assertEqual((report.images, report.beyond), (32, 0))
+
+    def test_counts_images_beyond_the_limits(self):
+        net, d = constructed(), support.stripes_data()
+        with torch.no_grad():
+            scores = net(normalise(d.test.images, d.meta)).abs().max(1).values
+        net.head[-1].weight.data *= ranges.SCORE_LIMIT / scores.sort().values[-6]
+        net.head[-1].bias.data *= ranges.SCORE_LIMIT / scores.sort().values[-6]
+        self.assertIn(ranges.measure("test", net, d.test, d.meta, Pool(2), CPU).beyond, (5, 6))
+        net.head[0].weight.data[0] = float("nan")
+        broken = ranges.measure("test", net, d.test, d.meta, Pool(2), CPU)
+        self.assertEqual((broken.beyond, broken.margin(), broken.score_margin()), (32, 0.0, 0.0))
+
+    def test_tail_leaves_out_one_in_ten_thousand(self):
+        current = threading.local()
+        current.images = []
+        meter = ranges._Meter(torch.nn.Identity(), current)
+        values = torch.full((10, 10000), 1.0)
+        values[0, :9], values[3, 9] = 90.0, 500.0
+        meter._observe(None, (values,), values)
+        self.assertEqual(meter.largest, 500.0)
+        self.assertEqual(current.images[0].tolist(), [90.0, 1, 1, 500.0] + [1] * 6)
+        self.assertAlmostEqual(meter.tail(1e-4), 1.0, delta=2 / 64)
+        self.assertAlmostEqual(meter.tail(0.5e-4), 90.0, delta=2 / 64)
+
+
+class SimulatedNoise(unittest.TestCase):
+    def test_no_noise_changes_nothing_and_more_noise_more(self):
+        d, net = support.stripes_data(), constructed()
+        errors = []
+        for bits in (60, 11, 8):
+            p = noise.simulate(net, d.test, d.meta, noise.Noise(bits, 3.3, bits), 2, 0)
+            errors.append(p.rms_logit_error)
+        self.assertLess(errors[0], 1e-6)
+        self.assertGreater(errors[1], 1e-4)
+        self.assertGreater(errors[2], 4 * errors[1])
+        self.assertEqual(noise.simulate(net, d.test, d.meta, noise.Noise(60, 3.3, 60), 1, 0).label_agreement, 1.0)
+
+    def test_counts_overflows(self):
+        d, net = support.stripes_data(), constructed()
+        net.head[1].norm.weight.data *= 1e30
+        p = noise.simulate(net, d.test, d.meta, noise.Noise(), 1, 0)
+        self.assertEqual((p.overflows, p.label_agreement, p.rms_logit_error), (32, 0.0, 0.0))
+
+    def test_weight_errors_multiply_the_square(self):
+        net = constructed(arch="resnet20")
+        torch.manual_seed(0)
+        twin = noise.disturbed(net, noise.Noise(weight_bits=6, activation_bits=80))
+        plain, disturbed = net.blocks[0].conv1, twin.blocks[0].conv1
+        y = torch.rand(1, 16, 8, 8)
+        square = y / A + (B / (2 * A)) ** 2
+        error = disturbed.weight - plain.weight
+        expected = plain(y) + torch.nn.functional.conv2d(square * A, error, padding=1)
+        torch.testing.assert_close(disturbed(y), expected, rtol=1e-4, atol=1e-5)
+
+    def test_relative_to_the_folded_weights(self):
+        net = constructed(arch="resnet20")
+        torch.manual_seed(0)
+        twin = noise.disturbed(net, noise.Noise(weight_bits=8, weight_error=2.0))
+        block, other = net.blocks[3], twin.blocks[3]
+        factor = (block.act2.norm.weight / (block.act2.norm.running_var + 1e-5).sqrt()).view(-1, 1, 1, 1)
+        error = ((other.conv2.weight - block.conv2.weight) * factor).std().item()
+        self.assertAlmostEqual(error / (2 / 256 * (block.conv2.weight * factor).abs().max().item()), 1.0, delta=0.05)
+
+
+@unittest.skipUnless(importlib.util.find_spec("onnx"), "onnx is not installed")
+class Export(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def trained(self, arch: str, kind: str = "quadratic") -> Trained:
+        size = 8 if arch == "mlp" else 32
+        meta = support.stripes_data(16, size).meta
+        return Trained(constructed(kind, arch, size), support.config("x", arch=arch, activation=kind), meta, [])
+
+    def test_scores_and_operators_of_every_architecture(self):
+        import onnx
+        from sotto_train.export import export
+        for arch in ("mlp", "lenet5", "vgg11", "resnet20"):
+            for kind in ("quadratic", "relu"):
+                with self.subTest(arch=arch, kind=kind):
+                    path = self.folder / f"{arch}-{kind}.onnx"
+                    difference = export(self.trained(arch, kind), path)
+                    if difference is not None:
+                        self.assertLess(difference, 1e-3)
+                    counts = {}
+                    for node in onnx.load(str(path)).graph.node:
+                        counts[node.op_type] = counts.get(node.op_type, 0) + 1
+                    self.assertNotIn("Cast", counts)
+                    if arch == "resnet20":  # one normalisation per residual sum; all others are folded
+                        self.assertEqual((counts["BatchNormalization"], counts["Conv"]), (9, 21))
+                    self.assertEqual("Relu" in counts, kind == "relu")
+
+    def test_equal_weights_need_no_further_node(self):
+        import onnx
+        from sotto_train.export import export
+        trained, path = self.trained("resnet20"), self.folder / "m.onnx"
+        for act in activations(trained.net):
+            act.norm.reset_parameters()
+            act.norm.reset_running_stats()
+        export(trained, path)
+        self.assertNotIn("Identity", {node.op_type for node in onnx.load(str(path)).graph.node})
+
+    def test_metadata(self):
+        import onnx
+        from sotto_train.export import export
+        path = self.folder / "m.onnx"
+        export(self.trained("mlp"), path)
+        model = onnx.load(str(path))
+        found = {p.key: p.value for p in model.metadata_props}
+        self.assertEqual(found["sotto.mean"], "0.4000,0.4000,0.4000")
+        self.assertEqual(found["sotto.std"], "0.2500,0.2500,0.2500")
+        self.assertEqual(found["sotto.classes"], "top,left")
+        self.assertTrue(found["sotto.layout"].startswith("NCHW, R, G, B"))
+        self.assertGreaterEqual(model.opset_import[0].version, 13)
+        self.assertEqual((model.graph.input[0].name, model.graph.output[0].name), ("image", "logits"))
+
+    def test_commands_from_training_to_card(self):
+        support.write_cifar10(self.folder, per_file=8)
+        data, out, model = str(self.folder), str(self.folder / "run"), str(self.folder / "models" / "net.onnx")
+        code, text, err = support.command("--arch", "lenet5", "--data", data, "--out", out, "--epochs", "1",
+                                          "--batch", "8")
+        self.assertEqual((code, err), (0, ""))
+        self.assertIn("epoch 1/1", text)
+        saved = str(self.folder / "run" / "model.pt")
+        for argv in (["evaluate", saved], ["ranges", saved, "--json", str(self.folder / "r.json")], ["noise", saved]):
+            code, text, err = support.command(*argv, "--data", data)
+            self.assertEqual((code, err), (0, ""), argv)
+        self.assertEqual(len(json.loads((self.folder / "r.json").read_text())[0]["layers"]), 4)
+        for _ in range(2):  # the second time replaces the first
+            self.assertEqual(support.command("export", saved, model)[0], 0)
+            self.assertEqual(support.command("card", saved, model, "--data", data)[0], 0)
+        card = json.loads((self.folder / "models" / "net.json").read_text())
+        self.assertEqual(card["accuracy"]["test_images"], 8)
+        self.assertEqual(card["bytes"], pathlib.Path(model).stat().st_size)
+        self.assertEqual((self.folder / "models" / "README.md").read_text().count("[net](net.onnx)"), 1)
+
+
+class Checkpoints(unittest.TestCase):
+    def test_rebuilds_the_network(self):
+        from sotto_train.trainer import Trainer
+        with tempfile.TemporaryDirectory() as folder:
+            d = support.stripes_data()
+            trainer = Trainer(support.config(folder, epochs=1), d, lambda text: None)
+            trainer.run()
+            trained = checkpoint.load_network(pathlib.Path(folder, "model.pt"))
+            x = normalise(d.test.images, d.meta)
+            torch.testing.assert_close(trained.net(x), trainer.net.eval()(x))
+            self.assertEqual(trained.meta, d.meta)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,178 @@
+"""Training: learning, continuing with the same numbers, distillation, schedules, settings and messages."""
+import pathlib
+import tempfile
+import unittest
+from unittest import mock
+
+import torch
+
+from tests import support
+from sotto_train import checkpoint, config, models
+from sotto_train.activation import Activation
+from sotto_train.errors import TrainError
+from sotto_train.loss import training_loss
+from sotto_train.schedule import activation_limit, one_cycle
+from sotto_train.trainer import FINAL, LAST, Trainer
+
+
+def quiet(text: str) -> None:
+    del text
+
+
+class Training(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def train(self, name: str, stop_after=None, **changes) -> Trainer:
+        trainer = Trainer(support.config(str(self.folder / name), **changes), support.stripes_data(), quiet)
+        trainer.resume()
+        trainer.run(stop_after)
+        return trainer
+
+    def test_continues_with_the_same_numbers(self):
+        for arch in ("mlp", "resnet20"):
+            with self.subTest(arch):
+                size = {"arch": arch, "epochs": 3}
+                straight = self.train(f"{arch}-a", **size)
+                self.train(f"{arch}-b", stop_after=1, **size)
+                self.assertFalse((self.folder / f"{arch}-b" / FINAL).exists())
+                resumed = self.train(f"{arch}-b", **size)
+                for key, value in straight.net.state_dict().items():
+                    self.assertTrue(torch.equal(value, resumed.net.state_dict()[key]), key)
+                for a, b in zip(straight.history, resumed.history, strict=True):
+                    self.assertEqual((a["loss"], a["accuracy"]), (b["loss"], b["accuracy"]))
+
+    def test_learns_and_is_seeded(self):
+        a, b = self.train("a", epochs=12), self.train("b", epochs=12)
+        self.assertGreater(a.history[-1]["final_accuracy"], 0.9)
+        self.assertEqual(a.history[-1]["loss"], b.history[-1]["loss"])
+        self.assertNotEqual(a.history[-1]["loss"], self.train("c", epochs=12, seed=1).history[-1]["loss"])
+
+    def test_an_interrupted_write_leaves_the_checkpoint_whole(self):
+        self.train("a", stop_after=1)
+        with mock.patch("torch.save", side_effect=OSError("disk full")), self.assertRaises(OSError):
+            self.train("a", stop_after=2)
+        self.assertEqual(len(checkpoint.load(self.folder / "a" / LAST)["history"]), 1)
+
+    def test_refuses_other_settings_and_damaged_checkpoints(self):
+        self.train("a", stop_after=1)
+        with self.assertRaisesRegex(TrainError, "made with lr = 0.05, not 0.1"):
+            self.train("a", lr=0.1)
+        path = self.folder / "a" / LAST
+        path.write_bytes(path.read_bytes()[:1000])
+        with self.assertRaisesRegex(TrainError, "not a checkpoint, or damaged"):
+            self.train("a")
+
+    def test_learns_from_a_teacher(self):
+        self.train("teacher", activation="relu", epochs=12)
+        teacher = str(self.folder / "teacher" / FINAL)
+        student = self.train("student", teacher=teacher, teacher_weight=1.0, epochs=12)
+        self.assertGreater(student.history[-1]["final_accuracy"], 0.9)
+        with self.assertRaisesRegex(TrainError, "held-out"):
+            self.train("other", teacher=teacher, holdout=16)
+
+    def test_holdout_keeps_the_test_set_out(self):
+        trainer = self.train("a", holdout=16, epochs=1)
+        self.assertEqual((len(trainer.augmenter.labels), len(trainer.test), trainer.test_name), (48, 16, "holdout"))
+
+    def test_says_when_it_diverges(self):
+        with mock.patch("sotto_train.trainer.training_loss", lambda s, *_: s.sum() * float("nan")):
+            with self.assertRaisesRegex(TrainError, "diverged in epoch 1"):
+                self.train("a")
+
+    def test_replicas_share_weights_but_not_statistics(self):
+        trainer = self.train("a", stop_after=1)
+        first, second = trainer.replicas
+        for a, b in zip(first.parameters(), second.parameters(), strict=True):
+            self.assertIs(a, b)
+        for a, b in zip(first.buffers(), second.buffers(), strict=True):
+            self.assertIsNot(a, b)
+            self.assertTrue(torch.equal(a, b))
+
+
+class Loss(unittest.TestCase):
+    def test_distillation(self):
+        g = torch.Generator().manual_seed(0)
+        scores, teacher, labels = torch.randn(6, 5, generator=g), torch.randn(6, 5, generator=g), torch.arange(6) % 5
+        hard = torch.nn.functional.cross_entropy(scores, labels)
+        torch.testing.assert_close(training_loss(scores, labels, 0.0), hard)
+        p, q = (teacher / 3).softmax(1), (scores / 3).softmax(1)
+        soft = (p * (p.log() - q.log())).sum(1).mean()
+        torch.testing.assert_close(training_loss(scores, labels, 0.0, teacher, 3.0, 0.7), 0.3 * hard + 0.7 * 9 * soft)
+        self.assertAlmostEqual(training_loss(teacher, labels, 0.0, teacher, 3.0, 1.0).item(), 0.0, places=6)
+
+
+class Schedules(unittest.TestCase):
+    def test_one_cycle(self):
+        for progress, rate, momentum in ((0, 0.01, 0.95), (0.15, 0.2, 0.85), (1, 0.0001, 0.95)):
+            self.assertAlmostEqual(one_cycle(progress, 0.2, 0.15)[0], rate)
+            self.assertAlmostEqual(one_cycle(progress, 0.2, 0.15)[1], momentum)
+        self.assertAlmostEqual(one_cycle(0, 0.2, 0.0)[0], 0.2)
+
+    def test_limits(self):
+        steps = config.parse_limits("3:0.4,5:0.6")
+        self.assertEqual([activation_limit(p, steps) for p in (0, 0.39, 0.4, 0.6, 1)], [3, 3, 5, 1e4, 1e4])
+        self.assertEqual(activation_limit(0, config.parse_limits("")), Activation.NO_LIMIT)
+        for text in ("3", "3:0.5,5:0.4", "-1:0.5", "3:2", "a:b"):
+            with self.assertRaises(TrainError):
+                config.parse_limits(text)
+
+
+class Networks(unittest.TestCase):
+    def test_every_architecture_gives_scores(self):
+        for arch in models.ARCHITECTURES:
+            for activation in ("relu", "quadratic"):
+                with self.subTest(arch=arch, activation=activation):
+                    net = models.build(arch, activation, 1, 7, (32, 32)).eval()
+                    self.assertEqual(net(torch.zeros(2, 1, 32, 32)).shape, (2, 7))
+
+    def test_sizes_of_the_published_networks(self):
+        def count(arch, classes):
+            net = models.build(arch, "quadratic", 3, classes, (32, 32))
+            return sum(m.weight.numel() for m in net.modules() if isinstance(m, torch.nn.Conv2d)), len(
+                [m for m in net.modules() if isinstance(m, Activation)])
+        self.assertEqual(count("resnet20", 10), (270256, 19))
+        self.assertEqual([count(f"resnet{n}", 10)[1] for n in (32, 44, 56, 110)], [31, 43, 55, 109])
+        self.assertEqual(count("resnet34", 100)[1], 33)
+
+    def test_unknown_or_too_small(self):
+        for arch, activation, size in (("resnet21", "relu", 32), ("mlp", "gelu", 32), ("vgg11", "relu", 28)):
+            with self.assertRaises(TrainError):
+                models.build(arch, activation, 3, 10, (size, size))
+
+
+class CommandLine(unittest.TestCase):
+    def test_settings_come_from_file_and_options(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "c.toml")
+            file.write_text('arch = "mlp"\nlr = 1\nflip = false\nepochs = 7\n')
+            parser = __import__("argparse").ArgumentParser()
+            config.add_arguments(parser)
+            c = config.from_arguments(parser.parse_args(["--config", str(file), "--epochs", "9"]))
+            self.assertEqual((c.arch, c.lr, c.flip, c.epochs, c.batch), ("mlp", 1.0, False, 9, 256))
+            for text, message in (("lr = 'x'", "lr must be of type float"), ("speed = 1", "unknown setting 'speed'"),
+                                  ("epochs = 0", "epochs must be between"), ("[", "c.toml")):
+                file.write_text(text)
+                code, _, err = support.command("--config", str(file))
+                self.assertEqual((code, err.count("\n")), (1, 1))
+                self.assertIn(message, err)
+
+    def test_shipped_configs_are_valid(self):
+        folder = pathlib.Path(__file__).resolve().parent.parent / "configs"
+        for file in sorted(folder.glob("*.toml")):
+            with self.subTest(file.name):
+                code, _, err = support.command("--config", str(file), "--data", "/nowhere", "--out", "x")
+                self.assertEqual(code, 1)
+                self.assertIn("/nowhere: there is no", err)
+
+    def test_problems_are_one_line(self):
+        for argv in (["--dataset", "cifar10", "--out", "x"], ["evaluate", "/nowhere.pt", "--data", "x"],
+                     ["export", "/nowhere.pt", "x.onnx"], ["--config", "/nowhere.toml"]):
+            code, out, err = support.command(*argv)
+            self.assertEqual((code, out, err.count("\n")), (1, "", 1))
+
+
+if __name__ == "__main__":
+    unittest.main()
