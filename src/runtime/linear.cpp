@@ -1,9 +1,12 @@
 #include "runtime/linear.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <map>
+#include <mutex>
 
 #include "base/error.h"
 #include "base/parallel.h"
@@ -33,6 +36,34 @@ u64 residue(double r, u64 q) {
   const u64 m = ring::mul_mod(static_cast<u64>(magnitude) % q, power, q);
   return r < 0 && m != 0 ? q - m : m;
 }
+
+// Large arrays, used again by one limb after another: fresh memory costs as much as filling it.
+class Buffers {
+ public:
+  simd::AlignedArray<double> take(std::size_t size) {
+    const std::lock_guard lock(mutex_);
+    if (free_.empty()) return huge_array(size);
+    simd::AlignedArray<double> a = std::move(free_.back());
+    free_.pop_back();
+    return a;
+  }
+  void give(simd::AlignedArray<double> a) {
+    const std::lock_guard lock(mutex_);
+    free_.push_back(std::move(a));
+  }
+
+ private:
+  static simd::AlignedArray<double> huge_array(std::size_t size) {
+    simd::AlignedArray<double> a(size);
+    const auto begin = (reinterpret_cast<std::uintptr_t>(a.data()) + 4095) / 4096 * 4096;
+    const auto end = reinterpret_cast<std::uintptr_t>(a.data() + size) / 4096 * 4096;
+    if (end > begin) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+    return a;
+  }
+
+  std::mutex mutex_;
+  std::vector<simd::AlignedArray<double>> free_;
+};
 
 }  // namespace
 
@@ -186,6 +217,7 @@ std::vector<ckks::Ciphertext> LinearMap::run(
   std::vector<std::vector<std::vector<double>>> integers(channels);
   parallel_for(channels, [&](std::size_t o) { integers[o] = plaintexts(task, columns, o); });
 
+  Buffers buffers;  // all of one size
   std::vector<ckks::Ciphertext> out(channels);
   for (auto& c : out) {
     c.scale = step.scale;
@@ -195,7 +227,7 @@ std::vector<ckks::Ciphertext> LinearMap::run(
     }
   }
   parallel_for(static_cast<std::size_t>(step.limbs), [&](std::size_t limb) {
-    const simd::AlignedArray<double> weights(runs_ * channels * stride);
+    simd::AlignedArray<double> weights = buffers.take(runs_ * channels * stride);
     fill_weights(integers, limb, weights.data(), stride);
     std::vector<const unsigned char*> src0(columns.size()), src1(columns.size());
     for (std::size_t c = 0; c < count; ++c) {
@@ -221,6 +253,7 @@ std::vector<ckks::Ciphertext> LinearMap::run(
       args.cols = count;
       ring_.kernels().matmul(args);
     });
+    buffers.give(std::move(weights));
   });
   return out;
 }
