@@ -25,8 +25,8 @@ struct KeySwitcher::Division {
   std::vector<std::size_t> dropped;  // primes, those of positions `kept` and up
   std::size_t kept = 0;
   std::unique_ptr<ring::BasisConversion> conversion;
-  std::vector<u64> inverse;  // of the dropped product, per kept prime
-  std::vector<u64> special;  // product of the special primes, per ciphertext prime
+  std::vector<u64> inverse;          // of the dropped product, per kept prime
+  std::vector<u64> special_product;  // of the special primes, per ciphertext prime
 };
 
 // Prepared at first use: digits by (tier, limbs, digit), divisions by (tier, limbs, rescale).
@@ -88,7 +88,7 @@ const KeySwitcher::Division& KeySwitcher::division(int tier, int limbs, bool res
       u64 product = 1;
       for (int k = 0; k < special; ++k)
         product = ring::mul_mod(product, ring_->prime(prime_of(static_cast<std::size_t>(limbs + k), limbs)) % p, p);
-      entry.special.push_back(product);
+      entry.special_product.push_back(product);
       if (j >= kept) continue;
       if (rescale) product = ring::mul_mod(product, ring_->prime(static_cast<std::size_t>(kept)) % p, p);
       to.push_back(static_cast<std::size_t>(j));
@@ -205,13 +205,16 @@ void KeySwitcher::apply(Decomposition& d, u64 exponent, const Ending& ending, Rn
   const auto& kernels = ring_->kernels();
   const std::size_t n = ring_->n();
   const std::array<const RnsPoly*, 2> join = {ending.join0, ending.join1};
+  check((join[0] == nullptr) == (join[1] == nullptr) && (join[0] == nullptr || ending.add == nullptr),
+        "a key switch ends with a joined product or with a sum");
+  check(d.hoisted || !d.digits.front().empty(), "this decomposition has been used");
   const auto transform = [&](std::size_t j) {
-    if (d.transformed) return;
+    if (d.hoisted) return;
     for (RnsPoly& digit : d.digits)
       if (digit[j]) ring_->ntt(digit[j].data(), prime_of(j, d.limbs));
   };
   const auto release = [&](std::size_t j) {
-    if (d.transformed) return;
+    if (d.hoisted) return;
     for (RnsPoly& digit : d.digits) digit[j].reset();
   };
   const auto dropped_at = [&](std::size_t j, const Division& plan) {
@@ -220,7 +223,8 @@ void KeySwitcher::apply(Decomposition& d, u64 exponent, const Ending& ending, Rn
     release(j);
     if (j < static_cast<std::size_t>(d.limbs) && join[0] != nullptr)
       for (std::size_t p = 0; p < 2; ++p)
-        kernels.mul_scalar_add(x[p].data(), (*join[p])[j].data(), plan.special[j], x[p].data(), n, ring_->modulus(j));
+        kernels.mul_scalar_add(x[p].data(), (*join[p])[j].data(), plan.special_product[j], x[p].data(), n,
+                               ring_->modulus(j));
     return x;
   };
   const auto finish = [&](std::size_t l, const Division& plan, const std::array<u64*, 2>& y) {
@@ -234,7 +238,7 @@ void KeySwitcher::apply(Decomposition& d, u64 exponent, const Ending& ending, Rn
                         .inverse = plan.inverse[l]};
     if (join[0] != nullptr) {
       for (std::size_t p = 0; p < 2; ++p) end.d[p] = (*join[p])[l].data();
-      end.factor = ring::mul_mod(plan.special[l], plan.inverse[l], ring_->prime(l));
+      end.factor = ring::mul_mod(plan.special_product[l], plan.inverse[l], ring_->prime(l));
     } else if (ending.add != nullptr) {
       end.d[0] = (*ending.add)[l].data();
       end.factor = 1;
@@ -243,10 +247,12 @@ void KeySwitcher::apply(Decomposition& d, u64 exponent, const Ending& ending, Rn
     release(l);
   };
   divide_limbs(d.limbs, d.tier, ending.rescale, ending.permutation, dropped_at, finish, c0, c1);
+  if (!d.hoisted)
+    for (RnsPoly& digit : d.digits) digit.clear();
 }
 
 Extended KeySwitcher::switch_digits(const Decomposition& d, u64 exponent) const {
-  check(d.transformed, "only a hoisted decomposition serves sums");
+  check(d.hoisted, "only a hoisted decomposition serves sums");
   const SwitchingKey& key = key_for(d, exponent);
   const auto total = static_cast<std::size_t>(d.limbs + key.tier.special);
   Extended out{d.limbs, d.tier, RnsPoly(total), RnsPoly(total)};

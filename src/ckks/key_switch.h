@@ -14,7 +14,7 @@ namespace sotto::ckks {
 struct Decomposition {
   int limbs = 0;
   int tier = 0;
-  bool transformed = false;           ///< values; else coefficients, which the one switch that follows transforms
+  bool hoisted = false;               ///< digits hold values, for any number of switches; else coefficients, for one
   std::vector<ring::RnsPoly> digits;  ///< digits[d][j]: limb j of digit d; empty where the limb is the input's own
   const ring::RnsPoly* input = nullptr;
 };
@@ -31,7 +31,7 @@ struct Extended {
 /// primes and D that of the primes which are dropped.
 struct Ending {
   bool rescale = false;                  ///< drop the last ciphertext prime with the special primes
-  const ring::RnsPoly* join0 = nullptr;  ///< both or none
+  const ring::RnsPoly* join0 = nullptr;  ///< both or none, and not with `add`
   const ring::RnsPoly* join1 = nullptr;
   const ring::RnsPoly* add = nullptr;
   const std::uint32_t* permutation = nullptr;  ///< table of sigma in the ring; null: identity
