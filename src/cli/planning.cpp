@@ -15,6 +15,15 @@ namespace {
 
 constexpr int kDefaultImages = 1024;
 
+// Errors name the model, as those of the import do.
+plan::Plan compile_model(const std::string& model, const graph::Network& network, int batch) {
+  try {
+    return compiler::compile(network, {.batch = batch});
+  } catch (const Error& e) {
+    throw Error(e.code(), model + ": " + e.what());
+  }
+}
+
 // Predicted seconds for `images` images, in as many runs as they need.
 double seconds_for(int images, const plan::Plan& plan, const plan::Cost& cost) {
   const int runs = (images + plan.batch - 1) / plan.batch;
@@ -35,7 +44,7 @@ plan::Plan make_plan(const std::string& model, int images, const std::string& me
   int least_batch = 0;
   // Every packing holds four times the images of the one before, until all images fit or strides do not fit any more.
   for (int capacity = 1, previous = 0;;) {
-    plan::Plan plan = compiler::compile(network, {.batch = capacity});
+    plan::Plan plan = compile_model(model, network, capacity);
     if (plan.batch == previous) break;
     const plan::Cost cost = plan::estimate(plan);
     const double seconds = seconds_for(images, plan, cost);
