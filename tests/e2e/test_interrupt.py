@@ -69,7 +69,7 @@ class Verbs(InterruptCase):
         self.sotto(*self.encrypt[:-1], "one.sotto", "--count", "64")
         infer = ["one.sotto" if w == "in.sotto" else w for w in self.infer]
         self.sotto(*infer[:-1], "done.sotto")
-        for verb, out in ((infer, "new.sotto"), ([*self.encrypt, "--count", "64"], "new.sotto"),
+        for verb, out in ((infer, "new.sotto"), ([*self.encrypt[:-1], "again.sotto", "--count", "64"], "again.sotto"),
                           (["decrypt", "net.client", "--keys", "keys", "--in", "done.sotto", "--csv", "new.csv"], "new.csv"),
                           (["keygen", "net.client", "--out", "new-keys"], "new-keys/secret.key")):
             start = time.monotonic()
@@ -104,7 +104,7 @@ class Verbs(InterruptCase):
         if shutil.which("strace") is None or subprocess.run([*tracer, "true"], capture_output=True).returncode != 0:
             self.skipTest("no strace on this machine, or no right to trace")
         self.sotto(*self.encrypt[:-1], "few.sotto", "--count", "64")
-        for verb, out in (([*self.encrypt, "--count", "64"], "new.sotto"),
+        for verb, out in (([*self.encrypt[:-1], "again.sotto", "--count", "64"], "again.sotto"),
                           (["few.sotto" if w == "in.sotto" else w for w in self.infer], "new.sotto"),
                           (["keygen", "net.client", "--out", "slow-keys"], "slow-keys/secret.key")):
             (self.dir / out).unlink(missing_ok=True)
