@@ -19,8 +19,8 @@ Ciphertext expand(const ring::Ring& ring, SeededCiphertext c) {
   return out;
 }
 
-std::uint64_t ciphertext_bytes(wire::Kind kind, std::size_t n, int limbs) {
-  return static_cast<std::uint64_t>(limbs) * n * wire::kWordBytes * (kind == wire::Kind::output ? 2 : 1);
+std::uint64_t ciphertext_bytes(wire::Kind kind, std::size_t n, int prime_bits, int limbs) {
+  return static_cast<std::uint64_t>(limbs) * n * wire::word_bytes(prime_bits) * (kind == wire::Kind::output ? 2 : 1);
 }
 
 namespace {
@@ -39,14 +39,14 @@ CiphertextWriter::CiphertextWriter(const std::filesystem::path& path, wire::Kind
                                    const CiphertextFileInfo& info)
     : ring_(ring),
       file_(path, kind, header(kind, info),
-            std::vector<std::uint64_t>(info.batches() * info.per_batch, ciphertext_bytes(kind, ring.n(), info.limbs))) {
+            std::vector<std::uint64_t>(info.batches() * info.per_batch, ciphertext_bytes(kind, ring.n(), ring.prime_bits(), info.limbs))) {
 }
 
 void CiphertextWriter::write(const ring::RnsPoly& poly) {
-  const std::size_t limb_bytes = ring_.n() * wire::kWordBytes;
+  const std::size_t width = wire::word_bytes(ring_.prime_bits()), limb_bytes = ring_.n() * width;
   std::vector<unsigned char> bytes(poly.size() * limb_bytes);
   parallel_for(poly.size(),
-               [&](std::size_t l) { wire::pack48(bytes.data() + l * limb_bytes, poly[l].data(), ring_.n()); });
+               [&](std::size_t l) { wire::pack_words(bytes.data() + l * limb_bytes, poly[l].data(), ring_.n(), width); });
   file_.write(bytes);
 }
 
@@ -87,12 +87,12 @@ void CiphertextReader::expect(const std::string& plan_id, std::uint64_t batch, s
   bool fits = info_.batch == batch && info_.per_batch == per_batch && info_.limbs == limbs &&
               std::abs(info_.scale / scale - 1) < 0x1p-40;
   for (std::size_t i = 0; i < file_.sections(); ++i)
-    fits = fits && file_.section_bytes(i) == ciphertext_bytes(kind_, ring.n(), limbs);
+    fits = fits && file_.section_bytes(i) == ciphertext_bytes(kind_, ring.n(), ring.prime_bits(), limbs);
   if (!fits) file_.fail("its ciphertexts do not have the plan's shape");
 }
 
 Ciphertext CiphertextReader::read(const ring::Ring& ring, std::uint64_t k) const {
-  const std::size_t n = ring.n(), limb_bytes = n * wire::kWordBytes;
+  const std::size_t n = ring.n(), width = wire::word_bytes(ring.prime_bits()), limb_bytes = n * width;
   std::vector<unsigned char> bytes(file_.section_bytes(k));
   file_.read(k, bytes);
   Ciphertext c;
@@ -104,11 +104,12 @@ Ciphertext CiphertextReader::read(const ring::Ring& ring, std::uint64_t k) const
   }
   std::atomic<bool> valid{true};
   parallel_for(limbs, [&](std::size_t l) {
-    bool ok = wire::unpack48(c.c0[l].data(), bytes.data() + l * limb_bytes, n, ring.prime(l));
+    bool ok = wire::unpack_words(c.c0[l].data(), bytes.data() + l * limb_bytes, n, width, ring.prime(l));
     if (kind_ == wire::Kind::input)
       expand_uniform(ring, info_.seed, k, l, c.c1[l].data());
     else
-      ok = wire::unpack48(c.c1[l].data(), bytes.data() + (limbs + l) * limb_bytes, n, ring.prime(l)) && ok;
+      ok = wire::unpack_words(c.c1[l].data(), bytes.data() + (limbs + l) * limb_bytes, n, width, ring.prime(l)) &&
+           ok;
     if (!ok) valid = false;
   });
   if (!valid) file_.fail("a ciphertext has a value out of range");

@@ -76,6 +76,6 @@ class CiphertextReader {
 };
 
 /// Length of one ciphertext's section.
-std::uint64_t ciphertext_bytes(wire::Kind kind, std::size_t n, int limbs);
+std::uint64_t ciphertext_bytes(wire::Kind kind, std::size_t n, int prime_bits, int limbs);
 
 }  // namespace sotto::ckks

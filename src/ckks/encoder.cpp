@@ -1,5 +1,6 @@
 #include "ckks/encoder.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -20,6 +21,20 @@ std::uint64_t reverse_bits(std::uint64_t x, int bits) {
   std::uint64_t r = 0;
   for (int i = 0; i < bits; ++i) r |= ((x >> i) & 1) << (bits - 1 - i);
   return r;
+}
+
+constexpr std::size_t kLeaf = 64;  // values that are transformed at a time, as long as blocks are small
+
+// (a, b) to (a + b, (a - b) w) for a block of 2 half values.
+void butterflies(double* re, double* im, std::size_t half, Complex w) {
+  const double wr = w.real(), wi = w.imag();
+  for (std::size_t j = 0; j < half; ++j) {
+    const double ar = re[j], ai = im[j], br = re[j + half], bi = im[j + half], dr = ar - br, di = ai - bi;
+    re[j] = ar + br;
+    im[j] = ai + bi;
+    re[j + half] = dr * wr - di * wi;
+    im[j + half] = dr * wi + di * wr;
+  }
 }
 
 }  // namespace
@@ -47,39 +62,86 @@ Encoder::Encoder(int log_size, ring::RingKind kind) : n_(std::size_t{1} << log_s
   }
 }
 
-std::vector<double> Encoder::embed_inverse(std::span<const Complex> slots) const {
-  check(slots.size() <= slot_index_.size(), "too many values for the slots");
-  std::vector<Complex> x(n_);
-  for (std::size_t j = 0; j < slots.size(); ++j) {
-    x[slot_index_[j]] = slots[j];
-    if (!conjugate_index_.empty()) x[conjugate_index_[j]] = std::conj(slots[j]);
+// The inverse transform, level by level from single values to the whole; blocks of zeros, as masks leave many, are
+// skipped. re and im hold n values in the order of the transform.
+void Encoder::inverse_transform(double* re, double* im) const {
+  const std::size_t leaf = std::min<std::size_t>(n_, kLeaf);
+  std::vector<std::uint8_t> filled(n_ / leaf);  // by block of the level
+  for (std::size_t b = 0; b < filled.size(); ++b) {
+    const std::size_t at = b * leaf;
+    const auto zero = [](double v) { return v == 0; };
+    filled[b] = !std::all_of(re + at, re + at + leaf, zero) || !std::all_of(im + at, im + at + leaf, zero);
+    if (filled[b] == 0) continue;
+    for (std::size_t half = 1; half < leaf; half *= 2)
+      for (std::size_t j = at; j < at + leaf; j += 2 * half)
+        butterflies(re + j, im + j, half, std::conj(twiddle_[(n_ + j) / (2 * half)]));
   }
-  std::size_t half = 1;
-  for (std::size_t m = n_ / 2; m >= 1; m /= 2, half *= 2) {
-    for (std::size_t i = 0; i < m; ++i) {
-      const Complex w = std::conj(twiddle_[m + i]);
-      for (std::size_t j = 2 * i * half; j < (2 * i + 1) * half; ++j) {
-        const Complex a = x[j], b = x[j + half];
-        x[j] = a + b;
-        x[j + half] = (a - b) * w;
+  for (std::size_t half = leaf; half < n_; half *= 2) {
+    for (std::size_t i = 0; i < n_ / (2 * half); ++i) {
+      double *r = re + 2 * i * half, *m = im + 2 * i * half;
+      const Complex w = std::conj(twiddle_[n_ / (2 * half) + i]);
+      const bool low = filled[2 * i] != 0, high = filled[2 * i + 1] != 0;
+      if (high) {
+        butterflies(r, m, half, w);
+      } else if (low) {
+        for (std::size_t j = 0; j < half; ++j) {
+          r[j + half] = r[j] * w.real() - m[j] * w.imag();
+          m[j + half] = r[j] * w.imag() + m[j] * w.real();
+        }
       }
+      filled[i] = low || high ? 1 : 0;
     }
   }
+}
+
+std::vector<double> Encoder::embed_inverse(std::span<const Complex> slots) const {
+  check(slots.size() <= slot_index_.size(), "too many values for the slots");
+  std::vector<double> re(n_), im(n_);
+  for (std::size_t j = 0; j < slots.size(); ++j) {
+    re[slot_index_[j]] = slots[j].real();
+    im[slot_index_[j]] = slots[j].imag();
+    if (!conjugate_index_.empty()) {
+      re[conjugate_index_[j]] = slots[j].real();
+      im[conjugate_index_[j]] = -slots[j].imag();
+    }
+  }
+  inverse_transform(re.data(), im.data());
   std::vector<double> out(n_);
   const double scale = 1.0 / static_cast<double>(n_);
   if (kind_ == ring::RingKind::standard) {
-    for (std::size_t i = 0; i < n_; ++i) out[i] = x[i].real() * scale;
+    for (std::size_t i = 0; i < n_; ++i) out[i] = re[i] * scale;
   } else {
     // a_i = (d_i + I d_{n-i}) / 2, a_0 = d_0; all real.
-    out[0] = x[0].real() * scale;
-    for (std::size_t i = 1; i < n_; ++i) out[i] = (x[i].real() - x[n_ - i].imag()) * scale / 2;
+    out[0] = re[0] * scale;
+    for (std::size_t i = 1; i < n_; ++i) out[i] = (re[i] - im[n_ - i]) * (scale / 2);
   }
   return out;
 }
 
 std::vector<double> Encoder::embed_inverse(std::span<const double> slots) const {
+  if (kind_ == ring::RingKind::conjugate_invariant) return embed_inverse_pair(slots, {}).first;
   const std::vector<Complex> values(slots.begin(), slots.end());
   return embed_inverse(std::span<const Complex>(values));
+}
+
+std::pair<std::vector<double>, std::vector<double>> Encoder::embed_inverse_pair(std::span<const double> a,
+                                                                                std::span<const double> b) const {
+  check(kind_ == ring::RingKind::conjugate_invariant, "pairs are for the conjugate-invariant ring");
+  check(std::max(a.size(), b.size()) <= slot_index_.size(), "too many values for the slots");
+  std::vector<double> re(n_), im(n_);
+  for (std::size_t j = 0; j < a.size(); ++j) re[slot_index_[j]] = a[j];
+  for (std::size_t j = 0; j < b.size(); ++j) im[slot_index_[j]] = b[j];
+  inverse_transform(re.data(), im.data());
+  // d = (a_i - I a_{n-i}) + I (b_i - I b_{n-i}), d_0 = a_0 + I b_0.
+  const double scale = 1.0 / static_cast<double>(n_);
+  std::vector<double> first(n_), second(b.empty() ? 0 : n_);
+  first[0] = re[0] * scale;
+  for (std::size_t i = 1; i < n_; ++i) first[i] = (re[i] - im[n_ - i]) * (scale / 2);
+  if (!b.empty()) {
+    second[0] = im[0] * scale;
+    for (std::size_t i = 1; i < n_; ++i) second[i] = (im[i] + re[n_ - i]) * (scale / 2);
+  }
+  return {std::move(first), std::move(second)};
 }
 
 std::vector<Complex> Encoder::embed(std::span<const double> coefficients) const {

@@ -3,6 +3,7 @@
 #include <complex>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "ckks/ciphertext.h"
@@ -25,6 +26,9 @@ class Encoder {
   /// ring imaginary parts must be zero.
   [[nodiscard]] std::vector<double> embed_inverse(std::span<const std::complex<double>> slots) const;
   [[nodiscard]] std::vector<double> embed_inverse(std::span<const double> slots) const;
+  /// Both at once in one transform; conjugate-invariant ring only. The second result is empty if `b` is.
+  [[nodiscard]] std::pair<std::vector<double>, std::vector<double>> embed_inverse_pair(std::span<const double> a,
+                                                                                       std::span<const double> b) const;
   /// Slots of the polynomial with these coefficients.
   [[nodiscard]] std::vector<std::complex<double>> embed(std::span<const double> coefficients) const;
 
@@ -32,6 +36,8 @@ class Encoder {
   [[nodiscard]] std::size_t slot_index(std::size_t j) const { return slot_index_[j]; }
 
  private:
+  void inverse_transform(double* re, double* im) const;
+
   std::size_t n_;
   ring::RingKind kind_;
   std::vector<std::complex<double>> twiddle_;  // node m + i of the transform tree

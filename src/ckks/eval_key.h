@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <vector>
 
 #include "ckks/parameters.h"
@@ -47,6 +48,8 @@ class KeyProvider {
   virtual ~KeyProvider() = default;
   /// Throws Error{wrong_key} if there is no such key.
   virtual const SwitchingKey& key(const KeyId& id) = 0;
+  /// Says which keys will be asked for next, so that they can be read side by side.
+  virtual void prepare(std::span<const KeyId> ids) { (void)ids; }
 };
 
 /// Keys in memory.

@@ -1,7 +1,5 @@
 #include "ckks/key_file.h"
 
-#include <tbb/task_arena.h>
-
 #include <algorithm>
 #include <atomic>
 
@@ -12,12 +10,12 @@
 
 namespace sotto::ckks {
 
-std::vector<std::uint64_t> key_section_bytes(std::size_t n, const KeyRequest& request) {
+std::vector<std::uint64_t> key_section_bytes(std::size_t n, int prime_bits, const KeyRequest& request) {
   std::vector<std::uint64_t> bytes;
   for (const KeyId& id : request.keys) {
     const KeyTier& t = request.tiers[static_cast<std::size_t>(id.tier)];
     const auto limbs = static_cast<std::uint64_t>(t.digits()) * static_cast<std::uint64_t>(t.max_limbs + t.special);
-    bytes.push_back(sizeof(Seed) + limbs * n * wire::kWordBytes);
+    bytes.push_back(sizeof(Seed) + limbs * n * wire::word_bytes(prime_bits));
   }
   return bytes;
 }
@@ -48,14 +46,15 @@ KeyFileWriter::KeyFileWriter(const std::filesystem::path& path, const ring::Ring
              {"log_n", parameters.log_n},
              {"ciphertext_primes", parameters.ciphertext_primes},
              {"special_primes", parameters.special_primes}},
-            key_section_bytes(ring.n(), request)) {}
+            key_section_bytes(ring.n(), ring.prime_bits(), request)) {}
 
 void KeyFileWriter::write(const SeededSwitchingKey& key) {
   file_.write(key.seed);
-  std::vector<unsigned char> bytes(ring_.n() * wire::kWordBytes);
+  const std::size_t width = wire::word_bytes(ring_.prime_bits());
+  std::vector<unsigned char> bytes(ring_.n() * width);
   for (const ring::RnsPoly& digit : key.b) {
     for (const ring::Limb& limb : digit) {
-      wire::pack48(bytes.data(), limb.data(), ring_.n());
+      wire::pack_words(bytes.data(), limb.data(), ring_.n(), width);
       file_.write(bytes);
     }
   }
@@ -72,7 +71,7 @@ KeyFile::KeyFile(const std::filesystem::path& path, std::shared_ptr<const ring::
       throw Error(ErrorCode::wrong_key,
                   path.string() + " was made for another plan; make keys with this plan's client file (sotto keygen)");
     key_id_ = wire::text(h, "key_id", 64);
-    const auto expected = key_section_bytes(ring_->n(), request_);
+    const auto expected = key_section_bytes(ring_->n(), ring_->prime_bits(), request_);
     bool same = file_.sections() == expected.size();
     for (std::size_t i = 0; same && i < expected.size(); ++i) same = file_.section_bytes(i) == expected[i];
     same = same && wire::integer(h, "log_n", 0, 64) == parameters.log_n &&
@@ -83,40 +82,55 @@ KeyFile::KeyFile(const std::filesystem::path& path, std::shared_ptr<const ring::
 }
 
 const SwitchingKey& KeyFile::key(const KeyId& id) {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (const auto it = loaded_.find(id); it != loaded_.end()) return it->second;
+  }
+  SwitchingKey key = load(id);
   const std::scoped_lock lock(mutex_);
-  if (const auto it = loaded_.find(id); it != loaded_.end()) return it->second;
-  // Isolated: a thread that waits for the loops inside must not pick up a task that wants this lock.
-  tbb::this_task_arena::isolate([&] { loaded_.emplace(id, load(id)); });
-  return loaded_.at(id);
+  return loaded_.try_emplace(id, std::move(key)).first->second;
+}
+
+void KeyFile::prepare(std::span<const KeyId> ids) {
+  std::vector<KeyId> missing;
+  {
+    const std::scoped_lock lock(mutex_);
+    for (const KeyId& id : ids)
+      if (!loaded_.contains(id)) missing.push_back(id);
+  }
+  parallel_for(missing.size(), [&](std::size_t k) { key(missing[k]); });
 }
 
 SwitchingKey KeyFile::load(const KeyId& id) const {
   const auto at = std::lower_bound(request_.keys.begin(), request_.keys.end(), id);
   if (at == request_.keys.end() || *at != id)
     throw Error(ErrorCode::wrong_key, file_.path().string() + " lacks a key that the plan needs");
-  const auto index = static_cast<std::size_t>(at - request_.keys.begin());
-  const std::size_t n = ring_->n(), limb_bytes = n * wire::kWordBytes;
-  std::vector<unsigned char> bytes(file_.section_bytes(index));
-  file_.read(index, bytes);
-  Seed seed;
-  std::copy_n(bytes.begin(), seed.size(), seed.begin());
-
   const KeyTier& tier = request_.tiers[static_cast<std::size_t>(id.tier)];
-  SeededSwitchingKey seeded{id, seed, {}};
-  const auto limbs = static_cast<std::size_t>(tier.max_limbs + tier.special);
-  for (int d = 0; d < tier.digits(); ++d) {
-    auto& digit = seeded.b.emplace_back();
-    for (std::size_t j = 0; j < limbs; ++j) digit.push_back(ring_->limb());
-  }
-  std::atomic<bool> valid{true};
-  parallel_for(seeded.b.size() * limbs, [&](std::size_t k) {
-    const std::size_t j = k % limbs;
-    const std::size_t i = SwitchingKey{tier, {}}.prime_index(static_cast<int>(j), ciphertext_primes_);
-    if (!wire::unpack48(seeded.b[k / limbs][j].data(), bytes.data() + seed.size() + k * limb_bytes, n, ring_->prime(i)))
-      valid = false;
-  });
+  const auto digits = static_cast<std::size_t>(tier.digits()), limbs = static_cast<std::size_t>(tier.max_limbs + tier.special);
+  const std::size_t n = ring_->n(), width = wire::word_bytes(ring_->prime_bits());
+  SwitchingKey out{tier, {}};
+  for (std::size_t d = 0; d < digits; ++d) out.digits.push_back({ring::PackedPoly(limbs), ring::PackedPoly(limbs)});
+  // The seed, then limb by limb: what is read is at once in its final form.
+  std::vector<std::size_t> pieces(1 + digits * limbs, n * width);
+  Seed seed;
+  pieces[0] = seed.size();
+  ring::Limb words = ring_->limb();
+  bool valid = true;
+  file_.stream(static_cast<std::size_t>(at - request_.keys.begin()), pieces,
+               [&](std::size_t k, std::span<const unsigned char> bytes) {
+                 if (k == 0) {
+                   std::copy(bytes.begin(), bytes.end(), seed.begin());
+                   return;
+                 }
+                 const std::size_t d = (k - 1) / limbs, j = (k - 1) % limbs;
+                 const std::size_t i = out.prime_index(static_cast<int>(j), ciphertext_primes_);
+                 valid = wire::unpack_words(words.data(), bytes.data(), n, width, ring_->prime(i)) && valid;
+                 out.digits[d].b[j] = ring_->pack(words.data());
+                 expand_uniform(*ring_, seed, d, i, words.data());
+                 out.digits[d].a[j] = ring_->pack(words.data());
+               });
   if (!valid) file_.fail("a key has a value out of range");
-  return expand(*ring_, tier, ciphertext_primes_, std::move(seeded));
+  return out;
 }
 
 void KeyFile::drop_tier(int tier) {

@@ -47,6 +47,7 @@ class KeyFile : public KeyProvider {
           const KeyRequest& request, const std::string& plan_id);
 
   const SwitchingKey& key(const KeyId& id) override;
+  void prepare(std::span<const KeyId> ids) override;
   /// Frees the keys of a tier that are in memory; they are read again if someone asks.
   void drop_tier(int tier);
   /// Reads everything once. Throws Error{bad_input} if anything is damaged.
@@ -68,6 +69,6 @@ class KeyFile : public KeyProvider {
 };
 
 /// Length of every section of an eval.key file.
-std::vector<std::uint64_t> key_section_bytes(std::size_t n, const KeyRequest& request);
+std::vector<std::uint64_t> key_section_bytes(std::size_t n, int prime_bits, const KeyRequest& request);
 
 }  // namespace sotto::ckks

@@ -55,7 +55,7 @@ int run(const InferOptions& o) {
   keys.verify();
 
   ckks::CiphertextFileInfo info = input.info();
-  info.per_batch = static_cast<std::uint64_t>(plan.io.outputs);
+  info.per_batch = static_cast<std::uint64_t>(plan.output().layout.ciphertexts());
   info.limbs = plan.output().limbs;
   info.scale = plan.output().scale;
   ckks::CiphertextWriter output(o.out, wire::Kind::output, *ring, info);

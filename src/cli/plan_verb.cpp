@@ -37,14 +37,16 @@ int show_client(const plan::ClientSpec& spec, bool as_json) {
   const auto parameters = ckks::Parameters::create(spec.parameters);
   const std::size_t n = std::size_t{1} << spec.parameters.log_n;
   std::uint64_t key_bytes = 0;
-  for (std::uint64_t b : ckks::key_section_bytes(n, spec.keys)) key_bytes += b;
+  for (std::uint64_t b : ckks::key_section_bytes(n, spec.parameters.prime_bits, spec.keys)) key_bytes += b;
   const std::uint64_t input_bytes = static_cast<std::uint64_t>(spec.input.layout.ciphertexts()) *
-                                    ckks::ciphertext_bytes(wire::Kind::input, n, spec.input.limbs);
+                                    ckks::ciphertext_bytes(wire::Kind::input, n, spec.parameters.prime_bits, spec.input.limbs);
   const std::uint64_t output_bytes =
-      static_cast<std::uint64_t>(spec.io.outputs) * ckks::ciphertext_bytes(wire::Kind::output, n, spec.output_limbs);
+      static_cast<std::uint64_t>((spec.io.outputs + spec.input.layout.group - 1) / spec.input.layout.group) *
+      ckks::ciphertext_bytes(wire::Kind::output, n, spec.parameters.prime_bits, spec.output_limbs);
   if (as_json) {
     const json j = {{"network", spec.network},       {"plan_id", spec.plan_id},
                     {"batch", spec.batch},           {"tile", spec.tile},
+                    {"group", spec.input.layout.group},
                     {"keys", spec.keys.keys.size()}, {"eval_key_bytes", key_bytes},
                     {"input_bytes", input_bytes},    {"output_bytes", output_bytes},
                     {"classes", spec.io.classes},    {"parameters", describe_security(parameters)}};
@@ -86,6 +88,7 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
                     {"plan_id", plan.id},
                     {"batch", plan.batch},
                     {"tile", plan.tile},
+                    {"group", plan.group()},
                     {"threads", threads},
                     {"keys", plan.keys.keys.size()},
                     {"eval_key_bytes", cost.eval_key_bytes},
@@ -99,7 +102,8 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
     fmt::print("{}\n", j.dump(2));
     return 0;
   }
-  fmt::print("{}, batch {} (tiles of {}x{}), plan {}\n", plan.network, plan.batch, plan.tile, plan.tile, plan.id);
+  fmt::print("{}, batch {} (tiles of {}x{}, channels per ciphertext: {}), plan {}\n", plan.network, plan.batch,
+             plan.tile, plan.tile, plan.group(), plan.id);
   fmt::print("ring rank {}, {} + {} primes, log2(QP) {:.0f}, {} bits of security, no bootstrap\n\n",
              1 << plan.parameters.log_n, plan.parameters.ciphertext_primes, plan.parameters.special_primes,
              parameters.log2_qp(), parameters.security_bits());

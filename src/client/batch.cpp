@@ -20,6 +20,17 @@ std::size_t positions(const plan::ClientSpec& spec) {
   return static_cast<std::size_t>(spec.tile) * static_cast<std::size_t>(spec.tile);
 }
 
+// Slots of one image.
+std::size_t period(const plan::ClientSpec& spec) {
+  return positions(spec) * static_cast<std::size_t>(spec.input.layout.group);
+}
+
+// Ciphertexts of scores.
+std::size_t output_blocks(const plan::ClientSpec& spec) {
+  const int group = spec.input.layout.group;
+  return static_cast<std::size_t>((spec.io.outputs + group - 1) / group);
+}
+
 // A standard normal value from the system's generator (Box-Muller).
 double gaussian() {
   const auto uniform = [] {
@@ -33,15 +44,20 @@ double gaussian() {
 }  // namespace
 
 std::vector<double> pack_slots(const plan::ClientSpec& spec, std::span<const std::vector<double>> images, int phase,
-                               int channel) {
+                               int block) {
   const plan::Layout& l = spec.input.layout;
   std::vector<double> slots(std::size_t{1} << spec.parameters.log_n);
   for (int y = 0; y < l.height; ++y) {
     for (int x = 0; x < l.width; ++x) {
       const plan::Place place = plan::place_of(l, spec.tile, y, x);
       if (place.phase != phase) continue;
-      const std::size_t pixel = (static_cast<std::size_t>(channel) * l.height + y) * l.width + x;
-      for (std::size_t b = 0; b < images.size(); ++b) slots[b * positions(spec) + place.position] = images[b][pixel];
+      for (int s = 0; s < l.group; ++s) {
+        const int channel = l.channel_at(block, s);
+        if (channel < 0) continue;
+        const std::size_t pixel = (static_cast<std::size_t>(channel) * l.height + y) * l.width + x;
+        const std::size_t slot = static_cast<std::size_t>(s) * positions(spec) + place.position;
+        for (std::size_t b = 0; b < images.size(); ++b) slots[b * period(spec) + slot] = images[b][pixel];
+      }
     }
   }
   return slots;
@@ -69,7 +85,7 @@ std::string encrypt_images(const plan::ClientSpec& spec, const Keys& keys, std::
     const std::size_t first = k / per_batch * batch;
     const auto part = images.subspan(first, std::min(batch, images.size() - first));
     const int within = static_cast<int>(k % per_batch);
-    const auto slots = pack_slots(spec, part, within / l.channels, within % l.channels);
+    const auto slots = pack_slots(spec, part, within / l.blocks(), within % l.blocks());
     const auto message = ckks::encode(*keys.ring, encoder.embed_inverse(std::span<const double>(slots)),
                                       spec.input.scale, spec.input.limbs);
     file.write(secret::encrypt_symmetric(keys.secret, message, info.seed, k));
@@ -83,22 +99,25 @@ Decrypted decrypt_scores(const plan::ClientSpec& spec, const Keys& keys, const s
                          const DecryptOptions& options, const ProgressFn& progress) {
   const ckks::CiphertextReader file(path, wire::Kind::output);
   const auto outputs = static_cast<std::size_t>(spec.io.outputs), batch = static_cast<std::size_t>(spec.batch);
-  file.expect(spec.plan_id, batch, outputs, spec.output_limbs, spec.output_scale, *keys.ring);
+  const auto group = static_cast<std::size_t>(spec.input.layout.group), blocks = output_blocks(spec);
+  file.expect(spec.plan_id, batch, blocks, spec.output_limbs, spec.output_scale, *keys.ring);
   if (file.info().key_id != keys.secret.id())
     throw Error(ErrorCode::wrong_key,
                 path.string() + " was computed under another key; use the key that encrypted its input");
   const ckks::Encoder encoder(spec.parameters.log_n, spec.parameters.kind);
   std::vector<std::vector<double>> scores(file.info().images, std::vector<double>(outputs));
-  const std::size_t total = file.info().batches() * outputs;
+  const std::size_t total = file.info().batches() * blocks;
   for (std::size_t k = 0; k < total; ++k) {
     if (progress) progress(k, total);
     const ckks::Ciphertext c = file.read(*keys.ring, k);
     const auto slots = encoder.embed(secret::decrypt(keys.secret, c));
-    const std::size_t first = k / outputs * batch;
+    const std::size_t first = k / blocks * batch, first_class = k % blocks * group;
     for (std::size_t b = 0; b < batch && first + b < scores.size(); ++b) {
-      double& score = scores[first + b][k % outputs];
-      score = slots[b * positions(spec)].real() / c.scale;
-      if (options.flood > 0) score += options.flood * gaussian();
+      for (std::size_t s = 0; s < group && first_class + s < outputs; ++s) {
+        double& score = scores[first + b][first_class + s];
+        score = slots[b * period(spec) + s * positions(spec)].real() / c.scale;
+        if (options.flood > 0) score += options.flood * gaussian();
+      }
     }
   }
   if (progress) progress(total, total);

@@ -10,10 +10,10 @@
 
 namespace sotto::client {
 
-/// Slots of one input ciphertext (one phase of one channel, see plan::Layout) for up to spec.batch preprocessed images
+/// Slots of one input ciphertext (one phase of one block of channels, see plan::Layout) for up to spec.batch preprocessed images
 /// in [c][h][w]; images that are missing are zeros.
 std::vector<double> pack_slots(const plan::ClientSpec& spec, std::span<const std::vector<double>> images, int phase,
-                               int channel);
+                               int block);
 
 /// Encrypts preprocessed images into an input file, in batches of spec.batch. Returns the input's id.
 std::string encrypt_images(const plan::ClientSpec& spec, const Keys& keys, std::span<const std::vector<double>> images,

@@ -7,12 +7,16 @@
 
 namespace sotto::compiler {
 
+/// Most channels that share a ciphertext.
+inline constexpr int kMaxGroup = 64;
+
 /// What the user may choose about a plan.
 struct Options {
   /// Images per run at least, if the network's strides allow it; the plan's batch is the next size that fills the
   /// slots.
   int batch = 1024;
-  std::optional<double> log_scale = std::nullopt;  ///< log2 of the scale of activations; default: the best for the tile
+  int group = 1;                                   ///< channels per ciphertext, a power of two up to kMaxGroup
+  std::optional<double> log_scale = std::nullopt;  ///< log2 of the scale of activations; default: the best for the packing
 };
 
 /// Turns a network into a plan: squares completed, levels and scales assigned, packing and keys chosen.

@@ -43,8 +43,8 @@ struct Linear {
 
 class Lowering {
  public:
-  Lowering(const Network& network, int tile)
-      : network_(network), tile_(tile), poly_(network.nodes.size()), linear_(network.nodes.size()) {}
+  Lowering(const Network& network, int tile, int group)
+      : network_(network), tile_(tile), group_(group), poly_(network.nodes.size()), linear_(network.nodes.size()) {}
 
   plan::Plan run() {
     plan_.network = network_.name;
@@ -53,7 +53,7 @@ class Lowering {
     const int side = graph::largest_side(network_);
     int phases = 1;
     while (phases * tile_ < side) phases *= 2;
-    plan_.tensors.push_back({"input", {in.c, in.h, in.w, phases, 1}, 0, 1});
+    plan_.tensors.push_back({"input", {in.c, in.h, in.w, phases, 1, group_}, 0, 1});
     plan_.io = {in.c, in.h, in.w, network_.mean, network_.std, network_.classes, network_.output_shape().c};
     for (std::size_t i = 0; i < network_.nodes.size(); ++i) poly_[i] = visit(static_cast<int>(i));
     finish();
@@ -212,9 +212,9 @@ class Lowering {
 
   // Layout after a stride: phases are kept while there are any, then gaps open.
   Layout strided(int node, const Layout& in, const Shape& shape, int stride_h, int stride_w) const {
-    if (shape.h == 1 && shape.w == 1 && in.height == 1 && in.width == 1) return {shape.c, 1, 1, 1, in.gap};
+    if (shape.h == 1 && shape.w == 1 && in.height == 1 && in.width == 1) return {shape.c, 1, 1, 1, in.gap, group_};
     if (stride_h != stride_w) fail(node, "strides that differ in height and width are not supported");
-    Layout out{shape.c, shape.h, shape.w, in.phases, in.gap};
+    Layout out{shape.c, shape.h, shape.w, in.phases, in.gap, group_};
     if (in.phases % stride_h == 0) {
       out.phases = in.phases / stride_h;
     } else if (stride_h % in.phases == 0) {
@@ -296,7 +296,7 @@ class Lowering {
   template <class F>
   Linear full(const Affine& v, int outputs, F weight, const std::vector<double>& bias) {
     const Layout& in = plan_.tensors[v.tensor].layout;
-    Linear l{{outputs, 1, 1, 1, tile_}, {}, bias, depth_of(v.tensor)};
+    Linear l{{outputs, 1, 1, 1, tile_, group_}, {}, bias, depth_of(v.tensor)};
     Term t{Term::Kind::full, v.tensor, 1, 1, 1, 1, 0, 0, {}};
     const std::size_t pixels = plane(in);
     for (int o = 0; o < outputs; ++o)
@@ -354,7 +354,7 @@ class Lowering {
   }
 
   const Network& network_;
-  int tile_;
+  int tile_, group_;
   plan::Plan plan_;
   std::vector<Poly> poly_;
   std::vector<std::optional<Linear>> linear_;
@@ -364,6 +364,8 @@ class Lowering {
 
 }  // namespace
 
-plan::Plan lower(const graph::Network& network, int tile) { return Lowering(network, tile).run(); }
+plan::Plan lower(const graph::Network& network, int tile, int group) {
+  return Lowering(network, tile, group).run();
+}
 
 }  // namespace sotto::compiler

@@ -19,16 +19,20 @@ Work& Work::operator+=(const Work& o) {
   basis_macs += o.basis_macs;
   words += o.words;
   fresh_bytes += o.fresh_bytes;
+  weights += o.weights;
+  embedded_words += o.embedded_words;
+  key_bytes += o.key_bytes;
   return *this;
 }
 
 Work Work::operator*(double times) const {
-  return {transforms * times, layer_macs * times, basis_macs * times, words * times, fresh_bytes * times};
+  return {transforms * times,  layer_macs * times, basis_macs * times,     words * times,
+          fresh_bytes * times, weights * times,    embedded_words * times, key_bytes * times};
 }
 
 double Work::seconds(const Speed& s) const {
   return (transforms * s.transform + layer_macs * s.layer_mac + basis_macs * s.basis_mac + words * s.pointwise +
-          fresh_bytes * s.fresh) /
+          fresh_bytes * s.fresh + weights * s.weight + embedded_words * s.embedding + key_bytes * s.key_byte) /
          s.threads;
 }
 
@@ -50,6 +54,9 @@ double Cost::seconds(const Speed& speed) const {
 }
 
 namespace {
+
+// Words of a weight without a mask against those of one with: no transform, one value for all runs.
+constexpr double kConstantWeight = 0.2;
 
 // The work of the parts of a key switch (ckks/evaluator.cpp) on polynomials of n words.
 struct SwitchWork {
@@ -97,13 +104,64 @@ struct SwitchWork {
   }
 };
 
-int tier_of(const Plan& plan, int limbs) {
-  int best = 0;
-  for (int t = 0; t < static_cast<int>(plan.keys.tiers.size()); ++t) {
-    const int m = plan.keys.tiers[t].max_limbs;
-    if (m >= limbs && (plan.keys.tiers[best].max_limbs < limbs || m < plan.keys.tiers[best].max_limbs)) best = t;
+// The products of a task with its sources.
+Work linear_work(const Plan& plan, const Task& task) {
+  const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
+  const double n = std::ldexp(1.0, plan.parameters.log_n), limbs = step.limbs;
+  const double rows = plan.tensors[static_cast<std::size_t>(step.output)].layout.blocks();
+  const auto period = static_cast<double>(step_period(plan, step));
+  Work work;
+  if (plan.group() == 1) {
+    double columns = 1, masked = 1;
+    for (const Tap& tap : task.taps) {
+      const int blocks = plan.tensors[static_cast<std::size_t>(tap.source.tensor)].layout.blocks();
+      columns += blocks;
+      masked += tap.mask.empty() ? kConstantWeight * blocks : blocks;
+    }
+    work.layer_macs = 2 * columns * rows * limbs * n;
+    work.weights = masked * rows * period * limbs;
+    return work;
   }
-  return best;
+  std::vector<std::set<int>> moves;
+  for (const Term& term : step.terms) moves.push_back(channel_moves(plan, step, term));
+  double products = 0;
+  for (int giant = task.first_giant; giant <= task.last_giant; ++giant)
+    for (const Tap& tap : task.taps)
+      if (moves[static_cast<std::size_t>(tap.term)].contains(giant * step.baby + tap.shift))
+        products += plan.tensors[static_cast<std::size_t>(tap.source.tensor)].layout.blocks() * rows;
+  work.weights = products * period * limbs;
+  work.embedded_words = products * period * std::log2(period);
+  work.words = (products + 2.0 * (task.last_giant - task.first_giant) * rows) * limbs * n;
+  return work;
+}
+
+// Memory for the weights of a task: as integers, and as residues of the limb at work on each thread.
+std::uint64_t weight_bytes(const Plan& plan, const Task& task, int threads) {
+  const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
+  std::size_t columns = 1;
+  for (const Tap& tap : task.taps)
+    columns += static_cast<std::size_t>(plan.tensors[static_cast<std::size_t>(tap.source.tensor)].layout.blocks());
+  const auto at_work = static_cast<std::size_t>(std::clamp(threads, 1, step.limbs));
+  if (plan.group() > 1) return (columns + 8 * at_work) * step_period(plan, step) * 8;
+  const auto rows = static_cast<std::size_t>(plan.tensors[static_cast<std::size_t>(step.output)].layout.channels);
+  return step_period(plan, step) * rows * columns * 8 * (at_work + 1);
+}
+
+// Division of both polynomials by the last prime.
+Work rescaling(int limbs, double n) {
+  return Work{static_cast<double>(limbs), 0, limbs * n, limbs * n} * 2;
+}
+
+// Reading the keys that a task needs and no earlier one has read.
+Work reading(const Plan& plan, const Task& task, std::set<ckks::KeyId>& read) {
+  Work work;
+  for (const ckks::KeyId& id : keys_of(plan, task)) {
+    const ckks::KeyTier& t = plan.keys.tiers[static_cast<std::size_t>(id.tier)];
+    if (read.insert(id).second)
+      work.key_bytes += 2.0 * t.digits() * (t.max_limbs + t.special) *
+                        std::ldexp(static_cast<double>(simd::kPackedBytes), plan.parameters.log_n);
+  }
+  return work;
 }
 
 struct Walker {
@@ -118,14 +176,12 @@ struct Walker {
   [[nodiscard]] SwitchWork switching(int limbs) const {
     return {n, limbs, plan.keys.tiers[static_cast<std::size_t>(tier_of(plan, limbs))].special};
   }
-  [[nodiscard]] int channels(int tensor) const {
-    return plan.tensors[static_cast<std::size_t>(tensor)].layout.channels;
-  }
+  [[nodiscard]] int blocks(int tensor) const { return plan.tensors[static_cast<std::size_t>(tensor)].layout.blocks(); }
 
   [[nodiscard]] std::uint64_t live_limbs() const {
     std::uint64_t limbs = 0;
-    for (const auto& [where, l] : held) limbs += 2ull * static_cast<std::uint64_t>(l * channels(where.first));
-    for (const auto& [source, l] : rotated) limbs += 2ull * static_cast<std::uint64_t>(l * channels(source.tensor));
+    for (const auto& [where, l] : held) limbs += 2ull * static_cast<std::uint64_t>(l * blocks(where.first));
+    for (const auto& [source, l] : rotated) limbs += 2ull * static_cast<std::uint64_t>(l * blocks(source.tensor));
     return limbs;
   }
 
@@ -167,6 +223,7 @@ Cost estimate(const Plan& plan, int threads) {
       primes * limb_bytes * 5 / 4 + plan.keys.keys.size() * limb_bytes / 8 + 4 * primes * limb_bytes + (96ull << 20);
   // Memory for packed limbs and for words is kept for reuse, so that the most of each counts for good.
   std::uint64_t most_packed = 0, most_words = 0;
+  std::set<ckks::KeyId> read;
   const int input_phases = plan.input().layout.phases * plan.input().layout.phases;
   for (int p = 0; p < input_phases; ++p) walk.held[{0, p}] = plan.input().limbs;
 
@@ -177,21 +234,24 @@ Cost estimate(const Plan& plan, int threads) {
     const SwitchWork sw = walk.switching(step.limbs);
     const Work before = out.total();
     std::map<std::pair<int, int>, std::set<std::int64_t>> missing;
-    double columns = 1;
     bool sums = false;
     for (const Tap& tap : task.taps) {
-      columns += walk.channels(tap.source.tensor);
       sums = sums || step.terms[static_cast<std::size_t>(tap.term)].kind == Term::Kind::full;
       if (tap.source.rotation != 0 && !walk.rotated.contains(tap.source))
         missing[{tap.source.tensor, tap.source.phase}].insert(tap.source.rotation);
     }
     for (const auto& [where, rotations] : missing) {
-      out.rotate += sw.rotations(static_cast<int>(rotations.size())) * walk.channels(where.first);
-      out.key_switches += rotations.size() * static_cast<std::size_t>(walk.channels(where.first));
+      out.rotate += sw.rotations(static_cast<int>(rotations.size())) * walk.blocks(where.first);
+      out.key_switches += rotations.size() * static_cast<std::size_t>(walk.blocks(where.first));
       for (std::int64_t r : rotations) walk.rotated[{where.first, where.second, r}] = step.limbs;
     }
-    const double results = walk.channels(step.output);
-    out.linear.layer_macs += 2.0 * columns * results * step.limbs * n;
+    const double results = walk.blocks(step.output);
+    const int giants = task.last_giant - task.first_giant;
+    out.rotate += sw.rotations(1) * (giants * results);
+    out.rotate += reading(plan, task, read);
+    out.key_switches += static_cast<std::size_t>(giants * results);
+    const Work linear = linear_work(plan, task);
+    out.linear += linear;
     if (sums) {
       const auto rotations = sum_rotations(plan.tile * plan.tile).size();
       out.activate += sw.rotations(1) * (static_cast<double>(rotations) * results);
@@ -201,11 +261,11 @@ Cost estimate(const Plan& plan, int threads) {
       out.activate += sw.square() * results;
       out.key_switches += static_cast<std::size_t>(results);
     } else if (step.finish == Step::Finish::rescale) {
-      out.activate += Work{static_cast<double>(step.limbs), 0, step.limbs * n, step.limbs * n} * (2 * results);
+      out.activate += rescaling(step.limbs, n) * results;
     }
-    const double period = std::max(64, plan.tile * plan.tile);
-    const auto weights = static_cast<std::uint64_t>(period * results * columns) * 8 *
-                         static_cast<std::uint64_t>(std::clamp(threads, 1, step.limbs) + 1);  // and as integers
+    for (int k = 1; k < plan.level_primes && step.finish != Step::Finish::keep; ++k)
+      out.activate += rescaling(step.limbs - k, n) * results;
+    const std::uint64_t weights = weight_bytes(plan, task, threads);
     // The sums exist before their sources go; the squares of the sums need room beside them.
     const std::uint64_t sums_limbs = 2ull * static_cast<std::uint64_t>(results * step.limbs);
     std::size_t copies = 0;
@@ -225,11 +285,11 @@ Cost estimate(const Plan& plan, int threads) {
     walk.release(static_cast<int>(t));
   }
   const auto words = static_cast<std::size_t>(n);
-  for (std::uint64_t b : ckks::key_section_bytes(words, plan.keys)) cost.eval_key_bytes += b;
+  for (std::uint64_t b : ckks::key_section_bytes(words, plan.parameters.prime_bits, plan.keys)) cost.eval_key_bytes += b;
   cost.input_bytes = static_cast<std::uint64_t>(plan.input().layout.ciphertexts()) *
-                     ckks::ciphertext_bytes(wire::Kind::input, words, plan.input().limbs);
-  cost.output_bytes = static_cast<std::uint64_t>(plan.io.outputs) *
-                      ckks::ciphertext_bytes(wire::Kind::output, words, plan.output().limbs);
+                     ckks::ciphertext_bytes(wire::Kind::input, words, plan.parameters.prime_bits, plan.input().limbs);
+  cost.output_bytes = static_cast<std::uint64_t>(plan.output().layout.ciphertexts()) *
+                      ckks::ciphertext_bytes(wire::Kind::output, words, plan.parameters.prime_bits, plan.output().limbs);
   return cost;
 }
 

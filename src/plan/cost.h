@@ -16,10 +16,21 @@ struct Speed {
   double pointwise = 0;  ///< one word of an element-wise operation on data out of cache
   double threads = 1;    ///< how much faster all threads together are
   double fresh = 0;      ///< one byte of memory that the system gives to the process for the first time
+  double weight = 0;     ///< one word of weights: an integer reduced, transformed, spread (runtime/linear.cpp)
+  double embedding = 0;  ///< one word of a floating-point embedding, per level of the transform
+  double key_byte = 0;   ///< one byte of a key that is read from a file, expanded and stored
 };
 
 /// A typical processor with two threads, for progress bars and the choice between packings.
-inline constexpr Speed kTypicalSpeed{8e-5, 6.5e-11, 7e-11, 3e-10, 2, 5e-10};
+inline constexpr Speed kTypicalSpeed{.transform = 8e-5,
+                                     .layer_mac = 6.5e-11,
+                                     .basis_mac = 7e-11,
+                                     .pointwise = 3e-10,
+                                     .threads = 2,
+                                     .fresh = 5e-10,
+                                     .weight = 1e-8,
+                                     .embedding = 1.5e-9,
+                                     .key_byte = 1e-9};
 
 /// Times the kernels of this process on a ring of rank 2^log_n (well under a second).
 Speed measure_speed(int log_n, ring::RingKind kind, int threads);
@@ -27,6 +38,7 @@ Speed measure_speed(int log_n, ring::RingKind kind, int threads);
 /// Elementary operations of a step.
 struct Work {
   double transforms = 0, layer_macs = 0, basis_macs = 0, words = 0, fresh_bytes = 0;
+  double weights = 0, embedded_words = 0, key_bytes = 0;
 
   Work& operator+=(const Work& o);
   Work operator*(double times) const;

@@ -37,7 +37,8 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vec
   if (!(step.scale > 1) || !(step.scale < 0x1p200)) bad(name + "impossible scale");
   const bool last = index + 1 == plan.steps.size();
   if ((step.finish == Step::Finish::keep) != last) bad(name + "only the last layer keeps its level");
-  if (out.limbs != step.limbs - (last ? 0 : 1) || out.limbs < 1) bad(name + "wrong level of the output");
+  if (out.limbs != step.limbs - (last ? 0 : plan.level_primes) || out.limbs < 1) bad(name + "wrong level of the output");
+  if (!power_of_two(step.baby) || step.baby > plan.group()) bad(name + "impossible rotations");
   if (step.terms.empty() || step.terms.size() > 64) bad(name + "wrong number of terms");
   const std::size_t plane = static_cast<std::size_t>(out.layout.height) * out.layout.width;
   const auto channels = static_cast<std::size_t>(out.layout.channels);
@@ -68,7 +69,7 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vec
   ready[step.output] = true;
 }
 
-// A square at scale s has the scale s^2 / q, a rescaled sum s / q, a kept one s.
+// A square at scale s has the scale s^2 / q, a rescaled sum s / q, a kept one s; q is the product of the level's primes.
 void verify_scales(const Plan& plan) {
   const auto& p = plan.parameters;
   const std::uint64_t order = (p.kind == ring::RingKind::conjugate_invariant ? std::uint64_t{4} : std::uint64_t{2})
@@ -78,7 +79,7 @@ void verify_scales(const Plan& plan) {
     if (s.output < 0 || s.output >= static_cast<int>(plan.tensors.size()) || s.limbs < 1 ||
         s.limbs > p.ciphertext_primes)
       bad("layer " + s.name + ": wrong output or level");
-    const double q = static_cast<double>(primes[static_cast<std::size_t>(s.limbs - 1)]);
+    const double q = level_modulus(plan, primes, s.limbs);
     const double expected = s.finish == Step::Finish::square    ? s.scale * s.scale / q
                             : s.finish == Step::Finish::rescale ? s.scale / q
                                                                 : s.scale;
@@ -116,13 +117,23 @@ class Hash {
 
 }  // namespace
 
+double level_modulus(const Plan& plan, const std::vector<std::uint64_t>& primes, int limbs) {
+  double q = 1;
+  for (int k = 1; k <= plan.level_primes && k <= limbs; ++k)
+    q *= static_cast<double>(primes[static_cast<std::size_t>(limbs - k)]);
+  return q;
+}
+
 void verify_interface(const ckks::ParametersSpec& parameters, int tile, int batch, const Tensor& input,
                       const Interface& io) {
-  const std::int64_t slots = std::int64_t{1} << parameters.log_n;
-  // A mask is constant over runs of slots / tile^2 words, which kernels take in pieces of 16.
-  if (!power_of_two(tile) || tile > 256 || std::int64_t{16} * tile * tile > slots) bad("impossible tile");
+  const std::int64_t slots = std::int64_t{1} << parameters.log_n, group = input.layout.group;
+  if (!power_of_two(tile) || tile > 256) bad("impossible tile");
+  if (!power_of_two(input.layout.group) || group > slots) bad("impossible number of channels per ciphertext");
+  // A mask is constant over runs of slots / period words, which the matrix products of single channels take in pieces
+  // of 16.
+  if ((group == 1 ? 16 : 1) * group * tile * tile > slots) bad("impossible tile");
   if (parameters.kind != ring::RingKind::conjugate_invariant) bad("networks run in the conjugate-invariant ring");
-  if (batch < 1 || batch != slots / (tile * tile)) bad("batch and tile do not fit the ring");
+  if (batch < 1 || batch != slots / (group * tile * tile)) bad("batch and tile do not fit the ring");
   verify_layout(input.layout, tile);
   const Layout& in = input.layout;
   const auto channels = static_cast<std::size_t>(io.channels);
@@ -159,10 +170,12 @@ void verify(const Plan& plan) {
     if (name.size() > 4096) bad("a name is too long");
   };
   verify_name(plan.network);
+  if (plan.level_primes < 1 || plan.level_primes > 2) bad("impossible levels");
   for (const Step& s : plan.steps) verify_name(s.name);
   for (const Tensor& t : plan.tensors) {
     verify_name(t.name);
     verify_layout(t.layout, plan.tile);
+    if (t.layout.group != plan.group()) bad("its tensors are packed differently");
     if (t.limbs < 1 || t.limbs > plan.parameters.ciphertext_primes || !(t.scale > 1) || !(t.scale < 0x1p100))
       bad("a tensor has an impossible level or scale");
   }
@@ -184,7 +197,7 @@ std::string describe(const Plan& plan) {
   const Schedule schedule = make_schedule(plan);
   std::ostringstream out;
   out << "network " << plan.network << ", batch " << plan.batch << ", tile " << plan.tile << "x" << plan.tile
-      << ", ring rank 2^" << plan.parameters.log_n << ", " << plan.parameters.ciphertext_primes << " + "
+      << ", group " << plan.group() << ", ring rank 2^" << plan.parameters.log_n << ", " << plan.parameters.ciphertext_primes << " + "
       << plan.parameters.special_primes << " primes, " << plan.keys.keys.size() << " keys\n";
   out << std::left << std::setw(28) << "layer" << std::right << std::setw(16) << "output" << std::setw(8) << "cts"
       << std::setw(7) << "limbs" << std::setw(8) << "scale" << std::setw(7) << "terms" << std::setw(7) << "taps"
@@ -204,7 +217,7 @@ std::string describe(const Plan& plan) {
       }
     }
     std::size_t rotations = 0;
-    for (const Source& r : rotated) rotations += static_cast<std::size_t>(plan.tensors[r.tensor].layout.channels);
+    for (const Source& r : rotated) rotations += static_cast<std::size_t>(plan.tensors[r.tensor].layout.blocks());
     std::ostringstream shape;
     shape << l.channels << "x" << l.height << "x" << l.width;
     std::string name = step.name.size() > 27 ? step.name.substr(0, 24) + "..." : step.name;
@@ -219,16 +232,17 @@ std::string describe(const Plan& plan) {
 std::string plan_id(const Plan& plan) {
   Hash h;
   const auto& p = plan.parameters;
-  for (int v :
-       {p.log_n, static_cast<int>(p.kind), p.ciphertext_primes, p.special_primes, p.prime_bits, plan.tile, plan.batch})
+  for (int v : {p.log_n, static_cast<int>(p.kind), p.ciphertext_primes, p.special_primes, p.prime_bits,
+                plan.level_primes, plan.tile, plan.batch})
     h.value(v);
   for (const Tensor& t : plan.tensors) {
-    for (int v : {t.layout.channels, t.layout.height, t.layout.width, t.layout.phases, t.layout.gap, t.limbs})
+    for (int v : {t.layout.channels, t.layout.height, t.layout.width, t.layout.phases, t.layout.gap, t.layout.group,
+                  t.limbs})
       h.value(v);
     h.value(t.scale);
   }
   for (const Step& s : plan.steps) {
-    for (int v : {s.output, static_cast<int>(s.finish), s.limbs}) h.value(v);
+    for (int v : {s.output, static_cast<int>(s.finish), s.limbs, s.baby}) h.value(v);
     h.value(s.scale);
     h.values(s.bias);
     for (const Term& t : s.terms) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <string>
 #include <vector>
 
@@ -10,16 +12,29 @@ namespace sotto::plan {
 
 /// How the pixels of a feature map lie in ciphertexts.
 ///
-/// A ciphertext holds, for one channel, a tile of T x T positions for every image of the batch: slot image * T^2 + ty *
-/// T + tx. Pixel (y, x) has canvas coordinates (y * gap, x * gap); canvas coordinate Y belongs to phase Y mod P at tile
-/// position Y / P. So P * P ciphertexts make a channel, and neighbours lie in other ciphertexts or one tile position
-/// away.
+/// A ciphertext holds, for one block of G channels, a tile of T x T positions for every image of the batch: slot (image
+/// * G + s) * T^2 + ty * T + tx. Place s holds channel s mod `places()` of the block: fewer channels than G repeat, and
+/// places between the number of channels and the next power of two hold zeros. Pixel (y, x) has canvas coordinates (y *
+/// gap, x * gap); canvas coordinate Y belongs to phase Y mod P at tile position Y / P. So P * P ciphertexts make a
+/// block, and neighbours lie in other ciphertexts or one tile position away.
 struct Layout {
   int channels = 0, height = 0, width = 0;
   int phases = 1;  ///< P, a power of two
   int gap = 1;     ///< 1 unless P is 1 and strides went on
+  int group = 1;   ///< G, a power of two; the same for all tensors of a plan
 
-  [[nodiscard]] int ciphertexts() const { return channels * phases * phases; }
+  /// Ciphertexts per phase.
+  [[nodiscard]] int blocks() const { return (channels + group - 1) / group; }
+  [[nodiscard]] int ciphertexts() const { return blocks() * phases * phases; }
+  /// Places with channels of their own.
+  [[nodiscard]] int places() const {
+    return std::min(group, static_cast<int>(std::bit_ceil(static_cast<unsigned>(channels))));
+  }
+  /// The channel at place s of a block, or -1 if there is none.
+  [[nodiscard]] int channel_at(int block, int s) const {
+    const int c = block * group + s % places();
+    return c < channels ? c : -1;
+  }
   bool operator==(const Layout&) const = default;
 };
 
@@ -43,11 +58,11 @@ struct Term {
   std::vector<double> weights;
 };
 
-/// One step of a plan: output = sum of terms + bias, then squared or not, then divided by the last prime.
+/// One step of a plan: output = sum of terms + bias, then squared or not, then divided by the primes of a level.
 struct Step {
   enum class Finish {
-    square,   ///< square, relinearise, rescale: one limb less
-    rescale,  ///< rescale only: one limb less
+    square,   ///< square, relinearise, rescale: one level less
+    rescale,  ///< rescale only: one level less
     keep,     ///< nothing: the last layer
   };
   std::string name;
@@ -58,6 +73,7 @@ struct Step {
   Finish finish = Finish::square;
   int limbs = 0;     ///< limbs at which the terms are added
   double scale = 1;  ///< scale of that sum
+  int baby = 1;      ///< with groups: channel places that the sources are rotated by, before the sums are
 };
 
 /// How images become the input tensor and scores come back.
@@ -75,8 +91,9 @@ struct Interface {
 struct Plan {
   std::string network;  ///< name of the model file
   ckks::ParametersSpec parameters;
+  int level_primes = 1;         ///< ciphertext primes that a level takes, 1 or 2
   int tile = 8;                 ///< T
-  int batch = 0;                ///< images that one run holds: slots / T^2
+  int batch = 0;                ///< images that one run holds: slots / (G T^2)
   std::vector<Tensor> tensors;  ///< tensors[0] is the input, the last step's output the scores
   std::vector<Step> steps;
   ckks::KeyRequest keys;
@@ -85,7 +102,14 @@ struct Plan {
 
   [[nodiscard]] const Tensor& input() const { return tensors.front(); }
   [[nodiscard]] const Tensor& output() const { return tensors[static_cast<std::size_t>(steps.back().output)]; }
+  /// G, channels per ciphertext.
+  [[nodiscard]] int group() const { return input().layout.group; }
+  /// Slots of one image in a ciphertext: masks and weights repeat with this period.
+  [[nodiscard]] int period() const { return tile * tile * group(); }
 };
+
+/// The number by which a step at `limbs` limbs divides: the product of its level's primes.
+double level_modulus(const Plan& plan, const std::vector<std::uint64_t>& primes, int limbs);
 
 /// Checks a plan as one that came from a file: indices, sizes, levels and scales that fit each other, keys that
 /// suffice. Throws Error{bad_input}.

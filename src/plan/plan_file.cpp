@@ -34,12 +34,14 @@ ckks::ParametersSpec parameters_from_json(const json& j) {
 namespace {
 
 json to_json(const Layout& l) {
-  return {{"channels", l.channels}, {"height", l.height}, {"width", l.width}, {"phases", l.phases}, {"gap", l.gap}};
+  return {{"channels", l.channels}, {"height", l.height}, {"width", l.width},
+          {"phases", l.phases},     {"gap", l.gap},       {"group", l.group}};
 }
 
 Layout layout_from_json(const json& j) {
   return {small_integer(j, "channels", 1, 65536), small_integer(j, "height", 1, 4096),
-          small_integer(j, "width", 1, 4096), small_integer(j, "phases", 1, 64), small_integer(j, "gap", 1, 4096)};
+          small_integer(j, "width", 1, 4096), small_integer(j, "phases", 1, 64), small_integer(j, "gap", 1, 4096),
+          small_integer(j, "group", 1, 65536)};
 }
 
 json to_json(const Tensor& t) {
@@ -117,7 +119,7 @@ json to_json(const Step& s) {
                      {"weights", t.weights.size()}});
   return {
       {"name", s.name},   {"output", s.output}, {"terms", terms},       {"finish", kFinish[static_cast<int>(s.finish)]},
-      {"limbs", s.limbs}, {"scale", s.scale},   {"bias", s.bias.size()}};
+      {"limbs", s.limbs}, {"scale", s.scale},   {"baby", s.baby},   {"bias", s.bias.size()}};
 }
 
 Step step_from_json(const json& j, WeightReader& weights) {
@@ -127,6 +129,7 @@ Step step_from_json(const json& j, WeightReader& weights) {
   s.finish = static_cast<Step::Finish>(index_of(j, "finish", kFinish));
   s.limbs = small_integer(j, "limbs", 1, 64);
   s.scale = wire::real(j, "scale");
+  s.baby = small_integer(j, "baby", 1, 65536);
   s.bias = weights.take(j, "bias");
   for (const json& t : wire::list(j, "terms", 64)) {
     Term term;
@@ -160,6 +163,7 @@ void write_plan(const std::filesystem::path& path, const Plan& plan) {
   }
   const json header = {{"network", plan.network},
                        {"parameters", to_json(plan.parameters)},
+                       {"level_primes", plan.level_primes},
                        {"tile", plan.tile},
                        {"batch", plan.batch},
                        {"tensors", tensors},
@@ -181,6 +185,7 @@ Plan read_plan(const std::filesystem::path& path) {
     Plan plan;
     plan.network = wire::text(h, "network");
     plan.parameters = parameters_from_json(field(h, "parameters"));
+    plan.level_primes = small_integer(h, "level_primes", 1, 2);
     plan.tile = small_integer(h, "tile", 1, 256);
     plan.batch = small_integer(h, "batch", 1, 1 << 17);
     for (const json& t : wire::list(h, "tensors", 100000)) plan.tensors.push_back(tensor_from_json(t));

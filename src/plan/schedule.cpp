@@ -19,6 +19,51 @@ std::vector<std::int64_t> sum_rotations(int count) {
   return r;
 }
 
+int tier_of(const Plan& plan, int limbs) {
+  int best = -1;
+  for (int t = 0; t < static_cast<int>(plan.keys.tiers.size()); ++t) {
+    const int m = plan.keys.tiers[static_cast<std::size_t>(t)].max_limbs;
+    if (m >= limbs && (best < 0 || m < plan.keys.tiers[static_cast<std::size_t>(best)].max_limbs)) best = t;
+  }
+  if (best < 0) throw Error(ErrorCode::bad_input, "the plan has no key tier for one of its levels");
+  return best;
+}
+
+std::size_t step_period(const Plan& plan, const Step& step) {
+  int places = plan.group();
+  if (plan.batch == 1) {
+    places = plan.tensors[static_cast<std::size_t>(step.output)].layout.places();
+    for (const Term& t : step.terms)
+      places = std::max(places, plan.tensors[static_cast<std::size_t>(t.source)].layout.places());
+  }
+  return std::max<std::size_t>(64, static_cast<std::size_t>(places) * static_cast<std::size_t>(plan.tile * plan.tile));
+}
+
+std::int64_t giant_rotation(const Plan& plan, const Step& step) {
+  return std::int64_t{step.baby} * plan.tile * plan.tile;
+}
+
+int channel_move(const Plan& plan, const Layout& in, int s, int channel) {
+  const int places = in.places(), group = in.group;
+  const int forwards = ((channel - s) % places + places) % places;
+  return s + forwards < group || plan.batch == 1 ? forwards : forwards - places;
+}
+
+std::set<int> channel_moves(const Plan& plan, const Step& step, const Term& term) {
+  const Layout& in = plan.tensors[static_cast<std::size_t>(term.source)].layout;
+  const Layout& out = plan.tensors[static_cast<std::size_t>(step.output)].layout;
+  const std::size_t taps = term.weights.size() / (static_cast<std::size_t>(in.channels) * static_cast<std::size_t>(out.channels));
+  std::set<int> moves;
+  for (int o = 0; o < out.channels; ++o) {
+    for (int i = 0; i < in.channels; ++i) {
+      const double* w = term.weights.data() + (static_cast<std::size_t>(o) * in.channels + i) * taps;
+      if (std::all_of(w, w + taps, [](double v) { return v == 0; })) continue;
+      for (int s = o % out.group; s < out.group; s += out.places()) moves.insert(channel_move(plan, in, s, i % in.group));
+    }
+  }
+  return moves;
+}
+
 namespace {
 
 int floor_div(int a, int b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
@@ -53,6 +98,24 @@ bool convolution_tap(const Plan& plan, const Step& step, const Term& term, int p
   return any;
 }
 
+// The taps of a term for one output phase, without moves of channels.
+std::vector<Tap> taps_of(const Plan& plan, const Step& step, int k, int phase) {
+  const Term& term = step.terms[static_cast<std::size_t>(k)];
+  std::vector<Tap> taps;
+  if (term.kind == Term::Kind::full) {
+    const int phases = plan.tensors[term.source].layout.phases;
+    for (int p = 0; p < phases * phases; ++p) taps.push_back({k, p, {term.source, p, 0}, {}});
+    return taps;
+  }
+  for (int ky = 0; ky < term.kernel_h; ++ky) {
+    for (int kx = 0; kx < term.kernel_w; ++kx) {
+      Tap tap{k, ky * term.kernel_w + kx, {}, {}};
+      if (convolution_tap(plan, step, term, phase, ky, kx, tap)) taps.push_back(std::move(tap));
+    }
+  }
+  return taps;
+}
+
 }  // namespace
 
 Schedule make_schedule(const Plan& plan) {
@@ -66,20 +129,25 @@ Schedule make_schedule(const Plan& plan) {
   for (std::size_t s = 0; s < plan.steps.size(); ++s) {
     const Step& step = plan.steps[s];
     const Layout& out = plan.tensors[step.output].layout;
+    std::vector<std::set<int>> shifts(step.terms.size());  // of the sources, by term
+    int first_giant = 0, last_giant = 0;
+    for (std::size_t k = 0; k < step.terms.size(); ++k) {
+      for (int move : plan.group() > 1 ? channel_moves(plan, step, step.terms[k]) : std::set{0}) {
+        const int giant = floor_div(move, step.baby);
+        shifts[k].insert(move - giant * step.baby);
+        first_giant = std::min(first_giant, giant);
+        last_giant = std::max(last_giant, giant);
+      }
+    }
     for (int phase = 0; phase < out.phases * out.phases; ++phase) {
-      Task task{static_cast<int>(s), phase, {}};
+      Task task{static_cast<int>(s), phase, {}, first_giant, last_giant};
       for (std::size_t k = 0; k < step.terms.size(); ++k) {
-        const Term& term = step.terms[k];
-        if (term.kind == Term::Kind::full) {
-          const int phases = plan.tensors[term.source].layout.phases;
-          for (int p = 0; p < phases * phases; ++p)
-            task.taps.push_back({static_cast<int>(k), p, {term.source, p, 0}, {}});
-          continue;
-        }
-        for (int ky = 0; ky < term.kernel_h; ++ky) {
-          for (int kx = 0; kx < term.kernel_w; ++kx) {
-            Tap tap{static_cast<int>(k), ky * term.kernel_w + kx, {}, {}};
-            if (convolution_tap(plan, step, term, phase, ky, kx, tap)) task.taps.push_back(std::move(tap));
+        for (const Tap& plain : taps_of(plan, step, static_cast<int>(k), phase)) {
+          for (int shift : shifts[k]) {
+            Tap tap = plain;
+            tap.shift = shift;
+            tap.source.rotation += std::int64_t{shift} * plan.tile * plan.tile;
+            task.taps.push_back(std::move(tap));
           }
         }
       }
@@ -95,36 +163,33 @@ Schedule make_schedule(const Plan& plan) {
   return schedule;
 }
 
-std::vector<ckks::KeyId> required_keys(const Plan& plan, const Schedule& schedule) {
+std::set<ckks::KeyId> keys_of(const Plan& plan, const Task& task) {
   const std::uint64_t n = std::uint64_t{1} << plan.parameters.log_n;
   const bool real = plan.parameters.kind == ring::RingKind::conjugate_invariant;
   const std::uint64_t order = (real ? 4 : 2) * n;
   const auto slots = static_cast<std::int64_t>(real ? n : n / 2);
-  auto tier_of = [&](int limbs) {
-    int best = -1;
-    for (int t = 0; t < static_cast<int>(plan.keys.tiers.size()); ++t) {
-      const int m = plan.keys.tiers[t].max_limbs;
-      if (m >= limbs && (best < 0 || m < plan.keys.tiers[best].max_limbs)) best = t;
-    }
-    if (best < 0) throw Error(ErrorCode::bad_input, "the plan has no key tier for one of its levels");
-    return best;
-  };
-  auto exponent = [&](std::int64_t steps) {
-    return simd::pow_mod(5, static_cast<std::uint64_t>((steps % slots + slots) % slots), order);
-  };
+  const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
+  const int tier = tier_of(plan, step.limbs);
   std::set<ckks::KeyId> keys;
-  for (const Task& task : schedule.tasks) {
-    const Step& step = plan.steps[task.step];
-    const int tier = tier_of(step.limbs);
-    bool sums = false;
-    for (const Tap& tap : task.taps) {
-      if (tap.source.rotation != 0) keys.insert({tier, exponent(tap.source.rotation)});
-      sums = sums || step.terms[tap.term].kind == Term::Kind::full;
-    }
-    if (step.finish == Step::Finish::square) keys.insert({tier, 0});
-    if (sums)
-      for (std::int64_t r : sum_rotations(plan.tile * plan.tile)) keys.insert({tier, exponent(r)});
+  const auto add_rotation = [&](std::int64_t steps) {
+    keys.insert({tier, simd::pow_mod(5, static_cast<std::uint64_t>((steps % slots + slots) % slots), order)});
+  };
+  bool sums = false;
+  for (const Tap& tap : task.taps) {
+    if (tap.source.rotation != 0) add_rotation(tap.source.rotation);
+    sums = sums || step.terms[static_cast<std::size_t>(tap.term)].kind == Term::Kind::full;
   }
+  if (task.first_giant < 0) add_rotation(-giant_rotation(plan, step));
+  if (task.last_giant > 0) add_rotation(giant_rotation(plan, step));
+  if (sums)
+    for (std::int64_t r : sum_rotations(plan.tile * plan.tile)) add_rotation(r);
+  if (step.finish == Step::Finish::square) keys.insert({tier, 0});
+  return keys;
+}
+
+std::vector<ckks::KeyId> required_keys(const Plan& plan, const Schedule& schedule) {
+  std::set<ckks::KeyId> keys;
+  for (const Task& task : schedule.tasks) keys.merge(keys_of(plan, task));
   return {keys.begin(), keys.end()};
 }
 

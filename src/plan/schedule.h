@@ -2,13 +2,14 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "plan/plan.h"
 
 namespace sotto::plan {
 
-/// One ciphertext source of a linear map: a phase of a tensor (all channels), rotated or not.
+/// One ciphertext source of a linear map: a phase of a tensor (all its blocks of channels), rotated or not.
 struct Source {
   int tensor = 0;
   int phase = 0;              ///< py * P + px
@@ -23,13 +24,18 @@ struct Tap {
   int tap = 0;  ///< ky * kernel_w + kx; for a full term the phase
   Source source;
   std::vector<std::uint8_t> mask;  ///< T^2 flags by tile position; empty if all are set. Unused by full terms.
+  int shift = 0;                   ///< places by which the source's rotation moves channels, 0 .. baby - 1
 };
 
 /// The work for one output phase of one step.
+///
+/// With groups, channels meet by rotations: the sums over all taps are made once per giant step g, and the result is
+/// the sum over g of the g-th sum rotated by g * baby places (baby-step giant-step; Halevi-Shoup 2018).
 struct Task {
   int step = 0;
   int phase = 0;
   std::vector<Tap> taps;
+  int first_giant = 0, last_giant = 0;
 };
 
 /// Tasks in the order of execution, with the last use of every source.
@@ -44,8 +50,29 @@ struct Schedule {
 /// Expands a plan into tasks. Throws Error{bad_input} if a term does not fit the layouts.
 Schedule make_schedule(const Plan& plan);
 
+/// The key-switching keys that a task needs, sorted.
+std::set<ckks::KeyId> keys_of(const Plan& plan, const Task& task);
+
 /// The key-switching keys that a schedule needs: relinearisation and rotations, each at the tiers of its levels.
 std::vector<ckks::KeyId> required_keys(const Plan& plan, const Schedule& schedule);
+
+/// The tier of smallest keys for switches at a level. Throws Error{bad_input} if there is none.
+int tier_of(const Plan& plan, int limbs);
+
+/// Slots by which a giant step of a step rotates.
+std::int64_t giant_rotation(const Plan& plan, const Step& step);
+
+/// Slots after which the weights of a step repeat. If one image fills the ciphertext, all contents repeat with the
+/// places of the widest tensor at hand.
+std::size_t step_period(const Plan& plan, const Step& step);
+
+/// With groups: by how many places a term moves channel `channel` of an input block to place `s` of an output block.
+/// Input and output places repeat, so there is a choice: forwards (cyclically if one image fills the ciphertext),
+/// else backwards.
+int channel_move(const Plan& plan, const Layout& in, int s, int channel);
+
+/// All moves of a term that a weight needs.
+std::set<int> channel_moves(const Plan& plan, const Step& step, const Term& term);
 
 /// Tile position (ty * T + tx) and phase of a pixel.
 struct Place {

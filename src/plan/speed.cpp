@@ -5,6 +5,7 @@
 #include <numeric>
 #include <vector>
 
+#include "ckks/encoder.h"
 #include "plan/cost.h"
 #include "ring/primes.h"
 
@@ -94,6 +95,33 @@ Speed measure_speed(int log_n, ring::RingKind kind, int threads) {
   for (std::size_t c = 0; c < from.size(); ++c) src.push_back(limbs[c].data());
   for (std::size_t r = 0; r < to.size(); ++r) dst.push_back(limbs[20 + r].data());
   const double both = shortest(3, [&] { conversion.run(src, dst); });
+  // Weights: integers modulo a prime, transformed in the subring of a tile, written to their places.
+  constexpr std::size_t kPeriod = 256, kRows2 = 64;
+  std::vector<double> integers(kPeriod), spread(kPeriod * kRows2);
+  for (std::size_t i = 0; i < kPeriod; ++i) integers[i] = static_cast<double>(i * 7919 % 4096) - 2048;
+  std::vector<u64> residues(kPeriod + 8);
+  u64* aligned = residues.data() + (64 - reinterpret_cast<std::uintptr_t>(residues.data()) % 64) % 64 / 8;
+  const auto q = static_cast<std::int64_t>(ring->prime(0));
+  const simd::NttView& table = ring->subring_table(0, kPeriod);
+  speed.weight = shortest(3,
+                          [&] {
+                            for (std::size_t r = 0; r < kRows2; ++r) {
+                              for (std::size_t i = 0; i < kPeriod; ++i) {
+                                const auto v = static_cast<std::int64_t>(integers[i]);
+                                aligned[i] = static_cast<u64>(v < 0 ? v + q : v);
+                              }
+                              k.ntt(aligned, table);
+                              for (std::size_t i = 0; i < kPeriod; ++i)
+                                spread[i * kRows2 + r] = static_cast<double>(aligned[i]);
+                            }
+                          }) /
+                 static_cast<double>(kPeriod * kRows2);
+  constexpr int kLogEmbedding = 12;
+  const ckks::Encoder encoder(kLogEmbedding, ring::RingKind::conjugate_invariant);
+  const std::vector<double> slots(std::size_t{1} << kLogEmbedding, 0.5);
+  speed.embedding = shortest(3, [&] { (void)encoder.embed_inverse(std::span<const double>(slots)); }) /
+                    (static_cast<double>(slots.size()) * kLogEmbedding);
+  speed.key_byte = kTypicalSpeed.key_byte;
   constexpr std::size_t kFresh = std::size_t{32} << 20;
   speed.fresh = shortest(2, [&] { first_touch(kFresh); }) / kFresh;
   speed.threads = threads;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -36,6 +38,12 @@ class Ring {
   [[nodiscard]] std::uint64_t cyclotomic_order() const { return (conjugate_invariant() ? 4 : 2) * n(); }
   /// Number of slots of one plaintext: n real or n/2 complex.
   [[nodiscard]] std::size_t slots() const { return conjugate_invariant() ? n() : n() / 2; }
+  /// Bits of the largest prime.
+  [[nodiscard]] int prime_bits() const {
+    int bits = 0;
+    for (std::size_t i = 0; i < prime_count(); ++i) bits = std::max(bits, static_cast<int>(std::bit_width(prime(i))));
+    return bits;
+  }
   [[nodiscard]] std::size_t prime_count() const { return primes_.size(); }
   [[nodiscard]] std::uint64_t prime(std::size_t i) const { return primes_[i]; }
   [[nodiscard]] const simd::ModulusView& modulus(std::size_t i) const { return tables_[i]->view().mod; }

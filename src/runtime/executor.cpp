@@ -26,10 +26,14 @@ Executor::Executor(const plan::Plan& plan, const ckks::Parameters& parameters,
     : plan_(plan),
       schedule_(plan::make_schedule(plan)),
       ring_(*ring),
+      keys_(keys),
       evaluator_(parameters, ring, plan.keys.tiers, &keys),
-      linear_(plan, *ring),
       progress_(std::move(progress)),
       stop_(stop) {
+  if (plan.group() == 1)
+    single_.emplace(plan, *ring);
+  else
+    grouped_.emplace(plan, *ring);
   // share_[t]: part of the predicted work that lies before task t.
   share_.push_back(0);
   for (const plan::Work& w : plan::estimate(plan).tasks)
@@ -44,7 +48,7 @@ std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::PackedCiphertext> 
   rotated_.clear();
   times_.assign(plan_.steps.size(), {});
   for (std::size_t k = 0; k < input.size(); ++k)
-    tensors_[{0, static_cast<int>(k) / layout.channels}].push_back(std::move(input[k]));
+    tensors_[{0, static_cast<int>(k) / layout.blocks()}].push_back(std::move(input[k]));
 
   for (std::size_t t = 0; t < schedule_.tasks.size(); ++t) {
     if (stop_ != nullptr && stop_->load()) throw Error(ErrorCode::interrupted, "interrupted; no output was written");
@@ -53,18 +57,17 @@ std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::PackedCiphertext> 
     if (progress_) progress_({t, schedule_.tasks.size(), task.step, share_[t]});
     StepTime& time = times_[task.step];
     const double start = now();
+    const auto keys = plan::keys_of(plan_, task);
+    keys_.prepare(std::vector(keys.begin(), keys.end()));
     const auto sources = prepare(task);
-    const double ready = now();
-    std::vector<ckks::Ciphertext> sums = linear_.run(task, sources);
+    time.rotate += now() - start;
+    std::vector<ckks::Ciphertext> sums = this->sums(task, sources, time);
     release(static_cast<int>(t));
     const double added = now();
-    Channels& out = tensors_[{step.output, task.phase}];
+    Blocks& out = tensors_[{step.output, task.phase}];
     const bool sum_tile = sums_tile(plan_, task);
     for (auto& c : sums) out.push_back(ckks::pack(ring_, finish(step, sum_tile, std::move(c))));
-    const double end = now();
-    time.rotate += ready - start;
-    time.linear += added - ready;
-    time.activate += end - added;
+    time.activate += now() - added;
     if (observe) observe(step.output, task.phase, out);
     if (tier_done) {
       const int tier = evaluator_.tier_for(step.limbs);
@@ -83,7 +86,7 @@ std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::PackedCiphertext> 
 
 // Makes the rotated copies that the task needs and are not there yet; one decomposition serves all rotations of a
 // ciphertext.
-std::vector<std::vector<const ckks::PackedCiphertext*>> Executor::prepare(const plan::Task& task) {
+Executor::Sources Executor::prepare(const plan::Task& task) {
   const int limbs = plan_.steps[task.step].limbs;
   std::map<std::pair<int, int>, std::vector<std::int64_t>> missing;
   for (const plan::Tap& tap : task.taps) {
@@ -100,14 +103,52 @@ std::vector<std::vector<const ckks::PackedCiphertext*>> Executor::prepare(const 
         rotated_[{where.first, where.second, steps[k]}].push_back(ckks::pack(ring_, std::move(copies[k])));
     }
   }
-  std::vector<std::vector<const ckks::PackedCiphertext*>> sources;
+  Sources sources;
   for (const plan::Tap& tap : task.taps) {
-    const Channels& from =
+    const Blocks& from =
         tap.source.rotation == 0 ? tensors_.at({tap.source.tensor, tap.source.phase}) : rotated_.at(tap.source);
     auto& list = sources.emplace_back();
     for (const auto& c : from) list.push_back(&c);
   }
   return sources;
+}
+
+// The linear part of a task: one ciphertext per block of output channels.
+std::vector<ckks::Ciphertext> Executor::sums(const plan::Task& task, const Sources& sources, StepTime& time) const {
+  if (single_) {
+    const double start = now();
+    auto result = single_->run(task, sources);
+    time.linear += now() - start;
+    return result;
+  }
+  std::vector<ckks::Ciphertext> result;
+  const int blocks = plan_.tensors[plan_.steps[task.step].output].layout.blocks();
+  for (int b = 0; b < blocks; ++b) result.push_back(giant_steps(task, sources, b, time));
+  return result;
+}
+
+// Horner's rule over giant steps, from both ends towards step 0, so that one key serves each direction.
+ckks::Ciphertext Executor::giant_steps(const plan::Task& task, const Sources& sources, int block,
+                                       StepTime& time) const {
+  const std::int64_t rotation = plan::giant_rotation(plan_, plan_.steps[task.step]);
+  const auto add_sum = [&](std::optional<ckks::Ciphertext> so_far, int giant) {
+    const double start = now();
+    auto sum = grouped_->run(task, sources, block, giant);
+    if (sum && so_far) sum = evaluator_.add(*sum, *so_far);
+    time.linear += now() - start;
+    return sum ? std::move(sum) : std::move(so_far);
+  };
+  const auto rotate = [&](std::optional<ckks::Ciphertext> sum, std::int64_t steps) {
+    const double start = now();
+    if (sum) sum = evaluator_.rotate(*sum, steps);
+    time.rotate += now() - start;
+    return sum;
+  };
+  std::optional<ckks::Ciphertext> above, below;
+  for (int g = task.last_giant; g > 0; --g) above = rotate(add_sum(std::move(above), g), rotation);
+  for (int g = task.first_giant; g < 0; ++g) below = rotate(add_sum(std::move(below), g), -rotation);
+  auto total = add_sum(std::move(above), 0);
+  return below ? evaluator_.add(*total, *below) : std::move(*total);
 }
 
 // Frees what no later task reads, and the limbs that no later task needs.
@@ -141,13 +182,16 @@ ckks::Ciphertext Executor::finish(const plan::Step& step, bool sum_tile, ckks::C
     for (std::int64_t r : plan::sum_rotations(plan_.tile * plan_.tile)) c = evaluator_.rotate_sum(c, std::array{r});
   switch (step.finish) {
     case plan::Step::Finish::square:
-      return evaluator_.square(std::move(c));
+      c = evaluator_.square(std::move(c));
+      break;
     case plan::Step::Finish::rescale:
-      return evaluator_.rescale(c);
+      c = evaluator_.rescale(c);
+      break;
     case plan::Step::Finish::keep:
       return c;
   }
-  internal_error("unknown finish");
+  for (int k = 1; k < plan_.level_primes; ++k) c = evaluator_.rescale(c);
+  return c;
 }
 
 }  // namespace sotto::runtime

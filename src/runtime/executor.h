@@ -3,10 +3,12 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "ckks/evaluator.h"
 #include "plan/schedule.h"
+#include "runtime/grouped_linear.h"
 #include "runtime/linear.h"
 
 namespace sotto::runtime {
@@ -33,21 +35,24 @@ class Executor {
            ckks::KeyProvider& keys, std::function<void(const Progress&)> progress = {},
            const std::atomic<bool>* stop = nullptr);
 
-  /// input: [phase * channels + channel] of the input tensor. Returns the scores: one ciphertext per class, image b's
-  /// score in slot b T^2.
+  /// input: [phase * blocks + block] of the input tensor. Returns the scores, one ciphertext per block of classes: the
+  /// score of image b for the class at place s is in slot (b G + s) T^2.
   std::vector<ckks::Ciphertext> run(std::vector<ckks::PackedCiphertext> input);
 
   /// Seconds per step of the last run.
   [[nodiscard]] const std::vector<StepTime>& times() const { return times_; }
   /// Called after a key tier's last use, so that the owner of the keys can free it.
   std::function<void(int tier)> tier_done;
-  /// Called with every finished tensor phase (for tests): tensor, phase, channels.
+  /// Called with every finished tensor phase (for tests): tensor, phase, blocks.
   std::function<void(int, int, const std::vector<ckks::PackedCiphertext>&)> observe;
 
  private:
-  using Channels = std::vector<ckks::PackedCiphertext>;
+  using Blocks = std::vector<ckks::PackedCiphertext>;
+  using Sources = std::vector<std::vector<const ckks::PackedCiphertext*>>;
 
-  std::vector<std::vector<const ckks::PackedCiphertext*>> prepare(const plan::Task& task);
+  Sources prepare(const plan::Task& task);
+  std::vector<ckks::Ciphertext> sums(const plan::Task& task, const Sources& sources, StepTime& time) const;
+  ckks::Ciphertext giant_steps(const plan::Task& task, const Sources& sources, int block, StepTime& time) const;
   void release(int task_index);
   ckks::Ciphertext finish(const plan::Step& step, bool sum_tile, ckks::Ciphertext c) const;
 
@@ -55,12 +60,14 @@ class Executor {
   plan::Schedule schedule_;
   std::vector<double> share_;
   const ring::Ring& ring_;
+  ckks::KeyProvider& keys_;
   ckks::Evaluator evaluator_;
-  LinearMap linear_;
+  std::optional<LinearMap> single_;
+  std::optional<GroupedLinear> grouped_;
   std::function<void(const Progress&)> progress_;
   const std::atomic<bool>* stop_;
-  std::map<std::pair<int, int>, Channels> tensors_;
-  std::map<plan::Source, Channels> rotated_;
+  std::map<std::pair<int, int>, Blocks> tensors_;
+  std::map<plan::Source, Blocks> rotated_;
   std::vector<StepTime> times_;
 };
 

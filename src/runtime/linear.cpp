@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "ring/primes.h"
+#include "runtime/residue.h"
 #include "runtime/rounding.h"
 #include "simd/tables.h"
 
@@ -19,23 +20,6 @@ namespace sotto::runtime {
 using u64 = std::uint64_t;
 
 namespace {
-
-// r modulo q, for any integer r: a double is an integer of 53 bits times a power of two.
-u64 residue(double r, u64 q) {
-  if (std::abs(r) < static_cast<double>(q)) {  // the rule
-    const auto m = static_cast<std::int64_t>(r);
-    return static_cast<u64>(m < 0 ? m + static_cast<std::int64_t>(q) : m);
-  }
-  if (std::abs(r) < 0x1p62) {
-    const std::int64_t m = static_cast<std::int64_t>(r) % static_cast<std::int64_t>(q);
-    return static_cast<u64>(m < 0 ? m + static_cast<std::int64_t>(q) : m);
-  }
-  int exponent = 0;
-  const double magnitude = std::ldexp(std::frexp(std::abs(r), &exponent), 53);
-  const u64 power = simd::pow_mod(2, static_cast<u64>(exponent - 53), q);
-  const u64 m = ring::mul_mod(static_cast<u64>(magnitude) % q, power, q);
-  return r < 0 && m != 0 ? q - m : m;
-}
 
 // Large arrays, used again by one limb after another: fresh memory costs as much as filling it.
 class Buffers {

@@ -8,7 +8,9 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <numeric>
 
+#include "base/parallel.h"
 #include "wire/fields.h"
 
 namespace sotto::wire {
@@ -65,6 +67,27 @@ FileReader::FileReader(std::filesystem::path path, Kind expected) : path_(std::m
   }
 }
 
+// BLAKE2b of a section's number and bytes, keyed with the header's checksum.
+class FileReader::SectionHash {
+ public:
+  SectionHash(const std::array<unsigned char, kChecksumBytes>& key, std::size_t section) {
+    const auto index = static_cast<std::uint64_t>(section);
+    crypto_generichash_init(&state_, key.data(), key.size(), kChecksumBytes);
+    crypto_generichash_update(&state_, reinterpret_cast<const unsigned char*>(&index), sizeof index);
+  }
+  void update(std::span<const unsigned char> bytes) {
+    crypto_generichash_update(&state_, bytes.data(), bytes.size());
+  }
+  std::array<unsigned char, kChecksumBytes> finish() {
+    std::array<unsigned char, kChecksumBytes> out;
+    crypto_generichash_final(&state_, out.data(), out.size());
+    return out;
+  }
+
+ private:
+  crypto_generichash_state state_;
+};
+
 FileReader::~FileReader() { ::close(fd_); }
 
 void FileReader::fail(const std::string& what) const {
@@ -89,25 +112,44 @@ void FileReader::pread_all(void* dst, std::size_t bytes, std::uint64_t offset) c
 }
 
 void FileReader::verify() const {
-  std::vector<unsigned char> buffer;
-  for (std::size_t i = 0; i < sections_.size(); ++i) {
-    buffer.resize(sections_[i]);
-    read(i, buffer);
-  }
+  constexpr std::size_t kPiece = std::size_t{1} << 20;
+  parallel_for(sections_.size(), [&](std::size_t i) {
+    std::vector<std::size_t> pieces(sections_[i] / kPiece, kPiece);
+    if (sections_[i] % kPiece != 0) pieces.push_back(sections_[i] % kPiece);
+    stream(i, pieces, [](std::size_t, std::span<const unsigned char>) {});
+  });
 }
 
 void FileReader::read(std::size_t i, std::span<unsigned char> dst) const {
   check(i < sections_.size() && dst.size() == sections_[i], "a section was read with a wrong size");
   pread_all(dst.data(), dst.size(), offsets_[i]);
-  unsigned char stored[kChecksumBytes], computed[kChecksumBytes];
+  SectionHash hash(header_checksum_, i);
+  hash.update(dst);
+  require_checksum(i, hash);
+}
+
+void FileReader::stream(std::size_t i, std::span<const std::size_t> pieces,
+                        const std::function<void(std::size_t, std::span<const unsigned char>)>& use) const {
+  check(i < sections_.size() && std::accumulate(pieces.begin(), pieces.end(), std::size_t{0}) == sections_[i],
+        "a section was read with a wrong size");
+  SectionHash hash(header_checksum_, i);
+  std::vector<unsigned char> buffer;
+  std::uint64_t at = offsets_[i];
+  for (std::size_t k = 0; k < pieces.size(); ++k) {
+    buffer.resize(pieces[k]);
+    pread_all(buffer.data(), buffer.size(), at);
+    hash.update(buffer);
+    use(k, buffer);
+    at += pieces[k];
+  }
+  require_checksum(i, hash);
+}
+
+void FileReader::require_checksum(std::size_t i, SectionHash& hash) const {
+  unsigned char stored[kChecksumBytes];
   pread_all(stored, sizeof stored, offsets_[i] + sections_[i]);
-  crypto_generichash_state hash;
-  const auto index = static_cast<std::uint64_t>(i);
-  crypto_generichash_init(&hash, header_checksum_.data(), kChecksumBytes, kChecksumBytes);
-  crypto_generichash_update(&hash, reinterpret_cast<const unsigned char*>(&index), sizeof index);
-  crypto_generichash_update(&hash, dst.data(), dst.size());
-  crypto_generichash_final(&hash, computed, kChecksumBytes);
-  if (sodium_memcmp(stored, computed, kChecksumBytes) != 0)
+  const auto computed = hash.finish();
+  if (sodium_memcmp(stored, computed.data(), kChecksumBytes) != 0)
     fail("part " + std::to_string(i) + " of its data is corrupted");
 }
 

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
@@ -33,7 +34,13 @@ class FileReader {
   /// Fills dst, whose size must be that of section i. Thread-safe. Throws Error{bad_input} if the section is damaged.
   void read(std::size_t i, std::span<unsigned char> dst) const;
 
-  /// Reads every section. Throws Error{bad_input} if one is damaged.
+  /// Reads section i in pieces of these sizes (their sum must be its length), calling use(k, piece) for each. Nothing
+  /// that was used may be believed before this returns: then the checksum was right. Thread-safe. Throws
+  /// Error{bad_input} if the section is damaged.
+  void stream(std::size_t i, std::span<const std::size_t> pieces,
+              const std::function<void(std::size_t, std::span<const unsigned char>)>& use) const;
+
+  /// Reads every section, several at a time. Throws Error{bad_input} if one is damaged.
   void verify() const;
 
   /// Error{bad_input} that names the file.
@@ -50,6 +57,8 @@ class FileReader {
   }
 
  private:
+  class SectionHash;
+  void require_checksum(std::size_t i, SectionHash& hash) const;
   [[nodiscard]] bool names_file(const Error& e) const;
   void pread_all(void* dst, std::size_t bytes, std::uint64_t offset) const;
 

@@ -103,7 +103,7 @@ TEST_P(CiphertextFile, RoundTrip) {
 
 TEST_P(CiphertextFile, SizesAreThoseThatTheCostModelCounts) {
   const std::uint64_t each = (GetParam() == Kind::input ? 1 : 2) * kLimbs * 128 * 6;
-  EXPECT_EQ(ciphertext_bytes(GetParam(), 128, kLimbs), each);
+  EXPECT_EQ(ciphertext_bytes(GetParam(), 128, 48, kLimbs), each);
   EXPECT_EQ(wire::FileReader(path, GetParam()).section_bytes(5), each);
 }
 

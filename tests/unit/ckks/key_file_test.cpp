@@ -70,7 +70,7 @@ TEST_F(KeyFileTest, EveryKeyComesBack) {
 }
 
 TEST_F(KeyFileTest, SectionsHaveTheSizesThatTheCostModelCounts) {
-  const auto expected = key_section_bytes(ring->n(), request);
+  const auto expected = key_section_bytes(ring->n(), ring->prime_bits(), request);
   const wire::FileReader file(path, wire::Kind::eval_key);
   ASSERT_EQ(file.sections(), expected.size());
   for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(file.section_bytes(i), expected[i]);

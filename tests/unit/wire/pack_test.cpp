@@ -1,4 +1,4 @@
-// Residues as 48-bit words.
+// Residues as words of a few bytes.
 #include "wire/pack.h"
 
 #include <gtest/gtest.h>
@@ -11,6 +11,7 @@ namespace sotto::wire {
 namespace {
 
 constexpr std::uint64_t kModulus = (std::uint64_t{1} << 48) - 59;
+constexpr std::size_t kWordBytes = word_bytes(48);
 
 TEST(Pack, RoundTripOfRandomWords) {
   std::mt19937_64 rng(1);
@@ -20,10 +21,10 @@ TEST(Pack, RoundTripOfRandomWords) {
     if (n > 0) words.back() = kModulus - 1;
     // A guard behind the last word: nothing is written there.
     std::vector<unsigned char> bytes(n * kWordBytes + 8, 0xa5);
-    pack48(bytes.data(), words.data(), n);
+    pack_words(bytes.data(), words.data(), n, kWordBytes);
     EXPECT_TRUE(std::all_of(bytes.end() - 8, bytes.end(), [](unsigned char b) { return b == 0xa5; }));
     bytes.resize(n * kWordBytes);
-    EXPECT_TRUE(unpack48(back.data(), bytes.data(), n, kModulus));
+    EXPECT_TRUE(unpack_words(back.data(), bytes.data(), n, kWordBytes, kModulus));
     EXPECT_EQ(back, words);
   }
 }
@@ -31,7 +32,7 @@ TEST(Pack, RoundTripOfRandomWords) {
 TEST(Pack, LittleEndian) {
   const std::uint64_t word = 0x0605'0403'0201;
   unsigned char bytes[kWordBytes];
-  pack48(bytes, &word, 1);
+  pack_words(bytes, &word, 1, kWordBytes);
   for (unsigned i = 0; i < kWordBytes; ++i) EXPECT_EQ(bytes[i], i + 1);
 }
 
@@ -43,9 +44,9 @@ TEST(Pack, WordsFromTheModulusOnAreRefusedAtEveryPlace) {
       std::vector<std::uint64_t> words(n, kModulus - 1);
       words[at] = bad;
       std::vector<unsigned char> bytes(n * kWordBytes);
-      pack48(bytes.data(), words.data(), n);
-      EXPECT_FALSE(unpack48(back.data(), bytes.data(), n, kModulus)) << at;
-      EXPECT_TRUE(unpack48(back.data(), bytes.data(), n, bad + 1));
+      pack_words(bytes.data(), words.data(), n, kWordBytes);
+      EXPECT_FALSE(unpack_words(back.data(), bytes.data(), n, kWordBytes, kModulus)) << at;
+      EXPECT_TRUE(unpack_words(back.data(), bytes.data(), n, kWordBytes, bad + 1));
     }
   }
 }

@@ -1,0 +1,221 @@
+#include "runtime/grouped_linear.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <tuple>
+
+#include "base/error.h"
+#include "base/parallel.h"
+
+namespace sotto::runtime {
+
+using u64 = std::uint64_t;
+
+namespace {
+
+constexpr std::size_t kTerms = 8;     // of one call of the kernel
+constexpr std::size_t kChunk = 4096;  // words of a polynomial at a time: its products stay in cache
+
+void residues(std::span<const std::int64_t> integers, u64 q, u64* out) {
+  const auto modulus = static_cast<std::int64_t>(q);
+  const auto [low, high] = std::minmax_element(integers.begin(), integers.end());
+  const bool small = *low > -modulus && *high < modulus;  // the rule
+  for (std::size_t j = 0; j < integers.size(); ++j) {
+    const std::int64_t v = small ? integers[j] : integers[j] % modulus;
+    out[j] = static_cast<u64>(v + (modulus & (v >> 63)));
+  }
+}
+
+}  // namespace
+
+// One product: a source and its weights, as values in slots and as integer coefficients.
+struct GroupedLinear::Column {
+  const ckks::PackedCiphertext* source = nullptr;
+  const plan::Tap* tap = nullptr;
+  int in_block = 0;
+  double scale = 1;
+  std::vector<double> slots;
+  std::vector<std::int64_t> weights;
+};
+
+const ckks::Encoder& GroupedLinear::encoder(std::size_t period) const {
+  const std::scoped_lock lock(mutex_);
+  return encoders_.try_emplace(period, std::countr_zero(period), ring::RingKind::conjugate_invariant).first->second;
+}
+
+// The weights of a tap in the slots of its source; empty if all are zero.
+std::vector<double> GroupedLinear::tap_slots(const plan::Task& task, const plan::Tap& tap, int in_block, int block,
+                                             int giant, std::size_t period) const {
+  const plan::Step& step = plan_.steps[static_cast<std::size_t>(task.step)];
+  const plan::Term& term = step.terms[static_cast<std::size_t>(tap.term)];
+  const plan::Layout& in = plan_.tensors[static_cast<std::size_t>(term.source)].layout;
+  const plan::Layout& out = plan_.tensors[static_cast<std::size_t>(step.output)].layout;
+  const int tile2 = plan_.tile * plan_.tile, ahead = giant * step.baby, move = ahead + tap.shift;
+  const bool full = term.kind == plan::Term::Kind::full;
+  const std::size_t taps =
+      full ? static_cast<std::size_t>(in.height) * in.width : static_cast<std::size_t>(term.kernel_h) * term.kernel_w;
+  std::vector<double> slots(period);
+  bool any = false;
+  for (int q = 0; q < static_cast<int>(period) / tile2; ++q) {  // place in the source
+    int s = q % out.group - ahead;                              // place in the output
+    if (plan_.batch == 1) s = (s % out.group + out.group) % out.group;
+    if (s < 0 || s >= out.group) continue;
+    const int from = plan_.batch == 1 ? (s + move) % in.group : s + move;
+    if (from < 0 || from >= in.group) continue;
+    const int o = out.channel_at(block, s), i = in.channel_at(in_block, from);
+    if (o < 0 || i < 0 || plan::channel_move(plan_, in, s, i % in.group) != move) continue;
+    const double* w = term.weights.data() + (static_cast<std::size_t>(o) * in.channels + i) * taps;
+    double* to = slots.data() + static_cast<std::ptrdiff_t>(q) * tile2;
+    if (full) {
+      for (int y = 0; y < in.height; ++y) {
+        for (int x = 0; x < in.width; ++x) {
+          const plan::Place place = plan::place_of(in, plan_.tile, y, x);
+          if (place.phase != tap.source.phase) continue;
+          to[place.position] = w[y * in.width + x];
+          any = any || to[place.position] != 0;
+        }
+      }
+    } else if (w[tap.tap] != 0) {
+      any = true;
+      for (int p = 0; p < tile2; ++p) to[p] = tap.mask.empty() || tap.mask[static_cast<std::size_t>(p)] ? w[tap.tap] : 0;
+    }
+  }
+  if (!any) slots.clear();
+  return slots;
+}
+
+std::vector<double> GroupedLinear::bias_slots(const plan::Task& task, int block, std::size_t period) const {
+  const plan::Step& step = plan_.steps[static_cast<std::size_t>(task.step)];
+  const plan::Layout& out = plan_.tensors[static_cast<std::size_t>(step.output)].layout;
+  const int tile2 = plan_.tile * plan_.tile;
+  const bool uniform = step.bias.size() == static_cast<std::size_t>(out.channels);
+  std::vector<double> slots(period);
+  for (int s = 0; s < static_cast<int>(period) / tile2; ++s) {
+    const int o = out.channel_at(block, s % out.group);
+    if (o < 0) continue;
+    for (int y = 0; y < out.height; ++y) {
+      for (int x = 0; x < out.width; ++x) {
+        const plan::Place place = plan::place_of(out, plan_.tile, y, x);
+        if (place.phase == task.phase)
+          slots[static_cast<std::size_t>(s * tile2 + place.position)] =
+              uniform ? step.bias[static_cast<std::size_t>(o)]
+                      : step.bias[(static_cast<std::size_t>(o) * out.height + y) * out.width + x];
+      }
+    }
+  }
+  return slots;
+}
+
+// Rounds coefficients times the scale to integers.
+void GroupedLinear::round(Column& c) {
+  c.weights.resize(c.slots.size());
+  for (std::size_t k = 0; k < c.slots.size(); ++k) {
+    const double v = std::nearbyint(c.slots[k] * c.scale);
+    if (!(std::abs(v) < 0x1p62)) throw Error(ErrorCode::bad_input, "a weight of the plan is too large for its scale");
+    c.weights[k] = static_cast<std::int64_t>(v);
+  }
+  c.slots = {};
+}
+
+// sum += sum over columns of weights times source, modulo one prime.
+void GroupedLinear::multiply(const std::vector<Column>& columns, std::size_t limb, std::size_t period,
+                             ckks::Ciphertext& sum) const {
+  const std::size_t n = ring_.n(), run = n / period, chunk = std::min(n, kChunk);
+  const int shift = std::countr_zero(run);
+  const u64 q = ring_.prime(limb);
+  const auto& kernels = ring_.kernels();
+  const simd::ModulusView& m = ring_.modulus(limb);
+  const simd::NttView& table = ring_.subring_table(limb, period);
+  std::vector<simd::AlignedArray<u64>> values;
+  for (std::size_t k = 0; k < std::min(kTerms, columns.size()); ++k) values.emplace_back(period);
+  for (std::size_t first = 0; first < columns.size(); first += kTerms) {
+    const std::size_t count = std::min(kTerms, columns.size() - first);
+    parallel_for(count, [&](std::size_t k) {
+      residues(columns[first + k].weights, q, values[k].data());
+      kernels.ntt(values[k].data(), table);
+    });
+    parallel_for(n / chunk, [&](std::size_t c) {
+      const std::size_t at = c * chunk;
+      simd::AlignedArray<u64> spread(run > 1 ? count * chunk : 0), product(2 * chunk);
+      const u64* x[kTerms];
+      const unsigned char *k0[kTerms], *k1[kTerms];
+      for (std::size_t k = 0; k < count; ++k) {
+        x[k] = values[k].data() + at;
+        if (run > 1) {
+          u64* to = spread.data() + k * chunk;
+          for (std::size_t j = 0; j < chunk; ++j) to[j] = values[k].data()[(at + j) >> shift];
+          x[k] = to;
+        }
+        k0[k] = columns[first + k].source->c0[limb].data() + at * simd::kPackedBytes;
+        k1[k] = columns[first + k].source->c1[limb].data() + at * simd::kPackedBytes;
+      }
+      u64 *s0 = sum.c0[limb].data() + at, *s1 = sum.c1[limb].data() + at;
+      if (first == 0) {
+        kernels.inner_product(s0, s1, x, k0, k1, count, chunk, m);
+        return;
+      }
+      kernels.inner_product(product.data(), product.data() + chunk, x, k0, k1, count, chunk, m);
+      kernels.add(s0, s0, product.data(), chunk, m);
+      kernels.add(s1, s1, product.data() + chunk, chunk, m);
+    });
+  }
+}
+
+void GroupedLinear::add_bias(const std::vector<std::int64_t>& bias, std::size_t limb, ckks::Ciphertext& sum) const {
+  const std::size_t n = ring_.n(), period = bias.size(), run = n / period;
+  simd::AlignedArray<u64> values(period), spread(n);
+  residues(bias, ring_.prime(limb), values.data());
+  ring_.kernels().ntt(values.data(), ring_.subring_table(limb, period));
+  for (std::size_t j = 0; j < n; ++j) spread.data()[j] = values.data()[j / run];
+  u64* c0 = sum.c0[limb].data();
+  ring_.kernels().add(c0, c0, spread.data(), n, ring_.modulus(limb));
+}
+
+std::optional<ckks::Ciphertext> GroupedLinear::run(
+    const plan::Task& task, const std::vector<std::vector<const ckks::PackedCiphertext*>>& sources, int block,
+    int giant) const {
+  const plan::Step& step = plan_.steps[static_cast<std::size_t>(task.step)];
+  const std::size_t period = plan::step_period(plan_, step);
+  std::vector<Column> columns;
+  for (std::size_t k = 0; k < task.taps.size(); ++k) {
+    const int source = step.terms[static_cast<std::size_t>(task.taps[k].term)].source;
+    const double scale = step.scale / plan_.tensors[static_cast<std::size_t>(source)].scale;
+    for (std::size_t i = 0; i < sources[k].size(); ++i)
+      columns.push_back({sources[k][i], &task.taps[k], static_cast<int>(i), scale, {}, {}});
+  }
+  parallel_for(columns.size(), [&](std::size_t c) {
+    columns[c].slots = tap_slots(task, *columns[c].tap, columns[c].in_block, block, giant, period);
+  });
+  std::erase_if(columns, [](const Column& c) { return c.slots.empty(); });
+  if (columns.empty() && giant != 0) return std::nullopt;
+  Column bias{nullptr, nullptr, 0, step.scale, {}, {}};
+  if (giant == 0) bias.slots = bias_slots(task, block, period);
+  // Two plaintexts share a transform.
+  const std::size_t plaintexts = columns.size() + (giant == 0 ? 1 : 0);
+  const auto plaintext = [&](std::size_t k) -> Column& { return k < columns.size() ? columns[k] : bias; };
+  parallel_for((plaintexts + 1) / 2, [&](std::size_t pair) {
+    Column none, &a = plaintext(2 * pair), &b = 2 * pair + 1 < plaintexts ? plaintext(2 * pair + 1) : none;
+    std::tie(a.slots, b.slots) = encoder(period).embed_inverse_pair(a.slots, b.slots);
+    round(a);
+    round(b);
+  });
+
+  ckks::Ciphertext sum;
+  sum.scale = step.scale;
+  for (int l = 0; l < step.limbs; ++l) {
+    sum.c0.push_back(ring_.limb());
+    sum.c1.push_back(ring_.limb());
+  }
+  parallel_for(static_cast<std::size_t>(step.limbs), [&](std::size_t limb) {
+    if (columns.empty()) {
+      std::fill_n(sum.c0[limb].data(), ring_.n(), 0);
+      std::fill_n(sum.c1[limb].data(), ring_.n(), 0);
+    }
+    multiply(columns, limb, period, sum);
+    if (giant == 0) add_bias(bias.weights, limb, sum);
+  });
+  return sum;
+}
+
+}  // namespace sotto::runtime
