@@ -39,14 +39,15 @@ CiphertextWriter::CiphertextWriter(const std::filesystem::path& path, wire::Kind
                                    const CiphertextFileInfo& info)
     : ring_(ring),
       file_(path, kind, header(kind, info),
-            std::vector<std::uint64_t>(info.batches() * info.per_batch, ciphertext_bytes(kind, ring.n(), ring.prime_bits(), info.limbs))) {
-}
+            std::vector<std::uint64_t>(info.batches() * info.per_batch,
+                                       ciphertext_bytes(kind, ring.n(), ring.prime_bits(), info.limbs))) {}
 
 void CiphertextWriter::write(const ring::RnsPoly& poly) {
   const std::size_t width = wire::word_bytes(ring_.prime_bits()), limb_bytes = ring_.n() * width;
   std::vector<unsigned char> bytes(poly.size() * limb_bytes);
-  parallel_for(poly.size(),
-               [&](std::size_t l) { wire::pack_words(bytes.data() + l * limb_bytes, poly[l].data(), ring_.n(), width); });
+  parallel_for(poly.size(), [&](std::size_t l) {
+    wire::pack_words(bytes.data() + l * limb_bytes, poly[l].data(), ring_.n(), width);
+  });
   file_.write(bytes);
 }
 
@@ -108,8 +109,7 @@ Ciphertext CiphertextReader::read(const ring::Ring& ring, std::uint64_t k) const
     if (kind_ == wire::Kind::input)
       expand_uniform(ring, info_.seed, k, l, c.c1[l].data());
     else
-      ok = wire::unpack_words(c.c1[l].data(), bytes.data() + (limbs + l) * limb_bytes, n, width, ring.prime(l)) &&
-           ok;
+      ok = wire::unpack_words(c.c1[l].data(), bytes.data() + (limbs + l) * limb_bytes, n, width, ring.prime(l)) && ok;
     if (!ok) valid = false;
   });
   if (!valid) file_.fail("a ciphertext has a value out of range");

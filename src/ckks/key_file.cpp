@@ -106,7 +106,8 @@ SwitchingKey KeyFile::load(const KeyId& id) const {
   if (at == request_.keys.end() || *at != id)
     throw Error(ErrorCode::wrong_key, file_.path().string() + " lacks a key that the plan needs");
   const KeyTier& tier = request_.tiers[static_cast<std::size_t>(id.tier)];
-  const auto digits = static_cast<std::size_t>(tier.digits()), limbs = static_cast<std::size_t>(tier.max_limbs + tier.special);
+  const auto digits = static_cast<std::size_t>(tier.digits()),
+             limbs = static_cast<std::size_t>(tier.max_limbs + tier.special);
   const std::size_t n = ring_->n(), width = wire::word_bytes(ring_->prime_bits());
   SwitchingKey out{tier, {}};
   for (std::size_t d = 0; d < digits; ++d) out.digits.push_back({ring::PackedPoly(limbs), ring::PackedPoly(limbs)});

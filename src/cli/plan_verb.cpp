@@ -38,18 +38,24 @@ int show_client(const plan::ClientSpec& spec, bool as_json) {
   const std::size_t n = std::size_t{1} << spec.parameters.log_n;
   std::uint64_t key_bytes = 0;
   for (std::uint64_t b : ckks::key_section_bytes(n, spec.parameters.prime_bits, spec.keys)) key_bytes += b;
-  const std::uint64_t input_bytes = static_cast<std::uint64_t>(spec.input.layout.ciphertexts()) *
-                                    ckks::ciphertext_bytes(wire::Kind::input, n, spec.parameters.prime_bits, spec.input.limbs);
+  const std::uint64_t input_bytes =
+      static_cast<std::uint64_t>(spec.input.layout.ciphertexts()) *
+      ckks::ciphertext_bytes(wire::Kind::input, n, spec.parameters.prime_bits, spec.input.limbs);
   const std::uint64_t output_bytes =
       static_cast<std::uint64_t>((spec.io.outputs + spec.input.layout.group - 1) / spec.input.layout.group) *
       ckks::ciphertext_bytes(wire::Kind::output, n, spec.parameters.prime_bits, spec.output_limbs);
   if (as_json) {
-    const json j = {{"network", spec.network},       {"plan_id", spec.plan_id},
-                    {"batch", spec.batch},           {"tile", spec.tile},
+    const json j = {{"network", spec.network},
+                    {"plan_id", spec.plan_id},
+                    {"batch", spec.batch},
+                    {"tile", spec.tile},
                     {"group", spec.input.layout.group},
-                    {"keys", spec.keys.keys.size()}, {"eval_key_bytes", key_bytes},
-                    {"input_bytes", input_bytes},    {"output_bytes", output_bytes},
-                    {"classes", spec.io.classes},    {"parameters", describe_security(parameters)}};
+                    {"keys", spec.keys.keys.size()},
+                    {"eval_key_bytes", key_bytes},
+                    {"input_bytes", input_bytes},
+                    {"output_bytes", output_bytes},
+                    {"classes", spec.io.classes},
+                    {"parameters", describe_security(parameters)}};
     fmt::print("{}\n", j.dump(2));
     return 0;
   }

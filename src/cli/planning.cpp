@@ -52,7 +52,8 @@ std::vector<plan::Plan> candidates(const std::string& model, int images) {
     if (plans.back().batch >= images || plans.back().batch >= 65536) break;
   }
   const int single = plans.front().batch;
-  for (int group = 2; group <= std::min(single, compiler::kMaxGroup) && images * group <= single * kMostRuns; group *= 2)
+  for (int group = 2; group <= std::min(single, compiler::kMaxGroup) && images * group <= single * kMostRuns;
+       group *= 2)
     if (auto plan = grouped(network, group)) plans.push_back(std::move(*plan));
   return plans;
 }

@@ -10,8 +10,8 @@
 
 namespace sotto::client {
 
-/// Slots of one input ciphertext (one phase of one block of channels, see plan::Layout) for up to spec.batch preprocessed images
-/// in [c][h][w]; images that are missing are zeros.
+/// Slots of one input ciphertext (one phase of one block of channels, see plan::Layout) for up to spec.batch
+/// preprocessed images in [c][h][w]; images that are missing are zeros.
 std::vector<double> pack_slots(const plan::ClientSpec& spec, std::span<const std::vector<double>> images, int phase,
                                int block);
 

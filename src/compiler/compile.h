@@ -15,8 +15,9 @@ struct Options {
   /// Images per run at least, if the network's strides allow it; the plan's batch is the next size that fills the
   /// slots.
   int batch = 1024;
-  int group = 1;                                   ///< channels per ciphertext, a power of two up to kMaxGroup
-  std::optional<double> log_scale = std::nullopt;  ///< log2 of the scale of activations; default: the best for the packing
+  int group = 1;  ///< channels per ciphertext, a power of two up to kMaxGroup
+  std::optional<double> log_scale =
+      std::nullopt;  ///< log2 of the scale of activations; default: the best for the packing
 };
 
 /// Turns a network into a plan: squares completed, levels and scales assigned, packing and keys chosen.

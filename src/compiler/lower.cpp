@@ -364,8 +364,6 @@ class Lowering {
 
 }  // namespace
 
-plan::Plan lower(const graph::Network& network, int tile, int group) {
-  return Lowering(network, tile, group).run();
-}
+plan::Plan lower(const graph::Network& network, int tile, int group) { return Lowering(network, tile, group).run(); }
 
 }  // namespace sotto::compiler

@@ -148,9 +148,7 @@ std::uint64_t weight_bytes(const Plan& plan, const Task& task, int threads) {
 }
 
 // Division of both polynomials by the last prime.
-Work rescaling(int limbs, double n) {
-  return Work{static_cast<double>(limbs), 0, limbs * n, limbs * n} * 2;
-}
+Work rescaling(int limbs, double n) { return Work{static_cast<double>(limbs), 0, limbs * n, limbs * n} * 2; }
 
 // Reading the keys that a task needs and no earlier one has read.
 Work reading(const Plan& plan, const Task& task, std::set<ckks::KeyId>& read) {
@@ -285,11 +283,13 @@ Cost estimate(const Plan& plan, int threads) {
     walk.release(static_cast<int>(t));
   }
   const auto words = static_cast<std::size_t>(n);
-  for (std::uint64_t b : ckks::key_section_bytes(words, plan.parameters.prime_bits, plan.keys)) cost.eval_key_bytes += b;
+  for (std::uint64_t b : ckks::key_section_bytes(words, plan.parameters.prime_bits, plan.keys))
+    cost.eval_key_bytes += b;
   cost.input_bytes = static_cast<std::uint64_t>(plan.input().layout.ciphertexts()) *
                      ckks::ciphertext_bytes(wire::Kind::input, words, plan.parameters.prime_bits, plan.input().limbs);
-  cost.output_bytes = static_cast<std::uint64_t>(plan.output().layout.ciphertexts()) *
-                      ckks::ciphertext_bytes(wire::Kind::output, words, plan.parameters.prime_bits, plan.output().limbs);
+  cost.output_bytes =
+      static_cast<std::uint64_t>(plan.output().layout.ciphertexts()) *
+      ckks::ciphertext_bytes(wire::Kind::output, words, plan.parameters.prime_bits, plan.output().limbs);
   return cost;
 }
 

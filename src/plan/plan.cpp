@@ -37,7 +37,8 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vec
   if (!(step.scale > 1) || !(step.scale < 0x1p200)) bad(name + "impossible scale");
   const bool last = index + 1 == plan.steps.size();
   if ((step.finish == Step::Finish::keep) != last) bad(name + "only the last layer keeps its level");
-  if (out.limbs != step.limbs - (last ? 0 : plan.level_primes) || out.limbs < 1) bad(name + "wrong level of the output");
+  if (out.limbs != step.limbs - (last ? 0 : plan.level_primes) || out.limbs < 1)
+    bad(name + "wrong level of the output");
   if (!power_of_two(step.baby) || step.baby > plan.group()) bad(name + "impossible rotations");
   if (step.terms.empty() || step.terms.size() > 64) bad(name + "wrong number of terms");
   const std::size_t plane = static_cast<std::size_t>(out.layout.height) * out.layout.width;
@@ -69,7 +70,8 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vec
   ready[step.output] = true;
 }
 
-// A square at scale s has the scale s^2 / q, a rescaled sum s / q, a kept one s; q is the product of the level's primes.
+// A square at scale s has the scale s^2 / q, a rescaled sum s / q, a kept one s; q is the product of the level's
+// primes.
 void verify_scales(const Plan& plan) {
   const auto& p = plan.parameters;
   const std::uint64_t order = (p.kind == ring::RingKind::conjugate_invariant ? std::uint64_t{4} : std::uint64_t{2})
@@ -197,8 +199,9 @@ std::string describe(const Plan& plan) {
   const Schedule schedule = make_schedule(plan);
   std::ostringstream out;
   out << "network " << plan.network << ", batch " << plan.batch << ", tile " << plan.tile << "x" << plan.tile
-      << ", group " << plan.group() << ", ring rank 2^" << plan.parameters.log_n << ", " << plan.parameters.ciphertext_primes << " + "
-      << plan.parameters.special_primes << " primes, " << plan.keys.keys.size() << " keys\n";
+      << ", group " << plan.group() << ", ring rank 2^" << plan.parameters.log_n << ", "
+      << plan.parameters.ciphertext_primes << " + " << plan.parameters.special_primes << " primes, "
+      << plan.keys.keys.size() << " keys\n";
   out << std::left << std::setw(28) << "layer" << std::right << std::setw(16) << "output" << std::setw(8) << "cts"
       << std::setw(7) << "limbs" << std::setw(8) << "scale" << std::setw(7) << "terms" << std::setw(7) << "taps"
       << std::setw(9) << "masked" << std::setw(11) << "rotations"
@@ -236,8 +239,8 @@ std::string plan_id(const Plan& plan) {
                 plan.level_primes, plan.tile, plan.batch})
     h.value(v);
   for (const Tensor& t : plan.tensors) {
-    for (int v : {t.layout.channels, t.layout.height, t.layout.width, t.layout.phases, t.layout.gap, t.layout.group,
-                  t.limbs})
+    for (int v :
+         {t.layout.channels, t.layout.height, t.layout.width, t.layout.phases, t.layout.gap, t.layout.group, t.limbs})
       h.value(v);
     h.value(t.scale);
   }

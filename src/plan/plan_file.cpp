@@ -40,8 +40,8 @@ json to_json(const Layout& l) {
 
 Layout layout_from_json(const json& j) {
   return {small_integer(j, "channels", 1, 65536), small_integer(j, "height", 1, 4096),
-          small_integer(j, "width", 1, 4096), small_integer(j, "phases", 1, 64), small_integer(j, "gap", 1, 4096),
-          small_integer(j, "group", 1, 65536)};
+          small_integer(j, "width", 1, 4096),     small_integer(j, "phases", 1, 64),
+          small_integer(j, "gap", 1, 4096),       small_integer(j, "group", 1, 65536)};
 }
 
 json to_json(const Tensor& t) {
@@ -117,9 +117,8 @@ json to_json(const Step& s) {
                      {"stride", {{"h", t.stride_h}, {"w", t.stride_w}}},
                      {"pad", {{"h", t.pad_top}, {"w", t.pad_left}}},
                      {"weights", t.weights.size()}});
-  return {
-      {"name", s.name},   {"output", s.output}, {"terms", terms},       {"finish", kFinish[static_cast<int>(s.finish)]},
-      {"limbs", s.limbs}, {"scale", s.scale},   {"baby", s.baby},   {"bias", s.bias.size()}};
+  return {{"name", s.name},   {"output", s.output}, {"terms", terms}, {"finish", kFinish[static_cast<int>(s.finish)]},
+          {"limbs", s.limbs}, {"scale", s.scale},   {"baby", s.baby}, {"bias", s.bias.size()}};
 }
 
 Step step_from_json(const json& j, WeightReader& weights) {

@@ -52,13 +52,15 @@ int channel_move(const Plan& plan, const Layout& in, int s, int channel) {
 std::set<int> channel_moves(const Plan& plan, const Step& step, const Term& term) {
   const Layout& in = plan.tensors[static_cast<std::size_t>(term.source)].layout;
   const Layout& out = plan.tensors[static_cast<std::size_t>(step.output)].layout;
-  const std::size_t taps = term.weights.size() / (static_cast<std::size_t>(in.channels) * static_cast<std::size_t>(out.channels));
+  const std::size_t taps =
+      term.weights.size() / (static_cast<std::size_t>(in.channels) * static_cast<std::size_t>(out.channels));
   std::set<int> moves;
   for (int o = 0; o < out.channels; ++o) {
     for (int i = 0; i < in.channels; ++i) {
       const double* w = term.weights.data() + (static_cast<std::size_t>(o) * in.channels + i) * taps;
       if (std::all_of(w, w + taps, [](double v) { return v == 0; })) continue;
-      for (int s = o % out.group; s < out.group; s += out.places()) moves.insert(channel_move(plan, in, s, i % in.group));
+      for (int s = o % out.group; s < out.group; s += out.places())
+        moves.insert(channel_move(plan, in, s, i % in.group));
     }
   }
   return moves;

@@ -78,7 +78,8 @@ std::vector<double> GroupedLinear::tap_slots(const plan::Task& task, const plan:
       }
     } else if (w[tap.tap] != 0) {
       any = true;
-      for (int p = 0; p < tile2; ++p) to[p] = tap.mask.empty() || tap.mask[static_cast<std::size_t>(p)] ? w[tap.tap] : 0;
+      for (int p = 0; p < tile2; ++p)
+        to[p] = tap.mask.empty() || tap.mask[static_cast<std::size_t>(p)] ? w[tap.tap] : 0;
     }
   }
   if (!any) slots.clear();

@@ -75,9 +75,7 @@ class FileReader::SectionHash {
     crypto_generichash_init(&state_, key.data(), key.size(), kChecksumBytes);
     crypto_generichash_update(&state_, reinterpret_cast<const unsigned char*>(&index), sizeof index);
   }
-  void update(std::span<const unsigned char> bytes) {
-    crypto_generichash_update(&state_, bytes.data(), bytes.size());
-  }
+  void update(std::span<const unsigned char> bytes) { crypto_generichash_update(&state_, bytes.data(), bytes.size()); }
   std::array<unsigned char, kChecksumBytes> finish() {
     std::array<unsigned char, kChecksumBytes> out;
     crypto_generichash_final(&state_, out.data(), out.size());
