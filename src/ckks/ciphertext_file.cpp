@@ -36,11 +36,12 @@ nlohmann::json header(wire::Kind kind, const CiphertextFileInfo& info) {
 }  // namespace
 
 CiphertextWriter::CiphertextWriter(const std::filesystem::path& path, wire::Kind kind, const ring::Ring& ring,
-                                   const CiphertextFileInfo& info)
+                                   const CiphertextFileInfo& info, bool resumable)
     : ring_(ring),
       file_(path, kind, header(kind, info),
             std::vector<std::uint64_t>(info.batches() * info.per_batch,
-                                       ciphertext_bytes(kind, ring.n(), ring.prime_bits(), info.limbs))) {}
+                                       ciphertext_bytes(kind, ring.n(), ring.prime_bits(), info.limbs)),
+            wire::Access::everyone, resumable ? info.per_batch : 0) {}
 
 void CiphertextWriter::write(const ring::RnsPoly& poly) {
   const std::size_t width = wire::word_bytes(ring_.prime_bits()), limb_bytes = ring_.n() * width;

@@ -39,8 +39,12 @@ struct CiphertextFileInfo {
 /// Writes IN.sotto (seeded, c0 only) or OUT.sotto (c0 and c1), see docs/formats/ciphertexts.md.
 class CiphertextWriter {
  public:
+  /// resumable: batches that are finished are kept if the work is interrupted (see wire::FileWriter).
   CiphertextWriter(const std::filesystem::path& path, wire::Kind kind, const ring::Ring& ring,
-                   const CiphertextFileInfo& info);
+                   const CiphertextFileInfo& info, bool resumable = false);
+
+  /// Ciphertexts that are there already, at first those of an earlier run.
+  [[nodiscard]] std::size_t finished() const { return file_.finished(); }
 
   void write(const SeededCiphertext& c);
   void write(const Ciphertext& c);

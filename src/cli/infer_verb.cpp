@@ -58,14 +58,18 @@ int run(const InferOptions& o) {
   info.per_batch = static_cast<std::uint64_t>(plan.output().layout.ciphertexts());
   info.limbs = plan.output().limbs;
   info.scale = plan.output().scale;
-  ckks::CiphertextWriter output(o.out, wire::Kind::output, *ring, info);
+  const std::uint64_t batches = info.batches();
+  ckks::CiphertextWriter output(o.out, wire::Kind::output, *ring, info, batches > 1);
+  const std::uint64_t found = output.finished() / info.per_batch;
+  // Keys stay in memory from batch to batch if there is room for those of all levels.
+  const std::uint64_t room = limit != 0 ? limit : available_memory();
+  const bool keep_keys = cost.peak_bytes + cost.all_keys_bytes <= room;
 
   ProgressLine line("inference");
-  const std::uint64_t batches = info.batches();
   std::vector<runtime::StepTime> times(plan.steps.size());
-  for (std::uint64_t b = 0; b < batches; ++b) {
+  const auto run_batch = [&](std::uint64_t b) {
     const auto show = [&](double done, const std::string& note) {
-      line.update((static_cast<double>(b) + done) / static_cast<double>(batches),
+      line.update((static_cast<double>(b - found) + done) / static_cast<double>(batches - found),
                   batches > 1 ? fmt::format("batch {} of {}, {}", b + 1, batches, note) : note);
     };
     std::vector<ckks::PackedCiphertext> images;
@@ -77,16 +81,25 @@ int run(const InferOptions& o) {
         plan, parameters, ring, keys,
         [&](const runtime::Progress& p) { show(p.done, plan.steps[static_cast<std::size_t>(p.step)].name); },
         &stop_requested());
-    executor.tier_done = [&](int tier) { keys.drop_tier(tier); };
+    if (!keep_keys || b + 1 == batches) executor.tier_done = [&](int tier) { keys.drop_tier(tier); };
     for (const auto& c : executor.run(std::move(images))) output.write(c);
     for (std::size_t s = 0; s < times.size(); ++s) {
       times[s].rotate += executor.times()[s].rotate;
       times[s].linear += executor.times()[s].linear;
       times[s].activate += executor.times()[s].activate;
     }
+  };
+  try {
+    for (std::uint64_t b = found; b < batches; ++b) run_batch(b);
+  } catch (const Error& e) {
+    const std::uint64_t done = output.finished() / info.per_batch;
+    if (e.code() != ErrorCode::interrupted || done == 0) throw;
+    throw Error(e.code(), fmt::format("interrupted; {} of {} batches are kept in {}.part, from which the same command "
+                                      "goes on",
+                                      done, batches, o.out));
   }
   output.commit();
-  line.update(1.0);
+  line.update(1.0, found > 0 ? fmt::format("{} of {} batches were there from an earlier run", found, batches) : "");
 
   if (!o.stats.empty()) {
     nlohmann::json steps = nlohmann::json::array();
@@ -99,6 +112,7 @@ int run(const InferOptions& o) {
                               {"cpu_kernels", ring->kernels().name},
                               {"seconds", line.seconds()},
                               {"batches", batches},
+                              {"batches_of_an_earlier_run", found},
                               {"pool_bytes", ring->pool_bytes()},
                               {"peak_rss_bytes", peak_memory()},
                               {"predicted_peak_bytes", cost.peak_bytes},

@@ -282,6 +282,8 @@ Cost estimate(const Plan& plan, int threads) {
     walk.held[{step.output, task.phase}] = plan.tensors[static_cast<std::size_t>(step.output)].limbs;
     walk.release(static_cast<int>(t));
   }
+  for (int tier = 0; tier < static_cast<int>(plan.keys.tiers.size()); ++tier)
+    cost.all_keys_bytes += expanded_key_limbs(plan, tier) * (limb_bytes / 8 * simd::kPackedBytes);
   const auto words = static_cast<std::size_t>(n);
   for (std::uint64_t b : ckks::key_section_bytes(words, plan.parameters.prime_bits, plan.keys))
     cost.eval_key_bytes += b;

@@ -60,6 +60,7 @@ struct Cost {
   std::vector<Step> steps;
   std::vector<Work> tasks;           ///< in the order of the schedule
   std::uint64_t peak_bytes = 0;      ///< of the inference process: ciphertexts, keys in memory, tables
+  std::uint64_t all_keys_bytes = 0;  ///< keys of all levels in memory at once
   std::uint64_t eval_key_bytes = 0;  ///< size of eval.key
   std::uint64_t input_bytes = 0;     ///< size of the input file per batch
   std::uint64_t output_bytes = 0;    ///< size of the output file per batch

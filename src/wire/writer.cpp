@@ -1,12 +1,14 @@
 #include "wire/writer.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <set>
+#include <utility>
 
 #include "base/error.h"
 #include "wire/reader.h"
@@ -42,7 +44,8 @@ namespace {
 
 }  // namespace
 
-AtomicFile::AtomicFile(std::filesystem::path path, Access access, std::optional<Kind> kind) : path_(std::move(path)) {
+AtomicFile::AtomicFile(std::filesystem::path path, Access access, std::optional<Kind> kind, Temporary temporary)
+    : path_(std::move(path)) {
   const mode_t mode = access == Access::everyone ? 0644 : 0600;
   std::error_code unknown;
   const auto there = std::filesystem::status(path_, unknown);
@@ -55,6 +58,21 @@ AtomicFile::AtomicFile(std::filesystem::path path, Access access, std::optional<
     refuse("it is a secret key, which only keygen --force replaces");
   if (const auto other = kind_of(path_); other && other != kind && access != Access::secret_key)
     refuse("it is a Sotto file (" + std::string(name_of(*other)) + "), which another kind of output may not replace");
+  if (temporary == Temporary::continued) {
+    temporary_ = path_;
+    temporary_ += ".part";
+    fd_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, mode);
+    if (fd_ < 0) fail(temporary_, "write", errno);
+    struct stat status {};
+    const bool usable = ::fstat(fd_, &status) == 0 && S_ISREG(status.st_mode);
+    if (!usable || ::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+      ::close(std::exchange(fd_, -1));
+      throw Error(ErrorCode::bad_input, "cannot write " + temporary_.string() + ": " +
+                                            (usable ? "another run is writing it" : "it is not a regular file"));
+    }
+    kept_ = status.st_size > 0;
+    return;
+  }
   for (int attempt = 0; attempt < 100 && fd_ < 0; ++attempt) {
     temporary_ = path_;
     temporary_ += "." + std::to_string(::getpid()) + "-" + std::to_string(attempt) + ".tmp";
@@ -66,8 +84,8 @@ AtomicFile::AtomicFile(std::filesystem::path path, Access access, std::optional<
 
 AtomicFile::~AtomicFile() {
   if (fd_ < 0) return;
+  if (!kept_) ::unlink(temporary_.c_str());
   ::close(fd_);
-  ::unlink(temporary_.c_str());
 }
 
 void AtomicFile::write(std::span<const unsigned char> data) {
@@ -86,6 +104,29 @@ void AtomicFile::commit() {
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail(path_, "write", errno);
   ::close(fd_);
   fd_ = -1;
+}
+
+void AtomicFile::keep() {
+  if (::fsync(fd_) != 0) fail(path_, "write", errno);
+  kept_ = true;
+}
+
+std::size_t AtomicFile::read_at(std::uint64_t offset, std::span<unsigned char> dst) const {
+  std::size_t filled = 0;
+  while (filled < dst.size()) {
+    const ssize_t done = ::pread(fd_, dst.data() + filled, dst.size() - filled, static_cast<off_t>(offset + filled));
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) fail(temporary_, "read", errno);
+    if (done == 0) break;
+    filled += static_cast<std::size_t>(done);
+  }
+  return filled;
+}
+
+void AtomicFile::truncate(std::uint64_t size) {
+  if (::ftruncate(fd_, static_cast<off_t>(size)) != 0 || ::lseek(fd_, static_cast<off_t>(size), SEEK_SET) < 0)
+    fail(temporary_, "write", errno);
+  kept_ = kept_ && size > 0;
 }
 
 void require_writable(const std::filesystem::path& path, std::optional<Kind> kind) {
@@ -109,8 +150,11 @@ void write_file(const std::filesystem::path& path, std::string_view contents) {
 }
 
 FileWriter::FileWriter(const std::filesystem::path& path, Kind kind, nlohmann::json header,
-                       std::vector<std::uint64_t> section_bytes, Access access)
-    : file_(path, access, kind), sections_(std::move(section_bytes)) {
+                       std::vector<std::uint64_t> section_bytes, Access access, std::size_t sections_per_unit)
+    : file_(path, access, kind,
+            sections_per_unit > 0 ? AtomicFile::Temporary::continued : AtomicFile::Temporary::fresh),
+      sections_(std::move(section_bytes)),
+      unit_(sections_per_unit) {
   check(sodium_init() >= 0, "libsodium does not start");
   header["sections"] = sections_;
   const std::string text = [&] {
@@ -134,10 +178,47 @@ FileWriter::FileWriter(const std::filesystem::path& path, Kind kind, nlohmann::j
   crypto_generichash_update(&hash_, reinterpret_cast<const unsigned char*>(text.data()), text.size());
   crypto_generichash_final(&hash_, header_checksum_.data(), kChecksumBytes);
   std::memcpy(preamble + 24, header_checksum_.data(), kChecksumBytes);
-  file_.write(preamble);
-  file_.write({reinterpret_cast<const unsigned char*>(text.data()), text.size()});
+  std::vector<unsigned char> start(preamble, preamble + sizeof preamble);
+  start.insert(start.end(), text.begin(), text.end());
+  if (unit_ > 0) continue_after(start);
+  if (section_ == 0) file_.write(start);
   begin_section();
   close_full_sections();
+}
+
+// Finds the units that an earlier run has finished.
+void FileWriter::continue_after(std::span<const unsigned char> start) {
+  std::vector<unsigned char> there(start.size());
+  const std::size_t read = file_.read_at(0, there);
+  if (!std::equal(there.begin(), there.begin() + static_cast<std::ptrdiff_t>(read), start.begin()))
+    throw Error(ErrorCode::wrong_key, file_.temporary().string() +
+                                          " holds unfinished results of other work (another plan, key or input); "
+                                          "finish that or remove the file");
+  std::uint64_t offset = start.size(), unit_end = 0;
+  std::size_t finished = 0;
+  for (section_ = 0; section_ < sections_.size() && read == start.size() && section_is_whole(offset);) {
+    offset += sections_[section_] + kChecksumBytes;
+    if (++section_ % unit_ != 0) continue;
+    finished = section_;
+    unit_end = offset;
+  }
+  section_ = finished;
+  file_.truncate(unit_end);
+}
+
+bool FileWriter::section_is_whole(std::uint64_t offset) {
+  begin_section();
+  std::vector<unsigned char> piece(std::size_t{1} << 20);
+  const std::uint64_t end = offset + sections_[section_];
+  while (offset < end) {
+    const auto part = std::span(piece).first(std::min<std::uint64_t>(piece.size(), end - offset));
+    if (file_.read_at(offset, part) != part.size()) return false;
+    crypto_generichash_update(&hash_, part.data(), part.size());
+    offset += part.size();
+  }
+  unsigned char stored[kChecksumBytes], computed[kChecksumBytes];
+  crypto_generichash_final(&hash_, computed, kChecksumBytes);
+  return file_.read_at(end, stored) == kChecksumBytes && sodium_memcmp(stored, computed, kChecksumBytes) == 0;
 }
 
 // The checksum of a section covers the header's, so that sections cannot move between files or places unnoticed.
@@ -154,6 +235,7 @@ void FileWriter::close_full_sections() {
     crypto_generichash_final(&hash_, checksum, kChecksumBytes);
     file_.write(checksum);
     ++section_;
+    if (unit_ > 0 && section_ % unit_ == 0) file_.keep();
     begin_section();
   }
 }

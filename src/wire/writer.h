@@ -23,12 +23,18 @@ enum class Access {
 };
 
 /// Writes bytes to a temporary file beside `path`, which `commit` renames to `path`. Without a commit the temporary
-/// file is removed and an older file at `path` stays as it was.
+/// file is removed (unless it is to be kept) and an older file at `path` stays as it was.
 class AtomicFile {
  public:
+  /// The name of the temporary file.
+  enum class Temporary {
+    fresh,      ///< a new one
+    continued,  ///< `path`.part, which may be there already from an earlier run; only one process can have it
+  };
   /// Throws Error{bad_input} if the file cannot be made, or if something is there that must not be replaced: a folder,
   /// a pipe or device, a secret key, a Sotto file of another kind than the one to be written (if any).
-  AtomicFile(std::filesystem::path path, Access access, std::optional<Kind> kind = std::nullopt);
+  AtomicFile(std::filesystem::path path, Access access, std::optional<Kind> kind = std::nullopt,
+             Temporary temporary = Temporary::fresh);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -38,11 +44,21 @@ class AtomicFile {
   /// Brings everything to the disk and gives the file its name.
   void commit();
 
+  /// Brings everything to the disk and keeps the temporary file even without a commit.
+  void keep();
+
+  /// What is there of an earlier run: bytes from `offset`, as many as fit `dst` and exist.
+  [[nodiscard]] std::size_t read_at(std::uint64_t offset, std::span<unsigned char> dst) const;
+  /// Forgets what lies behind the first `size` bytes; writing goes on there.
+  void truncate(std::uint64_t size);
+
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] const std::filesystem::path& temporary() const { return temporary_; }
 
  private:
   std::filesystem::path path_, temporary_;
   int fd_ = -1;
+  bool kept_ = false;
 };
 
 /// Throws Error{bad_input} unless a file, of that kind, could be written there now. An empty path passes.
@@ -59,8 +75,16 @@ void write_file(const std::filesystem::path& path, std::string_view contents);
 class FileWriter {
  public:
   /// section_bytes: the length of every section. The header gets a member "sections" with these.
+  ///
+  /// sections_per_unit: 0, or for long work the sections of a unit of it. Finished units are then kept when the work is
+  /// interrupted, in `path`.part, and a writer with the same header and sections continues behind them. Throws
+  /// Error{wrong_key} if that file belongs to other work.
   FileWriter(const std::filesystem::path& path, Kind kind, nlohmann::json header,
-             std::vector<std::uint64_t> section_bytes, Access access = Access::everyone);
+             std::vector<std::uint64_t> section_bytes, Access access = Access::everyone,
+             std::size_t sections_per_unit = 0);
+
+  /// Sections that are there already, at first those of an earlier run.
+  [[nodiscard]] std::size_t finished() const { return section_; }
 
   /// Appends to the current section; a full section closes by itself and the next one begins.
   void write(std::span<const unsigned char> data);
@@ -70,11 +94,13 @@ class FileWriter {
  private:
   void begin_section();
   void close_full_sections();
+  void continue_after(std::span<const unsigned char> start);
+  [[nodiscard]] bool section_is_whole(std::uint64_t offset);
 
   AtomicFile file_;
   std::vector<std::uint64_t> sections_;
   std::array<unsigned char, kChecksumBytes> header_checksum_{};
-  std::size_t section_ = 0;
+  std::size_t section_ = 0, unit_ = 0;
   std::uint64_t filled_ = 0;
   crypto_generichash_state hash_{};
 };

@@ -1,5 +1,7 @@
 """Ctrl-C and SIGTERM: exit code 130, one line, nothing half done, nothing of old lost."""
 
+import fcntl
+import json
 import shutil
 import signal
 import subprocess
@@ -22,13 +24,16 @@ class InterruptCase(Case):
         self.assertEqual(r.code, INTERRUPTED, r)
         self.assert_one_line(r, "interrupted")
         self.assertFalse(left_over, "a process of its went on")
-        self.assertEqual(harness.tree(self.dir), before, r)
+        after = harness.tree(self.dir)
+        after.pop("new.sotto.part", None)  # finished batches may stay
+        self.assertEqual(after, before, r)
+        (self.dir / "new.sotto.part").unlink(missing_ok=True)
         self.assertEqual(r.out, "")
         return r
 
     def begun(self, pattern):
         """Holds once a temporary file of this pattern is being written."""
-        return lambda: any(p.stat().st_size > 1000 for p in self.dir.glob(pattern + ".*.tmp"))
+        return lambda: any(p.stat().st_size > 1000 for suffix in (".*.tmp", ".part") for p in self.dir.glob(pattern + suffix))
 
 
 class Verbs(InterruptCase):
@@ -87,7 +92,7 @@ class Verbs(InterruptCase):
                     # Before its first instructions a program has no handlers yet.
                     self.assertIn(r.code, (INTERRUPTED, -signal.SIGINT, 0), r)
                     self.assertEqual((self.dir / out).exists(), r.code == 0, r)
-                    self.assertEqual(list(self.dir.rglob("*.tmp")), [])
+                    self.assertEqual([*self.dir.rglob("*.tmp"), *self.dir.rglob("*.part")], [])
                     self.assertFalse(left_over)
 
     def test_nohup(self):
@@ -119,6 +124,87 @@ class Verbs(InterruptCase):
                     self.assertEqual((self.dir / out).exists(), r.code == 0, r)
                     self.assertFalse(left_over)
         trace.unlink()
+
+
+class Resume(Case):
+    """Finished batches of an interrupted run are kept, and the same command goes on behind them."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        models.Network(side=32).save(cls.dir / "net.onnx")
+        harness.write_cifar(cls.dir / "data", 1000, 3)
+        cls.sotto("compile", "net.onnx", "--batch", "64", "--out", "net")
+        cls.sotto("keygen", "net.client", "--out", "keys")
+        for name in ("in", "other"):
+            cls.sotto("encrypt", "net.client", "--keys", "keys", "--data", "cifar10:data", "--count", "600", "--out", name + ".sotto")
+        cls.infer = ["infer", "net.plan", "--eval-key", "keys/eval.key", "--in", "in.sotto"]
+        cls.sotto(*cls.infer, "--out", "whole.sotto")
+        cls.whole = (cls.dir / "whole.sotto").read_bytes()
+        cls.out, cls.part = cls.dir / "new.sotto", cls.dir / "new.sotto.part"
+
+    def setUp(self):
+        self.out.unlink(missing_ok=True)
+        self.part.unlink(missing_ok=True)
+
+    def interrupt(self, number=signal.SIGINT):
+        """Leaves between 2 and 9 of 10 batches."""
+        r, _ = harness.run_and_signal(*self.infer, "--out", "new.sotto", number=number, cwd=self.dir, env=self.env,
+                                      when=lambda: self.part.exists() and self.part.stat().st_size > 0.3 * len(self.whole))
+        self.assertIsNotNone(r, "it ended before the signal")
+        self.assertFalse(self.out.exists())
+        return r
+
+    def goes_on(self, batches):
+        r = self.sotto(*self.infer, "--out", "new.sotto", "--stats", "stats.json")
+        stats = json.loads((self.dir / "stats.json").read_text())
+        self.assertIn(stats["batches_of_an_earlier_run"], batches, r)
+        self.assertEqual(self.out.read_bytes(), self.whole)
+        self.assertFalse(self.part.exists())
+
+    def test_after_ctrl_c(self):
+        r = self.interrupt()
+        self.assertEqual(r.code, INTERRUPTED)
+        self.assert_one_line(r, "new.sotto.part")
+        self.goes_on(range(2, 10))
+
+    def test_after_a_kill(self):
+        self.interrupt(signal.SIGKILL)
+        self.goes_on(range(2, 10))
+
+    def test_damaged_results_are_computed_again(self):
+        self.interrupt()
+        data = bytearray(self.part.read_bytes())
+        data[int(0.15 * len(self.whole))] ^= 1  # in the second of ten batches
+        self.part.write_bytes(data)
+        self.goes_on([1])
+
+    def test_half_a_batch_is_computed_again(self):
+        self.interrupt()
+        self.part.write_bytes(self.part.read_bytes()[:int(0.25 * len(self.whole))])
+        self.goes_on([2])
+
+    def test_an_empty_file(self):
+        self.part.write_bytes(b"")
+        self.goes_on([0])
+
+    def test_results_of_another_input(self):
+        self.interrupt()
+        kept = self.part.read_bytes()
+        other = ["other.sotto" if w == "in.sotto" else w for w in self.infer]
+        self.assert_refused(4, *other, "--out", "new.sotto", words=["new.sotto.part", "other work"])
+        self.assertEqual(self.part.read_bytes(), kept)
+        self.goes_on(range(2, 10))
+
+    def test_something_else_by_that_name(self):
+        self.part.write_bytes(b"my notes")
+        self.assert_refused(4, *self.infer, "--out", "new.sotto", words=["new.sotto.part"])
+        self.assertEqual(self.part.read_bytes(), b"my notes")
+
+    def test_two_runs_at_once(self):
+        with self.part.open("wb") as f:
+            fcntl.flock(f, fcntl.LOCK_EX)
+            self.assert_refused(3, *self.infer, "--out", "new.sotto", words=["another run"])
 
 
 class Evaluate(InterruptCase):
