@@ -95,15 +95,16 @@ json layer_report(const plan::Plan& plan, const plan::Cost& cost, const plan::Sp
   for (std::size_t s = 0; s < plan.steps.size(); ++s) {
     const json& measured = stats["steps"][s];
     const double rotate = measured["rotate_seconds"], linear = measured["linear_seconds"],
-                 activate = measured["activate_seconds"];
+                 activate = measured["activate_seconds"], disk = measured["disk_seconds"];
     const plan::Layout& l = plan.tensors[static_cast<std::size_t>(plan.steps[s].output)].layout;
     steps.push_back({{"name", plan.steps[s].name},
                      {"output", {l.channels, l.height, l.width}},
                      {"limbs", plan.steps[s].limbs},
-                     {"seconds", rotate + linear + activate},
+                     {"seconds", rotate + linear + activate + disk},
                      {"rotate_seconds", rotate},
                      {"linear_seconds", linear},
                      {"activate_seconds", activate},
+                     {"disk_seconds", disk},
                      {"predicted_seconds", cost.steps[s].seconds(speed) * static_cast<double>(batches)},
                      {"predicted_peak_bytes", cost.steps[s].peak_bytes}});
   }
@@ -207,7 +208,7 @@ int run(const EvaluateOptions& o) {
   const Comparison compared(images, result.scores, plain);
   std::ifstream stats_file(work / "stats.json");
   const json stats = json::parse(stats_file);
-  const plan::Cost cost = plan::estimate(plan, threads);
+  const plan::Cost cost = plan::estimate(plan, threads, o.memory.empty() ? 0 : parse_bytes(o.memory));
   const plan::Speed speed = plan::measure_speed(plan.parameters.log_n, plan.parameters.kind, threads);
   const auto batches = stats["batches"].get<std::uint64_t>();
   const double total = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
@@ -237,6 +238,7 @@ int run(const EvaluateOptions& o) {
       {"batch", plan.batch},
       {"batches", batches},
       {"tile", plan.tile},
+      {"group", plan.group()},
       {"threads", threads},
       {"cpu_kernels", stats["cpu_kernels"]},
       {"labels", compared.labels},

@@ -15,10 +15,12 @@
 
 namespace sotto::cli {
 
+namespace fs = std::filesystem;
+
 namespace {
 
 struct InferOptions {
-  std::string plan, key, in, out, memory, stats;
+  std::string plan, key, in, out, memory, scratch, stats;
   int threads = 0;
 };
 
@@ -27,8 +29,9 @@ void require_free_memory(const plan::Cost& cost) {
   if (available != 0 && cost.peak_bytes > available)
     throw Error(
         ErrorCode::no_resources,
-        fmt::format("this plan needs about {}, the machine has {} free; compile with a smaller --batch",
-                    format_bytes(static_cast<double>(cost.peak_bytes)), format_bytes(static_cast<double>(available))));
+        fmt::format(
+            "this plan needs about {}, the machine has {} free; compile with a smaller --batch or give --memory",
+            format_bytes(static_cast<double>(cost.peak_bytes)), format_bytes(static_cast<double>(available))));
 }
 
 int run(const InferOptions& o) {
@@ -36,7 +39,7 @@ int run(const InferOptions& o) {
   const plan::Plan plan = plan::read_plan(o.plan);
   const auto parameters = ckks::Parameters::create(plan.parameters);
   const std::uint64_t limit = o.memory.empty() ? 0 : parse_bytes(o.memory);
-  const plan::Cost cost = plan::estimate(plan, threads);
+  const plan::Cost cost = plan::estimate(plan, threads, limit);
   require_memory(cost, limit);
   require_free_memory(cost);
   const auto ring = parameters.make_ring(simd::select_kernels(), limit);
@@ -65,6 +68,8 @@ int run(const InferOptions& o) {
   const std::uint64_t room = limit != 0 ? limit : available_memory();
   const bool keep_keys = cost.peak_bytes + cost.all_keys_bytes <= room;
 
+  const fs::path scratch = o.scratch.empty() ? fs::absolute(o.out).parent_path() : fs::path(o.scratch);
+
   ProgressLine line("inference");
   std::vector<runtime::StepTime> times(plan.steps.size());
   const auto run_batch = [&](std::uint64_t b) {
@@ -80,13 +85,15 @@ int run(const InferOptions& o) {
     runtime::Executor executor(
         plan, parameters, ring, keys,
         [&](const runtime::Progress& p) { show(p.done, plan.steps[static_cast<std::size_t>(p.step)].name); },
-        &stop_requested());
+        &stop_requested(), scratch);
+    if (cost.residency) executor.limit_memory(*cost.residency);
     if (!keep_keys || b + 1 == batches) executor.tier_done = [&](int tier) { keys.drop_tier(tier); };
     for (const auto& c : executor.run(std::move(images))) output.write(c);
     for (std::size_t s = 0; s < times.size(); ++s) {
       times[s].rotate += executor.times()[s].rotate;
       times[s].linear += executor.times()[s].linear;
       times[s].activate += executor.times()[s].activate;
+      times[s].disk += executor.times()[s].disk;
     }
   };
   try {
@@ -107,7 +114,8 @@ int run(const InferOptions& o) {
       steps.push_back({{"name", plan.steps[s].name},
                        {"rotate_seconds", times[s].rotate},
                        {"linear_seconds", times[s].linear},
-                       {"activate_seconds", times[s].activate}});
+                       {"activate_seconds", times[s].activate},
+                       {"disk_seconds", times[s].disk}});
     const nlohmann::json j = {{"threads", threads},
                               {"cpu_kernels", ring->kernels().name},
                               {"seconds", line.seconds()},
@@ -133,6 +141,8 @@ void add_infer(CLI::App& app) {
   verb->add_option("--out", o->out, "Where the encrypted scores go")->required();
   verb->add_option("--threads", o->threads, "Threads (default: all)")->check(CLI::Range(1, 1024));
   verb->add_option("--memory", o->memory, "Most memory to use, e.g. 8G");
+  verb->add_option("--scratch", o->scratch,
+                   "Folder for what --memory leaves no room for (default: that of the output)");
   verb->add_option("--stats", o->stats, "Write times per layer and memory here (JSON)");
   verb->callback([o] { throw CLI::RuntimeError(run(*o)); });
 }

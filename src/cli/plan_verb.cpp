@@ -74,7 +74,7 @@ int show_client(const plan::ClientSpec& spec, bool as_json) {
 int show_plan(const plan::Plan& plan, const PlanOptions& o) {
   const int threads = set_threads(o.threads);
   const auto parameters = ckks::Parameters::create(plan.parameters);
-  const plan::Cost cost = plan::estimate(plan);
+  const plan::Cost cost = plan::estimate(plan, threads, o.memory.empty() ? 0 : parse_bytes(o.memory));
   const plan::Speed speed = plan::measure_speed(plan.parameters.log_n, plan.parameters.kind, threads);
   if (o.as_json) {
     json steps = json::array();
@@ -144,7 +144,8 @@ int run(const PlanOptions& o) {
                                           " file; plan reads models, plans and client descriptions");
   if (!kind) return show_plan(make_plan(o.file, o.batch, o.memory), o);
   const plan::Plan plan = plan::read_plan(o.file);
-  if (!o.memory.empty()) require_memory(plan::estimate(plan, set_threads(o.threads)), parse_bytes(o.memory));
+  if (!o.memory.empty())
+    require_memory(plan::estimate(plan, set_threads(o.threads), parse_bytes(o.memory)), parse_bytes(o.memory));
   return show_plan(plan, o);
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <thread>
 
 #include "base/error.h"
 #include "cli/console.h"
@@ -71,13 +72,13 @@ plan::Plan make_plan(const std::string& model, int images, const std::string& me
   int least_batch = 0;
   std::vector<plan::Plan> plans = candidates(model, images);
   for (const plan::Plan& plan : plans) {
-    const plan::Cost cost = plan::estimate(plan);
+    const plan::Cost cost = plan::estimate(plan, static_cast<int>(std::thread::hardware_concurrency()), limit);
     const double seconds = seconds_for(images, plan, cost);
-    if (least == 0 || cost.peak_bytes < least) {
-      least = cost.peak_bytes;
+    if (least == 0 || cost.least_bytes < least) {
+      least = cost.least_bytes;
       least_batch = plan.batch;
     }
-    const bool fits = most == 0 || cost.peak_bytes <= most;
+    const bool fits = most == 0 || cost.least_bytes <= most;
     if ((fits || (limit == 0 && best == nullptr)) && (best == nullptr || seconds < best_seconds)) {
       best = &plan;
       best_seconds = seconds;
@@ -91,11 +92,11 @@ plan::Plan make_plan(const std::string& model, int images, const std::string& me
 }
 
 void require_memory(const plan::Cost& cost, std::uint64_t limit) {
-  if (limit == 0 || cost.peak_bytes <= limit) return;
+  if (limit == 0 || cost.least_bytes <= limit) return;
   throw Error(
       ErrorCode::no_resources,
-      fmt::format("this plan needs about {}, --memory allows {}; compile with a smaller --batch or raise it",
-                  format_bytes(static_cast<double>(cost.peak_bytes)), format_bytes(static_cast<double>(limit))));
+      fmt::format("this plan needs at least {}, --memory allows {}; compile with a smaller --batch or raise it",
+                  format_bytes(static_cast<double>(cost.least_bytes)), format_bytes(static_cast<double>(limit))));
 }
 
 }  // namespace sotto::cli

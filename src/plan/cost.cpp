@@ -9,6 +9,7 @@
 
 #include "ckks/ciphertext_file.h"
 #include "ckks/key_file.h"
+#include "plan/live_set.h"
 #include "plan/schedule.h"
 
 namespace sotto::plan {
@@ -22,18 +23,20 @@ Work& Work::operator+=(const Work& o) {
   weights += o.weights;
   embedded_words += o.embedded_words;
   key_bytes += o.key_bytes;
+  disk_bytes += o.disk_bytes;
   return *this;
 }
 
 Work Work::operator*(double times) const {
-  return {transforms * times,  layer_macs * times, basis_macs * times,     words * times,
-          fresh_bytes * times, weights * times,    embedded_words * times, key_bytes * times};
+  return {transforms * times, layer_macs * times,     basis_macs * times, words * times,     fresh_bytes * times,
+          weights * times,    embedded_words * times, key_bytes * times,  disk_bytes * times};
 }
 
 double Work::seconds(const Speed& s) const {
   return (transforms * s.transform + layer_macs * s.layer_mac + basis_macs * s.basis_mac + words * s.pointwise +
           fresh_bytes * s.fresh + weights * s.weight + embedded_words * s.embedding + key_bytes * s.key_byte) /
-         s.threads;
+             s.threads +
+         disk_bytes * s.disk;
 }
 
 Work Work::operator-(const Work& o) const { return Work(*this) += o * -1.0; }
@@ -162,41 +165,6 @@ Work reading(const Plan& plan, const Task& task, std::set<ckks::KeyId>& read) {
   return work;
 }
 
-struct Walker {
-  explicit Walker(const Plan& p) : plan(p), schedule(make_schedule(p)), n(std::ldexp(1.0, p.parameters.log_n)) {}
-
-  const Plan& plan;
-  const Schedule schedule;
-  const double n;
-  std::map<std::pair<int, int>, int> held;  // tensor phase: limbs
-  std::map<Source, int> rotated;
-
-  [[nodiscard]] SwitchWork switching(int limbs) const {
-    return {n, limbs, plan.keys.tiers[static_cast<std::size_t>(tier_of(plan, limbs))].special};
-  }
-  [[nodiscard]] int blocks(int tensor) const { return plan.tensors[static_cast<std::size_t>(tensor)].layout.blocks(); }
-
-  [[nodiscard]] std::uint64_t live_limbs() const {
-    std::uint64_t limbs = 0;
-    for (const auto& [where, l] : held) limbs += 2ull * static_cast<std::uint64_t>(l * blocks(where.first));
-    for (const auto& [source, l] : rotated) limbs += 2ull * static_cast<std::uint64_t>(l * blocks(source.tensor));
-    return limbs;
-  }
-
-  void release(int task) {
-    std::erase_if(rotated, [&](const auto& entry) { return schedule.last_use.at(entry.first) <= task; });
-    for (auto& [where, held_limbs] : held) {
-      const auto uses = schedule.uses.find(where);
-      if (uses == schedule.uses.end()) continue;
-      int limbs = 0;
-      for (const auto& [user, needed] : uses->second)
-        if (user > task) limbs = std::max(limbs, needed);
-      held_limbs = std::min(held_limbs, limbs);
-    }
-    std::erase_if(held, [](const auto& entry) { return entry.second == 0; });
-  }
-};
-
 std::uint64_t expanded_key_limbs(const Plan& plan, int tier) {
   std::uint64_t limbs = 0;
   for (const auto& k : plan.keys.keys) {
@@ -207,91 +175,138 @@ std::uint64_t expanded_key_limbs(const Plan& plan, int tier) {
   return limbs;
 }
 
+// What a task does, and the memory that it needs beside the ciphertexts that wait.
+struct TaskCost {
+  Work rotate, linear, activate;
+  std::size_t key_switches = 0;
+  std::uint64_t word_limbs = 0, weight_bytes = 0, key_limbs = 0;
+};
+
+TaskCost task_cost(const Plan& plan, const Task& task, const std::vector<LiveSet::Copies>& copies,
+                   std::set<ckks::KeyId>& read, int threads) {
+  const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
+  const auto blocks = [&](int tensor) { return plan.tensors[static_cast<std::size_t>(tensor)].layout.blocks(); };
+  const double n = std::ldexp(1.0, plan.parameters.log_n), results = blocks(step.output);
+  const int tier = tier_of(plan, step.limbs);
+  const SwitchWork sw{n, step.limbs, plan.keys.tiers[static_cast<std::size_t>(tier)].special};
+  TaskCost cost;
+  std::size_t most_copies = 0;
+  for (const LiveSet::Copies& c : copies) {
+    cost.rotate += sw.rotations(static_cast<int>(c.rotations.size())) * blocks(c.from.tensor);
+    cost.key_switches += c.rotations.size() * static_cast<std::size_t>(blocks(c.from.tensor));
+    most_copies = std::max(most_copies, c.rotations.size());
+  }
+  const int giants = task.last_giant - task.first_giant;
+  cost.rotate += sw.rotations(1) * (giants * results);
+  cost.rotate += reading(plan, task, read);
+  cost.key_switches += static_cast<std::size_t>(giants * results);
+  cost.linear = linear_work(plan, task);
+  const bool sums = std::any_of(task.taps.begin(), task.taps.end(), [&](const Tap& tap) {
+    return step.terms[static_cast<std::size_t>(tap.term)].kind == Term::Kind::full;
+  });
+  if (sums) {
+    const auto rotations = sum_rotations(plan.tile * plan.tile).size();
+    cost.activate += sw.rotations(1) * (static_cast<double>(rotations) * results);
+    cost.key_switches += rotations * static_cast<std::size_t>(results);
+  }
+  if (step.finish == Step::Finish::square) {
+    cost.activate += sw.square() * results;
+    cost.key_switches += static_cast<std::size_t>(results);
+  } else if (step.finish == Step::Finish::rescale) {
+    cost.activate += rescaling(step.limbs, n) * results;
+  }
+  for (int k = 1; k < plan.level_primes && step.finish != Step::Finish::keep; ++k)
+    cost.activate += rescaling(step.limbs - k, n) * results;
+  // The sums exist before their sources go; the squares of the sums need room beside them.
+  const auto limbs = static_cast<std::uint64_t>(step.limbs);
+  cost.word_limbs = std::max(2 * static_cast<std::uint64_t>(results) * limbs, 2 * most_copies * limbs) +
+                    static_cast<std::uint64_t>(sw.scratch_limbs());
+  cost.weight_bytes = weight_bytes(plan, task, threads);
+  cost.key_limbs = expanded_key_limbs(plan, tier);
+  return cost;
+}
+
+// Packed limbs of all ciphertexts that exist.
+std::uint64_t live_limbs(const LiveSet& live) {
+  std::uint64_t sum = 0;
+  for (const auto& [item, limbs] : live.items()) sum += live.size(item, limbs);
+  return sum;
+}
+
 }  // namespace
 
-Cost estimate(const Plan& plan, int threads) {
-  Walker walk(plan);
+Cost estimate(const Plan& plan, int threads, std::uint64_t memory_limit) {
+  const Schedule schedule = make_schedule(plan);
+  LiveSet live(plan, schedule);
+  const std::uint64_t limb_bytes = std::uint64_t{8} << plan.parameters.log_n,
+                      packed_bytes = limb_bytes / 8 * simd::kPackedBytes;
+  const auto primes = static_cast<std::uint64_t>(plan.parameters.ciphertext_primes + plan.parameters.special_primes);
+  // Transform tables, permutation tables, buffers of files, and the program itself.
+  const std::uint64_t fixed =
+      primes * limb_bytes * 5 / 4 + plan.keys.keys.size() * limb_bytes / 8 +
+      std::min<std::uint64_t>(static_cast<std::uint64_t>(threads), plan.keys.keys.size()) * 4 * limb_bytes +
+      (96ull << 20);
   Cost cost;
   cost.steps.resize(plan.steps.size());
-  const double n = walk.n;
-  const auto limb_bytes = static_cast<std::uint64_t>(n) * 8;
-  const auto primes = static_cast<std::uint64_t>(plan.parameters.ciphertext_primes + plan.parameters.special_primes);
-  // Transform tables, permutation tables, the section of a key while it is read, and the program itself.
-  const std::uint64_t fixed =
-      primes * limb_bytes * 5 / 4 + plan.keys.keys.size() * limb_bytes / 8 + 4 * primes * limb_bytes + (96ull << 20);
-  // Memory for packed limbs and for words is kept for reuse, so that the most of each counts for good.
-  std::uint64_t most_packed = 0, most_words = 0;
   std::set<ckks::KeyId> read;
-  const int input_phases = plan.input().layout.phases * plan.input().layout.phases;
-  for (int p = 0; p < input_phases; ++p) walk.held[{0, p}] = plan.input().limbs;
-
-  for (std::size_t t = 0; t < walk.schedule.tasks.size(); ++t) {
-    const Task& task = walk.schedule.tasks[t];
-    const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
-    Cost::Step& out = cost.steps[static_cast<std::size_t>(task.step)];
-    const SwitchWork sw = walk.switching(step.limbs);
+  std::vector<TaskCost> tasks;
+  std::vector<std::uint64_t> waiting;  // packed limbs by task
+  std::uint64_t most_words = 0, most_weights = 0, most_keys = 0;
+  for (std::size_t t = 0; t < schedule.tasks.size(); ++t) {
+    const int index = static_cast<int>(t);
+    tasks.push_back(task_cost(plan, schedule.tasks[t], live.copies(index), read, threads));
+    live.make_copies(index);
+    waiting.push_back(live_limbs(live));
+    live.release(index);
+    live.add_output(index);
+    most_words = std::max(most_words, tasks.back().word_limbs * limb_bytes);
+    most_weights = std::max(most_weights, tasks.back().weight_bytes);
+    most_keys = std::max(most_keys, tasks.back().key_limbs);
+  }
+  const auto peak = [&](std::size_t t) { return (waiting[t] + tasks[t].key_limbs) * packed_bytes; };
+  std::uint64_t most_packed = 0;
+  for (std::size_t t = 0; t < tasks.size(); ++t) most_packed = std::max(most_packed, peak(t));
+  cost.least_bytes = fixed + most_words + most_weights + most_packed;
+  if (memory_limit != 0 && cost.least_bytes > memory_limit) {
+    // Room for ciphertexts and keys, once everything else has its own.
+    const std::uint64_t other = fixed + most_words + most_weights;
+    const std::uint64_t room = memory_limit > other ? (memory_limit - other) / packed_bytes : 0;
+    cost.residency = plan_residency(plan, schedule, [&](int t) {
+      const std::uint64_t keys = tasks[static_cast<std::size_t>(t)].key_limbs;
+      return room > keys ? room - keys : 0;
+    });
+    cost.least_bytes = other + (cost.residency->least_limbs + most_keys) * packed_bytes;
+    for (std::size_t t = 0; t < tasks.size(); ++t) {
+      waiting[t] = std::min(waiting[t], room > tasks[t].key_limbs ? room - tasks[t].key_limbs : 0);
+      cost.steps[static_cast<std::size_t>(schedule.tasks[t].step)].memory.disk_bytes +=
+          static_cast<double>(cost.residency->tasks[t].limbs * packed_bytes);
+    }
+  }
+  // Memory for packed limbs and for words is kept for reuse, so that the most of each counts for good.
+  std::uint64_t packed_so_far = 0, words_so_far = 0;
+  for (std::size_t t = 0; t < tasks.size(); ++t) {
+    Cost::Step& out = cost.steps[static_cast<std::size_t>(schedule.tasks[t].step)];
     const Work before = out.total();
-    std::map<std::pair<int, int>, std::set<std::int64_t>> missing;
-    bool sums = false;
-    for (const Tap& tap : task.taps) {
-      sums = sums || step.terms[static_cast<std::size_t>(tap.term)].kind == Term::Kind::full;
-      if (tap.source.rotation != 0 && !walk.rotated.contains(tap.source))
-        missing[{tap.source.tensor, tap.source.phase}].insert(tap.source.rotation);
-    }
-    for (const auto& [where, rotations] : missing) {
-      out.rotate += sw.rotations(static_cast<int>(rotations.size())) * walk.blocks(where.first);
-      out.key_switches += rotations.size() * static_cast<std::size_t>(walk.blocks(where.first));
-      for (std::int64_t r : rotations) walk.rotated[{where.first, where.second, r}] = step.limbs;
-    }
-    const double results = walk.blocks(step.output);
-    const int giants = task.last_giant - task.first_giant;
-    out.rotate += sw.rotations(1) * (giants * results);
-    out.rotate += reading(plan, task, read);
-    out.key_switches += static_cast<std::size_t>(giants * results);
-    const Work linear = linear_work(plan, task);
-    out.linear += linear;
-    if (sums) {
-      const auto rotations = sum_rotations(plan.tile * plan.tile).size();
-      out.activate += sw.rotations(1) * (static_cast<double>(rotations) * results);
-      out.key_switches += rotations * static_cast<std::size_t>(results);
-    }
-    if (step.finish == Step::Finish::square) {
-      out.activate += sw.square() * results;
-      out.key_switches += static_cast<std::size_t>(results);
-    } else if (step.finish == Step::Finish::rescale) {
-      out.activate += rescaling(step.limbs, n) * results;
-    }
-    for (int k = 1; k < plan.level_primes && step.finish != Step::Finish::keep; ++k)
-      out.activate += rescaling(step.limbs - k, n) * results;
-    const std::uint64_t weights = weight_bytes(plan, task, threads);
-    // The sums exist before their sources go; the squares of the sums need room beside them.
-    const std::uint64_t sums_limbs = 2ull * static_cast<std::uint64_t>(results * step.limbs);
-    std::size_t copies = 0;
-    for (const auto& [where, rotations] : missing) copies = std::max(copies, rotations.size());
-    const std::uint64_t waiting = walk.live_limbs() + expanded_key_limbs(plan, tier_of(plan, step.limbs));
-    const std::uint64_t scratch = static_cast<std::uint64_t>(sw.scratch_limbs());
-    most_packed = std::max(most_packed, waiting * (limb_bytes / 8 * simd::kPackedBytes));
-    most_words = std::max(
-        most_words,
-        std::max(sums_limbs + scratch, 2 * copies * static_cast<std::uint64_t>(step.limbs) + scratch) * limb_bytes);
-    const std::uint64_t bytes = most_packed + most_words + weights + fixed;
+    out.rotate += tasks[t].rotate;
+    out.linear += tasks[t].linear;
+    out.activate += tasks[t].activate;
+    out.key_switches += tasks[t].key_switches;
+    packed_so_far = std::max(packed_so_far, peak(t));
+    words_so_far = std::max(words_so_far, tasks[t].word_limbs * limb_bytes);
+    const std::uint64_t bytes = packed_so_far + words_so_far + tasks[t].weight_bytes + fixed;
     if (bytes > cost.peak_bytes) out.memory.fresh_bytes += static_cast<double>(bytes - cost.peak_bytes);
     out.peak_bytes = std::max(out.peak_bytes, bytes);
     cost.peak_bytes = std::max(cost.peak_bytes, bytes);
     cost.tasks.push_back(out.total() - before);
-    walk.held[{step.output, task.phase}] = plan.tensors[static_cast<std::size_t>(step.output)].limbs;
-    walk.release(static_cast<int>(t));
   }
   for (int tier = 0; tier < static_cast<int>(plan.keys.tiers.size()); ++tier)
-    cost.all_keys_bytes += expanded_key_limbs(plan, tier) * (limb_bytes / 8 * simd::kPackedBytes);
-  const auto words = static_cast<std::size_t>(n);
-  for (std::uint64_t b : ckks::key_section_bytes(words, plan.parameters.prime_bits, plan.keys))
-    cost.eval_key_bytes += b;
+    cost.all_keys_bytes += expanded_key_limbs(plan, tier) * packed_bytes;
+  const std::size_t n = std::size_t{1} << plan.parameters.log_n;
+  for (std::uint64_t b : ckks::key_section_bytes(n, plan.parameters.prime_bits, plan.keys)) cost.eval_key_bytes += b;
   cost.input_bytes = static_cast<std::uint64_t>(plan.input().layout.ciphertexts()) *
-                     ckks::ciphertext_bytes(wire::Kind::input, words, plan.parameters.prime_bits, plan.input().limbs);
-  cost.output_bytes =
-      static_cast<std::uint64_t>(plan.output().layout.ciphertexts()) *
-      ckks::ciphertext_bytes(wire::Kind::output, words, plan.parameters.prime_bits, plan.output().limbs);
+                     ckks::ciphertext_bytes(wire::Kind::input, n, plan.parameters.prime_bits, plan.input().limbs);
+  cost.output_bytes = static_cast<std::uint64_t>(plan.output().layout.ciphertexts()) *
+                      ckks::ciphertext_bytes(wire::Kind::output, n, plan.parameters.prime_bits, plan.output().limbs);
   return cost;
 }
 

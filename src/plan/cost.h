@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "plan/plan.h"
+#include "plan/residency.h"
 
 namespace sotto::plan {
 
@@ -19,6 +21,7 @@ struct Speed {
   double weight = 0;     ///< one word of weights: an integer reduced, transformed, spread (runtime/linear.cpp)
   double embedding = 0;  ///< one word of a floating-point embedding, per level of the transform
   double key_byte = 0;   ///< one byte of a key that is read from a file, expanded and stored
+  double disk = 0;       ///< one byte written to a scratch file or read from it, by all threads together
 };
 
 /// A typical processor with two threads, for progress bars and the choice between packings.
@@ -30,7 +33,8 @@ inline constexpr Speed kTypicalSpeed{.transform = 8e-5,
                                      .fresh = 5e-10,
                                      .weight = 1e-8,
                                      .embedding = 1.5e-9,
-                                     .key_byte = 1e-9};
+                                     .key_byte = 1e-9,
+                                     .disk = 1.5e-9};
 
 /// Times the kernels of this process on a ring of rank 2^log_n (well under a second).
 Speed measure_speed(int log_n, ring::RingKind kind, int threads);
@@ -38,7 +42,7 @@ Speed measure_speed(int log_n, ring::RingKind kind, int threads);
 /// Elementary operations of a step.
 struct Work {
   double transforms = 0, layer_macs = 0, basis_macs = 0, words = 0, fresh_bytes = 0;
-  double weights = 0, embedded_words = 0, key_bytes = 0;
+  double weights = 0, embedded_words = 0, key_bytes = 0, disk_bytes = 0;
 
   Work& operator+=(const Work& o);
   Work operator*(double times) const;
@@ -58,18 +62,21 @@ struct Cost {
     [[nodiscard]] double seconds(const Speed& speed) const;
   };
   std::vector<Step> steps;
-  std::vector<Work> tasks;           ///< in the order of the schedule
-  std::uint64_t peak_bytes = 0;      ///< of the inference process: ciphertexts, keys in memory, tables
-  std::uint64_t all_keys_bytes = 0;  ///< keys of all levels in memory at once
-  std::uint64_t eval_key_bytes = 0;  ///< size of eval.key
-  std::uint64_t input_bytes = 0;     ///< size of the input file per batch
-  std::uint64_t output_bytes = 0;    ///< size of the output file per batch
+  std::vector<Work> tasks;             ///< in the order of the schedule
+  std::uint64_t peak_bytes = 0;        ///< of the inference process: ciphertexts, keys in memory, tables
+  std::uint64_t least_bytes = 0;       ///< the same, or with a limit the least one with which the run is possible
+  std::optional<Residency> residency;  ///< with a limit below the peak: what is moved to a scratch file and back
+  std::uint64_t all_keys_bytes = 0;    ///< keys of all levels in memory at once
+  std::uint64_t eval_key_bytes = 0;    ///< size of eval.key
+  std::uint64_t input_bytes = 0;       ///< size of the input file per batch
+  std::uint64_t output_bytes = 0;      ///< size of the output file per batch
 
   [[nodiscard]] double seconds(const Speed& speed) const;
 };
 
 /// Walks through the schedule as the executor does, counting instead of computing. threads: of the run; each holds the
-/// weights of one limb of a layer.
-Cost estimate(const Plan& plan, int threads = static_cast<int>(std::thread::hardware_concurrency()));
+/// weights of one limb of a layer. memory_limit: bytes that the process may use, 0: no limit.
+Cost estimate(const Plan& plan, int threads = static_cast<int>(std::thread::hardware_concurrency()),
+              std::uint64_t memory_limit = 0);
 
 }  // namespace sotto::plan

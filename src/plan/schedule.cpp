@@ -154,10 +154,13 @@ Schedule make_schedule(const Plan& plan) {
         }
       }
       const int index = static_cast<int>(schedule.tasks.size());
-      for (const Tap& tap : task.taps) {
-        auto& uses = schedule.uses[{tap.source.tensor, tap.source.phase}];
+      const auto use = [&](const Source& source) {
+        auto& uses = schedule.uses[source];
         if (uses.empty() || uses.back().first != index) uses.emplace_back(index, step.limbs);
-        if (tap.source.rotation != 0) schedule.last_use[tap.source] = index;
+      };
+      for (const Tap& tap : task.taps) {
+        if (!schedule.uses.contains(tap.source)) use({tap.source.tensor, tap.source.phase, 0});
+        use(tap.source);
       }
       schedule.tasks.push_back(std::move(task));
     }

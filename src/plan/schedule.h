@@ -38,13 +38,12 @@ struct Task {
   int first_giant = 0, last_giant = 0;
 };
 
-/// Tasks in the order of execution, with the last use of every source.
+/// Tasks in the order of execution, with the uses of every source.
 struct Schedule {
   std::vector<Task> tasks;
-  /// For every (tensor, phase), the tasks that read it and the limbs they need, in order.
-  std::map<std::pair<int, int>, std::vector<std::pair<int, int>>> uses;
-  /// For every rotated source, the last task that reads it.
-  std::map<Source, int> last_use;
+  /// For every source, the tasks that read it and the limbs they need, in order. A phase that is not rotated is also
+  /// read by the first task that needs a rotated copy of it.
+  std::map<Source, std::vector<std::pair<int, int>>> uses;
 };
 
 /// Expands a plan into tasks. Throws Error{bad_input} if a term does not fit the layouts.

@@ -122,6 +122,7 @@ Speed measure_speed(int log_n, ring::RingKind kind, int threads) {
   speed.embedding = shortest(3, [&] { (void)encoder.embed_inverse(std::span<const double>(slots)); }) /
                     (static_cast<double>(slots.size()) * kLogEmbedding);
   speed.key_byte = kTypicalSpeed.key_byte;
+  speed.disk = kTypicalSpeed.disk;
   constexpr std::size_t kFresh = std::size_t{32} << 20;
   speed.fresh = shortest(2, [&] { first_touch(kFresh); }) / kFresh;
   speed.threads = threads;

@@ -22,14 +22,16 @@ bool sums_tile(const plan::Plan& plan, const plan::Task& task) {
 
 Executor::Executor(const plan::Plan& plan, const ckks::Parameters& parameters,
                    const std::shared_ptr<const ring::Ring>& ring, ckks::KeyProvider& keys,
-                   std::function<void(const Progress&)> progress, const std::atomic<bool>* stop)
+                   std::function<void(const Progress&)> progress, const std::atomic<bool>* stop,
+                   const std::filesystem::path& scratch)
     : plan_(plan),
       schedule_(plan::make_schedule(plan)),
       ring_(*ring),
       keys_(keys),
       evaluator_(parameters, ring, plan.keys.tiers, &keys),
       progress_(std::move(progress)),
-      stop_(stop) {
+      stop_(stop),
+      store_(*ring, scratch) {
   if (plan.group() == 1)
     single_.emplace(plan, *ring);
   else
@@ -44,11 +46,11 @@ Executor::Executor(const plan::Plan& plan, const ckks::Parameters& parameters,
 std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::PackedCiphertext> input) {
   const plan::Layout& layout = plan_.input().layout;
   check(input.size() == static_cast<std::size_t>(layout.ciphertexts()), "wrong number of input ciphertexts");
-  tensors_.clear();
-  rotated_.clear();
+  store_.clear();
   times_.assign(plan_.steps.size(), {});
   for (std::size_t k = 0; k < input.size(); ++k)
-    tensors_[{0, static_cast<int>(k) / layout.blocks()}].push_back(std::move(input[k]));
+    store_.append({0, static_cast<int>(k) / layout.blocks(), 0}, std::move(input[k]));
+  plan::LiveSet live(plan_, schedule_);
 
   for (std::size_t t = 0; t < schedule_.tasks.size(); ++t) {
     if (stop_ != nullptr && stop_->load()) throw Error(ErrorCode::interrupted, "interrupted; no output was written");
@@ -56,19 +58,25 @@ std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::PackedCiphertext> 
     const plan::Step& step = plan_.steps[task.step];
     if (progress_) progress_({t, schedule_.tasks.size(), task.step, share_[t]});
     StepTime& time = times_[task.step];
+    const int index = static_cast<int>(t);
+    move_before(t, time);
     const double start = now();
     const auto keys = plan::keys_of(plan_, task);
     keys_.prepare(std::vector(keys.begin(), keys.end()));
-    const auto sources = prepare(task);
+    make_copies(live.copies(index), step.limbs);
+    live.make_copies(index);
     time.rotate += now() - start;
-    std::vector<ckks::Ciphertext> sums = this->sums(task, sources, time);
-    release(static_cast<int>(t));
+    std::vector<ckks::Ciphertext> sums = this->sums(task, sources(task), time);
+    live.release(index);
+    store_.retain(live.items());
+    move_after(t, time);
     const double added = now();
-    Blocks& out = tensors_[{step.output, task.phase}];
+    const plan::Source out{step.output, task.phase, 0};
     const bool sum_tile = sums_tile(plan_, task);
-    for (auto& c : sums) out.push_back(ckks::pack(ring_, finish(step, sum_tile, std::move(c))));
+    for (auto& c : sums) store_.append(out, ckks::pack(ring_, finish(step, sum_tile, std::move(c))));
+    live.add_output(index);
     time.activate += now() - added;
-    if (observe) observe(step.output, task.phase, out);
+    if (observe) observe(step.output, task.phase, store_.at(out));
     if (tier_done) {
       const int tier = evaluator_.tier_for(step.limbs);
       bool needed = false;
@@ -80,35 +88,48 @@ std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::PackedCiphertext> 
   if (progress_)
     progress_({schedule_.tasks.size(), schedule_.tasks.size(), static_cast<int>(plan_.steps.size()) - 1, 1.0});
   std::vector<ckks::Ciphertext> scores;
-  for (const auto& c : tensors_[{plan_.steps.back().output, 0}]) scores.push_back(ckks::unpack(ring_, c, c.limbs()));
+  for (const auto& c : store_.at({plan_.steps.back().output, 0, 0}))
+    scores.push_back(ckks::unpack(ring_, c, c.limbs()));
   return scores;
 }
 
-// Makes the rotated copies that the task needs and are not there yet; one decomposition serves all rotations of a
-// ciphertext.
-Executor::Sources Executor::prepare(const plan::Task& task) {
-  const int limbs = plan_.steps[task.step].limbs;
-  std::map<std::pair<int, int>, std::vector<std::int64_t>> missing;
-  for (const plan::Tap& tap : task.taps) {
-    const auto& s = tap.source;
-    auto& steps = missing[{s.tensor, s.phase}];
-    if (s.rotation != 0 && !rotated_.contains(s) && std::find(steps.begin(), steps.end(), s.rotation) == steps.end())
-      steps.push_back(s.rotation);
-  }
-  for (const auto& [where, steps] : missing) {
-    if (steps.empty()) continue;
-    for (const ckks::PackedCiphertext& c : tensors_.at(where)) {
-      auto copies = evaluator_.rotate_many(ckks::unpack(ring_, c, limbs), steps);
-      for (std::size_t k = 0; k < steps.size(); ++k)
-        rotated_[{where.first, where.second, steps[k]}].push_back(ckks::pack(ring_, std::move(copies[k])));
+void Executor::limit_memory(plan::Residency residency) {
+  check(residency.tasks.size() == schedule_.tasks.size(), "moves for another plan");
+  residency_ = std::move(residency);
+}
+
+void Executor::move_before(std::size_t task, StepTime& time) {
+  if (!residency_) return;
+  const double start = now();
+  for (const plan::Source& s : residency_->tasks[task].store) store_.store(s);
+  for (const plan::Source& s : residency_->tasks[task].load) store_.load(s);
+  time.disk += now() - start;
+}
+
+void Executor::move_after(std::size_t task, StepTime& time) {
+  if (!residency_) return;
+  const double start = now();
+  for (const plan::Source& s : residency_->tasks[task].store_after) store_.store(s);
+  time.disk += now() - start;
+}
+
+// One decomposition serves all rotations of a ciphertext.
+void Executor::make_copies(const std::vector<plan::LiveSet::Copies>& list, int limbs) {
+  for (const plan::LiveSet::Copies& copies : list) {
+    for (const ckks::PackedCiphertext& c : store_.at(copies.from)) {
+      auto rotated = evaluator_.rotate_many(ckks::unpack(ring_, c, limbs), copies.rotations);
+      for (std::size_t k = 0; k < rotated.size(); ++k)
+        store_.append({copies.from.tensor, copies.from.phase, copies.rotations[k]},
+                      ckks::pack(ring_, std::move(rotated[k])));
     }
   }
+}
+
+Executor::Sources Executor::sources(const plan::Task& task) const {
   Sources sources;
   for (const plan::Tap& tap : task.taps) {
-    const Blocks& from =
-        tap.source.rotation == 0 ? tensors_.at({tap.source.tensor, tap.source.phase}) : rotated_.at(tap.source);
     auto& list = sources.emplace_back();
-    for (const auto& c : from) list.push_back(&c);
+    for (const auto& c : store_.at(tap.source)) list.push_back(&c);
   }
   return sources;
 }
@@ -149,32 +170,6 @@ ckks::Ciphertext Executor::giant_steps(const plan::Task& task, const Sources& so
   for (int g = task.first_giant; g < 0; ++g) below = rotate(add_sum(std::move(below), g), -rotation);
   auto total = add_sum(std::move(above), 0);
   return below ? evaluator_.add(*total, *below) : std::move(*total);
-}
-
-// Frees what no later task reads, and the limbs that no later task needs.
-void Executor::release(int task_index) {
-  std::erase_if(rotated_, [&](const auto& entry) { return schedule_.last_use.at(entry.first) <= task_index; });
-  for (auto it = tensors_.begin(); it != tensors_.end();) {
-    const auto uses = schedule_.uses.find(it->first);
-    if (uses == schedule_.uses.end()) {
-      ++it;
-      continue;
-    }
-    int limbs = 0;
-    for (const auto& [task, needed] : uses->second)
-      if (task > task_index) limbs = std::max(limbs, needed);
-    if (limbs == 0) {
-      it = tensors_.erase(it);
-      continue;
-    }
-    for (auto& c : it->second) {
-      if (c.limbs() > limbs) {
-        c.c0.resize(static_cast<std::size_t>(limbs));
-        c.c1.resize(static_cast<std::size_t>(limbs));
-      }
-    }
-    ++it;
-  }
 }
 
 ckks::Ciphertext Executor::finish(const plan::Step& step, bool sum_tile, ckks::Ciphertext c) const {

@@ -1,22 +1,25 @@
 #pragma once
 
 #include <atomic>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "ckks/evaluator.h"
-#include "plan/schedule.h"
+#include "plan/live_set.h"
+#include "plan/residency.h"
 #include "runtime/grouped_linear.h"
 #include "runtime/linear.h"
+#include "runtime/store.h"
 
 namespace sotto::runtime {
 
 /// Seconds spent on one step of a plan.
 struct StepTime {
-  double rotate = 0, linear = 0, activate = 0;
-  [[nodiscard]] double total() const { return rotate + linear + activate; }
+  double rotate = 0, linear = 0, activate = 0, disk = 0;
+  [[nodiscard]] double total() const { return rotate + linear + activate + disk; }
 };
 
 /// Where a run stands.
@@ -33,7 +36,10 @@ class Executor {
   /// run with Error{interrupted} at the next task.
   Executor(const plan::Plan& plan, const ckks::Parameters& parameters, const std::shared_ptr<const ring::Ring>& ring,
            ckks::KeyProvider& keys, std::function<void(const Progress&)> progress = {},
-           const std::atomic<bool>* stop = nullptr);
+           const std::atomic<bool>* stop = nullptr, const std::filesystem::path& scratch = {});
+
+  /// Keeps to a memory limit by these moves to a scratch file, which lies in the folder `scratch` of the constructor.
+  void limit_memory(plan::Residency residency);
 
   /// input: [phase * blocks + block] of the input tensor. Returns the scores, one ciphertext per block of classes: the
   /// score of image b for the class at place s is in slot (b G + s) T^2.
@@ -47,13 +53,14 @@ class Executor {
   std::function<void(int, int, const std::vector<ckks::PackedCiphertext>&)> observe;
 
  private:
-  using Blocks = std::vector<ckks::PackedCiphertext>;
   using Sources = std::vector<std::vector<const ckks::PackedCiphertext*>>;
 
-  Sources prepare(const plan::Task& task);
+  void move_before(std::size_t task, StepTime& time);
+  void move_after(std::size_t task, StepTime& time);
+  void make_copies(const std::vector<plan::LiveSet::Copies>& list, int limbs);
+  [[nodiscard]] Sources sources(const plan::Task& task) const;
   std::vector<ckks::Ciphertext> sums(const plan::Task& task, const Sources& sources, StepTime& time) const;
   ckks::Ciphertext giant_steps(const plan::Task& task, const Sources& sources, int block, StepTime& time) const;
-  void release(int task_index);
   ckks::Ciphertext finish(const plan::Step& step, bool sum_tile, ckks::Ciphertext c) const;
 
   const plan::Plan& plan_;
@@ -66,8 +73,8 @@ class Executor {
   std::optional<GroupedLinear> grouped_;
   std::function<void(const Progress&)> progress_;
   const std::atomic<bool>* stop_;
-  std::map<std::pair<int, int>, Blocks> tensors_;
-  std::map<plan::Source, Blocks> rotated_;
+  Store store_;
+  std::optional<plan::Residency> residency_;
   std::vector<StepTime> times_;
 };
 

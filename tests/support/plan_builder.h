@@ -92,9 +92,9 @@ class PlanBuilder {
 };
 
 /// A residual block over four phases with a projection, a mean and class names: every kind of step and term.
-inline plan::Plan small_plan() {
+inline plan::Plan small_plan(int log_n = 8) {
   using enum plan::Step::Finish;
-  PlanBuilder b(8, 4, {2, 8, 8, 2, 1}, 5);
+  PlanBuilder b(log_n, 4, {2, 8, 8, 2, 1}, 5);
   const int x = b.step({b.convolution(0, 2, 3, 1, 1)}, {2, 8, 8, 2, 1}, square, true);
   const int y = b.step({b.convolution(x, 3, 3, 2, 1)}, {3, 4, 4, 1, 1}, rescale, true);
   const int z = b.step({b.convolution(y, 3, 3, 1, 1), b.convolution(x, 3, 1, 2, 0)}, {3, 4, 4, 1, 1}, square);

@@ -1,0 +1,64 @@
+#include "plan/live_set.h"
+
+#include <algorithm>
+
+namespace sotto::plan {
+
+LiveSet::LiveSet(const Plan& plan, const Schedule& schedule) : plan_(plan), schedule_(schedule) {
+  const Layout& in = plan.input().layout;
+  for (int p = 0; p < in.phases * in.phases; ++p) items_[{0, p, 0}] = plan.input().limbs;
+}
+
+std::vector<LiveSet::Copies> LiveSet::copies(int t) const {
+  std::vector<Copies> list;
+  std::map<Source, std::size_t> index;
+  for (const Tap& tap : schedule_.tasks[static_cast<std::size_t>(t)].taps) {
+    const Source& s = tap.source;
+    if (s.rotation == 0 || items_.contains(s)) continue;
+    const auto [at, added] = index.try_emplace({s.tensor, s.phase, 0}, list.size());
+    if (added) list.push_back({at->first, {}});
+    auto& rotations = list[at->second].rotations;
+    if (std::find(rotations.begin(), rotations.end(), s.rotation) == rotations.end()) rotations.push_back(s.rotation);
+  }
+  return list;
+}
+
+void LiveSet::make_copies(int t) {
+  const int limbs = plan_.steps[static_cast<std::size_t>(schedule_.tasks[static_cast<std::size_t>(t)].step)].limbs;
+  for (const Copies& c : copies(t))
+    for (std::int64_t r : c.rotations) items_[{c.from.tensor, c.from.phase, r}] = limbs;
+}
+
+void LiveSet::release(int t) {
+  for (auto& [item, held] : items_) {
+    const auto uses = schedule_.uses.find(item);
+    int limbs = 0;
+    if (uses != schedule_.uses.end())
+      for (const auto& [task, needed] : uses->second)
+        if (task > t) limbs = std::max(limbs, needed);
+    // Scores are read by nobody here.
+    if (item.tensor != plan_.steps.back().output) held = std::min(held, limbs);
+  }
+  std::erase_if(items_, [](const auto& entry) { return entry.second == 0; });
+}
+
+void LiveSet::add_output(int t) {
+  const Task& task = schedule_.tasks[static_cast<std::size_t>(t)];
+  const int tensor = plan_.steps[static_cast<std::size_t>(task.step)].output;
+  items_[{tensor, task.phase, 0}] = plan_.tensors[static_cast<std::size_t>(tensor)].limbs;
+}
+
+std::uint64_t LiveSet::size(const Source& item, int limbs) const {
+  const int blocks = plan_.tensors[static_cast<std::size_t>(item.tensor)].layout.blocks();
+  return 2 * static_cast<std::uint64_t>(limbs) * static_cast<std::uint64_t>(blocks);
+}
+
+int LiveSet::next_use(const Source& item, int t) const {
+  const auto uses = schedule_.uses.find(item);
+  if (uses != schedule_.uses.end())
+    for (const auto& [task, limbs] : uses->second)
+      if (task > t) return task;
+  return static_cast<int>(schedule_.tasks.size());
+}
+
+}  // namespace sotto::plan

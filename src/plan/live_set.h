@@ -1,0 +1,46 @@
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "plan/schedule.h"
+
+namespace sotto::plan {
+
+/// Which ciphertexts exist while a schedule runs: phases of tensors and their rotated copies, with their limbs.
+///
+/// The one place that says when a ciphertext is made and when it, or its upper limbs, can go. The executor, the cost
+/// model and the choice of what to keep in memory all follow it: for every task copies(t), make_copies(t), release(t),
+/// add_output(t).
+class LiveSet {
+ public:
+  /// Begins with all phases of the input. Both must outlive this.
+  LiveSet(const Plan& plan, const Schedule& schedule);
+
+  /// Rotations of a phase that task t needs and that do not exist yet.
+  struct Copies {
+    Source from;  ///< rotation 0
+    std::vector<std::int64_t> rotations;
+  };
+  [[nodiscard]] std::vector<Copies> copies(int t) const;
+  /// Adds these copies.
+  void make_copies(int t);
+  /// Drops what no task after t reads, and limbs that none needs.
+  void release(int t);
+  /// Adds the output of task t.
+  void add_output(int t);
+
+  /// Limbs of everything that exists.
+  [[nodiscard]] const std::map<Source, int>& items() const { return items_; }
+  /// Limbs of both polynomials of all ciphertexts of an item with `limbs` limbs.
+  [[nodiscard]] std::uint64_t size(const Source& item, int limbs) const;
+  /// The first task after t that reads the item; the number of tasks if there is none.
+  [[nodiscard]] int next_use(const Source& item, int t) const;
+
+ private:
+  const Plan& plan_;
+  const Schedule& schedule_;
+  std::map<Source, int> items_;
+};
+
+}  // namespace sotto::plan

@@ -1,0 +1,146 @@
+#include "runtime/store.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/parallel.h"
+
+namespace sotto::runtime {
+
+ScratchFile::ScratchFile(std::filesystem::path folder, std::size_t block_bytes)
+    : folder_(folder.empty() ? "." : std::move(folder)), block_bytes_(block_bytes) {}
+
+ScratchFile::~ScratchFile() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void ScratchFile::fail(int error) const {
+  const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
+  throw Error(full ? ErrorCode::no_resources : ErrorCode::bad_input,
+              "cannot use a scratch file in " + folder_.string() + ": " + std::strerror(error) +
+                  "; name another folder with --scratch or allow more --memory");
+}
+
+std::uint64_t ScratchFile::take() {
+  if (fd_ < 0) {
+    fd_ = ::open(folder_.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd_ < 0) {  // a file system without nameless files
+      std::string name = (folder_ / "sotto-scratch-XXXXXX").string();
+      fd_ = ::mkostemp(name.data(), O_CLOEXEC);
+      if (fd_ < 0) fail(errno);
+      ::unlink(name.c_str());
+    }
+  }
+  if (free_.empty()) return places_++;
+  const std::uint64_t place = free_.back();
+  free_.pop_back();
+  return place;
+}
+
+void ScratchFile::write(std::uint64_t place, const unsigned char* block) {
+  for (std::size_t done = 0; done < block_bytes_;) {
+    const ssize_t n = ::pwrite(fd_, block + done, block_bytes_ - done, static_cast<off_t>(place * block_bytes_ + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail(errno);
+    done += static_cast<std::size_t>(n);
+  }
+}
+
+void ScratchFile::read(std::uint64_t place, unsigned char* block) const {
+  for (std::size_t done = 0; done < block_bytes_;) {
+    const ssize_t n = ::pread(fd_, block + done, block_bytes_ - done, static_cast<off_t>(place * block_bytes_ + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) fail(n < 0 ? errno : EIO);
+    done += static_cast<std::size_t>(n);
+  }
+}
+
+namespace {
+
+// Every limb of a phase, in an order that does not change when upper limbs go: by limb, then by ciphertext.
+std::vector<ring::PackedLimb*> limbs_of(Store::Blocks& blocks) {
+  std::vector<ring::PackedLimb*> list;
+  const std::size_t limbs = blocks.empty() ? 0 : blocks.front().c0.size();
+  for (std::size_t l = 0; l < limbs; ++l) {
+    for (ckks::PackedCiphertext& c : blocks) {
+      list.push_back(&c.c0[l]);
+      list.push_back(&c.c1[l]);
+    }
+  }
+  return list;
+}
+
+}  // namespace
+
+Store::Store(const ring::Ring& ring, const std::filesystem::path& scratch)
+    : ring_(ring), file_(scratch, ring.n() * simd::kPackedBytes) {}
+
+const Store::Blocks& Store::at(const plan::Source& item) const {
+  const Entry& e = entries_.at(item);
+  check(e.in_memory, "a ciphertext was not brought back into memory");
+  return e.blocks;
+}
+
+void Store::store(const plan::Source& item) {
+  Entry& e = entries_.at(item);
+  check(e.in_memory, "a ciphertext was stored twice");
+  const auto limbs = limbs_of(e.blocks);
+  if (e.places.empty()) {
+    for (std::size_t k = 0; k < limbs.size(); ++k) e.places.push_back(file_.take());
+    parallel_for(limbs.size(), [&](std::size_t k) { file_.write(e.places[k], limbs[k]->data()); });
+  }
+  for (ring::PackedLimb* l : limbs) *l = ring::PackedLimb();
+  e.in_memory = false;
+}
+
+void Store::load(const plan::Source& item) {
+  Entry& e = entries_.at(item);
+  check(!e.in_memory, "a ciphertext was loaded twice");
+  const auto limbs = limbs_of(e.blocks);
+  parallel_for(limbs.size(), [&](std::size_t k) {
+    *limbs[k] = ring_.packed_limb();
+    file_.read(e.places[k], limbs[k]->data());
+  });
+  e.in_memory = true;
+}
+
+void Store::retain(const std::map<plan::Source, int>& live) {
+  for (auto it = entries_.begin(); it != entries_.end();) {
+    const auto wanted = live.find(it->first);
+    Entry& e = it->second;
+    if (wanted == live.end()) {
+      drop_places(e);
+      it = entries_.erase(it);
+      continue;
+    }
+    const auto limbs = static_cast<std::size_t>(wanted->second);
+    for (ckks::PackedCiphertext& c : e.blocks) {
+      if (c.c0.size() <= limbs) continue;
+      c.c0.resize(limbs);
+      c.c1.resize(limbs);
+    }
+    const std::size_t places = 2 * e.blocks.size() * limbs;
+    while (e.places.size() > places) {
+      file_.give(e.places.back());
+      e.places.pop_back();
+    }
+    ++it;
+  }
+}
+
+void Store::clear() {
+  for (auto& [item, e] : entries_) drop_places(e);
+  entries_.clear();
+}
+
+void Store::drop_places(Entry& e) {
+  for (std::uint64_t p : e.places) file_.give(p);
+  e.places.clear();
+}
+
+}  // namespace sotto::runtime
