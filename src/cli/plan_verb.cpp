@@ -9,6 +9,7 @@
 #include "cli/console.h"
 #include "cli/planning.h"
 #include "cli/verbs.h"
+#include "plan/parallelism.h"
 #include "plan/plan_file.h"
 #include "wire/reader.h"
 
@@ -32,6 +33,8 @@ json describe_security(const ckks::Parameters& p) {
           {"log2_qp", p.log2_qp()},
           {"security_bits", p.security_bits()}};
 }
+
+constexpr int kThreadCounts[] = {1, 2, 8, 32, 96};  // of other machines with this processor
 
 int show_client(const plan::ClientSpec& spec, bool as_json) {
   const auto parameters = ckks::Parameters::create(spec.parameters);
@@ -90,6 +93,8 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
                        {"predicted_seconds", cost.steps[s].seconds(speed)},
                        {"predicted_peak_bytes", cost.steps[s].peak_bytes}});
     }
+    json by_threads = json::object();
+    for (int count : kThreadCounts) by_threads[std::to_string(count)] = plan::seconds_with(plan, cost, speed, count);
     const json j = {{"network", plan.network},
                     {"plan_id", plan.id},
                     {"batch", plan.batch},
@@ -102,6 +107,8 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
                     {"output_bytes", cost.output_bytes},
                     {"predicted_seconds", cost.seconds(speed)},
                     {"predicted_seconds_per_image", cost.seconds(speed) / plan.batch},
+                    {"predicted_seconds_by_threads", by_threads},
+                    {"critical_path_seconds", plan::critical_path(plan, cost, speed)},
                     {"predicted_peak_bytes", cost.peak_bytes},
                     {"parameters", describe_security(parameters)},
                     {"steps", steps}};
@@ -128,6 +135,10 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
   const double seconds = cost.seconds(speed);
   fmt::print("\npredicted for one batch on {} threads: {} ({:.3f} s per image), {} of memory\n", threads,
              format_seconds(seconds), seconds / plan.batch, format_bytes(static_cast<double>(cost.peak_bytes)));
+  fmt::print("by threads:");
+  for (int count : kThreadCounts)
+    fmt::print(" {}: {},", count, format_seconds(plan::seconds_with(plan, cost, speed, count)));
+  fmt::print(" critical path {}\n", format_seconds(plan::critical_path(plan, cost, speed)));
   fmt::print("keys: {}, {}; input {} and output {} per batch\n", plan.keys.keys.size(),
              format_bytes(static_cast<double>(cost.eval_key_bytes)),
              format_bytes(static_cast<double>(cost.input_bytes)), format_bytes(static_cast<double>(cost.output_bytes)));

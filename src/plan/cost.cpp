@@ -10,6 +10,7 @@
 #include "ckks/ciphertext_file.h"
 #include "ckks/key_file.h"
 #include "plan/live_set.h"
+#include "plan/parallelism.h"
 #include "plan/schedule.h"
 
 namespace sotto::plan {
@@ -39,12 +40,16 @@ double Work::seconds(const Speed& s) const {
          disk_bytes * s.disk;
 }
 
-Work Work::operator-(const Work& o) const { return Work(*this) += o * -1.0; }
-
 Work Cost::Step::total() const {
   Work sum = rotate;
   sum += linear;
   sum += memory;
+  return sum += activate;
+}
+
+Work Cost::Task::total() const {
+  Work sum = rotate;
+  sum += linear;
   return sum += activate;
 }
 
@@ -177,7 +182,7 @@ std::uint64_t expanded_key_limbs(const Plan& plan, int tier) {
 
 // What a task does, and the memory that it needs beside the ciphertexts that wait.
 struct TaskCost {
-  Work rotate, linear, activate;
+  Cost::Task work;
   std::size_t key_switches = 0;
   std::uint64_t word_limbs = 0, weight_bytes = 0, key_limbs = 0;
 };
@@ -190,37 +195,41 @@ TaskCost task_cost(const Plan& plan, const Task& task, const std::vector<LiveSet
   const int tier = tier_of(plan, step.limbs);
   const SwitchWork sw{n, step.limbs, plan.keys.tiers[static_cast<std::size_t>(tier)].special};
   TaskCost cost;
+  cost.work.step = task.step;
+  cost.work.results = static_cast<int>(results);
   std::size_t most_copies = 0;
   for (const LiveSet::Copies& c : copies) {
-    cost.rotate += sw.rotations(static_cast<int>(c.rotations.size())) * blocks(c.from.tensor);
+    cost.work.rotate += sw.rotations(static_cast<int>(c.rotations.size())) * blocks(c.from.tensor);
     cost.key_switches += c.rotations.size() * static_cast<std::size_t>(blocks(c.from.tensor));
+    cost.work.copied += blocks(c.from.tensor);
     most_copies = std::max(most_copies, c.rotations.size());
   }
   const int giants = task.last_giant - task.first_giant;
-  cost.rotate += sw.rotations(1) * (giants * results);
-  cost.rotate += reading(plan, task, read);
+  cost.work.rotate += sw.rotations(1) * (giants * results);
+  cost.work.rotate += reading(plan, task, read);
   cost.key_switches += static_cast<std::size_t>(giants * results);
-  cost.linear = linear_work(plan, task);
+  cost.work.linear = linear_work(plan, task);
   const bool sums = std::any_of(task.taps.begin(), task.taps.end(), [&](const Tap& tap) {
     return step.terms[static_cast<std::size_t>(tap.term)].kind == Term::Kind::full;
   });
   if (sums) {
     const auto rotations = sum_rotations(plan.tile * plan.tile).size();
-    cost.activate += sw.rotations(1) * (static_cast<double>(rotations) * results);
+    cost.work.activate += sw.rotations(1) * (static_cast<double>(rotations) * results);
     cost.key_switches += rotations * static_cast<std::size_t>(results);
   }
   if (step.finish == Step::Finish::square) {
-    cost.activate += sw.square() * results;
+    cost.work.activate += sw.square() * results;
     cost.key_switches += static_cast<std::size_t>(results);
   } else if (step.finish == Step::Finish::rescale) {
-    cost.activate += rescaling(step.limbs, n) * results;
+    cost.work.activate += rescaling(step.limbs, n) * results;
   }
   for (int k = 1; k < plan.level_primes && step.finish != Step::Finish::keep; ++k)
-    cost.activate += rescaling(step.limbs - k, n) * results;
+    cost.work.activate += rescaling(step.limbs - k, n) * results;
   // The sums exist before their sources go; the squares of the sums need room beside them.
   const auto limbs = static_cast<std::uint64_t>(step.limbs);
-  cost.word_limbs = std::max(2 * static_cast<std::uint64_t>(results) * limbs, 2 * most_copies * limbs) +
-                    static_cast<std::uint64_t>(sw.scratch_limbs());
+  const auto at_once = static_cast<std::uint64_t>(in_flight(step.limbs, threads));
+  cost.word_limbs = std::max(2 * static_cast<std::uint64_t>(results) * limbs, 2 * most_copies * limbs * at_once) +
+                    static_cast<std::uint64_t>(sw.scratch_limbs()) * at_once;
   cost.weight_bytes = weight_bytes(plan, task, threads);
   cost.key_limbs = expanded_key_limbs(plan, tier);
   return cost;
@@ -286,10 +295,9 @@ Cost estimate(const Plan& plan, int threads, std::uint64_t memory_limit) {
   std::uint64_t packed_so_far = 0, words_so_far = 0;
   for (std::size_t t = 0; t < tasks.size(); ++t) {
     Cost::Step& out = cost.steps[static_cast<std::size_t>(schedule.tasks[t].step)];
-    const Work before = out.total();
-    out.rotate += tasks[t].rotate;
-    out.linear += tasks[t].linear;
-    out.activate += tasks[t].activate;
+    out.rotate += tasks[t].work.rotate;
+    out.linear += tasks[t].work.linear;
+    out.activate += tasks[t].work.activate;
     out.key_switches += tasks[t].key_switches;
     packed_so_far = std::max(packed_so_far, peak(t));
     words_so_far = std::max(words_so_far, tasks[t].word_limbs * limb_bytes);
@@ -297,7 +305,7 @@ Cost estimate(const Plan& plan, int threads, std::uint64_t memory_limit) {
     if (bytes > cost.peak_bytes) out.memory.fresh_bytes += static_cast<double>(bytes - cost.peak_bytes);
     out.peak_bytes = std::max(out.peak_bytes, bytes);
     cost.peak_bytes = std::max(cost.peak_bytes, bytes);
-    cost.tasks.push_back(out.total() - before);
+    cost.tasks.push_back(tasks[t].work);
   }
   for (int tier = 0; tier < static_cast<int>(plan.keys.tiers.size()); ++tier)
     cost.all_keys_bytes += expanded_key_limbs(plan, tier) * packed_bytes;

@@ -46,7 +46,6 @@ struct Work {
 
   Work& operator+=(const Work& o);
   Work operator*(double times) const;
-  Work operator-(const Work& o) const;
   [[nodiscard]] double seconds(const Speed& speed) const;
 };
 
@@ -61,8 +60,17 @@ struct Cost {
     [[nodiscard]] Work total() const;
     [[nodiscard]] double seconds(const Speed& speed) const;
   };
+  /// What one task of the schedule does.
+  struct Task {
+    int step = 0;
+    Work rotate, linear, activate;
+    int copied = 0;   ///< ciphertexts of which rotated copies are made
+    int results = 0;  ///< ciphertexts that are activated
+
+    [[nodiscard]] Work total() const;
+  };
   std::vector<Step> steps;
-  std::vector<Work> tasks;             ///< in the order of the schedule
+  std::vector<Task> tasks;             ///< in the order of the schedule
   std::uint64_t peak_bytes = 0;        ///< of the inference process: ciphertexts, keys in memory, tables
   std::uint64_t least_bytes = 0;       ///< the same, or with a limit the least one with which the run is possible
   std::optional<Residency> residency;  ///< with a limit below the peak: what is moved to a scratch file and back

@@ -1,16 +1,32 @@
 #include "runtime/executor.h"
 
+#include <tbb/task_arena.h>
+
 #include <algorithm>
 #include <chrono>
 
 #include "base/error.h"
+#include "base/parallel.h"
 #include "plan/cost.h"
+#include "plan/parallelism.h"
 
 namespace sotto::runtime {
 
 namespace {
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+// Works on ciphertexts 0 .. count - 1, a few at the same time where their limbs would leave threads idle, and hands
+// each on in order.
+template <class Work, class Done>
+void side_by_side(std::size_t count, int limbs, const Work& work, const Done& done) {
+  const auto at_once = static_cast<std::size_t>(plan::in_flight(limbs, tbb::this_task_arena::max_concurrency()));
+  for (std::size_t first = 0; first < count; first += at_once) {
+    const std::size_t part = std::min(at_once, count - first);
+    parallel_for(part, [&](std::size_t k) { work(first + k); });
+    for (std::size_t k = 0; k < part; ++k) done(first + k);
+  }
+}
 
 bool sums_tile(const plan::Plan& plan, const plan::Task& task) {
   return std::any_of(task.taps.begin(), task.taps.end(), [&](const plan::Tap& t) {
@@ -38,8 +54,8 @@ Executor::Executor(const plan::Plan& plan, const ckks::Parameters& parameters,
     grouped_.emplace(plan, *ring);
   // share_[t]: part of the predicted work that lies before task t.
   share_.push_back(0);
-  for (const plan::Work& w : plan::estimate(plan).tasks)
-    share_.push_back(share_.back() + w.seconds(plan::kTypicalSpeed));
+  for (const plan::Cost::Task& t : plan::estimate(plan).tasks)
+    share_.push_back(share_.back() + t.total().seconds(plan::kTypicalSpeed));
   for (double& s : share_) s /= share_.back();
 }
 
@@ -73,7 +89,9 @@ std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::PackedCiphertext> 
     const double added = now();
     const plan::Source out{step.output, task.phase, 0};
     const bool sum_tile = sums_tile(plan_, task);
-    for (auto& c : sums) store_.append(out, ckks::pack(ring_, finish(step, sum_tile, std::move(c))));
+    side_by_side(
+        sums.size(), step.limbs, [&](std::size_t k) { sums[k] = finish(step, sum_tile, std::move(sums[k])); },
+        [&](std::size_t k) { store_.append(out, ckks::pack(ring_, std::move(sums[k]))); });
     live.add_output(index);
     time.activate += now() - added;
     if (observe) observe(step.output, task.phase, store_.at(out));
@@ -116,12 +134,19 @@ void Executor::move_after(std::size_t task, StepTime& time) {
 // One decomposition serves all rotations of a ciphertext.
 void Executor::make_copies(const std::vector<plan::LiveSet::Copies>& list, int limbs) {
   for (const plan::LiveSet::Copies& copies : list) {
-    for (const ckks::PackedCiphertext& c : store_.at(copies.from)) {
-      auto rotated = evaluator_.rotate_many(ckks::unpack(ring_, c, limbs), copies.rotations);
-      for (std::size_t k = 0; k < rotated.size(); ++k)
-        store_.append({copies.from.tensor, copies.from.phase, copies.rotations[k]},
-                      ckks::pack(ring_, std::move(rotated[k])));
-    }
+    const Store::Blocks& from = store_.at(copies.from);
+    std::vector<std::vector<ckks::Ciphertext>> rotated(from.size());
+    side_by_side(
+        from.size(), limbs,
+        [&](std::size_t b) {
+          rotated[b] = evaluator_.rotate_many(ckks::unpack(ring_, from[b], limbs), copies.rotations);
+        },
+        [&](std::size_t b) {
+          for (std::size_t k = 0; k < rotated[b].size(); ++k)
+            store_.append({copies.from.tensor, copies.from.phase, copies.rotations[k]},
+                          ckks::pack(ring_, std::move(rotated[b][k])));
+          rotated[b].clear();
+        });
   }
 }
 
