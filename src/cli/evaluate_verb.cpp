@@ -2,30 +2,27 @@
 
 #include <array>
 #include <cmath>
-#include <cstdlib>
-#include <fstream>
 #include <memory>
 
 #include "base/error.h"
 #include "cli/console.h"
+#include "cli/evaluate_part.h"
 #include "cli/evaluate_report.h"
 #include "cli/planning.h"
-#include "cli/process.h"
 #include "cli/verbs.h"
-#include "client/batch.h"
 #include "client/image_source.h"
 #include "client/sheet.h"
 #include "graph/interpreter.h"
 #include "graph/onnx_import.h"
-#include "plan/plan_file.h"
 #include "wire/writer.h"
 
 namespace sotto::cli {
 
-namespace fs = std::filesystem;
 using nlohmann::json;
 
 namespace {
+
+constexpr std::size_t kMostAtOnce = 65536;  // images of one run
 
 struct EvaluateOptions {
   std::string model, memory, report_json, report_html, sheet, npy, csv;
@@ -33,29 +30,6 @@ struct EvaluateOptions {
   std::size_t start = 0;
   std::optional<std::size_t> count;
   int batch = 0, threads = 0;
-};
-
-// A private folder for keys and ciphertexts, removed at the end whatever happens.
-class WorkFolder {
- public:
-  WorkFolder() {
-    const char* base = std::getenv("TMPDIR");
-    std::string name = (fs::path(base != nullptr && *base != '\0' ? base : "/tmp") / "sotto-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr)
-      throw Error(ErrorCode::no_resources, "cannot make a temporary folder " + name + "; set TMPDIR");
-    path_ = name;
-  }
-  ~WorkFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  WorkFolder(const WorkFolder&) = delete;
-  WorkFolder& operator=(const WorkFolder&) = delete;
-
-  [[nodiscard]] std::string operator/(const char* name) const { return (path_ / name).string(); }
-
- private:
-  fs::path path_;
 };
 
 // Encrypted scores against those of the float model.
@@ -89,26 +63,70 @@ struct Comparison {
   }
 };
 
-json layer_report(const plan::Plan& plan, const plan::Cost& cost, const plan::Speed& speed, const json& stats,
-                  std::uint64_t batches) {
+// Layers have the same names and shapes in every packing: their times add up.
+json layer_report(const std::vector<Part>& parts, const std::vector<PartResult>& results, const plan::Speed& speed) {
   json steps = json::array();
+  const plan::Plan& plan = parts.front().plan;
   for (std::size_t s = 0; s < plan.steps.size(); ++s) {
-    const json& measured = stats["steps"][s];
-    const double rotate = measured["rotate_seconds"], linear = measured["linear_seconds"],
-                 activate = measured["activate_seconds"], disk = measured["disk_seconds"];
+    double rotate = 0, linear = 0, activate = 0, disk = 0, predicted = 0;
+    std::uint64_t peak = 0;
+    for (const PartResult& r : results) {
+      const json& measured = r.stats["steps"][s];
+      rotate += measured["rotate_seconds"].get<double>();
+      linear += measured["linear_seconds"].get<double>();
+      activate += measured["activate_seconds"].get<double>();
+      disk += measured["disk_seconds"].get<double>();
+      predicted += r.cost.steps[s].seconds(speed) * r.stats["batches"].get<double>();
+      peak = std::max(peak, r.cost.steps[s].peak_bytes);
+    }
     const plan::Layout& l = plan.tensors[static_cast<std::size_t>(plan.steps[s].output)].layout;
     steps.push_back({{"name", plan.steps[s].name},
                      {"output", {l.channels, l.height, l.width}},
+                     {"ciphertexts", l.ciphertexts()},
                      {"limbs", plan.steps[s].limbs},
                      {"seconds", rotate + linear + activate + disk},
                      {"rotate_seconds", rotate},
                      {"linear_seconds", linear},
                      {"activate_seconds", activate},
                      {"disk_seconds", disk},
-                     {"predicted_seconds", cost.steps[s].seconds(speed) * static_cast<double>(batches)},
-                     {"predicted_peak_bytes", cost.steps[s].peak_bytes}});
+                     {"predicted_seconds", predicted},
+                     {"predicted_peak_bytes", peak}});
   }
   return steps;
+}
+
+std::size_t sum_of_images(const std::vector<Part>& parts) {
+  std::size_t sum = 0;
+  for (const Part& p : parts) sum += p.images;
+  return sum;
+}
+
+json part_report(const Part& part, const PartResult& r, const plan::Speed& speed) {
+  const auto batches = r.stats["batches"].get<std::uint64_t>();
+  return {{"images", part.images},
+          {"batch", part.plan.batch},
+          {"batches", batches},
+          {"tile", part.plan.tile},
+          {"group", part.plan.group()},
+          {"wall_seconds", r.wall_seconds},
+          {"predicted_seconds", r.cost.seconds(speed) * static_cast<double>(batches)},
+          {"peak_rss_bytes", r.stats["peak_rss_bytes"]},
+          {"predicted_peak_bytes", r.cost.peak_bytes},
+          {"eval_key_bytes", r.key_bytes}};
+}
+
+// The fields of the parts together: sums, or the most of them.
+json sums_of(const json& parts) {
+  json all = {{"wall_seconds", 0.0}, {"predicted_seconds", 0.0}, {"batches", 0}, {"eval_key_bytes", 0},
+              {"peak_rss_bytes", 0}, {"predicted_peak_bytes", 0}};
+  for (const json& p : parts) {
+    for (const char* name : {"wall_seconds", "predicted_seconds"}) all[name] = all[name].get<double>() + p[name].get<double>();
+    for (const char* name : {"batches", "eval_key_bytes"})
+      all[name] = all[name].get<std::uint64_t>() + p[name].get<std::uint64_t>();
+    for (const char* name : {"peak_rss_bytes", "predicted_peak_bytes"})
+      all[name] = std::max(all[name].get<std::uint64_t>(), p[name].get<std::uint64_t>());
+  }
+  return all;
 }
 
 void print_summary(const json& r) {
@@ -141,13 +159,19 @@ int run(const EvaluateOptions& o) {
   wire::require_outputs(std::array{o.report_json, o.report_html, o.sheet, o.npy, o.csv});
   const graph::Network network = graph::import_onnx(o.model);
   const auto images_at_once =
-      o.batch > 0 ? o.batch : static_cast<int>(std::min<std::size_t>(o.count.value_or(0), 65536));
-  const plan::Plan plan = make_plan(o.model, images_at_once, o.memory);
-  const auto parameters = ckks::Parameters::create(plan.parameters);
-  const auto images = client::load_images(o.data, plan.io, o.start, o.count);
+      o.batch > 0 ? o.batch : static_cast<int>(std::min<std::size_t>(o.count.value_or(0), kMostAtOnce));
+  std::vector<Part> parts = make_parts(o.model, images_at_once, o.memory);
+  const plan::Interface io = parts.front().plan.io;
+  const auto images = client::load_images(o.data, io, o.start, o.count);
+  // For more images than at once, runs of one packing; else the cheapest mix for exactly these.
+  if (images.size() > static_cast<std::size_t>(images_at_once) && o.batch > 0)
+    parts = {{make_plan(o.model, o.batch, o.memory), images.size()}};
+  else if (images.size() != sum_of_images(parts))
+    parts = make_parts(o.model, static_cast<int>(std::min(images.size(), kMostAtOnce)), o.memory);
+  parts.back().images += images.size() - sum_of_images(parts);
   std::vector<std::vector<double>> values;
   values.reserve(images.size());
-  for (const auto& image : images) values.push_back(client::preprocess(image, plan.io));
+  for (const auto& image : images) values.push_back(client::preprocess(image, io));
 
   client::Scores plain;
   {
@@ -155,64 +179,27 @@ int run(const EvaluateOptions& o) {
     plain = graph::evaluate_all(network, values, [&](std::size_t done) { line.update(done, images.size()); });
   }
 
-  const WorkFolder work;
-  plan::write_plan(work / "net.plan", plan);
-  plan::write_client(work / "net.client", plan::client_part(plan));
-  const plan::ClientSpec spec = plan::read_client(work / "net.client");
-  {
-    ProgressLine line("keys");
-    client::make_keys(spec, parameters, work / "keys", false,
-                      [&](std::size_t done, std::size_t total) { line.update(done, total); });
-  }
-  {
-    const client::Keys keys = client::read_keys(spec, parameters, work / "keys");
-    ProgressLine line("encryption");
-    client::encrypt_images(spec, keys, values, work / "in.sotto",
-                           [&](std::size_t done, std::size_t total) { line.update(done, total); });
+  std::vector<PartResult> results;
+  client::Scores scores;
+  for (const Part& part : parts) {
+    results.push_back(run_part(part.plan, std::span(values).subspan(scores.size(), part.images), threads, o.memory));
+    if (results.back().exit_code != 0) return results.back().exit_code;
+    scores.insert(scores.end(), results.back().scores.begin(), results.back().scores.end());
   }
 
-  // The inference process gets the plan, the evaluation keys and the ciphertexts, as a server would.
-  std::vector<std::string> command = {(program_folder() / "sotto-server").string(),
-                                      "infer",
-                                      work / "net.plan",
-                                      "--eval-key",
-                                      work / "keys/eval.key",
-                                      "--in",
-                                      work / "in.sotto",
-                                      "--out",
-                                      work / "out.sotto",
-                                      "--stats",
-                                      work / "stats.json",
-                                      "--threads",
-                                      std::to_string(threads)};
-  if (!o.memory.empty()) command.insert(command.end(), {"--memory", o.memory});
-  const ProcessResult inference = run_process(command);
-  if (inference.exit_code == static_cast<int>(ErrorCode::interrupted)) return inference.exit_code;  // it has said so
-  if (inference.exit_code > 128) check_stop();
-  if (inference.exit_code != 0) {
-    if (inference.exit_code > 128)
-      throw Error(ErrorCode::no_resources, "the inference process was killed (signal " +
-                                               std::to_string(inference.exit_code - 128) +
-                                               "); most likely the memory did not suffice");
-    return inference.exit_code;  // it has said why
-  }
-
-  client::Decrypted result;
-  {
-    const client::Keys keys = client::read_keys(spec, parameters, work / "keys");
-    ProgressLine line("decryption");
-    result = client::decrypt_scores(spec, keys, work / "out.sotto", {},
-                                    [&](std::size_t done, std::size_t total) { line.update(done, total); });
-  }
-
-  const Comparison compared(images, result.scores, plain);
-  std::ifstream stats_file(work / "stats.json");
-  const json stats = json::parse(stats_file);
-  const plan::Cost cost = plan::estimate(plan, threads, o.memory.empty() ? 0 : parse_bytes(o.memory));
+  const plan::Plan& plan = parts.front().plan;
+  const auto parameters = ckks::Parameters::create(plan.parameters);
   const plan::Speed speed = plan::measure_speed(plan.parameters.log_n, plan.parameters.kind, threads);
-  const auto batches = stats["batches"].get<std::uint64_t>();
+  const Comparison compared(images, scores, plain);
+  json part_reports = json::array();
+  std::uint64_t input_bytes = 0, output_bytes = 0;
+  for (std::size_t k = 0; k < parts.size(); ++k) {
+    part_reports.push_back(part_report(parts[k], results[k], speed));
+    input_bytes += results[k].input_bytes;
+    output_bytes += results[k].output_bytes;
+  }
   const double total = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-  const json report = {
+  json report = {
       {"network", network.name},
       {"images", images.size()},
       {"correct", compared.correct},
@@ -222,35 +209,35 @@ int run(const EvaluateOptions& o) {
       {"label_agreement", static_cast<double>(compared.agree) / static_cast<double>(images.size())},
       {"max_abs_logit_error", compared.max_error},
       {"rms_logit_error", std::sqrt(compared.sum_squares / static_cast<double>(compared.values))},
-      {"amortized_seconds_per_image", inference.wall_seconds / static_cast<double>(images.size())},
-      {"wall_seconds", inference.wall_seconds},
       {"total_seconds", total},
-      {"peak_rss_bytes", stats["peak_rss_bytes"]},
-      {"predicted_seconds", cost.seconds(speed) * static_cast<double>(batches)},
-      {"predicted_peak_bytes", cost.peak_bytes},
-      {"eval_key_bytes", fs::file_size(work / "keys/eval.key")},
-      {"input_bytes", fs::file_size(work / "in.sotto")},
-      {"output_bytes", fs::file_size(work / "out.sotto")},
+      {"input_bytes", input_bytes},
+      {"output_bytes", output_bytes},
       {"ring_dimension", std::uint64_t{1} << plan.parameters.log_n},
       {"log2_qp", parameters.log2_qp()},
       {"security_bits", parameters.security_bits()},
       {"bootstraps", 0},
       {"batch", plan.batch},
-      {"batches", batches},
       {"tile", plan.tile},
       {"group", plan.group()},
+      {"input_ciphertexts", plan.input().layout.ciphertexts()},
+      {"ring", plan.parameters.kind == ring::RingKind::standard ? "standard" : "conjugate-invariant"},
+      {"ciphertext_primes", plan.parameters.ciphertext_primes},
+      {"special_primes", plan.parameters.special_primes},
       {"threads", threads},
-      {"cpu_kernels", stats["cpu_kernels"]},
+      {"cpu_kernels", results.front().stats["cpu_kernels"]},
       {"labels", compared.labels},
-      {"steps", layer_report(plan, cost, speed, stats, batches)},
+      {"parts", part_reports},
+      {"steps", layer_report(parts, results, speed)},
   };
+  report.update(sums_of(part_reports));
+  report["amortized_seconds_per_image"] = report["wall_seconds"].get<double>() / static_cast<double>(images.size());
   if (!o.report_json.empty())
     wire::write_file(o.report_json, report.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
-  if (!o.report_html.empty()) write_html_report(o.report_html, report, images, result.scores, plan.io);
+  if (!o.report_html.empty()) write_html_report(o.report_html, report, images, scores, plain, io);
   if (!o.sheet.empty())
-    client::write_sheet(o.sheet, images, result.scores, plan.io, plan.network + ", labels from encrypted inference");
-  if (!o.npy.empty()) client::write_npy(o.npy, result.scores);
-  if (!o.csv.empty()) client::write_csv(o.csv, result.scores, images, plan.io);
+    client::write_sheet(o.sheet, images, scores, io, plan.network + ", labels from encrypted inference");
+  if (!o.npy.empty()) client::write_npy(o.npy, scores);
+  if (!o.csv.empty()) client::write_csv(o.csv, scores, images, io);
   print_summary(report);
   return 0;
 }

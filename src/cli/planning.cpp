@@ -15,7 +15,8 @@ namespace sotto::cli {
 namespace {
 
 constexpr int kDefaultImages = 1024;
-constexpr int kMostRuns = 4;  // that are tried in place of one with single channels
+constexpr int kMostRuns = 4;           // that are tried in place of one with single channels
+constexpr double kWorthwhile = 0.95;   // time that a second packing, with keys of its own, must not exceed
 
 // Errors name the model, as those of the import do.
 plan::Plan compile_model(const std::string& model, const graph::Network& network, const compiler::Options& options) {
@@ -35,60 +36,87 @@ std::optional<plan::Plan> grouped(const graph::Network& network, int group) {
   }
 }
 
-// Predicted seconds for `images` images, in as many runs as they need.
-double seconds_for(int images, const plan::Plan& plan, const plan::Cost& cost) {
-  const int runs = (images + plan.batch - 1) / plan.batch;
-  return runs * cost.seconds(plan::kTypicalSpeed);
-}
+// A packing with its predicted cost.
+struct Candidate {
+  plan::Plan plan;
+  double seconds = 0;  // of a run
+  std::uint64_t least_bytes = 0;
+  bool fits = true;
+
+  [[nodiscard]] double seconds_for(int images) const {
+    return seconds * ((images + plan.batch - 1) / plan.batch);  // NOLINT(bugprone-integer-division): whole runs
+  }
+};
 
 // Every packing worth a look: each with single channels holds four times the images of the one before, until all images
-// fit or strides do not fit any more; several channels per ciphertext are for fewer images than the first of those.
-std::vector<plan::Plan> candidates(const std::string& model, int images) {
+// fit or strides do not fit any more; several channels per ciphertext are for few images, or few left over.
+std::vector<Candidate> candidates(const std::string& model, int images, const std::string& memory) {
+  const std::uint64_t limit = memory.empty() ? 0 : parse_bytes(memory);
+  // Without a word from the user no plan may need more than this machine has, if a smaller one exists.
+  const std::uint64_t most = limit != 0 ? limit : total_memory();
   const graph::Network network = graph::import_onnx(model);
-  std::vector<plan::Plan> plans;
-  for (int capacity = 1;; capacity = plans.back().batch + 1) {
+  std::vector<Candidate> list;
+  const auto add = [&](plan::Plan plan) {
+    const plan::Cost cost = plan::estimate(plan, static_cast<int>(std::thread::hardware_concurrency()), limit);
+    list.push_back({std::move(plan), cost.seconds(plan::kTypicalSpeed), cost.least_bytes,
+                    most == 0 || cost.least_bytes <= most});
+  };
+  for (int capacity = 1;; capacity = list.back().plan.batch + 1) {
     plan::Plan plan = compile_model(model, network, {.batch = capacity});
-    if (!plans.empty() && plan.batch == plans.back().batch) break;
-    plans.push_back(std::move(plan));
-    if (plans.back().batch >= images || plans.back().batch >= 65536) break;
+    if (!list.empty() && plan.batch == list.back().plan.batch) break;
+    add(std::move(plan));
+    if (list.back().plan.batch >= images || list.back().plan.batch >= 65536) break;
   }
-  const int single = plans.front().batch;
-  for (int group = 2; group <= std::min(single, compiler::kMaxGroup) && images * group <= single * kMostRuns;
-       group *= 2)
-    if (auto plan = grouped(network, group)) plans.push_back(std::move(*plan));
-  return plans;
+  const int single = list.front().plan.batch;
+  int few = images;
+  for (const Candidate& c : list)
+    if (images % c.plan.batch != 0) few = std::min(few, images % c.plan.batch);
+  for (int group = 2; group <= std::min(single, compiler::kMaxGroup) && few * group <= single * kMostRuns; group *= 2)
+    if (auto plan = grouped(network, group)) add(std::move(*plan));
+  return list;
+}
+
+// The candidate that serves so many images in the least time.
+const Candidate& best_of(const std::vector<Candidate>& list, int images, const std::string& memory) {
+  const Candidate *best = nullptr, *smallest = &list.front();
+  for (const Candidate& c : list) {
+    if (c.least_bytes < smallest->least_bytes) smallest = &c;
+    if (c.fits && (best == nullptr || c.seconds_for(images) < best->seconds_for(images))) best = &c;
+  }
+  if (best != nullptr) return *best;
+  if (memory.empty()) return *smallest;
+  throw Error(ErrorCode::no_resources,
+              fmt::format("even a batch of {} needs about {}, --memory allows {}; give it more", smallest->plan.batch,
+                          format_bytes(static_cast<double>(smallest->least_bytes)),
+                          format_bytes(static_cast<double>(parse_bytes(memory)))));
 }
 
 }  // namespace
 
 plan::Plan make_plan(const std::string& model, int images, const std::string& memory) {
-  const std::uint64_t limit = memory.empty() ? 0 : parse_bytes(memory);
-  // Without a word from the user no plan may need more than this machine has, if a smaller one exists.
-  const std::uint64_t most = limit != 0 ? limit : total_memory();
   if (images == 0) images = kDefaultImages;
-  const plan::Plan* best = nullptr;
-  double best_seconds = 0;
-  std::uint64_t least = 0;
-  int least_batch = 0;
-  std::vector<plan::Plan> plans = candidates(model, images);
-  for (const plan::Plan& plan : plans) {
-    const plan::Cost cost = plan::estimate(plan, static_cast<int>(std::thread::hardware_concurrency()), limit);
-    const double seconds = seconds_for(images, plan, cost);
-    if (least == 0 || cost.least_bytes < least) {
-      least = cost.least_bytes;
-      least_batch = plan.batch;
-    }
-    const bool fits = most == 0 || cost.least_bytes <= most;
-    if ((fits || (limit == 0 && best == nullptr)) && (best == nullptr || seconds < best_seconds)) {
-      best = &plan;
-      best_seconds = seconds;
-    }
+  return best_of(candidates(model, images, memory), images, memory).plan;
+}
+
+std::vector<Part> make_parts(const std::string& model, int images, const std::string& memory) {
+  if (images == 0) images = kDefaultImages;
+  const std::vector<Candidate> list = candidates(model, images, memory);
+  const Candidate &alone = best_of(list, images, memory), *bulk = &alone, *rest = nullptr;
+  double least = alone.seconds_for(images) * kWorthwhile;
+  for (const Candidate& a : list) {
+    const int left = images % a.plan.batch;
+    if (!a.fits || a.plan.batch > images || left == 0) continue;
+    const Candidate& b = best_of(list, left, memory);
+    const double seconds = a.seconds_for(images - left) + b.seconds_for(left);
+    if (&b == &a || seconds >= least) continue;
+    least = seconds;
+    bulk = &a;
+    rest = &b;
   }
-  if (best == nullptr)
-    throw Error(ErrorCode::no_resources,
-                fmt::format("even a batch of {} needs about {}, --memory allows {}; give it more", least_batch,
-                            format_bytes(static_cast<double>(least)), format_bytes(static_cast<double>(limit))));
-  return *best;
+  const auto count = static_cast<std::size_t>(images);
+  if (rest == nullptr) return {{alone.plan, count}};
+  const std::size_t left = count % static_cast<std::size_t>(bulk->plan.batch);
+  return {{bulk->plan, count - left}, {rest->plan, left}};
 }
 
 void require_memory(const plan::Cost& cost, std::uint64_t limit) {

@@ -4,6 +4,8 @@ import csv
 import json
 import math
 import re
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
 
 import numpy as np
 
@@ -22,7 +24,60 @@ FIELDS = {
 MOST_LOG2_QP = {1 << 14: 438, 1 << 15: 868, 1 << 16: 1747, 1 << 17: 3523}
 
 
+VOID = {"meta", "img", "br"}  # elements of HTML that have no end
+
+
+class Page(HTMLParser):
+    """A report: checks on the way that elements are closed in order and that nothing comes from elsewhere."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.text, self.problems = [], "", []
+        self.elements = []  # (tag, attributes)
+        self.feed(text)
+        self.close()
+        if self.open:
+            self.problems.append(f"never closed: {self.open}")
+        # The plots again, as what they are.
+        self.plots = [ElementTree.fromstring(plot) for plot in re.findall(r"<svg.*?</svg>", text, re.S)]
+
+    def handle_starttag(self, tag, attributes):
+        self.handle_startendtag(tag, attributes)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.elements.append((tag, attributes))
+        if tag in ("script", "link", "iframe", "object") or any(name.startswith("on") for name in attributes):
+            self.problems.append(f"<{tag}> {attributes}")
+        for name in ("src", "href", "data"):
+            if not attributes.get(name, "data:").startswith("data:"):
+                self.problems.append(f"{name}={attributes[name]}")
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.problems.append(f"</{tag}> closes nothing")
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] != "style":
+            self.text += data
+
+    def count(self, tag, kind=None):
+        return sum(t == tag and (kind is None or a.get("class") == kind) for t, a in self.elements)
+
+
+def titles(plot):
+    return [element.text for element in plot.iter("title")]
+
+
 class EvaluateCase(Case):
+    def page(self, name="report.html"):
+        page = Page((self.dir / name).read_text(encoding="utf-8"))
+        self.assertEqual(page.problems, [])
+        self.assertNotRegex(page.text, r"\b(nan|inf|null)\b")
+        return page
+
     def evaluate(self, model, data, *more, **kw):
         r = self.sotto("evaluate", model, "--data", data, "--json", "report.json", *more, **kw)
         report = json.loads((self.dir / "report.json").read_text())
@@ -83,9 +138,23 @@ class SmallImages(EvaluateCase):
         with open(self.dir / "labels.csv", newline="") as file:
             self.assertEqual([int(row["label"]) for row in csv.DictReader(file)], j["labels"])
         harness.read_png((self.dir / "sheet.png").read_bytes())
-        page = (self.dir / "report.html").read_text()
-        self.assertEqual(len(re.findall(r'src="data:image/png;base64,', page)), 3)
-        self.assertIsNone(re.search(r'(src|href)="(?!data:)', page), "the page needs other files")
+        page = self.page()
+        self.assertEqual(page.count("img"), 3)
+        self.assertEqual(len(page.plots), 5)
+        time, memory, packing, errors, labels = page.plots
+        steps = j["steps"]
+        for step in steps:
+            for plot in (time, memory):
+                self.assertTrue(any(step["name"] in t for t in titles(plot)), f"{step['name']} in {titles(plot)}")
+        self.assertEqual(sum(e.get("class") == "mark" for e in time.iter("line")), len(steps) + 1, "and one in the legend")
+        self.assertEqual(sum(e.get("class") == "line0" for e in memory.iter("line")), 2)
+        self.assertIn(f"images in a ciphertext: {j['batch']}", [e.text for e in packing.iter("text")])
+        self.assertTrue(any(t.startswith("error of a score: ") for t in titles(errors)))
+        for k, truth in enumerate(self.network.classes):
+            shown = [int(t.rsplit(": ", 1)[1]) for t in titles(labels) if t.startswith(f"{truth} as ")]
+            self.assertEqual(sum(shown), self.labels.count(k))
+        self.assertIn("100.00 %", page.text)
+        self.assertIn(f"{j['ring_dimension']:,}", page.text)
         self.assertIn("3 encrypted images", r.out)
         # The sizes are those of one whole batch, however few images there are.
         p = json.loads(self.sotto("plan", "net.onnx", "--json").out)
@@ -99,9 +168,21 @@ class SmallImages(EvaluateCase):
 
     def test_one_image_without_label(self):
         harness.write_pictures(self.dir / "unknown", self.images[:1])
-        _, j = self.evaluate("net.onnx", "unknown")
+        _, j = self.evaluate("net.onnx", "unknown", "--report", "unknown.html")
         self.assertEqual(j["labels"], [int(self.network.scores(self.images[:1]).argmax())])
         self.assertIsNone(j["accuracy"])  # not zero: nothing is known
+        page = self.page("unknown.html")
+        self.assertEqual(len(page.plots), 4, "no true labels, no table of them")
+        self.assertIn("the images have no true labels", page.text)
+
+    def test_names_cannot_break_out_of_the_report(self):
+        evil = "</svg><script>alert('1')</script>"
+        classes = ("a<b>", evil, "c&amp;\"d'")
+        models.Network(classes=classes).save(self.dir / "a<b>&amp;'.onnx")
+        _, j = self.evaluate("a<b>&amp;'.onnx", "images", "--report", "evil.html")
+        page = self.page("evil.html")
+        for name in ("a<b>&amp;'.onnx", *(classes[label] for label in j["labels"])):
+            self.assertIn(name, page.text)
 
     def test_memory_too_small_says_how_much(self):
         r = self.assert_refused(NO_RESOURCES, "evaluate", "net.onnx", "--data", "images", "--batch", "1024", "--memory", "20M",
