@@ -117,10 +117,11 @@ json part_report(const Part& part, const PartResult& r, const plan::Speed& speed
 
 // The fields of the parts together: sums, or the most of them.
 json sums_of(const json& parts) {
-  json all = {{"wall_seconds", 0.0}, {"predicted_seconds", 0.0}, {"batches", 0}, {"eval_key_bytes", 0},
-              {"peak_rss_bytes", 0}, {"predicted_peak_bytes", 0}};
+  json all = {{"wall_seconds", 0.0}, {"predicted_seconds", 0.0}, {"batches", 0},
+              {"eval_key_bytes", 0}, {"peak_rss_bytes", 0},      {"predicted_peak_bytes", 0}};
   for (const json& p : parts) {
-    for (const char* name : {"wall_seconds", "predicted_seconds"}) all[name] = all[name].get<double>() + p[name].get<double>();
+    for (const char* name : {"wall_seconds", "predicted_seconds"})
+      all[name] = all[name].get<double>() + p[name].get<double>();
     for (const char* name : {"batches", "eval_key_bytes"})
       all[name] = all[name].get<std::uint64_t>() + p[name].get<std::uint64_t>();
     for (const char* name : {"peak_rss_bytes", "predicted_peak_bytes"})

@@ -15,8 +15,8 @@ namespace sotto::cli {
 namespace {
 
 constexpr int kDefaultImages = 1024;
-constexpr int kMostRuns = 4;           // that are tried in place of one with single channels
-constexpr double kWorthwhile = 0.95;   // time that a second packing, with keys of its own, must not exceed
+constexpr int kMostRuns = 4;          // that are tried in place of one with single channels
+constexpr double kWorthwhile = 0.95;  // time that a second packing, with keys of its own, must not exceed
 
 // Errors name the model, as those of the import do.
 plan::Plan compile_model(const std::string& model, const graph::Network& network, const compiler::Options& options) {
@@ -58,8 +58,8 @@ std::vector<Candidate> candidates(const std::string& model, int images, const st
   std::vector<Candidate> list;
   const auto add = [&](plan::Plan plan) {
     const plan::Cost cost = plan::estimate(plan, static_cast<int>(std::thread::hardware_concurrency()), limit);
-    list.push_back({std::move(plan), cost.seconds(plan::kTypicalSpeed), cost.least_bytes,
-                    most == 0 || cost.least_bytes <= most});
+    list.push_back(
+        {std::move(plan), cost.seconds(plan::kTypicalSpeed), cost.least_bytes, most == 0 || cost.least_bytes <= most});
   };
   for (int capacity = 1;; capacity = list.back().plan.batch + 1) {
     plan::Plan plan = compile_model(model, network, {.batch = capacity});
@@ -71,7 +71,7 @@ std::vector<Candidate> candidates(const std::string& model, int images, const st
   int few = images;
   for (const Candidate& c : list)
     if (images % c.plan.batch != 0) few = std::min(few, images % c.plan.batch);
-  for (int group = 2; group <= std::min(single, compiler::kMaxGroup) && few * group <= single * kMostRuns; group *= 2)
+  for (int group = 2; group <= std::min(single, plan::kMaxGroup) && few * group <= single * kMostRuns; group *= 2)
     if (auto plan = grouped(network, group)) add(std::move(*plan));
   return list;
 }

@@ -86,7 +86,7 @@ void assign_levels(plan::Plan& plan, LevelSize size, double log_scale) {
   }
 }
 
-// Keys, and with groups how far sources are rotated before sums are: hoisted rotations are cheap, but need keys.
+// Keys, and with groups how far sources are rotated before sums are: that saves rotations of sums, but needs keys.
 void choose_rotations(plan::Plan& plan) {
   const auto with_baby = [&](int baby) {
     for (plan::Step& s : plan.steps) s.baby = baby;
@@ -108,8 +108,10 @@ void choose_rotations(plan::Plan& plan) {
 
 plan::Plan compile(const graph::Network& network, const Options& options) {
   if (options.batch < 1 || options.batch > 65536) throw Error(ErrorCode::usage, "--batch must be between 1 and 65536");
-  if (options.group < 1 || options.group > kMaxGroup || !std::has_single_bit(static_cast<unsigned>(options.group)))
-    throw Error(ErrorCode::usage, "channels per ciphertext must be a power of two up to " + std::to_string(kMaxGroup));
+  if (options.group < 1 || options.group > plan::kMaxGroup ||
+      !std::has_single_bit(static_cast<unsigned>(options.group)))
+    throw Error(ErrorCode::usage,
+                "channels per ciphertext must be a power of two up to " + std::to_string(plan::kMaxGroup));
   const LevelSize size = options.group > 1 ? kTwoPrimes : kOnePrime;
   // The largest tile that leaves room for the batch, but no larger than the largest map; smaller maps need fewer
   // rotations then.
@@ -119,6 +121,9 @@ plan::Plan compile(const graph::Network& network, const Options& options) {
     assign_levels(plan, size, options.log_scale.value_or(best_log_scale(plan.period(), size)));
     plan.batch = (1 << plan.parameters.log_n) / plan.period();
     if (plan.batch < options.batch && tile > 1 && fits(network, tile / 2)) continue;
+    if (plan.batch < 1)
+      throw Error(ErrorCode::bad_input, "the ring has no room for " + std::to_string(options.group) +
+                                            " channels of this network in a ciphertext");
     choose_rotations(plan);
     plan.id = plan::plan_id(plan);
     plan::verify(plan);

@@ -7,15 +7,12 @@
 
 namespace sotto::compiler {
 
-/// Most channels that share a ciphertext.
-inline constexpr int kMaxGroup = 64;
-
 /// What the user may choose about a plan.
 struct Options {
   /// Images per run at least, if the network's strides allow it; the plan's batch is the next size that fills the
   /// slots.
   int batch = 1024;
-  int group = 1;  ///< channels per ciphertext, a power of two up to kMaxGroup
+  int group = 1;  ///< channels per ciphertext, a power of two up to plan::kMaxGroup
   std::optional<double> log_scale =
       std::nullopt;  ///< log2 of the scale of activations; default: the best for the packing
 };

@@ -13,9 +13,6 @@ namespace sotto::compiler {
 
 namespace {
 
-// Seconds to read, expand and store a byte of a key; most of it goes to memory that is touched for the first time.
-constexpr double kSecondsPerKeyByte = 1.5e-9;
-
 // What the steps of one level need.
 struct Level {
   int limbs = 0;
@@ -27,13 +24,13 @@ double key_bytes(const ckks::KeyTier& t, int log_n) {
   return 2.0 * t.digits() * (t.max_limbs + t.special) * std::ldexp(static_cast<double>(simd::kPackedBytes), log_n);
 }
 
-// Transforms take most of the time of a switch.
+// Transforms take most of the time of a switch. (Hoisted rotations, which share some, are counted as whole ones.)
 double switch_seconds(const ckks::KeyTier& t, int limbs) {
   const double transforms = limbs + t.digits(limbs) * (limbs + t.special) + 2.0 * (limbs + t.special);
   return transforms * plan::kTypicalSpeed.transform / plan::kTypicalSpeed.threads;
 }
 
-// Levels from the highest to the lowest, counted with a single tier.
+// Levels from the highest to the lowest, counted with a single tier, which plan.keys then holds.
 std::vector<Level> levels_of(plan::Plan& plan) {
   plan.keys.tiers = {{plan.parameters.ciphertext_primes, plan.parameters.special_primes}};
   const plan::Schedule schedule = plan::make_schedule(plan);
@@ -81,8 +78,8 @@ double choose_keys(plan::Plan& plan) {
     for (std::size_t j = i; j < count; ++j) {
       exponents.insert(levels[j].exponents.begin(), levels[j].exponents.end());
       switching += levels[j].switches * switch_seconds(tier, levels[j].limbs);
-      const double reading =
-          static_cast<double>(exponents.size()) * key_bytes(tier, plan.parameters.log_n) * kSecondsPerKeyByte;
+      const double reading = static_cast<double>(exponents.size()) * key_bytes(tier, plan.parameters.log_n) *
+                             plan::kTypicalSpeed.key_byte / plan::kTypicalSpeed.threads;
       if (reading + switching + best[j + 1] < best[i]) {
         best[i] = reading + switching + best[j + 1];
         next[i] = j + 1;

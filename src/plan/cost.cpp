@@ -227,7 +227,8 @@ TaskCost task_cost(const Plan& plan, const Task& task, const std::vector<LiveSet
     cost.work.activate += rescaling(step.limbs - k, n) * results;
   // The sums exist before their sources go; the squares of the sums need room beside them.
   const auto limbs = static_cast<std::uint64_t>(step.limbs);
-  const auto at_once = static_cast<std::uint64_t>(in_flight(step.limbs, threads));
+  const auto at_once = static_cast<std::uint64_t>(
+      std::min(in_flight(step.limbs, threads), std::max({1, cost.work.copied, cost.work.results})));
   cost.word_limbs = std::max(2 * static_cast<std::uint64_t>(results) * limbs, 2 * most_copies * limbs * at_once) +
                     static_cast<std::uint64_t>(sw.scratch_limbs()) * at_once;
   cost.weight_bytes = weight_bytes(plan, task, threads);

@@ -33,7 +33,7 @@ inline constexpr Speed kTypicalSpeed{.transform = 8e-5,
                                      .fresh = 5e-10,
                                      .weight = 1e-8,
                                      .embedding = 1.5e-9,
-                                     .key_byte = 1e-9,
+                                     .key_byte = 3e-9,
                                      .disk = 1.5e-9};
 
 /// Times the kernels of this process on a ring of rank 2^log_n (well under a second).

@@ -12,9 +12,12 @@ LiveSet::LiveSet(const Plan& plan, const Schedule& schedule) : plan_(plan), sche
 std::vector<LiveSet::Copies> LiveSet::copies(int t) const {
   std::vector<Copies> list;
   std::map<Source, std::size_t> index;
-  for (const Tap& tap : schedule_.tasks[static_cast<std::size_t>(t)].taps) {
+  const Task& task = schedule_.tasks[static_cast<std::size_t>(t)];
+  const int limbs = plan_.steps[static_cast<std::size_t>(task.step)].limbs;
+  for (const Tap& tap : task.taps) {
     const Source& s = tap.source;
-    if (s.rotation == 0 || items_.contains(s)) continue;
+    const auto there = items_.find(s);
+    if (s.rotation == 0 || (there != items_.end() && there->second >= limbs)) continue;
     const auto [at, added] = index.try_emplace({s.tensor, s.phase, 0}, list.size());
     if (added) list.push_back({at->first, {}});
     auto& rotations = list[at->second].rotations;

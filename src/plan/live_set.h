@@ -17,7 +17,7 @@ class LiveSet {
   /// Begins with all phases of the input. Both must outlive this.
   LiveSet(const Plan& plan, const Schedule& schedule);
 
-  /// Rotations of a phase that task t needs and that do not exist yet.
+  /// Rotations of a phase that task t needs and that do not exist yet, or with too few limbs.
   struct Copies {
     Source from;  ///< rotation 0
     std::vector<std::int64_t> rotations;

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <random>
+#include <set>
 
 #include "ckks/encoder.h"
 #include "plan/interpret.h"
@@ -43,7 +44,6 @@ std::vector<double> simulate(const Plan& plan, std::span<const double> image, st
                              const std::function<void(int, std::span<const double>)>& observe) {
   std::mt19937_64 rng(seed);
   std::normal_distribution<double> normal;
-  const std::size_t period = std::max<std::size_t>(64, static_cast<std::size_t>(plan.tile) * plan.tile);
   const double rounding = NoiseModel::rounding(plan.parameters.log_n);
   const Schedule schedule = make_schedule(plan);
   std::vector<std::vector<double>> energy(plan.tensors.size());  // sum over channels of squares, per pixel
@@ -56,9 +56,11 @@ std::vector<double> simulate(const Plan& plan, std::span<const double> image, st
     for (std::size_t k = 0; k < v.size(); ++k) e[k % plane] += v[k] * v[k];
   };
 
-  const double every_coefficient = std::sqrt((2.0 * static_cast<double>(period) - 1) / 12);
+  const auto every_coefficient = [](std::size_t period) {
+    return std::sqrt((2.0 * static_cast<double>(period) - 1) / 12);
+  };
   std::vector<std::pair<std::vector<std::uint8_t>, double>> known;
-  const auto mask_noise = [&](const std::vector<std::uint8_t>& mask) {
+  const auto mask_noise = [&](const std::vector<std::uint8_t>& mask, std::size_t period) {
     for (const auto& [m, noise] : known)
       if (m.size() == mask.size() && std::equal(m.begin(), m.end(), mask.begin())) return noise;
     return known.emplace_back(mask, NoiseModel::weight(mask, period)).second;
@@ -75,15 +77,19 @@ std::vector<double> simulate(const Plan& plan, std::span<const double> image, st
     std::vector<double> variance(plane);
     for (const Task& task : schedule.tasks) {
       if (task.step != s) continue;
+      const std::size_t period = step_period(plan, step);
+      std::set<std::pair<int, int>> counted;
       for (const Tap& tap : task.taps) {
+        // With groups every channel meets an output place in one of the products of a tap, whatever its shift.
+        if (!counted.insert({tap.term, tap.tap}).second) continue;
         const Tensor& source = plan.tensors[static_cast<std::size_t>(tap.source.tensor)];
         const auto& e = energy[static_cast<std::size_t>(tap.source.tensor)];
         double mean = 0;
         for (double x : e) mean += x / static_cast<double>(e.size());
         const Term& term = step.terms[static_cast<std::size_t>(tap.term)];
         const bool full = term.kind == Term::Kind::full;
-        const double rounding_of_weight =
-            full && !is_mean(term, source.layout) ? every_coefficient : mask_noise(tap.mask);
+        const bool dense = plan.group() > 1 || (full && !is_mean(term, source.layout));
+        const double rounding_of_weight = dense ? every_coefficient(period) : mask_noise(tap.mask, period);
         const double deviation = rounding_of_weight * source.scale / step.scale;
         // Positions of a full term add up; of a convolution each output pixel has its own.
         const double weight = deviation * deviation * mean * (full ? static_cast<double>(plan.tile) * plan.tile : 1);

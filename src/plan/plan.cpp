@@ -130,7 +130,7 @@ void verify_interface(const ckks::ParametersSpec& parameters, int tile, int batc
                       const Interface& io) {
   const std::int64_t slots = std::int64_t{1} << parameters.log_n, group = input.layout.group;
   if (!power_of_two(tile) || tile > 256) bad("impossible tile");
-  if (!power_of_two(input.layout.group) || group > slots) bad("impossible number of channels per ciphertext");
+  if (!power_of_two(input.layout.group) || group > kMaxGroup) bad("impossible number of channels per ciphertext");
   // A mask is constant over runs of slots / period words, which the matrix products of single channels take in pieces
   // of 16.
   if ((group == 1 ? 16 : 1) * group * tile * tile > slots) bad("impossible tile");

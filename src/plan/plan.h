@@ -10,18 +10,21 @@
 
 namespace sotto::plan {
 
+/// Most channels that share a ciphertext.
+inline constexpr int kMaxGroup = 64;
+
 /// How the pixels of a feature map lie in ciphertexts.
 ///
 /// A ciphertext holds, for one block of G channels, a tile of T x T positions for every image of the batch: slot (image
-/// * G + s) * T^2 + ty * T + tx. Place s holds channel s mod `places()` of the block: fewer channels than G repeat, and
-/// places between the number of channels and the next power of two hold zeros. Pixel (y, x) has canvas coordinates (y *
-/// gap, x * gap); canvas coordinate Y belongs to phase Y mod P at tile position Y / P. So P * P ciphertexts make a
-/// block, and neighbours lie in other ciphertexts or one tile position away.
+/// * G + s) * T^2 + ty * T + tx. Place s holds channel s mod `places()` of the block: a tensor with fewer channels than
+/// G repeats them, and places between the number of channels and the next power of two hold zeros. Pixel (y, x) has
+/// canvas coordinates (y * gap, x * gap); canvas coordinate Y belongs to phase Y mod P at tile position Y / P. So P * P
+/// ciphertexts make a block, and neighbours lie in other ciphertexts or one tile position away.
 struct Layout {
   int channels = 0, height = 0, width = 0;
   int phases = 1;  ///< P, a power of two
   int gap = 1;     ///< 1 unless P is 1 and strides went on
-  int group = 1;   ///< G, a power of two; the same for all tensors of a plan
+  int group = 1;   ///< G, a power of two up to kMaxGroup; the same for all tensors of a plan
 
   /// Ciphertexts per phase.
   [[nodiscard]] int blocks() const { return (channels + group - 1) / group; }
@@ -73,7 +76,7 @@ struct Step {
   Finish finish = Finish::square;
   int limbs = 0;     ///< limbs at which the terms are added
   double scale = 1;  ///< scale of that sum
-  int baby = 1;      ///< with groups: channel places that the sources are rotated by, before the sums are
+  int baby = 1;      ///< with groups: sources are rotated by 0 .. baby - 1 places, sums by multiples of baby
 };
 
 /// How images become the input tensor and scores come back.

@@ -41,7 +41,7 @@ json to_json(const Layout& l) {
 Layout layout_from_json(const json& j) {
   return {small_integer(j, "channels", 1, 65536), small_integer(j, "height", 1, 4096),
           small_integer(j, "width", 1, 4096),     small_integer(j, "phases", 1, 64),
-          small_integer(j, "gap", 1, 4096),       small_integer(j, "group", 1, 65536)};
+          small_integer(j, "gap", 1, 4096),       small_integer(j, "group", 1, kMaxGroup)};
 }
 
 json to_json(const Tensor& t) {
@@ -128,7 +128,7 @@ Step step_from_json(const json& j, WeightReader& weights) {
   s.finish = static_cast<Step::Finish>(index_of(j, "finish", kFinish));
   s.limbs = small_integer(j, "limbs", 1, 64);
   s.scale = wire::real(j, "scale");
-  s.baby = small_integer(j, "baby", 1, 65536);
+  s.baby = small_integer(j, "baby", 1, kMaxGroup);
   s.bias = weights.take(j, "bias");
   for (const json& t : wire::list(j, "terms", 64)) {
     Term term;

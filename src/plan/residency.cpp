@@ -17,13 +17,15 @@ class Planner {
       const std::uint64_t room = capacity(t);
       std::set<Source> needed;
       std::uint64_t wanted = 0;  // what the task needs, copies included
-      for (const LiveSet::Copies& c : live_.copies(t)) needed.insert(c.from);
-      const std::set<Source> before = names();
+      for (const LiveSet::Copies& c : live_.copies(t)) {
+        needed.insert(c.from);
+        for (std::int64_t r : c.rotations) forget({c.from.tensor, c.from.phase, r});  // one with fewer limbs
+      }
       live_.make_copies(t);
       for (const Tap& tap : schedule_.tasks[static_cast<std::size_t>(t)].taps) needed.insert(tap.source);
       for (const Source& s : needed) {
         wanted += live_.size(s, live_.items().at(s));
-        if (before.contains(s) && on_disk_only_.contains(s)) moves.load.push_back(s);
+        if (on_disk_only_.contains(s)) moves.load.push_back(s);
       }
       for (const Source& s : moves.load) move(s, false, moves);
       make_room(room, needed, t, moves, moves.store);
@@ -41,10 +43,9 @@ class Planner {
   }
 
  private:
-  [[nodiscard]] std::set<Source> names() const {
-    std::set<Source> s;
-    for (const auto& [item, limbs] : live_.items()) s.insert(item);
-    return s;
+  void forget(const Source& s) {
+    on_disk_only_.erase(s);
+    stored_.erase(s);
   }
   [[nodiscard]] std::uint64_t in_memory() const {
     std::uint64_t limbs = 0;

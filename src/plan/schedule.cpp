@@ -128,6 +128,7 @@ Schedule make_schedule(const Plan& plan) {
                   "the feature map " + t.name + " is larger than the packing; use less padding before strides");
   }
   Schedule schedule;
+  std::map<Source, int> copied;  // limbs of rotated copies
   for (std::size_t s = 0; s < plan.steps.size(); ++s) {
     const Step& step = plan.steps[s];
     const Layout& out = plan.tensors[step.output].layout;
@@ -159,7 +160,10 @@ Schedule make_schedule(const Plan& plan) {
         if (uses.empty() || uses.back().first != index) uses.emplace_back(index, step.limbs);
       };
       for (const Tap& tap : task.taps) {
-        if (!schedule.uses.contains(tap.source)) use({tap.source.tensor, tap.source.phase, 0});
+        if (tap.source.rotation != 0 && copied[tap.source] < step.limbs) {
+          copied[tap.source] = step.limbs;
+          use({tap.source.tensor, tap.source.phase, 0});
+        }
         use(tap.source);
       }
       schedule.tasks.push_back(std::move(task));

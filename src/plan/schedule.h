@@ -42,7 +42,7 @@ struct Task {
 struct Schedule {
   std::vector<Task> tasks;
   /// For every source, the tasks that read it and the limbs they need, in order. A phase that is not rotated is also
-  /// read by the first task that needs a rotated copy of it.
+  /// read by the tasks that make a rotated copy: the first that needs it, and one that needs more limbs than it has.
   std::map<Source, std::vector<std::pair<int, int>>> uses;
 };
 

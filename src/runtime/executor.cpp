@@ -134,6 +134,7 @@ void Executor::move_after(std::size_t task, StepTime& time) {
 // One decomposition serves all rotations of a ciphertext.
 void Executor::make_copies(const std::vector<plan::LiveSet::Copies>& list, int limbs) {
   for (const plan::LiveSet::Copies& copies : list) {
+    for (std::int64_t r : copies.rotations) store_.erase({copies.from.tensor, copies.from.phase, r});
     const Store::Blocks& from = store_.at(copies.from);
     std::vector<std::vector<ckks::Ciphertext>> rotated(from.size());
     side_by_side(

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <tuple>
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "runtime/residue.h"
 
 namespace sotto::runtime {
 
@@ -17,7 +17,40 @@ namespace {
 constexpr std::size_t kTerms = 8;     // of one call of the kernel
 constexpr std::size_t kChunk = 4096;  // words of a polynomial at a time: its products stay in cache
 
-void residues(std::span<const std::int64_t> integers, u64 q, u64* out) {
+}  // namespace
+
+// One product: a source and its weights: values in slots, then integer coefficients.
+struct GroupedLinear::Column {
+  const ckks::PackedCiphertext* source = nullptr;
+  const plan::Tap* tap = nullptr;
+  int in_block = 0;
+  double scale = 1;
+  std::vector<double> slots;
+  std::vector<std::int64_t> integers;
+  std::vector<double> large_integers;  // instead, if one of them has more than 62 bits
+
+  // Rounds the polynomial with these coefficients, times the scale.
+  void set_coefficients(std::vector<double> coefficients);
+  // The integers modulo q.
+  void residues(u64 q, u64* out) const;
+};
+
+void GroupedLinear::Column::set_coefficients(std::vector<double> coefficients) {
+  slots = {};
+  double largest = 0;
+  for (double& v : coefficients) {
+    v = std::nearbyint(v * scale);
+    largest = std::max(largest, std::abs(v));
+  }
+  if (largest < 0x1p62)
+    integers.assign(coefficients.begin(), coefficients.end());
+  else
+    large_integers = std::move(coefficients);
+}
+
+void GroupedLinear::Column::residues(u64 q, u64* out) const {
+  for (std::size_t j = 0; j < large_integers.size(); ++j) out[j] = residue(large_integers[j], q);
+  if (integers.empty()) return;
   const auto modulus = static_cast<std::int64_t>(q);
   const auto [low, high] = std::minmax_element(integers.begin(), integers.end());
   const bool small = *low > -modulus && *high < modulus;  // the rule
@@ -26,18 +59,6 @@ void residues(std::span<const std::int64_t> integers, u64 q, u64* out) {
     out[j] = static_cast<u64>(v + (modulus & (v >> 63)));
   }
 }
-
-}  // namespace
-
-// One product: a source and its weights, as values in slots and as integer coefficients.
-struct GroupedLinear::Column {
-  const ckks::PackedCiphertext* source = nullptr;
-  const plan::Tap* tap = nullptr;
-  int in_block = 0;
-  double scale = 1;
-  std::vector<double> slots;
-  std::vector<std::int64_t> weights;
-};
 
 const ckks::Encoder& GroupedLinear::encoder(std::size_t period) const {
   const std::scoped_lock lock(mutex_);
@@ -57,10 +78,10 @@ std::vector<double> GroupedLinear::tap_slots(const plan::Task& task, const plan:
       full ? static_cast<std::size_t>(in.height) * in.width : static_cast<std::size_t>(term.kernel_h) * term.kernel_w;
   std::vector<double> slots(period);
   bool any = false;
-  for (int q = 0; q < static_cast<int>(period) / tile2; ++q) {  // place in the source
-    int s = q % out.group - ahead;                              // place in the output
-    if (plan_.batch == 1) s = (s % out.group + out.group) % out.group;
-    if (s < 0 || s >= out.group) continue;
+  for (int q = 0; q < static_cast<int>(period) / tile2; ++q) {
+    // Place q of the rotated source holds what was at place q + shift, and the giant step takes it to place q - ahead;
+    // with several images both may lie in another image than q.
+    const int s = ((q - ahead) % out.group + out.group) % out.group;
     const int from = plan_.batch == 1 ? (s + move) % in.group : s + move;
     if (from < 0 || from >= in.group) continue;
     const int o = out.channel_at(block, s), i = in.channel_at(in_block, from);
@@ -108,17 +129,6 @@ std::vector<double> GroupedLinear::bias_slots(const plan::Task& task, int block,
   return slots;
 }
 
-// Rounds coefficients times the scale to integers.
-void GroupedLinear::round(Column& c) {
-  c.weights.resize(c.slots.size());
-  for (std::size_t k = 0; k < c.slots.size(); ++k) {
-    const double v = std::nearbyint(c.slots[k] * c.scale);
-    if (!(std::abs(v) < 0x1p62)) throw Error(ErrorCode::bad_input, "a weight of the plan is too large for its scale");
-    c.weights[k] = static_cast<std::int64_t>(v);
-  }
-  c.slots = {};
-}
-
 // sum += sum over columns of weights times source, modulo one prime.
 void GroupedLinear::multiply(const std::vector<Column>& columns, std::size_t limb, std::size_t period,
                              ckks::Ciphertext& sum) const {
@@ -133,7 +143,7 @@ void GroupedLinear::multiply(const std::vector<Column>& columns, std::size_t lim
   for (std::size_t first = 0; first < columns.size(); first += kTerms) {
     const std::size_t count = std::min(kTerms, columns.size() - first);
     parallel_for(count, [&](std::size_t k) {
-      residues(columns[first + k].weights, q, values[k].data());
+      columns[first + k].residues(q, values[k].data());
       kernels.ntt(values[k].data(), table);
     });
     parallel_for(n / chunk, [&](std::size_t c) {
@@ -163,10 +173,10 @@ void GroupedLinear::multiply(const std::vector<Column>& columns, std::size_t lim
   }
 }
 
-void GroupedLinear::add_bias(const std::vector<std::int64_t>& bias, std::size_t limb, ckks::Ciphertext& sum) const {
-  const std::size_t n = ring_.n(), period = bias.size(), run = n / period;
+void GroupedLinear::add_bias(const Column& bias, std::size_t limb, std::size_t period, ckks::Ciphertext& sum) const {
+  const std::size_t n = ring_.n(), run = n / period;
   simd::AlignedArray<u64> values(period), spread(n);
-  residues(bias, ring_.prime(limb), values.data());
+  bias.residues(ring_.prime(limb), values.data());
   ring_.kernels().ntt(values.data(), ring_.subring_table(limb, period));
   for (std::size_t j = 0; j < n; ++j) spread.data()[j] = values.data()[j / run];
   u64* c0 = sum.c0[limb].data();
@@ -183,23 +193,23 @@ std::optional<ckks::Ciphertext> GroupedLinear::run(
     const int source = step.terms[static_cast<std::size_t>(task.taps[k].term)].source;
     const double scale = step.scale / plan_.tensors[static_cast<std::size_t>(source)].scale;
     for (std::size_t i = 0; i < sources[k].size(); ++i)
-      columns.push_back({sources[k][i], &task.taps[k], static_cast<int>(i), scale, {}, {}});
+      columns.push_back({sources[k][i], &task.taps[k], static_cast<int>(i), scale, {}, {}, {}});
   }
   parallel_for(columns.size(), [&](std::size_t c) {
     columns[c].slots = tap_slots(task, *columns[c].tap, columns[c].in_block, block, giant, period);
   });
   std::erase_if(columns, [](const Column& c) { return c.slots.empty(); });
   if (columns.empty() && giant != 0) return std::nullopt;
-  Column bias{nullptr, nullptr, 0, step.scale, {}, {}};
+  Column bias{nullptr, nullptr, 0, step.scale, {}, {}, {}};
   if (giant == 0) bias.slots = bias_slots(task, block, period);
   // Two plaintexts share a transform.
   const std::size_t plaintexts = columns.size() + (giant == 0 ? 1 : 0);
   const auto plaintext = [&](std::size_t k) -> Column& { return k < columns.size() ? columns[k] : bias; };
   parallel_for((plaintexts + 1) / 2, [&](std::size_t pair) {
     Column none, &a = plaintext(2 * pair), &b = 2 * pair + 1 < plaintexts ? plaintext(2 * pair + 1) : none;
-    std::tie(a.slots, b.slots) = encoder(period).embed_inverse_pair(a.slots, b.slots);
-    round(a);
-    round(b);
+    auto [first, second] = encoder(period).embed_inverse_pair(a.slots, b.slots);
+    a.set_coefficients(std::move(first));
+    b.set_coefficients(std::move(second));
   });
 
   ckks::Ciphertext sum;
@@ -214,7 +224,7 @@ std::optional<ckks::Ciphertext> GroupedLinear::run(
       std::fill_n(sum.c1[limb].data(), ring_.n(), 0);
     }
     multiply(columns, limb, period, sum);
-    if (giant == 0) add_bias(bias.weights, limb, sum);
+    if (giant == 0) add_bias(bias, limb, period, sum);
   });
   return sum;
 }

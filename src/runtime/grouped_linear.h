@@ -34,9 +34,8 @@ class GroupedLinear {
   [[nodiscard]] std::vector<double> tap_slots(const plan::Task& task, const plan::Tap& tap, int in_block, int block,
                                               int giant, std::size_t period) const;
   [[nodiscard]] std::vector<double> bias_slots(const plan::Task& task, int block, std::size_t period) const;
-  static void round(Column& c);
   void multiply(const std::vector<Column>& columns, std::size_t limb, std::size_t period, ckks::Ciphertext& sum) const;
-  void add_bias(const std::vector<std::int64_t>& bias, std::size_t limb, ckks::Ciphertext& sum) const;
+  void add_bias(const Column& bias, std::size_t limb, std::size_t period, ckks::Ciphertext& sum) const;
 
   const plan::Plan& plan_;
   const ring::Ring& ring_;

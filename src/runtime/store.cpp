@@ -80,6 +80,13 @@ std::vector<ring::PackedLimb*> limbs_of(Store::Blocks& blocks) {
 Store::Store(const ring::Ring& ring, const std::filesystem::path& scratch)
     : ring_(ring), file_(scratch, ring.n() * simd::kPackedBytes) {}
 
+void Store::erase(const plan::Source& item) {
+  const auto it = entries_.find(item);
+  if (it == entries_.end()) return;
+  drop_places(it->second);
+  entries_.erase(it);
+}
+
 const Store::Blocks& Store::at(const plan::Source& item) const {
   const Entry& e = entries_.at(item);
   check(e.in_memory, "a ciphertext was not brought back into memory");

@@ -45,10 +45,11 @@ class Store {
   /// scratch: the folder for what goes to disk.
   Store(const ring::Ring& ring, const std::filesystem::path& scratch);
 
-  void put(const plan::Source& item, Blocks blocks) { entries_[item].blocks = std::move(blocks); }
+  /// Forgets an item, wherever it is.
+  void erase(const plan::Source& item);
   /// Adds one ciphertext to an item.
   void append(const plan::Source& item, ckks::PackedCiphertext c) { entries_[item].blocks.push_back(std::move(c)); }
-  /// What `put` and `append` gave; it must be in memory.
+  /// What `append` gave; it must be in memory.
   [[nodiscard]] const Blocks& at(const plan::Source& item) const;
   /// Writes an item to disk, if it has not been there before, and frees its memory.
   void store(const plan::Source& item);

@@ -7,6 +7,7 @@
 #include "plan/interpret.h"
 #include "plan/schedule.h"
 #include "secret/crypt.h"
+#include "support/places.h"
 #include "support/toy_parameters.h"
 
 namespace sotto::test {
@@ -28,22 +29,23 @@ class ToyClient {
     }
   }
 
-  /// images[b] in [c][h][w]; ciphertexts in the order phase * channels + channel.
+  /// images[b] in [c][h][w]; ciphertexts in the order phase * blocks + block.
   std::vector<ckks::PackedCiphertext> encrypt(const std::vector<std::vector<double>>& images) const {
     const plan::Layout& l = plan.input().layout;
-    const std::size_t tile2 = static_cast<std::size_t>(plan.tile) * plan.tile;
     std::vector<ckks::PackedCiphertext> out;
     for (int phase = 0; phase < l.phases * l.phases; ++phase) {
-      for (int c = 0; c < l.channels; ++c) {
+      for (int block = 0; block * l.group < l.channels; ++block) {
         std::vector<double> slots(encoder.slots());
         for (std::size_t b = 0; b < images.size(); ++b)
-          for (int y = 0; y < l.height; ++y)
-            for (int x = 0; x < l.width; ++x) {
-              const plan::Place place = plan::place_of(l, plan.tile, y, x);
-              if (place.phase == phase)
-                slots[b * tile2 + place.position] =
-                    images[b][(static_cast<std::size_t>(c) * l.height + y) * l.width + x];
-            }
+          for (int s = 0; s < l.group; ++s)
+            for (int y = 0; y < l.height; ++y)
+              for (int x = 0; x < l.width; ++x) {
+                const int c = channel_of_place(l, block, s);
+                const plan::Place place = plan::place_of(l, plan.tile, y, x);
+                if (c >= 0 && place.phase == phase)
+                  slots[slot_of(plan, static_cast<int>(b), s, place.position)] =
+                      images[b][(static_cast<std::size_t>(c) * l.height + y) * l.width + x];
+              }
         const auto message = ckks::encode(*ring, encoder.embed_inverse(std::span<const double>(slots)),
                                           plan.input().scale, plan.input().limbs);
         out.push_back(ckks::pack(

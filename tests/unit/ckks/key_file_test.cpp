@@ -69,6 +69,44 @@ TEST_F(KeyFileTest, EveryKeyComesBack) {
   }
 }
 
+TEST_F(KeyFileTest, PreparedKeysNeedTheFileNoMore) {
+  KeyFile file = open();
+  const std::vector<KeyId> some = {request.keys[0], request.keys[3], request.keys[4], request.keys[0]};
+  file.prepare(some);
+  file.prepare(some);
+  const SwitchingKey* first = &file.key(request.keys[0]);
+  test::Bytes garbage(std::filesystem::file_size(path), 0x5a);
+  std::fstream(path, std::ios::binary | std::ios::in | std::ios::out)
+      .write(reinterpret_cast<const char*>(garbage.data()), static_cast<std::streamsize>(garbage.size()));
+  for (const KeyId& id : some) {
+    const SwitchingKey &read = file.key(id), &expected = keys.at(id);
+    ASSERT_EQ(read.digits.size(), expected.digits.size());
+    for (std::size_t d = 0; d < read.digits.size(); ++d) {
+      EXPECT_TRUE(same(*ring, read.digits[d].b, expected.digits[d].b));
+      EXPECT_TRUE(same(*ring, read.digits[d].a, expected.digits[d].a));
+    }
+  }
+  EXPECT_EQ(&file.key(request.keys[0]), first);
+  EXPECT_TRUE(test::refuses([&] { (void)file.key(request.keys[1]); }, {"corrupted"})) << "not prepared";
+  file.drop_tier(request.keys[0].tier);
+  EXPECT_TRUE(test::refuses([&] { (void)file.key(request.keys[0]); }, {"corrupted"})) << "dropped";
+}
+
+TEST_F(KeyFileTest, PreparingKeysThatAreNotThereOrDamaged) {
+  KeyFile file = open();
+  EXPECT_TRUE(test::fails_with(
+      [&] {
+        file.prepare(std::vector<KeyId>{request.keys[0], {1, 77}});
+      },
+      ErrorCode::wrong_key, {"lacks"}));
+  test::Bytes bytes = test::read_bytes(path);
+  bytes.back() ^= 1;
+  test::write_bytes(path, bytes);
+  KeyFile damaged = open();
+  EXPECT_TRUE(test::refuses([&] { damaged.prepare(request.keys); }, {path.string(), "corrupted"}));
+  EXPECT_NO_THROW((void)damaged.key(request.keys[0]));
+}
+
 TEST_F(KeyFileTest, SectionsHaveTheSizesThatTheCostModelCounts) {
   const auto expected = key_section_bytes(ring->n(), ring->prime_bits(), request);
   const wire::FileReader file(path, wire::Kind::eval_key);

@@ -158,6 +158,18 @@ TEST(Executor, OddSizesAndValidConvolutionsInLargerTiles) {
   expect_matches_interpreter(b.build(), 3e-2);
 }
 
+TEST(Executor, RotatedCopiesForLaterLayersOfHigherLevels) {
+  // Layer w reads the same rotations of x as layer z before it, with more limbs.
+  Builder b(8, 1, 8, 8, 1, 5);
+  const int x = b.step({b.convolution(0, 2, 1, 1, 0)}, {2, 8, 8, 1, 1}, Step::Finish::square, false);
+  const int y = b.step({b.convolution(x, 2, 1, 1, 0)}, {2, 8, 8, 1, 1}, Step::Finish::square, false);
+  const int z = b.step({b.convolution(y, 2, 1, 1, 0), b.convolution(x, 2, 3, 1, 1)}, {2, 8, 8, 1, 1},
+                       Step::Finish::square, false);
+  const int w = b.step({b.convolution(x, 2, 3, 1, 1)}, {2, 8, 8, 1, 1}, Step::Finish::square, false);
+  b.step({b.full(z, 2), b.full(w, 2)}, {2, 1, 1, 1, 8}, Step::Finish::keep, false);
+  expect_matches_interpreter(b.build(), 3e-2);
+}
+
 TEST(Executor, StopsWhenAsked) {
   Builder b(8, 1, 8, 8, 1, 3);
   const int x = b.step({b.convolution(0, 2, 3, 1, 1)}, {2, 8, 8, 1, 1}, Step::Finish::square, false);

@@ -7,6 +7,8 @@
 #include <random>
 #include <vector>
 
+#include "base/error.h"
+
 namespace sotto::wire {
 namespace {
 
@@ -49,6 +51,48 @@ TEST(Pack, WordsFromTheModulusOnAreRefusedAtEveryPlace) {
       EXPECT_TRUE(unpack_words(back.data(), bytes.data(), n, kWordBytes, bad + 1));
     }
   }
+}
+
+TEST(Pack, EveryWidth) {
+  std::mt19937_64 rng(2);
+  for (std::size_t width = 1; width <= 8; ++width) {
+    // The largest modulus of the width, and one of half its bits.
+    for (unsigned bits : {8 * static_cast<unsigned>(width), 4 * static_cast<unsigned>(width)}) {
+      const std::uint64_t modulus = (~std::uint64_t{0} >> (64 - bits)) - 2;
+      std::vector<std::uint64_t> words(37), back(37);
+      for (auto& w : words) w = rng() % modulus;
+      words[5] = modulus - 1;
+      std::vector<unsigned char> bytes(37 * width + 8, 0xa5);
+      pack_words(bytes.data(), words.data(), 37, width);
+      for (std::size_t i = 0; i < 37; ++i)
+        for (std::size_t k = 0; k < width; ++k)
+          EXPECT_EQ(bytes[i * width + k], words[i] >> (8 * k) & 255) << width << " " << i;
+      for (std::size_t i = 37 * width; i < bytes.size(); ++i) EXPECT_EQ(bytes[i], 0xa5) << "behind the last word";
+      bytes.resize(37 * width);  // nothing is read behind the last word
+      bytes.shrink_to_fit();
+      EXPECT_TRUE(unpack_words(back.data(), bytes.data(), 37, width, modulus));
+      EXPECT_EQ(back, words);
+      EXPECT_FALSE(unpack_words(back.data(), bytes.data(), 37, width, modulus - 1)) << width;
+    }
+  }
+}
+
+TEST(Pack, OtherWidthsAreRefused) {
+  std::uint64_t word = 1;
+  unsigned char bytes[16] = {};
+  for (std::size_t width : {std::size_t{0}, std::size_t{9}, std::size_t{16}}) {
+    EXPECT_THROW(pack_words(bytes, &word, 1, width), Error) << width;
+    EXPECT_THROW((void)unpack_words(&word, bytes, 1, width, 2), Error) << width;
+  }
+}
+
+TEST(Pack, BytesOfAModulus) {
+  EXPECT_EQ(word_bytes(30), 4u);
+  EXPECT_EQ(word_bytes(32), 4u);
+  EXPECT_EQ(word_bytes(33), 5u);
+  EXPECT_EQ(word_bytes(40), 5u);
+  EXPECT_EQ(word_bytes(41), 6u);
+  EXPECT_EQ(word_bytes(48), 6u);
 }
 
 }  // namespace

@@ -1,0 +1,105 @@
+// Plans of several channels per ciphertext mean the same as the network, too.
+#include <gtest/gtest.h>
+
+#include <bit>
+
+#include "ckks/security.h"
+#include "compiler/compile.h"
+#include "graph/interpreter.h"
+#include "plan/interpret.h"
+#include "plan/schedule.h"
+#include "support/expect_error.h"
+#include "support/network_builder.h"
+#include "support/values.h"
+
+namespace sotto::compiler {
+namespace {
+
+using test::NetworkBuilder;
+
+Options with_group(int group, int batch = 1) {
+  Options o;
+  o.batch = batch;
+  o.group = group;
+  return o;
+}
+
+plan::Plan expect_equal(const graph::Network& network, const Options& options) {
+  plan::Plan p = compile(network, options);
+  EXPECT_NO_THROW(plan::verify(p));
+  EXPECT_GE(p.batch, options.batch);
+  EXPECT_EQ(p.batch * p.tile * p.tile * options.group, 1 << p.parameters.log_n);
+  for (const plan::Tensor& t : p.tensors) EXPECT_EQ(t.layout.group, options.group);
+  const auto image = test::random_values(network.input_shape().size(), 1, 1);
+  EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(network, image)), 1e-9)
+      << graph::describe(network) << plan::describe(p);
+  return p;
+}
+
+TEST(GroupedNetworks, MeanTheSame) {
+  for (unsigned seed = 1; seed <= 60; ++seed) {
+    SCOPED_TRACE(seed);
+    const graph::Network network = test::random_network(seed);
+    expect_equal(network, with_group(2 << seed % 6, seed % 4 == 0 ? 100 : 1));
+  }
+}
+
+TEST(GroupedNetworks, LevelsOfTwoPrimesWithin128Bits) {
+  NetworkBuilder b({3, 16, 16}, 1);
+  int x = b.activation(b.conv(0, 8, 3, 1, 1));
+  x = b.activation(b.sum(b.conv(x, 8, 3, 1, 1), x));
+  b.dense(b.mean(x), 10);
+  const plan::Plan single = expect_equal(b.network, with_group(1)), grouped = expect_equal(b.network, with_group(16));
+  EXPECT_EQ(single.level_primes, 1);
+  EXPECT_EQ(single.parameters.ciphertext_primes, 3);
+  EXPECT_EQ(grouped.level_primes, 2);
+  EXPECT_EQ(grouped.parameters.ciphertext_primes, 6);
+  const auto parameters = ckks::Parameters::create(grouped.parameters);
+  EXPECT_EQ(parameters.security_bits(), 128);
+  for (std::size_t s = 0; s < single.steps.size(); ++s) {
+    EXPECT_EQ(grouped.steps[s].limbs, 2 * single.steps[s].limbs);
+    EXPECT_EQ(single.steps[s].baby, 1);
+    EXPECT_TRUE(std::has_single_bit(static_cast<unsigned>(grouped.steps[s].baby)));
+  }
+  // Every activation has the same scale.
+  for (std::size_t t = 0; t + 1 < grouped.tensors.size(); ++t)
+    EXPECT_NEAR(grouped.tensors[t].scale / grouped.input().scale, 1, 1e-9);
+}
+
+TEST(GroupedNetworks, FewerCiphertexts) {
+  NetworkBuilder b({3, 8, 8}, 1);
+  b.dense(b.mean(b.square(b.conv(0, 20, 3, 1, 1))), 10);
+  const plan::Plan p = expect_equal(b.network, with_group(8));
+  EXPECT_EQ(p.input().layout.ciphertexts(), 1);
+  EXPECT_EQ(p.tensors[1].layout.ciphertexts(), 3);
+  EXPECT_EQ(p.output().layout.ciphertexts(), 2);
+}
+
+TEST(GroupedNetworks, TilesShrinkForTheGroup) {
+  // 64 x 64 pixels of 64 channels do not fit 2^16 slots.
+  NetworkBuilder b({1, 64, 64}, 1);
+  b.dense(b.mean(b.square(b.conv(0, 2, 3, 2, 1))), 2);
+  EXPECT_EQ(expect_equal(b.network, with_group(16)).tile, 64);
+  EXPECT_EQ(expect_equal(b.network, with_group(64)).tile, 32);
+  EXPECT_EQ(expect_equal(b.network, with_group(16, 2)).tile, 32);
+}
+
+TEST(GroupedNetworks, ThatDoNotFitAreRefused) {
+  // A stride of 3 needs the whole image in one tile.
+  NetworkBuilder b({1, 64, 64}, 1);
+  b.dense(b.mean(b.square(b.conv(0, 2, 3, 3, 0))), 2);
+  expect_equal(b.network, with_group(16));
+  EXPECT_TRUE(test::refuses([&] { (void)compile(b.network, with_group(32)); }));
+}
+
+TEST(GroupedNetworks, ImpossibleGroups) {
+  NetworkBuilder b({1, 8, 8}, 1);
+  b.dense(b.mean(b.square(b.conv(0, 2, 3, 1, 1))), 2);
+  for (int group : {-4, -1, 0, 3, 6, 63, 65, 128, 1 << 30})
+    EXPECT_TRUE(test::fails_with([&] { (void)compile(b.network, with_group(group)); }, ErrorCode::usage,
+                                 {"power of two", "64"}))
+        << group;
+}
+
+}  // namespace
+}  // namespace sotto::compiler

@@ -1,0 +1,147 @@
+// Key tiers against a search over all of them.
+#include "compiler/key_tiers.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+
+#include "plan/cost.h"
+#include "plan/schedule.h"
+#include "support/plan_builder.h"
+
+namespace sotto::compiler {
+namespace {
+
+using enum plan::Step::Finish;
+
+// A plan of `depth` squares over 4 x 4 pixels whose kernels, and so whose rotations, differ from level to level.
+plan::Plan deep_plan(int log_n, int group, int depth, bool one_image) {
+  const int primes = group > 1 ? 2 : 1;
+  if (one_image) log_n = 4 + std::countr_zero(static_cast<unsigned>(group));
+  test::PlanBuilder b(log_n, 4, {3, 4, 4, 1, 1, group}, (depth + 1) * primes, primes);
+  b.plan.parameters.special_primes = (depth + 1) * primes / 2 + 2;
+  b.baby = std::min(group, 2);
+  int x = 0;
+  for (int d = 0; d < depth; ++d) {
+    const int channels = 1 + d % 3 * 2, kernel = d % 2 == 0 ? 3 : d % 3 == 0 ? 1 : 5;
+    x = b.step({b.convolution(x, channels, kernel, 1, kernel / 2)}, {channels, 4, 4, 1, 1}, square);
+  }
+  b.step({b.full(x, 3)}, {3, 1, 1, 1, 4}, keep);
+  b.plan.keys.tiers = {{b.plan.parameters.ciphertext_primes, b.plan.parameters.special_primes}};
+  return b.build();
+}
+
+std::vector<plan::Plan> plans() {
+  std::vector<plan::Plan> out;
+  for (int depth : {0, 1, 2, 5, 8}) {
+    out.push_back(deep_plan(8, 1, depth, false));
+    out.push_back(deep_plan(16, 1, depth, false));
+    out.push_back(deep_plan(14, 4, depth, false));
+    out.push_back(deep_plan(0, 8, depth, true));
+  }
+  return out;
+}
+
+// Seconds with the plan's tiers, counted from the keys and switches of every step.
+double seconds(const plan::Plan& p) {
+  constexpr double kSecondsPerByte = 1.5e-9;
+  double sum = 0;
+  for (const ckks::KeyId& id : plan::required_keys(p, plan::make_schedule(p))) {
+    const ckks::KeyTier& t = p.keys.tiers[static_cast<std::size_t>(id.tier)];
+    const double limbs = 2.0 * t.digits() * (t.max_limbs + t.special);  // two polynomials per digit
+    sum += kSecondsPerByte * limbs * 6 * std::exp2(p.parameters.log_n);
+  }
+  const plan::Cost cost = plan::estimate(p);
+  for (std::size_t s = 0; s < p.steps.size(); ++s) {
+    const int limbs = p.steps[s].limbs;
+    const ckks::KeyTier& t = p.keys.tiers[static_cast<std::size_t>(plan::tier_of(p, limbs))];
+    // Back from values, digits raised to all primes, both polynomials down again.
+    const int transforms = limbs + t.digits(limbs) * (limbs + t.special) + 2 * (limbs + t.special);
+    sum += static_cast<double>(cost.steps[s].key_switches) * transforms * plan::kTypicalSpeed.transform /
+           plan::kTypicalSpeed.threads;
+  }
+  return sum;
+}
+
+// The plan with tiers that begin at these levels.
+plan::Plan with_tiers(plan::Plan p, const std::vector<int>& from) {
+  p.keys.tiers.clear();
+  for (int limbs : from) p.keys.tiers.push_back({limbs, special_primes(limbs, p.parameters.special_primes)});
+  p.keys.keys = plan::required_keys(p, plan::make_schedule(p));
+  return p;
+}
+
+TEST(ChooseKeys, NoOtherTiersAreCheaper) {
+  std::set<std::size_t> counts;
+  for (const plan::Plan& given : plans()) {
+    plan::Plan p = given;
+    const double claimed = choose_keys(p), chosen = seconds(p);
+    EXPECT_NEAR(claimed, chosen, 1e-9 * chosen);
+    std::set<int, std::greater<>> distinct;
+    for (const plan::Step& s : p.steps) distinct.insert(s.limbs);
+    const std::vector<int> levels(distinct.begin(), distinct.end());
+    for (unsigned which = 0; which < 1u << (levels.size() - 1); ++which) {  // levels that begin a tier
+      std::vector<int> from{levels[0]};
+      for (std::size_t l = 1; l < levels.size(); ++l)
+        if ((which >> (l - 1) & 1) != 0) from.push_back(levels[l]);
+      EXPECT_LE(chosen, seconds(with_tiers(given, from)) * (1 + 1e-9)) << which;
+    }
+    counts.insert(p.keys.tiers.size());
+  }
+  EXPECT_GE(counts.size(), 3u) << "one tier, several, many: the plans are different enough";
+}
+
+TEST(ChooseKeys, TiersServeEveryLevelAndHaveAllKeys) {
+  for (plan::Plan p : plans()) {
+    choose_keys(p);
+    EXPECT_NO_THROW(plan::verify(p));
+    EXPECT_EQ(p.keys.tiers.front().max_limbs, p.steps.front().limbs);
+    std::set<int> used;
+    for (const ckks::KeyId& id : p.keys.keys) used.insert(id.tier);
+    for (std::size_t t = 0; t < p.keys.tiers.size(); ++t) {
+      const ckks::KeyTier& tier = p.keys.tiers[t];
+      EXPECT_TRUE(used.contains(static_cast<int>(t))) << "no tier without keys";
+      EXPECT_LE(tier.digits(), 8);
+      EXPECT_TRUE(t == 0 || tier.max_limbs < p.keys.tiers[t - 1].max_limbs);
+    }
+  }
+}
+
+TEST(ChooseKeys, TheSameFromAnyTiersBefore) {
+  for (const plan::Plan& given : plans()) {
+    plan::Plan once = given, twice = given;
+    choose_keys(once);
+    choose_keys(twice);
+    choose_keys(twice);
+    EXPECT_EQ(once.keys.tiers, twice.keys.tiers);
+    EXPECT_EQ(once.keys.keys, twice.keys.keys);
+  }
+}
+
+TEST(SpecialPrimes, FewestDigitsThatFit) {
+  EXPECT_EQ(special_primes(20, 64), 11) << "two digits of ten limbs";
+  EXPECT_EQ(special_primes(20, 11), 11);
+  EXPECT_EQ(special_primes(20, 10), 8) << "three digits";
+  EXPECT_EQ(special_primes(20, 4), 4) << "seven digits of three limbs";
+  EXPECT_EQ(special_primes(20, 3), 0) << "ten digits";
+  EXPECT_EQ(special_primes(1, 2), 2);
+  EXPECT_EQ(special_primes(1, 1), 0);
+  for (int limbs = 1; limbs <= 64; ++limbs)
+    for (int most = -1; most <= 40; ++most) {
+      int fewest = 9;  // digits, at least two, with at most `most` - 1 limbs each
+      for (int digits = 8; digits >= 2; --digits)
+        if ((limbs + digits - 1) / digits < most) fewest = digits;
+      const int special = special_primes(limbs, most);
+      if (fewest > 8) {
+        EXPECT_EQ(special, 0) << limbs << " " << most;
+        continue;
+      }
+      EXPECT_TRUE(special >= 2 && special <= most) << limbs << " " << most;
+      EXPECT_LE((ckks::KeyTier{limbs, special}.digits()), fewest) << limbs << " " << most;
+      EXPECT_EQ(special, special_primes(limbs, special)) << "no fewer primes give as few digits";
+    }
+}
+
+}  // namespace
+}  // namespace sotto::compiler
