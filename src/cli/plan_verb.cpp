@@ -91,6 +91,9 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
                        {"log2_scale", std::log2(out.scale)},
                        {"key_switches", cost.steps[s].key_switches},
                        {"predicted_seconds", cost.steps[s].seconds(speed)},
+                       {"predicted_rotate_seconds", cost.steps[s].rotate.seconds(speed)},
+                       {"predicted_linear_seconds", cost.steps[s].linear.seconds(speed)},
+                       {"predicted_activate_seconds", cost.steps[s].activate.seconds(speed)},
                        {"predicted_peak_bytes", cost.steps[s].peak_bytes}});
     }
     json by_threads = json::object();

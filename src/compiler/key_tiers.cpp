@@ -27,7 +27,7 @@ double key_bytes(const ckks::KeyTier& t, int log_n) {
 // Transforms take most of the time of a switch. (Hoisted rotations, which share some, are counted as whole ones.)
 double switch_seconds(const ckks::KeyTier& t, int limbs) {
   const double transforms = limbs + t.digits(limbs) * (limbs + t.special) + 2.0 * (limbs + t.special);
-  return transforms * plan::kTypicalSpeed.transform / plan::kTypicalSpeed.threads;
+  return transforms * plan::kTypicalSpeed.transform / plan::speed_up(plan::kTypicalSpeed.threads);
 }
 
 // Levels from the highest to the lowest, counted with a single tier, which plan.keys then holds.
@@ -79,7 +79,7 @@ double choose_keys(plan::Plan& plan) {
       exponents.insert(levels[j].exponents.begin(), levels[j].exponents.end());
       switching += levels[j].switches * switch_seconds(tier, levels[j].limbs);
       const double reading = static_cast<double>(exponents.size()) * key_bytes(tier, plan.parameters.log_n) *
-                             plan::kTypicalSpeed.key_byte / plan::kTypicalSpeed.threads;
+                             plan::kTypicalSpeed.key_byte / plan::speed_up(plan::kTypicalSpeed.threads);
       if (reading + switching + best[j + 1] < best[i]) {
         best[i] = reading + switching + best[j + 1];
         next[i] = j + 1;

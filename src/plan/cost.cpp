@@ -36,7 +36,7 @@ Work Work::operator*(double times) const {
 double Work::seconds(const Speed& s) const {
   return (transforms * s.transform + layer_macs * s.layer_mac + basis_macs * s.basis_mac + words * s.pointwise +
           fresh_bytes * s.fresh + weights * s.weight + embedded_words * s.embedding + key_bytes * s.key_byte) /
-             s.threads +
+             speed_up(s.threads) +
          disk_bytes * s.disk;
 }
 
@@ -65,6 +65,9 @@ namespace {
 
 // Words of a weight without a mask against those of one with: no transform, one value for all runs.
 constexpr double kConstantWeight = 0.2;
+// A word of weights costs more than its transform: rounding, writing to memory and reading back as a matrix, or
+// spreading over a polynomial (measured).
+constexpr double kMatrixWeight = 4, kSpreadWeight = 1.8;
 
 // The work of the parts of a key switch (ckks/evaluator.cpp) on polynomials of n words.
 struct SwitchWork {
@@ -127,7 +130,7 @@ Work linear_work(const Plan& plan, const Task& task) {
       masked += tap.mask.empty() ? kConstantWeight * blocks : blocks;
     }
     work.layer_macs = 2 * columns * rows * limbs * n;
-    work.weights = masked * rows * period * limbs;
+    work.weights = kMatrixWeight * masked * rows * period * limbs;
     return work;
   }
   std::vector<std::set<int>> moves;
@@ -137,7 +140,7 @@ Work linear_work(const Plan& plan, const Task& task) {
     for (const Tap& tap : task.taps)
       if (moves[static_cast<std::size_t>(tap.term)].contains(giant * step.baby + tap.shift))
         products += plan.tensors[static_cast<std::size_t>(tap.source.tensor)].layout.blocks() * rows;
-  work.weights = products * period * limbs;
+  work.weights = kSpreadWeight * products * period * limbs;
   work.embedded_words = products * period * std::log2(period);
   work.words = (products + 2.0 * (task.last_giant - task.first_giant) * rows) * limbs * n;
   return work;

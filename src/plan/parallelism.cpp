@@ -40,7 +40,7 @@ double seconds_with(const Plan& plan, const Cost& cost, const Speed& speed, int 
   Speed alone = speed;
   alone.threads = 1;
   for (const Cost::Step& s : cost.steps) sum += s.memory.seconds(alone) / threads;
-  return sum;
+  return sum * threads / speed_up(threads);
 }
 
 double critical_path(const Plan& plan, const Cost& cost, const Speed& speed) {

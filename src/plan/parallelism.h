@@ -9,8 +9,7 @@ namespace sotto::plan {
 int in_flight(int limbs, int threads);
 
 /// Predicted seconds of one run with any number of threads, from single-thread speeds: work comes in pieces (limbs of
-/// the ciphertexts in flight; runs of a matrix product), and a last round of pieces may leave threads idle. Memory
-/// bandwidth is taken to grow with the threads.
+/// the ciphertexts in flight; runs of a matrix product), and a last round of pieces may leave threads idle.
 double seconds_with(const Plan& plan, const Cost& cost, const Speed& speed, int threads);
 
 /// The same without end of threads, if all tasks of a step ran side by side: no machine can be faster.

@@ -124,7 +124,8 @@ Speed measure_speed(int log_n, ring::RingKind kind, int threads) {
   speed.key_byte = kTypicalSpeed.key_byte;
   speed.disk = kTypicalSpeed.disk;
   constexpr std::size_t kFresh = std::size_t{32} << 20;
-  speed.fresh = shortest(2, [&] { first_touch(kFresh); }) / kFresh;
+  // Memory that was in use a moment ago is cheaper than what a run of gigabytes gets.
+  speed.fresh = std::max(shortest(2, [&] { first_touch(kFresh); }) / kFresh, kTypicalSpeed.fresh);
   speed.threads = threads;
   speed.basis_mac = both * threads / static_cast<double>(from.size() * to.size() * n);
   return speed;

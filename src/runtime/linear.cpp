@@ -195,7 +195,8 @@ std::vector<ckks::Ciphertext> LinearMap::run(
   const std::size_t channels = static_cast<std::size_t>(plan_.tensors[step.output].layout.channels);
   const std::vector<Column> columns = make_columns(task);
   const std::size_t count = columns.size() - 1, stride = columns.size();
-  std::vector<unsigned char> ones(run_length_ * simd::kPackedBytes, 0);
+  const std::vector<unsigned char> zeros(run_length_ * simd::kPackedBytes, 0);
+  std::vector<unsigned char> ones = zeros;
   for (std::size_t j = 0; j < run_length_; ++j) ones[j * simd::kPackedBytes] = 1;
 
   std::vector<std::vector<std::vector<double>>> integers(channels);
@@ -213,28 +214,27 @@ std::vector<ckks::Ciphertext> LinearMap::run(
   parallel_for(static_cast<std::size_t>(step.limbs), [&](std::size_t limb) {
     simd::AlignedArray<double> weights = buffers.take(runs_ * channels * stride);
     fill_weights(integers, limb, weights.data(), stride);
-    std::vector<const unsigned char*> src0(columns.size()), src1(columns.size());
-    for (std::size_t c = 0; c < count; ++c) {
-      const ckks::PackedCiphertext& from = *sources[columns[c].tap][columns[c].channel];
-      src0[c] = from.c0[limb].data();
-      src1[c] = from.c1[limb].data();
-    }
     const std::vector<const simd::ModulusView*> mod(std::max(columns.size(), channels), &ring_.modulus(limb));
     parallel_for(runs_, [&](std::size_t r) {
-      std::vector<const unsigned char*> src(columns.size());
+      // Both polynomials of every source; the bias is a constant in the first.
+      std::vector<const unsigned char*> src(2 * columns.size());
+      std::vector<u64*> dst(2 * channels);
       const std::size_t at = r * run_length_ * simd::kPackedBytes;
-      std::vector<u64*> dst(channels);
-      simd::MatmulArgs args{nullptr, mod.data(), dst.data(), mod.data(),  weights.data() + r * channels * stride,
-                            stride,  channels,   0,          run_length_, false};
-      for (std::size_t c = 0; c < count; ++c) src[c] = src0[c] + at;
+      for (std::size_t c = 0; c < count; ++c) {
+        const ckks::PackedCiphertext& from = *sources[columns[c].tap][columns[c].channel];
+        src[c] = from.c0[limb].data() + at;
+        src[columns.size() + c] = from.c1[limb].data() + at;
+      }
       src[count] = ones.data();
-      for (std::size_t o = 0; o < channels; ++o) dst[o] = out[o].c0[limb].data() + r * run_length_;
+      src[columns.size() + count] = zeros.data();
+      for (std::size_t o = 0; o < channels; ++o) {
+        dst[o] = out[o].c0[limb].data() + r * run_length_;
+        dst[channels + o] = out[o].c1[limb].data() + r * run_length_;
+      }
+      simd::MatmulArgs args{nullptr, mod.data(), dst.data(), mod.data(),  weights.data() + r * channels * stride,
+                            stride,  channels,   count + 1,  run_length_, false};
       args.packed = src.data();
-      args.cols = count + 1;
-      ring_.kernels().matmul(args);
-      for (std::size_t c = 0; c < count; ++c) src[c] = src1[c] + at;
-      for (std::size_t o = 0; o < channels; ++o) dst[o] = out[o].c1[limb].data() + r * run_length_;
-      args.cols = count;
+      args.sets = 2;
       ring_.kernels().matmul(args);
     });
     buffers.give(std::move(weights));

@@ -9,12 +9,8 @@ namespace sotto::runtime {
 
 using u64 = std::uint64_t;
 
-u64 residue(double r, u64 q) {
+u64 residue_of_large(double r, u64 q) {
   // A double is an integer of 53 bits times a power of two.
-  if (std::abs(r) < static_cast<double>(q)) {  // the rule
-    const auto m = static_cast<std::int64_t>(r);
-    return static_cast<u64>(m < 0 ? m + static_cast<std::int64_t>(q) : m);
-  }
   if (std::abs(r) < 0x1p62) {
     const std::int64_t m = static_cast<std::int64_t>(r) % static_cast<std::int64_t>(q);
     return static_cast<u64>(m < 0 ? m + static_cast<std::int64_t>(q) : m);

@@ -30,6 +30,7 @@ struct Avx512 {
   static inline U to_word_bits(D x) {
     return _mm512_xor_si512(_mm512_castpd_si512(_mm512_add_pd(x, magic())), _mm512_castpd_si512(magic()));
   }
+  static inline D load_unaligned(const double* p) { return _mm512_loadu_pd(p); }
   static inline D from_words(const std::uint64_t* p) { return from_word_bits(_mm512_load_si512(p)); }
   static inline void to_words(std::uint64_t* p, D x) { _mm512_store_si512(p, to_word_bits(x)); }
   // Two cache lines.

@@ -40,6 +40,10 @@ inline void matmul_tile(const double* x, std::size_t panel, std::size_t cols, co
 
 template <class V>
 void matmul(const MatmulArgs& g) {
+  if (g.sets > 1) {
+    for (std::size_t k = 0; k < g.sets; ++k) matmul<V>(g.set(k));
+    return;
+  }
   using D = typename V::D;
   constexpr std::size_t C = V::kTileVectors, R = V::kTileRows, tile = C * V::kLanes;
   constexpr std::size_t kMaxRowBlock = 64;

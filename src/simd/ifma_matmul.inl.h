@@ -92,18 +92,57 @@ inline void ifma_pack(const MatmulArgs& g, bool plain, std::size_t c0, std::size
 
 // Packs the weights of rows [r, r + rows) in columns [c0, c0 + cols), row by row. `start`
 // gets what corrects the offset of the sources in each row: -2^47 * (sum of the row's weights), or 0 for plain sources.
+template <class V>
 inline void ifma_pack_weights(const MatmulArgs& g, bool plain, std::size_t r, std::size_t rows, std::size_t c0,
                               std::size_t cols, std::uint64_t* out, std::uint64_t* start) {
   for (std::size_t i = 0; i < rows; ++i) {
     const ModulusView& m = *g.dst_mod[r + i];
     const double* row = g.weight + (r + i) * g.stride + c0;
-    std::uint64_t sum = 0;
-    for (std::size_t c = 0; c < cols; ++c) {
-      const auto word = static_cast<std::uint64_t>(static_cast<std::int64_t>(row[c] < 0 ? row[c] + m.qd : row[c]));
-      out[i * cols + c] = word;
-      sum += word;
+    std::uint64_t* words = out + i * cols;
+    const auto q = V::set1_word(m.q);
+    std::size_t c = 0;
+    for (; c + V::kLanes <= cols; c += V::kLanes) {
+      const auto w = V::to_word_bits(V::add(V::load_unaligned(row + c), V::set1(m.qd)));  // q / 2 .. 3 q / 2
+      V::store_words_unaligned(words + c, V::min_words(w, V::sub_words(w, q)));
     }
-    start[i] = plain ? 0 : m.q - mul_mod_word(sum % m.q, kIfmaOffset % m.q, m.q);
+    for (; c < cols; ++c)
+      words[c] = static_cast<std::uint64_t>(static_cast<std::int64_t>(row[c])) + (row[c] < 0 ? m.q : 0);
+    start[i] = 0;
+    if (plain) continue;
+    std::uint64_t sum = 0;
+    for (c = 0; c < cols; ++c) sum += words[c];
+    start[i] = m.q - mul_mod_word(sum % m.q, kIfmaOffset % m.q, m.q);
+  }
+}
+
+// Rows of the tile that begins at row r.
+inline std::size_t ifma_rows_at(const MatmulArgs& g, std::size_t r) {
+  const std::size_t left = g.rows - r;
+  return left == 5 ? 5 : left < 4 ? left : 4;
+}
+
+// The products of columns [c0, c0 + cols), `panel` words at a time: all rows read the packed sources.
+template <class V>
+inline void ifma_panels(const MatmulArgs& g, bool plain, std::size_t c0, std::size_t cols, std::size_t panel,
+                        const std::uint64_t* weights, const std::uint64_t* start, std::uint64_t* pack) {
+  constexpr std::size_t tile = kIfmaVectors * V::kLanes;
+  for (std::size_t j0 = 0; j0 < g.length; j0 += panel) {
+    const std::size_t words = panel < g.length - j0 ? panel : g.length - j0;
+    ifma_pack<V>(g, plain, c0, cols, j0, words, pack);
+    for (std::size_t r = 0; r < g.rows; r += ifma_rows_at(g, r)) {
+      const std::size_t step = ifma_rows_at(g, r);
+      // With `accumulate` the destination takes the place of the start value: add the correction to it here.
+      if (c0 > 0 && !plain)
+        for (std::size_t i = 0; i < step; ++i)
+          for (std::size_t k = 0; k < words; ++k) g.dst[r + i][j0 + k] += start[r + i];
+      const auto tile_of = step == 5   ? ifma_tile<V, 5>
+                           : step == 4 ? ifma_tile<V, 4>
+                           : step == 3 ? ifma_tile<V, 3>
+                           : step == 2 ? ifma_tile<V, 2>
+                                       : ifma_tile<V, 1>;
+      for (std::size_t k = 0; k < words; k += tile)
+        tile_of(pack + k * cols, cols, weights + r * cols, g.dst + r, j0 + k, c0 > 0, start + r, g.dst_mod + r);
+    }
   }
 }
 
@@ -113,14 +152,10 @@ void ifma_matmul(const MatmulArgs& g) {
   const std::size_t inputs = g.cols + (g.exact ? 1 : 0);
   const bool plain = !g.exact && same_moduli(g);
   if (inputs == 0)  // the sum of nothing
-    for (std::size_t r = 0; r < g.rows; ++r)
+    for (std::size_t r = 0; r < g.sets * g.rows; ++r)
       for (std::size_t j = 0; j < g.length; ++j) g.dst[r][j] = 0;
   thread_local AlignedWords pack(kIfmaPackWords), weights(0), start(0);
-  const auto rows_at = [&](std::size_t r) {  // rows of the tile that begins at row r
-    const std::size_t left = g.rows - r;
-    return left == 5 ? 5 : left < 4 ? left : 4;
-  };
-  // All rows of a chunk read the packed sources; a chunk after the first adds to what the destinations hold.
+  // A chunk after the first adds to what the destinations hold.
   for (std::size_t c0 = 0; c0 < inputs; c0 += kIfmaChunk) {
     const std::size_t cols = kIfmaChunk < inputs - c0 ? kIfmaChunk : inputs - c0;
     std::size_t panel = kIfmaPackWords / cols / tile * tile;
@@ -128,26 +163,9 @@ void ifma_matmul(const MatmulArgs& g) {
     if (panel > g.length) panel = g.length;
     weights.grow(g.rows * cols);
     start.grow(g.rows);
-    for (std::size_t r = 0; r < g.rows; r += rows_at(r))
-      ifma_pack_weights(g, plain, r, rows_at(r), c0, cols, weights.data() + r * cols, start.data() + r);
-    for (std::size_t j0 = 0; j0 < g.length; j0 += panel) {
-      const std::size_t words = panel < g.length - j0 ? panel : g.length - j0;
-      ifma_pack<V>(g, plain, c0, cols, j0, words, pack.data());
-      for (std::size_t r = 0; r < g.rows; r += rows_at(r)) {
-        const std::size_t step = rows_at(r);
-        // With `accumulate` the destination takes the place of the start value: add the correction to it here.
-        if (c0 > 0 && !plain)
-          for (std::size_t i = 0; i < step; ++i)
-            for (std::size_t k = 0; k < words; ++k) g.dst[r + i][j0 + k] += start.data()[r + i];
-        const auto tile_of = step == 5   ? ifma_tile<V, 5>
-                             : step == 4 ? ifma_tile<V, 4>
-                             : step == 3 ? ifma_tile<V, 3>
-                             : step == 2 ? ifma_tile<V, 2>
-                                         : ifma_tile<V, 1>;
-        for (std::size_t k = 0; k < words; k += tile)
-          tile_of(pack.data() + k * cols, cols, weights.data() + r * cols, g.dst + r, j0 + k, c0 > 0, start.data() + r,
-                  g.dst_mod + r);
-      }
-    }
+    for (std::size_t r = 0; r < g.rows; r += ifma_rows_at(g, r))
+      ifma_pack_weights<V>(g, plain, r, ifma_rows_at(g, r), c0, cols, weights.data() + r * cols, start.data() + r);
+    for (std::size_t k = 0; k < g.sets; ++k)
+      ifma_panels<V>(g.set(k), plain, c0, cols, panel, weights.data(), start.data(), pack.data());
   }
 }

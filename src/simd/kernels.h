@@ -76,6 +76,19 @@ struct MatmulArgs {
   /// ePrint 2018/117, section 2.
   bool exact = false;
   const unsigned char* const* packed = nullptr;  ///< instead of src, not with exact: cols pointers to packed words
+  /// The same weights for so many sets of sources and destinations: src or packed then hold sets x cols pointers, dst
+  /// sets x rows. Weights are prepared once.
+  std::size_t sets = 1;
+
+  /// The arguments of one set.
+  [[nodiscard]] MatmulArgs set(std::size_t k) const {
+    MatmulArgs one = *this;
+    if (src != nullptr) one.src += k * cols;
+    if (packed != nullptr) one.packed += k * cols;
+    one.dst += k * rows;
+    one.sets = 1;
+    return one;
+  }
 };
 
 /// The end of a key switch modulo one prime, with the key-switching inner product in it (p = 0, 1):

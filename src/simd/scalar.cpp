@@ -184,6 +184,10 @@ void switch_end(const SwitchEnd& e, size_t n, const ModulusView& m) {
 }
 
 void matmul(const MatmulArgs& g) {
+  if (g.sets > 1) {
+    for (std::size_t k = 0; k < g.sets; ++k) matmul(g.set(k));
+    return;
+  }
   const size_t inputs = g.cols + (g.exact ? 1 : 0);
   std::vector<std::int64_t> column(inputs);
   for (size_t j = 0; j < g.length; ++j) {

@@ -45,7 +45,8 @@ std::vector<plan::Plan> plans() {
 
 // Seconds with the plan's tiers, counted from the keys and switches of every step.
 double seconds(const plan::Plan& p) {
-  constexpr double kSecondsPerByte = 1.5e-9;
+  const double threads = plan::speed_up(plan::kTypicalSpeed.threads),
+               kSecondsPerByte = plan::kTypicalSpeed.key_byte / threads;
   double sum = 0;
   for (const ckks::KeyId& id : plan::required_keys(p, plan::make_schedule(p))) {
     const ckks::KeyTier& t = p.keys.tiers[static_cast<std::size_t>(id.tier)];
@@ -58,8 +59,7 @@ double seconds(const plan::Plan& p) {
     const ckks::KeyTier& t = p.keys.tiers[static_cast<std::size_t>(plan::tier_of(p, limbs))];
     // Back from values, digits raised to all primes, both polynomials down again.
     const int transforms = limbs + t.digits(limbs) * (limbs + t.special) + 2 * (limbs + t.special);
-    sum += static_cast<double>(cost.steps[s].key_switches) * transforms * plan::kTypicalSpeed.transform /
-           plan::kTypicalSpeed.threads;
+    sum += static_cast<double>(cost.steps[s].key_switches) * transforms * plan::kTypicalSpeed.transform / threads;
   }
   return sum;
 }

@@ -171,7 +171,7 @@ TEST(Cost, TasksAndStepsAddUp) {
   EXPECT_NEAR(cost.seconds(speed), tasks, 1e-9 * tasks);
   Speed twice = speed;
   twice.threads = 4;
-  EXPECT_NEAR(cost.seconds(twice), cost.seconds(speed) / 2, 1e-12 * steps);
+  EXPECT_NEAR(cost.seconds(twice) * speed_up(4), cost.seconds(speed) * speed_up(2), 1e-12 * steps);
 }
 
 TEST(Cost, FreshMemoryAddsUpToThePeak) {
@@ -182,7 +182,7 @@ TEST(Cost, FreshMemoryAddsUpToThePeak) {
   Speed speed{1e-3, 2e-9, 3e-9, 5e-9, 2};
   const double without = cost.seconds(speed);
   speed.fresh = 1e-9;
-  EXPECT_NEAR(cost.seconds(speed) - without, fresh * 1e-9 / 2, 1e-9 * without);
+  EXPECT_NEAR(cost.seconds(speed) - without, fresh * 1e-9 / speed_up(2), 1e-9 * without);
 }
 
 TEST(Cost, FileSizes) {
