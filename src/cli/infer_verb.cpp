@@ -34,6 +34,17 @@ void require_free_memory(const plan::Cost& cost) {
             format_bytes(static_cast<double>(cost.peak_bytes)), format_bytes(static_cast<double>(available))));
 }
 
+nlohmann::json step_times(const plan::Plan& plan, const std::vector<runtime::StepTime>& times) {
+  nlohmann::json steps = nlohmann::json::array();
+  for (std::size_t s = 0; s < times.size(); ++s)
+    steps.push_back({{"name", plan.steps[s].name},
+                     {"rotate_seconds", times[s].rotate},
+                     {"linear_seconds", times[s].linear},
+                     {"activate_seconds", times[s].activate},
+                     {"disk_seconds", times[s].disk}});
+  return steps;
+}
+
 int run(const InferOptions& o) {
   const int threads = set_threads(o.threads);
   const plan::Plan plan = plan::read_plan(o.plan);
@@ -67,7 +78,6 @@ int run(const InferOptions& o) {
   // Keys stay in memory from batch to batch if there is room for those of all levels.
   const std::uint64_t room = limit != 0 ? limit : available_memory();
   const bool keep_keys = cost.peak_bytes + cost.all_keys_bytes <= room;
-
   const fs::path scratch = o.scratch.empty() ? fs::absolute(o.out).parent_path() : fs::path(o.scratch);
 
   ProgressLine line("inference");
@@ -89,12 +99,7 @@ int run(const InferOptions& o) {
     if (cost.residency) executor.limit_memory(*cost.residency);
     if (!keep_keys || b + 1 == batches) executor.tier_done = [&](int tier) { keys.drop_tier(tier); };
     for (const auto& c : executor.run(std::move(images))) output.write(c);
-    for (std::size_t s = 0; s < times.size(); ++s) {
-      times[s].rotate += executor.times()[s].rotate;
-      times[s].linear += executor.times()[s].linear;
-      times[s].activate += executor.times()[s].activate;
-      times[s].disk += executor.times()[s].disk;
-    }
+    for (std::size_t s = 0; s < times.size(); ++s) times[s] += executor.times()[s];
   };
   try {
     for (std::uint64_t b = found; b < batches; ++b) run_batch(b);
@@ -109,23 +114,16 @@ int run(const InferOptions& o) {
   line.update(1.0, found > 0 ? fmt::format("{} of {} batches were there from an earlier run", found, batches) : "");
 
   if (!o.stats.empty()) {
-    nlohmann::json steps = nlohmann::json::array();
-    for (std::size_t s = 0; s < times.size(); ++s)
-      steps.push_back({{"name", plan.steps[s].name},
-                       {"rotate_seconds", times[s].rotate},
-                       {"linear_seconds", times[s].linear},
-                       {"activate_seconds", times[s].activate},
-                       {"disk_seconds", times[s].disk}});
-    const nlohmann::json j = {{"threads", threads},
-                              {"cpu_kernels", ring->kernels().name},
-                              {"seconds", line.seconds()},
-                              {"batches", batches},
-                              {"batches_of_an_earlier_run", found},
-                              {"pool_bytes", ring->pool_bytes()},
-                              {"peak_rss_bytes", peak_memory()},
-                              {"predicted_peak_bytes", cost.peak_bytes},
-                              {"steps", steps}};
-    wire::write_file(o.stats, j.dump(2) + "\n");
+    const nlohmann::json stats = {{"threads", threads},
+                                  {"cpu_kernels", ring->kernels().name},
+                                  {"seconds", line.seconds()},
+                                  {"batches", batches},
+                                  {"batches_of_an_earlier_run", found},
+                                  {"pool_bytes", ring->pool_bytes()},
+                                  {"peak_rss_bytes", peak_memory()},
+                                  {"predicted_peak_bytes", cost.peak_bytes},
+                                  {"steps", step_times(plan, times)}};
+    wire::write_file(o.stats, stats.dump(2) + "\n");
   }
   return 0;
 }

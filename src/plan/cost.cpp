@@ -1,55 +1,18 @@
 #include "plan/cost.h"
 
 #include <algorithm>
-#include <array>
-#include <chrono>
-#include <cmath>
-#include <map>
-#include <set>
 
 #include "ckks/ciphertext_file.h"
 #include "ckks/key_file.h"
 #include "plan/live_set.h"
-#include "plan/parallelism.h"
 #include "plan/schedule.h"
 
 namespace sotto::plan {
-
-Work& Work::operator+=(const Work& o) {
-  transforms += o.transforms;
-  layer_macs += o.layer_macs;
-  basis_macs += o.basis_macs;
-  words += o.words;
-  fresh_bytes += o.fresh_bytes;
-  weights += o.weights;
-  embedded_words += o.embedded_words;
-  key_bytes += o.key_bytes;
-  disk_bytes += o.disk_bytes;
-  return *this;
-}
-
-Work Work::operator*(double times) const {
-  return {transforms * times, layer_macs * times,     basis_macs * times, words * times,     fresh_bytes * times,
-          weights * times,    embedded_words * times, key_bytes * times,  disk_bytes * times};
-}
-
-double Work::seconds(const Speed& s) const {
-  return (transforms * s.transform + layer_macs * s.layer_mac + basis_macs * s.basis_mac + words * s.pointwise +
-          fresh_bytes * s.fresh + weights * s.weight + embedded_words * s.embedding + key_bytes * s.key_byte) /
-             speed_up(s.threads) +
-         disk_bytes * s.disk;
-}
 
 Work Cost::Step::total() const {
   Work sum = rotate;
   sum += linear;
   sum += memory;
-  return sum += activate;
-}
-
-Work Cost::Task::total() const {
-  Work sum = rotate;
-  sum += linear;
   return sum += activate;
 }
 
@@ -63,256 +26,94 @@ double Cost::seconds(const Speed& speed) const {
 
 namespace {
 
-// Words of a weight without a mask against those of one with: no transform, one value for all runs.
-constexpr double kConstantWeight = 0.2;
-// A word of weights costs more than its transform: rounding, writing to memory and reading back as a matrix, or
-// spreading over a polynomial (measured).
-constexpr double kMatrixWeight = 4, kSpreadWeight = 1.8;
-
-// The work of the parts of a key switch (ckks/evaluator.cpp) on polynomials of n words.
-struct SwitchWork {
-  double n;
-  int limbs, special;
-
-  [[nodiscard]] int digits() const { return tier().digits(limbs); }
-  [[nodiscard]] int digit_limbs(int d) const {
-    return std::min(tier().digit_limbs(), limbs - d * tier().digit_limbs());
-  }
-  [[nodiscard]] ckks::KeyTier tier() const { return {limbs, special}; }
-
-  // Limbs in words during a switch: the operand, its coefficients, the raised digits, and quotients and remainders of
-  // both polynomials; as much again as the digits while a key is read.
-  [[nodiscard]] int scratch_limbs() const { return 5 * limbs + 2 * special + 2 * digits() * (limbs + special); }
-
-  [[nodiscard]] Work decompose() const {
-    Work w{static_cast<double>(limbs), 0, 0, static_cast<double>(limbs) * n};
-    for (int d = 0; d < digits(); ++d) {
-      const double to = limbs + special - digit_limbs(d);
-      w.transforms += to;
-      w.basis_macs += to * digit_limbs(d) * n;
+// The account of a run, task by task.
+class Account {
+ public:
+  Account(const Plan& plan, int threads) : plan_(plan), schedule_(make_schedule(plan)) {
+    const auto primes = static_cast<std::uint64_t>(plan.parameters.ciphertext_primes + plan.parameters.special_primes);
+    const std::uint64_t keys = plan.keys.keys.size();
+    // Transform tables, permutation tables, buffers of files, and the program itself.
+    fixed_ = primes * limb_bytes() * 5 / 4 + keys * limb_bytes() / 8 +
+             std::min(static_cast<std::uint64_t>(threads), keys) * 4 * limb_bytes() + (96ull << 20);
+    LiveSet live(plan, schedule_);
+    std::set<ckks::KeyId> read;
+    for (int t = 0; t < static_cast<int>(schedule_.tasks.size()); ++t) {
+      tasks_.push_back(task_cost(plan, schedule_.tasks[static_cast<std::size_t>(t)], live.copies(t), read, threads));
+      live.make_copies(t);
+      waiting_.push_back(0);
+      for (const auto& [item, limbs] : live.items()) waiting_.back() += live.size(item, limbs);
+      live.release(t);
+      live.add_output(t);
     }
-    return w;
   }
-  [[nodiscard]] Work inner_product() const { return {0, 0, 0, 2.0 * digits() * (limbs + special) * n}; }
-  // Both polynomials, by the special primes and, if asked, the last prime.
-  [[nodiscard]] Work divide(bool rescale) const {
-    const double from = special + (rescale ? 1 : 0), to = limbs - (rescale ? 1 : 0);
-    return Work{from + to, 0, (from + 1) * to * n, to * n} * 2;
-  }
-  [[nodiscard]] Work rotations(int count) const {
-    Work w = decompose(), each = inner_product();
-    each += divide(false);
-    each.words += 3.0 * limbs * n;
-    w += each * count;
-    return w;
-  }
-  [[nodiscard]] Work square() const {
-    Work w = decompose();
-    w += inner_product();
-    w += divide(true);
-    w.words += 5.0 * limbs * n;
-    return w;
-  }
-};
 
-// The products of a task with its sources.
-Work linear_work(const Plan& plan, const Task& task) {
-  const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
-  const double n = std::ldexp(1.0, plan.parameters.log_n), limbs = step.limbs;
-  const double rows = plan.tensors[static_cast<std::size_t>(step.output)].layout.blocks();
-  const auto period = static_cast<double>(step_period(plan, step));
-  Work work;
-  if (plan.group() == 1) {
-    double columns = 1, masked = 1;
-    for (const Tap& tap : task.taps) {
-      const int blocks = plan.tensors[static_cast<std::size_t>(tap.source.tensor)].layout.blocks();
-      columns += blocks;
-      masked += tap.mask.empty() ? kConstantWeight * blocks : blocks;
+  // Memory for packed limbs and for words is kept for reuse, so that the most of each counts for good.
+  void add_up(Cost& cost) const {
+    std::uint64_t packed = 0, words = 0;
+    for (std::size_t t = 0; t < tasks_.size(); ++t) {
+      Cost::Step& out = cost.steps[static_cast<std::size_t>(tasks_[t].work.step)];
+      out.rotate += tasks_[t].work.rotate;
+      out.linear += tasks_[t].work.linear;
+      out.activate += tasks_[t].work.activate;
+      out.key_switches += tasks_[t].key_switches;
+      packed = std::max(packed, (waiting_[t] + tasks_[t].key_limbs) * packed_bytes());
+      words = std::max(words, tasks_[t].word_limbs * limb_bytes());
+      const std::uint64_t bytes = packed + words + tasks_[t].weight_bytes + fixed_;
+      if (bytes > cost.peak_bytes) out.memory.fresh_bytes += static_cast<double>(bytes - cost.peak_bytes);
+      out.peak_bytes = std::max(out.peak_bytes, bytes);
+      cost.peak_bytes = std::max(cost.peak_bytes, bytes);
+      cost.tasks.push_back(tasks_[t].work);
     }
-    work.layer_macs = 2 * columns * rows * limbs * n;
-    work.weights = kMatrixWeight * masked * rows * period * limbs;
-    return work;
+    cost.least_bytes = cost.peak_bytes;
   }
-  std::vector<std::set<int>> moves;
-  for (const Term& term : step.terms) moves.push_back(channel_moves(plan, step, term));
-  double products = 0;
-  for (int giant = task.first_giant; giant <= task.last_giant; ++giant)
-    for (const Tap& tap : task.taps)
-      if (moves[static_cast<std::size_t>(tap.term)].contains(giant * step.baby + tap.shift))
-        products += plan.tensors[static_cast<std::size_t>(tap.source.tensor)].layout.blocks() * rows;
-  work.weights = kSpreadWeight * products * period * limbs;
-  work.embedded_words = products * period * std::log2(period);
-  work.words = (products + 2.0 * (task.last_giant - task.first_giant) * rows) * limbs * n;
-  return work;
-}
 
-// Memory for the weights of a task: as integers, and as residues of the limb at work on each thread.
-std::uint64_t weight_bytes(const Plan& plan, const Task& task, int threads) {
-  const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
-  std::size_t columns = 1;
-  for (const Tap& tap : task.taps)
-    columns += static_cast<std::size_t>(plan.tensors[static_cast<std::size_t>(tap.source.tensor)].layout.blocks());
-  const auto at_work = static_cast<std::size_t>(std::clamp(threads, 1, step.limbs));
-  if (plan.group() > 1) return (columns + 8 * at_work) * step_period(plan, step) * 8;
-  const auto rows = static_cast<std::size_t>(plan.tensors[static_cast<std::size_t>(step.output)].layout.channels);
-  return step_period(plan, step) * rows * columns * 8 * (at_work + 1);
-}
-
-// Division of both polynomials by the last prime.
-Work rescaling(int limbs, double n) { return Work{static_cast<double>(limbs), 0, limbs * n, limbs * n} * 2; }
-
-// Reading the keys that a task needs and no earlier one has read.
-Work reading(const Plan& plan, const Task& task, std::set<ckks::KeyId>& read) {
-  Work work;
-  for (const ckks::KeyId& id : keys_of(plan, task)) {
-    const ckks::KeyTier& t = plan.keys.tiers[static_cast<std::size_t>(id.tier)];
-    if (read.insert(id).second)
-      work.key_bytes += 2.0 * t.digits() * (t.max_limbs + t.special) *
-                        std::ldexp(static_cast<double>(simd::kPackedBytes), plan.parameters.log_n);
+  // Under a limit: ciphertexts move to disk. Sets cost.residency and what depends on it.
+  void limit(std::uint64_t bytes, Cost& cost) {
+    std::uint64_t words = 0, weights = 0, keys = 0;
+    for (const TaskCost& t : tasks_) {
+      words = std::max(words, t.word_limbs * limb_bytes());
+      weights = std::max(weights, t.weight_bytes);
+      keys = std::max(keys, t.key_limbs);
+    }
+    // Room for ciphertexts and keys, once everything else has its own.
+    const std::uint64_t other = fixed_ + words + weights;
+    const std::uint64_t room = bytes > other ? (bytes - other) / packed_bytes() : 0;
+    const auto capacity = [&](int t) { return room - std::min(room, tasks_[static_cast<std::size_t>(t)].key_limbs); };
+    cost.residency = plan_residency(plan_, schedule_, capacity);
+    for (std::size_t t = 0; t < tasks_.size(); ++t) {
+      waiting_[t] = std::min(waiting_[t], capacity(static_cast<int>(t)));
+      cost.steps[static_cast<std::size_t>(tasks_[t].work.step)].memory.disk_bytes +=
+          static_cast<double>(cost.residency->tasks[t].limbs * packed_bytes());
+    }
+    add_up(cost);
+    cost.least_bytes = other + (cost.residency->least_limbs + keys) * packed_bytes();
   }
-  return work;
-}
 
-std::uint64_t expanded_key_limbs(const Plan& plan, int tier) {
-  std::uint64_t limbs = 0;
-  for (const auto& k : plan.keys.keys) {
-    if (k.tier != tier) continue;
-    const auto& t = plan.keys.tiers[static_cast<std::size_t>(tier)];
-    limbs += 2ull * static_cast<std::uint64_t>(t.digits() * (t.max_limbs + t.special));
-  }
-  return limbs;
-}
+  [[nodiscard]] std::uint64_t limb_bytes() const { return std::uint64_t{8} << plan_.parameters.log_n; }
+  [[nodiscard]] std::uint64_t packed_bytes() const { return limb_bytes() / 8 * simd::kPackedBytes; }
 
-// What a task does, and the memory that it needs beside the ciphertexts that wait.
-struct TaskCost {
-  Cost::Task work;
-  std::size_t key_switches = 0;
-  std::uint64_t word_limbs = 0, weight_bytes = 0, key_limbs = 0;
+ private:
+  const Plan& plan_;
+  Schedule schedule_;
+  std::uint64_t fixed_ = 0;
+  std::vector<TaskCost> tasks_;
+  std::vector<std::uint64_t> waiting_;  // packed limbs of ciphertexts, by task
 };
-
-TaskCost task_cost(const Plan& plan, const Task& task, const std::vector<LiveSet::Copies>& copies,
-                   std::set<ckks::KeyId>& read, int threads) {
-  const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
-  const auto blocks = [&](int tensor) { return plan.tensors[static_cast<std::size_t>(tensor)].layout.blocks(); };
-  const double n = std::ldexp(1.0, plan.parameters.log_n), results = blocks(step.output);
-  const int tier = tier_of(plan, step.limbs);
-  const SwitchWork sw{n, step.limbs, plan.keys.tiers[static_cast<std::size_t>(tier)].special};
-  TaskCost cost;
-  cost.work.step = task.step;
-  cost.work.results = static_cast<int>(results);
-  std::size_t most_copies = 0;
-  for (const LiveSet::Copies& c : copies) {
-    cost.work.rotate += sw.rotations(static_cast<int>(c.rotations.size())) * blocks(c.from.tensor);
-    cost.key_switches += c.rotations.size() * static_cast<std::size_t>(blocks(c.from.tensor));
-    cost.work.copied += blocks(c.from.tensor);
-    most_copies = std::max(most_copies, c.rotations.size());
-  }
-  const int giants = task.last_giant - task.first_giant;
-  cost.work.rotate += sw.rotations(1) * (giants * results);
-  cost.work.rotate += reading(plan, task, read);
-  cost.key_switches += static_cast<std::size_t>(giants * results);
-  cost.work.linear = linear_work(plan, task);
-  const bool sums = std::any_of(task.taps.begin(), task.taps.end(), [&](const Tap& tap) {
-    return step.terms[static_cast<std::size_t>(tap.term)].kind == Term::Kind::full;
-  });
-  if (sums) {
-    const auto rotations = sum_rotations(plan.tile * plan.tile).size();
-    cost.work.activate += sw.rotations(1) * (static_cast<double>(rotations) * results);
-    cost.key_switches += rotations * static_cast<std::size_t>(results);
-  }
-  if (step.finish == Step::Finish::square) {
-    cost.work.activate += sw.square() * results;
-    cost.key_switches += static_cast<std::size_t>(results);
-  } else if (step.finish == Step::Finish::rescale) {
-    cost.work.activate += rescaling(step.limbs, n) * results;
-  }
-  for (int k = 1; k < plan.level_primes && step.finish != Step::Finish::keep; ++k)
-    cost.work.activate += rescaling(step.limbs - k, n) * results;
-  // The sums exist before their sources go; the squares of the sums need room beside them.
-  const auto limbs = static_cast<std::uint64_t>(step.limbs);
-  const auto at_once = static_cast<std::uint64_t>(
-      std::min(in_flight(step.limbs, threads), std::max({1, cost.work.copied, cost.work.results})));
-  cost.word_limbs = std::max(2 * static_cast<std::uint64_t>(results) * limbs, 2 * most_copies * limbs * at_once) +
-                    static_cast<std::uint64_t>(sw.scratch_limbs()) * at_once;
-  cost.weight_bytes = weight_bytes(plan, task, threads);
-  cost.key_limbs = expanded_key_limbs(plan, tier);
-  return cost;
-}
-
-// Packed limbs of all ciphertexts that exist.
-std::uint64_t live_limbs(const LiveSet& live) {
-  std::uint64_t sum = 0;
-  for (const auto& [item, limbs] : live.items()) sum += live.size(item, limbs);
-  return sum;
-}
 
 }  // namespace
 
 Cost estimate(const Plan& plan, int threads, std::uint64_t memory_limit) {
-  const Schedule schedule = make_schedule(plan);
-  LiveSet live(plan, schedule);
-  const std::uint64_t limb_bytes = std::uint64_t{8} << plan.parameters.log_n,
-                      packed_bytes = limb_bytes / 8 * simd::kPackedBytes;
-  const auto primes = static_cast<std::uint64_t>(plan.parameters.ciphertext_primes + plan.parameters.special_primes);
-  // Transform tables, permutation tables, buffers of files, and the program itself.
-  const std::uint64_t fixed =
-      primes * limb_bytes * 5 / 4 + plan.keys.keys.size() * limb_bytes / 8 +
-      std::min<std::uint64_t>(static_cast<std::uint64_t>(threads), plan.keys.keys.size()) * 4 * limb_bytes +
-      (96ull << 20);
+  Account account(plan, threads);
   Cost cost;
   cost.steps.resize(plan.steps.size());
-  std::set<ckks::KeyId> read;
-  std::vector<TaskCost> tasks;
-  std::vector<std::uint64_t> waiting;  // packed limbs by task
-  std::uint64_t most_words = 0, most_weights = 0, most_keys = 0;
-  for (std::size_t t = 0; t < schedule.tasks.size(); ++t) {
-    const int index = static_cast<int>(t);
-    tasks.push_back(task_cost(plan, schedule.tasks[t], live.copies(index), read, threads));
-    live.make_copies(index);
-    waiting.push_back(live_limbs(live));
-    live.release(index);
-    live.add_output(index);
-    most_words = std::max(most_words, tasks.back().word_limbs * limb_bytes);
-    most_weights = std::max(most_weights, tasks.back().weight_bytes);
-    most_keys = std::max(most_keys, tasks.back().key_limbs);
-  }
-  const auto peak = [&](std::size_t t) { return (waiting[t] + tasks[t].key_limbs) * packed_bytes; };
-  std::uint64_t most_packed = 0;
-  for (std::size_t t = 0; t < tasks.size(); ++t) most_packed = std::max(most_packed, peak(t));
-  cost.least_bytes = fixed + most_words + most_weights + most_packed;
-  if (memory_limit != 0 && cost.least_bytes > memory_limit) {
-    // Room for ciphertexts and keys, once everything else has its own.
-    const std::uint64_t other = fixed + most_words + most_weights;
-    const std::uint64_t room = memory_limit > other ? (memory_limit - other) / packed_bytes : 0;
-    cost.residency = plan_residency(plan, schedule, [&](int t) {
-      const std::uint64_t keys = tasks[static_cast<std::size_t>(t)].key_limbs;
-      return room > keys ? room - keys : 0;
-    });
-    cost.least_bytes = other + (cost.residency->least_limbs + most_keys) * packed_bytes;
-    for (std::size_t t = 0; t < tasks.size(); ++t) {
-      waiting[t] = std::min(waiting[t], room > tasks[t].key_limbs ? room - tasks[t].key_limbs : 0);
-      cost.steps[static_cast<std::size_t>(schedule.tasks[t].step)].memory.disk_bytes +=
-          static_cast<double>(cost.residency->tasks[t].limbs * packed_bytes);
-    }
-  }
-  // Memory for packed limbs and for words is kept for reuse, so that the most of each counts for good.
-  std::uint64_t packed_so_far = 0, words_so_far = 0;
-  for (std::size_t t = 0; t < tasks.size(); ++t) {
-    Cost::Step& out = cost.steps[static_cast<std::size_t>(schedule.tasks[t].step)];
-    out.rotate += tasks[t].work.rotate;
-    out.linear += tasks[t].work.linear;
-    out.activate += tasks[t].work.activate;
-    out.key_switches += tasks[t].key_switches;
-    packed_so_far = std::max(packed_so_far, peak(t));
-    words_so_far = std::max(words_so_far, tasks[t].word_limbs * limb_bytes);
-    const std::uint64_t bytes = packed_so_far + words_so_far + tasks[t].weight_bytes + fixed;
-    if (bytes > cost.peak_bytes) out.memory.fresh_bytes += static_cast<double>(bytes - cost.peak_bytes);
-    out.peak_bytes = std::max(out.peak_bytes, bytes);
-    cost.peak_bytes = std::max(cost.peak_bytes, bytes);
-    cost.tasks.push_back(tasks[t].work);
+  account.add_up(cost);
+  if (memory_limit != 0 && cost.peak_bytes > memory_limit) {
+    cost = {};
+    cost.steps.resize(plan.steps.size());
+    account.limit(memory_limit, cost);
   }
   for (int tier = 0; tier < static_cast<int>(plan.keys.tiers.size()); ++tier)
-    cost.all_keys_bytes += expanded_key_limbs(plan, tier) * packed_bytes;
+    cost.all_keys_bytes += expanded_key_limbs(plan, tier) * account.packed_bytes();
   const std::size_t n = std::size_t{1} << plan.parameters.log_n;
   for (std::uint64_t b : ckks::key_section_bytes(n, plan.parameters.prime_bits, plan.keys)) cost.eval_key_bytes += b;
   cost.input_bytes = static_cast<std::uint64_t>(plan.input().layout.ciphertexts()) *

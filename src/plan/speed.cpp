@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "ckks/encoder.h"
-#include "plan/cost.h"
+#include "ckks/parameters.h"
+#include "plan/work.h"
 #include "ring/primes.h"
 
 namespace sotto::plan {
@@ -15,11 +16,13 @@ namespace {
 
 using u64 = std::uint64_t;
 
-// The shortest of a few runs, in seconds.
+// The shortest of several runs, in seconds: at least three, and as many as a twentieth of a second allows, since other
+// work on the machine only ever makes them longer.
 template <class F>
-double shortest(int runs, F&& f) {
+double shortest(F&& f) {
   double best = 1e30;
-  for (int i = 0; i < runs; ++i) {
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 3 || std::chrono::steady_clock::now() - begin < std::chrono::milliseconds(50); ++i) {
     const auto start = std::chrono::steady_clock::now();
     f();
     best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
@@ -52,20 +55,18 @@ Speed measure_speed(int log_n, ring::RingKind kind, int threads) {
   Speed speed;
   // All primes in turn, as in a key switch: tables and data change each time.
   const auto primes = static_cast<int>(ring->prime_count());
-  speed.transform = shortest(3,
-                             [&] {
-                               for (int i = 0; i < primes; ++i) {
-                                 u64* x = limbs[i].data();
-                                 ring->ntt(x, static_cast<std::size_t>(i));
-                                 ring->intt(x, x, static_cast<std::size_t>(i));
-                               }
-                             }) /
+  speed.transform = shortest([&] {
+                      for (int i = 0; i < primes; ++i) {
+                        u64* x = limbs[i].data();
+                        ring->ntt(x, static_cast<std::size_t>(i));
+                        ring->intt(x, x, static_cast<std::size_t>(i));
+                      }
+                    }) /
                     (2 * primes);
-  speed.pointwise = shortest(3,
-                             [&] {
-                               for (std::size_t i = 0; i + 2 < 48; i += 3)
-                                 k.mul(limbs[i].data(), limbs[i + 1].data(), limbs[i + 2].data(), n, ring->modulus(0));
-                             }) /
+  speed.pointwise = shortest([&] {
+                      for (std::size_t i = 0; i + 2 < 48; i += 3)
+                        k.mul(limbs[i].data(), limbs[i + 1].data(), limbs[i + 2].data(), n, ring->modulus(0));
+                    }) /
                     (16.0 * static_cast<double>(n));
 
   // A layer's product: 32 columns to 16 rows over runs, all modulo one prime.
@@ -73,17 +74,16 @@ Speed measure_speed(int log_n, ring::RingKind kind, int threads) {
   std::vector<double> weights(kRows * kCols);
   for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<double>(i * 1234567891 % 100000000);
   const std::vector<const simd::ModulusView*> same(kCols, &ring->modulus(0));
-  speed.layer_mac = shortest(3,
-                             [&] {
-                               for (std::size_t at = 0; at < n; at += kRun) {
-                                 std::vector<const std::uint64_t*> src;
-                                 std::vector<std::uint64_t*> dst;
-                                 for (std::size_t c = 0; c < kCols; ++c) src.push_back(limbs[c].data() + at);
-                                 for (std::size_t r = 0; r < kRows; ++r) dst.push_back(limbs[kCols + r].data() + at);
-                                 k.matmul({src.data(), same.data(), dst.data(), same.data(), weights.data(), kCols,
-                                           kRows, kCols, kRun, false});
-                               }
-                             }) /
+  speed.layer_mac = shortest([&] {
+                      for (std::size_t at = 0; at < n; at += kRun) {
+                        std::vector<const std::uint64_t*> src;
+                        std::vector<std::uint64_t*> dst;
+                        for (std::size_t c = 0; c < kCols; ++c) src.push_back(limbs[c].data() + at);
+                        for (std::size_t r = 0; r < kRows; ++r) dst.push_back(limbs[kCols + r].data() + at);
+                        k.matmul({src.data(), same.data(), dst.data(), same.data(), weights.data(), kCols, kRows, kCols,
+                                  kRun, false});
+                      }
+                    }) /
                     static_cast<double>(kCols * kRows * n);
 
   std::vector<std::size_t> from(10), to(6);
@@ -94,7 +94,7 @@ Speed measure_speed(int log_n, ring::RingKind kind, int threads) {
   std::vector<std::uint64_t*> dst;
   for (std::size_t c = 0; c < from.size(); ++c) src.push_back(limbs[c].data());
   for (std::size_t r = 0; r < to.size(); ++r) dst.push_back(limbs[20 + r].data());
-  const double both = shortest(3, [&] { conversion.run(src, dst); });
+  const double both = shortest([&] { conversion.run(src, dst); });
   // Weights: integers modulo a prime, transformed in the subring of a tile, written to their places.
   constexpr std::size_t kPeriod = 256, kRows2 = 64;
   std::vector<double> integers(kPeriod), spread(kPeriod * kRows2);
@@ -103,29 +103,27 @@ Speed measure_speed(int log_n, ring::RingKind kind, int threads) {
   u64* aligned = residues.data() + (64 - reinterpret_cast<std::uintptr_t>(residues.data()) % 64) % 64 / 8;
   const auto q = static_cast<std::int64_t>(ring->prime(0));
   const simd::NttView& table = ring->subring_table(0, kPeriod);
-  speed.weight = shortest(3,
-                          [&] {
-                            for (std::size_t r = 0; r < kRows2; ++r) {
-                              for (std::size_t i = 0; i < kPeriod; ++i) {
-                                const auto v = static_cast<std::int64_t>(integers[i]);
-                                aligned[i] = static_cast<u64>(v < 0 ? v + q : v);
-                              }
-                              k.ntt(aligned, table);
-                              for (std::size_t i = 0; i < kPeriod; ++i)
-                                spread[i * kRows2 + r] = static_cast<double>(aligned[i]);
-                            }
-                          }) /
+  speed.weight = shortest([&] {
+                   for (std::size_t r = 0; r < kRows2; ++r) {
+                     for (std::size_t i = 0; i < kPeriod; ++i) {
+                       const auto v = static_cast<std::int64_t>(integers[i]);
+                       aligned[i] = static_cast<u64>(v < 0 ? v + q : v);
+                     }
+                     k.ntt(aligned, table);
+                     for (std::size_t i = 0; i < kPeriod; ++i) spread[i * kRows2 + r] = static_cast<double>(aligned[i]);
+                   }
+                 }) /
                  static_cast<double>(kPeriod * kRows2);
   constexpr int kLogEmbedding = 12;
   const ckks::Encoder encoder(kLogEmbedding, ring::RingKind::conjugate_invariant);
   const std::vector<double> slots(std::size_t{1} << kLogEmbedding, 0.5);
-  speed.embedding = shortest(3, [&] { (void)encoder.embed_inverse(std::span<const double>(slots)); }) /
+  speed.embedding = shortest([&] { (void)encoder.embed_inverse(std::span<const double>(slots)); }) /
                     (static_cast<double>(slots.size()) * kLogEmbedding);
   speed.key_byte = kTypicalSpeed.key_byte;
   speed.disk = kTypicalSpeed.disk;
   constexpr std::size_t kFresh = std::size_t{32} << 20;
   // Memory that was in use a moment ago is cheaper than what a run of gigabytes gets.
-  speed.fresh = std::max(shortest(2, [&] { first_touch(kFresh); }) / kFresh, kTypicalSpeed.fresh);
+  speed.fresh = std::max(shortest([&] { first_touch(kFresh); }) / kFresh, kTypicalSpeed.fresh);
   speed.threads = threads;
   speed.basis_mac = both * threads / static_cast<double>(from.size() * to.size() * n);
   return speed;

@@ -20,6 +20,13 @@ namespace sotto::runtime {
 struct StepTime {
   double rotate = 0, linear = 0, activate = 0, disk = 0;
   [[nodiscard]] double total() const { return rotate + linear + activate + disk; }
+  StepTime& operator+=(const StepTime& o) {
+    rotate += o.rotate;
+    linear += o.linear;
+    activate += o.activate;
+    disk += o.disk;
+    return *this;
+  }
 };
 
 /// Where a run stands.

@@ -1,0 +1,189 @@
+#include "plan/task_cost.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "plan/parallelism.h"
+
+namespace sotto::plan {
+
+namespace {
+
+// Words of a weight without a mask against those of one with: no transform, one value for all runs.
+constexpr double kConstantWeight = 0.2;
+// A word of weights costs more than its transform: rounding, writing to memory and reading back as a matrix, or
+// spreading over a polynomial (measured).
+constexpr double kMatrixWeight = 4, kSpreadWeight = 1.8;
+
+// The work of the parts of a key switch (ckks/evaluator.cpp) on polynomials of n words.
+struct SwitchWork {
+  double n;
+  int limbs, special;
+
+  [[nodiscard]] int digits() const { return tier().digits(limbs); }
+  [[nodiscard]] int digit_limbs(int d) const {
+    return std::min(tier().digit_limbs(), limbs - d * tier().digit_limbs());
+  }
+  [[nodiscard]] ckks::KeyTier tier() const { return {limbs, special}; }
+
+  // Limbs in words during a switch: the operand, its coefficients, the raised digits, and quotients and remainders of
+  // both polynomials; as much again as the digits while a key is read.
+  [[nodiscard]] int scratch_limbs() const { return 5 * limbs + 2 * special + 2 * digits() * (limbs + special); }
+
+  [[nodiscard]] Work decompose() const {
+    Work w{static_cast<double>(limbs), 0, 0, static_cast<double>(limbs) * n};
+    for (int d = 0; d < digits(); ++d) {
+      const double to = limbs + special - digit_limbs(d);
+      w.transforms += to;
+      w.basis_macs += to * digit_limbs(d) * n;
+    }
+    return w;
+  }
+  [[nodiscard]] Work inner_product() const { return {0, 0, 0, 2.0 * digits() * (limbs + special) * n}; }
+  // Both polynomials, by the special primes and, if asked, the last prime.
+  [[nodiscard]] Work divide(bool rescale) const {
+    const double from = special + (rescale ? 1 : 0), to = limbs - (rescale ? 1 : 0);
+    return Work{from + to, 0, (from + 1) * to * n, to * n} * 2;
+  }
+  [[nodiscard]] Work rotations(int count) const {
+    Work w = decompose(), each = inner_product();
+    each += divide(false);
+    each.words += 3.0 * limbs * n;
+    w += each * count;
+    return w;
+  }
+  [[nodiscard]] Work square() const {
+    Work w = decompose();
+    w += inner_product();
+    w += divide(true);
+    w.words += 5.0 * limbs * n;
+    return w;
+  }
+};
+
+// The products of a task with its sources.
+Work linear_work(const Plan& plan, const Task& task) {
+  const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
+  const double n = std::ldexp(1.0, plan.parameters.log_n), limbs = step.limbs;
+  const double rows = plan.tensors[static_cast<std::size_t>(step.output)].layout.blocks();
+  const auto period = static_cast<double>(step_period(plan, step));
+  Work work;
+  if (plan.group() == 1) {
+    double columns = 1, masked = 1;
+    for (const Tap& tap : task.taps) {
+      const int blocks = plan.tensors[static_cast<std::size_t>(tap.source.tensor)].layout.blocks();
+      columns += blocks;
+      masked += tap.mask.empty() ? kConstantWeight * blocks : blocks;
+    }
+    work.layer_macs = 2 * columns * rows * limbs * n;
+    work.weights = kMatrixWeight * masked * rows * period * limbs;
+    return work;
+  }
+  std::vector<std::set<int>> moves;
+  for (const Term& term : step.terms) moves.push_back(channel_moves(plan, step, term));
+  double products = 0;
+  for (int giant = task.first_giant; giant <= task.last_giant; ++giant)
+    for (const Tap& tap : task.taps)
+      if (moves[static_cast<std::size_t>(tap.term)].contains(giant * step.baby + tap.shift))
+        products += plan.tensors[static_cast<std::size_t>(tap.source.tensor)].layout.blocks() * rows;
+  work.weights = kSpreadWeight * products * period * limbs;
+  work.embedded_words = products * period * std::log2(period);
+  work.words = (products + 2.0 * (task.last_giant - task.first_giant) * rows) * limbs * n;
+  return work;
+}
+
+// Memory for the weights of a task: as integers, and as residues of the limb at work on each thread.
+std::uint64_t weight_bytes(const Plan& plan, const Task& task, int threads) {
+  const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
+  std::size_t columns = 1;
+  for (const Tap& tap : task.taps)
+    columns += static_cast<std::size_t>(plan.tensors[static_cast<std::size_t>(tap.source.tensor)].layout.blocks());
+  const auto at_work = static_cast<std::size_t>(std::clamp(threads, 1, step.limbs));
+  if (plan.group() > 1) return (columns + 8 * at_work) * step_period(plan, step) * 8;
+  const auto rows = static_cast<std::size_t>(plan.tensors[static_cast<std::size_t>(step.output)].layout.channels);
+  return step_period(plan, step) * rows * columns * 8 * (at_work + 1);
+}
+
+// Division of both polynomials by the last prime.
+Work rescaling(int limbs, double n) { return Work{static_cast<double>(limbs), 0, limbs * n, limbs * n} * 2; }
+
+// Reading the keys that a task needs and no earlier one has read.
+Work reading(const Plan& plan, const Task& task, std::set<ckks::KeyId>& read) {
+  Work work;
+  for (const ckks::KeyId& id : keys_of(plan, task)) {
+    const ckks::KeyTier& t = plan.keys.tiers[static_cast<std::size_t>(id.tier)];
+    if (read.insert(id).second)
+      work.key_bytes += 2.0 * t.digits() * (t.max_limbs + t.special) *
+                        std::ldexp(static_cast<double>(simd::kPackedBytes), plan.parameters.log_n);
+  }
+  return work;
+}
+
+}  // namespace
+
+Work TaskWork::total() const {
+  Work sum = rotate;
+  sum += linear;
+  return sum += activate;
+}
+
+std::uint64_t expanded_key_limbs(const Plan& plan, int tier) {
+  std::uint64_t limbs = 0;
+  for (const auto& k : plan.keys.keys) {
+    if (k.tier != tier) continue;
+    const auto& t = plan.keys.tiers[static_cast<std::size_t>(tier)];
+    limbs += 2ull * static_cast<std::uint64_t>(t.digits() * (t.max_limbs + t.special));
+  }
+  return limbs;
+}
+
+TaskCost task_cost(const Plan& plan, const Task& task, const std::vector<LiveSet::Copies>& copies,
+                   std::set<ckks::KeyId>& read, int threads) {
+  const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
+  const auto blocks = [&](int tensor) { return plan.tensors[static_cast<std::size_t>(tensor)].layout.blocks(); };
+  const double n = std::ldexp(1.0, plan.parameters.log_n), results = blocks(step.output);
+  const int tier = tier_of(plan, step.limbs);
+  const SwitchWork sw{n, step.limbs, plan.keys.tiers[static_cast<std::size_t>(tier)].special};
+  TaskCost cost;
+  cost.work.step = task.step;
+  cost.work.results = static_cast<int>(results);
+  std::size_t most_copies = 0;
+  for (const LiveSet::Copies& c : copies) {
+    cost.work.rotate += sw.rotations(static_cast<int>(c.rotations.size())) * blocks(c.from.tensor);
+    cost.key_switches += c.rotations.size() * static_cast<std::size_t>(blocks(c.from.tensor));
+    cost.work.copied += blocks(c.from.tensor);
+    most_copies = std::max(most_copies, c.rotations.size());
+  }
+  const int giants = task.last_giant - task.first_giant;
+  cost.work.rotate += sw.rotations(1) * (giants * results);
+  cost.work.rotate += reading(plan, task, read);
+  cost.key_switches += static_cast<std::size_t>(giants * results);
+  cost.work.linear = linear_work(plan, task);
+  const bool sums = std::any_of(task.taps.begin(), task.taps.end(), [&](const Tap& tap) {
+    return step.terms[static_cast<std::size_t>(tap.term)].kind == Term::Kind::full;
+  });
+  if (sums) {
+    const auto rotations = sum_rotations(plan.tile * plan.tile).size();
+    cost.work.activate += sw.rotations(1) * (static_cast<double>(rotations) * results);
+    cost.key_switches += rotations * static_cast<std::size_t>(results);
+  }
+  if (step.finish == Step::Finish::square) {
+    cost.work.activate += sw.square() * results;
+    cost.key_switches += static_cast<std::size_t>(results);
+  } else if (step.finish == Step::Finish::rescale) {
+    cost.work.activate += rescaling(step.limbs, n) * results;
+  }
+  for (int k = 1; k < plan.level_primes && step.finish != Step::Finish::keep; ++k)
+    cost.work.activate += rescaling(step.limbs - k, n) * results;
+  // The sums exist before their sources go; the squares of the sums need room beside them.
+  const auto limbs = static_cast<std::uint64_t>(step.limbs);
+  const auto at_once = static_cast<std::uint64_t>(
+      std::min(in_flight(step.limbs, threads), std::max({1, cost.work.copied, cost.work.results})));
+  cost.word_limbs = std::max(2 * static_cast<std::uint64_t>(results) * limbs, 2 * most_copies * limbs * at_once) +
+                    static_cast<std::uint64_t>(sw.scratch_limbs()) * at_once;
+  cost.weight_bytes = weight_bytes(plan, task, threads);
+  cost.key_limbs = expanded_key_limbs(plan, tier);
+  return cost;
+}
+
+}  // namespace sotto::plan
