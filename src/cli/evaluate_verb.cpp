@@ -12,6 +12,7 @@
 #include "cli/verbs.h"
 #include "client/image_source.h"
 #include "client/sheet.h"
+#include "compiler/lower.h"
 #include "graph/interpreter.h"
 #include "graph/onnx_import.h"
 #include "wire/writer.h"
@@ -95,12 +96,6 @@ json layer_report(const std::vector<Part>& parts, const std::vector<PartResult>&
   return steps;
 }
 
-std::size_t sum_of_images(const std::vector<Part>& parts) {
-  std::size_t sum = 0;
-  for (const Part& p : parts) sum += p.images;
-  return sum;
-}
-
 json part_report(const Part& part, const PartResult& r, const plan::Speed& speed) {
   const auto batches = r.stats["batches"].get<std::uint64_t>();
   return {{"images", part.images},
@@ -111,7 +106,7 @@ json part_report(const Part& part, const PartResult& r, const plan::Speed& speed
           {"wall_seconds", r.wall_seconds},
           {"predicted_seconds", r.cost.seconds(speed) * static_cast<double>(batches)},
           {"peak_rss_bytes", r.stats["peak_rss_bytes"]},
-          {"predicted_peak_bytes", r.cost.peak_bytes},
+          {"predicted_peak_bytes", r.stats["predicted_peak_bytes"]},
           {"eval_key_bytes", r.key_bytes}};
 }
 
@@ -152,6 +147,13 @@ void print_summary(const json& r) {
   line("threads, kernels", fmt::format("{}, {}", r["threads"].get<int>(), r["cpu_kernels"].get<std::string>()));
 }
 
+// Without --batch, or with one for all images, the cheapest way for exactly these; else runs of the packing asked for.
+std::vector<Part> choose_parts(const EvaluateOptions& o, std::size_t images) {
+  const auto all = static_cast<int>(std::min(images, kMostAtOnce));
+  if (images <= kMostAtOnce && (o.batch == 0 || o.batch == all)) return make_parts(o.model, all, o.memory);
+  return {{make_plan(o.model, o.batch > 0 ? o.batch : all, o.memory), images}};
+}
+
 int run(const EvaluateOptions& o) {
   const auto started = std::chrono::steady_clock::now();
   const int threads = set_threads(o.threads);
@@ -159,17 +161,9 @@ int run(const EvaluateOptions& o) {
   client::require_sheet_name(o.sheet);
   wire::require_outputs(std::array{o.report_json, o.report_html, o.sheet, o.npy, o.csv});
   const graph::Network network = graph::import_onnx(o.model);
-  const auto images_at_once =
-      o.batch > 0 ? o.batch : static_cast<int>(std::min<std::size_t>(o.count.value_or(0), kMostAtOnce));
-  std::vector<Part> parts = make_parts(o.model, images_at_once, o.memory);
-  const plan::Interface io = parts.front().plan.io;
+  const plan::Interface io = compiler::interface_of(network);
   const auto images = client::load_images(o.data, io, o.start, o.count);
-  // For more images than at once, runs of one packing; else the cheapest mix for exactly these.
-  if (images.size() > static_cast<std::size_t>(images_at_once) && o.batch > 0)
-    parts = {{make_plan(o.model, o.batch, o.memory), images.size()}};
-  else if (images.size() != sum_of_images(parts))
-    parts = make_parts(o.model, static_cast<int>(std::min(images.size(), kMostAtOnce)), o.memory);
-  parts.back().images += images.size() - sum_of_images(parts);
+  const std::vector<Part> parts = choose_parts(o, images.size());
   std::vector<std::vector<double>> values;
   values.reserve(images.size());
   for (const auto& image : images) values.push_back(client::preprocess(image, io));
@@ -254,7 +248,7 @@ void add_evaluate(CLI::App& app) {
       ->expected(1, -1);
   verb->add_option("--start", o->start, "Number of the first image (default 0)")->check(CLI::Range(0.0, 2e19));
   verb->add_option("--count", o->count, "How many images (default: all)")->check(CLI::Range(0.0, 2e19));
-  verb->add_option("--batch", o->batch, "Choose the packing for so many images at a time (default: --count, or 1024)")
+  verb->add_option("--batch", o->batch, "Choose the packing for so many images at a time (default: all of them)")
       ->check(CLI::Range(1, 65536));
   verb->add_option("--threads", o->threads, "Threads (default: all)")->check(CLI::Range(1, 1024));
   verb->add_option("--memory", o->memory, "Most memory that inference may use, e.g. 8G");

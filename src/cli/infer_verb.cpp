@@ -77,7 +77,7 @@ int run(const InferOptions& o) {
   const std::uint64_t found = output.finished() / info.per_batch;
   // Keys stay in memory from batch to batch if there is room for those of all levels.
   const std::uint64_t room = limit != 0 ? limit : available_memory();
-  const bool keep_keys = cost.peak_bytes + cost.all_keys_bytes <= room;
+  const bool keep_keys = batches > 1 && cost.peak_bytes + cost.all_keys_bytes <= room;
   const fs::path scratch = o.scratch.empty() ? fs::absolute(o.out).parent_path() : fs::path(o.scratch);
 
   ProgressLine line("inference");
@@ -121,7 +121,7 @@ int run(const InferOptions& o) {
                                   {"batches_of_an_earlier_run", found},
                                   {"pool_bytes", ring->pool_bytes()},
                                   {"peak_rss_bytes", peak_memory()},
-                                  {"predicted_peak_bytes", cost.peak_bytes},
+                                  {"predicted_peak_bytes", cost.peak_bytes + (keep_keys ? cost.all_keys_bytes : 0)},
                                   {"steps", step_times(plan, times)}};
     wire::write_file(o.stats, stats.dump(2) + "\n");
   }

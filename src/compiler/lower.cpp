@@ -54,7 +54,7 @@ class Lowering {
     int phases = 1;
     while (phases * tile_ < side) phases *= 2;
     plan_.tensors.push_back({"input", {in.c, in.h, in.w, phases, 1, group_}, 0, 1});
-    plan_.io = {in.c, in.h, in.w, network_.mean, network_.std, network_.classes, network_.output_shape().c};
+    plan_.io = interface_of(network_);
     for (std::size_t i = 0; i < network_.nodes.size(); ++i) poly_[i] = visit(static_cast<int>(i));
     finish();
     return std::move(plan_);
@@ -363,6 +363,11 @@ class Lowering {
 };
 
 }  // namespace
+
+plan::Interface interface_of(const graph::Network& network) {
+  const Shape in = network.input_shape();
+  return {in.c, in.h, in.w, network.mean, network.std, network.classes, network.output_shape().c};
+}
 
 plan::Plan lower(const graph::Network& network, int tile, int group) { return Lowering(network, tile, group).run(); }
 

@@ -10,4 +10,7 @@ namespace sotto::compiler {
 /// Levels are depths here (limbs holds the number of divisions so far); scales and keys are not set.
 plan::Plan lower(const graph::Network& network, int tile, int group);
 
+/// How images become a network's input and scores come back.
+plan::Interface interface_of(const graph::Network& network);
+
 }  // namespace sotto::compiler
