@@ -45,6 +45,15 @@ nlohmann::json step_times(const plan::Plan& plan, const std::vector<runtime::Ste
   return steps;
 }
 
+// What would otherwise fail after hours of work.
+void require_places(const InferOptions& o, const fs::path& scratch, bool moves) {
+  wire::require_writable(o.out, wire::Kind::output);
+  wire::require_writable(o.stats);
+  if (!o.stats.empty() && fs::weakly_canonical(fs::absolute(o.stats)) == fs::weakly_canonical(fs::absolute(o.out)))
+    throw Error(ErrorCode::usage, o.stats + " is named for two outputs");
+  if (moves || !o.scratch.empty()) runtime::ScratchFile(scratch, 1).take();
+}
+
 int run(const InferOptions& o) {
   const int threads = set_threads(o.threads);
   const plan::Plan plan = plan::read_plan(o.plan);
@@ -53,6 +62,8 @@ int run(const InferOptions& o) {
   const plan::Cost cost = plan::estimate(plan, threads, limit);
   require_memory(cost, limit);
   require_free_memory(cost);
+  const fs::path scratch = o.scratch.empty() ? fs::absolute(o.out).parent_path() : fs::path(o.scratch);
+  require_places(o, scratch, cost.residency.has_value());
   const auto ring = parameters.make_ring(simd::select_kernels(), limit);
 
   // All files are checked, to the last byte, before any work starts.
@@ -78,7 +89,6 @@ int run(const InferOptions& o) {
   // Keys stay in memory from batch to batch if there is room for those of all levels.
   const std::uint64_t room = limit != 0 ? limit : available_memory();
   const bool keep_keys = batches > 1 && cost.peak_bytes + cost.all_keys_bytes <= room;
-  const fs::path scratch = o.scratch.empty() ? fs::absolute(o.out).parent_path() : fs::path(o.scratch);
 
   ProgressLine line("inference");
   std::vector<runtime::StepTime> times(plan.steps.size());

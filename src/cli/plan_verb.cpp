@@ -79,6 +79,7 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
   const auto parameters = ckks::Parameters::create(plan.parameters);
   const plan::Cost cost = plan::estimate(plan, threads, o.memory.empty() ? 0 : parse_bytes(o.memory));
   const plan::Speed speed = plan::measure_speed(plan.parameters.log_n, plan.parameters.kind, threads);
+  const double seconds = plan::seconds_with(plan, cost, speed, threads);
   if (o.as_json) {
     json steps = json::array();
     for (std::size_t s = 0; s < plan.steps.size(); ++s) {
@@ -108,8 +109,8 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
                     {"eval_key_bytes", cost.eval_key_bytes},
                     {"input_bytes", cost.input_bytes},
                     {"output_bytes", cost.output_bytes},
-                    {"predicted_seconds", cost.seconds(speed)},
-                    {"predicted_seconds_per_image", cost.seconds(speed) / plan.batch},
+                    {"predicted_seconds", seconds},
+                    {"predicted_seconds_per_image", seconds / plan.batch},
                     {"predicted_seconds_by_threads", by_threads},
                     {"critical_path_seconds", plan::critical_path(plan, cost, speed)},
                     {"predicted_peak_bytes", cost.peak_bytes},
@@ -135,7 +136,6 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
                format_seconds(cost.steps[s].seconds(speed)),
                format_bytes(static_cast<double>(cost.steps[s].peak_bytes)));
   }
-  const double seconds = cost.seconds(speed);
   fmt::print("\npredicted for one batch on {} threads: {} ({:.3f} s per image), {} of memory\n", threads,
              format_seconds(seconds), seconds / plan.batch, format_bytes(static_cast<double>(cost.peak_bytes)));
   fmt::print("by threads:");

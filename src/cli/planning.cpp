@@ -123,7 +123,7 @@ void require_memory(const plan::Cost& cost, std::uint64_t limit) {
   if (limit == 0 || cost.least_bytes <= limit) return;
   throw Error(
       ErrorCode::no_resources,
-      fmt::format("this plan needs at least {}, --memory allows {}; compile with a smaller --batch or raise it",
+      fmt::format("this plan needs about {} at least, --memory allows {}; compile with a smaller --batch or raise it",
                   format_bytes(static_cast<double>(cost.least_bytes)), format_bytes(static_cast<double>(limit))));
 }
 

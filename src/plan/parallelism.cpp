@@ -11,12 +11,11 @@ namespace {
 
 constexpr int kEndless = 1 << 20;
 
-// Work of `ciphertexts` equal ciphertexts, several in flight, each in pieces of one limb.
+// Work of `ciphertexts` equal ciphertexts, several in flight, in pieces of one limb of one of two polynomials.
 double switching_seconds(double one_thread, int ciphertexts, int limbs, int threads) {
-  if (ciphertexts == 0) return one_thread / std::min(threads, limbs);
-  const int at_once = std::min(in_flight(limbs, threads), ciphertexts);
-  const double waves = (ciphertexts + at_once - 1) / at_once, pieces = (at_once * limbs + threads - 1) / threads;
-  return waves * pieces * one_thread / (static_cast<double>(ciphertexts) * limbs);
+  const int count = std::max(1, ciphertexts), at_once = std::min(in_flight(limbs, threads), count);
+  const double waves = (count + at_once - 1) / at_once, rounds = (2 * at_once * limbs + threads - 1) / threads;
+  return waves * rounds * one_thread / (2.0 * count * limbs);
 }
 
 double task_seconds(const Plan& plan, const Cost::Task& task, Speed speed, int threads) {

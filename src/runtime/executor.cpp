@@ -69,7 +69,7 @@ std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::PackedCiphertext> 
   plan::LiveSet live(plan_, schedule_);
 
   for (std::size_t t = 0; t < schedule_.tasks.size(); ++t) {
-    if (stop_ != nullptr && stop_->load()) throw Error(ErrorCode::interrupted, "interrupted; no output was written");
+    check_stop();
     const plan::Task& task = schedule_.tasks[t];
     const plan::Step& step = plan_.steps[task.step];
     if (progress_) progress_({t, schedule_.tasks.size(), task.step, share_[t]});
@@ -109,6 +109,10 @@ std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::PackedCiphertext> 
   for (const auto& c : store_.at({plan_.steps.back().output, 0, 0}))
     scores.push_back(ckks::unpack(ring_, c, c.limbs()));
   return scores;
+}
+
+void Executor::check_stop() const {
+  if (stop_ != nullptr && stop_->load()) throw Error(ErrorCode::interrupted, "interrupted; no output was written");
 }
 
 void Executor::limit_memory(plan::Residency residency) {
@@ -179,6 +183,7 @@ ckks::Ciphertext Executor::giant_steps(const plan::Task& task, const Sources& so
                                        StepTime& time) const {
   const std::int64_t rotation = plan::giant_rotation(plan_, plan_.steps[task.step]);
   const auto add_sum = [&](std::optional<ckks::Ciphertext> so_far, int giant) {
+    check_stop();
     const double start = now();
     auto sum = grouped_->run(task, sources, block, giant);
     if (sum && so_far) sum = evaluator_.add(*sum, *so_far);

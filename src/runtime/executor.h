@@ -40,7 +40,7 @@ struct Progress {
 class Executor {
  public:
   /// keys: the plan's key request, held by the caller. `progress` may be empty; `stop`, when set by someone, ends the
-  /// run with Error{interrupted} at the next task.
+  /// run with Error{interrupted} soon.
   Executor(const plan::Plan& plan, const ckks::Parameters& parameters, const std::shared_ptr<const ring::Ring>& ring,
            ckks::KeyProvider& keys, std::function<void(const Progress&)> progress = {},
            const std::atomic<bool>* stop = nullptr, const std::filesystem::path& scratch = {});
@@ -62,6 +62,7 @@ class Executor {
  private:
   using Sources = std::vector<std::vector<const ckks::PackedCiphertext*>>;
 
+  void check_stop() const;
   void move_before(std::size_t task, StepTime& time);
   void move_after(std::size_t task, StepTime& time);
   void make_copies(const std::vector<plan::LiveSet::Copies>& list, int limbs);

@@ -53,7 +53,7 @@ void GroupedLinear::Column::residues(u64 q, u64* out) const {
   if (integers.empty()) return;
   const auto modulus = static_cast<std::int64_t>(q);
   const auto [low, high] = std::minmax_element(integers.begin(), integers.end());
-  const bool small = *low > -modulus && *high < modulus;  // the rule
+  const bool small = *low > -modulus && *high < modulus;  // as a rule
   for (std::size_t j = 0; j < integers.size(); ++j) {
     const std::int64_t v = small ? integers[j] : integers[j] % modulus;
     out[j] = static_cast<u64>(v + (modulus & (v >> 63)));

@@ -62,13 +62,18 @@ AtomicFile::AtomicFile(std::filesystem::path path, Access access, std::optional<
     temporary_ = path_;
     temporary_ += ".part";
     fd_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, mode);
-    if (fd_ < 0) fail(temporary_, "write", errno);
-    struct stat status {};
-    const bool usable = ::fstat(fd_, &status) == 0 && S_ISREG(status.st_mode);
-    if (!usable || ::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
-      ::close(std::exchange(fd_, -1));
+    struct stat status {
+    }, named{};
+    const bool other = fd_ < 0 ? errno == ELOOP || errno == EISDIR || errno == ENXIO
+                               : ::fstat(fd_, &status) != 0 || !S_ISREG(status.st_mode);
+    if (fd_ < 0 && !other) fail(temporary_, "write", errno);
+    // The name must still be that of the file which is locked: a run that just ended may have taken it away.
+    const bool ours = !other && ::flock(fd_, LOCK_EX | LOCK_NB) == 0 && ::lstat(temporary_.c_str(), &named) == 0 &&
+                      named.st_ino == status.st_ino && named.st_dev == status.st_dev;
+    if (!ours) {
+      if (fd_ >= 0) ::close(std::exchange(fd_, -1));
       throw Error(ErrorCode::bad_input, "cannot write " + temporary_.string() + ": " +
-                                            (usable ? "another run is writing it" : "it is not a regular file"));
+                                            (other ? "it is not a regular file" : "another run is writing it"));
     }
     kept_ = status.st_size > 0;
     return;
@@ -193,7 +198,7 @@ void FileWriter::continue_after(std::span<const unsigned char> start) {
   if (!std::equal(there.begin(), there.begin() + static_cast<std::ptrdiff_t>(read), start.begin()))
     throw Error(ErrorCode::wrong_key, file_.temporary().string() +
                                           " holds unfinished results of other work (another plan, key or input); "
-                                          "finish that or remove the file");
+                                          "finish that or move the file away");
   std::uint64_t offset = start.size(), unit_end = 0;
   std::size_t finished = 0;
   for (section_ = 0; section_ < sections_.size() && read == start.size() && section_is_whole(offset);) {

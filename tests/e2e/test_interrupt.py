@@ -201,6 +201,19 @@ class Resume(Case):
         self.assert_refused(4, *self.infer, "--out", "new.sotto", words=["new.sotto.part"])
         self.assertEqual(self.part.read_bytes(), b"my notes")
 
+    def test_links_and_folders_by_that_name(self):
+        self.part.symlink_to("in.sotto")
+        self.assert_refused(3, *self.infer, "--out", "new.sotto", words=["not a regular file"])
+        self.part.unlink()
+        self.part.mkdir()
+        self.assert_refused(3, *self.infer, "--out", "new.sotto", words=["not a regular file"])
+        self.part.rmdir()
+
+    def test_places_are_checked_before_the_work(self):
+        for more, word in ((["--stats", "no/such/s.json"], "no/such"), (["--scratch", "no/such"], "no/such")):
+            self.assert_refused(3, *self.infer, "--out", "new.sotto", *more, words=[word])
+        self.assert_refused(2, *self.infer, "--out", "new.sotto", "--stats", "new.sotto", words=["two outputs"])
+
     def test_two_runs_at_once(self):
         with self.part.open("wb") as f:
             fcntl.flock(f, fcntl.LOCK_EX)

@@ -45,7 +45,7 @@ TEST(Parallelism, MoreThreadsAreNeverSlowerAndNeverFasterThanTheCriticalPath) {
 }
 
 TEST(Parallelism, ThreadsThatDivideTheLimbsShareThemEvenly) {
-  // One square of one ciphertext with 4 limbs: 4 pieces.
+  // One square of one ciphertext with 4 limbs of two polynomials: 8 pieces.
   test::PlanBuilder b(8, 4, {1, 4, 4, 1, 1}, 5);
   const int x = b.step({b.convolution(0, 1, 1, 1, 0)}, {1, 4, 4, 1, 1}, Step::Finish::square);
   const int y = b.step({b.convolution(x, 1, 1, 1, 0)}, {1, 4, 4, 1, 1}, Step::Finish::square);
@@ -58,7 +58,7 @@ TEST(Parallelism, ThreadsThatDivideTheLimbsShareThemEvenly) {
   ASSERT_GT(one, 0);
   EXPECT_NEAR(seconds_with(p, cost, kTransforms, 2) * speed_up(2), one, 1e-12);
   EXPECT_NEAR(seconds_with(p, cost, kTransforms, 4) * speed_up(4), one, 1e-12);
-  EXPECT_NEAR(seconds_with(p, cost, kTransforms, 3) * speed_up(3), one * 2 * 3 / 4, 1e-12) << "two rounds of three";
+  EXPECT_NEAR(seconds_with(p, cost, kTransforms, 3) * speed_up(3), one * 3 * 3 / 8, 1e-12) << "three rounds of three";
 }
 
 }  // namespace
