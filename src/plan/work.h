@@ -18,8 +18,8 @@ struct Speed {
   double disk = 0;       ///< one byte written to a scratch file or read from it, by all threads together
 };
 
-/// What a thread adds beside the first, which shares caches and memory with it: measured 1.76 to 1.88 for two.
-inline constexpr double kFurtherThread = 0.8;
+/// What a thread adds beside the first, which shares caches and memory with it: measured 1.65 to 1.88 for two.
+inline constexpr double kFurtherThread = 0.72;
 constexpr double speed_up(double threads) { return 1 + kFurtherThread * (threads - 1); }
 
 /// A typical processor with two threads, for progress bars and the choice between packings.
