@@ -9,13 +9,23 @@
 
 namespace sotto::ckks {
 
+/// What the keys beside automorphisms (odd exponents) switch, in the place of an exponent.
+inline constexpr std::uint64_t kRelinearise = 0;    ///< from s^2 to s
+inline constexpr std::uint64_t kToEphemeral = 2;    ///< from s to the ephemeral sparse secret
+inline constexpr std::uint64_t kFromEphemeral = 4;  ///< from the ephemeral secret to s, for polynomials below one prime
+
 /// Names one key-switching key: which tier it serves and what it switches.
 struct KeyId {
   int tier = 0;
-  std::uint64_t exponent = 0;  ///< automorphism exponent, or 0 for relinearisation (from s^2 to s)
+  std::uint64_t exponent = 0;  ///< automorphism exponent or one of the constants above
 
   auto operator<=>(const KeyId&) const = default;
 };
+
+/// Digits of a key. The way back from the ephemeral secret needs one: what it switches is smaller than any digit.
+inline int key_digits(const KeyTier& tier, std::uint64_t exponent) {
+  return exponent == kFromEphemeral ? 1 : tier.digits();
+}
 
 /// The keys that a plan needs: the client makes exactly these.
 struct KeyRequest {
@@ -28,6 +38,7 @@ struct KeyRequest {
 ///
 /// For an automorphism sigma the key leads from s to sigma^-1(s), so that the permutation can come last, on the result
 /// (hoisting, Halevi-Shoup 2018). Limb order of each polynomial: max_limbs ciphertext primes, then the special primes.
+/// The one digit of the key from the ephemeral secret has factor P modulo every ciphertext prime.
 struct SwitchingKey {
   struct Digit {
     ring::PackedPoly b, a;

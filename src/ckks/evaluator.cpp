@@ -24,6 +24,11 @@ RnsPoly make_poly(const ring::Ring& ring, int limbs) {
 
 void copy_limb(const ring::Ring& ring, u64* dst, const u64* src) { std::memcpy(dst, src, ring.n() * sizeof(u64)); }
 
+u64 signed_residue(std::int64_t value, u64 q) {
+  const std::int64_t r = value % static_cast<std::int64_t>(q);
+  return static_cast<u64>(r < 0 ? r + static_cast<std::int64_t>(q) : r);
+}
+
 void check_match(const Ciphertext& a, int limbs, double scale) {
   check(a.limbs() == limbs, "operands are at different levels");
   check(std::abs(a.scale / scale - 1) < 0x1p-20, "operands have different scales");
@@ -80,13 +85,25 @@ Ciphertext Evaluator::multiply_scalar(const Ciphertext& a, double value, double 
   check(std::abs(rounded) < 0x1p62, "scalar is too large");
   Ciphertext out{make_poly(*ring_, a.limbs()), make_poly(*ring_, a.limbs()), a.scale * scale};
   parallel_for(a.c0.size(), [&](std::size_t l) {
-    const auto q = static_cast<std::int64_t>(ring_->prime(l));
-    const std::int64_t r = static_cast<std::int64_t>(rounded) % q;
-    const u64 c = static_cast<u64>(r < 0 ? r + q : r);
+    const u64 c = signed_residue(static_cast<std::int64_t>(rounded), ring_->prime(l));
     ring_->kernels().mul_scalar_add(out.c0[l].data(), a.c0[l].data(), c, nullptr, ring_->n(), ring_->modulus(l));
     ring_->kernels().mul_scalar_add(out.c1[l].data(), a.c1[l].data(), c, nullptr, ring_->n(), ring_->modulus(l));
   });
   return out;
+}
+
+Ciphertext Evaluator::add_scalar(Ciphertext a, double value) const {
+  const double rounded = std::nearbyint(value * a.scale);
+  check(std::abs(rounded) < 0x1p62, "scalar is too large");
+  parallel_for(a.c0.size(), [&](std::size_t l) {
+    const u64 q = ring_->prime(l), c = signed_residue(static_cast<std::int64_t>(rounded), q);
+    u64* x = a.c0[l].data();
+    for (std::size_t i = 0; i < ring_->n(); ++i) {
+      const u64 sum = x[i] + c;
+      x[i] = sum >= q ? sum - q : sum;
+    }
+  });
+  return a;
 }
 
 Ciphertext Evaluator::drop_to(const Ciphertext& a, int limbs) const {
@@ -206,6 +223,19 @@ Ciphertext Evaluator::rotate_sum(const Ciphertext& a, std::span<const std::int64
   parallel_for(limbs, [&](std::size_t l) {
     ring_->kernels().add(out.c1[l].data(), out.c1[l].data(), a.c1[l].data(), ring_->n(), ring_->modulus(l));
   });
+  return out;
+}
+
+Ciphertext Evaluator::raise(const Ciphertext& a, int limbs) const {
+  check(a.limbs() == 1, "only a ciphertext of one limb is raised");
+  Ciphertext held;  // by the ephemeral secret
+  Decomposition to = switcher_.decompose(a.c1, switcher_.ephemeral_tier(), false);
+  switcher_.apply(to, kToEphemeral, {.add = &a.c0}, held.c0, held.c1);
+  Decomposition from = switcher_.raise_digit(held.c1, limbs);
+  const Decomposition constant = switcher_.raise_digit(held.c0, limbs);
+  Ciphertext out;
+  out.scale = a.scale;
+  switcher_.apply(from, kFromEphemeral, {.add = &constant.digits.front()}, out.c0, out.c1);
   return out;
 }
 

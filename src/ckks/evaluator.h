@@ -30,6 +30,8 @@ class Evaluator {
   [[nodiscard]] Ciphertext multiply_plain(const Ciphertext& a, const Plaintext& p) const;
   /// a * round(value * scale), |value * scale| < 2^62.
   [[nodiscard]] Ciphertext multiply_scalar(const Ciphertext& a, double value, double scale) const;
+  /// a + value in every slot, |value * a.scale| < 2^62.
+  [[nodiscard]] Ciphertext add_scalar(Ciphertext a, double value) const;
   /// A copy of the first `limbs` limbs.
   [[nodiscard]] Ciphertext drop_to(const Ciphertext& a, int limbs) const;
   /// Divides by the last prime: one limb less.
@@ -47,6 +49,13 @@ class Evaluator {
   [[nodiscard]] std::vector<Ciphertext> rotate_many(const Ciphertext& a, std::span<const std::int64_t> steps) const;
   /// a + sum over steps of its rotations, with one decomposition and one division (double hoisting).
   [[nodiscard]] Ciphertext rotate_sum(const Ciphertext& a, std::span<const std::int64_t> steps) const;
+
+  /// ModRaise under the ephemeral sparse secret (sparse-secret encapsulation, ePrint 2022/024): a ciphertext of one
+  /// limb becomes one of `limbs` limbs whose message is that of `a` plus q_0 times a polynomial with coefficients of
+  /// magnitude at most kEphemeralWeight, in the basis 1, X + 1/X, X^2 + 1/X^2, ...
+  [[nodiscard]] Ciphertext raise(const Ciphertext& a, int limbs) const;
+
+  [[nodiscard]] const KeySwitcher& switcher() const { return switcher_; }
 
  private:
   [[nodiscard]] Ciphertext apply(const Ciphertext& a, Decomposition& d, std::uint64_t exponent) const;

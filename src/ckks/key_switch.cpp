@@ -1,5 +1,7 @@
 #include "ckks/key_switch.h"
 
+#include <algorithm>
+#include <cstring>
 #include <map>
 #include <mutex>
 #include <tuple>
@@ -49,9 +51,17 @@ KeySwitcher::~KeySwitcher() = default;
 int KeySwitcher::tier_for(int limbs) const {
   int best = -1;
   for (int t = 0; t < static_cast<int>(tiers_.size()); ++t)
-    if (tiers_[t].max_limbs >= limbs && (best < 0 || tiers_[t].max_limbs < tiers_[best].max_limbs)) best = t;
+    if (!tiers_[t].ephemeral && tiers_[t].max_limbs >= limbs &&
+        (best < 0 || tiers_[t].max_limbs < tiers_[best].max_limbs))
+      best = t;
   check(best >= 0, "no key tier serves this level");
   return best;
+}
+
+int KeySwitcher::ephemeral_tier() const {
+  const auto it = std::find_if(tiers_.begin(), tiers_.end(), [](const KeyTier& t) { return t.ephemeral; });
+  check(it != tiers_.end(), "there is no tier for the ephemeral secret");
+  return static_cast<int>(it - tiers_.begin());
 }
 
 std::size_t KeySwitcher::prime_of(std::size_t j, int limbs) const {
@@ -261,6 +271,77 @@ Extended KeySwitcher::switch_digits(const Decomposition& d, u64 exponent) const 
     out.c0[j] = std::move(x[0]);
     out.c1[j] = std::move(x[1]);
   });
+  return out;
+}
+
+// take(j, x) gets limb j of both polynomials of P sigma(c0, c1), limb by limb while they are in cache.
+template <class Take>
+void KeySwitcher::rotate_limbs(const Decomposition& d, const RnsPoly& c0, u64 exponent, const Take& take) const {
+  check(d.hoisted, "only a hoisted decomposition serves sums");
+  const auto limbs = static_cast<std::size_t>(d.limbs), total = limbs + static_cast<std::size_t>(special(d.tier));
+  const std::vector<u64>& factor = division(d.tier, d.limbs, false).special_product;
+  const auto& kernels = ring_->kernels();
+  const std::size_t n = ring_->n();
+  const SwitchingKey* key = exponent == 1 ? nullptr : &key_for(d, exponent);
+  const std::uint32_t* permutation = exponent == 1 ? nullptr : ring_->automorphism(exponent);
+  parallel_for(total, [&](std::size_t j) {
+    Pair x;
+    if (key != nullptr) {
+      x = inner_product(d, *key, j);
+    } else {
+      for (Limb& y : x) std::memset((y = ring_->limb()).data(), 0, n * sizeof(u64));
+      if (j < limbs)
+        kernels.mul_scalar_add(x[1].data(), (*d.input)[j].data(), factor[j], nullptr, n, ring_->modulus(j));
+    }
+    if (j < limbs) kernels.mul_scalar_add(x[0].data(), c0[j].data(), factor[j], x[0].data(), n, ring_->modulus(j));
+    if (permutation != nullptr) {
+      for (Limb& y : x) {
+        Limb moved = ring_->limb();
+        kernels.automorphism(moved.data(), y.data(), permutation, n);
+        y = std::move(moved);
+      }
+    }
+    take(j, x);
+  });
+}
+
+RaisedRotation KeySwitcher::rotate_raised(const Decomposition& d, const RnsPoly& c0, u64 exponent) const {
+  const std::size_t total = static_cast<std::size_t>(d.limbs + special(d.tier));
+  RaisedRotation out{ring::PackedPoly(total), ring::PackedPoly(total)};
+  rotate_limbs(d, c0, exponent, [&](std::size_t j, const Pair& x) {
+    out.c0[j] = ring_->pack(x[0].data());
+    out.c1[j] = ring_->pack(x[1].data());
+  });
+  return out;
+}
+
+void KeySwitcher::add_rotated(const Decomposition& d, const RnsPoly& c0, u64 exponent, Extended& x) const {
+  check(x.limbs == d.limbs && x.tier == d.tier, "sums of key switches are at different levels");
+  rotate_limbs(d, c0, exponent, [&](std::size_t j, const Pair& y) {
+    const auto& m = ring_->modulus(prime_of(j, d.limbs));
+    ring_->kernels().add(x.c0[j].data(), x.c0[j].data(), y[0].data(), ring_->n(), m);
+    ring_->kernels().add(x.c1[j].data(), x.c1[j].data(), y[1].data(), ring_->n(), m);
+  });
+}
+
+Decomposition KeySwitcher::raise_digit(const RnsPoly& poly, int limbs) const {
+  check(poly.size() == 1, "only polynomials of one limb are raised");
+  const int tier = tier_for(limbs);
+  const auto total = static_cast<std::size_t>(limbs + special(tier));
+  std::vector<std::size_t> to;
+  for (std::size_t j = 1; j < total; ++j) to.push_back(prime_of(j, limbs));
+  const ring::BasisConversion conversion(*ring_, {0}, to, true);
+  Decomposition out{limbs, tier, true, {}, nullptr};
+  RnsPoly& raised = out.digits.emplace_back();
+  for (std::size_t j = 0; j < total; ++j) raised.push_back(ring_->limb());
+  Limb coefficients = ring_->limb();
+  ring_->intt(coefficients.data(), poly[0].data(), 0, conversion.input_factor(0));
+  std::memcpy(raised[0].data(), poly[0].data(), ring_->n() * sizeof(u64));
+  std::vector<u64*> dst;
+  for (std::size_t j = 1; j < total; ++j) dst.push_back(raised[j].data());
+  const u64* const src[] = {coefficients.data()};
+  conversion.run(src, dst);
+  parallel_for(total - 1, [&](std::size_t j) { ring_->ntt(raised[j + 1].data(), to[j]); });
   return out;
 }
 

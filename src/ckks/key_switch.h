@@ -27,6 +27,12 @@ struct Extended {
   ring::RnsPoly c0, c1;
 };
 
+/// P sigma(c) for a ciphertext c, limbs as in `Extended`, packed: what linear transforms multiply by plaintexts (double
+/// hoisting).
+struct RaisedRotation {
+  ring::PackedPoly c0, c1;
+};
+
 /// How a key switch ends: (c0, c1) = sigma(round((x + P join) / D) + (add, 0)), where P is the product of the special
 /// primes and D that of the primes which are dropped.
 struct Ending {
@@ -50,6 +56,10 @@ class KeySwitcher {
 
   /// The cheapest tier that serves ciphertexts of this many limbs.
   [[nodiscard]] int tier_for(int limbs) const;
+  /// The tier of the key to the ephemeral secret. Throws Error{internal} if there is none.
+  [[nodiscard]] int ephemeral_tier() const;
+  /// Index in the ring of limb j of an `Extended` with this many ciphertext limbs.
+  [[nodiscard]] std::size_t prime_of(std::size_t j, int limbs) const;
   [[nodiscard]] int special(int tier) const { return tiers_[static_cast<std::size_t>(tier)].special; }
 
   /// ModUp. `poly` (values) must outlive the result. `hoisted`: for several switches; else for one `apply`.
@@ -60,6 +70,13 @@ class KeySwitcher {
 
   /// The inner product of a hoisted decomposition alone, for sums of switches (double hoisting).
   [[nodiscard]] Extended switch_digits(const Decomposition& d, std::uint64_t exponent) const;
+  /// P sigma(c0, c1), where d is the hoisted decomposition of c1 and sigma the automorphism of `exponent`; 1: none.
+  [[nodiscard]] RaisedRotation rotate_raised(const Decomposition& d, const ring::RnsPoly& c0,
+                                             std::uint64_t exponent) const;
+  /// x += P sigma(c0, c1), as `rotate_raised`.
+  void add_rotated(const Decomposition& d, const ring::RnsPoly& c0, std::uint64_t exponent, Extended& x) const;
+  /// A polynomial of one limb, centred, as a single digit of `limbs` limbs for the key kFromEphemeral.
+  [[nodiscard]] Decomposition raise_digit(const ring::RnsPoly& poly, int limbs) const;
   /// ModDown of what `switch_digits` gave, or, for tier -1, the division by the last prime alone. `add`, if set, is
   /// added to c0.
   void divide(Extended x, bool rescale, const ring::RnsPoly* add, ring::RnsPoly& c0, ring::RnsPoly& c1) const;
@@ -78,9 +95,10 @@ class KeySwitcher {
   [[nodiscard]] const Digit& digit(int tier, int limbs, int d) const;
   [[nodiscard]] const Division& division(int tier, int limbs, bool rescale) const;
   [[nodiscard]] const SwitchingKey& key_for(const Decomposition& d, std::uint64_t exponent) const;
-  [[nodiscard]] std::size_t prime_of(std::size_t j, int limbs) const;
   [[nodiscard]] Pair inner_product(const Decomposition& d, const SwitchingKey& key, std::size_t j) const;
   [[nodiscard]] Terms terms(const Decomposition& d, const SwitchingKey& key, std::size_t j) const;
+  template <class Take>
+  void rotate_limbs(const Decomposition& d, const ring::RnsPoly& c0, std::uint64_t exponent, const Take& take) const;
   template <class Dropped, class Finish>
   void divide_limbs(int limbs, int tier, bool rescale, const std::uint32_t* permutation, const Dropped& dropped_at,
                     const Finish& finish, ring::RnsPoly& c0, ring::RnsPoly& c1) const;

@@ -25,9 +25,13 @@ struct ParametersSpec {
 /// Digits have one limb less than there are special primes (one if there is a single one): the noise of a switch is
 /// about 2^17 times (product of a digit) / (product of the special primes), so the extra prime makes it vanish in the
 /// rounding.
+///
+/// The ephemeral tier holds one key only: the one that leads to the ephemeral sparse secret of bootstrapping. Its
+/// modulus is kept small, for that secret is safe under small moduli only (docs/adr/0016).
 struct KeyTier {
   int max_limbs = 0;
   int special = 0;
+  bool ephemeral = false;
 
   [[nodiscard]] int digit_limbs() const { return special > 1 ? special - 1 : 1; }
   /// Digits of a ciphertext with this many limbs.

@@ -7,8 +7,12 @@ namespace sotto::ckks {
 
 /// How the coefficients of a secret key are drawn.
 enum class SecretDistribution {
-  ternary,  ///< uniform over {-1, 0, 1}
+  ternary,    ///< uniform over {-1, 0, 1}
+  ephemeral,  ///< kEphemeralWeight coefficients are 1 or -1, the others 0
 };
+
+/// Coefficients of the ephemeral secret of bootstrapping that are not zero.
+inline constexpr int kEphemeralWeight = 32;
 
 /// One row of the 128-bit table: at this ring rank and secret distribution, the modulus of all published key material
 /// (log2 of Q P) may not exceed `max_log2_qp`. Error width sigma = 3.19 throughout.

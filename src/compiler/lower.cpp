@@ -205,6 +205,8 @@ class Lowering {
       l.depth = std::max(l.depth, r.depth);
       return l;
     }
+    if (std::holds_alternative<graph::Relu>(n.op))
+      fail(root, "Relu does not run encrypted; train the network with a quadratic activation instead");
     if (std::holds_alternative<graph::Flatten>(n.op))
       fail(root, "only a fully connected layer may follow Flatten directly");
     fail(root, "this operation cannot be lowered");

@@ -99,6 +99,11 @@ struct Evaluate {
     for (std::size_t k = 0; k < y.size(); ++k) y[k] *= in(1)[k];
     return y;
   }
+  Values operator()(const Relu&) const {
+    Values y = in(0);
+    for (double& v : y) v = std::max(v, 0.0);
+    return y;
+  }
   Values operator()(const AveragePool& p) const { return pool(p, in_shape(0), node.shape, in(0)); }
   Values operator()(const GlobalAveragePool&) const {
     Values y(static_cast<std::size_t>(node.shape.c));

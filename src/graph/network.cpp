@@ -18,6 +18,12 @@ struct OpName {
   std::string operator()(const ChannelAffine&) const { return "Affine"; }
   std::string operator()(const Sum&) const { return "Sum"; }
   std::string operator()(const Product&) const { return "Product"; }
+  std::string operator()(const Relu& r) const {
+    std::ostringstream s;
+    s << "Relu";
+    if (r.range > 0) s << " range " << r.range;
+    return s.str();
+  }
   std::string operator()(const AveragePool& p) const {
     return "AveragePool " + std::to_string(p.kernel_h) + "x" + std::to_string(p.kernel_w);
   }

@@ -33,6 +33,11 @@ struct ChannelAffine {
 struct Sum {};
 struct Product {};
 
+/// max(x, 0). The model's owner vouches that |x| is at most `range`; 0 if nobody does.
+struct Relu {
+  double range = 0;
+};
+
 /// Mean over windows. Pads count as zeros if count_pad, else they are left out of the mean.
 struct AveragePool {
   int kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1;
@@ -52,7 +57,8 @@ struct Dense {
   std::vector<double> weights, bias;
 };
 
-using Op = std::variant<Input, Conv2d, ChannelAffine, Sum, Product, AveragePool, GlobalAveragePool, Flatten, Dense>;
+using Op =
+    std::variant<Input, Conv2d, ChannelAffine, Sum, Product, Relu, AveragePool, GlobalAveragePool, Flatten, Dense>;
 
 /// One operation; inputs are indices of earlier nodes.
 struct Node {

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "graph/onnx_advice.h"
 #include "graph/onnx_metadata.h"
 #include "graph/onnx_tensor.h"
 
@@ -31,7 +32,10 @@ class Importer {
     for (const auto& t : model_.graph().initializer())
       constants_[t.name()] = read_tensor(t, "tensor '" + t.name() + "'");
     read_input();
+    ranges_ = read_relu_ranges(model_);
     for (const auto& node : model_.graph().node()) import_node(node);
+    for (const auto& [name, range] : ranges_)
+      if (!ranged_.contains(name)) fail("metadata sotto.relu_ranges names '" + name + "', which is no Relu node");
     finish();
     read_metadata(model_, network_);
     return std::move(network_);
@@ -162,6 +166,7 @@ class Importer {
       return emit(n, ChannelAffine{std::vector<double>(shape(v).c, -1.0), std::vector<double>(shape(v).c, 0.0)}, {v},
                   shape(v));
     }
+    if (op == "Relu") return import_relu(n);
     if (op == "AveragePool") return import_average_pool(n);
     if (op == "GlobalAveragePool") return emit(n, GlobalAveragePool{}, {value(n, 0)}, {shape(value(n, 0)).c, 1, 1});
     if (op == "ReduceMean") return import_reduce_mean(n);
@@ -175,9 +180,7 @@ class Importer {
         fail(n, "only casts to float types are supported");
       return alias(n, value(n, 0));
     }
-    if (op == "Relu") fail(n, "Relu does not run encrypted; train the network with a quadratic activation instead");
-    if (op == "MaxPool") fail(n, "MaxPool does not run encrypted; use AveragePool");
-    fail(n, "this operator is not supported");
+    fail(n, advice_for(op));
   }
 
   void import_squeeze(const NodeProto& n) {
@@ -357,6 +360,17 @@ class Importer {
     emit(n, Product{}, {v, v}, shape(v));
   }
 
+  void import_relu(const NodeProto& n) {
+    const int v = value(n, 0);
+    emit(n, Relu{}, {v}, shape(v));
+    for (const std::string& name : {n.name(), n.output(0)}) {
+      const auto it = ranges_.find(name);
+      if (it == ranges_.end()) continue;
+      std::get<Relu>(network_.nodes.back().op).range = it->second;
+      ranged_.insert(name);
+    }
+  }
+
   void import_average_pool(const NodeProto& n) {
     const int v = value(n, 0);
     const Shape in = shape(v);
@@ -445,6 +459,8 @@ class Importer {
   std::int64_t batch_ = 1;    // fixed batch size of the model, if it has one
   std::map<std::string, int> values_;
   std::map<std::string, Constant> constants_;
+  std::map<std::string, double> ranges_;  // of Relu nodes, from the metadata
+  std::set<std::string> ranged_;          // which of them have a node
 };
 
 }  // namespace

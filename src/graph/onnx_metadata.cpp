@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "base/error.h"
@@ -57,6 +58,20 @@ void read_metadata(const onnx::ModelProto& model, Network& network) {
   if (!network.classes.empty() && network.classes.size() != scores)
     fail("metadata sotto.classes names " + std::to_string(network.classes.size()) + " classes, the output has " +
          std::to_string(scores));
+}
+
+std::map<std::string, double> read_relu_ranges(const onnx::ModelProto& model) {
+  std::map<std::string, double> ranges;
+  const std::string* text = find(model, "sotto.relu_ranges");
+  if (text == nullptr) return ranges;
+  const auto json = nlohmann::json::parse(*text, nullptr, false);
+  if (!json.is_object()) fail("metadata sotto.relu_ranges is not a JSON object of names and numbers");
+  for (const auto& [name, range] : json.items()) {
+    if (!range.is_number() || !(range.get<double>() > 0) || !std::isfinite(range.get<double>()))
+      fail("metadata sotto.relu_ranges: the range of '" + name + "' is not a positive number");
+    ranges[name] = range.get<double>();
+  }
+  return ranges;
 }
 
 }  // namespace sotto::graph

@@ -15,37 +15,49 @@ ckks::SeededSwitchingKey KeyGenerator::switching_key(const ckks::KeyTier& tier, 
   ckks::SwitchingKey layout{tier, {}};
   ckks::SeededSwitchingKey out{id, ckks::random_seed(), {}};
   std::vector<SecretArray<std::int8_t>> errors;
-  for (int d = 0; d < tier.digits(); ++d) {
+  const int digits = ckks::key_digits(tier, id.exponent);
+  for (int d = 0; d < digits; ++d) {
     errors.emplace_back(n);
     sample_error(errors.back());
     out.b.emplace_back();
     for (int j = 0; j < layout.limbs(); ++j) out.b.back().push_back(ring.limb());
   }
   // The key is held by sigma^-1(s) (see SwitchingKey); the automorphism group has exponent dividing n.
-  const u64 inverse = id.exponent == 0 ? 1 : simd::pow_mod(id.exponent, n - 1, ring.cyclotomic_order());
+  const bool automorphism = id.exponent % 2 == 1;
+  const u64 inverse = !automorphism ? 1 : simd::pow_mod(id.exponent, n - 1, ring.cyclotomic_order());
   const std::uint32_t* table = inverse == 1 ? nullptr : ring.automorphism(inverse);
   parallel_for(static_cast<std::size_t>(layout.limbs()), [&](std::size_t j) {
     const std::size_t i = layout.prime_index(static_cast<int>(j), q);
     const simd::ModulusView& m = ring.modulus(i);
     const auto& k = ring.kernels();
     const SecretArray<u64> s = key_.values(i);
-    SecretArray<u64> holder(table != nullptr ? n : 0), source(id.exponent == 0 ? n : 0);
-    if (table != nullptr) k.automorphism(holder.data(), s.data(), table, n);
-    if (id.exponent == 0) k.mul(source.data(), s.data(), s.data(), n, m);
-    const u64* held_by = table != nullptr ? holder.data() : s.data();
-    const u64* hidden = id.exponent == 0 ? source.data() : s.data();
+    SecretArray<u64> other;
+    if (table != nullptr) {
+      other = SecretArray<u64>(n);
+      k.automorphism(other.data(), s.data(), table, n);
+    } else if (id.exponent == ckks::kRelinearise) {
+      other = SecretArray<u64>(n);
+      k.mul(other.data(), s.data(), s.data(), n, m);
+    } else if (!automorphism) {
+      other = key_.ephemeral_values(i);
+    }
+    const bool holds = table != nullptr || id.exponent == ckks::kToEphemeral;
+    const bool hides = id.exponent == ckks::kRelinearise || id.exponent == ckks::kFromEphemeral;
+    const u64* held_by = holds ? other.data() : s.data();
+    const u64* hidden = hides ? other.data() : s.data();
     u64 special = 1;
     for (int t = 0; t < tier.special; ++t)
       special = ring::mul_mod(special, ring.prime(static_cast<std::size_t>(q + t)) % m.q, m.q);
     ring::Limb a = ring.limb();
     SecretArray<u64> product(n);
-    for (int d = 0; d < tier.digits(); ++d) {
+    for (int d = 0; d < digits; ++d) {
       u64* b = out.b[d][j].data();
       ckks::expand_uniform(ring, out.seed, static_cast<u64>(d), i, a.data());
       const SecretArray<u64> e = to_values(ring, errors[d], i);
       k.mul(product.data(), a.data(), held_by, n, m);
       k.sub(product.data(), e.data(), product.data(), n, m);
-      const bool own = static_cast<int>(j) < tier.max_limbs && static_cast<int>(j) / tier.digit_limbs() == d;
+      const bool own = static_cast<int>(j) < tier.max_limbs &&
+                       (id.exponent == ckks::kFromEphemeral || static_cast<int>(j) / tier.digit_limbs() == d);
       if (own) k.mul_scalar_add(product.data(), hidden, special, product.data(), n, m);
       std::copy_n(product.data(), n, b);
     }

@@ -26,6 +26,9 @@ class SecretKey {
   [[nodiscard]] const std::string& id() const { return id_; }
   /// s modulo prime i, transformed; n words.
   [[nodiscard]] SecretArray<std::uint64_t> values(std::size_t i) const;
+  /// The ephemeral secret of bootstrapping, kEphemeralWeight coefficients of 1 or -1 that follow from the seed, modulo
+  /// prime i, transformed.
+  [[nodiscard]] SecretArray<std::uint64_t> ephemeral_values(std::size_t i) const;
   [[nodiscard]] const ring::Ring& ring() const { return *ring_; }
 
  private:
@@ -33,7 +36,7 @@ class SecretKey {
 
   std::shared_ptr<const ring::Ring> ring_;
   SecretArray<unsigned char> seed_;
-  SecretArray<std::int8_t> coefficients_;
+  SecretArray<std::int8_t> coefficients_, ephemeral_;
   std::string id_;
 };
 

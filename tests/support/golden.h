@@ -9,7 +9,7 @@ namespace sotto::test {
 
 inline const std::string kGoldenFolder = SOTTO_SOURCE_DIR "/tests/golden/graph/";
 
-/// Every golden model of tests/golden/graph/make_goldens.py but for resnet20-cifar10.
+/// The golden models of tests/golden/graph/make_goldens.py, without those of models/.
 inline const std::vector<std::string>& golden_models() {
   static const std::vector<std::string> names = {"conv_padded",
                                                  "conv_strides_and_uneven_pads",
@@ -31,7 +31,11 @@ inline const std::vector<std::string>& golden_models() {
                                                  "identity_dropout_cast",
                                                  "half_precision_constants",
                                                  "residual_network",
-                                                 "pooled_network"};
+                                                 "pooled_network",
+                                                 "relus",
+                                                 "lenet5",
+                                                 "vgg11",
+                                                 "relu_resnet"};
   return names;
 }
 

@@ -58,6 +58,7 @@ class NetworkBuilder {
   int square(int x) { return product(x, x); }
   /// A polynomial of degree two with other coefficients in every channel, written as exporters do: (a x + b) x + c.
   int activation(int x) { return affine(product(affine(x), x)); }
+  int relu(int x) { return node("relu", graph::Relu{}, {x}, shape(x)); }
   int pool(int x, int kernel, int stride, int pad) {
     const graph::Shape in = shape(x);
     const graph::Shape out{in.c, (in.h + 2 * pad - kernel) / stride + 1, (in.w + 2 * pad - kernel) / stride + 1};

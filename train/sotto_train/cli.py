@@ -54,6 +54,12 @@ class _Session:
         return ranges.report(self.trained.net, self.train.first(count), self.test, self.meta, self.pool, self.device,
                              limit)
 
+    def training_ranges(self, count: int) -> list[float]:
+        from . import ranges
+        measured = ranges.measure("training", self.trained.net, self.train.first(count), self.meta, self.pool,
+                                  self.device)
+        return [layer.largest for layer in measured.layers]
+
     def noise(self, args: argparse.Namespace):
         from . import noise
         sizes = noise.Noise(args.weight_bits, args.weight_error, args.activation_bits)
@@ -88,9 +94,15 @@ def _noise(args: argparse.Namespace) -> None:
 def _export(args: argparse.Namespace) -> None:
     from . import checkpoint
     from .export import export
-    difference = export(checkpoint.load_network(args.checkpoint), pathlib.Path(args.model))
+    trained, ranges = checkpoint.load_network(args.checkpoint), None
+    relu = trained.config.activation == "relu"
+    if relu and args.data:
+        ranges = [args.margin * r for r in _Session(args).training_ranges(args.count)]
+    difference = export(trained, pathlib.Path(args.model), ranges)
     checked = "onnxruntime is not installed" if difference is None else f"onnxruntime differs by {difference:.1e}"
     _say(f"{args.model}: written; {checked}")
+    if relu and not args.data:
+        _say("it does not say how large the inputs of its ReLUs get; --data measures it")
 
 
 def _card(args: argparse.Namespace) -> None:
@@ -108,9 +120,16 @@ def _card(args: argparse.Namespace) -> None:
     _say(f"{model.with_suffix('.json')}: written; {accuracy:.2%} on {len(s.test)} {s.name} images")
 
 
-def _data_arguments(parser: argparse.ArgumentParser) -> None:
+def _margin(text: str) -> float:
+    value = float(text)
+    if not 1 <= value <= 100:
+        raise argparse.ArgumentTypeError("the margin must be between 1 and 100")
+    return value
+
+
+def _data_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
     parser.add_argument("checkpoint")
-    parser.add_argument("--data", required=True, help="folder of the dataset's files")
+    parser.add_argument("--data", required=required, help="folder of the dataset's files")
     parser.add_argument("--test", action="store_true", help="the test set even if training held images out")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
 
@@ -150,8 +169,10 @@ def _parser() -> argparse.ArgumentParser:
     noise.set_defaults(run=_noise)
 
     export = verbs.add_parser("export", help="write an ONNX model with preprocessing in its metadata")
-    export.add_argument("checkpoint")
+    _data_arguments(export, required=False)
     export.add_argument("model", help="the file to write, NAME.onnx")
+    export.add_argument("--count", type=int, default=0, help="training images for the ranges of ReLUs; 0 for all")
+    export.add_argument("--margin", type=_margin, default=1.25, help="factor on the largest inputs of ReLUs")
     export.set_defaults(run=_export)
 
     card = verbs.add_parser("card", help="write NAME.json beside NAME.onnx and renew the table in README.md there")

@@ -1,6 +1,8 @@
 """Export to ONNX (opset 13) in the operators that Sotto imports, with preprocessing and class names in the metadata."""
 from __future__ import annotations
 
+import json
+import math
 import os
 import pathlib
 
@@ -25,9 +27,10 @@ def metadata(trained: Trained) -> dict[str, str]:
             "sotto.layout": f"NCHW, {channels}, (pixel / 255 - mean) / std"}
 
 
-def export(trained: Trained, target: pathlib.Path) -> float | None:
+def export(trained: Trained, target: pathlib.Path, relu_ranges: list[float] | None = None) -> float | None:
     """Writes the model, checked; batch normalisation is folded into convolutions it follows directly.
 
+    relu_ranges: the largest magnitude to expect before each ReLU, in the order of the network's activations.
     Returns the largest difference to onnxruntime's scores on grey noise, None where onnxruntime is not installed.
     """
     try:
@@ -46,6 +49,8 @@ def export(trained: Trained, target: pathlib.Path) -> float | None:
         _share_constants(model.graph)
         for key, value in metadata(trained).items():
             model.metadata_props.add(key=key, value=value)
+        if relu_ranges is not None:
+            model.metadata_props.add(key="sotto.relu_ranges", value=_ranges_by_name(model.graph, relu_ranges))
         onnx.checker.check_model(model)
         strange = sorted({n.op_type for n in model.graph.node} - ACCEPTED)
         if strange:
@@ -67,6 +72,16 @@ def _share_constants(graph) -> None:
     for node in graph.node:
         for k, name in enumerate(node.input):
             node.input[k] = same.get(name, name)
+
+
+def _ranges_by_name(graph, ranges: list[float]) -> str:
+    """The metadata entry: a JSON object of the outputs of the ReLU nodes, which run in the order of their modules."""
+    names = [n.output[0] for n in graph.node if n.op_type == "Relu"]
+    if len(names) != len(ranges):
+        raise TrainError(f"{len(ranges)} ranges for {len(names)} ReLUs")
+    if not all(r > 0 and math.isfinite(r) for r in ranges):
+        raise TrainError("the input of a ReLU is always zero or not finite; see the command ranges")
+    return json.dumps({name: float(f"{r:.6g}") for name, r in zip(names, ranges)})
 
 
 def _difference(trained: Trained, path: pathlib.Path) -> float | None:

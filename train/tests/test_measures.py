@@ -166,6 +166,49 @@ class Export(unittest.TestCase):
         self.assertGreaterEqual(model.opset_import[0].version, 13)
         self.assertEqual((model.graph.input[0].name, model.graph.output[0].name), ("image", "logits"))
 
+    def test_ranges_of_relus(self):
+        import onnx
+        from sotto_train.errors import TrainError
+        from sotto_train.export import export
+        trained, path = self.trained("resnet20", "relu"), self.folder / "m.onnx"
+        images = support.stripes(8, 32)
+        measured = ranges.measure("training", trained.net, images, trained.meta, Pool(1), CPU)
+        expected = [layer.largest for layer in measured.layers]
+        self.assertEqual(len(expected), 19)
+        export(trained, path, [1.5 * r for r in expected])
+        model = onnx.load(str(path))
+        written = json.loads({p.key: p.value for p in model.metadata_props}["sotto.relu_ranges"])
+        inputs = {n.output[0]: n.input[0] for n in model.graph.node if n.op_type == "Relu"}
+        self.assertEqual(list(written), list(inputs))
+        for range_, largest in zip(written.values(), expected):
+            self.assertAlmostEqual(range_ / largest, 1.5, places=4)
+        if importlib.util.find_spec("onnxruntime"):  # each range belongs to the node whose name it has
+            import onnxruntime
+            model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in inputs.values())
+            session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+            x = normalise(images.images, trained.meta).contiguous().numpy()
+            for range_, value in zip(written.values(), session.run(list(inputs.values()), {"image": x})):
+                self.assertAlmostEqual(range_ / abs(value).max(), 1.5, places=3)
+        for wrong in (expected[1:], [0.0, *expected[1:]], [float("inf"), *expected[1:]]):
+            with self.assertRaises(TrainError):
+                export(trained, self.folder / "wrong.onnx", wrong)
+            self.assertFalse((self.folder / "wrong.onnx").exists())
+
+    def test_command_measures_ranges_of_relus(self):
+        import onnx
+        support.write_cifar10(self.folder, per_file=8)
+        data, out, model = str(self.folder), str(self.folder / "run"), str(self.folder / "net.onnx")
+        self.assertEqual(support.command("--arch", "lenet5", "--activation", "relu", "--data", data, "--out", out,
+                                         "--epochs", "1", "--batch", "8")[0], 0)
+        found = []
+        for options in ([], ["--data", data], ["--data", data, "--margin", "2.5"]):
+            code, text, err = support.command("export", str(self.folder / "run" / "model.pt"), model, *options)
+            self.assertEqual((code, err, "--data" in text), (0, "", not options))
+            found.append({p.key: p.value for p in onnx.load(model).metadata_props}.get("sotto.relu_ranges"))
+        self.assertIsNone(found[0])
+        for narrow, wide in zip(json.loads(found[1]).values(), json.loads(found[2]).values(), strict=True):
+            self.assertAlmostEqual(wide / narrow, 2, places=4)
+
     def test_commands_from_training_to_card(self):
         support.write_cifar10(self.folder, per_file=8)
         data, out, model = str(self.folder), str(self.folder / "run"), str(self.folder / "models" / "net.onnx")

@@ -1,20 +1,29 @@
 """Makes the golden files of this folder: small ONNX models with an input and what ONNX Runtime computes from it.
 
 NAME.onnx and NAME.json ({"input": [..], "output": [..]}, [c][h][w] and scores, float32) for every model below; every
-operator that the import understands occurs. resnet20-cifar10.json holds synthetic pictures and the scores that
-models/resnet20-cifar10.onnx gives them. Needs numpy, onnx and onnxruntime. The same versions make the same files.
+operator that the import understands occurs. The networks of train/ with random weights also have the scores of the
+PyTorch network that was exported ("pytorch") and the largest magnitudes before its ReLUs ("relu_ranges").
+
+For every models/NAME.onnx, NAME.json holds synthetic pictures ("pixels", [image][c][h][w]), the scores that ONNX
+Runtime gives them ("output", float32) and those of PyTorch's operators on the file's weights ("pytorch", float64).
+
+Needs numpy, onnx, onnxruntime and PyTorch. The same versions make the same files.
 """
 
 import json
 import pathlib
+import sys
 
 import numpy as np
 import onnx
 import onnxruntime
+import torch
 from onnx import TensorProto as T
 from onnx import helper, numpy_helper
+from torch.nn import functional as F
 
-HERE = pathlib.Path(__file__).parent
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
 MODELS = {}
 
 
@@ -23,7 +32,7 @@ class Model:
 
     def __init__(self, rng, shape, opset=13):
         self.rng, self.shape, self.opset = rng, shape, opset
-        self.nodes, self.constants, self.count = [], [], 0
+        self.nodes, self.constants, self.count, self.metadata = [], [], 0, {}
 
     def name(self, kind):
         self.count += 1
@@ -58,6 +67,7 @@ class Model:
             [helper.make_tensor_value_info("x", T.FLOAT, ["batch", *self.shape])],
             [helper.make_tensor_value_info(y, T.FLOAT, ["batch", "scores"])], self.constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=8)
+        helper.set_model_props(model, self.metadata)
         onnx.checker.check_model(model, full_check=True)
         x = self.rng.normal(0, 1, (1, *self.shape)).astype(np.float32)
         if grid:  # few bits, so that float16 arithmetic is exact
@@ -243,11 +253,19 @@ def pooled_network(m):
     return m.op("Gemm", m.op("Mul", a, a), m.random(4, 6), m.random(4), transB=1)
 
 
-def synthetic_pictures(count, size=32):
-    """Smooth colour gradients with a few soft blobs: pixels in [0, 255], [count][3][size][size]."""
+@golden((2, 5, 5))
+def relus(m):
+    a = m.op("Relu", m.conv("x", 4, 2, 3, 3, pads=[1, 1, 1, 1]))
+    b = m.op("Relu", m.op("Gemm", m.flat(m.op("Add", a, m.conv(a, 4, 4, 1, 1))), m.random(100, 6), m.random(6)))
+    m.metadata["sotto.relu_ranges"] = json.dumps({a: 4.5, m.nodes[-1].name: 3})
+    return m.op("Gemm", b, m.random(6, 3))
+
+
+def synthetic_pictures(count, channels, height, width):
+    """Smooth colour gradients with a few soft blobs: pixels in [0, 255], [count][channels][height][width]."""
     rng = np.random.default_rng(7)
-    y, x = np.mgrid[0:size, 0:size] / (size - 1)
-    out = np.zeros((count, 3, size, size))
+    y, x = np.mgrid[0:height, 0:width] / np.reshape([height - 1, width - 1], (2, 1, 1))
+    out = np.zeros((count, channels, height, width))
     for picture in out:
         for plane in picture:
             a, b, c = rng.uniform(-0.5, 0.5, 3)
@@ -255,27 +273,113 @@ def synthetic_pictures(count, size=32):
         for _ in range(rng.integers(2, 5)):
             cx, cy, radius = rng.uniform(0.2, 0.8), rng.uniform(0.2, 0.8), rng.uniform(0.08, 0.3)
             blob = np.exp(-(((x - cx) ** 2 + (y - cy) ** 2) / radius**2) ** 2)
-            picture += blob * (rng.uniform(0, 1, (3, 1, 1)) - picture)
+            picture += blob * (rng.uniform(0, 1, (channels, 1, 1)) - picture)
     return np.clip(np.round(out * 255), 0, 255).astype(np.uint8)
 
 
-def resnet():
-    path = HERE.parents[2] / "models" / "resnet20-cifar10.onnx"
+def by_pytorch(model, x):
+    """The scores of an ONNX model by PyTorch's operators in float64."""
+    values = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in model.graph.initializer}
+    values = {k: v.double() if v.is_floating_point() else v for k, v in values.items()}
+    values[model.graph.input[0].name] = torch.from_numpy(x).double()
+
+    def window(a):
+        return {"stride": a.get("strides", 1), "padding": a["pads"][:2] if "pads" in a else 0}
+
+    operators = {
+        "Add": lambda a, x, y: x + y,
+        "Mul": lambda a, x, y: x * y,
+        "Identity": lambda a, x: x,
+        "Relu": lambda a, x: torch.relu(x),
+        "Conv": lambda a, x, w, b=None: F.conv2d(x, w, b, groups=a.get("group", 1), **window(a)),
+        "BatchNormalization": lambda a, x, scale, shift, mean, variance:
+            F.batch_norm(x, mean, variance, scale, shift, eps=a["epsilon"]),
+        "AveragePool": lambda a, x:
+            F.avg_pool2d(x, a["kernel_shape"], count_include_pad=bool(a.get("count_include_pad", 0)), **window(a)),
+        "ReduceMean": lambda a, x: x.mean(a["axes"], keepdim=bool(a.get("keepdims", 1))),
+        "GlobalAveragePool": lambda a, x: x.mean((2, 3), keepdim=True),
+        "Flatten": lambda a, x: x.flatten(1),
+        "Gemm": lambda a, x, w, b: F.linear(x, w if a.get("transB") else w.T, b),
+    }
+    for node in model.graph.node:
+        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        if node.op_type == "Constant":
+            value = torch.from_numpy(numpy_helper.to_array(attributes["value"]).copy())
+            values[node.output[0]] = value.double() if value.is_floating_point() else value
+        else:
+            inputs = [values[name] for name in node.input]
+            values[node.output[0]] = operators[node.op_type](attributes, *inputs)
+    return values[model.graph.output[0].name].numpy()
+
+
+def shipped(path):
+    """The golden file of a model of models/; fewer pictures of larger ones, to keep the file small."""
     model = onnx.load(path)
     metadata = {p.key: p.value for p in model.metadata_props}
-    mean, std = (np.array(metadata[k].split(","), np.float64).reshape(3, 1, 1) for k in ("sotto.mean", "sotto.std"))
-    pixels = synthetic_pictures(4)
-    x = ((pixels / 255.0 - mean) / std).astype(np.float32)
-    scores = np.concatenate([run(path.read_bytes(), model.graph.input[0].name, x[i : i + 1]) for i in range(4)])
-    golden = {"pixels": [p.ravel().tolist() for p in pixels], "output": [floats(s) for s in scores]}
-    write_json("resnet20-cifar10", golden)
+    mean, std = (np.array(metadata[k].split(","), np.float64).reshape(-1, 1, 1) for k in ("sotto.mean", "sotto.std"))
+    shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim[1:]]
+    pixels = synthetic_pictures(int(np.clip(12288 // np.prod(shape), 2, 4)), *shape)
+    x = (pixels / 255.0 - mean) / std
+    name, single = model.graph.input[0].name, x.astype(np.float32)
+    scores = np.concatenate([run(path.read_bytes(), name, single[i : i + 1]) for i in range(len(x))])
+    golden = {"pixels": [p.ravel().tolist() for p in pixels], "output": [floats(s) for s in scores],
+              "pytorch": by_pytorch(model, x).tolist()}
+    write_json(path.stem, golden)
+
+
+def trained(name, kind, make, shape):
+    """A network of train/ with random weights: exported, and its scores and the ranges of its ReLUs by PyTorch."""
+    from sotto_train.activation import activations
+    from sotto_train.checkpoint import Trained
+    from sotto_train.config import Config
+    from sotto_train.data import Meta
+    from sotto_train.export import export
+
+    torch.manual_seed(1)
+    torch.set_num_threads(1)
+    net = make(kind, shape[0], 10, shape[1:])
+    norms = [a.norm for a in activations(net)]
+    for norm in norms:
+        norm.momentum = 1.0
+        torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
+        torch.nn.init.uniform_(norm.bias, -0.5, 0.5)
+    with torch.no_grad():
+        net.train()(torch.randn(32, *shape))  # statistics of batch normalisation
+    meta = Meta(*shape, (0.5,) * shape[0], (0.25,) * shape[0], [f"class {k}" for k in range(10)])
+    relus = [1.0 + k for k in range(len(norms))] if kind == "relu" else None
+    path = HERE / f"{name}.onnx"
+    export(Trained(net.eval(), Config(), meta, []), path, relus)
+    x = torch.randn(1, *shape)
+    largest = []
+    for norm in norms:
+        norm.register_forward_hook(lambda module, inputs, output: largest.append(output.abs().max().item()))
+    with torch.no_grad():
+        scores = net(x)[0]
+    golden = {"input": floats(x.numpy()), "output": floats(run(path.read_bytes(), "image", x.numpy())),
+              "pytorch": floats(scores.numpy())}
+    write_json(name, golden | ({"relu_ranges": largest} if kind == "relu" else {}))
+
+
+def networks():
+    """Networks as train/ exports them, VGG-11 at a sixteenth of its width and a ResNet of three blocks."""
+    sys.path.insert(0, str(ROOT / "train"))
+    from sotto_train.models import LeNet5, ResNet, Vgg11
+
+    class Narrow(Vgg11):
+        PLAN = [width // 16 for width in Vgg11.PLAN]
+
+    trained("lenet5", "quadratic", LeNet5, (1, 20, 20))
+    trained("vgg11", "quadratic", Narrow, (3, 32, 32))
+    trained("relu_resnet", "relu", lambda kind, c, k, size: ResNet(kind, c, k, [4, 8, 16], [1, 1, 1]), (3, 16, 16))
 
 
 def main():
     for seed, (name, (build, shape, opset, grid)) in enumerate(MODELS.items()):
         m = Model(np.random.default_rng(seed + 1), shape, opset)
         m.save(name, build(m), grid)
-    resnet()
+    networks()
+    for path in sorted((ROOT / "models").glob("*.onnx")):
+        shipped(path)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,13 @@ TEST(Refused, PolynomialsOfTheInput) {
   EXPECT_TRUE(refused_at(b, 0, "")) << "there is no layer before the square";
 }
 
+TEST(Refused, Relus) {
+  NetworkBuilder b({2, 8, 8}, 1);
+  const int x = b.relu(b.conv(0, 2, 3, 1, 1));
+  b.dense(b.mean(x), 2);
+  EXPECT_TRUE(refused_at(b, x, "Relu"));
+}
+
 TEST(Refused, SquaresInSomeChannelsOnly) {
   NetworkBuilder b({2, 8, 8}, 1);
   const int x = b.conv(0, 2, 3, 1, 1), y = b.affine(b.square(x)), z = b.sum(y, x);
@@ -105,7 +112,8 @@ TEST(Refused, ImportedModels) {
   } const cases[] = {{"conv_strides_and_uneven_pads", "Conv_", "stride"},
                      {"average_pool_counting_pads", "AveragePool_", "stride"},
                      {"average_pool_without_pads", "AveragePool_", "count_include_pad"},
-                     {"sums_products_and_powers", "Mul_", "quadratic"}};
+                     {"sums_products_and_powers", "Mul_", "quadratic"},
+                     {"relus", "Relu_", "Relu"}};
   for (const auto& c : cases) {
     auto network = graph::import_onnx(test::kGoldenFolder + c.model + ".onnx");
     const int inputs = network.output_shape().c;

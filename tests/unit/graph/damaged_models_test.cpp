@@ -68,13 +68,14 @@ TEST_P(DamagedModels, EveryTruncation) {
     ASSERT_NO_THROW(imported +=
                     survives(Bytes(original.begin(), original.begin() + static_cast<std::ptrdiff_t>(length))))
         << length;
-  // The end of an ONNX file says where the operator set is: nothing can be imported without it.
-  EXPECT_EQ(imported, 0);
+  // The end of an ONNX file says where the operator set is: nothing can be imported without it. Metadata come behind it
+  // and can be lost.
+  EXPECT_EQ(imported, GetParam() == std::string("relus") ? 1 : 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, DamagedModels,
                          ::testing::Values("conv_groups", "constants_and_broadcast", "average_pool_counting_pads",
-                                           "pooled_network"),
+                                           "pooled_network", "relus"),
                          [](const auto& m) { return std::string(m.param); });
 
 TEST(NoModels, TheLimitOnAllocationsIsInForce) {

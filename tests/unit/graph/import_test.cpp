@@ -45,6 +45,28 @@ TEST(Import, WithoutMetadataPixelsAreOnlyDividedBy255) {
   EXPECT_TRUE(n.classes.empty());
 }
 
+TEST(Import, RangesOfRelusByOutputOrNode) {
+  OnnxBuilder m({1, 2, 1, 1});
+  m.node("Relu", {"x"}, "a");
+  m.node("Relu", {"a"}, "b");
+  m.node("Relu", {"b"}, "c").clear_name();
+  m.node("Relu", {"c"}, "d");
+  m.node("Flatten", {"d"}, "y");
+  m.metadata("sotto.relu_ranges", R"({"a": 2.5, "Relu_b": 3, "c": 1e-3})");
+  const Network n = m.import();
+  const double expected[] = {2.5, 3, 1e-3, 0};
+  for (std::size_t k = 0; k < 4; ++k) EXPECT_EQ(std::get<Relu>(n.nodes[k + 1].op).range, expected[k]) << k;
+  EXPECT_EQ(n.nodes[1].shape, (Shape{2, 1, 1}));
+}
+
+TEST(Import, AReluOutputsNameCountsMoreThanItsNodes) {
+  OnnxBuilder m({1, 2, 1, 1});
+  m.node("Relu", {"x"}, "a");
+  m.node("Flatten", {"a"}, "y");
+  m.metadata("sotto.relu_ranges", R"({"a": 2, "Relu_a": 1})");
+  EXPECT_EQ(std::get<Relu>(m.import().nodes[1].op).range, 2);
+}
+
 TEST(Import, EveryKindOfTensorData) {
   const Values expected = {1.5, -2};
   const auto product = [](OnnxBuilder& m) { return evaluate(scaled(m).import(), Values{1, 1}); };

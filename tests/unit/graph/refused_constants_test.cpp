@@ -139,6 +139,30 @@ TEST(RefusedConstants, Metadata) {
   }
 }
 
+TEST(RefusedConstants, RangesOfRelus) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"", "JSON"},
+      {"6.5", "JSON"},
+      {"[6.5]", "JSON"},
+      {R"({"a": 6.5)", "JSON"},
+      {R"({"a": 1e999})", "JSON"},
+      {R"({"a": "6.5"})", "'a'"},
+      {R"({"a": null})", "'a'"},
+      {R"({"a": 0})", "'a'"},
+      {R"({"a": -1})", "'a'"},
+      {R"({"a": 1, "b": {}})", "'b'"},
+      {R"({"a": 1, "Flatten_y": 2})", "'Flatten_y'"},
+      {R"({"nobody": 1})", "'nobody'"},
+  };
+  for (const auto& [value, word] : cases) {
+    OnnxBuilder m;
+    m.node("Relu", {"x"}, "a");
+    m.node("Flatten", {"a"}, "y");
+    m.metadata("sotto.relu_ranges", value);
+    EXPECT_TRUE(refuses([&] { m.import(); }, {"model.onnx", "sotto.relu_ranges", word})) << value;
+  }
+}
+
 TEST(RefusedConstants, DropoutInTrainingMode) {
   OnnxBuilder m;
   m.constant("ratio", {}, {0.5});

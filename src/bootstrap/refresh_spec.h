@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ckks/eval_key.h"
+#include "ckks/parameters.h"
+
+namespace sotto::bootstrap {
+
+/// Everything that fixes a bootstrapping circuit beside the ring: part of a plan.
+struct RefreshSpec {
+  int entry_factors = 3;    ///< matrices of SlotsToCoeffs, one level each, 1 .. 8
+  int exit_factors = 4;     ///< matrices of CoeffsToSlots, one level each, 1 .. 8
+  int degree = 31;          ///< of the Chebyshev series for the cosine, 7 .. 127
+  int doublings = 4;        ///< double-angle steps after it, 0 .. 8
+  double bound = 16;        ///< largest magnitude of a slot's value that is vouched for
+  double input_scale = 0;   ///< of the ciphertexts that come in
+  double output_scale = 0;  ///< of those that go out
+
+  bool operator==(const RefreshSpec&) const = default;
+
+  /// Limbs that a ciphertext needs to come in.
+  [[nodiscard]] int input_limbs() const { return entry_factors + 1; }
+  /// Levels between the raised ciphertext and the result.
+  [[nodiscard]] int depth() const;
+};
+
+/// The raised message is m + q_0 I with |I| <= kEphemeralWeight, always: c_0 + c_1 s has, per coefficient, at most 2 h
+/// + 1 summands of magnitude q_0 / 2 (h nonzero coefficients of s, each meeting two of c_1). So the series covers every
+/// case, and bootstrapping has no probability of failure (docs/adr/0017).
+double modular_range();
+
+/// Largest |value| over q_0 before the sine: its cubic term is then below 2^-13.
+inline constexpr double kMessageRatio = 0x1p-8;
+
+/// The Chebyshev series of cos(2 pi (K t - 1/4) / 2^doublings), K = modular_range().
+std::vector<double> cosine_series(const RefreshSpec& spec);
+
+/// A key switch that a refresh makes: limbs of the ciphertext and exponent (see ckks::KeyId).
+struct RefreshSwitch {
+  int limbs = 0;
+  std::uint64_t exponent = 0;
+
+  auto operator<=>(const RefreshSwitch&) const = default;
+};
+
+/// All of them, sorted and distinct, for ciphertexts raised to `raised_limbs` limbs. The one of exponent
+/// ckks::kToEphemeral belongs to the ephemeral tier.
+std::vector<RefreshSwitch> required_switches(const RefreshSpec& spec, int log_n, int raised_limbs);
+
+/// Throws Error{bad_input} unless every field is in range and `raised_limbs` limbs leave at least one at the end.
+void verify(const RefreshSpec& spec, int log_n, int raised_limbs);
+
+}  // namespace sotto::bootstrap

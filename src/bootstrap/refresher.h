@@ -1,0 +1,42 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "bootstrap/refresh_spec.h"
+#include "bootstrap/slot_map.h"
+#include "ckks/evaluator.h"
+
+namespace sotto::bootstrap {
+
+/// CKKS bootstrapping of all slots of the conjugate-invariant ring, without any secret: SlotsToCoeffs, ModRaise under
+/// an ephemeral sparse secret (ePrint 2022/024), CoeffsToSlots, EvalMod by a scaled cosine (Cheon, Han, Kim, Kim, Song,
+/// ePrint 2018/153; Han, Ki, ePrint 2019/688).
+///
+/// Every real slot is one coefficient, so one EvalMod serves all n values. Thread-safe after construction.
+class Refresher {
+ public:
+  /// Encodes the matrices, on all threads of the current TBB arena (seconds; about 250 MB at rank 2^16). Throws
+  /// Error{bad_input} for a spec that `verify` refuses.
+  Refresher(const RefreshSpec& spec, const ckks::Parameters& parameters, const ring::Ring& ring);
+
+  /// Refreshes ciphertexts of equal limbs (at least spec.input_limbs(), more are dropped) and scale spec.input_scale:
+  /// the same values at output_limbs() limbs and scale spec.output_scale. Values beyond spec.bound come out wrong, more
+  /// so the further they are beyond; none spoils other slots while below q_0 / 2.
+  void run(const ckks::Evaluator& evaluator, std::span<ckks::Ciphertext> list) const;
+
+  [[nodiscard]] int output_limbs() const { return raised_limbs_ - spec_.depth(); }
+  [[nodiscard]] const RefreshSpec& spec() const { return spec_; }
+
+ private:
+  [[nodiscard]] ckks::Ciphertext reduce_modulus(const ckks::Evaluator& evaluator, const ckks::Ciphertext& c) const;
+
+  RefreshSpec spec_;
+  int raised_limbs_;
+  const ring::Ring& ring_;
+  std::vector<SlotMap> to_coefficients_, to_slots_;  // in the order of application
+  std::vector<double> series_, scales_;              // scales_: of the cosine, then after every doubling
+};
+
+}  // namespace sotto::bootstrap

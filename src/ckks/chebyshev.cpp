@@ -1,0 +1,209 @@
+#include "ckks/chebyshev.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <map>
+#include <numbers>
+#include <optional>
+#include <set>
+
+#include "base/error.h"
+
+namespace sotto::ckks {
+
+namespace {
+
+int ceil_log2(int v) { return std::bit_width(static_cast<unsigned>(v - 1)); }
+
+// Degree without trailing zeros.
+int degree_of(std::span<const double> series) {
+  int d = static_cast<int>(series.size()) - 1;
+  while (d > 0 && series[static_cast<std::size_t>(d)] == 0) --d;
+  return d;
+}
+
+// Baby steps are T_1 .. T_{m-1}: the m that takes the fewest products, those of the giant steps included.
+int baby_count(int degree) {
+  const int depth = ceil_log2(degree + 1);
+  return 1 << ((depth + 1) / 2);
+}
+
+// Whether the powers of a series of this degree leave a division for its coefficients, when the result may have
+// `divisions` behind it. If not, the series is split although it is short: the path of leading coefficients is tight.
+bool combines(int degree, int baby, int divisions) {
+  return degree < baby && (degree == 0 ? 0 : ceil_log2(degree)) + 1 <= divisions;
+}
+
+// The largest power of two up to the degree.
+int giant_step(int degree) { return 1 << (std::bit_width(static_cast<unsigned>(degree)) - 1); }
+
+// p = q T_m + r with deg r < m, for deg p < 2 m: T_{m+i} = 2 T_m T_i - T_{m-i}.
+void divide(std::span<const double> p, int m, std::vector<double>& q, std::vector<double>& r) {
+  const auto k = static_cast<std::size_t>(m);
+  r.assign(p.begin(), p.begin() + m);
+  q.assign(p.begin() + m, p.end());
+  for (std::size_t i = 1; i < q.size(); ++i) {
+    r[k - i] -= q[i];
+    q[i] *= 2;
+  }
+}
+
+// One evaluation: powers T_k of x at their natural levels, then the series by recursion from the top.
+class Evaluation {
+ public:
+  Evaluation(const Evaluator& evaluator, const Ciphertext& x) : evaluator_(evaluator) {
+    powers_.emplace(1, evaluator.drop_to(x, x.limbs()));
+  }
+
+  // T_k has ceil(log2 k) divisions behind it.
+  const Ciphertext& power(int k) {
+    if (const auto it = powers_.find(k); it != powers_.end()) return it->second;
+    const int half = 1 << (ceil_log2(k) - 1), rest = k - half;  // T_k = 2 T_half T_rest - T_{half - rest}
+    Ciphertext t;
+    if (rest == half) {
+      const Ciphertext& h = power(half);
+      t = evaluator_.square(evaluator_.drop_to(h, h.limbs()));
+      t = evaluator_.add_scalar(evaluator_.add(t, t), -1);
+    } else {
+      const Ciphertext &a = power(half), &b = power(rest);
+      const int limbs = std::min(a.limbs(), b.limbs());
+      t = evaluator_.multiply(evaluator_.drop_to(a, limbs), evaluator_.drop_to(b, limbs));
+      t = evaluator_.add(t, t);
+      // Subtracting needs the scale of the product: a multiplication by 1 at the right scale and a division.
+      t = evaluator_.sub(t, adjusted(power(half - rest), t.limbs(), t.scale));
+    }
+    return powers_.emplace(k, std::move(t)).first->second;
+  }
+
+  // The series at `limbs` limbs and exactly this scale.
+  Ciphertext evaluate(std::span<const double> series, int baby, int limbs, double scale) {
+    const int degree = degree_of(series);
+    series = series.first(static_cast<std::size_t>(degree) + 1);
+    if (combines(degree, baby, power(1).limbs() - limbs)) return combination(series, limbs, scale);
+    const int giant = giant_step(degree);
+    std::vector<double> q, r;
+    divide(series, giant, q, r);
+    const Ciphertext& t = power(giant);
+    const double modulus = static_cast<double>(evaluator_.ring().prime(static_cast<std::size_t>(limbs)));
+    Ciphertext product;
+    const Ciphertext factor = evaluator_.drop_to(t, limbs + 1);
+    if (degree_of(q) == 0)
+      product = evaluator_.rescale(evaluator_.multiply_scalar(factor, q[0], scale * modulus / t.scale));
+    else
+      product = evaluator_.multiply(evaluate(q, baby, limbs + 1, scale * modulus / t.scale), factor);
+    product.scale = scale;  // up to rounding in double
+    return evaluator_.add(product, evaluate(r, baby, limbs, scale));
+  }
+
+ private:
+  // Sum of c_k T_k over baby steps: scalars bring every term to one scale, then one division.
+  Ciphertext combination(std::span<const double> series, int limbs, double scale) {
+    const double target = scale * static_cast<double>(evaluator_.ring().prime(static_cast<std::size_t>(limbs)));
+    std::optional<Ciphertext> sum;
+    for (std::size_t k = 1; k < series.size(); ++k) {
+      if (series[k] == 0) continue;
+      const Ciphertext& t = power(static_cast<int>(k));
+      Ciphertext term = evaluator_.multiply_scalar(evaluator_.drop_to(t, limbs + 1), series[k], target / t.scale);
+      term.scale = target;
+      sum = sum ? evaluator_.add(*sum, term) : std::move(term);
+    }
+    if (!sum) {  // a constant
+      const Ciphertext& t = power(1);
+      sum = evaluator_.multiply_scalar(evaluator_.drop_to(t, limbs + 1), 0, target / t.scale);
+    }
+    Ciphertext out = evaluator_.rescale(*sum);
+    out.scale = scale;
+    return evaluator_.add_scalar(std::move(out), series[0]);
+  }
+
+  Ciphertext adjusted(const Ciphertext& t, int limbs, double scale) {
+    const double modulus = static_cast<double>(evaluator_.ring().prime(static_cast<std::size_t>(limbs)));
+    Ciphertext out =
+        evaluator_.rescale(evaluator_.multiply_scalar(evaluator_.drop_to(t, limbs + 1), 1, scale * modulus / t.scale));
+    out.scale = scale;
+    return out;
+  }
+
+  const Evaluator& evaluator_;
+  std::map<int, Ciphertext> powers_;
+};
+
+// The products of an evaluation, without doing it.
+class Count {
+ public:
+  void power(int k) {
+    if (k <= 1 || !powers_.insert(k).second) return;
+    const int half = 1 << (ceil_log2(k) - 1), rest = k - half;
+    power(half);
+    power(rest);
+    power(half - rest);
+    ++products_;
+  }
+
+  void evaluate(std::span<const double> series, int baby, int divisions) {
+    const int degree = degree_of(series);
+    series = series.first(static_cast<std::size_t>(degree) + 1);
+    if (combines(degree, baby, divisions)) {
+      for (int k = 1; k <= degree; ++k)
+        if (series[static_cast<std::size_t>(k)] != 0) power(k);
+      return;
+    }
+    std::vector<double> q, r;
+    divide(series, giant_step(degree), q, r);
+    power(giant_step(degree));
+    if (degree_of(q) > 0) {
+      ++products_;
+      evaluate(q, baby, divisions - 1);
+    }
+    evaluate(r, baby, divisions);
+  }
+
+  [[nodiscard]] int products() const { return products_; }
+
+ private:
+  std::set<int> powers_;
+  int products_ = 0;
+};
+
+}  // namespace
+
+std::vector<double> chebyshev_fit(const std::function<double(double)>& f, int degree) {
+  const int count = degree + 1;
+  std::vector<double> value, series;
+  for (int j = 0; j < count; ++j) value.push_back(f(std::cos(std::numbers::pi * (j + 0.5) / count)));
+  for (int k = 0; k < count; ++k) {
+    double sum = 0;
+    for (int j = 0; j < count; ++j)
+      sum += value[static_cast<std::size_t>(j)] * std::cos(std::numbers::pi * k * (j + 0.5) / count);
+    series.push_back(sum * (k == 0 ? 1.0 : 2.0) / count);
+  }
+  return series;
+}
+
+double chebyshev_value(std::span<const double> series, double x) {
+  double b1 = 0, b2 = 0;
+  for (std::size_t k = series.size(); k-- > 1;) {
+    const double b0 = series[k] + 2 * x * b1 - b2;
+    b2 = b1;
+    b1 = b0;
+  }
+  return series[0] + x * b1 - b2;
+}
+
+int chebyshev_depth(std::span<const double> series) { return std::max(1, ceil_log2(degree_of(series) + 1)); }
+
+int chebyshev_products(std::span<const double> series) {
+  Count count;
+  count.evaluate(series, baby_count(degree_of(series)), chebyshev_depth(series));
+  return count.products();
+}
+
+Ciphertext chebyshev_evaluate(const Evaluator& evaluator, const Ciphertext& x, std::span<const double> series,
+                              double scale) {
+  const int limbs = x.limbs() - chebyshev_depth(series);
+  check(!series.empty() && limbs >= 1, "too few levels for this series");
+  return Evaluation(evaluator, x).evaluate(series, baby_count(degree_of(series)), limbs, scale);
+}
+
+}  // namespace sotto::ckks

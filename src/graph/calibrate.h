@@ -1,0 +1,17 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "graph/network.h"
+
+namespace sotto::graph {
+
+/// The largest magnitude of each Relu node's input over preprocessed images, in the order of the nodes. On all threads
+/// of the current TBB arena. Throws Error{bad_input} if an input is not finite.
+std::vector<double> relu_ranges(const Network& network, const std::vector<std::vector<double>>& images);
+
+/// Vouches for margin * ranges[k] at the k-th Relu node.
+void set_relu_ranges(Network& network, std::span<const double> ranges, double margin);
+
+}  // namespace sotto::graph

@@ -1,0 +1,46 @@
+#include "graph/onnx_advice.h"
+
+#include <algorithm>
+#include <iterator>
+#include <string_view>
+
+namespace sotto::graph {
+
+namespace {
+
+struct Advice {
+  std::string_view ops;  // separated by spaces
+  const char* text;
+};
+
+constexpr Advice kAdvice[] = {
+    {"MaxPool LpPool", "it does not run encrypted; replace it with AveragePool and retrain"},
+    {"GlobalMaxPool GlobalLpPool", "it does not run encrypted; replace it with GlobalAveragePool and retrain"},
+    {"Sigmoid HardSigmoid LeakyRelu PRelu ThresholdedRelu Elu Selu Celu Gelu Swish HardSwish Mish Softplus Softsign "
+     "Tanh Erf Clip Shrink",
+     "this activation does not run encrypted; use Relu or a quadratic (a*x*x + b*x + c) and retrain"},
+    {"LayerNormalization GroupNormalization InstanceNormalization LpNormalization MeanVarianceNormalization LRN",
+     "it does not run encrypted; replace it with BatchNormalization and retrain"},
+    {"Softmax LogSoftmax Hardmax ArgMax TopK",
+     "it does not run encrypted; export the model without it: labels come from the scores alone"},
+    {"Pad", "this operator is not supported; give its pads to the Conv or AveragePool that follows"},
+};
+
+// Whether `word` is one of the words of `list`.
+bool holds(std::string_view list, std::string_view word) {
+  for (std::size_t end = 0; !list.empty(); list.remove_prefix(std::min(end + 1, list.size()))) {
+    end = std::min(list.find(' '), list.size());
+    if (list.substr(0, end) == word) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string advice_for(const std::string& op_type) {
+  const auto* const found = std::find_if(std::begin(kAdvice), std::end(kAdvice),
+                                         [&](const Advice& advice) { return holds(advice.ops, op_type); });
+  return found == std::end(kAdvice) ? "this operator is not supported" : found->text;
+}
+
+}  // namespace sotto::graph
