@@ -235,7 +235,7 @@ std::vector<json> bench_baseconv() {
 
 const std::vector<Benchmark>& benchmarks() {
   static const std::vector<Benchmark> all = {
-      {"ntt", bench_ntt}, {"keyswitch", bench_keyswitch}, {"conv", bench_conv}, {"baseconv", bench_baseconv}};
+      {"ntt", bench_ntt}, {"keyswitch", bench_keyswitch}, {"conv", bench_conv}, {"baseconv", bench_baseconv}, {"bootstrap", bench_bootstrap}};
   return all;
 }
 

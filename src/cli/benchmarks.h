@@ -16,4 +16,8 @@ struct Benchmark {
 
 const std::vector<Benchmark>& benchmarks();
 
+/// Bootstrapping of all slots at rank 2^16 and 128 bits, one ciphertext at a time and four together; the values are
+/// decrypted and compared. Layers left: levels behind the result that another bootstrapping does not need.
+std::vector<nlohmann::json> bench_bootstrap();
+
 }  // namespace sotto::cli

@@ -1,0 +1,97 @@
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <random>
+
+#include "base/error.h"
+#include "bootstrap/refresher.h"
+#include "cli/benchmarks.h"
+#include "ckks/encoder.h"
+#include "ckks/security.h"
+#include "secret/crypt.h"
+#include "secret/keygen.h"
+
+namespace sotto::cli {
+
+namespace {
+
+constexpr int kLogN = 16, kLimbs = 29, kSpecial = 7;
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+}  // namespace
+
+std::vector<nlohmann::json> bench_bootstrap() {
+  const ckks::ParametersSpec chosen{kLogN, ring::RingKind::conjugate_invariant, kLimbs, kSpecial, 48};
+  const auto parameters = ckks::Parameters::create(chosen);
+  const auto ring = parameters.make_ring(simd::select_kernels());
+  const auto secret = secret::SecretKey::generate(ring);
+  const bootstrap::RefreshSpec spec{.bound = 1, .input_scale = 0x1p36, .output_scale = 0x1p40};
+  const std::vector<ckks::KeyTier> tiers{{kLimbs, kSpecial}, {spec.input_limbs(), spec.input_limbs() + 1}, {1, 1, true}};
+  ckks::KeyMap keys;
+  const ckks::Evaluator evaluator(parameters, ring, tiers, &keys);
+  const double before_keys = now();
+  double key_bytes = 0;
+  for (const bootstrap::RefreshSwitch& s : bootstrap::required_switches(spec, kLogN, kLimbs)) {
+    const ckks::KeyId id{s.exponent == ckks::kToEphemeral ? 2 : evaluator.tier_for(s.limbs), s.exponent};
+    if (keys.keys.contains(id)) continue;
+    const ckks::KeyTier& tier = tiers[static_cast<std::size_t>(id.tier)];
+    keys.keys.emplace(id, ckks::expand(*ring, tier, kLimbs,
+                                       secret::KeyGenerator(parameters, secret).switching_key(tier, id)));
+    key_bytes += ckks::key_digits(tier, s.exponent) * (tier.max_limbs + tier.special) * 6.0 * std::ldexp(1, kLogN);
+  }
+  const double before_matrices = now();
+  const bootstrap::Refresher refresher(spec, parameters, *ring);
+  const double after_matrices = now();
+
+  const ckks::Encoder encoder(kLogN, chosen.kind);
+  std::vector<nlohmann::json> out;
+  for (const std::size_t together : {std::size_t{1}, std::size_t{4}}) {
+    std::vector<double> times;
+    double error = 0, squares = 0;
+    for (int round = 0; round < 3; ++round) {
+      std::mt19937_64 rng(static_cast<unsigned>(round));
+      std::uniform_real_distribution<double> uniform(-1, 1);
+      std::vector<std::vector<double>> values(together, std::vector<double>(ring->n()));
+      std::vector<ckks::Ciphertext> list;
+      for (auto& v : values) {
+        for (double& x : v) x = uniform(rng);
+        const auto p = ckks::encode(*ring, encoder.embed_inverse(std::span<const double>(v)), spec.input_scale,
+                                    spec.input_limbs());
+        list.push_back(ckks::expand(*ring, secret::encrypt_symmetric(secret, p, ckks::random_seed(), 0)));
+      }
+      const double start = now();
+      refresher.run(evaluator, list);
+      times.push_back((now() - start) / static_cast<double>(together));
+      for (std::size_t c = 0; c < together; ++c) {
+        const auto got = encoder.embed(secret::decrypt(secret, evaluator.drop_to(list[c], 2)));
+        for (std::size_t j = 0; j < ring->n(); ++j) {
+          const double e = std::abs(got[j].real() / spec.output_scale - values[c][j]);
+          error = std::max(error, e);
+          squares += e * e / static_cast<double>(ring->n() * together * 3);
+        }
+      }
+    }
+    check(error < 0x1p-8, "bootstrapping gave wrong slots");
+    std::sort(times.begin(), times.end());
+    out.push_back({{"log2_n", kLogN},
+                   {"real_slots", ring->slots()},
+                   {"log2_qp", parameters.log2_qp()},
+                   {"limbs", kLimbs},
+                   {"special_primes", kSpecial},
+                   {"together", together},
+                   {"seconds_each", times[1]},
+                   {"precision_bits", -std::log2(std::sqrt(squares))},
+                   {"worst_precision_bits", -std::log2(error)},
+                   {"limbs_left", refresher.output_limbs()},
+                   {"layers_left", refresher.output_limbs() - spec.input_limbs()},
+                   {"failure_probability", 0},
+                   {"eval_key_bytes", key_bytes},
+                   {"memory_pool_bytes", ring->pool_bytes()},
+                   {"keygen_seconds", before_matrices - before_keys},
+                   {"matrix_seconds", after_matrices - before_matrices}});
+  }
+  return out;
+}
+
+}  // namespace sotto::cli
