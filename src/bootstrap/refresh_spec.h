@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <vector>
 
 #include "ckks/eval_key.h"
@@ -14,9 +15,8 @@ struct RefreshSpec {
   int exit_factors = 4;     ///< matrices of CoeffsToSlots, one level each, 1 .. 8
   int degree = 31;          ///< of the Chebyshev series for the cosine, 7 .. 127
   int doublings = 4;        ///< double-angle steps after it, 0 .. 8
-  double bound = 16;        ///< largest magnitude of a slot's value that is vouched for
-  double input_scale = 0;   ///< of the ciphertexts that come in
-  double output_scale = 0;  ///< of those that go out
+  int raised_limbs = 0;     ///< limbs after ModRaise, depth() + 1 .. 64
+  double input_peak = 0;    ///< largest magnitude of what slots hold when they come in: value times scale
 
   bool operator==(const RefreshSpec&) const = default;
 
@@ -24,6 +24,7 @@ struct RefreshSpec {
   [[nodiscard]] int input_limbs() const { return entry_factors + 1; }
   /// Levels between the raised ciphertext and the result.
   [[nodiscard]] int depth() const;
+  [[nodiscard]] int output_limbs() const { return raised_limbs - depth(); }
 };
 
 /// The raised message is m + q_0 I with |I| <= kEphemeralWeight, always: c_0 + c_1 s has, per coefficient, at most 2 h
@@ -45,11 +46,11 @@ struct RefreshSwitch {
   auto operator<=>(const RefreshSwitch&) const = default;
 };
 
-/// All of them, sorted and distinct, for ciphertexts raised to `raised_limbs` limbs. The one of exponent
-/// ckks::kToEphemeral belongs to the ephemeral tier.
-std::vector<RefreshSwitch> required_switches(const RefreshSpec& spec, int log_n, int raised_limbs);
+/// All of them with how often a refresh makes each. The one of exponent ckks::kToEphemeral belongs to the ephemeral
+/// tier.
+std::map<RefreshSwitch, int> required_switches(const RefreshSpec& spec, int log_n);
 
-/// Throws Error{bad_input} unless every field is in range and `raised_limbs` limbs leave at least one at the end.
-void verify(const RefreshSpec& spec, int log_n, int raised_limbs);
+/// Throws Error{bad_input} unless every field is in range.
+void verify(const RefreshSpec& spec, int log_n);
 
 }  // namespace sotto::bootstrap

@@ -19,24 +19,23 @@ class Refresher {
  public:
   /// Encodes the matrices, on all threads of the current TBB arena (seconds; about 250 MB at rank 2^16). Throws
   /// Error{bad_input} for a spec that `verify` refuses.
-  Refresher(const RefreshSpec& spec, const ckks::Parameters& parameters, const ring::Ring& ring);
+  Refresher(const RefreshSpec& spec, const ring::Ring& ring);
 
-  /// Refreshes ciphertexts of equal limbs (at least spec.input_limbs(), more are dropped) and scale spec.input_scale:
-  /// the same values at output_limbs() limbs and scale spec.output_scale. Values beyond spec.bound come out wrong, more
-  /// so the further they are beyond; none spoils other slots while below q_0 / 2.
-  void run(const ckks::Evaluator& evaluator, std::span<ckks::Ciphertext> list) const;
+  /// Refreshes ciphertexts of equal limbs (at least spec.input_limbs(), more are dropped) and equal scale: the same
+  /// values at spec.output_limbs() limbs and scale `output_scale`. Values of magnitude spec.input_peak / scale and more
+  /// come out wrong, more so the further they are beyond; below 1 / kMessageRatio times that, none spoils other slots.
+  void run(const ckks::Evaluator& evaluator, std::span<ckks::Ciphertext> list, double output_scale) const;
 
-  [[nodiscard]] int output_limbs() const { return raised_limbs_ - spec_.depth(); }
   [[nodiscard]] const RefreshSpec& spec() const { return spec_; }
 
  private:
-  [[nodiscard]] ckks::Ciphertext reduce_modulus(const ckks::Evaluator& evaluator, const ckks::Ciphertext& c) const;
+  [[nodiscard]] ckks::Ciphertext reduce_modulus(const ckks::Evaluator& evaluator, const ckks::Ciphertext& c,
+                                                double scale) const;
 
   RefreshSpec spec_;
-  int raised_limbs_;
   const ring::Ring& ring_;
   std::vector<SlotMap> to_coefficients_, to_slots_;  // in the order of application
-  std::vector<double> series_, scales_;              // scales_: of the cosine, then after every doubling
+  std::vector<double> series_;
 };
 
 }  // namespace sotto::bootstrap

@@ -76,14 +76,14 @@ SlotMap::SlotMap(const ring::Ring& ring, const ckks::Encoder& encoder, const Slo
   });
 }
 
-std::vector<std::int64_t> SlotMap::rotations(const FactorShape& shape, std::size_t slots) {
+std::map<std::int64_t, int> SlotMap::rotations(const FactorShape& shape, std::size_t slots) {
   const int babies = baby_count(shape);
   const std::int64_t giant = babies * shape.step;
-  std::vector<std::int64_t> list;
-  for (int b = 1; b < babies; ++b) list.push_back(b * shape.step);
-  if (floor_div(shape.last, babies) > 0) list.push_back(giant);
-  if (floor_div(shape.first, babies) < 0) list.push_back(-giant);
-  list.push_back(static_cast<std::int64_t>(slots / 2));
+  std::map<std::int64_t, int> list;
+  for (int b = 1; b < babies; ++b) list[b * shape.step] = 1;
+  if (const int above = floor_div(shape.last, babies); above > 0) list[giant] = 2 * above;
+  if (const int below = floor_div(shape.first, babies); below < 0) list[-giant] = -2 * below;
+  ++list[static_cast<std::int64_t>(slots / 2)];
   return list;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <optional>
+#include <map>
 #include <span>
 #include <vector>
 
@@ -26,8 +26,8 @@ class SlotMap {
   SlotMap(const ring::Ring& ring, const ckks::Encoder& encoder, const SlotMatrix& matrix, const FactorShape& shape,
           double scale);
 
-  /// Rotations that a factor of this shape needs, among `slots` slots; none is zero.
-  static std::vector<std::int64_t> rotations(const FactorShape& shape, std::size_t slots);
+  /// Rotations that a factor of this shape makes, among `slots` slots, and how often each; none is zero.
+  static std::map<std::int64_t, int> rotations(const FactorShape& shape, std::size_t slots);
 
   /// The map at every ciphertext of the list, all of one level and scale: one limb less, scale times the plaintexts'
   /// scale over the prime that is dropped.

@@ -33,6 +33,9 @@ struct KeyRequest {
   std::vector<KeyId> keys;  ///< sorted, distinct
 };
 
+/// Throws Error{bad_input} if a request asks for a key under the ephemeral secret that the security table does not allow.
+void require_secure(const ParametersSpec& parameters, const KeyRequest& request);
+
 /// A hybrid key-switching key (ePrint 2019/688, section 3; ePrint 2020/1203): per digit d an encryption
 /// (b_d, a_d) of P g_d s', where g_d is 1 modulo the primes of digit d and 0 modulo the other ciphertext primes.
 ///

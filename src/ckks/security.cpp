@@ -1,5 +1,8 @@
 #include "ckks/security.h"
 
+#include "base/error.h"
+#include "ckks/eval_key.h"
+
 namespace sotto::ckks {
 
 namespace {
@@ -29,6 +32,15 @@ const SecurityRow* find_security_row(int log_n, SecretDistribution secret) {
   for (const SecurityRow& row : kRows)
     if (row.log_n == log_n && row.secret == secret) return &row;
   return nullptr;
+}
+
+void require_secure(const ParametersSpec& parameters, const KeyRequest& request) {
+  for (const KeyTier& tier : request.tiers) {
+    if (!tier.ephemeral) continue;
+    const SecurityRow* row = find_security_row(parameters.log_n, SecretDistribution::ephemeral);
+    if (row == nullptr || (tier.max_limbs + tier.special) * parameters.prime_bits > row->max_log2_qp)
+      throw Error(ErrorCode::bad_input, "refused: the security table has no row for this ephemeral secret");
+  }
 }
 
 }  // namespace sotto::ckks

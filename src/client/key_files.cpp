@@ -35,6 +35,7 @@ void make_keys(const plan::ClientSpec& spec, const ckks::Parameters& parameters,
   std::error_code error;
   fs::create_directories(dir, error);
   if (error) throw Error(ErrorCode::bad_input, "cannot make the folder " + dir.string() + ": " + error.message());
+  if (parameters.security_bits() > 0) ckks::require_secure(spec.parameters, spec.keys);
   const auto ring = parameters.make_ring(simd::select_kernels());
   const auto key = secret::SecretKey::generate(ring);
   const secret::KeyGenerator generator(parameters, key);

@@ -3,12 +3,17 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <mutex>
+#include <random>
 #include <string>
 
 #include "base/error.h"
+#include "base/parallel.h"
 #include "ckks/security.h"
 #include "compiler/key_tiers.h"
 #include "compiler/lower.h"
+#include "compiler/place.h"
+#include "plan/interpret.h"
 #include "plan/schedule.h"
 
 namespace sotto::compiler {
@@ -44,6 +49,141 @@ ckks::ParametersSpec choose_parameters(int limbs, int bits) {
 // the number of coefficients of a mask, the period (docs/adr/0004). 21.5 was measured at a period of 64 and 48 bits.
 double best_log_scale(int period, LevelSize size) {
   return 21.5 + (size.total() - 48 - std::log2(std::max(period, 64) / 64.0)) / 3;
+}
+
+// Room for a tensor's peak above the scale of activations: squares of pre-activations up to 16.
+constexpr double kPeakBits = 8;
+// Scales where polynomials want precision: of what is bootstrapped before one, and of the network's input.
+constexpr double kPolynomialPeak = 0x1p44, kPolynomialInput = 0x1p40;
+// Of the last activation: the last layer has one prime for its input and its weights.
+constexpr double kLastScale = 0x1p24;
+
+bool has(const plan::Plan& plan, plan::Step::Finish finish) {
+  return std::any_of(plan.steps.begin(), plan.steps.end(), [&](const plan::Step& s) { return s.finish == finish; });
+}
+
+// Scales of a plan with bootstrapping or polynomials. bounds: largest magnitude of every tensor.
+void assign_scales(plan::Plan& plan, double log_scale, const std::vector<double>& bounds) {
+  using Finish = plan::Step::Finish;
+  const auto primes = ckks::Parameters::create(plan.parameters).primes();
+  const bool squares = has(plan, Finish::square);
+  if (plan.refresh) plan.refresh->input_peak = squares ? std::exp2(log_scale + kPeakBits) : kPolynomialPeak;
+  const auto wanted = [&](int tensor, double otherwise) {
+    double scale = otherwise;
+    for (const plan::Step& s : plan.steps) {
+      for (const plan::Term& t : s.terms) {
+        if (t.source != tensor) continue;
+        if (s.finish == Finish::refresh) return plan.refresh->input_peak / bounds[static_cast<std::size_t>(tensor)];
+        if (s.finish == Finish::activate)
+          scale = static_cast<double>(primes[static_cast<std::size_t>(s.limbs - 1)]) / s.activation.range;
+        if (s.finish == Finish::keep) scale = std::min(scale, kLastScale);
+      }
+    }
+    return scale;
+  };
+  const double usual = std::exp2(log_scale);
+  plan.tensors[0].scale = wanted(0, squares ? usual : kPolynomialInput);
+  for (plan::Step& s : plan.steps) {
+    plan::Tensor& out = plan.tensors[static_cast<std::size_t>(s.output)];
+    const double target = wanted(s.output, squares ? usual : kPolynomialInput);
+    const double q = plan::level_modulus(plan, primes, s.limbs);
+    switch (s.finish) {
+      case Finish::square:
+        s.scale = std::sqrt(target * q);
+        out.scale = s.scale * s.scale / q;
+        break;
+      case Finish::rescale:
+        s.scale = target * q;
+        out.scale = s.scale / q;
+        break;
+      case Finish::keep:
+        s.scale = out.scale = std::exp2(output_log_scale(kOnePrime));
+        break;
+      case Finish::activate:
+      case Finish::refresh:
+        s.scale = plan.tensors[static_cast<std::size_t>(s.terms.front().source)].scale;
+        out.scale = target;
+        break;
+    }
+  }
+}
+
+// Images of noise and of waves, preprocessed: they only have to be as lively as real ones.
+std::vector<std::vector<double>> made_up_images(const plan::Interface& io) {
+  std::mt19937_64 rng(1);
+  std::vector<std::vector<double>> images;
+  for (int k = 0; k < 24; ++k) {
+    std::uniform_real_distribution<double> pixel(0, 1);
+    auto& image = images.emplace_back();
+    for (int c = 0; c < io.channels; ++c) {
+      const double fx = 8 * pixel(rng), fy = 8 * pixel(rng), at = 6 * pixel(rng), share = pixel(rng);
+      for (int y = 0; y < io.height; ++y)
+        for (int x = 0; x < io.width; ++x) {
+          const double wave = 0.5 + 0.5 * std::sin(fx * x / io.width + fy * y / io.height + at);
+          const double v = share * pixel(rng) + (1 - share) * wave;
+          image.push_back((v - io.mean[static_cast<std::size_t>(c)]) / io.std[static_cast<std::size_t>(c)]);
+        }
+    }
+  }
+  return images;
+}
+
+// The largest magnitude that a tensor may have, with a margin.
+std::vector<double> bounds_of(const plan::Plan& lowered, const std::vector<std::vector<double>>& images) {
+  constexpr double kMargin = 1.5, kMadeUpMargin = 4;
+  std::vector<double> bounds(lowered.tensors.size(), 1e-3);
+  const bool activations = has(lowered, plan::Step::Finish::activate);
+  if (images.empty() && activations) {
+    double most = 1;
+    for (const plan::Step& s : lowered.steps) most = std::max(most, s.activation.range);
+    std::fill(bounds.begin(), bounds.end(), most);
+  } else {
+    const auto made_up = images.empty() ? made_up_images(lowered.io) : std::vector<std::vector<double>>{};
+    std::mutex mutex;
+    const auto& used = images.empty() ? made_up : images;
+    parallel_for(used.size(), [&](std::size_t k) {
+      std::vector<double> own(bounds.size());
+      plan::interpret(lowered, used[k], [&](int tensor, std::span<const double> v) {
+        for (double x : v) own[static_cast<std::size_t>(tensor)] = std::max(own[static_cast<std::size_t>(tensor)], std::abs(x));
+      });
+      const std::scoped_lock lock(mutex);
+      for (std::size_t t = 0; t < own.size(); ++t)
+        bounds[t] = std::max(bounds[t], own[t] * (images.empty() ? kMadeUpMargin : kMargin));
+    });
+  }
+  for (const plan::Step& s : lowered.steps)
+    if (s.finish == plan::Step::Finish::activate)
+      bounds[static_cast<std::size_t>(s.output)] = bounds[static_cast<std::size_t>(s.terms.front().source)] =
+          s.activation.range;
+  return bounds;
+}
+
+// A plan for a network that is deeper than the modulus, or that needs polynomials.
+plan::Plan with_refreshes(const plan::Plan& lowered, const Options& options) {
+  if (options.group > 1 && has(lowered, plan::Step::Finish::square))
+    throw Error(ErrorCode::no_resources, "networks of squares that need bootstrapping keep one channel per ciphertext");
+  const Placement placement = place(lowered);
+  plan::Plan plan = insert_refreshes(lowered, placement);
+  plan.level_primes = 1;
+  plan.parameters = {16, ring::RingKind::conjugate_invariant, placement.limbs, placement.special, kOnePrime.bits};
+  std::vector<double> bounds = bounds_of(lowered, options.calibration);
+  bounds.resize(plan.tensors.size());
+  for (const plan::Step& s : plan.steps)
+    if (s.finish == plan::Step::Finish::refresh)
+      bounds[static_cast<std::size_t>(s.output)] = bounds[static_cast<std::size_t>(s.terms.front().source)];
+  assign_scales(plan, options.log_scale.value_or(best_log_scale(lowered.period(), kOnePrime)), bounds);
+  return plan;
+}
+
+// Whether all layers fit the modulus of some ring as they are.
+bool needs_refreshes(const plan::Plan& lowered, LevelSize size) {
+  if (has(lowered, plan::Step::Finish::activate)) return true;
+  int depth = 0;
+  for (const plan::Step& s : lowered.steps) depth = std::max(depth, s.limbs);
+  const int limbs = (depth + 1) * size.primes;
+  const int most = static_cast<int>(
+      ckks::find_security_row(16, ckks::SecretDistribution::ternary)->max_log2_qp / size.bits);
+  return limbs > 64 || special_primes(limbs, most - limbs) < 2;
 }
 
 // Whether the network's strides fit this tile.
@@ -82,6 +222,9 @@ void assign_levels(plan::Plan& plan, LevelSize size, double log_scale) {
       case plan::Step::Finish::keep:
         s.scale = result = std::exp2(output_log_scale(size));
         break;
+      case plan::Step::Finish::activate:
+      case plan::Step::Finish::refresh:
+        check(false, "a plan with slotwise steps is placed");
     }
   }
 }
@@ -117,8 +260,11 @@ plan::Plan compile(const graph::Network& network, const Options& options) {
   // rotations then.
   const int image = static_cast<int>(std::bit_ceil(static_cast<unsigned>(graph::largest_side(network))));
   for (int tile = std::min(image, kMaxTile);; tile /= 2) {
-    plan::Plan plan = lower(network, tile, options.group);
-    assign_levels(plan, size, options.log_scale.value_or(best_log_scale(plan.period(), size)));
+    plan::Plan plan = lower(network, tile, options.group, options.relu_error);
+    if (needs_refreshes(plan, size))
+      plan = with_refreshes(plan, options);
+    else
+      assign_levels(plan, size, options.log_scale.value_or(best_log_scale(plan.period(), size)));
     plan.batch = (1 << plan.parameters.log_n) / plan.period();
     if (plan.batch < options.batch && tile > 1 && fits(network, tile / 2)) continue;
     if (plan.batch < 1)

@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "compiler/lower.h"
 #include "graph/network.h"
 #include "plan/plan.h"
 
@@ -15,6 +16,10 @@ struct Options {
   int group = 1;  ///< channels per ciphertext, a power of two up to plan::kMaxGroup
   std::optional<double> log_scale =
       std::nullopt;  ///< log2 of the scale of activations; default: the best for the packing
+  double relu_error = kReluError;  ///< largest error of a ReLU's polynomial over its range, 2^-20 .. 1/4
+  /// Preprocessed images from which the range of every value is measured where a network needs bootstrapping; if there
+  /// are none, of made-up images with a wide margin.
+  std::vector<std::vector<double>> calibration = {};
 };
 
 /// Turns a network into a plan: squares completed, levels and scales assigned, packing and keys chosen.

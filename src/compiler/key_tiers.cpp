@@ -33,13 +33,26 @@ double switch_seconds(const ckks::KeyTier& t, int limbs) {
 // Levels from the highest to the lowest, counted with a single tier, which plan.keys then holds.
 std::vector<Level> levels_of(plan::Plan& plan) {
   plan.keys.tiers = {{plan.parameters.ciphertext_primes, plan.parameters.special_primes}};
+  if (plan.refresh) plan.keys.tiers.push_back({1, 1, true});
   const plan::Schedule schedule = plan::make_schedule(plan);
   plan.keys.keys = plan::required_keys(plan, schedule);
   const plan::Cost cost = plan::estimate(plan);
   std::map<int, Level, std::greater<>> by_limbs;
   for (std::size_t s = 0; s < plan.steps.size(); ++s) {
-    Level& level = by_limbs[plan.steps[s].limbs];
-    level.limbs = plan.steps[s].limbs;
+    const plan::Step& step = plan.steps[s];
+    if (step.slotwise()) {
+      const double count = plan.tensors[static_cast<std::size_t>(step.output)].layout.ciphertexts();
+      for (const auto& [sw, times] : plan::slotwise_switches(plan, step)) {
+        if (sw.exponent == ckks::kToEphemeral) continue;
+        Level& level = by_limbs[sw.limbs];
+        level.limbs = sw.limbs;
+        level.switches += times * count;
+        level.exponents.insert(sw.exponent);
+      }
+      continue;
+    }
+    Level& level = by_limbs[step.limbs];
+    level.limbs = step.limbs;
     level.switches += static_cast<double>(cost.steps[s].key_switches);
     plan::Schedule part;
     for (const plan::Task& task : schedule.tasks)
@@ -88,6 +101,7 @@ double choose_keys(plan::Plan& plan) {
   }
   plan.keys.tiers.clear();
   for (std::size_t i = 0; i < count; i = next[i]) plan.keys.tiers.push_back(tier_at(i));
+  if (plan.refresh) plan.keys.tiers.push_back({1, 1, true});
   plan.keys.keys = plan::required_keys(plan, plan::make_schedule(plan));
   return best[0];
 }

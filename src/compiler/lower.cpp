@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "compiler/relu_approximation.h"
 
 namespace sotto::compiler {
 
@@ -41,10 +42,26 @@ struct Linear {
   int depth = 0;
 };
 
+// relu on [-range, range] with an error of at most range * error.
+plan::Activation relu_activation(double range, double error) {
+  ReluApproximation p = approximate_relu(error);
+  const bool gate = p.kind == ReluApproximation::Kind::composite;
+  if (gate) {  // x (1 + s) / 2
+    for (double& c : p.factors.back()) c /= 2;
+    p.factors.back()[0] += 0.5;
+  }
+  return {range, gate, std::move(p.factors)};
+}
+
 class Lowering {
  public:
-  Lowering(const Network& network, int tile, int group)
-      : network_(network), tile_(tile), group_(group), poly_(network.nodes.size()), linear_(network.nodes.size()) {}
+  Lowering(const Network& network, int tile, int group, double relu_error)
+      : network_(network),
+        tile_(tile),
+        group_(group),
+        relu_error_(relu_error),
+        poly_(network.nodes.size()),
+        linear_(network.nodes.size()) {}
 
   plan::Plan run() {
     plan_.network = network_.name;
@@ -120,7 +137,13 @@ class Lowering {
     const int id = static_cast<int>(plan_.tensors.size());
     const std::string& name = network_.nodes[node].name;
     plan_.tensors.push_back({name, l.layout, l.depth + (finish == Step::Finish::keep ? 0 : 1), 1});
-    Step step{name, id, l.terms, l.bias, finish, l.depth, 1};
+    Step step;
+    step.name = name;
+    step.output = id;
+    step.terms = l.terms;
+    step.bias = l.bias;
+    step.finish = finish;
+    step.limbs = l.depth;
     // One bias per channel where padding makes no difference.
     const std::size_t pixels = plane(l.layout);
     bool uniform = true;
@@ -137,6 +160,7 @@ class Lowering {
   Affine affine(int node, const Poly& p) {
     if (p.linear()) {
       if (p.root == 0) return {0, p.b, p.c};
+      if (is_relu(p.root)) return {relu(p.root), p.b, p.c};
       auto& tensor = rescaled_[p.root];
       if (!tensor) tensor = emit(p.root, linear(p.root), Step::Finish::rescale);
       return {*tensor, p.b, p.c};
@@ -150,7 +174,7 @@ class Lowering {
     }
     auto& tensor = squared_[{p.root, shift}];
     if (!tensor) {
-      Linear l = linear(p.root);
+      Linear l = expression(p.root, itself(p.root));
       for (std::size_t k = 0; k < l.bias.size(); ++k) l.bias[k] += shift[k / plane(l.layout)];
       tensor = emit(node, l, Step::Finish::square);
     }
@@ -160,6 +184,28 @@ class Lowering {
 
   Affine affine(int node) { return affine(node, poly_[node]); }
 
+  [[nodiscard]] bool is_relu(int node) const { return std::holds_alternative<graph::Relu>(network_.nodes[node].op); }
+
+  // The tensor of a Relu node: its input as a tensor of its own, then a polynomial slot by slot.
+  int relu(int node) {
+    auto& tensor = activated_[node];
+    if (tensor) return *tensor;
+    const Node& n = network_.nodes[node];
+    const double range = std::get<graph::Relu>(n.op).range;
+    if (!(range > 0))
+      fail(node, "the range of this Relu's input is not known; give images to measure it on (--calibrate SRC)");
+    Linear l = expression(n.inputs[0]);
+    const int depth = l.depth;
+    const int source = emit(n.inputs[0], l, Step::Finish::rescale);
+    plan::Activation activation = relu_activation(range, relu_error_);
+    const int id = static_cast<int>(plan_.tensors.size());
+    plan_.tensors.push_back({n.name, l.layout, depth + 1 + activation.depth(), 1});
+    plan_.steps.push_back(copy_step(n.name, id, source, Step::Finish::activate));
+    plan_.steps.back().activation = std::move(activation);
+    tensor = id;
+    return id;
+  }
+
   // The linear expression of a root, computed once.
   const Linear& linear(int root) {
     if (!linear_[root]) linear_[root] = make_linear(root);
@@ -167,9 +213,10 @@ class Lowering {
   }
 
   // The linear expression of any node of degree one; of higher degree, its square as a term.
-  Linear expression(int node) {
-    const Poly& p = poly_[node];
-    if (p.linear() && p.root != 0) {
+  Linear expression(int node) { return expression(node, poly_[node]); }
+
+  Linear expression(int node, const Poly& p) {
+    if (p.linear() && p.root != 0 && !is_relu(p.root)) {
       Linear l = linear(p.root);
       for (Term& t : l.terms) {
         const std::size_t row = t.weights.size() / static_cast<std::size_t>(l.layout.channels);
@@ -179,7 +226,7 @@ class Lowering {
         l.bias[k] = l.bias[k] * p.b[k / plane(l.layout)] + p.c[k / plane(l.layout)];
       return l;
     }
-    const Affine v = affine(node);
+    const Affine v = affine(node, p);
     const Layout layout = plan_.tensors[v.tensor].layout;
     const auto channels = static_cast<std::size_t>(layout.channels);
     Term t{Term::Kind::convolution, v.tensor, 1, 1, 1, 1, 0, 0, std::vector<double>(channels * channels)};
@@ -205,8 +252,6 @@ class Lowering {
       l.depth = std::max(l.depth, r.depth);
       return l;
     }
-    if (std::holds_alternative<graph::Relu>(n.op))
-      fail(root, "Relu does not run encrypted; train the network with a quadratic activation instead");
     if (std::holds_alternative<graph::Flatten>(n.op))
       fail(root, "only a fully connected layer may follow Flatten directly");
     fail(root, "this operation cannot be lowered");
@@ -357,10 +402,11 @@ class Lowering {
 
   const Network& network_;
   int tile_, group_;
+  double relu_error_;
   plan::Plan plan_;
   std::vector<Poly> poly_;
   std::vector<std::optional<Linear>> linear_;
-  std::map<int, std::optional<int>> rescaled_;
+  std::map<int, std::optional<int>> rescaled_, activated_;
   std::map<std::pair<int, std::vector<double>>, std::optional<int>> squared_;
 };
 
@@ -371,6 +417,8 @@ plan::Interface interface_of(const graph::Network& network) {
   return {in.c, in.h, in.w, network.mean, network.std, network.classes, network.output_shape().c};
 }
 
-plan::Plan lower(const graph::Network& network, int tile, int group) { return Lowering(network, tile, group).run(); }
+plan::Plan lower(const graph::Network& network, int tile, int group, double relu_error) {
+  return Lowering(network, tile, group, relu_error).run();
+}
 
 }  // namespace sotto::compiler

@@ -5,10 +5,15 @@
 
 namespace sotto::compiler {
 
+/// Largest error of a ReLU's polynomial over its range, unless the user asks for another.
+inline constexpr double kReluError = 0x1p-8;
+
 /// Lowers a network to steps over squares for one packing (plan::Layout, `tile` T and `group` G): every activation a (x
 /// + b/2a)^2 + c becomes a pure square, its shift part of the bias, its factors part of the next layer's weights.
-/// Levels are depths here (limbs holds the number of divisions so far); scales and keys are not set.
-plan::Plan lower(const graph::Network& network, int tile, int group);
+/// A Relu becomes a step of its own by polynomials (compiler/relu_approximation.h) whose error is at most `relu_error`
+/// times the range of its input. Levels are depths here (limbs holds the number of divisions so far); scales and keys
+/// are not set.
+plan::Plan lower(const graph::Network& network, int tile, int group, double relu_error = kReluError);
 
 /// How images become a network's input and scores come back.
 plan::Interface interface_of(const graph::Network& network);

@@ -45,6 +45,7 @@ class Account {
       live.release(t);
       live.add_output(t);
     }
+    add_keys();
   }
 
   // Memory for packed limbs and for words is kept for reuse, so that the most of each counts for good.
@@ -56,7 +57,7 @@ class Account {
       out.linear += tasks_[t].work.linear;
       out.activate += tasks_[t].work.activate;
       out.key_switches += tasks_[t].key_switches;
-      packed = std::max(packed, (waiting_[t] + tasks_[t].key_limbs) * packed_bytes());
+      packed = std::max(packed, (waiting_[t] + key_limbs_[t]) * packed_bytes());
       words = std::max(words, tasks_[t].word_limbs * limb_bytes());
       const std::uint64_t bytes = packed + words + tasks_[t].weight_bytes + fixed_;
       if (bytes > cost.peak_bytes) out.memory.fresh_bytes += static_cast<double>(bytes - cost.peak_bytes);
@@ -69,16 +70,16 @@ class Account {
 
   // Under a limit: ciphertexts move to disk. Sets cost.residency and what depends on it.
   void limit(std::uint64_t bytes, Cost& cost) {
-    std::uint64_t words = 0, weights = 0, keys = 0;
+    const std::uint64_t keys = *std::max_element(key_limbs_.begin(), key_limbs_.end());
+    std::uint64_t words = 0, weights = 0;
     for (const TaskCost& t : tasks_) {
       words = std::max(words, t.word_limbs * limb_bytes());
       weights = std::max(weights, t.weight_bytes);
-      keys = std::max(keys, t.key_limbs);
     }
     // Room for ciphertexts and keys, once everything else has its own.
     const std::uint64_t other = fixed_ + words + weights;
     const std::uint64_t room = bytes > other ? (bytes - other) / packed_bytes() : 0;
-    const auto capacity = [&](int t) { return room - std::min(room, tasks_[static_cast<std::size_t>(t)].key_limbs); };
+    const auto capacity = [&](int t) { return room - std::min(room, key_limbs_[static_cast<std::size_t>(t)]); };
     cost.residency = plan_residency(plan_, schedule_, capacity);
     for (std::size_t t = 0; t < tasks_.size(); ++t) {
       waiting_[t] = std::min(waiting_[t], capacity(static_cast<int>(t)));
@@ -93,9 +94,18 @@ class Account {
   [[nodiscard]] std::uint64_t packed_bytes() const { return limb_bytes() / 8 * simd::kPackedBytes; }
 
  private:
+  // Keys of a tier are in memory from its first to its last task.
+  void add_keys() {
+    key_limbs_.assign(tasks_.size(), 0);
+    for (const auto& [tier, span] : tier_spans(plan_, schedule_))
+      for (int t = span.first; t <= span.last; ++t)
+        key_limbs_[static_cast<std::size_t>(t)] += expanded_key_limbs(plan_, tier);
+  }
+
   const Plan& plan_;
   Schedule schedule_;
   std::uint64_t fixed_ = 0;
+  std::vector<std::uint64_t> key_limbs_;  // packed limbs of keys in memory, by task
   std::vector<TaskCost> tasks_;
   std::vector<std::uint64_t> waiting_;  // packed limbs of ciphertexts, by task
 };

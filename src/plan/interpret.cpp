@@ -47,6 +47,15 @@ std::vector<double> interpret(const Plan& plan, std::span<const double> image, c
     const Layout& out = plan.tensors[step.output].layout;
     const std::size_t plane = static_cast<std::size_t>(out.height) * out.width;
     std::vector<double> sum(out.channels * plane);
+    if (step.slotwise()) {
+      sum = values[step.terms.front().source];
+      if (hooks.sum) hooks.sum(static_cast<int>(s), sum);
+      if (step.finish == Step::Finish::activate)
+        for (double& v : sum) v = step.activation(v);
+      if (hooks.result) hooks.result(static_cast<int>(s), sum);
+      values[step.output] = std::move(sum);
+      continue;
+    }
     const bool per_channel = step.bias.size() == static_cast<std::size_t>(out.channels);
     for (std::size_t k = 0; k < sum.size(); ++k) sum[k] = step.bias[per_channel ? k / plane : k];
     for (const Term& term : step.terms) add_term(plan, term, out, values[term.source], sum);

@@ -38,6 +38,7 @@ double NoiseModel::weight(const std::vector<std::uint8_t>& mask, std::size_t per
   return std::sqrt(squares / 12);
 }
 double NoiseModel::rounding(int log_n) { return std::ldexp(2.0, log_n) / std::sqrt(18.0); }
+double NoiseModel::refresh() { return 0x1p-15; }
 double NoiseModel::encryption(int log_n) { return std::sqrt(std::ldexp(2.0, log_n) * (kSigma * kSigma + 1.0 / 12)); }
 
 std::vector<double> simulate(const Plan& plan, std::span<const double> image, std::uint64_t seed,
@@ -72,6 +73,7 @@ std::vector<double> simulate(const Plan& plan, std::span<const double> image, st
   };
   hooks.sum = [&](int s, std::vector<double>& sum) {
     const Step& step = plan.steps[static_cast<std::size_t>(s)];
+    if (step.slotwise()) return;
     const Layout& out = plan.tensors[static_cast<std::size_t>(step.output)].layout;
     const std::size_t plane = static_cast<std::size_t>(out.height) * out.width;
     std::vector<double> variance(plane);
@@ -104,7 +106,10 @@ std::vector<double> simulate(const Plan& plan, std::span<const double> image, st
   hooks.result = [&](int s, std::vector<double>& v) {
     const Step& step = plan.steps[static_cast<std::size_t>(s)];
     const double scale = plan.tensors[static_cast<std::size_t>(step.output)].scale;
-    disturb(step.output, v, step.finish == Step::Finish::keep ? 0 : rounding / scale);
+    double deviation = step.finish == Step::Finish::keep ? 0 : rounding / scale;
+    if (step.finish == Step::Finish::refresh)
+      deviation = std::hypot(deviation, NoiseModel::refresh() * plan.refresh->input_peak / step.scale);
+    disturb(step.output, v, deviation);
     if (observe) observe(step.output, v);
   };
   return interpret(plan, image, hooks);

@@ -17,6 +17,9 @@ struct NoiseModel {
   static double weight(const std::vector<std::uint8_t>& mask, std::size_t period);
   /// Rounding of a division by primes, n-dimensional ring, dense ternary secret: 2 n / sqrt(18) before scaling.
   static double rounding(int log_n);
+  /// A bootstrapping, against the peak of what slots may hold: measured at rank 2^16 (sotto bench bootstrap), without
+  /// the cubic error of the sine.
+  static double refresh();
   /// A fresh symmetric encryption with rounded coefficients: sqrt(2 n (sigma^2 + 1/12)).
   static double encryption(int log_n);
 };

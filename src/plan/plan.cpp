@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "ckks/chebyshev.h"
 #include "plan/schedule.h"
 #include "ring/primes.h"
 
@@ -28,6 +29,37 @@ void verify_layout(const Layout& l, int tile) {
   if ((l.height - 1) * l.gap >= canvas || (l.width - 1) * l.gap >= canvas) bad("a tensor does not fit its ciphertexts");
 }
 
+void verify_activation(const Activation& a, const std::string& name) {
+  if (!(a.range > 0) || !(a.range < 0x1p40) || a.factors.empty() || a.factors.size() > 8)
+    bad(name + "impossible activation");
+  for (const auto& factor : a.factors) {
+    if (factor.size() < 2 || factor.size() > 256) bad(name + "impossible activation");
+    for (double c : factor)
+      if (!(std::abs(c) < 0x1p10)) bad(name + "impossible activation");
+  }
+}
+
+// Steps that work slot by slot: activations and refreshes.
+void verify_slotwise(const Plan& plan, const Step& step, const std::string& name) {
+  const Tensor& out = plan.tensors[step.output];
+  if (plan.level_primes != 1) bad(name + "polynomials need levels of one prime");
+  const Term& t = step.terms.front();
+  if (step.terms.size() != 1 || t.kind != Term::Kind::copy || !t.weights.empty() || !step.bias.empty() ||
+      step.baby != 1 || !(plan.tensors[t.source].layout == out.layout))
+    bad(name + "it does not copy one tensor");
+  if (!(std::abs(step.scale / plan.tensors[t.source].scale - 1) < 1e-5) || !(out.scale < 0x1p60))
+    bad(name + "impossible scale");
+  if (step.finish == Step::Finish::activate) {
+    verify_activation(step.activation, name);
+    if (out.limbs != step.limbs - step.activation.depth()) bad(name + "wrong level of the output");
+    return;
+  }
+  if (!plan.refresh) bad(name + "there is no bootstrapping circuit");
+  if (step.limbs != plan.refresh->input_limbs() || out.limbs > plan.refresh->output_limbs() ||
+      !(plan.refresh->input_peak / step.scale > 0x1p-20) || !(plan.refresh->input_peak / step.scale < 0x1p30))
+    bad(name + "its level or scale does not fit bootstrapping");
+}
+
 void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vector<bool>& ready) {
   const std::string name = "layer " + step.name + ": ";
   const int count = static_cast<int>(plan.tensors.size());
@@ -37,19 +69,22 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vec
   if (!(step.scale > 1) || !(step.scale < 0x1p200)) bad(name + "impossible scale");
   const bool last = index + 1 == plan.steps.size();
   if ((step.finish == Step::Finish::keep) != last) bad(name + "only the last layer keeps its level");
-  if (out.limbs != step.limbs - (last ? 0 : plan.level_primes) || out.limbs < 1)
+  if (out.limbs < 1 || (!step.slotwise() && out.limbs != step.limbs - levels_taken(plan, step)))
     bad(name + "wrong level of the output");
   if (!power_of_two(step.baby) || step.baby > plan.group()) bad(name + "impossible rotations");
   if (step.terms.empty() || step.terms.size() > 64) bad(name + "wrong number of terms");
   const std::size_t plane = static_cast<std::size_t>(out.layout.height) * out.layout.width;
   const auto channels = static_cast<std::size_t>(out.layout.channels);
-  if (step.bias.size() != channels && step.bias.size() != channels * plane) bad(name + "wrong bias");
+  if (!step.slotwise() && step.bias.size() != channels && step.bias.size() != channels * plane)
+    bad(name + "wrong bias");
   for (double b : step.bias)
     if (!std::isfinite(b)) bad(name + "a bias is not a number");
   for (const Term& t : step.terms) {
     if (t.source < 0 || t.source >= count || !ready[t.source]) bad(name + "reads a tensor that is not there yet");
     const Tensor& in = plan.tensors[t.source];
     if (in.limbs < step.limbs) bad(name + "reads a tensor of a lower level");
+    if (step.slotwise()) continue;
+    if (t.kind == Term::Kind::copy) bad(name + "a sum cannot copy a tensor");
     const bool full = t.kind == Term::Kind::full;
     const auto range = [](int v, int lo, int hi) { return v >= lo && v <= hi; };
     if (!range(t.kernel_h, 1, 64) || !range(t.kernel_w, 1, 64) || !range(t.stride_h, 1, 64) ||
@@ -67,6 +102,7 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vec
     for (double w : t.weights)
       if (!std::isfinite(w)) bad(name + "a weight is not a number");
   }
+  if (step.slotwise()) verify_slotwise(plan, step, name);
   ready[step.output] = true;
 }
 
@@ -78,6 +114,7 @@ void verify_scales(const Plan& plan) {
                               << p.log_n;
   const auto primes = ring::largest_primes(static_cast<std::size_t>(p.ciphertext_primes), p.prime_bits, order);
   for (const Step& s : plan.steps) {
+    if (s.slotwise()) continue;
     if (s.output < 0 || s.output >= static_cast<int>(plan.tensors.size()) || s.limbs < 1 ||
         s.limbs > p.ciphertext_primes)
       bad("layer " + s.name + ": wrong output or level");
@@ -119,6 +156,42 @@ class Hash {
 
 }  // namespace
 
+int Activation::depth() const {
+  int levels = gate ? 1 : 0;
+  for (const auto& factor : factors) levels += ckks::chebyshev_depth(factor);
+  return levels;
+}
+
+double Activation::operator()(double x) const {
+  const double t = x / range;
+  double g = t;
+  for (const auto& factor : factors) g = ckks::chebyshev_value(factor, g);
+  return range * (gate ? t * g : g);
+}
+
+Step copy_step(const std::string& name, int output, int source, Step::Finish kind) {
+  Step step;
+  step.name = name;
+  step.output = output;
+  step.finish = kind;
+  step.terms.push_back({Term::Kind::copy, source, 1, 1, 1, 1, 0, 0, {}});
+  return step;
+}
+
+int levels_taken(const Plan& plan, const Step& step) {
+  switch (step.finish) {
+    case Step::Finish::square:
+    case Step::Finish::rescale:
+      return plan.level_primes;
+    case Step::Finish::activate:
+      return step.activation.depth();
+    case Step::Finish::keep:
+    case Step::Finish::refresh:
+      break;
+  }
+  return 0;
+}
+
 double level_modulus(const Plan& plan, const std::vector<std::uint64_t>& primes, int limbs) {
   double q = 1;
   for (int k = 1; k <= plan.level_primes && k <= limbs; ++k)
@@ -155,11 +228,18 @@ void verify_keys(const ckks::ParametersSpec& parameters, const ckks::KeyRequest&
     if (t.max_limbs < 1 || t.max_limbs > parameters.ciphertext_primes || t.special < 1 ||
         t.special > parameters.special_primes || t.digits() > 8)
       bad("impossible key tier");
+  // The key to the sparse secret is safe under the smallest modulus only.
+  for (const ckks::KeyTier& t : keys.tiers)
+    if (t.ephemeral && (t.max_limbs != 1 || t.special != 1)) bad("impossible tier for the ephemeral secret");
   const std::uint64_t order = std::uint64_t{4} << parameters.log_n;
   const ckks::KeyId* previous = nullptr;
   for (const ckks::KeyId& id : keys.keys) {
     if (id.tier < 0 || id.tier >= static_cast<int>(keys.tiers.size())) bad("a key has no tier");
-    if (id.exponent != 0 && (id.exponent % 4 != 1 || id.exponent >= order)) bad("a key has an impossible exponent");
+    const bool special = id.exponent == ckks::kRelinearise || id.exponent == ckks::kToEphemeral ||
+                         id.exponent == ckks::kFromEphemeral;
+    if (!special && (id.exponent % 4 != 1 || id.exponent >= order)) bad("a key has an impossible exponent");
+    if (keys.tiers[static_cast<std::size_t>(id.tier)].ephemeral != (id.exponent == ckks::kToEphemeral))
+      bad("a key has the wrong tier");
     if (previous != nullptr && !(*previous < id)) bad("its key list is not sorted");
     previous = &id;
   }
@@ -172,6 +252,10 @@ void verify(const Plan& plan) {
     if (name.size() > 4096) bad("a name is too long");
   };
   verify_name(plan.network);
+  if (plan.refresh) {
+    bootstrap::verify(*plan.refresh, plan.parameters.log_n);
+    if (plan.refresh->raised_limbs > plan.parameters.ciphertext_primes) bad("it has too few primes for bootstrapping");
+  }
   if (plan.level_primes < 1 || plan.level_primes > 2) bad("impossible levels");
   for (const Step& s : plan.steps) verify_name(s.name);
   for (const Tensor& t : plan.tensors) {
@@ -244,7 +328,15 @@ std::string plan_id(const Plan& plan) {
       h.value(v);
     h.value(t.scale);
   }
+  if (plan.refresh) {
+    const bootstrap::RefreshSpec& r = *plan.refresh;
+    for (int v : {r.entry_factors, r.exit_factors, r.degree, r.doublings, r.raised_limbs}) h.value(v);
+    h.value(r.input_peak);
+  }
   for (const Step& s : plan.steps) {
+    h.value(s.activation.range);
+    h.value(s.activation.gate);
+    for (const auto& factor : s.activation.factors) h.values(factor);
     for (int v : {s.output, static_cast<int>(s.finish), s.limbs, s.baby}) h.value(v);
     h.value(s.scale);
     h.values(s.bias);
@@ -258,6 +350,7 @@ std::string plan_id(const Plan& plan) {
   for (const auto& t : plan.keys.tiers) {
     h.value(t.max_limbs);
     h.value(t.special);
+    h.value(t.ephemeral);
   }
   for (const auto& k : plan.keys.keys) {
     h.value(k.tier);

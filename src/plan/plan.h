@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <bit>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "bootstrap/refresh_spec.h"
 #include "ckks/eval_key.h"
 #include "ckks/parameters.h"
 
@@ -54,6 +56,7 @@ struct Term {
   enum class Kind {
     convolution,  ///< weights [out][in][kernel_h][kernel_w]
     full,         ///< weights [out][in][height][width], summed over all pixels: output is 1 x 1
+    copy,         ///< the tensor itself, no weights: the only term of a step that works slot by slot
   };
   Kind kind = Kind::convolution;
   int source = 0;  ///< index into Plan::tensors
@@ -61,12 +64,27 @@ struct Term {
   std::vector<double> weights;
 };
 
-/// One step of a plan: output = sum of terms + bias, then squared or not, then divided by the primes of a level.
+/// A function of one real number by polynomials over [-1, 1] (compiler/relu_approximation.h): range f(x / range), where
+/// f is the last factor's value or, with `gate`, that times its argument.
+struct Activation {
+  double range = 1;                          ///< |x| may not exceed it
+  bool gate = false;                         ///< f(t) = t g(t) with g the composition of the factors; else f = g
+  std::vector<std::vector<double>> factors;  ///< Chebyshev coefficients, innermost first
+
+  /// Levels that it takes.
+  [[nodiscard]] int depth() const;
+  [[nodiscard]] double operator()(double x) const;
+};
+
+/// One step of a plan: output = sum of terms + bias, then squared or not, then divided by the primes of a level; or a
+/// function of one tensor, slot by slot.
 struct Step {
   enum class Finish {
-    square,   ///< square, relinearise, rescale: one level less
-    rescale,  ///< rescale only: one level less
-    keep,     ///< nothing: the last layer
+    square,    ///< square, relinearise, rescale: one level less
+    rescale,   ///< rescale only: one level less
+    keep,      ///< nothing: the last layer
+    activate,  ///< `activation` of a copied tensor: as many levels less as it takes
+    refresh,   ///< bootstrapping of a copied tensor by Plan::refresh: up to its output_limbs()
   };
   std::string name;
   int output = 0;  ///< index into Plan::tensors
@@ -74,10 +92,17 @@ struct Step {
   std::vector<double>
       bias;  ///< one value per channel, or one per channel and pixel (zero padding makes borders differ)
   Finish finish = Finish::square;
-  int limbs = 0;     ///< limbs at which the terms are added
-  double scale = 1;  ///< scale of that sum
+  int limbs = 0;     ///< limbs at which the terms are added, or the tensor is copied
+  double scale = 1;  ///< scale of that sum, or of the tensor
   int baby = 1;      ///< with groups: sources are rotated by 0 .. baby - 1 places, sums by multiples of baby
+  Activation activation;  ///< of Finish::activate
+
+  /// Whether it works slot by slot on one copied tensor, without a bias.
+  [[nodiscard]] bool slotwise() const { return finish == Finish::activate || finish == Finish::refresh; }
 };
+
+/// A step that copies a tensor (kind: activate or refresh).
+Step copy_step(const std::string& name, int output, int source, Step::Finish kind);
 
 /// How images become the input tensor and scores come back.
 struct Interface {
@@ -99,6 +124,7 @@ struct Plan {
   int batch = 0;                ///< images that one run holds: slots / (G T^2)
   std::vector<Tensor> tensors;  ///< tensors[0] is the input, the last step's output the scores
   std::vector<Step> steps;
+  std::optional<bootstrap::RefreshSpec> refresh;  ///< of the steps that bootstrap, if any
   ckks::KeyRequest keys;
   Interface io;
   std::string id;  ///< BLAKE2b of everything that key, input and output depend on (see plan_id)
@@ -113,6 +139,9 @@ struct Plan {
 
 /// The number by which a step at `limbs` limbs divides: the product of its level's primes.
 double level_modulus(const Plan& plan, const std::vector<std::uint64_t>& primes, int limbs);
+
+/// Limbs that a step takes from its sum to its output; 0 for a refresh.
+int levels_taken(const Plan& plan, const Step& step);
 
 /// Checks a plan as one that came from a file: indices, sizes, levels and scales that fit each other, keys that
 /// suffice. Throws Error{bad_input}.

@@ -55,7 +55,7 @@ Tensor tensor_from_json(const json& j) {
 
 json to_json(const ckks::KeyRequest& keys) {
   json tiers = json::array(), ids = json::array();
-  for (const auto& t : keys.tiers) tiers.push_back({{"max_limbs", t.max_limbs}, {"special", t.special}});
+  for (const auto& t : keys.tiers) tiers.push_back({{"max_limbs", t.max_limbs}, {"special", t.special}, {"ephemeral", t.ephemeral}});
   for (const auto& k : keys.keys) ids.push_back({{"tier", k.tier}, {"exponent", k.exponent}});
   return {{"tiers", tiers}, {"keys", ids}};
 }
@@ -63,7 +63,8 @@ json to_json(const ckks::KeyRequest& keys) {
 ckks::KeyRequest keys_from_json(const json& j) {
   ckks::KeyRequest keys;
   for (const json& t : wire::list(j, "tiers", 64))
-    keys.tiers.push_back({small_integer(t, "max_limbs", 1, 64), small_integer(t, "special", 1, 64)});
+    keys.tiers.push_back({small_integer(t, "max_limbs", 1, 64), small_integer(t, "special", 1, 64),
+                          field(t, "ephemeral").template get<bool>()});
   for (const json& k : wire::list(j, "keys", 4096))
     keys.keys.push_back(
         {small_integer(k, "tier", 0, 63), static_cast<std::uint64_t>(wire::integer(k, "exponent", 0, 1 << 20))});
@@ -97,8 +98,8 @@ struct WeightReader {
   }
 };
 
-const char* const kFinish[] = {"square", "rescale", "keep"};
-const char* const kTermKind[] = {"convolution", "full"};
+const char* const kFinish[] = {"square", "rescale", "keep", "activate", "refresh"};
+const char* const kTermKind[] = {"convolution", "full", "copy"};
 
 template <std::size_t N>
 int index_of(const json& j, const char* name, const char* const (&names)[N]) {
@@ -106,6 +107,28 @@ int index_of(const json& j, const char* name, const char* const (&names)[N]) {
   for (std::size_t i = 0; i < N; ++i)
     if (value == names[i]) return static_cast<int>(i);
   wire::bad_field(name);
+}
+
+json to_json(const bootstrap::RefreshSpec& r) {
+  return {{"entry_factors", r.entry_factors}, {"exit_factors", r.exit_factors}, {"degree", r.degree},
+          {"doublings", r.doublings},         {"raised_limbs", r.raised_limbs}, {"input_peak", r.input_peak}};
+}
+
+bootstrap::RefreshSpec refresh_from_json(const json& j) {
+  return {small_integer(j, "entry_factors", 1, 8), small_integer(j, "exit_factors", 1, 8),
+          small_integer(j, "degree", 7, 127),      small_integer(j, "doublings", 0, 8),
+          small_integer(j, "raised_limbs", 1, 64), wire::real(j, "input_peak")};
+}
+
+json to_json(const Activation& a) { return {{"range", a.range}, {"gate", a.gate}, {"factors", a.factors}}; }
+
+Activation activation_from_json(const json& j) {
+  Activation a{wire::real(j, "range"), field(j, "gate").get<bool>(), {}};
+  for (const json& factor : wire::list(j, "factors", 8)) {
+    if (!factor.is_array() || factor.size() > 256) wire::bad_field("factors");
+    a.factors.push_back(factor.get<std::vector<double>>());
+  }
+  return a;
 }
 
 json to_json(const Step& s) {
@@ -117,8 +140,10 @@ json to_json(const Step& s) {
                      {"stride", {{"h", t.stride_h}, {"w", t.stride_w}}},
                      {"pad", {{"h", t.pad_top}, {"w", t.pad_left}}},
                      {"weights", t.weights.size()}});
-  return {{"name", s.name},   {"output", s.output}, {"terms", terms}, {"finish", kFinish[static_cast<int>(s.finish)]},
-          {"limbs", s.limbs}, {"scale", s.scale},   {"baby", s.baby}, {"bias", s.bias.size()}};
+  json step = {{"name", s.name},   {"output", s.output}, {"terms", terms}, {"finish", kFinish[static_cast<int>(s.finish)]},
+               {"limbs", s.limbs}, {"scale", s.scale},   {"baby", s.baby}, {"bias", s.bias.size()}};
+  if (s.finish == Step::Finish::activate) step["activation"] = to_json(s.activation);
+  return step;
 }
 
 Step step_from_json(const json& j, WeightReader& weights) {
@@ -130,6 +155,7 @@ Step step_from_json(const json& j, WeightReader& weights) {
   s.scale = wire::real(j, "scale");
   s.baby = small_integer(j, "baby", 1, kMaxGroup);
   s.bias = weights.take(j, "bias");
+  if (s.finish == Step::Finish::activate) s.activation = activation_from_json(field(j, "activation"));
   for (const json& t : wire::list(j, "terms", 64)) {
     Term term;
     term.kind = static_cast<Term::Kind>(index_of(t, "kind", kTermKind));
@@ -162,6 +188,7 @@ void write_plan(const std::filesystem::path& path, const Plan& plan) {
   }
   const json header = {{"network", plan.network},
                        {"parameters", to_json(plan.parameters)},
+                       {"refresh", plan.refresh ? to_json(*plan.refresh) : json()},
                        {"level_primes", plan.level_primes},
                        {"tile", plan.tile},
                        {"batch", plan.batch},
@@ -184,6 +211,7 @@ Plan read_plan(const std::filesystem::path& path) {
     Plan plan;
     plan.network = wire::text(h, "network");
     plan.parameters = parameters_from_json(field(h, "parameters"));
+    if (!field(h, "refresh").is_null()) plan.refresh = refresh_from_json(field(h, "refresh"));
     plan.level_primes = small_integer(h, "level_primes", 1, 2);
     plan.tile = small_integer(h, "tile", 1, 256);
     plan.batch = small_integer(h, "batch", 1, 1 << 17);

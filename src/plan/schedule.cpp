@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "ckks/chebyshev.h"
 #include "simd/tables.h"
 
 namespace sotto::plan {
@@ -23,6 +24,7 @@ int tier_of(const Plan& plan, int limbs) {
   int best = -1;
   for (int t = 0; t < static_cast<int>(plan.keys.tiers.size()); ++t) {
     const int m = plan.keys.tiers[static_cast<std::size_t>(t)].max_limbs;
+    if (plan.keys.tiers[static_cast<std::size_t>(t)].ephemeral) continue;
     if (m >= limbs && (best < 0 || m < plan.keys.tiers[static_cast<std::size_t>(best)].max_limbs)) best = t;
   }
   if (best < 0) throw Error(ErrorCode::bad_input, "the plan has no key tier for one of its levels");
@@ -104,6 +106,7 @@ bool convolution_tap(const Plan& plan, const Step& step, const Term& term, int p
 std::vector<Tap> taps_of(const Plan& plan, const Step& step, int k, int phase) {
   const Term& term = step.terms[static_cast<std::size_t>(k)];
   std::vector<Tap> taps;
+  if (term.kind == Term::Kind::copy) return {{k, 0, {term.source, phase, 0}, {}}};
   if (term.kind == Term::Kind::full) {
     const int phases = plan.tensors[term.source].layout.phases;
     for (int p = 0; p < phases * phases; ++p) taps.push_back({k, p, {term.source, p, 0}, {}});
@@ -135,7 +138,7 @@ Schedule make_schedule(const Plan& plan) {
     std::vector<std::set<int>> shifts(step.terms.size());  // of the sources, by term
     int first_giant = 0, last_giant = 0;
     for (std::size_t k = 0; k < step.terms.size(); ++k) {
-      for (int move : plan.group() > 1 ? channel_moves(plan, step, step.terms[k]) : std::set{0}) {
+      for (int move : plan.group() > 1 && !step.slotwise() ? channel_moves(plan, step, step.terms[k]) : std::set{0}) {
         const int giant = floor_div(move, step.baby);
         shifts[k].insert(move - giant * step.baby);
         first_giant = std::min(first_giant, giant);
@@ -172,14 +175,39 @@ Schedule make_schedule(const Plan& plan) {
   return schedule;
 }
 
+std::map<bootstrap::RefreshSwitch, int> slotwise_switches(const Plan& plan, const Step& step) {
+  if (step.finish == Step::Finish::refresh) return bootstrap::required_switches(*plan.refresh, plan.parameters.log_n);
+  std::map<bootstrap::RefreshSwitch, int> all;
+  int limbs = step.limbs;
+  for (const auto& factor : step.activation.factors) {
+    const int depth = ckks::chebyshev_depth(factor), products = ckks::chebyshev_products(factor);
+    for (int l = 0; l < depth; ++l) all[{limbs - l, ckks::kRelinearise}] = (products + depth - 1) / depth;
+    limbs -= depth;
+  }
+  if (step.activation.gate) all[{limbs, ckks::kRelinearise}] = 1;
+  return all;
+}
+
 std::set<ckks::KeyId> keys_of(const Plan& plan, const Task& task) {
   const std::uint64_t n = std::uint64_t{1} << plan.parameters.log_n;
   const bool real = plan.parameters.kind == ring::RingKind::conjugate_invariant;
   const std::uint64_t order = (real ? 4 : 2) * n;
   const auto slots = static_cast<std::int64_t>(real ? n : n / 2);
   const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
-  const int tier = tier_of(plan, step.limbs);
   std::set<ckks::KeyId> keys;
+  if (step.slotwise()) {
+    for (const auto& [s, times] : slotwise_switches(plan, step)) {
+      const auto ephemeral = std::find_if(plan.keys.tiers.begin(), plan.keys.tiers.end(),
+                                          [](const ckks::KeyTier& t) { return t.ephemeral; });
+      if (s.exponent == ckks::kToEphemeral && ephemeral == plan.keys.tiers.end())
+        throw Error(ErrorCode::bad_input, "the plan has no key tier for the ephemeral secret");
+      keys.insert({s.exponent == ckks::kToEphemeral ? static_cast<int>(ephemeral - plan.keys.tiers.begin())
+                                                    : tier_of(plan, s.limbs),
+                   s.exponent});
+    }
+    return keys;
+  }
+  const int tier = tier_of(plan, step.limbs);
   const auto add_rotation = [&](std::int64_t steps) {
     keys.insert({tier, simd::pow_mod(5, static_cast<std::uint64_t>((steps % slots + slots) % slots), order)});
   };
@@ -194,6 +222,15 @@ std::set<ckks::KeyId> keys_of(const Plan& plan, const Task& task) {
     for (std::int64_t r : sum_rotations(plan.tile * plan.tile)) add_rotation(r);
   if (step.finish == Step::Finish::square) keys.insert({tier, 0});
   return keys;
+}
+
+std::map<int, TaskSpan> tier_spans(const Plan& plan, const Schedule& schedule) {
+  std::map<int, TaskSpan> spans;
+  for (int t = 0; t < static_cast<int>(schedule.tasks.size()); ++t) {
+    for (const ckks::KeyId& id : keys_of(plan, schedule.tasks[static_cast<std::size_t>(t)]))
+      spans.try_emplace(id.tier, TaskSpan{t, t}).first->second.last = t;
+  }
+  return spans;
 }
 
 std::vector<ckks::KeyId> required_keys(const Plan& plan, const Schedule& schedule) {

@@ -49,8 +49,17 @@ struct Schedule {
 /// Expands a plan into tasks. Throws Error{bad_input} if a term does not fit the layouts.
 Schedule make_schedule(const Plan& plan);
 
+/// The key switches that a slotwise step makes per ciphertext, and how often, about.
+std::map<bootstrap::RefreshSwitch, int> slotwise_switches(const Plan& plan, const Step& step);
+
 /// The key-switching keys that a task needs, sorted.
 std::set<ckks::KeyId> keys_of(const Plan& plan, const Task& task);
+
+/// The first and the last task that needs a key of a tier.
+struct TaskSpan {
+  int first = 0, last = 0;
+};
+std::map<int, TaskSpan> tier_spans(const Plan& plan, const Schedule& schedule);
 
 /// The key-switching keys that a schedule needs: relinearisation and rotations, each at the tiers of its levels.
 std::vector<ckks::KeyId> required_keys(const Plan& plan, const Schedule& schedule);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "plan/parallelism.h"
+#include "plan/switch_work.h"
 
 namespace sotto::plan {
 
@@ -14,52 +15,6 @@ constexpr double kConstantWeight = 0.2;
 // A word of weights costs more than its transform: rounding, writing to memory and reading back as a matrix, or
 // spreading over a polynomial (measured).
 constexpr double kMatrixWeight = 4, kSpreadWeight = 1.8;
-
-// The work of the parts of a key switch (ckks/evaluator.cpp) on polynomials of n words.
-struct SwitchWork {
-  double n;
-  int limbs, special;
-
-  [[nodiscard]] int digits() const { return tier().digits(limbs); }
-  [[nodiscard]] int digit_limbs(int d) const {
-    return std::min(tier().digit_limbs(), limbs - d * tier().digit_limbs());
-  }
-  [[nodiscard]] ckks::KeyTier tier() const { return {limbs, special}; }
-
-  // Limbs in words during a switch: the operand, its coefficients, the raised digits, and quotients and remainders of
-  // both polynomials; as much again as the digits while a key is read.
-  [[nodiscard]] int scratch_limbs() const { return 5 * limbs + 2 * special + 2 * digits() * (limbs + special); }
-
-  [[nodiscard]] Work decompose() const {
-    Work w{static_cast<double>(limbs), 0, 0, static_cast<double>(limbs) * n};
-    for (int d = 0; d < digits(); ++d) {
-      const double to = limbs + special - digit_limbs(d);
-      w.transforms += to;
-      w.basis_macs += to * digit_limbs(d) * n;
-    }
-    return w;
-  }
-  [[nodiscard]] Work inner_product() const { return {0, 0, 0, 2.0 * digits() * (limbs + special) * n}; }
-  // Both polynomials, by the special primes and, if asked, the last prime.
-  [[nodiscard]] Work divide(bool rescale) const {
-    const double from = special + (rescale ? 1 : 0), to = limbs - (rescale ? 1 : 0);
-    return Work{from + to, 0, (from + 1) * to * n, to * n} * 2;
-  }
-  [[nodiscard]] Work rotations(int count) const {
-    Work w = decompose(), each = inner_product();
-    each += divide(false);
-    each.words += 3.0 * limbs * n;
-    w += each * count;
-    return w;
-  }
-  [[nodiscard]] Work square() const {
-    Work w = decompose();
-    w += inner_product();
-    w += divide(true);
-    w.words += 5.0 * limbs * n;
-    return w;
-  }
-};
 
 // The products of a task with its sources.
 Work linear_work(const Plan& plan, const Task& task) {
@@ -113,7 +68,7 @@ Work reading(const Plan& plan, const Task& task, std::set<ckks::KeyId>& read) {
   for (const ckks::KeyId& id : keys_of(plan, task)) {
     const ckks::KeyTier& t = plan.keys.tiers[static_cast<std::size_t>(id.tier)];
     if (read.insert(id).second)
-      work.key_bytes += 2.0 * t.digits() * (t.max_limbs + t.special) *
+      work.key_bytes += 2.0 * ckks::key_digits(t, id.exponent) * (t.max_limbs + t.special) *
                         std::ldexp(static_cast<double>(simd::kPackedBytes), plan.parameters.log_n);
   }
   return work;
@@ -132,14 +87,48 @@ std::uint64_t expanded_key_limbs(const Plan& plan, int tier) {
   for (const auto& k : plan.keys.keys) {
     if (k.tier != tier) continue;
     const auto& t = plan.keys.tiers[static_cast<std::size_t>(tier)];
-    limbs += 2ull * static_cast<std::uint64_t>(t.digits() * (t.max_limbs + t.special));
+    limbs += 2ull * static_cast<std::uint64_t>(ckks::key_digits(t, k.exponent) * (t.max_limbs + t.special));
   }
   return limbs;
 }
 
+namespace {
+
+// The cost of a slotwise task.
+TaskCost slotwise_cost(const Plan& plan, const Task& task, std::set<ckks::KeyId>& read) {
+  const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
+  const int results = plan.tensors[static_cast<std::size_t>(step.output)].layout.blocks();
+  const auto special = [&](int limbs) {
+    return plan.keys.tiers[static_cast<std::size_t>(tier_of(plan, limbs))].special;
+  };
+  TaskCost cost;
+  cost.work.step = task.step;
+  cost.work.results = results;
+  cost.work.rotate = reading(plan, task, read);
+  int switches = 0;
+  for (const auto& [s, times] : slotwise_switches(plan, step)) switches += times;
+  cost.key_switches = static_cast<std::size_t>(switches) * static_cast<std::size_t>(results);
+  const auto count = static_cast<std::uint64_t>(results), limbs = static_cast<std::uint64_t>(step.limbs);
+  const SwitchWork top{0, step.limbs, special(step.limbs)};
+  if (step.finish == Step::Finish::activate) {
+    cost.work.activate = activation_work(plan, step, special) * results;
+    // Powers of the argument.
+    cost.word_limbs = 2 * count * limbs + static_cast<std::uint64_t>(top.scratch_limbs()) + 40 * limbs;
+  } else {
+    const int together = std::min(results, kRefreshedTogether), log_n = plan.parameters.log_n;
+    cost.work.activate = refresh_work(*plan.refresh, log_n, together, special) * results;
+    cost.word_limbs = 2 * count * static_cast<std::uint64_t>(plan.refresh->output_limbs()) +
+                      refresh_limbs(*plan.refresh, log_n, together, special(plan.refresh->raised_limbs));
+  }
+  return cost;
+}
+
+}  // namespace
+
 TaskCost task_cost(const Plan& plan, const Task& task, const std::vector<LiveSet::Copies>& copies,
                    std::set<ckks::KeyId>& read, int threads) {
   const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
+  if (step.slotwise()) return slotwise_cost(plan, task, read);
   const auto blocks = [&](int tensor) { return plan.tensors[static_cast<std::size_t>(tensor)].layout.blocks(); };
   const double n = std::ldexp(1.0, plan.parameters.log_n), results = blocks(step.output);
   const int tier = tier_of(plan, step.limbs);
@@ -182,7 +171,6 @@ TaskCost task_cost(const Plan& plan, const Task& task, const std::vector<LiveSet
   cost.word_limbs = std::max(2 * static_cast<std::uint64_t>(results) * limbs, 2 * most_copies * limbs * at_once) +
                     static_cast<std::uint64_t>(sw.scratch_limbs()) * at_once;
   cost.weight_bytes = weight_bytes(plan, task, threads);
-  cost.key_limbs = expanded_key_limbs(plan, tier);
   return cost;
 }
 

@@ -24,7 +24,6 @@ struct TaskCost {
   TaskWork work;
   std::size_t key_switches = 0;
   std::uint64_t word_limbs = 0;    ///< limbs at work, eight bytes a word
-  std::uint64_t key_limbs = 0;     ///< packed limbs of the keys of its tier
   std::uint64_t weight_bytes = 0;  ///< weights, as integers and as residues of the limb at work on each thread
 };
 

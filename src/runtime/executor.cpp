@@ -9,6 +9,8 @@
 #include "base/parallel.h"
 #include "plan/cost.h"
 #include "plan/parallelism.h"
+#include "plan/switch_work.h"
+#include "runtime/activate.h"
 
 namespace sotto::runtime {
 
@@ -52,6 +54,8 @@ Executor::Executor(const plan::Plan& plan, const ckks::Parameters& parameters,
     single_.emplace(plan, *ring);
   else
     grouped_.emplace(plan, *ring);
+  if (plan.refresh) refresher_.emplace(*plan.refresh, *ring);
+  tiers_ = plan::tier_spans(plan, schedule_);
   // share_[t]: part of the predicted work that lies before task t.
   share_.push_back(0);
   for (const plan::Cost::Task& t : plan::estimate(plan).tasks)
@@ -82,26 +86,25 @@ std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::PackedCiphertext> 
     make_copies(live.copies(index), step.limbs);
     live.make_copies(index);
     time.rotate += now() - start;
-    std::vector<ckks::Ciphertext> sums = this->sums(task, sources(task), time);
+    std::vector<ckks::Ciphertext> sums =
+        step.slotwise() ? copies(task) : this->sums(task, sources(task), time);
     live.release(index);
     store_.retain(live.items());
     move_after(t, time);
     const double added = now();
     const plan::Source out{step.output, task.phase, 0};
+    const auto done = [&](std::size_t k) { store_.append(out, ckks::pack(ring_, std::move(sums[k]))); };
     const bool sum_tile = sums_tile(plan_, task);
-    side_by_side(
-        sums.size(), step.limbs, [&](std::size_t k) { sums[k] = finish(step, sum_tile, std::move(sums[k])); },
-        [&](std::size_t k) { store_.append(out, ckks::pack(ring_, std::move(sums[k]))); });
+    if (step.finish == plan::Step::Finish::refresh)
+      refresh(step, sums, done);
+    else
+      side_by_side(
+          sums.size(), step.limbs, [&](std::size_t k) { sums[k] = finish(step, sum_tile, std::move(sums[k])); }, done);
     live.add_output(index);
     time.activate += now() - added;
     if (observe) observe(step.output, task.phase, store_.at(out));
-    if (tier_done) {
-      const int tier = evaluator_.tier_for(step.limbs);
-      bool needed = false;
-      for (std::size_t k = t + 1; k < schedule_.tasks.size() && !needed; ++k)
-        needed = evaluator_.tier_for(plan_.steps[schedule_.tasks[k].step].limbs) == tier;
-      if (!needed) tier_done(tier);
-    }
+    for (const auto& [tier, span] : tiers_)
+      if (tier_done && span.last == index) tier_done(tier);
   }
   if (progress_)
     progress_({schedule_.tasks.size(), schedule_.tasks.size(), static_cast<int>(plan_.steps.size()) - 1, 1.0});
@@ -152,6 +155,28 @@ void Executor::make_copies(const std::vector<plan::LiveSet::Copies>& list, int l
                           ckks::pack(ring_, std::move(rotated[b][k])));
           rotated[b].clear();
         });
+  }
+}
+
+// What a slotwise task works on.
+std::vector<ckks::Ciphertext> Executor::copies(const plan::Task& task) const {
+  std::vector<ckks::Ciphertext> list;
+  for (const auto& c : store_.at(task.taps.front().source))
+    list.push_back(ckks::unpack(ring_, c, plan_.steps[task.step].limbs));
+  return list;
+}
+
+void Executor::refresh(const plan::Step& step, std::vector<ckks::Ciphertext>& list,
+                       const std::function<void(std::size_t)>& done) const {
+  const plan::Tensor& out = plan_.tensors[step.output];
+  for (std::size_t first = 0; first < list.size(); first += plan::kRefreshedTogether) {
+    check_stop();
+    const auto part = std::span(list).subspan(first, std::min<std::size_t>(plan::kRefreshedTogether, list.size() - first));
+    refresher_->run(evaluator_, part, out.scale);
+    for (std::size_t k = 0; k < part.size(); ++k) {
+      if (part[k].limbs() > out.limbs) part[k] = evaluator_.drop_to(part[k], out.limbs);
+      done(first + k);
+    }
   }
 }
 
@@ -213,7 +238,10 @@ ckks::Ciphertext Executor::finish(const plan::Step& step, bool sum_tile, ckks::C
     case plan::Step::Finish::rescale:
       c = evaluator_.rescale(c);
       break;
+    case plan::Step::Finish::activate:
+      return activate(evaluator_, std::move(c), step.activation, plan_.tensors[step.output].scale);
     case plan::Step::Finish::keep:
+    case plan::Step::Finish::refresh:
       return c;
   }
   for (int k = 1; k < plan_.level_primes; ++k) c = evaluator_.rescale(c);

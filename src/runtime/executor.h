@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "bootstrap/refresher.h"
 #include "ckks/evaluator.h"
 #include "plan/live_set.h"
 #include "plan/residency.h"
@@ -70,6 +71,9 @@ class Executor {
   std::vector<ckks::Ciphertext> sums(const plan::Task& task, const Sources& sources, StepTime& time) const;
   ckks::Ciphertext giant_steps(const plan::Task& task, const Sources& sources, int block, StepTime& time) const;
   ckks::Ciphertext finish(const plan::Step& step, bool sum_tile, ckks::Ciphertext c) const;
+  [[nodiscard]] std::vector<ckks::Ciphertext> copies(const plan::Task& task) const;
+  void refresh(const plan::Step& step, std::vector<ckks::Ciphertext>& list,
+               const std::function<void(std::size_t)>& done) const;
 
   const plan::Plan& plan_;
   plan::Schedule schedule_;
@@ -79,6 +83,8 @@ class Executor {
   ckks::Evaluator evaluator_;
   std::optional<LinearMap> single_;
   std::optional<GroupedLinear> grouped_;
+  std::optional<bootstrap::Refresher> refresher_;
+  std::map<int, plan::TaskSpan> tiers_;
   std::function<void(const Progress&)> progress_;
   const std::atomic<bool>* stop_;
   Store store_;

@@ -30,7 +30,7 @@ class RefresherTest : public ::testing::Test {
 
   void add_keys(const RefreshSpec& spec) {
     const secret::KeyGenerator generator(parameters, key);
-    for (const RefreshSwitch& s : required_switches(spec, kLogN, kPrimes)) {
+    for (const auto& [s, times] : required_switches(spec, kLogN)) {
       const ckks::KeyId id{s.exponent == ckks::kToEphemeral ? 1 : 0, s.exponent};
       const ckks::KeyTier& tier = tiers[static_cast<std::size_t>(id.tier)];
       if (keys.keys.contains(id)) continue;
@@ -75,7 +75,7 @@ TEST_F(RefresherTest, ChebyshevSeriesAreEvaluatedAtTheWantedScaleAndLevel) {
 }
 
 TEST_F(RefresherTest, RaisingAddsSmallMultiplesOfTheFirstPrime) {
-  add_keys({.entry_factors = 1, .exit_factors = 1, .input_scale = 0x1p30, .output_scale = 0x1p30});
+  add_keys({.entry_factors = 1, .exit_factors = 1, .raised_limbs = kPrimes, .input_peak = 0x1p30});
   const std::vector<double> x = test::random_values(ring->n(), 4, 1);
   const ckks::Ciphertext c = encrypt(x, 0x1p30, 1);
   const ckks::Ciphertext raised = evaluator.raise(c, kPrimes);
@@ -96,18 +96,18 @@ TEST_F(RefresherTest, RefreshesAllSlotsOfSeveralCiphertexts) {
   const RefreshSpec spec{
       .entry_factors = 2, .exit_factors = 3, .bound = 4, .input_scale = 0x1p30, .output_scale = 0x1p36};
   add_keys(spec);
-  const Refresher refresher(spec, parameters, *ring);
-  EXPECT_EQ(refresher.output_limbs(), kPrimes - 3 - 5 - 4);
+  const Refresher refresher(spec, *ring);
+  EXPECT_EQ(spec.output_limbs(), kPrimes - 3 - 5 - 4);
   std::vector<std::vector<double>> values;
   std::vector<ckks::Ciphertext> list;
   for (unsigned k = 0; k < 3; ++k) {
-    values.push_back(test::random_values(ring->n(), 5 + k, 4));
-    list.push_back(encrypt(values.back(), spec.input_scale, 3 + static_cast<int>(k) / 3));
+    values.push_back(test::random_values(ring->n(), 5 + k, bound));
+    list.push_back(encrypt(values.back(), in, 3 + static_cast<int>(k) / 3));
   }
-  refresher.run(evaluator, list);
+  refresher.run(evaluator, list, out);
   for (std::size_t k = 0; k < list.size(); ++k) {
-    EXPECT_EQ(list[k].limbs(), refresher.output_limbs());
-    EXPECT_EQ(list[k].scale, spec.output_scale);
+    EXPECT_EQ(list[k].limbs(), spec.output_limbs());
+    EXPECT_EQ(list[k].scale, out);
     EXPECT_LT(test::relative_error(decrypt(list[k]), values[k]), 0x1p-12);
   }
 }

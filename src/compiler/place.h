@@ -1,0 +1,29 @@
+#pragma once
+
+#include <vector>
+
+#include "plan/plan.h"
+
+namespace sotto::compiler {
+
+/// Where a plan bootstraps: after these steps, all tensors that later steps read.
+struct Placement {
+  std::vector<int> cuts;  ///< indices of steps, ascending; none: the network fits the modulus
+  bootstrap::RefreshSpec refresh;
+  int limbs = 0;         ///< ciphertext primes of the parameters
+  int special = 0;       ///< special primes
+  double seconds = 0;    ///< predicted for a typical processor
+};
+
+/// The cheapest placement for a lowered plan (see lower()), whose levels of one prime may take up to `most_bits` of
+/// modulus: a shortest path over cuts, for every number of limbs to raise to. The cost of a step is that of its key
+/// switches and products at the level where it runs, the cost of a cut that of bootstrapping what is alive there.
+///
+/// Throws Error{no_resources} if a single layer is deeper than a bootstrapping leaves.
+Placement place(const plan::Plan& lowered);
+
+/// The plan with a bootstrapping step for every tensor alive at a cut, and limbs set everywhere: as few as the later
+/// steps need. Scales and keys are not set.
+plan::Plan insert_refreshes(plan::Plan lowered, const Placement& placement);
+
+}  // namespace sotto::compiler

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "bootstrap/refresh_spec.h"
+#include "ckks/parameters.h"
+#include "plan/plan.h"
+#include "plan/work.h"
+
+namespace sotto::plan {
+
+/// The work of the parts of a key switch (ckks/evaluator.h) on polynomials of n words, for ciphertexts of `limbs` limbs
+/// in a tier with `special` special primes.
+struct SwitchWork {
+  double n;
+  int limbs, special;
+
+  [[nodiscard]] int digits() const { return tier().digits(limbs); }
+  [[nodiscard]] ckks::KeyTier tier() const { return {limbs, special}; }
+  /// Limbs in words during a switch: the operand, its coefficients, the raised digits, and quotients and remainders of
+  /// both polynomials; as much again as the digits while a key is read.
+  [[nodiscard]] int scratch_limbs() const { return 5 * limbs + 2 * special + 2 * digits() * (limbs + special); }
+
+  [[nodiscard]] Work decompose() const;
+  [[nodiscard]] Work inner_product() const;
+  /// Both polynomials, by the special primes and, if asked, the last prime.
+  [[nodiscard]] Work divide(bool rescale) const;
+  [[nodiscard]] Work rotations(int count) const;
+  [[nodiscard]] Work square() const;
+};
+
+/// Ciphertexts that are bootstrapped together: they share the transforms of the plaintexts.
+inline constexpr int kRefreshedTogether = 4;
+
+/// Bootstrapping of one of `together` ciphertexts. special(limbs): special primes of the tier for a level.
+Work refresh_work(const bootstrap::RefreshSpec& spec, int log_n, int together, const std::function<int(int)>& special);
+
+/// Limbs, eight bytes a word, that bootstrapping `together` ciphertexts at once needs, plaintexts included.
+std::uint64_t refresh_limbs(const bootstrap::RefreshSpec& spec, int log_n, int together, int special);
+
+/// An activation of one ciphertext.
+Work activation_work(const Plan& plan, const Step& step, const std::function<int(int)>& special);
+
+}  // namespace sotto::plan
