@@ -14,12 +14,12 @@ namespace sotto::cli {
 namespace {
 
 struct CompileOptions {
-  std::string model, out, memory;
-  int batch = 0;
+  PlanRequest request;
+  std::string out;
 };
 
 int run(const CompileOptions& o) {
-  const plan::Plan plan = make_plan(o.model, o.batch, o.memory);
+  const plan::Plan plan = make_plan(o.request);
   const auto plan_path = o.out + ".plan", client_path = o.out + ".client";
   wire::require_writable(plan_path, wire::Kind::plan);  // both or none
   wire::require_writable(client_path, wire::Kind::client);
@@ -38,12 +38,9 @@ void add_compile(CLI::App& app) {
   auto* verb =
       app.add_subcommand("compile", "Turn a network into a plan for the server and a description for the client");
   auto o = std::make_shared<CompileOptions>();
-  verb->add_option("MODEL", o->model, "The network, ONNX")->required();
+  verb->add_option("MODEL", o->request.model, "The network, ONNX")->required();
   verb->add_option("--out", o->out, "Writes OUT.plan and OUT.client")->required();
-  verb->add_option("--batch", o->batch,
-                   "Images that a run will have: the packing is the fastest for so many (default 1024)")
-      ->check(CLI::Range(1, 65536));
-  verb->add_option("--memory", o->memory, "Most memory that inference may use, e.g. 8G");
+  add_plan_options(*verb, o->request);
   verb->callback([o] { throw CLI::RuntimeError(run(*o)); });
 }
 

@@ -26,11 +26,12 @@ namespace {
 constexpr std::size_t kMostAtOnce = 65536;  // images of one run
 
 struct EvaluateOptions {
-  std::string model, memory, report_json, report_html, sheet, npy, csv;
+  PlanRequest request;
+  std::string report_json, report_html, sheet, npy, csv;
   std::vector<std::string> data;
   std::size_t start = 0;
   std::optional<std::size_t> count;
-  int batch = 0, threads = 0;
+  int threads = 0;
 };
 
 // Encrypted scores against those of the float model.
@@ -148,10 +149,12 @@ void print_summary(const json& r) {
 }
 
 // Without --batch, or with one for all images, the cheapest way for exactly these; else runs of the packing asked for.
-std::vector<Part> choose_parts(const EvaluateOptions& o, std::size_t images) {
+std::vector<Part> choose_parts(PlanRequest request, std::size_t images) {
   const auto all = static_cast<int>(std::min(images, kMostAtOnce));
-  if (images <= kMostAtOnce && (o.batch == 0 || o.batch == all)) return make_parts(o.model, all, o.memory);
-  return {{make_plan(o.model, o.batch > 0 ? o.batch : all, o.memory), images}};
+  const bool exact = images <= kMostAtOnce && (request.images == 0 || request.images == all);
+  if (request.images == 0) request.images = all;
+  if (exact) return make_parts(request);
+  return {{make_plan(request), images}};
 }
 
 int run(const EvaluateOptions& o) {
@@ -160,10 +163,10 @@ int run(const EvaluateOptions& o) {
   // Before hours of work, not after.
   client::require_sheet_name(o.sheet);
   wire::require_outputs(std::array{o.report_json, o.report_html, o.sheet, o.npy, o.csv});
-  const graph::Network network = graph::import_onnx(o.model);
+  const graph::Network network = graph::import_onnx(o.request.model);
   const plan::Interface io = compiler::interface_of(network);
   const auto images = client::load_images(o.data, io, o.start, o.count);
-  const std::vector<Part> parts = choose_parts(o, images.size());
+  const std::vector<Part> parts = choose_parts(o.request, images.size());
   std::vector<std::vector<double>> values;
   values.reserve(images.size());
   for (const auto& image : images) values.push_back(client::preprocess(image, io));
@@ -177,7 +180,7 @@ int run(const EvaluateOptions& o) {
   std::vector<PartResult> results;
   client::Scores scores;
   for (const Part& part : parts) {
-    results.push_back(run_part(part.plan, std::span(values).subspan(scores.size(), part.images), threads, o.memory));
+    results.push_back(run_part(part.plan, std::span(values).subspan(scores.size(), part.images), threads, o.request.memory));
     if (results.back().exit_code != 0) return results.back().exit_code;
     scores.insert(scores.end(), results.back().scores.begin(), results.back().scores.end());
   }
@@ -210,7 +213,7 @@ int run(const EvaluateOptions& o) {
       {"ring_dimension", std::uint64_t{1} << plan.parameters.log_n},
       {"log2_qp", parameters.log2_qp()},
       {"security_bits", parameters.security_bits()},
-      {"bootstraps", 0},
+      {"bootstraps", plan::bootstraps(plan)},
       {"batch", plan.batch},
       {"tile", plan.tile},
       {"group", plan.group()},
@@ -242,16 +245,14 @@ int run(const EvaluateOptions& o) {
 void add_evaluate(CLI::App& app) {
   auto* verb = app.add_subcommand("evaluate", "Do all of it on this machine and compare with the float model");
   auto o = std::make_shared<EvaluateOptions>();
-  verb->add_option("MODEL", o->model, "The network, ONNX")->required();
+  verb->add_option("MODEL", o->request.model, "The network, ONNX")->required();
   verb->add_option("--data", o->data, "cifar10:DIR, cifar100:DIR, or PNG and JPEG files or folders of them")
       ->required()
       ->expected(1, -1);
   verb->add_option("--start", o->start, "Number of the first image (default 0)")->check(CLI::Range(0.0, 2e19));
   verb->add_option("--count", o->count, "How many images (default: all)")->check(CLI::Range(0.0, 2e19));
-  verb->add_option("--batch", o->batch, "Choose the packing for so many images at a time (default: all of them)")
-      ->check(CLI::Range(1, 65536));
   verb->add_option("--threads", o->threads, "Threads (default: all)")->check(CLI::Range(1, 1024));
-  verb->add_option("--memory", o->memory, "Most memory that inference may use, e.g. 8G");
+  add_plan_options(*verb, o->request);
   verb->add_option("--json", o->report_json, "Write the report here (JSON)");
   verb->add_option("--report", o->report_html, "Write the report here (HTML)");
   verb->add_option("--sheet", o->sheet, "Write a contact sheet here (.png or .html)");

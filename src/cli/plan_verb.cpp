@@ -6,9 +6,11 @@
 #include "base/error.h"
 #include "ckks/ciphertext_file.h"
 #include "ckks/key_file.h"
+#include "ckks/security.h"
 #include "cli/console.h"
 #include "cli/planning.h"
 #include "cli/verbs.h"
+#include "plan/noise.h"
 #include "plan/parallelism.h"
 #include "plan/plan_file.h"
 #include "wire/reader.h"
@@ -20,8 +22,8 @@ namespace {
 using nlohmann::json;
 
 struct PlanOptions {
-  std::string file, memory;
-  int batch = 0, threads = 0;
+  PlanRequest request;  // request.model: any file
+  int threads = 0;
   bool as_json = false;
 };
 
@@ -32,6 +34,22 @@ json describe_security(const ckks::Parameters& p) {
           {"special_primes", p.spec().special_primes},
           {"log2_qp", p.log2_qp()},
           {"security_bits", p.security_bits()}};
+}
+
+json describe_refresh(const plan::Plan& plan) {
+  if (!plan.refresh) return {};
+  const bootstrap::RefreshSpec& r = *plan.refresh;
+  return {{"input_limbs", r.input_limbs()},
+          {"raised_limbs", r.raised_limbs},
+          {"output_limbs", r.output_limbs()},
+          {"entry_factors", r.entry_factors},
+          {"exit_factors", r.exit_factors},
+          {"degree", r.degree},
+          {"doublings", r.doublings},
+          {"ephemeral_weight", ckks::kEphemeralWeight},
+          {"ephemeral_log2_qp", 2 * plan.parameters.prime_bits},
+          {"failure_probability", 0},
+          {"log2_error_over_peak", std::log2(plan::NoiseModel::refresh())}};
 }
 
 constexpr int kThreadCounts[] = {1, 2, 8, 32, 96};  // of other machines with this processor
@@ -77,7 +95,7 @@ int show_client(const plan::ClientSpec& spec, bool as_json) {
 int show_plan(const plan::Plan& plan, const PlanOptions& o) {
   const int threads = set_threads(o.threads);
   const auto parameters = ckks::Parameters::create(plan.parameters);
-  const plan::Cost cost = plan::estimate(plan, threads, o.memory.empty() ? 0 : parse_bytes(o.memory));
+  const plan::Cost cost = plan::estimate(plan, threads, o.request.memory.empty() ? 0 : parse_bytes(o.request.memory));
   const plan::Speed speed = plan::measure_speed(plan.parameters.log_n, plan.parameters.kind, threads);
   const double seconds = plan::seconds_with(plan, cost, speed, threads);
   if (o.as_json) {
@@ -90,6 +108,9 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
                        {"ciphertexts", out.layout.ciphertexts()},
                        {"limbs", step.limbs},
                        {"log2_scale", std::log2(out.scale)},
+                       {"largest_value", step.finish == plan::Step::Finish::refresh
+                                             ? json(plan.refresh->input_peak / step.scale)
+                                             : json()},
                        {"key_switches", cost.steps[s].key_switches},
                        {"predicted_seconds", cost.steps[s].seconds(speed)},
                        {"predicted_rotate_seconds", cost.steps[s].rotate.seconds(speed)},
@@ -105,6 +126,8 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
                     {"tile", plan.tile},
                     {"group", plan.group()},
                     {"threads", threads},
+                    {"bootstraps", plan::bootstraps(plan)},
+                    {"bootstrap", describe_refresh(plan)},
                     {"keys", plan.keys.keys.size()},
                     {"eval_key_bytes", cost.eval_key_bytes},
                     {"input_bytes", cost.input_bytes},
@@ -121,9 +144,15 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
   }
   fmt::print("{}, batch {} (tiles of {}x{}, channels per ciphertext: {}), plan {}\n", plan.network, plan.batch,
              plan.tile, plan.tile, plan.group(), plan.id);
-  fmt::print("ring rank {}, {} + {} primes, log2(QP) {:.0f}, {} bits of security, no bootstrap\n\n",
-             1 << plan.parameters.log_n, plan.parameters.ciphertext_primes, plan.parameters.special_primes,
-             parameters.log2_qp(), parameters.security_bits());
+  fmt::print("ring rank {}, {} + {} primes, log2(QP) {:.0f}, {} bits of security, {}\n", 1 << plan.parameters.log_n,
+             plan.parameters.ciphertext_primes, plan.parameters.special_primes, parameters.log2_qp(),
+             parameters.security_bits(), plan.refresh ? "bootstrapping" : "no bootstrap");
+  if (plan.refresh)
+    fmt::print("bootstraps: {} ciphertexts, from {} limbs by {} to {}; ephemeral secret of weight {}, {:.0f} bits of "
+               "modulus; cannot fail\n",
+               plan::bootstraps(plan), plan.refresh->input_limbs(), plan.refresh->raised_limbs,
+               plan.refresh->output_limbs(), ckks::kEphemeralWeight, 2.0 * plan.parameters.prime_bits);
+  fmt::print("\n");
   fmt::print("{:<26} {:>12} {:>5} {:>6} {:>7} {:>9} {:>11} {:>11}\n", "layer", "output", "cts", "limbs", "scale",
              "switches", "time", "memory");
   for (std::size_t s = 0; s < plan.steps.size(); ++s) {
@@ -149,17 +178,17 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
 }
 
 int run(const PlanOptions& o) {
-  const auto kind = wire::kind_of(o.file);
-  if (kind && o.batch > 0)
-    throw Error(ErrorCode::usage, "--batch chooses the packing of a model; that of " + o.file + " is fixed");
-  if (kind == wire::Kind::client) return show_client(plan::read_client(o.file), o.as_json);
+  const auto kind = wire::kind_of(o.request.model);
+  if (kind && (o.request.images > 0 || !o.request.calibrate.empty()))
+    throw Error(ErrorCode::usage, "--batch and --calibrate shape the plan of a model; " + o.request.model + " is fixed");
+  if (kind == wire::Kind::client) return show_client(plan::read_client(o.request.model), o.as_json);
   if (kind && kind != wire::Kind::plan)
-    throw Error(ErrorCode::bad_input, o.file + " is a Sotto " + std::string(wire::name_of(*kind)) +
+    throw Error(ErrorCode::bad_input, o.request.model + " is a Sotto " + std::string(wire::name_of(*kind)) +
                                           " file; plan reads models, plans and client descriptions");
-  if (!kind) return show_plan(make_plan(o.file, o.batch, o.memory), o);
-  const plan::Plan plan = plan::read_plan(o.file);
-  if (!o.memory.empty())
-    require_memory(plan::estimate(plan, set_threads(o.threads), parse_bytes(o.memory)), parse_bytes(o.memory));
+  if (!kind) return show_plan(make_plan(o.request), o);
+  const plan::Plan plan = plan::read_plan(o.request.model);
+  if (!o.request.memory.empty())
+    require_memory(plan::estimate(plan, set_threads(o.threads), parse_bytes(o.request.memory)), parse_bytes(o.request.memory));
   return show_plan(plan, o);
 }
 
@@ -168,10 +197,8 @@ int run(const PlanOptions& o) {
 void add_plan(CLI::App& app) {
   auto* verb = app.add_subcommand("plan", "Show what will run: layers, levels, keys, predicted time and memory");
   auto o = std::make_shared<PlanOptions>();
-  verb->add_option("FILE", o->file, "MODEL.onnx, NAME.plan or NAME.client")->required();
-  verb->add_option("--batch", o->batch, "For a model: choose the packing for so many images (default 1024)")
-      ->check(CLI::Range(1, 65536));
-  verb->add_option("--memory", o->memory, "Most memory that inference may use, e.g. 8G");
+  verb->add_option("FILE", o->request.model, "MODEL.onnx, NAME.plan or NAME.client")->required();
+  add_plan_options(*verb, o->request);
   verb->add_option("--threads", o->threads, "Threads to predict for")->check(CLI::Range(1, 1024));
   verb->add_flag("--json", o->as_json, "JSON instead of a table");
   verb->callback([o] { throw CLI::RuntimeError(run(*o)); });

@@ -8,6 +8,8 @@
 
 #include "base/error.h"
 #include "cli/console.h"
+#include "client/image_source.h"
+#include "graph/calibrate.h"
 #include "graph/onnx_import.h"
 
 namespace sotto::cli {
@@ -16,21 +18,26 @@ namespace {
 
 constexpr int kDefaultImages = 1024;
 constexpr int kMostRuns = 4;          // that are tried in place of one with single channels
+constexpr std::size_t kMostCalibration = 512;  // images
+constexpr double kReluMargin = 1.5;            // over the largest input of a Relu on those
 constexpr double kWorthwhile = 0.95;  // time that a second packing, with keys of its own, must not exceed
 
-// Errors name the model, as those of the import do.
-plan::Plan compile_model(const std::string& model, const graph::Network& network, const compiler::Options& options) {
+// Errors of the compiler name the model, as those of the import do.
+template <class F>
+auto named(const std::string& model, const F& compile) {
   try {
-    return compiler::compile(network, options);
+    return compile();
   } catch (const Error& e) {
     throw Error(e.code(), model + ": " + e.what());
   }
 }
 
 // A packing with several channels per ciphertext, if the network fits one.
-std::optional<plan::Plan> grouped(const graph::Network& network, int group) {
+std::optional<plan::Plan> grouped(const graph::Network& network, compiler::Options options, int group) {
+  options.batch = 1;
+  options.group = group;
   try {
-    return compiler::compile(network, {.batch = 1, .group = group});
+    return compiler::compile(network, options);
   } catch (const Error&) {
     return std::nullopt;
   }
@@ -48,13 +55,33 @@ struct Candidate {
   }
 };
 
+int images_of(const PlanRequest& request) { return request.images == 0 ? kDefaultImages : request.images; }
+
+// Measures what the network's values look like: on the images to calibrate with, if any, also the ranges of Relus.
+compiler::Options calibrated(graph::Network& network, const PlanRequest& request) {
+  std::vector<std::vector<double>> values;
+  if (!request.calibrate.empty()) {
+    const plan::Interface io = compiler::interface_of(network);
+    const auto images = client::load_images(request.calibrate, io, 0, std::nullopt);
+    // At equal distances: a data set may be sorted by class.
+    const std::size_t stride = (images.size() + kMostCalibration - 1) / kMostCalibration;
+    for (std::size_t k = 0; k < images.size(); k += stride) values.push_back(client::preprocess(images[k], io));
+    graph::set_relu_ranges(network, graph::relu_ranges(network, values), kReluMargin);
+  }
+  return {.relu_error = request.relu_error,
+          .bounds = std::make_shared<const compiler::Bounds>(
+              named(request.model, [&] { return compiler::bounds_of(network, values, request.relu_error); }))};
+}
+
 // Every packing worth a look: each with single channels holds four times the images of the one before, until all images
 // fit or strides do not fit any more; several channels per ciphertext are for few images, or few left over.
-std::vector<Candidate> candidates(const std::string& model, int images, const std::string& memory) {
-  const std::uint64_t limit = memory.empty() ? 0 : parse_bytes(memory);
+std::vector<Candidate> candidates(const PlanRequest& request) {
+  const int images = images_of(request);
+  const std::uint64_t limit = request.memory.empty() ? 0 : parse_bytes(request.memory);
   // Without a word from the user no plan may need more than this machine has, if a smaller one exists.
   const std::uint64_t most = limit != 0 ? limit : total_memory();
-  const graph::Network network = graph::import_onnx(model);
+  graph::Network network = graph::import_onnx(request.model);
+  compiler::Options options = calibrated(network, request);
   std::vector<Candidate> list;
   const auto add = [&](plan::Plan plan) {
     const plan::Cost cost = plan::estimate(plan, static_cast<int>(std::thread::hardware_concurrency()), limit);
@@ -62,7 +89,8 @@ std::vector<Candidate> candidates(const std::string& model, int images, const st
         {std::move(plan), cost.seconds(plan::kTypicalSpeed), cost.least_bytes, most == 0 || cost.least_bytes <= most});
   };
   for (int capacity = 1;; capacity = list.back().plan.batch + 1) {
-    plan::Plan plan = compile_model(model, network, {.batch = capacity});
+    options.batch = capacity;
+    plan::Plan plan = named(request.model, [&] { return compiler::compile(network, options); });
     if (!list.empty() && plan.batch == list.back().plan.batch) break;
     add(std::move(plan));
     if (list.back().plan.batch >= images || list.back().plan.batch >= 65536) break;
@@ -72,7 +100,7 @@ std::vector<Candidate> candidates(const std::string& model, int images, const st
   for (const Candidate& c : list)
     if (images % c.plan.batch != 0) few = std::min(few, images % c.plan.batch);
   for (int group = 2; group <= std::min(single, plan::kMaxGroup) && few * group <= single * kMostRuns; group *= 2)
-    if (auto plan = grouped(network, group)) add(std::move(*plan));
+    if (auto plan = grouped(network, options, group)) add(std::move(*plan));
   return list;
 }
 
@@ -93,14 +121,27 @@ const Candidate& best_of(const std::vector<Candidate>& list, int images, const s
 
 }  // namespace
 
-plan::Plan make_plan(const std::string& model, int images, const std::string& memory) {
-  if (images == 0) images = kDefaultImages;
-  return best_of(candidates(model, images, memory), images, memory).plan;
+void add_plan_options(CLI::App& verb, PlanRequest& request) {
+  verb.add_option("--batch", request.images,
+                  "Images that a run will have: the packing is the fastest for so many (default 1024)")
+      ->check(CLI::Range(1, 65536));
+  verb.add_option("--memory", request.memory, "Most memory that inference may use, e.g. 8G");
+  verb.add_option("--calibrate", request.calibrate,
+                  "Images to measure the ranges of values on, as for --data (for Relu and deep networks)")
+      ->expected(1, -1);
+  verb.add_option("--relu-error", request.relu_error,
+                  "Largest error of a Relu's polynomial, over the range of its input (default 0.0039)")
+      ->check(CLI::Range(0x1p-20, 0.25));
 }
 
-std::vector<Part> make_parts(const std::string& model, int images, const std::string& memory) {
-  if (images == 0) images = kDefaultImages;
-  const std::vector<Candidate> list = candidates(model, images, memory);
+plan::Plan make_plan(const PlanRequest& request) {
+  return best_of(candidates(request), images_of(request), request.memory).plan;
+}
+
+std::vector<Part> make_parts(const PlanRequest& request) {
+  const int images = images_of(request);
+  const std::string& memory = request.memory;
+  const std::vector<Candidate> list = candidates(request);
   const Candidate &alone = best_of(list, images, memory), *bulk = &alone, *rest = nullptr;
   double least = alone.seconds_for(images) * kWorthwhile;
   for (const Candidate& a : list) {

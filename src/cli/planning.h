@@ -1,5 +1,6 @@
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
 
@@ -8,10 +9,21 @@
 
 namespace sotto::cli {
 
-/// Imports and compiles a model with the packing that serves `images` images (0: 1024) in the least predicted time, in
-/// one run or several, within `memory` (empty: what this machine has, if any packing keeps to that).
-/// Throws Error{no_resources} if no packing fits `memory`.
-plan::Plan make_plan(const std::string& model, int images, const std::string& memory);
+/// What a plan is made of and for.
+struct PlanRequest {
+  std::string model;                    ///< ONNX file
+  int images = 0;                       ///< 0: 1024
+  std::string memory;                   ///< empty: what this machine has, if any packing keeps to that
+  std::vector<std::string> calibrate;   ///< images to measure ranges on, as for client::load_images; may be empty
+  double relu_error = compiler::kReluError;
+};
+
+/// Adds --batch, --memory, --calibrate and --relu-error.
+void add_plan_options(CLI::App& verb, PlanRequest& request);
+
+/// Imports and compiles a model with the packing that serves so many images in the least predicted time, in one run or
+/// several. Throws Error{no_resources} if no packing fits the memory.
+plan::Plan make_plan(const PlanRequest& request);
 
 /// Some images and the packing that serves them.
 struct Part {
@@ -19,9 +31,9 @@ struct Part {
   std::size_t images = 0;
 };
 
-/// The cheapest way to serve exactly `images` images (0: 1024) by predicted time: one packing, or full runs of one and
-/// the rest in runs of a smaller one. `memory` and errors as for make_plan.
-std::vector<Part> make_parts(const std::string& model, int images, const std::string& memory);
+/// The cheapest way to serve exactly request.images images by predicted time: one packing, or full runs of one and the
+/// rest in runs of a smaller one. Errors as for make_plan.
+std::vector<Part> make_parts(const PlanRequest& request);
 
 /// Throws Error{no_resources} if the plan needs more than `limit` bytes (0: no limit).
 void require_memory(const plan::Cost& cost, std::uint64_t limit);

@@ -3,17 +3,13 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <mutex>
-#include <random>
 #include <string>
 
 #include "base/error.h"
-#include "base/parallel.h"
 #include "ckks/security.h"
 #include "compiler/key_tiers.h"
 #include "compiler/lower.h"
 #include "compiler/place.h"
-#include "plan/interpret.h"
 #include "plan/schedule.h"
 
 namespace sotto::compiler {
@@ -53,6 +49,8 @@ double best_log_scale(int period, LevelSize size) {
 
 // Room for a tensor's peak above the scale of activations: squares of pre-activations up to 16.
 constexpr double kPeakBits = 8;
+// By how much a tensor that only precise steps read is finer.
+constexpr double kPreciseBits = 10;
 // Scales where polynomials want precision: of what is bootstrapped before one, and of the network's input.
 constexpr double kPolynomialPeak = 0x1p44, kPolynomialInput = 0x1p40;
 // Of the last activation: the last layer has one prime for its input and its weights.
@@ -63,13 +61,22 @@ bool has(const plan::Plan& plan, plan::Step::Finish finish) {
 }
 
 // Scales of a plan with bootstrapping or polynomials. bounds: largest magnitude of every tensor.
-void assign_scales(plan::Plan& plan, double log_scale, const std::vector<double>& bounds) {
+void assign_scales(plan::Plan& plan, double log_scale, const Bounds& bounds) {
   using Finish = plan::Step::Finish;
   const auto primes = ckks::Parameters::create(plan.parameters).primes();
   const bool squares = has(plan, Finish::square);
   if (plan.refresh) plan.refresh->input_peak = squares ? std::exp2(log_scale + kPeakBits) : kPolynomialPeak;
-  const auto wanted = [&](int tensor, double otherwise) {
-    double scale = otherwise;
+  // A precise step reads what is precise: then its weights have twice the bits.
+  const auto usual_scale = [&](int tensor) {
+    if (!squares) return kPolynomialInput;
+    bool precise = true;
+    for (const plan::Step& s : plan.steps)
+      for (const plan::Term& t : s.terms)
+        if (t.source == tensor && !s.slotwise()) precise = precise && s.extra_primes > 0;
+    return std::exp2(log_scale + (precise ? kPreciseBits : 0));
+  };
+  const auto wanted = [&](int tensor) {
+    double scale = usual_scale(tensor);
     for (const plan::Step& s : plan.steps) {
       for (const plan::Term& t : s.terms) {
         if (t.source != tensor) continue;
@@ -81,12 +88,11 @@ void assign_scales(plan::Plan& plan, double log_scale, const std::vector<double>
     }
     return scale;
   };
-  const double usual = std::exp2(log_scale);
-  plan.tensors[0].scale = wanted(0, squares ? usual : kPolynomialInput);
+  plan.tensors[0].scale = wanted(0);
   for (plan::Step& s : plan.steps) {
     plan::Tensor& out = plan.tensors[static_cast<std::size_t>(s.output)];
-    const double target = wanted(s.output, squares ? usual : kPolynomialInput);
-    const double q = plan::level_modulus(plan, primes, s.limbs);
+    const double target = wanted(s.output);
+    const double q = plan::level_modulus(plan, s, primes);
     switch (s.finish) {
       case Finish::square:
         s.scale = std::sqrt(target * q);
@@ -108,65 +114,16 @@ void assign_scales(plan::Plan& plan, double log_scale, const std::vector<double>
   }
 }
 
-// Images of noise and of waves, preprocessed: they only have to be as lively as real ones.
-std::vector<std::vector<double>> made_up_images(const plan::Interface& io) {
-  std::mt19937_64 rng(1);
-  std::vector<std::vector<double>> images;
-  for (int k = 0; k < 24; ++k) {
-    std::uniform_real_distribution<double> pixel(0, 1);
-    auto& image = images.emplace_back();
-    for (int c = 0; c < io.channels; ++c) {
-      const double fx = 8 * pixel(rng), fy = 8 * pixel(rng), at = 6 * pixel(rng), share = pixel(rng);
-      for (int y = 0; y < io.height; ++y)
-        for (int x = 0; x < io.width; ++x) {
-          const double wave = 0.5 + 0.5 * std::sin(fx * x / io.width + fy * y / io.height + at);
-          const double v = share * pixel(rng) + (1 - share) * wave;
-          image.push_back((v - io.mean[static_cast<std::size_t>(c)]) / io.std[static_cast<std::size_t>(c)]);
-        }
-    }
-  }
-  return images;
-}
-
-// The largest magnitude that a tensor may have, with a margin.
-std::vector<double> bounds_of(const plan::Plan& lowered, const std::vector<std::vector<double>>& images) {
-  constexpr double kMargin = 1.5, kMadeUpMargin = 4;
-  std::vector<double> bounds(lowered.tensors.size(), 1e-3);
-  const bool activations = has(lowered, plan::Step::Finish::activate);
-  if (images.empty() && activations) {
-    double most = 1;
-    for (const plan::Step& s : lowered.steps) most = std::max(most, s.activation.range);
-    std::fill(bounds.begin(), bounds.end(), most);
-  } else {
-    const auto made_up = images.empty() ? made_up_images(lowered.io) : std::vector<std::vector<double>>{};
-    std::mutex mutex;
-    const auto& used = images.empty() ? made_up : images;
-    parallel_for(used.size(), [&](std::size_t k) {
-      std::vector<double> own(bounds.size());
-      plan::interpret(lowered, used[k], [&](int tensor, std::span<const double> v) {
-        for (double x : v) own[static_cast<std::size_t>(tensor)] = std::max(own[static_cast<std::size_t>(tensor)], std::abs(x));
-      });
-      const std::scoped_lock lock(mutex);
-      for (std::size_t t = 0; t < own.size(); ++t)
-        bounds[t] = std::max(bounds[t], own[t] * (images.empty() ? kMadeUpMargin : kMargin));
-    });
-  }
-  for (const plan::Step& s : lowered.steps)
-    if (s.finish == plan::Step::Finish::activate)
-      bounds[static_cast<std::size_t>(s.output)] = bounds[static_cast<std::size_t>(s.terms.front().source)] =
-          s.activation.range;
-  return bounds;
-}
-
 // A plan for a network that is deeper than the modulus, or that needs polynomials.
 plan::Plan with_refreshes(const plan::Plan& lowered, const Options& options) {
   if (options.group > 1 && has(lowered, plan::Step::Finish::square))
     throw Error(ErrorCode::no_resources, "networks of squares that need bootstrapping keep one channel per ciphertext");
-  const Placement placement = place(lowered);
+  Placement placement = place(lowered);
+  use_spare_levels(lowered, placement);
   plan::Plan plan = insert_refreshes(lowered, placement);
   plan.level_primes = 1;
   plan.parameters = {16, ring::RingKind::conjugate_invariant, placement.limbs, placement.special, kOnePrime.bits};
-  std::vector<double> bounds = bounds_of(lowered, options.calibration);
+  Bounds bounds = options.bounds ? *options.bounds : measure_bounds(lowered, {});
   bounds.resize(plan.tensors.size());
   for (const plan::Step& s : plan.steps)
     if (s.finish == plan::Step::Finish::refresh)
@@ -184,6 +141,11 @@ bool needs_refreshes(const plan::Plan& lowered, LevelSize size) {
   const int most = static_cast<int>(
       ckks::find_security_row(16, ckks::SecretDistribution::ternary)->max_log2_qp / size.bits);
   return limbs > 64 || special_primes(limbs, most - limbs) < 2;
+}
+
+// No larger than the largest map; smaller maps need fewer rotations then.
+int largest_tile(const graph::Network& network) {
+  return std::min(static_cast<int>(std::bit_ceil(static_cast<unsigned>(graph::largest_side(network)))), kMaxTile);
 }
 
 // Whether the network's strides fit this tile.
@@ -208,7 +170,7 @@ void assign_levels(plan::Plan& plan, LevelSize size, double log_scale) {
   plan.tensors[0].scale = target;
   for (plan::Step& s : plan.steps) {
     s.limbs = limbs - s.limbs * size.primes;
-    const double q = plan::level_modulus(plan, primes, s.limbs);
+    const double q = plan::level_modulus(plan, s, primes);
     double& result = plan.tensors[s.output].scale;
     switch (s.finish) {
       case plan::Step::Finish::square:
@@ -249,6 +211,11 @@ void choose_rotations(plan::Plan& plan) {
 
 }  // namespace
 
+Bounds bounds_of(const graph::Network& network, const std::vector<std::vector<double>>& images,
+                         double relu_error) {
+  return measure_bounds(lower(network, largest_tile(network), 1, relu_error), images);
+}
+
 plan::Plan compile(const graph::Network& network, const Options& options) {
   if (options.batch < 1 || options.batch > 65536) throw Error(ErrorCode::usage, "--batch must be between 1 and 65536");
   if (options.group < 1 || options.group > plan::kMaxGroup ||
@@ -256,10 +223,8 @@ plan::Plan compile(const graph::Network& network, const Options& options) {
     throw Error(ErrorCode::usage,
                 "channels per ciphertext must be a power of two up to " + std::to_string(plan::kMaxGroup));
   const LevelSize size = options.group > 1 ? kTwoPrimes : kOnePrime;
-  // The largest tile that leaves room for the batch, but no larger than the largest map; smaller maps need fewer
-  // rotations then.
-  const int image = static_cast<int>(std::bit_ceil(static_cast<unsigned>(graph::largest_side(network))));
-  for (int tile = std::min(image, kMaxTile);; tile /= 2) {
+  // The largest tile that leaves room for the batch.
+  for (int tile = largest_tile(network);; tile /= 2) {
     plan::Plan plan = lower(network, tile, options.group, options.relu_error);
     if (needs_refreshes(plan, size))
       plan = with_refreshes(plan, options);

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 
 #include "compiler/lower.h"
+#include "compiler/bounds.h"
 #include "graph/network.h"
 #include "plan/plan.h"
 
@@ -17,10 +19,13 @@ struct Options {
   std::optional<double> log_scale =
       std::nullopt;  ///< log2 of the scale of activations; default: the best for the packing
   double relu_error = kReluError;  ///< largest error of a ReLU's polynomial over its range, 2^-20 .. 1/4
-  /// Preprocessed images from which the range of every value is measured where a network needs bootstrapping; if there
-  /// are none, of made-up images with a wide margin.
-  std::vector<std::vector<double>> calibration = {};
+  /// Of the network's values, from `bounds_of`; default: those of made-up images.
+  std::shared_ptr<const Bounds> bounds = {};
 };
+
+/// Bounds of a network's values from preprocessed images (see measure_bounds()), for every packing of it.
+Bounds bounds_of(const graph::Network& network, const std::vector<std::vector<double>>& images,
+                         double relu_error = kReluError);
 
 /// Turns a network into a plan: squares completed, levels and scales assigned, packing and keys chosen.
 ///

@@ -27,10 +27,11 @@ struct StepCost {
 // Steps of a lowered plan with the tensors that they read and write.
 class Graph {
  public:
-  explicit Graph(const plan::Plan& lowered) : plan_(lowered), last_use_(lowered.tensors.size(), -1) {
+  // measured: with the costs of steps.
+  Graph(const plan::Plan& lowered, bool measured) : plan_(lowered), last_use_(lowered.tensors.size(), -1) {
     for (int s = 0; s < count(); ++s)
       for (const plan::Term& t : step(s).terms) last_use_[static_cast<std::size_t>(t.source)] = s;
-    measure();
+    if (measured) measure();
   }
 
   [[nodiscard]] int count() const { return static_cast<int>(plan_.steps.size()); }
@@ -155,7 +156,11 @@ class Search {
         }
       }
     }
-    Placement p{{}, spec_, limbs_, special_, best[at(-1)]};
+    Placement p;
+    p.refresh = spec_;
+    p.limbs = limbs_;
+    p.special = special_;
+    p.seconds = best[at(-1)];
     if (p.seconds < HUGE_VAL)
       for (int c = next[at(-1)]; c < count - 1; c = next[at(c)]) p.cuts.push_back(c);
     return p;
@@ -175,16 +180,19 @@ int most_primes() {
 }  // namespace
 
 Placement place(const plan::Plan& lowered) {
-  const Graph graph(lowered);
+  const Graph graph(lowered, true);
   Placement best;
   best.seconds = HUGE_VAL;
-  for (int limbs = most_primes() - 2; limbs > bootstrap::RefreshSpec{}.depth(); --limbs) {
+  for (int limbs = most_primes() - 2; limbs > 1; --limbs) {
     const int special = special_primes(limbs, most_primes() - limbs);
     if (special < 2) continue;
-    bootstrap::RefreshSpec spec;
-    spec.raised_limbs = limbs;
-    const Placement found = Search(graph, spec, limbs, special).run();
-    if (found.seconds < best.seconds) best = found;
+    // Fewer, larger matrices leave more levels and take more time.
+    for (const auto& [entry, exit] : {std::pair{3, 4}, std::pair{2, 4}, std::pair{3, 3}, std::pair{2, 3}}) {
+      bootstrap::RefreshSpec spec{.entry_factors = entry, .exit_factors = exit, .raised_limbs = limbs};
+      if (spec.output_limbs() <= spec.input_limbs()) continue;
+      const Placement found = Search(graph, spec, limbs, special).run();
+      if (found.seconds < best.seconds) best = found;
+    }
   }
   if (best.seconds == HUGE_VAL)
     throw Error(ErrorCode::no_resources,
@@ -193,8 +201,32 @@ Placement place(const plan::Plan& lowered) {
   return best;
 }
 
+void use_spare_levels(const plan::Plan& lowered, Placement& placement) {
+  plan::Plan precise = lowered;
+  std::vector<int> cuts = placement.cuts;
+  cuts.push_back(static_cast<int>(lowered.steps.size()) - 1);
+  int first = -1;
+  for (int cut : cuts) {
+    const int most = first < 0 ? placement.limbs : placement.refresh.output_limbs();
+    // From the end, where levels cost least.
+    for (int s = cut; s > first; --s) {
+      plan::Step& step = precise.steps[static_cast<std::size_t>(s)];
+      if (step.finish != plan::Step::Finish::square) continue;
+      step.extra_primes = 1;
+      int start = 0;
+      static_cast<void>(Graph(precise, false).limbs(first, cut, placement.refresh.input_limbs(), start));
+      if (start > most)
+        step.extra_primes = 0;
+      else
+        placement.precise.push_back(s);
+    }
+    first = cut;
+  }
+}
+
 plan::Plan insert_refreshes(plan::Plan lowered, const Placement& placement) {
-  const Graph graph(lowered);
+  for (int s : placement.precise) lowered.steps[static_cast<std::size_t>(s)].extra_primes = 1;
+  const Graph graph(lowered, false);
   plan::Plan out = lowered;
   out.steps.clear();
   out.refresh = placement.cuts.empty() ? std::nullopt : std::optional(placement.refresh);

@@ -8,7 +8,8 @@ namespace sotto::compiler {
 
 /// Where a plan bootstraps: after these steps, all tensors that later steps read.
 struct Placement {
-  std::vector<int> cuts;  ///< indices of steps, ascending; none: the network fits the modulus
+  std::vector<int> cuts;     ///< indices of steps, ascending; none: the network fits the modulus
+  std::vector<int> precise;  ///< indices of squares that get an extra prime
   bootstrap::RefreshSpec refresh;
   int limbs = 0;         ///< ciphertext primes of the parameters
   int special = 0;       ///< special primes
@@ -21,6 +22,10 @@ struct Placement {
 ///
 /// Throws Error{no_resources} if a single layer is deeper than a bootstrapping leaves.
 Placement place(const plan::Plan& lowered);
+
+/// Spends the levels that a placement leaves unused on squares, one extra prime each: their weights are then exact, and
+/// what they read can be held at a scale that drowns the rounding of divisions.
+void use_spare_levels(const plan::Plan& lowered, Placement& placement);
 
 /// The plan with a bootstrapping step for every tensor alive at a cut, and limbs set everywhere: as few as the later
 /// steps need. Scales and keys are not set.

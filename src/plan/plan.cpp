@@ -71,6 +71,7 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vec
   if ((step.finish == Step::Finish::keep) != last) bad(name + "only the last layer keeps its level");
   if (out.limbs < 1 || (!step.slotwise() && out.limbs != step.limbs - levels_taken(plan, step)))
     bad(name + "wrong level of the output");
+  if (step.extra_primes < 0 || step.extra_primes > 1) bad(name + "impossible level");
   if (!power_of_two(step.baby) || step.baby > plan.group()) bad(name + "impossible rotations");
   if (step.terms.empty() || step.terms.size() > 64) bad(name + "wrong number of terms");
   const std::size_t plane = static_cast<std::size_t>(out.layout.height) * out.layout.width;
@@ -118,7 +119,7 @@ void verify_scales(const Plan& plan) {
     if (s.output < 0 || s.output >= static_cast<int>(plan.tensors.size()) || s.limbs < 1 ||
         s.limbs > p.ciphertext_primes)
       bad("layer " + s.name + ": wrong output or level");
-    const double q = level_modulus(plan, primes, s.limbs);
+    const double q = level_modulus(plan, s, primes);
     const double expected = s.finish == Step::Finish::square    ? s.scale * s.scale / q
                             : s.finish == Step::Finish::rescale ? s.scale / q
                                                                 : s.scale;
@@ -178,11 +179,18 @@ Step copy_step(const std::string& name, int output, int source, Step::Finish kin
   return step;
 }
 
+int bootstraps(const Plan& plan) {
+  int count = 0;
+  for (const Step& s : plan.steps)
+    if (s.finish == Step::Finish::refresh) count += plan.tensors[static_cast<std::size_t>(s.output)].layout.ciphertexts();
+  return count;
+}
+
 int levels_taken(const Plan& plan, const Step& step) {
   switch (step.finish) {
     case Step::Finish::square:
     case Step::Finish::rescale:
-      return plan.level_primes;
+      return plan.level_primes + step.extra_primes;
     case Step::Finish::activate:
       return step.activation.depth();
     case Step::Finish::keep:
@@ -192,10 +200,10 @@ int levels_taken(const Plan& plan, const Step& step) {
   return 0;
 }
 
-double level_modulus(const Plan& plan, const std::vector<std::uint64_t>& primes, int limbs) {
+double level_modulus(const Plan& plan, const Step& step, const std::vector<std::uint64_t>& primes) {
   double q = 1;
-  for (int k = 1; k <= plan.level_primes && k <= limbs; ++k)
-    q *= static_cast<double>(primes[static_cast<std::size_t>(limbs - k)]);
+  for (int k = 1; k <= plan.level_primes + step.extra_primes && k <= step.limbs; ++k)
+    q *= static_cast<double>(primes[static_cast<std::size_t>(step.limbs - k)]);
   return q;
 }
 
@@ -337,7 +345,7 @@ std::string plan_id(const Plan& plan) {
     h.value(s.activation.range);
     h.value(s.activation.gate);
     for (const auto& factor : s.activation.factors) h.values(factor);
-    for (int v : {s.output, static_cast<int>(s.finish), s.limbs, s.baby}) h.value(v);
+    for (int v : {s.output, static_cast<int>(s.finish), s.limbs, s.baby, s.extra_primes}) h.value(v);
     h.value(s.scale);
     h.values(s.bias);
     for (const Term& t : s.terms) {

@@ -141,7 +141,8 @@ json to_json(const Step& s) {
                      {"pad", {{"h", t.pad_top}, {"w", t.pad_left}}},
                      {"weights", t.weights.size()}});
   json step = {{"name", s.name},   {"output", s.output}, {"terms", terms}, {"finish", kFinish[static_cast<int>(s.finish)]},
-               {"limbs", s.limbs}, {"scale", s.scale},   {"baby", s.baby}, {"bias", s.bias.size()}};
+               {"limbs", s.limbs}, {"scale", s.scale},   {"baby", s.baby}, {"bias", s.bias.size()},
+               {"extra_primes", s.extra_primes}};
   if (s.finish == Step::Finish::activate) step["activation"] = to_json(s.activation);
   return step;
 }
@@ -154,6 +155,7 @@ Step step_from_json(const json& j, WeightReader& weights) {
   s.limbs = small_integer(j, "limbs", 1, 64);
   s.scale = wire::real(j, "scale");
   s.baby = small_integer(j, "baby", 1, kMaxGroup);
+  s.extra_primes = small_integer(j, "extra_primes", 0, 1);
   s.bias = weights.take(j, "bias");
   if (s.finish == Step::Finish::activate) s.activation = activation_from_json(field(j, "activation"));
   for (const json& t : wire::list(j, "terms", 64)) {

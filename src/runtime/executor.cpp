@@ -244,7 +244,7 @@ ckks::Ciphertext Executor::finish(const plan::Step& step, bool sum_tile, ckks::C
     case plan::Step::Finish::refresh:
       return c;
   }
-  for (int k = 1; k < plan_.level_primes; ++k) c = evaluator_.rescale(c);
+  for (int k = 1; k < plan::levels_taken(plan_, step); ++k) c = evaluator_.rescale(c);
   return c;
 }
 

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <vector>
+
+#include "plan/plan.h"
+
+namespace sotto::compiler {
+
+/// The largest magnitude that the values of a tensor may have, by tensor of a lowered plan (see lower()); the same for
+/// every packing of a network.
+using Bounds = std::vector<double>;
+
+/// Runs a lowered plan in float64 on preprocessed images, on all threads of the current TBB arena. Without images it
+/// makes some up (noise and waves) and multiplies the largest values by a wider margin: 4 instead of 1.5. Inputs and
+/// results of activations are bounded by the activations' ranges; a plan with activations and no images is not run.
+Bounds measure_bounds(const plan::Plan& lowered, const std::vector<std::vector<double>>& images);
+
+}  // namespace sotto::compiler
