@@ -69,6 +69,7 @@ compiler::Options calibrated(graph::Network& network, const PlanRequest& request
     graph::set_relu_ranges(network, graph::relu_ranges(network, values), kReluMargin);
   }
   return {.relu_error = request.relu_error,
+          .precise = request.precise,
           .bounds = std::make_shared<const compiler::Bounds>(
               named(request.model, [&] { return compiler::bounds_of(network, values, request.relu_error); }))};
 }
@@ -129,8 +130,10 @@ void add_plan_options(CLI::App& verb, PlanRequest& request) {
   verb.add_option("--calibrate", request.calibrate,
                   "Images to measure the ranges of values on, as for --data (for Relu and deep networks)")
       ->expected(1, -1);
+  verb.add_flag("--precise", request.precise,
+                "With bootstrapping: twice the modulus for every square, closer to the float model but slower");
   verb.add_option("--relu-error", request.relu_error,
-                  "Largest error of a Relu's polynomial, over the range of its input (default 0.0039)")
+                  "Largest error of a Relu's polynomial, over the range of its input (default 0.0051)")
       ->check(CLI::Range(0x1p-20, 0.25));
 }
 

@@ -118,8 +118,7 @@ void assign_scales(plan::Plan& plan, double log_scale, const Bounds& bounds) {
 plan::Plan with_refreshes(const plan::Plan& lowered, const Options& options) {
   if (options.group > 1 && has(lowered, plan::Step::Finish::square))
     throw Error(ErrorCode::no_resources, "networks of squares that need bootstrapping keep one channel per ciphertext");
-  Placement placement = place(lowered);
-  use_spare_levels(lowered, placement);
+  const Placement placement = place(lowered, options.precise);
   plan::Plan plan = insert_refreshes(lowered, placement);
   plan.level_primes = 1;
   plan.parameters = {16, ring::RingKind::conjugate_invariant, placement.limbs, placement.special, kOnePrime.bits};

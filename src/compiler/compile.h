@@ -19,6 +19,7 @@ struct Options {
   std::optional<double> log_scale =
       std::nullopt;  ///< log2 of the scale of activations; default: the best for the packing
   double relu_error = kReluError;  ///< largest error of a ReLU's polynomial over its range, 2^-20 .. 1/4
+  bool precise = false;  ///< with bootstrapping: an extra prime for every square, which takes more time
   /// Of the network's values, from `bounds_of`; default: those of made-up images.
   std::shared_ptr<const Bounds> bounds = {};
 };

@@ -6,7 +6,7 @@
 namespace sotto::compiler {
 
 /// Largest error of a ReLU's polynomial over its range, unless the user asks for another.
-inline constexpr double kReluError = 0.0012;
+inline constexpr double kReluError = 0.0051;
 
 /// Lowers a network to steps over squares for one packing (plan::Layout, `tile` T and `group` G): every activation a (x
 /// + b/2a)^2 + c becomes a pure square, its shift part of the bias, its factors part of the next layer's weights.

@@ -18,10 +18,19 @@ namespace sotto::compiler {
 namespace {
 
 constexpr int kLogN = 16, kPrimeBits = 48;
+// Part of the whole time that an extra prime for a square is worth.
+constexpr double kPreciseWorth = 0.034, kVeryPreciseWorth = 0.1;
 
 // What a step costs at any level: its parts that grow with the limbs.
 struct StepCost {
   double key_switches = 0, seconds_per_limb = 0;
+};
+
+// Consecutive steps between two bootstraps.
+struct Segment {
+  std::vector<int> limbs;    // by step
+  std::vector<int> precise;  // steps with an extra prime
+  int start = 0;             // limbs that a tensor alive at the beginning needs
 };
 
 // Steps of a lowered plan with the tensors that they read and write.
@@ -53,25 +62,38 @@ class Graph {
     return sum;
   }
 
-  // Limbs at which the steps (first, last] run if what is alive at the end has `end` limbs, by step; and in `start` the
-  // most that one of the tensors alive at the beginning needs.
-  [[nodiscard]] std::vector<int> limbs(int first, int last, int end, int& start) const {
-    std::vector<int> needed(plan_.tensors.size(), 0), result;
+  // Steps (first, last] with what is alive at the end at `end` limbs, the last `precise` squares with an extra prime.
+  [[nodiscard]] Segment segment(int first, int last, int end, int precise) const {
+    std::vector<int> needed(plan_.tensors.size(), 0);
+    Segment out;
     if (last + 1 < count())
       for (int t : alive(last)) needed[static_cast<std::size_t>(t)] = end;
     for (int s = last; s > first; --s) {
-      int& output = needed[static_cast<std::size_t>(step(s).output)];
-      const int at = std::max(output, 1) + plan::levels_taken(plan_, step(s));
-      result.push_back(at);
+      int at = std::max(needed[static_cast<std::size_t>(step(s).output)], 1) + plan::levels_taken(plan_, step(s));
+      if (step(s).finish == plan::Step::Finish::square && precise > 0) {
+        out.precise.push_back(s);
+        --precise;
+        ++at;
+      }
+      out.limbs.push_back(at);
       for (const plan::Term& t : step(s).terms) {
         int& source = needed[static_cast<std::size_t>(t.source)];
         source = std::max(source, at);
       }
     }
-    start = 0;
-    for (int t : alive(first)) start = std::max(start, needed[static_cast<std::size_t>(t)]);
-    std::reverse(result.begin(), result.end());
-    return result;
+    for (int t : alive(first)) out.start = std::max(out.start, needed[static_cast<std::size_t>(t)]);
+    std::reverse(out.limbs.begin(), out.limbs.end());
+    return out;
+  }
+  // The segment with as many precise squares as `most` limbs at its beginning allow.
+  [[nodiscard]] Segment precise_segment(int first, int last, int end, int most) const {
+    Segment best = segment(first, last, end, 0);
+    for (int precise = 1; best.start < most; ++precise) {
+      Segment more = segment(first, last, end, precise);
+      if (more.start > most || more.precise.size() == best.precise.size()) break;
+      best = std::move(more);
+    }
+    return best;
   }
 
   [[nodiscard]] double seconds(int s, int at_limbs, int special) const {
@@ -126,61 +148,72 @@ class Graph {
 // Shortest path over cuts for one circuit.
 class Search {
  public:
-  Search(const Graph& graph, const bootstrap::RefreshSpec& spec, int limbs, int special)
-      : graph_(graph), spec_(spec), limbs_(limbs), special_(special) {
+  // worth: seconds that a precise square may cost.
+  Search(const Graph& graph, const bootstrap::RefreshSpec& spec, int limbs, int special, double worth)
+      : graph_(graph), worth_(worth) {
+    best_.refresh = spec;
+    best_.limbs = limbs;
+    best_.special = special;
     const auto of_tier = [&](int l) { return std::min(special, std::max(2, special_primes(l, special))); };
     refresh_seconds_ =
         plan::refresh_work(spec, kLogN, plan::kRefreshedTogether, of_tier).seconds(plan::kTypicalSpeed);
   }
 
-  // best[c]: the least cost of all steps behind cut c (after step c; -1: the beginning).
   [[nodiscard]] Placement run() {
+    // behind[c + 1]: the best way from cut c (after step c; -1: the beginning) to the end.
+    struct Way {
+      double seconds = HUGE_VAL;
+      int next = 0;
+      std::vector<int> precise;
+    };
     const int count = graph_.count();
-    std::vector<double> best(static_cast<std::size_t>(count) + 1, HUGE_VAL);
-    std::vector<int> next(static_cast<std::size_t>(count) + 1, count - 1);
-    const auto at = [](int cut) { return static_cast<std::size_t>(cut + 1); };
-    best[at(count - 1)] = 0;
+    std::vector<Way> behind(static_cast<std::size_t>(count) + 1);
+    behind.back().seconds = 0;
     for (int c = count - 2; c >= -1; --c) {
-      const int most = c < 0 ? limbs_ : spec_.output_limbs();
+      Way& way = behind[static_cast<std::size_t>(c + 1)];
+      const int most = c < 0 ? best_.limbs : best_.refresh.output_limbs();
       for (int e = c + 1; e < count; ++e) {
-        if (best[at(e)] == HUGE_VAL) continue;
-        int start = 0;
-        const std::vector<int> limbs = graph_.limbs(c, e, spec_.input_limbs(), start);
-        if (start > most) break;  // longer segments need no fewer
-        double seconds = best[at(e)];
-        for (int s = c + 1; s <= e; ++s) seconds += graph_.seconds(s, limbs[static_cast<std::size_t>(s - c - 1)], special_);
-        if (e < count - 1) seconds += graph_.ciphertexts(graph_.alive(e)) * refresh_seconds_;
-        if (seconds < best[at(c)]) {
-          best[at(c)] = seconds;
-          next[at(c)] = e;
+        const double rest = behind[static_cast<std::size_t>(e + 1)].seconds;
+        if (rest == HUGE_VAL) continue;
+        Segment plain = graph_.segment(c, e, best_.refresh.input_limbs(), 0);
+        if (plain.start > most) break;  // longer segments need no fewer
+        const double end = rest + (e < count - 1 ? graph_.ciphertexts(graph_.alive(e)) * refresh_seconds_ : 0);
+        Segment precise = graph_.precise_segment(c, e, best_.refresh.input_limbs(), most);
+        for (Segment* s : {&plain, &precise}) {
+          const double seconds = end + cost(c, *s);
+          if (seconds < way.seconds) way = {seconds, e, s->precise};
         }
       }
     }
-    Placement p;
-    p.refresh = spec_;
-    p.limbs = limbs_;
-    p.special = special_;
-    p.seconds = best[at(-1)];
-    if (p.seconds < HUGE_VAL)
-      for (int c = next[at(-1)]; c < count - 1; c = next[at(c)]) p.cuts.push_back(c);
-    return p;
+    best_.seconds = behind.front().seconds;
+    if (best_.seconds == HUGE_VAL) return best_;
+    for (int c = -1; c < count - 1;) {
+      const Way& way = behind[static_cast<std::size_t>(c + 1)];
+      best_.precise.insert(best_.precise.end(), way.precise.begin(), way.precise.end());
+      c = way.next;
+      if (c < count - 1) best_.cuts.push_back(c);
+    }
+    return best_;
   }
 
  private:
+  [[nodiscard]] double cost(int cut, const Segment& segment) const {
+    double seconds = -worth_ * static_cast<double>(segment.precise.size());
+    for (std::size_t k = 0; k < segment.limbs.size(); ++k)
+      seconds += graph_.seconds(cut + 1 + static_cast<int>(k), segment.limbs[k], best_.special);
+    return seconds;
+  }
+
   const Graph& graph_;
-  bootstrap::RefreshSpec spec_;
-  int limbs_, special_;
-  double refresh_seconds_ = 0;
+  Placement best_;
+  double refresh_seconds_ = 0, worth_;
 };
 
 int most_primes() {
   return static_cast<int>(ckks::find_security_row(kLogN, ckks::SecretDistribution::ternary)->max_log2_qp / kPrimeBits);
 }
 
-}  // namespace
-
-Placement place(const plan::Plan& lowered) {
-  const Graph graph(lowered, true);
+Placement best_placement(const Graph& graph, double worth) {
   Placement best;
   best.seconds = HUGE_VAL;
   for (int limbs = most_primes() - 2; limbs > 1; --limbs) {
@@ -188,40 +221,25 @@ Placement place(const plan::Plan& lowered) {
     if (special < 2) continue;
     // Fewer, larger matrices leave more levels and take more time.
     for (const auto& [entry, exit] : {std::pair{3, 4}, std::pair{2, 4}, std::pair{3, 3}, std::pair{2, 3}}) {
-      bootstrap::RefreshSpec spec{.entry_factors = entry, .exit_factors = exit, .raised_limbs = limbs};
+      const bootstrap::RefreshSpec spec{.entry_factors = entry, .exit_factors = exit, .raised_limbs = limbs};
       if (spec.output_limbs() <= spec.input_limbs()) continue;
-      const Placement found = Search(graph, spec, limbs, special).run();
-      if (found.seconds < best.seconds) best = found;
+      Placement found = Search(graph, spec, limbs, special, worth).run();
+      if (found.seconds < best.seconds) best = std::move(found);
     }
   }
-  if (best.seconds == HUGE_VAL)
-    throw Error(ErrorCode::no_resources,
-                "a layer of this network needs more levels than bootstrapping leaves at 128-bit security; allow a larger "
-                "error of its activations (--relu-error)");
   return best;
 }
 
-void use_spare_levels(const plan::Plan& lowered, Placement& placement) {
-  plan::Plan precise = lowered;
-  std::vector<int> cuts = placement.cuts;
-  cuts.push_back(static_cast<int>(lowered.steps.size()) - 1);
-  int first = -1;
-  for (int cut : cuts) {
-    const int most = first < 0 ? placement.limbs : placement.refresh.output_limbs();
-    // From the end, where levels cost least.
-    for (int s = cut; s > first; --s) {
-      plan::Step& step = precise.steps[static_cast<std::size_t>(s)];
-      if (step.finish != plan::Step::Finish::square) continue;
-      step.extra_primes = 1;
-      int start = 0;
-      static_cast<void>(Graph(precise, false).limbs(first, cut, placement.refresh.input_limbs(), start));
-      if (start > most)
-        step.extra_primes = 0;
-      else
-        placement.precise.push_back(s);
-    }
-    first = cut;
-  }
+}  // namespace
+
+Placement place(const plan::Plan& lowered, bool precise) {
+  const Graph graph(lowered, true);
+  const Placement fastest = best_placement(graph, 0);
+  if (fastest.seconds == HUGE_VAL)
+    throw Error(ErrorCode::no_resources,
+                "a layer of this network needs more levels than bootstrapping leaves at 128-bit security; allow a larger "
+                "error of its activations (--relu-error)");
+  return best_placement(graph, (precise ? kVeryPreciseWorth : kPreciseWorth) * fastest.seconds);
 }
 
 plan::Plan insert_refreshes(plan::Plan lowered, const Placement& placement) {
@@ -236,29 +254,28 @@ plan::Plan insert_refreshes(plan::Plan lowered, const Placement& placement) {
   cuts.push_back(graph.count() - 1);
   int first = -1;
   for (int cut : cuts) {
-    int start = 0;
-    const std::vector<int> limbs = graph.limbs(first, cut, placement.refresh.input_limbs(), start);
-    for (int t : graph.alive(first)) out.tensors[static_cast<std::size_t>(now[static_cast<std::size_t>(t)])].limbs = start;
+    const Segment segment = graph.segment(first, cut, placement.refresh.input_limbs(), 0);
+    for (int t : graph.alive(first))
+      out.tensors[static_cast<std::size_t>(now[static_cast<std::size_t>(t)])].limbs = segment.start;
     for (int s = first + 1; s <= cut; ++s) {
       plan::Step step = lowered.steps[static_cast<std::size_t>(s)];
-      step.limbs = limbs[static_cast<std::size_t>(s - first - 1)];
+      step.limbs = segment.limbs[static_cast<std::size_t>(s - first - 1)];
       out.tensors[static_cast<std::size_t>(step.output)].limbs = step.limbs - plan::levels_taken(lowered, step);
       for (plan::Term& t : step.terms) t.source = now[static_cast<std::size_t>(t.source)];
       out.steps.push_back(std::move(step));
     }
-    if (cut + 1 < graph.count()) {
-      for (int t : graph.alive(cut)) {
-        const plan::Tensor& old = lowered.tensors[static_cast<std::size_t>(t)];
-        const int id = static_cast<int>(out.tensors.size());
-        out.tensors.push_back({old.name + " refreshed", old.layout, 0, 1});
-        plan::Step step = plan::copy_step(old.name + " refresh", id, now[static_cast<std::size_t>(t)],
-                                          plan::Step::Finish::refresh);
-        step.limbs = placement.refresh.input_limbs();
-        out.steps.push_back(std::move(step));
-        now[static_cast<std::size_t>(t)] = id;
-      }
-    }
     first = cut;
+    if (cut + 1 == graph.count()) break;
+    for (int t : graph.alive(cut)) {
+      const plan::Tensor& old = lowered.tensors[static_cast<std::size_t>(t)];
+      const int id = static_cast<int>(out.tensors.size());
+      plan::Step step = plan::copy_step(old.name + " refresh", id, now[static_cast<std::size_t>(t)],
+                                        plan::Step::Finish::refresh);
+      step.limbs = placement.refresh.input_limbs();
+      out.tensors.push_back({old.name + " refreshed", old.layout, 0, 1});
+      out.steps.push_back(std::move(step));
+      now[static_cast<std::size_t>(t)] = id;
+    }
   }
   return out;
 }

@@ -16,16 +16,15 @@ struct Placement {
   double seconds = 0;    ///< predicted for a typical processor
 };
 
-/// The cheapest placement for a lowered plan (see lower()), whose levels of one prime may take up to `most_bits` of
-/// modulus: a shortest path over cuts, for every number of limbs to raise to. The cost of a step is that of its key
-/// switches and products at the level where it runs, the cost of a cut that of bootstrapping what is alive there.
+/// The cheapest placement for a lowered plan (see lower()): a shortest path over cuts, for every number of limbs to raise to. The cost of a step is that of its key
+/// switches and products at the level where it runs, the cost of a cut that of bootstrapping what is alive there. Squares
+/// that get an extra prime count as a gain: their weights are then exact, and what they read can be held at a scale that
+/// drowns the rounding of divisions.
+///
+/// precise: count that gain so high that every square gets one.
 ///
 /// Throws Error{no_resources} if a single layer is deeper than a bootstrapping leaves.
-Placement place(const plan::Plan& lowered);
-
-/// Spends the levels that a placement leaves unused on squares, one extra prime each: their weights are then exact, and
-/// what they read can be held at a scale that drowns the rounding of divisions.
-void use_spare_levels(const plan::Plan& lowered, Placement& placement);
+Placement place(const plan::Plan& lowered, bool precise);
 
 /// The plan with a bootstrapping step for every tensor alive at a cut, and limbs set everywhere: as few as the later
 /// steps need. Scales and keys are not set.

@@ -148,33 +148,6 @@ SignFactor sign_factor(int degree, double error) {
   internal_error("a sign polynomial does not converge");
 }
 
-// The even minimax polynomial of |x|, by the algorithm of Remez on [0, 1]; sets the error.
-Series absolute_value(int degree, double& error) {
-  const std::size_t m = static_cast<std::size_t>(degree) / 2 + 1;  // coefficients
-  std::vector<double> points(m + 1);
-  for (std::size_t i = 0; i <= m; ++i)
-    points[i] = std::sin(std::numbers::pi / 2 * static_cast<double>(i) / static_cast<double>(m));
-  for (int iteration = 0; iteration < 50; ++iteration) {
-    std::vector<std::vector<double>> rows(m + 1);
-    for (std::size_t i = 0; i <= m; ++i) {
-      rows[i] = every_other_chebyshev(0, m, points[i]);
-      rows[i].insert(rows[i].end(), {i % 2 == 0 ? 1.0 : -1.0, points[i]});
-    }
-    const std::vector<double> solution = solve(rows);  // the last unknown is the error at these points
-    Series even(2 * m - 1);
-    for (std::size_t k = 0; k < m; ++k) even[2 * k] = solution[k];
-    Series slope = derivative(even);
-    slope[0] -= 1;
-    std::vector<double> extrema = roots(slope, points);
-    check(extrema.size() + 1 == m, "a polynomial of |x| has lost an extremum");
-    std::copy(extrema.begin(), extrema.end(), points.begin() + 1);
-    error = 0;
-    for (double x : points) error = std::max(error, std::abs(value(even, x) - x));
-    if (error <= std::abs(solution[m]) * (1 + 1e-9)) return even;
-  }
-  internal_error("a polynomial of |x| does not converge");
-}
-
 int depth_of(int degree) { return std::bit_width(static_cast<unsigned>(degree)); }
 
 // How a series is evaluated: T_j of its parity for j < babies, powers of two up to T_giant.
@@ -291,7 +264,8 @@ ReluApproximation approximate_relu(double error) {
   if (!(error >= kLeastError && error <= kMostError))
     throw Error(ErrorCode::usage,
                 "the error of an approximate ReLU must be at least 2^-20 (0.00000095) and at most 0.25");
-  for (int degree = 2; degree <= kHighestSingle; degree += 2) {
+  // The highest degree of a depth costs no level more than a lower one.
+  for (int degree = 2; degree <= kHighestSingle; degree = 2 * degree + 2) {
     ReluApproximation p = single_relu(degree);
     if (p.error <= error) return p;
   }
@@ -315,12 +289,14 @@ ReluApproximation minimax_15_15_27() { return composite_relu({15, 15, 27}); }
 ReluApproximation single_relu(int degree) {
   check(degree % 2 == 0 && degree >= 2 && degree <= kHighestSingle, "degree of a series of |x| out of range");
   ReluApproximation p{ReluApproximation::Kind::single, {}, 0, depth_of(degree), products_of(degree)};
-  double error = 0;
-  Series series = absolute_value(degree, error);
-  for (double& c : series) c /= 2;
+  // |x| = 2 / pi + (4 / pi) sum over k >= 1 of (-1)^(k + 1) T_2k(x) / (4 k^2 - 1)
+  Series series(static_cast<std::size_t>(degree) + 1);
+  series[0] = 1 / std::numbers::pi;
   series[1] = 0.5;
+  for (int k = 1; 2 * k <= degree; ++k)
+    series[static_cast<std::size_t>(2 * k)] = (k % 2 == 1 ? 2 : -2) / (std::numbers::pi * (4.0 * k * k - 1));
   p.factors.push_back(std::move(series));
-  p.error = std::max(error / 2, measured_error(p));
+  p.error = measured_error(p);
   return p;
 }
 

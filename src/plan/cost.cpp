@@ -94,12 +94,16 @@ class Account {
   [[nodiscard]] std::uint64_t packed_bytes() const { return limb_bytes() / 8 * simd::kPackedBytes; }
 
  private:
-  // Keys of a tier are in memory from its first to its last task.
+  // A key is in memory from its first use to the last task of its tier.
   void add_keys() {
     key_limbs_.assign(tasks_.size(), 0);
-    for (const auto& [tier, span] : tier_spans(plan_, schedule_))
-      for (int t = span.first; t <= span.last; ++t)
-        key_limbs_[static_cast<std::size_t>(t)] += expanded_key_limbs(plan_, tier);
+    const auto spans = tier_spans(plan_, schedule_);
+    std::set<ckks::KeyId> seen;
+    for (std::size_t first = 0; first < tasks_.size(); ++first)
+      for (const ckks::KeyId& id : keys_of(plan_, schedule_.tasks[first]))
+        if (seen.insert(id).second)
+          for (int t = static_cast<int>(first); t <= spans.at(id.tier).last; ++t)
+            key_limbs_[static_cast<std::size_t>(t)] += expanded_key_limbs(plan_, id);
   }
 
   const Plan& plan_;
@@ -122,8 +126,8 @@ Cost estimate(const Plan& plan, int threads, std::uint64_t memory_limit) {
     cost.steps.resize(plan.steps.size());
     account.limit(memory_limit, cost);
   }
-  for (int tier = 0; tier < static_cast<int>(plan.keys.tiers.size()); ++tier)
-    cost.all_keys_bytes += expanded_key_limbs(plan, tier) * account.packed_bytes();
+  for (const ckks::KeyId& id : plan.keys.keys)
+    cost.all_keys_bytes += expanded_key_limbs(plan, id) * account.packed_bytes();
   const std::size_t n = std::size_t{1} << plan.parameters.log_n;
   for (std::uint64_t b : ckks::key_section_bytes(n, plan.parameters.prime_bits, plan.keys)) cost.eval_key_bytes += b;
   cost.input_bytes = static_cast<std::uint64_t>(plan.input().layout.ciphertexts()) *

@@ -82,14 +82,9 @@ Work TaskWork::total() const {
   return sum += activate;
 }
 
-std::uint64_t expanded_key_limbs(const Plan& plan, int tier) {
-  std::uint64_t limbs = 0;
-  for (const auto& k : plan.keys.keys) {
-    if (k.tier != tier) continue;
-    const auto& t = plan.keys.tiers[static_cast<std::size_t>(tier)];
-    limbs += 2ull * static_cast<std::uint64_t>(ckks::key_digits(t, k.exponent) * (t.max_limbs + t.special));
-  }
-  return limbs;
+std::uint64_t expanded_key_limbs(const Plan& plan, const ckks::KeyId& id) {
+  const ckks::KeyTier& t = plan.keys.tiers[static_cast<std::size_t>(id.tier)];
+  return 2ull * static_cast<std::uint64_t>(ckks::key_digits(t, id.exponent) * (t.max_limbs + t.special));
 }
 
 namespace {

@@ -31,7 +31,7 @@ struct TaskCost {
 TaskCost task_cost(const Plan& plan, const Task& task, const std::vector<LiveSet::Copies>& copies,
                    std::set<ckks::KeyId>& read, int threads);
 
-/// Packed limbs of all keys of a tier.
-std::uint64_t expanded_key_limbs(const Plan& plan, int tier);
+/// Packed limbs of a key.
+std::uint64_t expanded_key_limbs(const Plan& plan, const ckks::KeyId& id);
 
 }  // namespace sotto::plan
