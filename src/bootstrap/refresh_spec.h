@@ -11,12 +11,12 @@ namespace sotto::bootstrap {
 
 /// Everything that fixes a bootstrapping circuit beside the ring: part of a plan.
 struct RefreshSpec {
-  int entry_factors = 3;    ///< matrices of SlotsToCoeffs, one level each, 1 .. 8
-  int exit_factors = 4;     ///< matrices of CoeffsToSlots, one level each, 1 .. 8
-  int degree = 31;          ///< of the Chebyshev series for the cosine, 7 .. 127
-  int doublings = 4;        ///< double-angle steps after it, 0 .. 8
-  int raised_limbs = 0;     ///< limbs after ModRaise, depth() + 1 .. 64
-  double input_peak = 0;    ///< largest magnitude of what slots hold when they come in: value times scale
+  int entry_factors = 3;  ///< matrices of SlotsToCoeffs, one level each, 1 .. 8
+  int exit_factors = 4;   ///< matrices of CoeffsToSlots, one level each, 1 .. 8
+  int degree = 31;        ///< of the Chebyshev series for the cosine, 7 .. 127
+  int doublings = 4;      ///< double-angle steps after it, 0 .. 8
+  int raised_limbs = 0;   ///< limbs after ModRaise, depth() + 1 .. 64
+  double input_peak = 0;  ///< largest magnitude of what slots hold when they come in: value times scale
 
   bool operator==(const RefreshSpec&) const = default;
 

@@ -38,7 +38,8 @@ Refresher::Refresher(const RefreshSpec& spec, const ring::Ring& ring)
   to_coefficients_ = encode_factors(ring, encoder, embedding(n, spec.entry_factors), shapes, spec.input_limbs(),
                                     q0 * kMessageRatio / spec.input_peak);
   // Slots hold (m + q_0 I) / (q_0 K) at the scale of the prime that the first power of the series is divided by.
-  const auto divisor = static_cast<double>(ring.prime(static_cast<std::size_t>(spec.raised_limbs - spec.exit_factors - 1)));
+  const auto divisor =
+      static_cast<double>(ring.prime(static_cast<std::size_t>(spec.raised_limbs - spec.exit_factors - 1)));
   to_slots_ = encode_factors(ring, encoder, inverse_embedding(n, spec.exit_factors),
                              factor_shapes(n, spec.exit_factors), spec.raised_limbs, divisor / (q0 * modular_range()));
 }

@@ -33,7 +33,8 @@ struct KeyRequest {
   std::vector<KeyId> keys;  ///< sorted, distinct
 };
 
-/// Throws Error{bad_input} if a request asks for a key under the ephemeral secret that the security table does not allow.
+/// Throws Error{bad_input} if a request asks for a key under the ephemeral secret that the security table does not
+/// allow.
 void require_secure(const ParametersSpec& parameters, const KeyRequest& request);
 
 /// A hybrid key-switching key (ePrint 2019/688, section 3; ePrint 2020/1203): per digit d an encryption

@@ -5,9 +5,9 @@
 
 #include "base/error.h"
 #include "bootstrap/refresher.h"
-#include "cli/benchmarks.h"
 #include "ckks/encoder.h"
 #include "ckks/security.h"
+#include "cli/benchmarks.h"
 #include "secret/crypt.h"
 #include "secret/keygen.h"
 
@@ -28,7 +28,8 @@ std::vector<nlohmann::json> bench_bootstrap() {
   const auto ring = parameters.make_ring(simd::select_kernels());
   const auto secret = secret::SecretKey::generate(ring);
   const bootstrap::RefreshSpec spec{.raised_limbs = kLimbs, .input_peak = kInputScale};
-  const std::vector<ckks::KeyTier> tiers{{kLimbs, kSpecial}, {spec.input_limbs(), spec.input_limbs() + 1}, {1, 1, true}};
+  const std::vector<ckks::KeyTier> tiers{
+      {kLimbs, kSpecial}, {spec.input_limbs(), spec.input_limbs() + 1}, {1, 1, true}};
   ckks::KeyMap keys;
   const ckks::Evaluator evaluator(parameters, ring, tiers, &keys);
   const double before_keys = now();
@@ -37,8 +38,8 @@ std::vector<nlohmann::json> bench_bootstrap() {
     const ckks::KeyId id{s.exponent == ckks::kToEphemeral ? 2 : evaluator.tier_for(s.limbs), s.exponent};
     if (keys.keys.contains(id)) continue;
     const ckks::KeyTier& tier = tiers[static_cast<std::size_t>(id.tier)];
-    keys.keys.emplace(id, ckks::expand(*ring, tier, kLimbs,
-                                       secret::KeyGenerator(parameters, secret).switching_key(tier, id)));
+    keys.keys.emplace(
+        id, ckks::expand(*ring, tier, kLimbs, secret::KeyGenerator(parameters, secret).switching_key(tier, id)));
     key_bytes += ckks::key_digits(tier, s.exponent) * (tier.max_limbs + tier.special) * 6.0 * std::ldexp(1, kLogN);
   }
   const double before_matrices = now();
@@ -57,8 +58,8 @@ std::vector<nlohmann::json> bench_bootstrap() {
       std::vector<ckks::Ciphertext> list;
       for (auto& v : values) {
         for (double& x : v) x = uniform(rng);
-        const auto p = ckks::encode(*ring, encoder.embed_inverse(std::span<const double>(v)), kInputScale,
-                                    spec.input_limbs());
+        const auto p =
+            ckks::encode(*ring, encoder.embed_inverse(std::span<const double>(v)), kInputScale, spec.input_limbs());
         list.push_back(ckks::expand(*ring, secret::encrypt_symmetric(secret, p, ckks::random_seed(), 0)));
       }
       const double start = now();

@@ -234,8 +234,11 @@ std::vector<json> bench_baseconv() {
 }  // namespace
 
 const std::vector<Benchmark>& benchmarks() {
-  static const std::vector<Benchmark> all = {
-      {"ntt", bench_ntt}, {"keyswitch", bench_keyswitch}, {"conv", bench_conv}, {"baseconv", bench_baseconv}, {"bootstrap", bench_bootstrap}};
+  static const std::vector<Benchmark> all = {{"ntt", bench_ntt},
+                                             {"keyswitch", bench_keyswitch},
+                                             {"conv", bench_conv},
+                                             {"baseconv", bench_baseconv},
+                                             {"bootstrap", bench_bootstrap}};
   return all;
 }
 

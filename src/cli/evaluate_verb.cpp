@@ -180,7 +180,8 @@ int run(const EvaluateOptions& o) {
   std::vector<PartResult> results;
   client::Scores scores;
   for (const Part& part : parts) {
-    results.push_back(run_part(part.plan, std::span(values).subspan(scores.size(), part.images), threads, o.request.memory));
+    results.push_back(
+        run_part(part.plan, std::span(values).subspan(scores.size(), part.images), threads, o.request.memory));
     if (results.back().exit_code != 0) return results.back().exit_code;
     scores.insert(scores.end(), results.back().scores.begin(), results.back().scores.end());
   }

@@ -103,20 +103,20 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
     for (std::size_t s = 0; s < plan.steps.size(); ++s) {
       const plan::Step& step = plan.steps[s];
       const plan::Tensor& out = plan.tensors[static_cast<std::size_t>(step.output)];
-      steps.push_back({{"name", step.name},
-                       {"output", {out.layout.channels, out.layout.height, out.layout.width}},
-                       {"ciphertexts", out.layout.ciphertexts()},
-                       {"limbs", step.limbs},
-                       {"log2_scale", std::log2(out.scale)},
-                       {"largest_value", step.finish == plan::Step::Finish::refresh
-                                             ? json(plan.refresh->input_peak / step.scale)
-                                             : json()},
-                       {"key_switches", cost.steps[s].key_switches},
-                       {"predicted_seconds", cost.steps[s].seconds(speed)},
-                       {"predicted_rotate_seconds", cost.steps[s].rotate.seconds(speed)},
-                       {"predicted_linear_seconds", cost.steps[s].linear.seconds(speed)},
-                       {"predicted_activate_seconds", cost.steps[s].activate.seconds(speed)},
-                       {"predicted_peak_bytes", cost.steps[s].peak_bytes}});
+      steps.push_back(
+          {{"name", step.name},
+           {"output", {out.layout.channels, out.layout.height, out.layout.width}},
+           {"ciphertexts", out.layout.ciphertexts()},
+           {"limbs", step.limbs},
+           {"log2_scale", std::log2(out.scale)},
+           {"largest_value",
+            step.finish == plan::Step::Finish::refresh ? json(plan.refresh->input_peak / step.scale) : json()},
+           {"key_switches", cost.steps[s].key_switches},
+           {"predicted_seconds", cost.steps[s].seconds(speed)},
+           {"predicted_rotate_seconds", cost.steps[s].rotate.seconds(speed)},
+           {"predicted_linear_seconds", cost.steps[s].linear.seconds(speed)},
+           {"predicted_activate_seconds", cost.steps[s].activate.seconds(speed)},
+           {"predicted_peak_bytes", cost.steps[s].peak_bytes}});
     }
     json by_threads = json::object();
     for (int count : kThreadCounts) by_threads[std::to_string(count)] = plan::seconds_with(plan, cost, speed, count);
@@ -148,10 +148,11 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
              plan.parameters.ciphertext_primes, plan.parameters.special_primes, parameters.log2_qp(),
              parameters.security_bits(), plan.refresh ? "bootstrapping" : "no bootstrap");
   if (plan.refresh)
-    fmt::print("bootstraps: {} ciphertexts, from {} limbs by {} to {}; ephemeral secret of weight {}, {:.0f} bits of "
-               "modulus; cannot fail\n",
-               plan::bootstraps(plan), plan.refresh->input_limbs(), plan.refresh->raised_limbs,
-               plan.refresh->output_limbs(), ckks::kEphemeralWeight, 2.0 * plan.parameters.prime_bits);
+    fmt::print(
+        "bootstraps: {} ciphertexts, from {} limbs by {} to {}; ephemeral secret of weight {}, {:.0f} bits of "
+        "modulus; cannot fail\n",
+        plan::bootstraps(plan), plan.refresh->input_limbs(), plan.refresh->raised_limbs, plan.refresh->output_limbs(),
+        ckks::kEphemeralWeight, 2.0 * plan.parameters.prime_bits);
   fmt::print("\n");
   fmt::print("{:<26} {:>12} {:>5} {:>6} {:>7} {:>9} {:>11} {:>11}\n", "layer", "output", "cts", "limbs", "scale",
              "switches", "time", "memory");
@@ -180,7 +181,8 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
 int run(const PlanOptions& o) {
   const auto kind = wire::kind_of(o.request.model);
   if (kind && (o.request.images > 0 || !o.request.calibrate.empty()))
-    throw Error(ErrorCode::usage, "--batch and --calibrate shape the plan of a model; " + o.request.model + " is fixed");
+    throw Error(ErrorCode::usage,
+                "--batch and --calibrate shape the plan of a model; " + o.request.model + " is fixed");
   if (kind == wire::Kind::client) return show_client(plan::read_client(o.request.model), o.as_json);
   if (kind && kind != wire::Kind::plan)
     throw Error(ErrorCode::bad_input, o.request.model + " is a Sotto " + std::string(wire::name_of(*kind)) +
@@ -188,7 +190,8 @@ int run(const PlanOptions& o) {
   if (!kind) return show_plan(make_plan(o.request), o);
   const plan::Plan plan = plan::read_plan(o.request.model);
   if (!o.request.memory.empty())
-    require_memory(plan::estimate(plan, set_threads(o.threads), parse_bytes(o.request.memory)), parse_bytes(o.request.memory));
+    require_memory(plan::estimate(plan, set_threads(o.threads), parse_bytes(o.request.memory)),
+                   parse_bytes(o.request.memory));
   return show_plan(plan, o);
 }
 

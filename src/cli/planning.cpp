@@ -17,10 +17,10 @@ namespace sotto::cli {
 namespace {
 
 constexpr int kDefaultImages = 1024;
-constexpr int kMostRuns = 4;          // that are tried in place of one with single channels
+constexpr int kMostRuns = 4;                   // that are tried in place of one with single channels
 constexpr std::size_t kMostCalibration = 512;  // images
 constexpr double kReluMargin = 1.5;            // over the largest input of a Relu on those
-constexpr double kWorthwhile = 0.95;  // time that a second packing, with keys of its own, must not exceed
+constexpr double kWorthwhile = 0.95;           // time that a second packing, with keys of its own, must not exceed
 
 // Errors of the compiler name the model, as those of the import do.
 template <class F>

@@ -137,8 +137,8 @@ bool needs_refreshes(const plan::Plan& lowered, LevelSize size) {
   int depth = 0;
   for (const plan::Step& s : lowered.steps) depth = std::max(depth, s.limbs);
   const int limbs = (depth + 1) * size.primes;
-  const int most = static_cast<int>(
-      ckks::find_security_row(16, ckks::SecretDistribution::ternary)->max_log2_qp / size.bits);
+  const int most =
+      static_cast<int>(ckks::find_security_row(16, ckks::SecretDistribution::ternary)->max_log2_qp / size.bits);
   return limbs > 64 || special_primes(limbs, most - limbs) < 2;
 }
 
@@ -210,8 +210,7 @@ void choose_rotations(plan::Plan& plan) {
 
 }  // namespace
 
-Bounds bounds_of(const graph::Network& network, const std::vector<std::vector<double>>& images,
-                         double relu_error) {
+Bounds bounds_of(const graph::Network& network, const std::vector<std::vector<double>>& images, double relu_error) {
   return measure_bounds(lower(network, largest_tile(network), 1, relu_error), images);
 }
 

@@ -3,8 +3,8 @@
 #include <memory>
 #include <optional>
 
-#include "compiler/lower.h"
 #include "compiler/bounds.h"
+#include "compiler/lower.h"
 #include "graph/network.h"
 #include "plan/plan.h"
 
@@ -17,16 +17,16 @@ struct Options {
   int batch = 1024;
   int group = 1;  ///< channels per ciphertext, a power of two up to plan::kMaxGroup
   std::optional<double> log_scale =
-      std::nullopt;  ///< log2 of the scale of activations; default: the best for the packing
+      std::nullopt;                ///< log2 of the scale of activations; default: the best for the packing
   double relu_error = kReluError;  ///< largest error of a ReLU's polynomial over its range, 2^-20 .. 1/4
-  bool precise = false;  ///< with bootstrapping: an extra prime for every square, which takes more time
+  bool precise = false;            ///< with bootstrapping: an extra prime for every square, which takes more time
   /// Of the network's values, from `bounds_of`; default: those of made-up images.
   std::shared_ptr<const Bounds> bounds = {};
 };
 
 /// Bounds of a network's values from preprocessed images (see measure_bounds()), for every packing of it.
 Bounds bounds_of(const graph::Network& network, const std::vector<std::vector<double>>& images,
-                         double relu_error = kReluError);
+                 double relu_error = kReluError);
 
 /// Turns a network into a plan: squares completed, levels and scales assigned, packing and keys chosen.
 ///

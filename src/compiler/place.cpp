@@ -155,8 +155,7 @@ class Search {
     best_.limbs = limbs;
     best_.special = special;
     const auto of_tier = [&](int l) { return std::min(special, std::max(2, special_primes(l, special))); };
-    refresh_seconds_ =
-        plan::refresh_work(spec, kLogN, plan::kRefreshedTogether, of_tier).seconds(plan::kTypicalSpeed);
+    refresh_seconds_ = plan::refresh_work(spec, kLogN, plan::kRefreshedTogether, of_tier).seconds(plan::kTypicalSpeed);
   }
 
   [[nodiscard]] Placement run() {
@@ -236,9 +235,10 @@ Placement place(const plan::Plan& lowered, bool precise) {
   const Graph graph(lowered, true);
   const Placement fastest = best_placement(graph, 0);
   if (fastest.seconds == HUGE_VAL)
-    throw Error(ErrorCode::no_resources,
-                "a layer of this network needs more levels than bootstrapping leaves at 128-bit security; allow a larger "
-                "error of its activations (--relu-error)");
+    throw Error(
+        ErrorCode::no_resources,
+        "a layer of this network needs more levels than bootstrapping leaves at 128-bit security; allow a larger "
+        "error of its activations (--relu-error)");
   return best_placement(graph, (precise ? kVeryPreciseWorth : kPreciseWorth) * fastest.seconds);
 }
 
@@ -269,8 +269,8 @@ plan::Plan insert_refreshes(plan::Plan lowered, const Placement& placement) {
     for (int t : graph.alive(cut)) {
       const plan::Tensor& old = lowered.tensors[static_cast<std::size_t>(t)];
       const int id = static_cast<int>(out.tensors.size());
-      plan::Step step = plan::copy_step(old.name + " refresh", id, now[static_cast<std::size_t>(t)],
-                                        plan::Step::Finish::refresh);
+      plan::Step step =
+          plan::copy_step(old.name + " refresh", id, now[static_cast<std::size_t>(t)], plan::Step::Finish::refresh);
       step.limbs = placement.refresh.input_limbs();
       out.tensors.push_back({old.name + " refreshed", old.layout, 0, 1});
       out.steps.push_back(std::move(step));

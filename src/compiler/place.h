@@ -11,15 +11,15 @@ struct Placement {
   std::vector<int> cuts;     ///< indices of steps, ascending; none: the network fits the modulus
   std::vector<int> precise;  ///< indices of squares that get an extra prime
   bootstrap::RefreshSpec refresh;
-  int limbs = 0;         ///< ciphertext primes of the parameters
-  int special = 0;       ///< special primes
-  double seconds = 0;    ///< predicted for a typical processor
+  int limbs = 0;       ///< ciphertext primes of the parameters
+  int special = 0;     ///< special primes
+  double seconds = 0;  ///< predicted for a typical processor
 };
 
-/// The cheapest placement for a lowered plan (see lower()): a shortest path over cuts, for every number of limbs to raise to. The cost of a step is that of its key
-/// switches and products at the level where it runs, the cost of a cut that of bootstrapping what is alive there. Squares
-/// that get an extra prime count as a gain: their weights are then exact, and what they read can be held at a scale that
-/// drowns the rounding of divisions.
+/// The cheapest placement for a lowered plan (see lower()): a shortest path over cuts, for every number of limbs to
+/// raise to. The cost of a step is that of its key switches and products at the level where it runs, the cost of a cut
+/// that of bootstrapping what is alive there. Squares that get an extra prime count as a gain: their weights are then
+/// exact, and what they read can be held at a scale that drowns the rounding of divisions.
 ///
 /// precise: count that gain so high that every square gets one.
 ///

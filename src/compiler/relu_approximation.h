@@ -26,8 +26,8 @@ struct ReluApproximation {
 
 /// The approximation of least depth whose error is at most `error`. A single series (degrees 2, 6, 14, 30, 62, 126: the
 /// highest of each depth) where one reaches the error; it is never deeper than a composite. Else the composite of the
-/// fewest products with factors of degrees 3 to 31, and of these degrees the polynomials of least error. Takes less than
-/// a second.
+/// fewest products with factors of degrees 3 to 31, and of these degrees the polynomials of least error. Takes less
+/// than a second.
 ///
 /// Throws Error{usage} unless `error` is in [2^-20, 1/4].
 ReluApproximation approximate_relu(double error);

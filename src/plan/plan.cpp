@@ -182,7 +182,8 @@ Step copy_step(const std::string& name, int output, int source, Step::Finish kin
 int bootstraps(const Plan& plan) {
   int count = 0;
   for (const Step& s : plan.steps)
-    if (s.finish == Step::Finish::refresh) count += plan.tensors[static_cast<std::size_t>(s.output)].layout.ciphertexts();
+    if (s.finish == Step::Finish::refresh)
+      count += plan.tensors[static_cast<std::size_t>(s.output)].layout.ciphertexts();
   return count;
 }
 
@@ -243,8 +244,8 @@ void verify_keys(const ckks::ParametersSpec& parameters, const ckks::KeyRequest&
   const ckks::KeyId* previous = nullptr;
   for (const ckks::KeyId& id : keys.keys) {
     if (id.tier < 0 || id.tier >= static_cast<int>(keys.tiers.size())) bad("a key has no tier");
-    const bool special = id.exponent == ckks::kRelinearise || id.exponent == ckks::kToEphemeral ||
-                         id.exponent == ckks::kFromEphemeral;
+    const bool special =
+        id.exponent == ckks::kRelinearise || id.exponent == ckks::kToEphemeral || id.exponent == ckks::kFromEphemeral;
     if (!special && (id.exponent % 4 != 1 || id.exponent >= order)) bad("a key has an impossible exponent");
     if (keys.tiers[static_cast<std::size_t>(id.tier)].ephemeral != (id.exponent == ckks::kToEphemeral))
       bad("a key has the wrong tier");

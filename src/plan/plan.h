@@ -92,9 +92,9 @@ struct Step {
   std::vector<double>
       bias;  ///< one value per channel, or one per channel and pixel (zero padding makes borders differ)
   Finish finish = Finish::square;
-  int limbs = 0;     ///< limbs at which the terms are added, or the tensor is copied
-  double scale = 1;  ///< scale of that sum, or of the tensor
-  int baby = 1;      ///< with groups: sources are rotated by 0 .. baby - 1 places, sums by multiples of baby
+  int limbs = 0;          ///< limbs at which the terms are added, or the tensor is copied
+  double scale = 1;       ///< scale of that sum, or of the tensor
+  int baby = 1;           ///< with groups: sources are rotated by 0 .. baby - 1 places, sums by multiples of baby
   Activation activation;  ///< of Finish::activate
   int extra_primes = 0;   ///< that it divides by beside those of a level, 0 or 1: room for precise weights
 

@@ -55,7 +55,8 @@ Tensor tensor_from_json(const json& j) {
 
 json to_json(const ckks::KeyRequest& keys) {
   json tiers = json::array(), ids = json::array();
-  for (const auto& t : keys.tiers) tiers.push_back({{"max_limbs", t.max_limbs}, {"special", t.special}, {"ephemeral", t.ephemeral}});
+  for (const auto& t : keys.tiers)
+    tiers.push_back({{"max_limbs", t.max_limbs}, {"special", t.special}, {"ephemeral", t.ephemeral}});
   for (const auto& k : keys.keys) ids.push_back({{"tier", k.tier}, {"exponent", k.exponent}});
   return {{"tiers", tiers}, {"keys", ids}};
 }
@@ -140,8 +141,14 @@ json to_json(const Step& s) {
                      {"stride", {{"h", t.stride_h}, {"w", t.stride_w}}},
                      {"pad", {{"h", t.pad_top}, {"w", t.pad_left}}},
                      {"weights", t.weights.size()}});
-  json step = {{"name", s.name},   {"output", s.output}, {"terms", terms}, {"finish", kFinish[static_cast<int>(s.finish)]},
-               {"limbs", s.limbs}, {"scale", s.scale},   {"baby", s.baby}, {"bias", s.bias.size()},
+  json step = {{"name", s.name},
+               {"output", s.output},
+               {"terms", terms},
+               {"finish", kFinish[static_cast<int>(s.finish)]},
+               {"limbs", s.limbs},
+               {"scale", s.scale},
+               {"baby", s.baby},
+               {"bias", s.bias.size()},
                {"extra_primes", s.extra_primes}};
   if (s.finish == Step::Finish::activate) step["activation"] = to_json(s.activation);
   return step;

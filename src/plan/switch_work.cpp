@@ -78,8 +78,7 @@ Work factor_work(const bootstrap::FactorShape& shape, const SwitchWork& sw, int 
 
 }  // namespace
 
-Work refresh_work(const bootstrap::RefreshSpec& spec, int log_n, int together,
-                  const std::function<int(int)>& special) {
+Work refresh_work(const bootstrap::RefreshSpec& spec, int log_n, int together, const std::function<int(int)>& special) {
   const std::size_t slots = std::size_t{1} << log_n;
   const double n = std::ldexp(1.0, log_n);
   const auto entry = bootstrap::factor_shapes(slots, spec.entry_factors),
@@ -87,7 +86,8 @@ Work refresh_work(const bootstrap::RefreshSpec& spec, int log_n, int together,
   Work work;
   const auto at = [&](int limbs) { return SwitchWork{n, limbs, special(limbs)}; };
   for (int f = 0; f < spec.entry_factors; ++f)
-    work += factor_work(entry[static_cast<std::size_t>(spec.entry_factors - 1 - f)], at(spec.input_limbs() - f), together);
+    work +=
+        factor_work(entry[static_cast<std::size_t>(spec.entry_factors - 1 - f)], at(spec.input_limbs() - f), together);
   for (int f = 0; f < spec.exit_factors; ++f)
     work += factor_work(exit[static_cast<std::size_t>(f)], at(spec.raised_limbs - f), together);
   for (const auto& [s, times] : bootstrap::required_switches(spec, log_n)) {

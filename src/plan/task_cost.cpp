@@ -157,8 +157,7 @@ TaskCost task_cost(const Plan& plan, const Task& task, const std::vector<LiveSet
   } else if (step.finish == Step::Finish::rescale) {
     cost.work.activate += rescaling(step.limbs, n) * results;
   }
-  for (int k = 1; k < levels_taken(plan, step); ++k)
-    cost.work.activate += rescaling(step.limbs - k, n) * results;
+  for (int k = 1; k < levels_taken(plan, step); ++k) cost.work.activate += rescaling(step.limbs - k, n) * results;
   // The sums exist before their sources go; the squares of the sums need room beside them.
   const auto limbs = static_cast<std::uint64_t>(step.limbs);
   const auto at_once = static_cast<std::uint64_t>(

@@ -6,7 +6,9 @@ namespace sotto::runtime {
 
 ckks::Ciphertext activate(const ckks::Evaluator& evaluator, ckks::Ciphertext x, const plan::Activation& activation,
                           double scale) {
-  const auto prime = [&](int index) { return static_cast<double>(evaluator.ring().prime(static_cast<std::size_t>(index))); };
+  const auto prime = [&](int index) {
+    return static_cast<double>(evaluator.ring().prime(static_cast<std::size_t>(index)));
+  };
   x.scale *= activation.range;  // slots hold x / range
   const double result = scale * activation.range;
   ckks::Ciphertext g = evaluator.drop_to(x, x.limbs());

@@ -86,8 +86,7 @@ std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::PackedCiphertext> 
     make_copies(live.copies(index), step.limbs);
     live.make_copies(index);
     time.rotate += now() - start;
-    std::vector<ckks::Ciphertext> sums =
-        step.slotwise() ? copies(task) : this->sums(task, sources(task), time);
+    std::vector<ckks::Ciphertext> sums = step.slotwise() ? copies(task) : this->sums(task, sources(task), time);
     live.release(index);
     store_.retain(live.items());
     move_after(t, time);
@@ -171,7 +170,8 @@ void Executor::refresh(const plan::Step& step, std::vector<ckks::Ciphertext>& li
   const plan::Tensor& out = plan_.tensors[step.output];
   for (std::size_t first = 0; first < list.size(); first += plan::kRefreshedTogether) {
     check_stop();
-    const auto part = std::span(list).subspan(first, std::min<std::size_t>(plan::kRefreshedTogether, list.size() - first));
+    const auto part =
+        std::span(list).subspan(first, std::min<std::size_t>(plan::kRefreshedTogether, list.size() - first));
     refresher_->run(evaluator_, part, out.scale);
     for (std::size_t k = 0; k < part.size(); ++k) {
       if (part[k].limbs() > out.limbs) part[k] = evaluator_.drop_to(part[k], out.limbs);
