@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <thread>
 
@@ -57,7 +58,8 @@ struct Candidate {
 
 int images_of(const PlanRequest& request) { return request.images == 0 ? kDefaultImages : request.images; }
 
-// Measures what the network's values look like: on the images to calibrate with, if any, also the ranges of Relus.
+// Options whose bounds come from the images to calibrate with, if any; these set the ranges of Relus, too. The network
+// must outlive them.
 compiler::Options calibrated(graph::Network& network, const PlanRequest& request) {
   std::vector<std::vector<double>> values;
   if (!request.calibrate.empty()) {
@@ -68,10 +70,12 @@ compiler::Options calibrated(graph::Network& network, const PlanRequest& request
     for (std::size_t k = 0; k < images.size(); k += stride) values.push_back(client::preprocess(images[k], io));
     graph::set_relu_ranges(network, graph::relu_ranges(network, values), kReluMargin);
   }
-  return {.relu_error = request.relu_error,
-          .precise = request.precise,
-          .bounds = std::make_shared<const compiler::Bounds>(
-              named(request.model, [&] { return compiler::bounds_of(network, values, request.relu_error); }))};
+  const auto bounds = std::make_shared<std::optional<compiler::Bounds>>();
+  const auto measured = [bounds, &network, values = std::move(values), request]() -> const compiler::Bounds& {
+    if (!*bounds) *bounds = compiler::bounds_of(network, values, request.relu_error);
+    return **bounds;
+  };
+  return {.relu_error = request.relu_error, .precise = request.precise, .bounds = measured};
 }
 
 // Every packing worth a look: each with single channels holds four times the images of the one before, until all images

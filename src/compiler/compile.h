@@ -1,6 +1,6 @@
 #pragma once
 
-#include <memory>
+#include <functional>
 #include <optional>
 
 #include "compiler/bounds.h"
@@ -20,8 +20,8 @@ struct Options {
       std::nullopt;                ///< log2 of the scale of activations; default: the best for the packing
   double relu_error = kReluError;  ///< largest error of a ReLU's polynomial over its range, 2^-20 .. 1/4
   bool precise = false;            ///< with bootstrapping: an extra prime for every square, which takes more time
-  /// Of the network's values, from `bounds_of`; default: those of made-up images.
-  std::shared_ptr<const Bounds> bounds = {};
+  /// Bounds of the network's values (bounds_of), asked for only if they are needed; default: from made-up images.
+  std::function<const Bounds&()> bounds = {};
 };
 
 /// Bounds of a network's values from preprocessed images (see measure_bounds()), for every packing of it.
