@@ -92,7 +92,13 @@ std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::PackedCiphertext> 
     move_after(t, time);
     const double added = now();
     const plan::Source out{step.output, task.phase, 0};
-    const auto done = [&](std::size_t k) { store_.append(out, ckks::pack(ring_, std::move(sums[k]))); };
+    const auto done = [&](std::size_t k) {
+      store_.append(out, ckks::pack(ring_, std::move(sums[k])));
+      // Bootstrapping a phase takes minutes.
+      const double part = static_cast<double>(k + 1) / static_cast<double>(sums.size());
+      if (progress_ && step.finish == plan::Step::Finish::refresh)
+        progress_({t, schedule_.tasks.size(), task.step, share_[t] + part * (share_[t + 1] - share_[t])});
+    };
     const bool sum_tile = sums_tile(plan_, task);
     if (step.finish == plan::Step::Finish::refresh)
       refresh(step, sums, done);
