@@ -18,7 +18,7 @@ BEGIN, END = "<!-- begin: table of models -->", "<!-- end: table of models -->"
 
 
 def make_card(trained: Trained, model: pathlib.Path, accuracy: float, images: int, ranges: list[Ranges],
-              prediction: Prediction | None, teacher: str | None) -> dict[str, Any]:
+              prediction: Prediction | None, teacher: str | None, init: str | None) -> dict[str, Any]:
     """All that a user of the model should know, ready for JSON. accuracy is float32, on `images` test images."""
     try:
         data = model.read_bytes()
@@ -46,7 +46,7 @@ def make_card(trained: Trained, model: pathlib.Path, accuracy: float, images: in
             "accuracy": round(prediction.noisy_accuracy, 4), "rms_logit_error": round(prediction.rms_logit_error, 4),
             "overflows": prediction.overflows},
         "training": {k: v for k, v in config.items() if k not in FREE} | {
-            "teacher": teacher, "epochs_done": len(trained.history)},
+            "init": init, "teacher": teacher, "epochs_done": len(trained.history)},
     }
 
 

@@ -116,7 +116,10 @@ def _card(args: argparse.Namespace) -> None:
     model, teacher = pathlib.Path(args.model), args.teacher_name
     if s.trained.config.teacher and teacher is None:
         raise TrainError("the network learned from a teacher; name it with --teacher-name")
-    write_card(make_card(s.trained, model, accuracy, len(s.test), sets, prediction, teacher), model.parent)
+    if s.trained.config.init and args.init_name is None:
+        raise TrainError("the network started from another's weights; name that one with --init-name")
+    write_card(make_card(s.trained, model, accuracy, len(s.test), sets, prediction, teacher, args.init_name),
+               model.parent)
     _say(f"{model.with_suffix('.json')}: written; {accuracy:.2%} on {len(s.test)} {s.name} images")
 
 
@@ -180,6 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     card.add_argument("model", help="the exported model, NAME.onnx")
     card.add_argument("--count", type=int, default=10000, help="training images for the range; 0 for all")
     card.add_argument("--teacher-name", help="name of the network it learned from")
+    card.add_argument("--init-name", help="name of the settings whose weights it started from")
     _noise_arguments(card)
     card.set_defaults(run=_card)
     return parser

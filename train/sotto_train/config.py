@@ -37,6 +37,7 @@ class Config:
     flip: bool = _field(True, "random horizontal flips")
     erase: int = _field(0, "side of the square erased at random, pixels; 0 for none")
     stress: float = _field(0.0, "share of images with raised contrast, up to black and white per channel")
+    init: str = _field("", "checkpoint of a network of the same kind whose weights training starts from")
     teacher: str = _field("", "checkpoint of a trained network to learn from")
     temperature: float = _field(4.0, "softens both score vectors in distillation")
     teacher_weight: float = _field(0.8, "share of the distillation loss, 0 to 1")
@@ -65,7 +66,7 @@ class Config:
 
 
 # Settings that may change between a checkpoint and its continuation.
-FREE = {"data", "out", "device", "teacher"}
+FREE = {"data", "out", "device", "init", "teacher"}
 
 
 def parse_limits(text: str) -> list[tuple[float, float]]:

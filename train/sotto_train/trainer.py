@@ -60,6 +60,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.net = models.build(config.arch, config.activation, data.meta.channels, len(data.meta.classes),
                                 (data.meta.height, data.meta.width)).to(self.device)
+        self._load_init()
         self.replicas = [self.net] + [_replica(self.net) for _ in range(workers - 1)]
         self.parameters = list(self.net.parameters())
         self.optimizer = torch.optim.SGD(
@@ -72,16 +73,28 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self.teacher = self._load_teacher()
 
+    def _load_trained(self, path: str) -> checkpoint.Trained:
+        """A network that has seen the same training images, or TrainError."""
+        trained = checkpoint.load_network(path)
+        if trained.meta != self.meta:
+            raise TrainError(f"{path}: trained on other data")
+        mine, its = self.config, trained.config
+        if mine.holdout != its.holdout or (mine.holdout and mine.seed != its.seed):
+            raise TrainError(f"{path}: trained with other held-out images")
+        return trained
+
+    def _load_init(self) -> None:
+        if not self.config.init:
+            return
+        start = self._load_trained(self.config.init)
+        if (start.config.arch, start.config.activation) != (self.config.arch, self.config.activation):
+            raise TrainError(f"{self.config.init}: a network of another kind")
+        self.net.load_state_dict(start.net.state_dict())
+
     def _load_teacher(self) -> nn.Module | None:
         if not self.config.teacher:
             return None
-        teacher = checkpoint.load_network(self.config.teacher)
-        if teacher.meta != self.meta:
-            raise TrainError(f"{self.config.teacher}: the teacher was trained on other data")
-        mine, its = self.config, teacher.config
-        if mine.holdout != its.holdout or (mine.holdout and mine.seed != its.seed):
-            raise TrainError(f"{self.config.teacher}: the teacher was trained with other held-out images")
-        return teacher.net.to(self.device, memory_format=torch.channels_last)
+        return self._load_trained(self.config.teacher).net.to(self.device, memory_format=torch.channels_last)
 
     def resume(self) -> bool:
         """Continues from the last checkpoint in `out`, if there is one; the settings must be the same."""

@@ -73,6 +73,17 @@ class Training(unittest.TestCase):
         with self.assertRaisesRegex(TrainError, "held-out"):
             self.train("other", teacher=teacher, holdout=16)
 
+    def test_starts_from_a_trained_network(self):
+        first = self.train("first", epochs=12)
+        start = str(self.folder / "first" / FINAL)
+        second = self.train("second", init=start, epochs=1, lr=1e-9)
+        for a, b in zip(first.parameters, second.parameters, strict=True):
+            torch.testing.assert_close(a, b)
+        with self.assertRaisesRegex(TrainError, "of another kind"):
+            self.train("third", init=start, activation="relu")
+        with self.assertRaisesRegex(TrainError, "held-out"):
+            self.train("fourth", init=start, holdout=16)
+
     def test_holdout_keeps_the_test_set_out(self):
         trainer = self.train("a", holdout=16, epochs=1)
         self.assertEqual((len(trainer.augmenter.labels), len(trainer.test), trainer.test_name), (48, 16, "holdout"))
