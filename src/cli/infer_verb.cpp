@@ -1,14 +1,19 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
+#include <mutex>
+#include <numeric>
 
 #include "base/error.h"
+#include "base/parallel.h"
 #include "ckks/ciphertext_file.h"
 #include "ckks/key_file.h"
 #include "cli/console.h"
 #include "cli/planning.h"
 #include "cli/verbs.h"
 #include "plan/cost.h"
+#include "plan/parallelism.h"
 #include "plan/plan_file.h"
 #include "runtime/executor.h"
 #include "wire/writer.h"
@@ -21,8 +26,20 @@ namespace {
 
 struct InferOptions {
   std::string plan, key, in, out, memory, scratch, stats;
-  int threads = 0;
+  int threads = 0, at_once = 0;
 };
+
+// Batches in flight: as many as keep all threads busy, by prediction, and as memory has room for beside the keys.
+std::uint64_t batches_at_once(const InferOptions& o, const plan::Plan& plan, const plan::Cost& cost, int threads,
+                              std::uint64_t room) {
+  if (cost.residency || cost.peak_bytes == 0) return 1;
+  const double alone = plan::seconds_with(plan, cost, plan::kTypicalSpeed, 1),
+               together = plan::seconds_with(plan, cost, plan::kTypicalSpeed, threads);
+  const auto wanted = static_cast<std::uint64_t>(
+      o.at_once > 0 ? o.at_once : std::max(1.0, together * plan::speed_up(threads) / alone + 0.25));
+  const std::uint64_t fitting = room > cost.all_keys_bytes ? (room - cost.all_keys_bytes) / cost.peak_bytes : 0;
+  return std::clamp<std::uint64_t>(fitting, 1, wanted);
+}
 
 void require_free_memory(const plan::Cost& cost) {
   const std::uint64_t available = available_memory();
@@ -90,29 +107,44 @@ int run(const InferOptions& o) {
   const std::uint64_t room = limit != 0 ? limit : available_memory();
   const bool keep_keys = batches > 1 && cost.peak_bytes + cost.all_keys_bytes <= room;
 
+  const std::uint64_t at_once = keep_keys ? batches_at_once(o, plan, cost, threads, room) : 1;
   ProgressLine line("inference");
   std::vector<runtime::StepTime> times(plan.steps.size());
+  std::mutex mutex;  // of what batches in flight share: the line and the times; never held over a parallel loop
+  std::vector<double> done(batches);
+  const auto show = [&](std::uint64_t b, double part, const std::string& note) {
+    const std::scoped_lock lock(mutex);
+    done[b] = part;
+    line.update(std::accumulate(done.begin(), done.end(), 0.0) / static_cast<double>(batches - found),
+                batches > 1 ? fmt::format("batch {} of {}, {}", b + 1, batches, note) : note);
+  };
   const auto run_batch = [&](std::uint64_t b) {
-    const auto show = [&](double done, const std::string& note) {
-      line.update((static_cast<double>(b - found) + done) / static_cast<double>(batches - found),
-                  batches > 1 ? fmt::format("batch {} of {}, {}", b + 1, batches, note) : note);
-    };
     std::vector<ckks::PackedCiphertext> images;
     for (std::uint64_t k = 0; k < per_batch; ++k) {
-      show(0, "reading the input");
+      show(b, 0, "reading the input");
       images.push_back(ckks::pack(*ring, input.read(*ring, b * per_batch + k)));
     }
     runtime::Executor executor(
         plan, parameters, ring, keys,
-        [&](const runtime::Progress& p) { show(p.done, plan.steps[static_cast<std::size_t>(p.step)].name); },
+        [&](const runtime::Progress& p) { show(b, p.done, plan.steps[static_cast<std::size_t>(p.step)].name); },
         &stop_requested(), scratch);
     if (cost.residency) executor.limit_memory(*cost.residency);
-    if (!keep_keys || b + 1 == batches) executor.tier_done = [&](int tier) { keys.drop_tier(tier); };
-    for (const auto& c : executor.run(std::move(images))) output.write(c);
+    if (!keep_keys || (at_once == 1 && b + 1 == batches))
+      executor.tier_done = [&](int tier) { keys.drop_tier(tier); };
+    auto scores = executor.run(std::move(images));
+    const std::scoped_lock lock(mutex);
     for (std::size_t s = 0; s < times.size(); ++s) times[s] += executor.times()[s];
+    return scores;
+  };
+  // Results are written in order; an interruption keeps those of the batches before.
+  const auto run_batches = [&](std::uint64_t first, std::uint64_t count) {
+    std::vector<std::vector<ckks::Ciphertext>> scores(count);
+    parallel_for(count, [&](std::size_t k) { scores[k] = run_batch(first + k); });
+    for (const auto& batch : scores)
+      for (const auto& c : batch) output.write(c);
   };
   try {
-    for (std::uint64_t b = found; b < batches; ++b) run_batch(b);
+    for (std::uint64_t b = found; b < batches; b += at_once) run_batches(b, std::min(at_once, batches - b));
   } catch (const Error& e) {
     const std::uint64_t done = output.finished() / info.per_batch;
     if (e.code() != ErrorCode::interrupted || done == 0) throw;
@@ -131,7 +163,8 @@ int run(const InferOptions& o) {
                                   {"batches_of_an_earlier_run", found},
                                   {"pool_bytes", ring->pool_bytes()},
                                   {"peak_rss_bytes", peak_memory()},
-                                  {"predicted_peak_bytes", cost.peak_bytes + (keep_keys ? cost.all_keys_bytes : 0)},
+                                  {"predicted_peak_bytes", at_once * cost.peak_bytes + (keep_keys ? cost.all_keys_bytes : 0)},
+                                  {"batches_at_once", at_once},
                                   {"steps", step_times(plan, times)}};
     wire::write_file(o.stats, stats.dump(2) + "\n");
   }
@@ -148,6 +181,9 @@ void add_infer(CLI::App& app) {
   verb->add_option("--in", o->in, "Encrypted images")->required();
   verb->add_option("--out", o->out, "Where the encrypted scores go")->required();
   verb->add_option("--threads", o->threads, "Threads (default: all)")->check(CLI::Range(1, 1024));
+  verb->add_option("--batches-at-once", o->at_once,
+                   "Most batches in flight, memory permitting (default: what keeps all threads busy)")
+      ->check(CLI::Range(1, 1024));
   verb->add_option("--memory", o->memory, "Most memory to use, e.g. 8G");
   verb->add_option("--scratch", o->scratch,
                    "Folder for what --memory leaves no room for (default: that of the output)");

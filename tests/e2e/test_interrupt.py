@@ -168,6 +168,14 @@ class Resume(Case):
         self.assert_one_line(r, "new.sotto.part")
         self.goes_on(range(2, 10))
 
+    def test_batches_in_flight_give_the_same_results(self):
+        for threads, at_once in (("2", "3"), ("4", "10")):
+            with self.subTest(at_once=at_once):
+                self.sotto(*self.infer, "--out", "new.sotto", "--threads", threads, "--batches-at-once", at_once, "--stats", "stats.json")
+                self.assertEqual(json.loads((self.dir / "stats.json").read_text())["batches_at_once"], int(at_once))
+                self.assertEqual(self.out.read_bytes(), self.whole)
+        self.assert_refused(2, *self.infer, "--out", "new.sotto", "--batches-at-once", "0", words=["batches-at-once"])
+
     def test_after_a_kill(self):
         self.interrupt(signal.SIGKILL)
         self.goes_on(range(2, 10))
