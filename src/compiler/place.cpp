@@ -175,7 +175,10 @@ class Search {
         const double rest = behind[static_cast<std::size_t>(e + 1)].seconds;
         if (rest == HUGE_VAL) continue;
         Segment plain = graph_.segment(c, e, best_.refresh.input_limbs(), 0);
-        if (plain.start > most) break;  // longer segments need no fewer
+        if (plain.start > most) {  // longer segments need no fewer, but for the last one, which ends with no cut
+          e = std::max(e, count - 2);
+          continue;
+        }
         const double end = rest + (e < count - 1 ? graph_.ciphertexts(graph_.alive(e)) * refresh_seconds_ : 0);
         Segment precise = graph_.precise_segment(c, e, best_.refresh.input_limbs(), most);
         for (Segment* s : {&plain, &precise}) {

@@ -35,7 +35,7 @@ void verify_activation(const Activation& a, const std::string& name) {
   for (const auto& factor : a.factors) {
     if (factor.size() < 2 || factor.size() > 256) bad(name + "impossible activation");
     for (double c : factor)
-      if (!(std::abs(c) < 0x1p10)) bad(name + "impossible activation");
+      if (!(std::abs(c) < 4)) bad(name + "impossible activation");
   }
 }
 
@@ -47,14 +47,19 @@ void verify_slotwise(const Plan& plan, const Step& step, const std::string& name
   if (step.terms.size() != 1 || t.kind != Term::Kind::copy || !t.weights.empty() || !step.bias.empty() ||
       step.baby != 1 || !(plan.tensors[t.source].layout == out.layout))
     bad(name + "it does not copy one tensor");
-  if (!(std::abs(step.scale / plan.tensors[t.source].scale - 1) < 1e-5) || !(out.scale < 0x1p60))
-    bad(name + "impossible scale");
+  if (!(std::abs(step.scale / plan.tensors[t.source].scale - 1) < 1e-5)) bad(name + "impossible scale");
+  // The largest result in slots: coefficients at this scale must stay below 2^62.
+  const auto verify_peak = [&](double largest) {
+    if (!(out.scale * largest < 0x1p56)) bad(name + "impossible scale");
+  };
   if (step.finish == Step::Finish::activate) {
     verify_activation(step.activation, name);
+    verify_peak(step.activation.range);
     if (out.limbs != step.limbs - step.activation.depth()) bad(name + "wrong level of the output");
     return;
   }
   if (!plan.refresh) bad(name + "there is no bootstrapping circuit");
+  verify_peak(plan.refresh->input_peak / step.scale);
   if (step.limbs != plan.refresh->input_limbs() || out.limbs > plan.refresh->output_limbs() ||
       !(plan.refresh->input_peak / step.scale > 0x1p-20) || !(plan.refresh->input_peak / step.scale < 0x1p30))
     bad(name + "its level or scale does not fit bootstrapping");
@@ -71,7 +76,7 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vec
   if ((step.finish == Step::Finish::keep) != last) bad(name + "only the last layer keeps its level");
   if (out.limbs < 1 || (!step.slotwise() && out.limbs != step.limbs - levels_taken(plan, step)))
     bad(name + "wrong level of the output");
-  if (step.extra_primes < 0 || step.extra_primes > 1) bad(name + "impossible level");
+  if (step.extra_primes < 0 || step.extra_primes > (step.slotwise() || last ? 0 : 1)) bad(name + "impossible level");
   if (!power_of_two(step.baby) || step.baby > plan.group()) bad(name + "impossible rotations");
   if (step.terms.empty() || step.terms.size() > 64) bad(name + "wrong number of terms");
   const std::size_t plane = static_cast<std::size_t>(out.layout.height) * out.layout.width;
@@ -108,13 +113,17 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vec
 }
 
 // A square at scale s has the scale s^2 / q, a rescaled sum s / q, a kept one s; q is the product of the level's
-// primes.
+// primes. The argument of a polynomial has that of the prime by which its first power is divided.
 void verify_scales(const Plan& plan) {
   const auto& p = plan.parameters;
   const std::uint64_t order = (p.kind == ring::RingKind::conjugate_invariant ? std::uint64_t{4} : std::uint64_t{2})
                               << p.log_n;
   const auto primes = ring::largest_primes(static_cast<std::size_t>(p.ciphertext_primes), p.prime_bits, order);
   for (const Step& s : plan.steps) {
+    if (s.finish == Step::Finish::activate &&
+        !(std::abs(s.scale * s.activation.range / static_cast<double>(primes[static_cast<std::size_t>(s.limbs - 1)]) -
+                   1) < 1e-5))
+      bad("layer " + s.name + ": its scale does not fit its range");
     if (s.slotwise()) continue;
     if (s.output < 0 || s.output >= static_cast<int>(plan.tensors.size()) || s.limbs < 1 ||
         s.limbs > p.ciphertext_primes)

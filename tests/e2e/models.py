@@ -45,8 +45,16 @@ class Network:
         shape = (3, 1, 1)
         x = (images / 255.0 - np.reshape(self.mean, shape)) / np.reshape(self.std, shape)
         for weights, bias in self.layers:
-            x = conv2d(x, weights, bias, self.stride) ** 2
+            x = self.activation(conv2d(x, weights, bias, self.stride))
         return x.mean(axis=(2, 3))
+
+    @staticmethod
+    def activation(x):
+        return x ** 2
+
+    @staticmethod
+    def activation_node(k):
+        return helper.make_node("Mul", [f"conv{k}", f"conv{k}"], [f"act{k}"], f"square{k}")
 
     def scores(self, images):
         """images: uint8 [image][c][h][w]. Returns float64 [image][class]."""
@@ -66,16 +74,60 @@ class Network:
             constants += [tensor(f"w{k}", weights), tensor(f"b{k}", bias)]
             nodes.append(helper.make_node("Conv", [name, f"w{k}", f"b{k}"], [f"conv{k}"], f"conv{k}", kernel_shape=[3, 3],
                                           pads=[1, 1, 1, 1], strides=[self.stride, self.stride]))
-            name = f"square{k}"
-            nodes.append(helper.make_node("Mul", [f"conv{k}", f"conv{k}"], [name], name))
+            nodes.append(self.activation_node(k))
+            name = f"act{k}"
         constants += [tensor("dense_w", self.dense), tensor("dense_b", self.dense_bias)]
         nodes += [helper.make_node("GlobalAveragePool", [name], ["pool"], "pool"),
                   helper.make_node("Flatten", ["pool"], ["flat"], "flat"),
                   helper.make_node("Gemm", ["flat", "dense_w", "dense_b"], ["scores"], "dense", transB=1)]
-        if metadata is None:
-            metadata = {"sotto.mean": ",".join(map(str, self.mean)), "sotto.std": ",".join(map(str, self.std)),
-                        "sotto.classes": ",".join(self.classes)}
-        save(path, nodes, constants, (3, self.side, self.side), len(self.classes), metadata)
+        save(path, nodes, constants, (3, self.side, self.side), len(self.classes), metadata_of(self) if metadata is None else metadata)
+
+
+def metadata_of(network):
+    return {"sotto.mean": ",".join(map(str, network.mean)), "sotto.std": ",".join(map(str, network.std)),
+            "sotto.classes": ",".join(network.classes)}
+
+
+class ReluNetwork(Network):
+    """The same with Relu instead of squares."""
+
+    @staticmethod
+    def activation(x):
+        return np.maximum(x, 0)
+
+    @staticmethod
+    def activation_node(k):
+        return helper.make_node("Relu", [f"conv{k}"], [f"act{k}"], f"relu{k}")
+
+    def ranges(self, images):
+        """The largest magnitude of every Relu's input on these images, by its name."""
+        found = {}
+
+        def activation(x):
+            found[f"relu{len(found)}"] = float(np.abs(x).max())
+            return np.maximum(x, 0)
+
+        self.activation = activation
+        self.features(images)
+        del self.activation
+        return found
+
+    def polynomial_scores(self, images, ranges, degree):
+        """With the Chebyshev series of relu, cut off at this degree, over these ranges (docs/adr/0015)."""
+        k = np.arange(1, degree // 2 + 1)
+        series = np.zeros(degree + 1)
+        series[:2] = 1 / np.pi, 0.5
+        series[2::2] = -2 * (-1.0) ** k / (np.pi * (4 * k * k - 1))
+        left = list(ranges.values())
+
+        def activation(x):
+            limit = left.pop(0)
+            return limit * np.polynomial.chebyshev.chebval(x / limit, series)
+
+        self.activation = activation
+        scores = self.scores(images)
+        del self.activation
+        return scores
 
 
 def as_stored(values):

@@ -58,7 +58,8 @@ class NetworkBuilder {
   int square(int x) { return product(x, x); }
   /// A polynomial of degree two with other coefficients in every channel, written as exporters do: (a x + b) x + c.
   int activation(int x) { return affine(product(affine(x), x)); }
-  int relu(int x) { return node("relu", graph::Relu{}, {x}, shape(x)); }
+  /// range: that its input is vouched for; 0: nobody does.
+  int relu(int x, double range = 0) { return node("relu", graph::Relu{range}, {x}, shape(x)); }
   int pool(int x, int kernel, int stride, int pad) {
     const graph::Shape in = shape(x);
     const graph::Shape out{in.c, (in.h + 2 * pad - kernel) / stride + 1, (in.w + 2 * pad - kernel) / stride + 1};

@@ -18,7 +18,9 @@ namespace sotto::test {
 class PlanBuilder {
  public:
   plan::Plan plan;
-  int baby = 1;  ///< of the steps that follow
+  int baby = 1;           ///< of the steps that follow
+  int extra_primes = 0;   ///< of the steps that follow
+  double log_scale = 22;  ///< log2 of the scale that the steps that follow leave
 
   PlanBuilder(int log_n, int tile, plan::Layout input, int limbs, int level_primes = 1)
       : level_bits_(level_primes == 1 ? 48 : 30 * level_primes) {
@@ -26,7 +28,7 @@ class PlanBuilder {
     plan.parameters = {.log_n = log_n,
                        .kind = ring::RingKind::conjugate_invariant,
                        .ciphertext_primes = limbs,
-                       .special_primes = 3,
+                       .special_primes = std::max(3, (limbs + 7) / 8 + 1),
                        .prime_bits = level_bits_ / level_primes};
     plan.level_primes = level_primes;
     plan.tile = tile;
@@ -42,7 +44,7 @@ class PlanBuilder {
                std::vector<double>(channels, 0.5),
                {},
                0};
-    plan.keys.tiers = {{limbs, 3}, {2, 1}};
+    plan.keys.tiers = {{limbs, plan.parameters.special_primes}, {2, 1}};
     // Sources of small scale are rotated here: the noise of a switch must vanish.
     if (input.group > 1) plan.keys.tiers[1].special = 2;
   }
@@ -80,16 +82,45 @@ class PlanBuilder {
     using enum plan::Step::Finish;
     int limbs = 1000;
     for (const plan::Term& t : terms) limbs = std::min(limbs, plan.tensors[static_cast<std::size_t>(t.source)].limbs);
-    const double scale = std::exp2(finish == rescale ? 22 + level_bits_ : (22 + level_bits_) / 2);
-    const double q = plan::level_modulus(plan, primes_, limbs);
-    const double result = finish == square ? scale * scale / q : finish == rescale ? scale / q : scale;
+    const double bits = log_scale + level_bits_ + extra_primes * plan.parameters.prime_bits;
+    const double scale = std::exp2(finish == rescale ? bits : bits / 2);
     out.group = plan.group();
     const std::size_t biases = static_cast<std::size_t>(out.channels) *
                                (bias_per_pixel ? static_cast<std::size_t>(out.height * out.width) : 1);
     const int id = static_cast<int>(plan.tensors.size());
-    plan.tensors.push_back({"t" + std::to_string(id), out, limbs - (finish == keep ? 0 : plan.level_primes), result});
-    plan.steps.push_back({"layer" + std::to_string(id), id, std::move(terms), random_values(biases, ++seed_, 0.5),
-                          finish, limbs, scale, baby});
+    plan::Step step;
+    step.name = "layer" + std::to_string(id);
+    step.output = id;
+    step.terms = std::move(terms);
+    step.bias = random_values(biases, ++seed_, 0.5);
+    step.finish = finish;
+    step.limbs = limbs;
+    step.scale = scale;
+    step.baby = baby;
+    step.extra_primes = finish == keep ? 0 : extra_primes;
+    const double q = plan::level_modulus(plan, step, primes_);
+    const double result = finish == square ? scale * scale / q : finish == rescale ? scale / q : scale;
+    plan.tensors.push_back({"t" + std::to_string(id), out, limbs - plan::levels_taken(plan, step), result});
+    plan.steps.push_back(std::move(step));
+    return id;
+  }
+
+  /// A function of a tensor at all its limbs; its scale should be near a prime over the range.
+  int activate(int source, plan::Activation activation) {
+    const int id = copy(source, plan::Step::Finish::activate);
+    plan::Step& step = plan.steps.back();
+    step.limbs = tensor(source).limbs;
+    step.activation = std::move(activation);
+    tensor(id).limbs = step.limbs - plan::levels_taken(plan, step);
+    return id;
+  }
+
+  /// Bootstrapping of a tensor by plan.refresh, whose keys get a tier if there is none yet.
+  int refresh(int source) {
+    if (!plan.keys.tiers.back().ephemeral) plan.keys.tiers.push_back({1, 1, true});
+    const int id = copy(source, plan::Step::Finish::refresh);
+    plan.steps.back().limbs = plan.refresh->input_limbs();
+    tensor(id).limbs = plan.refresh->output_limbs();
     return id;
   }
 
@@ -103,6 +134,17 @@ class PlanBuilder {
   }
 
  private:
+  plan::Tensor& tensor(int t) { return plan.tensors[static_cast<std::size_t>(t)]; }
+
+  // A slotwise step without its levels.
+  int copy(int source, plan::Step::Finish finish) {
+    const int id = static_cast<int>(plan.tensors.size());
+    plan.tensors.push_back({"t" + std::to_string(id), tensor(source).layout, 0, std::exp2(log_scale)});
+    plan.steps.push_back(plan::copy_step("layer" + std::to_string(id), id, source, finish));
+    plan.steps.back().scale = tensor(source).scale;
+    return id;
+  }
+
   int level_bits_;
   std::vector<std::uint64_t> primes_;
   unsigned seed_ = 1;
@@ -126,6 +168,43 @@ inline plan::Plan small_plan(int log_n = 8) {
   const int z = b.step({b.convolution(y, 3, 3, 1, 1), b.convolution(x, 3, 1, 2, 0)}, {3, 4, 4, 1, 1}, square);
   b.step({b.full(z, 3)}, {3, 1, 1, 1, 4}, keep);
   b.plan.io.classes = {"cat", "dog", "caf\u00e9, \"x\""};
+  return b.build();
+}
+
+/// relu(x) on [-range, range], roughly: a series of degree 6.
+inline plan::Activation rough_relu(double range) {
+  return {range, false, {{0.3183, 0.5, 0.2122, 0, -0.0424, 0, 0.0182}}};
+}
+
+/// relu(x) on [-range, range] as x times a step: two polynomials of degree 3 and their product with x.
+inline plan::Activation gated_relu(double range) {
+  return {range, true, {{0, 1.2, 0, -0.25}, {0.5, 0.6, 0, -0.1}}};
+}
+
+/// Every kind of slotwise step over four phases with five channels each, more than are bootstrapped together: a series,
+/// a precise square, bootstrapping of both with a shortcut around it, a gate. 18 limbs, of which bootstrapping leaves
+/// seven.
+inline plan::Plan slotwise_plan(int group = 1, int log_n = 8) {
+  using enum plan::Step::Finish;
+  const int tile = 4;
+  PlanBuilder b(log_n, tile, {2, 8, 8, 2, 1, group}, 18);
+  b.plan.tensors[0].scale = 0x1p40;
+  b.plan.refresh = {.entry_factors = 2, .exit_factors = 2, .raised_limbs = 18, .input_peak = 0x1p41};
+  b.log_scale = 45;
+  const int x = b.step({b.convolution(0, 5, 3, 1, 1)}, {5, 8, 8, 2, 1}, rescale, true);
+  b.log_scale = 36;
+  const int relu = b.activate(x, rough_relu(8));
+  b.extra_primes = 1;
+  b.log_scale = 34;
+  const int y = b.step({b.convolution(relu, 5, 3, 1, 1)}, {5, 8, 8, 2, 1}, square);
+  b.extra_primes = 0;
+  const int fresh_relu = b.refresh(relu), fresh_y = b.refresh(y);
+  b.log_scale = 42;
+  const int z = b.step({b.convolution(fresh_y, 3, 3, 2, 1), b.convolution(fresh_relu, 3, 1, 2, 0)}, {3, 4, 4, 1, 1},
+                       rescale, true);
+  b.log_scale = 22;
+  const int gate = b.activate(z, gated_relu(64));
+  b.step({b.full(gate, 3)}, {3, 1, 1, 1, tile}, keep);
   return b.build();
 }
 

@@ -93,8 +93,8 @@ TEST_F(RefresherTest, RaisingAddsSmallMultiplesOfTheFirstPrime) {
 }
 
 TEST_F(RefresherTest, RefreshesAllSlotsOfSeveralCiphertexts) {
-  const RefreshSpec spec{
-      .entry_factors = 2, .exit_factors = 3, .bound = 4, .input_scale = 0x1p30, .output_scale = 0x1p36};
+  constexpr double bound = 4, in = 0x1p30, out = 0x1p36;
+  const RefreshSpec spec{.entry_factors = 2, .exit_factors = 3, .raised_limbs = kPrimes, .input_peak = bound * in};
   add_keys(spec);
   const Refresher refresher(spec, *ring);
   EXPECT_EQ(spec.output_limbs(), kPrimes - 3 - 5 - 4);

@@ -27,6 +27,9 @@ class KeyFileTest : public ::testing::Test {
     for (int t = 0; t < 2; ++t)
       for (std::uint64_t g : {std::uint64_t{0}, ring->rotation_exponent(1), ring->rotation_exponent(-3)})
         request.keys.push_back({t, g});
+    // To and from the ephemeral secret of bootstrapping.
+    request.keys.push_back({0, kFromEphemeral});
+    request.keys.push_back({2, kToEphemeral});
     std::sort(request.keys.begin(), request.keys.end());
     const secret::KeyGenerator generator(parameters, key);
     KeyFileWriter file(path, *ring, spec, request, kPlan, key.id());
@@ -45,7 +48,7 @@ class KeyFileTest : public ::testing::Test {
   const Parameters parameters = ToyParameters::make(spec);
   const std::shared_ptr<const ring::Ring> ring = parameters.make_ring(simd::select_kernels());
   const secret::SecretKey key = secret::SecretKey::generate(ring);
-  KeyRequest request{{{kPrimes, 3}, {2, 2}}, {}};
+  KeyRequest request{{{kPrimes, 3}, {2, 2}, {1, 1, true}}, {}};
   std::map<KeyId, SwitchingKey> keys;
   test::TempFolder folder;
   const std::filesystem::path path = folder / "eval.key";
@@ -67,6 +70,14 @@ TEST_F(KeyFileTest, EveryKeyComesBack) {
     }
     file.drop_tier(round);  // read again in the next round
   }
+}
+
+TEST_F(KeyFileTest, KeysOfTheEphemeralSecretHaveOneDigit) {
+  EXPECT_EQ(keys.at({0, kFromEphemeral}).digits.size(), 1u);
+  EXPECT_EQ(keys.at({0, kFromEphemeral}).limbs(), kPrimes + 3);
+  EXPECT_EQ(keys.at({0, kRelinearise}).digits.size(), 2u);
+  EXPECT_EQ(keys.at({2, kToEphemeral}).digits.size(), 1u);
+  EXPECT_EQ(keys.at({2, kToEphemeral}).limbs(), 2) << "never above q p";
 }
 
 TEST_F(KeyFileTest, PreparedKeysNeedTheFileNoMore) {

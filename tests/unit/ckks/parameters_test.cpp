@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "ckks/eval_key.h"
 #include "ckks/security.h"
 #include "ring/primes.h"
+#include "support/expect_error.h"
 
 namespace sotto::ckks {
 namespace {
@@ -13,7 +15,30 @@ TEST(Security, EveryRowNamesItsSourceAndSecret) {
   for (const SecurityRow& row : security_table()) {
     EXPECT_FALSE(row.source.empty());
     EXPECT_GE(row.bits, 128);
-    EXPECT_EQ(row.secret, SecretDistribution::ternary);
+    EXPECT_EQ(find_security_row(row.log_n, row.secret), &row) << "one row for each rank and secret";
+    const SecurityRow* dense = find_security_row(row.log_n, SecretDistribution::ternary);
+    ASSERT_NE(dense, nullptr);
+    EXPECT_TRUE(row.secret == SecretDistribution::ternary || row.max_log2_qp < dense->max_log2_qp)
+        << "a sparse secret is safe under a smaller modulus only";
+  }
+}
+
+TEST(Security, KeysUnderTheEphemeralSecretNeedARowOfTheirOwn) {
+  const KeyTier usual{20, 10}, ephemeral{1, 1, true};
+  const auto refused = [](int log_n, int prime_bits, const KeyTier& tier) {
+    const ParametersSpec spec{
+        .log_n = log_n, .ciphertext_primes = 20, .special_primes = 10, .prime_bits = prime_bits};
+    return test::refuses([&] { require_secure(spec, {{{20, 10}, tier}, {}}); }, {"ephemeral"});
+  };
+  for (int log_n : {16, 17}) {
+    EXPECT_FALSE(refused(log_n, 48, ephemeral)) << "96 bits, all that the row allows";
+    EXPECT_TRUE(refused(log_n, 48, {2, 1, true}));
+    EXPECT_TRUE(refused(log_n, 48, {1, 2, true}));
+    EXPECT_TRUE(refused(log_n, 49, ephemeral));
+  }
+  for (int log_n : {12, 15, 18}) {
+    EXPECT_TRUE(refused(log_n, 48, ephemeral)) << log_n;
+    EXPECT_FALSE(refused(log_n, 48, usual)) << "other keys are no matter of this check";
   }
 }
 

@@ -39,7 +39,7 @@ TEST(Planning, PartsServeAllImagesAndCostLessThanOnePacking) {
   const std::string path = model(b);
   bool mixed = false;
   for (int images : {1, 2, 3, 37, 64, 65, 300, 1000, 1100, 5000}) {
-    const std::vector<Part> parts = make_parts(path, images, "");
+    const std::vector<Part> parts = make_parts({.model = path, .images = images});
     ASSERT_GE(parts.size(), 1u);
     ASSERT_LE(parts.size(), 2u);
     std::size_t sum = 0;
@@ -50,7 +50,7 @@ TEST(Planning, PartsServeAllImagesAndCostLessThanOnePacking) {
       time += seconds(p.plan, p.images);
     }
     EXPECT_EQ(sum, static_cast<std::size_t>(images));
-    const plan::Plan alone = make_plan(path, images, "");
+    const plan::Plan alone = make_plan({.model = path, .images = images});
     EXPECT_LE(time, seconds(alone, sum) * (1 + 1e-9)) << images;
     if (parts.size() == 1) continue;
     mixed = true;
@@ -67,7 +67,7 @@ TEST(Planning, NoPackingIsCheaper) {
   for (int batch : {1, 65, 1025}) others.push_back(compiler::compile(network, {.batch = batch}));
   for (int group : {2, 64}) others.push_back(compiler::compile(network, {.batch = 1, .group = group}));
   for (std::size_t images : {1, 64, 4096}) {
-    const plan::Plan best = make_plan(b.folder / "model.onnx", static_cast<int>(images), "");
+    const plan::Plan best = make_plan({.model = b.folder / "model.onnx", .images = static_cast<int>(images)});
     for (const plan::Plan& other : others)
       EXPECT_LE(seconds(best, images), seconds(other, images) * (1 + 1e-9))
           << images << " images, batch " << other.batch << ", group " << other.group();
@@ -80,8 +80,8 @@ TEST(Planning, MemoryThatSufficesForNothingIsRefusedWithWhatWould) {
   const auto refused = [&](const auto& f) {
     return test::fails_with(f, ErrorCode::no_resources, {"10.00 MiB", "needs about"});
   };
-  EXPECT_TRUE(refused([&] { return make_plan(path, 100, "10M").batch; }));
-  EXPECT_TRUE(refused([&] { return make_parts(path, 1100, "10M").size(); }));
+  EXPECT_TRUE(refused([&] { return make_plan({.model = path, .images = 100, .memory = "10M"}).batch; }));
+  EXPECT_TRUE(refused([&] { return make_parts({.model = path, .images = 1100, .memory = "10M"}).size(); }));
 }
 
 }  // namespace

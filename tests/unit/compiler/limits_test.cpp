@@ -29,29 +29,35 @@ graph::Network chain(int depth) {
 }
 
 TEST(Depth, EveryPlanIsValidAndSecure) {
-  for (int depth = 1; depth <= 63; ++depth) {
+  for (int depth = 1; depth <= 30; ++depth) {
     const graph::Network network = chain(depth);
     const plan::Plan p = compile(network, {});
     EXPECT_NO_THROW(plan::verify(p)) << depth;
     EXPECT_EQ(p.parameters.ciphertext_primes, depth + 1);
+    EXPECT_FALSE(p.refresh.has_value()) << depth;
     const auto parameters = ckks::Parameters::create(p.parameters);
     EXPECT_EQ(parameters.security_bits(), 128) << depth;
     EXPECT_LE(parameters.log2_qp(),
               ckks::find_security_row(p.parameters.log_n, ckks::SecretDistribution::ternary)->max_log2_qp)
         << depth;
-    if (depth <= 26) {
-      EXPECT_EQ(p.parameters.log_n, 16) << "the smaller ring while there is room";
-    }
+    EXPECT_EQ(p.parameters.log_n, 16);
     const auto image = test::random_values(1, 3, 1);
     EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(network, image)), 1e-9);
   }
 }
 
-TEST(Depth, TooManyLayers) {
-  for (int depth : {64, 70, 100})
-    EXPECT_TRUE(test::fails_with([&] { (void)compile(chain(depth), {}); }, ErrorCode::no_resources,
-                                 {std::to_string(depth + 1), "layers"}))
-        << depth;
+TEST(Depth, DeeperNetworksAreBootstrapped) {
+  for (int depth : {31, 64, 100}) {
+    const graph::Network network = chain(depth);
+    const plan::Plan p = compile(network, {});
+    EXPECT_NO_THROW(plan::verify(p)) << depth;
+    EXPECT_TRUE(p.refresh.has_value()) << depth;
+    EXPECT_GT(plan::bootstraps(p), 0) << depth;
+    EXPECT_EQ(p.parameters.log_n, 16);
+    EXPECT_EQ(ckks::Parameters::create(p.parameters).security_bits(), 128) << depth;
+    const auto image = test::random_values(1, 3, 1);
+    EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(network, image)), 1e-9);
+  }
 }
 
 Options for_images(int batch) {

@@ -44,11 +44,27 @@ TEST(Refused, PolynomialsOfTheInput) {
   EXPECT_TRUE(refused_at(b, 0, "")) << "there is no layer before the square";
 }
 
-TEST(Refused, Relus) {
+TEST(Refused, RelusOfUnknownRange) {
+  for (double range : {0.0, -1.0, 4.0}) {
+    NetworkBuilder b({2, 8, 8}, 1);
+    const int x = b.relu(b.conv(0, 2, 3, 1, 1), 4), y = b.relu(b.conv(x, 2, 3, 1, 1), range);
+    b.dense(b.mean(y), 2);
+    if (range > 0) {
+      EXPECT_NO_THROW((void)compile(b.network, {}));
+    } else {
+      EXPECT_TRUE(refused_at(b, y, "--calibrate")) << range;
+    }
+  }
+}
+
+TEST(Refused, ErrorsOfRelusOutOfRange) {
   NetworkBuilder b({2, 8, 8}, 1);
-  const int x = b.relu(b.conv(0, 2, 3, 1, 1));
-  b.dense(b.mean(x), 2);
-  EXPECT_TRUE(refused_at(b, x, "Relu"));
+  b.dense(b.mean(b.relu(b.conv(0, 2, 3, 1, 1), 4)), 2);
+  for (double error : {0.0, -1.0, 0.26, 0x1p-21}) {
+    Options options;
+    options.relu_error = error;
+    EXPECT_TRUE(test::fails_with([&] { (void)compile(b.network, options); }, ErrorCode::usage, {"0.25"})) << error;
+  }
 }
 
 TEST(Refused, SquaresInSomeChannelsOnly) {
@@ -113,7 +129,7 @@ TEST(Refused, ImportedModels) {
                      {"average_pool_counting_pads", "AveragePool_", "stride"},
                      {"average_pool_without_pads", "AveragePool_", "count_include_pad"},
                      {"sums_products_and_powers", "Mul_", "quadratic"},
-                     {"relus", "Relu_", "Relu"}};
+                     {"relus", "Relu_", "--calibrate"}};
   for (const auto& c : cases) {
     auto network = graph::import_onnx(test::kGoldenFolder + c.model + ".onnx");
     const int inputs = network.output_shape().c;

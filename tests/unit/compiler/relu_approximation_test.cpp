@@ -8,6 +8,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <numbers>
 #include <random>
 
 #include "support/expect_error.h"
@@ -126,8 +127,10 @@ TEST(ApproximateRelu, NothingShallowerOrCheaperReachesTheError) {
 }
 
 TEST(ApproximateRelu, SinglesWhereTheyReachAndCompositesBeyond) {
-  EXPECT_EQ(degrees(approximate_relu(0.0625)), std::vector<int>{2});
-  EXPECT_EQ(degrees(approximate_relu(0x1p-6)), std::vector<int>{10});
+  // The highest degree of every depth.
+  for (const auto& [error, degree] : {std::pair(0.2, 2), std::pair(0.0625, 6), std::pair(0.022, 14),
+                                      std::pair(0x1p-6, 30), std::pair(0.0051, 62), std::pair(0.0026, 126)})
+    EXPECT_EQ(degrees(approximate_relu(error)), std::vector<int>{degree}) << error;
   EXPECT_EQ(approximate_relu(single_relu(126).error).kind, Kind::single);
   EXPECT_EQ(approximate_relu(single_relu(126).error * 0.999).kind, Kind::composite);
 }
@@ -220,23 +223,29 @@ TEST(CompositeRelu, RefusesOtherDegrees) {
     EXPECT_TRUE(test::fails_with([&] { return composite_relu(refused); }, ErrorCode::internal));
 }
 
-// |x| is x^2 + 1/8 +- 1/8. For the others: n E_n rises from 1/4 to Bernstein's constant (Varga and Carpenter, "On the
-// Bernstein conjecture in approximation theory", 1985).
-TEST(SingleRelu, TheoryOfTheAbsoluteValue) {
-  const ReluApproximation square = single_relu(2);
-  ASSERT_EQ(degrees(square), std::vector<int>{2});
-  EXPECT_NEAR(square.error, 1.0 / 16, 1e-12);
-  EXPECT_NEAR(square.factors[0][0], 5.0 / 16, 1e-12);
-  EXPECT_NEAR(square.factors[0][1], 1.0 / 2, 1e-12);
-  EXPECT_NEAR(square.factors[0][2], 1.0 / 4, 1e-12);
-  double last = 0.2499999;
-  for (int degree = 2; degree <= 126; degree += 2) {
-    const double scaled = degree * 2 * single_relu(degree).error;
-    EXPECT_GT(scaled, last) << degree;
-    last = scaled;
+// c_k = 2 / pi times the integral of relu(cos t) cos(k t) from 0 to pi (half of it for k = 0), here by midpoints.
+TEST(SingleRelu, CoefficientsAreThoseOfTheChebyshevSeries) {
+  constexpr int kPoints = 100000;
+  const ReluApproximation p = single_relu(14);
+  for (std::size_t k = 0; k <= 14; ++k) {
+    double sum = 0;
+    for (int i = 0; i < kPoints; ++i) {
+      const double t = std::numbers::pi * (i + 0.5) / kPoints;
+      sum += std::max(std::cos(t), 0.0) * std::cos(static_cast<double>(k) * t);
+    }
+    EXPECT_NEAR(p.factors[0][k], (k == 0 ? 1 : 2) * sum / kPoints, 1e-8) << k;
   }
-  EXPECT_LT(last, 0.2801694990);
-  EXPECT_GT(last, 0.28015);
+}
+
+// The terms that are cut off add up to 1 / (pi (degree + 1)) at 0, where they all have one sign, and nowhere to more.
+TEST(SingleRelu, TheErrorIsThatAtZero) {
+  for (int degree = 2; degree <= 126; degree += 2) {
+    const ReluApproximation p = single_relu(degree);
+    EXPECT_NEAR(p.error, 1 / (std::numbers::pi * (degree + 1)), 1e-12) << degree;
+    EXPECT_NEAR(evaluate(p, 0), p.error, 1e-12) << degree;
+    for (int k = 0; k <= degree; ++k)
+      EXPECT_EQ(p.factors[0][static_cast<std::size_t>(k)] == 0, k % 2 == 1 && k > 1) << degree;
+  }
 }
 
 TEST(SingleRelu, HigherDegreesOfTheSameDepthAreNoCheaper) {

@@ -117,12 +117,19 @@ TEST(GroupedFiles, IdentitiesDependOnThePacking) {
 TEST(Levels, ModulusIsTheProductOfTheirPrimes) {
   Plan p = test::small_plan();
   const std::vector<std::uint64_t> primes = {3, 5, 7, 11};
-  EXPECT_EQ(level_modulus(p, primes, 4), 11);
-  EXPECT_EQ(level_modulus(p, primes, 1), 3);
+  const auto modulus = [&](int limbs, int extra_primes = 0) {
+    Step step;
+    step.limbs = limbs;
+    step.extra_primes = extra_primes;
+    return level_modulus(p, step, primes);
+  };
+  EXPECT_EQ(modulus(4), 11);
+  EXPECT_EQ(modulus(1), 3);
+  EXPECT_EQ(modulus(4, 1), 77) << "a precise step divides by one prime more";
   p.level_primes = 2;
-  EXPECT_EQ(level_modulus(p, primes, 4), 77);
-  EXPECT_EQ(level_modulus(p, primes, 2), 15);
-  EXPECT_EQ(level_modulus(p, primes, 1), 3) << "of the last layer, which divides by nothing";
+  EXPECT_EQ(modulus(4), 77);
+  EXPECT_EQ(modulus(2), 15);
+  EXPECT_EQ(modulus(1), 3) << "of the last layer, which divides by nothing";
 }
 
 }  // namespace

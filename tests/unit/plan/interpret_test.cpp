@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "support/expect_error.h"
 #include "support/plan_builder.h"
 
@@ -53,6 +55,55 @@ TEST(Interpret, RescaledStepsKeepTheirValuesAndTermsAddUp) {
   });
   EXPECT_EQ(seen, (std::vector<int>{0, 1, 2}));
   EXPECT_EQ(middle, (Values{6, 11, 16, 21}));
+}
+
+TEST(Interpret, ActivationsArePolynomialsOverTheirRange) {
+  // T_2(t) = 2 t^2 - 1, T_3(t) = 4 t^3 - 3 t.
+  const Activation square{2, false, {{0, 0, 1}}};
+  EXPECT_EQ(square(0), -2);
+  EXPECT_EQ(square(1), -1);
+  EXPECT_EQ(square(-2), 2);
+  EXPECT_EQ(square.depth(), 2);
+  const Activation gate{2, true, {{0.5, 0.5}}};  // x (1 + t) / 2
+  EXPECT_EQ(gate(-2), 0);
+  EXPECT_EQ(gate(1), 0.75);
+  EXPECT_EQ(gate(2), 2);
+  EXPECT_EQ(gate.depth(), 2) << "one for the product";
+  const Activation both{4, true, {{0, 0, 1}, {1, 0, 0, 1}}};  // t (1 + T_3(T_2(t))), t = 1 / 2: T_2 = -1/2, T_3 = 1
+  EXPECT_EQ(both(2), 4);
+  EXPECT_EQ(both(-2), -4);
+  EXPECT_EQ(both.depth(), 2 + 2 + 1);
+  EXPECT_EQ((Activation{1, false, {{0, 1, 0, 0, 0}}}.depth()), 1) << "of the degree that it has";
+}
+
+TEST(Interpret, SlotwiseStepsWorkOnACopy) {
+  test::PlanBuilder b(8, 4, {1, 2, 2, 1, 1}, 14);
+  b.plan.refresh = {.entry_factors = 1, .exit_factors = 1, .raised_limbs = 14, .input_peak = 0x1p40};
+  const Term same{Term::Kind::convolution, 0, 1, 1, 1, 1, 0, 0, {1}};
+  const int x = b.step({same}, {1, 2, 2, 1, 1}, rescale);
+  b.plan.steps[0].bias = {-1};
+  const int y = b.activate(x, {4, true, {{0.5, 0.5}}}), z = b.refresh(y);
+  std::map<int, Values> seen;
+  b.step({b.full(z, 1)}, {1, 1, 1, 1, 4}, keep);
+  interpret(b.plan, counting(4), [&](int t, std::span<const double> v) { seen[t].assign(v.begin(), v.end()); });
+  EXPECT_EQ(seen[x], (Values{0, 1, 2, 3}));
+  EXPECT_EQ(seen[y], (Values{0, 0.625, 1.5, 2.625}));
+  EXPECT_EQ(seen[z], seen[y]);
+  std::vector<int> sums, results;
+  Hooks hooks;
+  hooks.sum = [&](int s, Values& v) {
+    sums.push_back(s);
+    if (s == 1) v.assign(4, 4);
+  };
+  hooks.result = [&](int s, Values& v) {
+    results.push_back(s);
+    if (s == 1) {
+      EXPECT_EQ(v, Values(4, 4)) << "of the changed argument";
+    }
+  };
+  interpret(b.plan, counting(4), hooks);
+  EXPECT_EQ(sums, (std::vector<int>{0, 1, 2, 3}));
+  EXPECT_EQ(results, sums);
 }
 
 TEST(Interpret, ImagesOfAnotherSizeAreADefect) {

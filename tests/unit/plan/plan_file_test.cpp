@@ -18,7 +18,7 @@ using test::refuses;
 
 class PlanFile : public ::testing::Test {
  protected:
-  PlanFile() {
+  explicit PlanFile(Plan p = test::small_plan()) : plan(std::move(p)) {
     write_plan(plan_path, plan);
     write_client(client_path, client_part(plan));
   }
@@ -52,7 +52,28 @@ class PlanFile : public ::testing::Test {
     return values;
   }
 
-  const Plan plan = test::small_plan();
+  // Every other value of every member of the plan, and its absence, is refused.
+  void expect_every_member_checked(int least) const {
+    json header = wire::FileReader(plan_path, wire::Kind::plan).header();
+    header.erase("sections");
+    int tried = 0;
+    const json flat = header.flatten();
+    for (const auto& [where, value] : flat.items()) {
+      const json::json_pointer pointer(where);
+      const bool name = where.ends_with("/name") || where == "/network";
+      for (const json& other : strange(value)) {
+        if (name && other.is_string()) continue;  // names are for people only
+        ASSERT_TRUE(plan_refused([&](json& h) { h[pointer] = other; })) << where << " = " << other;
+        ++tried;
+      }
+      if (header[pointer.parent_pointer()].is_object()) {
+        ASSERT_TRUE(plan_refused([&](json& h) { h[pointer.parent_pointer()].erase(pointer.back()); })) << where;
+      }
+    }
+    EXPECT_GT(tried, least);
+  }
+
+  const Plan plan;
   test::TempFolder folder;
   std::filesystem::path plan_path = folder / "a.plan", client_path = folder / "a.client", forged = folder / "forged";
 };
@@ -139,25 +160,7 @@ TEST_F(PlanFile, WeightsThatAreNoNumbersOrTooFewOrTooMany) {
   EXPECT_TRUE(refuses([&] { (void)read_plan(forged); }, {"weights"}));
 }
 
-TEST_F(PlanFile, EveryMemberOfAPlanIsChecked) {
-  json header = wire::FileReader(plan_path, wire::Kind::plan).header();
-  header.erase("sections");
-  int tried = 0;
-  const json flat = header.flatten();
-  for (const auto& [where, value] : flat.items()) {
-    const json::json_pointer pointer(where);
-    const bool name = where.ends_with("/name") || where == "/network";
-    for (const json& other : strange(value)) {
-      if (name && other.is_string()) continue;  // names are for people only
-      ASSERT_TRUE(plan_refused([&](json& h) { h[pointer] = other; })) << where << " = " << other;
-      ++tried;
-    }
-    if (header[pointer.parent_pointer()].is_object()) {
-      ASSERT_TRUE(plan_refused([&](json& h) { h[pointer.parent_pointer()].erase(pointer.back()); })) << where;
-    }
-  }
-  EXPECT_GT(tried, 1000);
-}
+TEST_F(PlanFile, EveryMemberOfAPlanIsChecked) { expect_every_member_checked(1000); }
 
 TEST_F(PlanFile, EveryMemberOfAClientDescriptionIsCheckedOrHarmless) {
   // A client file has no weights to prove its identity with; what is accepted must at least pass `verify`.
@@ -216,6 +219,55 @@ TEST_F(PlanFile, NamesOfAnyLengthAndBytesComeBackOrAreRefused) {
     }
     EXPECT_NO_THROW((void)read_plan(forged)) << "what was written must be readable";
   }
+}
+
+class SlotwisePlanFile : public PlanFile {
+ protected:
+  SlotwisePlanFile() : PlanFile(test::slotwise_plan()) {}
+};
+
+TEST_F(SlotwisePlanFile, RoundTrip) {
+  const Plan back = read_plan(plan_path);
+  EXPECT_EQ(back.id, plan.id);
+  EXPECT_EQ(back.refresh, plan.refresh);
+  EXPECT_EQ(back.keys.tiers, plan.keys.tiers);
+  EXPECT_EQ(back.keys.keys, plan.keys.keys);
+  ASSERT_EQ(back.steps.size(), plan.steps.size());
+  for (std::size_t s = 0; s < plan.steps.size(); ++s) {
+    const Step &step = back.steps[s], &expected = plan.steps[s];
+    EXPECT_EQ(step.finish, expected.finish) << s;
+    EXPECT_EQ(step.limbs, expected.limbs) << s;
+    EXPECT_EQ(step.scale, expected.scale) << s;
+    EXPECT_EQ(step.extra_primes, expected.extra_primes) << s;
+    EXPECT_EQ(step.terms.front().kind, expected.terms.front().kind) << s;
+    EXPECT_EQ(step.activation.range, expected.activation.range) << s;
+    EXPECT_EQ(step.activation.gate, expected.activation.gate) << s;
+    EXPECT_EQ(step.activation.factors, expected.activation.factors) << s;
+  }
+  write_plan(forged, back);
+  EXPECT_EQ(test::read_bytes(forged), test::read_bytes(plan_path));
+  const auto image = test::random_values(128, 3, 1);
+  EXPECT_EQ(interpret(back, image), interpret(plan, image));
+}
+
+TEST_F(SlotwisePlanFile, ClientRoundTrip) {
+  const ClientSpec back = read_client(client_path);
+  EXPECT_EQ(back.keys.tiers, plan.keys.tiers);
+  EXPECT_EQ(back.keys.keys, plan.keys.keys);
+  EXPECT_EQ(back.plan_id, plan.id);
+}
+
+TEST_F(SlotwisePlanFile, EveryMemberIsChecked) { expect_every_member_checked(2000); }
+
+TEST_F(SlotwisePlanFile, TheActivationBelongsToItsStep) {
+  EXPECT_TRUE(plan_refused([](json& h) { h["steps"][1].erase("activation"); }));
+  EXPECT_TRUE(plan_refused([](json& h) { std::swap(h["steps"][1]["activation"], h["steps"][6]["activation"]); }));
+  EXPECT_TRUE(plan_refused([](json& h) { h["steps"][1]["finish"] = "refresh"; }));
+  EXPECT_TRUE(plan_refused([](json& h) { h["steps"][3]["finish"] = "rescale"; }));
+  EXPECT_TRUE(plan_refused([](json& h) { h["steps"][3]["finish"] = "bootstrap"; }));
+  EXPECT_TRUE(plan_refused([](json& h) { h["steps"][3]["terms"][0]["kind"] = "full"; }));
+  EXPECT_TRUE(plan_refused([](json& h) { h["steps"][1]["activation"]["factors"] = json::array(); }));
+  EXPECT_TRUE(plan_refused([](json& h) { h["steps"][1]["activation"]["factors"][0] = {{"T0", 0.5}, {"T1", 0.5}}; }));
 }
 
 }  // namespace

@@ -65,8 +65,15 @@ struct Builder {
     plan.tensors.push_back(
         {"t" + std::to_string(plan.tensors.size()), out, limbs - (finish == Step::Finish::keep ? 0 : 1), result});
     const int id = static_cast<int>(plan.tensors.size()) - 1;
-    plan.steps.push_back(
-        {"layer" + std::to_string(id), id, std::move(terms), random_values(count, ++seed, 0.5), finish, limbs, scale});
+    Step step;
+    step.name = "layer" + std::to_string(id);
+    step.output = id;
+    step.terms = std::move(terms);
+    step.bias = random_values(count, ++seed, 0.5);
+    step.finish = finish;
+    step.limbs = limbs;
+    step.scale = scale;
+    plan.steps.push_back(std::move(step));
     return id;
   }
 

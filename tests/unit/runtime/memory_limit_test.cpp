@@ -33,8 +33,8 @@ std::vector<ckks::PackedCiphertext> copy(const test::ToyClient& client,
   return out;
 }
 
-TEST(MemoryLimit, EveryCapGivesTheSameScores) {
-  const plan::Plan p = test::small_plan(10);
+// Runs a plan under several caps, and without one.
+void expect_the_same_scores(const plan::Plan& p) {
   test::ToyClient client(p);
   const plan::Schedule schedule = plan::make_schedule(p);
   const auto input = client.encrypt({test::random_values(2 * 8 * 8, 5, 1.0)});
@@ -53,6 +53,12 @@ TEST(MemoryLimit, EveryCapGivesTheSameScores) {
   }
   EXPECT_GT(moved, 0u);
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
+TEST(MemoryLimit, EveryCapGivesTheSameScores) { expect_the_same_scores(test::small_plan(10)); }
+
+TEST(MemoryLimit, AlsoWithActivationsAndBootstrapping) {
+  for (int group : {1, 4}) expect_the_same_scores(test::slotwise_plan(group));
 }
 
 TEST(MemoryLimit, AFolderThatIsNotThere) {
