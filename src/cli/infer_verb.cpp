@@ -146,11 +146,11 @@ int run(const InferOptions& o) {
   try {
     for (std::uint64_t b = found; b < batches; b += at_once) run_batches(b, std::min(at_once, batches - b));
   } catch (const Error& e) {
-    const std::uint64_t done = output.finished() / info.per_batch;
-    if (e.code() != ErrorCode::interrupted || done == 0) throw;
+    const std::uint64_t kept = output.finished() / info.per_batch;
+    if (e.code() != ErrorCode::interrupted || kept == 0) throw;
     throw Error(e.code(), fmt::format("interrupted; {} of {} batches are kept in {}.part, from which the same command "
                                       "goes on",
-                                      done, batches, o.out));
+                                      kept, batches, o.out));
   }
   output.commit();
   line.update(1.0, found > 0 ? fmt::format("{} of {} batches were there from an earlier run", found, batches) : "");

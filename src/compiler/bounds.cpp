@@ -18,21 +18,24 @@ using plan::Step;
 constexpr double kMargin = 1.5, kMadeUpMargin = 4;
 constexpr double kLeast = 1e-3;  // of a tensor that is always zero
 
-// They only have to be as lively as real images.
-std::vector<std::vector<double>> made_up_images(const plan::Interface& io) {
+// They only have to be as lively as real images: waves and noise, or the same with every channel black or white.
+std::vector<std::vector<double>> made_up_images(const plan::Interface& io, bool extreme) {
   constexpr int kImages = 24;
   std::mt19937_64 rng(1);
   std::uniform_real_distribution<double> uniform(0, 1);
   std::vector<std::vector<double>> images(kImages);
-  for (auto& image : images) {
+  for (std::size_t k = 0; k < images.size(); ++k) {
+    // From all black over any mixture to all white.
+    const double threshold = 1.25 * static_cast<double>(kImages - 1 - k) / (kImages - 1) - 0.125;
     for (int c = 0; c < io.channels; ++c) {
       const auto channel = static_cast<std::size_t>(c);
       const double fx = 8 * uniform(rng), fy = 8 * uniform(rng), at = 6 * uniform(rng), share = uniform(rng);
       for (int y = 0; y < io.height; ++y) {
         for (int x = 0; x < io.width; ++x) {
           const double wave = 0.5 + 0.5 * std::sin(fx * x / io.width + fy * y / io.height + at);
-          const double v = share * uniform(rng) + (1 - share) * wave;
-          image.push_back((v - io.mean[channel]) / io.std[channel]);
+          double v = share * uniform(rng) + (1 - share) * wave;
+          if (extreme) v = v < threshold ? 0 : 1;
+          images[k].push_back((v - io.mean[channel]) / io.std[channel]);
         }
       }
     }
@@ -45,6 +48,20 @@ bool has_activations(const plan::Plan& plan) {
                      [](const Step& s) { return s.finish == Step::Finish::activate; });
 }
 
+// Bounds that these images keep with a margin.
+void widen(Bounds& bounds, const plan::Plan& lowered, const std::vector<std::vector<double>>& images, double margin) {
+  std::mutex mutex;
+  parallel_for(images.size(), [&](std::size_t k) {
+    plan::interpret(lowered, images[k], [&](int tensor, std::span<const double> v) {
+      double largest = 0;
+      for (double x : v) largest = std::max(largest, std::abs(x));
+      const std::scoped_lock lock(mutex);
+      double& bound = bounds[static_cast<std::size_t>(tensor)];
+      bound = std::max(bound, margin * largest);
+    });
+  });
+}
+
 }  // namespace
 
 Bounds measure_bounds(const plan::Plan& lowered, const std::vector<std::vector<double>>& images) {
@@ -53,19 +70,12 @@ Bounds measure_bounds(const plan::Plan& lowered, const std::vector<std::vector<d
     for (const Step& s : lowered.steps) bounds[0] = std::max(bounds[0], s.activation.range);
     std::fill(bounds.begin(), bounds.end(), bounds[0]);
   } else {
-    const auto made_up = images.empty() ? made_up_images(lowered.io) : std::vector<std::vector<double>>{};
-    const auto& used = images.empty() ? made_up : images;
-    const double margin = images.empty() ? kMadeUpMargin : kMargin;
-    std::mutex mutex;
-    parallel_for(used.size(), [&](std::size_t k) {
-      plan::interpret(lowered, used[k], [&](int tensor, std::span<const double> v) {
-        double largest = 0;
-        for (double x : v) largest = std::max(largest, std::abs(x));
-        const std::scoped_lock lock(mutex);
-        double& bound = bounds[static_cast<std::size_t>(tensor)];
-        bound = std::max(bound, margin * largest);
-      });
-    });
+    if (images.empty()) {
+      widen(bounds, lowered, made_up_images(lowered.io, false), kMadeUpMargin);
+      widen(bounds, lowered, made_up_images(lowered.io, true), kMargin);
+    } else {
+      widen(bounds, lowered, images, kMargin);
+    }
   }
   for (const Step& s : lowered.steps)
     if (s.finish == Step::Finish::activate)

@@ -65,7 +65,7 @@ ckks::KeyRequest keys_from_json(const json& j) {
   ckks::KeyRequest keys;
   for (const json& t : wire::list(j, "tiers", 64))
     keys.tiers.push_back({small_integer(t, "max_limbs", 1, 64), small_integer(t, "special", 1, 64),
-                          field(t, "ephemeral").template get<bool>()});
+                          wire::boolean(t, "ephemeral")});
   for (const json& k : wire::list(j, "keys", 4096))
     keys.keys.push_back(
         {small_integer(k, "tier", 0, 63), static_cast<std::uint64_t>(wire::integer(k, "exponent", 0, 1 << 20))});
@@ -124,11 +124,8 @@ bootstrap::RefreshSpec refresh_from_json(const json& j) {
 json to_json(const Activation& a) { return {{"range", a.range}, {"gate", a.gate}, {"factors", a.factors}}; }
 
 Activation activation_from_json(const json& j) {
-  Activation a{wire::real(j, "range"), field(j, "gate").get<bool>(), {}};
-  for (const json& factor : wire::list(j, "factors", 8)) {
-    if (!factor.is_array() || factor.size() > 256) wire::bad_field("factors");
-    a.factors.push_back(factor.get<std::vector<double>>());
-  }
+  Activation a{wire::real(j, "range"), wire::boolean(j, "gate"), {}};
+  for (const json& factor : wire::list(j, "factors", 8)) a.factors.push_back(wire::reals_of(factor, "factors", 256));
   return a;
 }
 

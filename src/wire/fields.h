@@ -36,6 +36,12 @@ inline int small_integer(const nlohmann::json& j, const char* name, int lo, int 
   return static_cast<int>(integer(j, name, lo, hi));
 }
 
+inline bool boolean(const nlohmann::json& j, const char* name) {
+  const auto& v = field(j, name);
+  if (!v.is_boolean()) bad_field(name);
+  return v.get<bool>();
+}
+
 inline double real(const nlohmann::json& j, const char* name) {
   const auto& v = field(j, name);
   if (!v.is_number() || !std::isfinite(v.get<double>())) bad_field(name);
@@ -54,13 +60,19 @@ inline const nlohmann::json& list(const nlohmann::json& j, const char* name, std
   return v;
 }
 
-inline std::vector<double> reals(const nlohmann::json& j, const char* name, std::size_t max_size) {
+/// j itself is the list; name: of the member that it belongs to.
+inline std::vector<double> reals_of(const nlohmann::json& j, const char* name, std::size_t max_size) {
+  if (!j.is_array() || j.size() > max_size) bad_field(name);
   std::vector<double> out;
-  for (const auto& v : list(j, name, max_size)) {
+  for (const auto& v : j) {
     if (!v.is_number() || !std::isfinite(v.get<double>())) bad_field(name);
     out.push_back(v.get<double>());
   }
   return out;
+}
+
+inline std::vector<double> reals(const nlohmann::json& j, const char* name, std::size_t max_size) {
+  return reals_of(field(j, name), name, max_size);
 }
 
 inline std::vector<std::string> texts(const nlohmann::json& j, const char* name, std::size_t max_size) {

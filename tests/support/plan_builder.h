@@ -184,10 +184,11 @@ inline plan::Activation gated_relu(double range) {
 /// Every kind of slotwise step over four phases with five channels each, more than are bootstrapped together: a series,
 /// a precise square, bootstrapping of both with a shortcut around it, a gate. 18 limbs, of which bootstrapping leaves
 /// seven.
-inline plan::Plan slotwise_plan(int group = 1, int log_n = 8) {
+inline plan::Plan slotwise_plan(int group = 1, int log_n = 10) {
   using enum plan::Step::Finish;
   const int tile = 4;
   PlanBuilder b(log_n, tile, {2, 8, 8, 2, 1, group}, 18);
+  b.plan.io.classes = {"cat", "dog", "ship"};
   b.plan.tensors[0].scale = 0x1p40;
   b.plan.refresh = {.entry_factors = 2, .exit_factors = 2, .raised_limbs = 18, .input_peak = 0x1p41};
   b.log_scale = 45;

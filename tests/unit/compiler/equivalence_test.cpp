@@ -100,6 +100,12 @@ TEST(Squares, TheSameSquareTwiceIsOneStep) {
   EXPECT_EQ(expect_equal(b.network).steps.size(), 2u);
 }
 
+TEST(Squares, SquaresOfTheInput) {
+  NetworkBuilder b({2, 8, 8}, 6);
+  b.dense(b.mean(b.sum(b.conv(b.square(0), 2, 3, 1, 1), b.conv(0, 2, 1, 1, 0))), 2);
+  expect_equal(b.network);
+}
+
 TEST(Layers, LinearOnesInARowAreRescaled) {
   NetworkBuilder b({1, 8, 8}, 4);
   b.dense(b.dense(b.flatten(b.conv(b.conv(0, 2, 3, 1, 1), 2, 3, 1, 1)), 4), 3);

@@ -25,8 +25,8 @@ int tier_for(const Plan& p, int limbs) {
   return best;
 }
 
-// Bytes in memory in every task: all that a later task (or this one) still reads, the rotated copies in use, results
-// that nobody reads, the sums that this task makes, its keys and its weights.
+// Bytes in memory in every task: all that a later task (or this one) still reads, the rotated copies in use, a
+// result that nobody reads, the sums that this task makes, its keys and its weights.
 struct TaskBytes {
   std::uint64_t packed, sums, weights;
 };
@@ -43,6 +43,7 @@ std::vector<TaskBytes> bytes_of_tasks(const Plan& p) {
     return p.steps[static_cast<std::size_t>(schedule.tasks[static_cast<std::size_t>(t)].step)].limbs;
   };
   std::vector<TaskBytes> bytes;
+  std::set<ckks::KeyId> used;
   for (int now = 0; now < tasks; ++now) {
     std::uint64_t limbs = 0;
     const auto add_phase = [&](int tensor, int phase, int made) {
@@ -53,8 +54,9 @@ std::vector<TaskBytes> bytes_of_tasks(const Plan& p) {
         ++readers;
         if (t >= now) needed = std::max(needed, limbs_of(t));
       }
-      // Nothing is cut before the first task has run; what has no reader stays.
-      const int kept = now == 0 || readers == 0 ? tensor_info.limbs : std::min(tensor_info.limbs, needed);
+      // Nothing is cut before the first task has run; what has no reader goes with the next task.
+      const bool fresh = now == 0 || (readers == 0 && made == now - 1);
+      const int kept = fresh ? tensor_info.limbs : std::min(tensor_info.limbs, needed);
       if (made < now) limbs += 2 * static_cast<std::uint64_t>(kept * tensor_info.layout.blocks());
     };
     const Layout& in = p.input().layout;
@@ -72,11 +74,12 @@ std::vector<TaskBytes> bytes_of_tasks(const Plan& p) {
         limbs += 2 * static_cast<std::uint64_t>(limbs_of(span.first) *
                                                 p.tensors[static_cast<std::size_t>(source.tensor)].layout.blocks());
     const Step& step = p.steps[static_cast<std::size_t>(schedule.tasks[static_cast<std::size_t>(now)].step)];
+    used.merge(keys_of(p, schedule.tasks[static_cast<std::size_t>(now)]));
     const std::uint64_t sums =
         2 * static_cast<std::uint64_t>(step.limbs * p.tensors[static_cast<std::size_t>(step.output)].layout.blocks());
     for (const ckks::KeyId& id : p.keys.keys) {
       const ckks::KeyTier& tier = p.keys.tiers[static_cast<std::size_t>(id.tier)];
-      if (id.tier == tier_for(p, step.limbs))
+      if (id.tier == tier_for(p, step.limbs) && used.contains(id))
         limbs += 2 * static_cast<std::uint64_t>(tier.digits() * (tier.max_limbs + tier.special));
     }
     // One thread holds, for one prime, a run of every weight: of each tap and channel to each output, and of the bias.

@@ -1,0 +1,199 @@
+// Plans with activations and bootstrapping: what `verify` refuses, what files and identities keep.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "plan/client_spec.h"
+#include "support/expect_error.h"
+#include "support/plan_builder.h"
+
+namespace sotto::plan {
+namespace {
+
+using test::refuses;
+constexpr double kInf = std::numeric_limits<double>::infinity(), kNan = std::numeric_limits<double>::quiet_NaN();
+
+// One change that breaks the plan, and a word of the message.
+struct Break {
+  const char* what;
+  const char* word;
+  void (*change)(Plan&);
+};
+
+// slotwise_plan(): steps 0 sum, 1 activation, 2 precise square, 3 and 4 bootstraps, 5 sum, 6 gate, 7 scores; step s
+// writes tensor s + 1; 18 limbs.
+const Break kBreaks[] = {
+    // Activations.
+    {"range 0", "activation", [](Plan& p) { p.steps[1].activation.range = 0; }},
+    {"negative range", "activation", [](Plan& p) { p.steps[1].activation.range *= -1; }},
+    {"infinite range", "activation", [](Plan& p) { p.steps[1].activation.range = kInf; }},
+    {"range that is no number", "activation", [](Plan& p) { p.steps[1].activation.range = kNan; }},
+    {"another range", "scale", [](Plan& p) { p.steps[1].activation.range *= 2; }},
+    {"no factors", "activation", [](Plan& p) { p.steps[1].activation.factors.clear(); }},
+    {"nine factors", "activation", [](Plan& p) { p.steps[6].activation.factors.resize(9, {0, 1}); }},
+    {"a factor without coefficients", "activation", [](Plan& p) { p.steps[6].activation.factors[1].clear(); }},
+    {"a constant factor", "activation", [](Plan& p) { p.steps[6].activation.factors[0] = {1}; }},
+    {"257 coefficients", "activation", [](Plan& p) { p.steps[1].activation.factors[0].resize(257, 0.1); }},
+    {"a huge coefficient", "activation", [](Plan& p) { p.steps[1].activation.factors[0][2] = -1024; }},
+    {"an infinite coefficient", "activation", [](Plan& p) { p.steps[6].activation.factors[1][0] = kInf; }},
+    {"a coefficient that is no number", "activation", [](Plan& p) { p.steps[1].activation.factors[0][6] = kNan; }},
+    {"a lower degree", "level", [](Plan& p) { p.steps[1].activation.factors[0].resize(3); }},
+    {"a higher degree", "level", [](Plan& p) { p.steps[1].activation.factors[0].resize(9, 0.1); }},
+    {"a factor more", "level", [](Plan& p) { p.steps[6].activation.factors.push_back({0, 1}); }},
+    {"a gate more", "level", [](Plan& p) { p.steps[1].activation.gate = true; }},
+    {"a gate less", "level", [](Plan& p) { p.steps[6].activation.gate = false; }},
+    {"output of another level", "level", [](Plan& p) { p.tensors[2].limbs -= 1; }},
+    {"a huge result", "scale", [](Plan& p) { p.tensors[7].scale = 0x1p59; }},
+    // Bootstrapping.
+    {"no circuit", "circuit", [](Plan& p) { p.refresh.reset(); }},
+    {"no entry matrices", "circuit", [](Plan& p) { p.refresh->entry_factors = 0; }},
+    {"nine entry matrices", "circuit", [](Plan& p) { p.refresh->entry_factors = 9; }},
+    {"another number of entry matrices", "level", [](Plan& p) { p.refresh->entry_factors = 3; }},
+    {"no exit matrices", "circuit", [](Plan& p) { p.refresh->exit_factors = -1; }},
+    {"eight exit matrices in a small ring", "circuit", [](Plan& p) { p.refresh->exit_factors = 8; }},
+    {"an exit matrix more", "level", [](Plan& p) { p.refresh->exit_factors = 3; }},
+    {"a series of degree 6", "circuit", [](Plan& p) { p.refresh->degree = 6; }},
+    {"a series of degree 128", "circuit", [](Plan& p) { p.refresh->degree = 128; }},
+    {"a longer series", "level", [](Plan& p) { p.refresh->degree = 63; }},
+    {"negative doublings", "circuit", [](Plan& p) { p.refresh->doublings = -1; }},
+    {"nine doublings", "circuit", [](Plan& p) { p.refresh->doublings = 9; }},
+    {"a doubling more", "level", [](Plan& p) { p.refresh->doublings = 5; }},
+    {"raised to more than the parameters'", "few primes", [](Plan& p) { p.refresh->raised_limbs = 19; }},
+    {"raised to too few", "circuit", [](Plan& p) { p.refresh->raised_limbs = 11; }},
+    {"raised to fewer", "level", [](Plan& p) { p.refresh->raised_limbs = 17; }},
+    {"no peak", "circuit", [](Plan& p) { p.refresh->input_peak = 0; }},
+    {"a huge peak", "circuit", [](Plan& p) { p.refresh->input_peak = 0x1p60; }},
+    {"a tiny peak", "bootstrapping", [](Plan& p) { p.refresh->input_peak = 2; }},
+    {"a peak that is no number", "circuit", [](Plan& p) { p.refresh->input_peak = kNan; }},
+    {"a level too high", "level", [](Plan& p) { p.steps[3].limbs = 4; }},
+    {"a level too low", "level", [](Plan& p) { p.steps[4].limbs = 2; }},
+    {"more limbs than are left", "level", [](Plan& p) { p.tensors[4].limbs = 8; }},
+    {"no limbs", "level", [](Plan& p) { p.tensors[5].limbs = 0; }},
+    {"an output of huge scale", "scale", [](Plan& p) { p.tensors[4].scale = 0x1p59; }},
+    // Slotwise steps of both kinds.
+    {"a scale that is not its source's", "scale", [](Plan& p) { p.steps[1].scale *= 2; }},
+    {"another scale of the source", "scale", [](Plan& p) { p.steps[3].scale /= 2; }},
+    {"an output of another layout", "copy", [](Plan& p) { p.tensors[2].layout.channels = 6; }},
+    {"an output of other phases", "copy",
+     [](Plan& p) {
+       p.tensors[4].layout.phases = 4;
+       p.tensors[4].layout.gap = 2;
+     }},
+    {"two terms", "copy", [](Plan& p) { p.steps[1].terms.push_back(p.steps[1].terms[0]); }},
+    {"no terms", "terms", [](Plan& p) { p.steps[3].terms.clear(); }},
+    {"a term that is no copy", "copy", [](Plan& p) { p.steps[3].terms[0].kind = Term::Kind::convolution; }},
+    {"a copy with weights", "copy", [](Plan& p) { p.steps[1].terms[0].weights = {1}; }},
+    {"a copy in a sum", "copy", [](Plan& p) { p.steps[2].terms[0].kind = Term::Kind::copy; }},
+    {"a bias", "copy", [](Plan& p) { p.steps[3].bias = {1, 1, 1, 1, 1}; }},
+    {"a source that is not there yet", "not there", [](Plan& p) { p.steps[1].terms[0].source = 3; }},
+    {"a source of a lower level", "lower level", [](Plan& p) { p.steps[1].limbs = 18; }},
+    {"levels of two primes", "level", [](Plan& p) { p.level_primes = 2; }},
+    {"a sum as an activation", "copy", [](Plan& p) { p.steps[0].finish = Step::Finish::activate; }},
+    {"bootstrapping as an activation", "activation", [](Plan& p) { p.steps[3].finish = Step::Finish::activate; }},
+    {"an activation at the end", "last layer", [](Plan& p) { p.steps[7].finish = Step::Finish::activate; }},
+    // Extra primes.
+    {"no extra prime", "level", [](Plan& p) { p.steps[2].extra_primes = 0; }},
+    {"two extra primes", "level", [](Plan& p) { p.steps[2].extra_primes = 2; }},
+    {"a negative number of extra primes", "level", [](Plan& p) { p.steps[2].extra_primes = -1; }},
+    {"an extra prime without its level", "level", [](Plan& p) { p.steps[0].extra_primes = 1; }},
+    {"an extra prime where nothing is divided", "level", [](Plan& p) { p.steps[1].extra_primes = 1; }},
+    {"an extra prime of the scores", "level", [](Plan& p) { p.steps[7].extra_primes = 1; }},
+    // Keys of the ephemeral secret.
+    {"a key without its tier", "tier", [](Plan& p) { p.keys.tiers.pop_back(); }},
+    {"no ephemeral tier", "ephemeral",
+     [](Plan& p) {
+       p.keys.tiers.pop_back();
+       p.keys.keys.pop_back();
+     }},
+    {"its tier as a usual one", "wrong tier", [](Plan& p) { p.keys.tiers[2].ephemeral = false; }},
+    {"a usual tier as an ephemeral one", "ephemeral", [](Plan& p) { p.keys.tiers[0].ephemeral = true; }},
+    {"two limbs under the ephemeral secret", "ephemeral", [](Plan& p) { p.keys.tiers[2].max_limbs = 2; }},
+    {"two special primes under it", "ephemeral", [](Plan& p) { p.keys.tiers[2].special = 2; }},
+    {"its key in another tier", "wrong tier", [](Plan& p) { p.keys.keys.back().tier = 1; }},
+    {"another key in its tier", "wrong tier", [](Plan& p) { p.keys.keys.back().exponent = ckks::kFromEphemeral; }},
+    {"a rotation in its tier", "wrong tier", [](Plan& p) { p.keys.keys.back().exponent = 5; }},
+};
+
+TEST(VerifySlotwise, TheWholePlanIsFine) {
+  for (int group : {1, 4}) {
+    const Plan p = test::slotwise_plan(group);
+    EXPECT_NO_THROW(verify(p));
+    EXPECT_NO_THROW(verify(client_part(p)));
+  }
+}
+
+TEST(VerifySlotwise, EveryBrokenField) {
+  const Plan good = test::slotwise_plan(1, 8);
+  for (const Break& b : kBreaks) {
+    Plan p = good;
+    b.change(p);
+    EXPECT_TRUE(refuses([&] { verify(p); }, {b.word})) << b.what;
+  }
+}
+
+TEST(VerifySlotwise, ChannelsAreNotMoved) {
+  Plan p = test::slotwise_plan(4);
+  p.steps[1].baby = 2;
+  EXPECT_TRUE(refuses([&] { verify(p); }, {"copy"}));
+}
+
+TEST(VerifySlotwise, EveryKeyIsNeeded) {
+  const Plan good = test::slotwise_plan();
+  for (std::size_t k = 0; k < good.keys.keys.size(); ++k) {
+    Plan p = good;
+    p.keys.keys.erase(p.keys.keys.begin() + static_cast<std::ptrdiff_t>(k));
+    EXPECT_TRUE(refuses([&] { verify(p); }, {"incomplete"})) << k;
+  }
+}
+
+TEST(VerifySlotwise, TheClientChecksTheEphemeralKeys) {
+  const ClientSpec good = client_part(test::slotwise_plan());
+  const auto broken = [&](auto change) {
+    ClientSpec s = good;
+    change(s.keys);
+    return refuses([&] { verify(s); });
+  };
+  EXPECT_TRUE(broken([](ckks::KeyRequest& k) { k.tiers[2].max_limbs = 2; }));
+  EXPECT_TRUE(broken([](ckks::KeyRequest& k) { k.tiers[2].special = 2; }));
+  EXPECT_TRUE(broken([](ckks::KeyRequest& k) { k.tiers[2].ephemeral = false; }));
+  EXPECT_TRUE(broken([](ckks::KeyRequest& k) { k.tiers[1].ephemeral = true; }));
+  EXPECT_TRUE(broken([](ckks::KeyRequest& k) { k.keys.back().exponent = ckks::kRelinearise; }));
+  EXPECT_TRUE(broken([](ckks::KeyRequest& k) { k.keys.back().exponent = 3; }));
+}
+
+TEST(SlotwisePlanId, DependsOnEverything) {
+  const Plan good = test::slotwise_plan();
+  std::set<std::string> ids{good.id};
+  const auto differs = [&](auto change) {
+    Plan p = good;
+    change(p);
+    return ids.insert(plan_id(p)).second;
+  };
+  for (const Break& b : kBreaks) {
+    Plan p = good;
+    b.change(p);
+    EXPECT_NE(plan_id(p), good.id) << b.what;
+  }
+  EXPECT_TRUE(differs([](Plan& p) { p.refresh->entry_factors += 1; }));
+  EXPECT_TRUE(differs([](Plan& p) { p.refresh->exit_factors += 1; }));
+  EXPECT_TRUE(differs([](Plan& p) { p.refresh->degree += 1; }));
+  EXPECT_TRUE(differs([](Plan& p) { p.refresh->doublings += 1; }));
+  EXPECT_TRUE(differs([](Plan& p) { p.refresh->raised_limbs += 1; }));
+  EXPECT_TRUE(differs([](Plan& p) { p.refresh->input_peak += 1; }));
+  EXPECT_TRUE(differs([](Plan& p) { p.steps[1].activation.range += 1; }));
+  EXPECT_TRUE(differs([](Plan& p) { p.steps[1].activation.gate = true; }));
+  for (std::size_t k = 0; k < 7; ++k)
+    EXPECT_TRUE(differs([k](Plan& p) { p.steps[1].activation.factors[0][k] += 1; })) << k;
+  EXPECT_TRUE(differs([](Plan& p) { std::swap(p.steps[6].activation.factors[0], p.steps[6].activation.factors[1]); }));
+  EXPECT_TRUE(differs([](Plan& p) {  // the same coefficients, divided otherwise
+    auto& factors = p.steps[6].activation.factors;
+    factors[1].insert(factors[1].begin(), factors[0].back());
+    factors[0].pop_back();
+  }));
+  EXPECT_TRUE(differs([](Plan& p) { p.steps[2].extra_primes = 0; }));
+  EXPECT_TRUE(differs([](Plan& p) { p.keys.tiers[2].ephemeral = false; }));
+}
+
+}  // namespace
+}  // namespace sotto::plan
