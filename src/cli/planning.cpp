@@ -138,7 +138,8 @@ void add_plan_options(CLI::App& verb, PlanRequest& request) {
                 "With bootstrapping: twice the modulus for every square, closer to the float model but slower");
   verb.add_option("--relu-error", request.relu_error,
                   "Largest error of a Relu's polynomial, over the range of its input (default 0.0051)")
-      ->check(CLI::Range(0x1p-20, 0.25));
+      ->check(CLI::Range(0x1p-20, 0.25))
+      ->check([](const std::string& v) { return std::isnan(std::stod(v)) ? "not a number" : std::string(); });
 }
 
 plan::Plan make_plan(const PlanRequest& request) {

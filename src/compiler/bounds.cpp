@@ -6,6 +6,7 @@
 #include <random>
 #include <span>
 
+#include "base/error.h"
 #include "base/parallel.h"
 #include "plan/interpret.h"
 
@@ -16,7 +17,8 @@ namespace {
 using plan::Step;
 
 constexpr double kMargin = 1.5, kMadeUpMargin = 4;
-constexpr double kLeast = 1e-3;  // of a tensor that is always zero
+constexpr double kLeast = 1e-3;   // of a tensor that is always zero
+constexpr double kMost = 0x1p40;  // beyond it no scale leaves any precision
 
 // They only have to be as lively as real images: waves and noise, or the same with every channel black or white.
 std::vector<std::vector<double>> made_up_images(const plan::Interface& io, bool extreme) {
@@ -77,6 +79,11 @@ Bounds measure_bounds(const plan::Plan& lowered, const std::vector<std::vector<d
       widen(bounds, lowered, images, kMargin);
     }
   }
+  for (std::size_t t = 0; t < bounds.size(); ++t)
+    if (!(bounds[t] < kMost))
+      throw Error(ErrorCode::bad_input,
+                  "values after '" + lowered.tensors[t].name + "' grow too large for encrypted arithmetic" +
+                      (images.empty() ? " on made-up images; measure on real ones (--calibrate SRC)" : ""));
   for (const Step& s : lowered.steps)
     if (s.finish == Step::Finish::activate)
       for (int t : {s.output, s.terms.front().source}) bounds[static_cast<std::size_t>(t)] = s.activation.range;

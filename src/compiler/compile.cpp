@@ -32,9 +32,10 @@ ckks::ParametersSpec choose_parameters(int limbs, int bits) {
 }
 
 // Levels of a network that is deeper than the modulus, or that needs polynomials; sets `bounds` of the plan's tensors.
-plan::Plan with_refreshes(const plan::Plan& lowered, const Options& options, Bounds& bounds) {
+plan::Plan with_refreshes(plan::Plan lowered, const Options& options, Bounds& bounds) {
   if (options.group > 1 && has(lowered, plan::Step::Finish::square))
     throw Error(ErrorCode::no_resources, "networks of squares that need bootstrapping keep one channel per ciphertext");
+  lowered.steps.back().extra_primes = 1;  // one prime would leave few bits to the weights of the last layer
   const Placement placement = place(lowered, options.precise);
   plan::Plan plan = insert_refreshes(lowered, placement);
   plan.level_primes = 1;
@@ -122,7 +123,7 @@ plan::Plan compile(const graph::Network& network, const Options& options) {
     Bounds bounds;
     const bool refreshes = needs_refreshes(plan, size);
     if (refreshes)
-      plan = with_refreshes(plan, options, bounds);
+      plan = with_refreshes(std::move(plan), options, bounds);
     else
       assign_levels(plan, size);
     const LevelSize level = refreshes ? kOnePrime : size;

@@ -15,8 +15,6 @@ constexpr double kPeakBits = 8;
 constexpr double kPreciseBits = 10;
 // Where polynomials want precision: what is bootstrapped before one, and what linear maps read.
 constexpr double kPolynomialPeak = 0x1p44, kPolynomialScale = 0x1p40;
-// Of the last activation: the last layer has one prime for its input and its weights.
-constexpr double kLastScale = 0x1p24;
 
 // The scale that every tensor should have, from what reads it.
 class Wishes {
@@ -33,18 +31,15 @@ class Wishes {
 
   [[nodiscard]] double scale(int tensor) const {
     bool precise = true;  // if only precise steps read it
-    double scale = 0;
     for (const plan::Step& s : plan_.steps) {
       for (const plan::Term& t : s.terms) {
         if (t.source != tensor) continue;
         if (s.finish == Finish::refresh) return peak() / bounds_[static_cast<std::size_t>(tensor)];
         if (s.finish == Finish::activate)  // values in [-1, 1] near the prime that they are divided by
           return static_cast<double>(primes_[static_cast<std::size_t>(s.limbs - 1)]) / s.activation.range;
-        if (s.finish == Finish::keep && !squares_) scale = kLastScale;
         precise = precise && s.extra_primes > 0;
       }
     }
-    if (scale != 0) return scale;
     return squares_ ? std::exp2(log_scale_ + (precise ? kPreciseBits : 0)) : kPolynomialScale;
   }
 
@@ -84,7 +79,8 @@ void assign_scales(plan::Plan& plan, LevelSize size, double log_scale, const Bou
         result = s.scale / q;
         break;
       case Finish::keep:  // scores up to 2^11 in the last level
-        s.scale = result = std::exp2(size.total() - 12);
+        s.scale = std::exp2(size.total() - 12) * q;
+        result = s.scale / q;
         break;
       case Finish::activate:
       case Finish::refresh:

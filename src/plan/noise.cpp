@@ -106,7 +106,7 @@ std::vector<double> simulate(const Plan& plan, std::span<const double> image, st
   hooks.result = [&](int s, std::vector<double>& v) {
     const Step& step = plan.steps[static_cast<std::size_t>(s)];
     const double scale = plan.tensors[static_cast<std::size_t>(step.output)].scale;
-    double deviation = step.finish == Step::Finish::keep ? 0 : rounding / scale;
+    double deviation = step.finish == Step::Finish::keep && step.extra_primes == 0 ? 0 : rounding / scale;
     if (step.finish == Step::Finish::refresh)
       deviation = std::hypot(deviation, NoiseModel::refresh() * plan.refresh->input_peak / step.scale);
     disturb(step.output, v, deviation);

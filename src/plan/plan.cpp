@@ -76,7 +76,7 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vec
   if ((step.finish == Step::Finish::keep) != last) bad(name + "only the last layer keeps its level");
   if (out.limbs < 1 || (!step.slotwise() && out.limbs != step.limbs - levels_taken(plan, step)))
     bad(name + "wrong level of the output");
-  if (step.extra_primes < 0 || step.extra_primes > (step.slotwise() || last ? 0 : 1)) bad(name + "impossible level");
+  if (step.extra_primes < 0 || step.extra_primes > (step.slotwise() ? 0 : 1)) bad(name + "impossible level");
   if (!power_of_two(step.baby) || step.baby > plan.group()) bad(name + "impossible rotations");
   if (step.terms.empty() || step.terms.size() > 64) bad(name + "wrong number of terms");
   const std::size_t plane = static_cast<std::size_t>(out.layout.height) * out.layout.width;
@@ -112,8 +112,8 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vec
   ready[step.output] = true;
 }
 
-// A square at scale s has the scale s^2 / q, a rescaled sum s / q, a kept one s; q is the product of the level's
-// primes. The argument of a polynomial has that of the prime by which its first power is divided.
+// A square at scale s has the scale s^2 / q, another sum s / q; q is the product of the primes by which the step
+// divides. The argument of a polynomial has that of the prime by which its first power is divided.
 void verify_scales(const Plan& plan) {
   const auto& p = plan.parameters;
   const std::uint64_t order = (p.kind == ring::RingKind::conjugate_invariant ? std::uint64_t{4} : std::uint64_t{2})
@@ -129,9 +129,7 @@ void verify_scales(const Plan& plan) {
         s.limbs > p.ciphertext_primes)
       bad("layer " + s.name + ": wrong output or level");
     const double q = level_modulus(plan, s, primes);
-    const double expected = s.finish == Step::Finish::square    ? s.scale * s.scale / q
-                            : s.finish == Step::Finish::rescale ? s.scale / q
-                                                                : s.scale;
+    const double expected = s.finish == Step::Finish::square ? s.scale * s.scale / q : s.scale / q;
     if (!(std::abs(plan.tensors[static_cast<std::size_t>(s.output)].scale / expected - 1) < 1e-5))
       bad("layer " + s.name + ": the scale of its output does not follow from its own");
   }
@@ -204,6 +202,7 @@ int levels_taken(const Plan& plan, const Step& step) {
     case Step::Finish::activate:
       return step.activation.depth();
     case Step::Finish::keep:
+      return step.extra_primes;
     case Step::Finish::refresh:
       break;
   }
@@ -212,7 +211,7 @@ int levels_taken(const Plan& plan, const Step& step) {
 
 double level_modulus(const Plan& plan, const Step& step, const std::vector<std::uint64_t>& primes) {
   double q = 1;
-  for (int k = 1; k <= plan.level_primes + step.extra_primes && k <= step.limbs; ++k)
+  for (int k = 1; k <= levels_taken(plan, step) && k <= step.limbs; ++k)
     q *= static_cast<double>(primes[static_cast<std::size_t>(step.limbs - k)]);
   return q;
 }

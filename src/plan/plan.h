@@ -96,7 +96,7 @@ struct Step {
   double scale = 1;       ///< scale of that sum, or of the tensor
   int baby = 1;           ///< with groups: sources are rotated by 0 .. baby - 1 places, sums by multiples of baby
   Activation activation;  ///< of Finish::activate
-  int extra_primes = 0;   ///< that it divides by beside those of a level, 0 or 1: room for precise weights
+  int extra_primes = 0;   ///< that it divides by beside those of its level, 0 or 1: room for precise weights
 
   /// Whether it works slot by slot on one copied tensor, without a bias.
   [[nodiscard]] bool slotwise() const { return finish == Finish::activate || finish == Finish::refresh; }
@@ -138,7 +138,7 @@ struct Plan {
   [[nodiscard]] int period() const { return tile * tile * group(); }
 };
 
-/// The number by which a step divides: the product of its level's primes.
+/// The number by which a sum is divided: the product of levels_taken() primes.
 double level_modulus(const Plan& plan, const Step& step, const std::vector<std::uint64_t>& primes);
 
 /// Ciphertexts that a run bootstraps.

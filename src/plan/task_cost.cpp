@@ -154,7 +154,7 @@ TaskCost task_cost(const Plan& plan, const Task& task, const std::vector<LiveSet
   if (step.finish == Step::Finish::square) {
     cost.work.activate += sw.square() * results;
     cost.key_switches += static_cast<std::size_t>(results);
-  } else if (step.finish == Step::Finish::rescale) {
+  } else if (levels_taken(plan, step) > 0) {
     cost.work.activate += rescaling(step.limbs, n) * results;
   }
   for (int k = 1; k < levels_taken(plan, step); ++k) cost.work.activate += rescaling(step.limbs - k, n) * results;

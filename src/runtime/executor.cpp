@@ -241,16 +241,16 @@ ckks::Ciphertext Executor::finish(const plan::Step& step, bool sum_tile, ckks::C
     case plan::Step::Finish::square:
       c = evaluator_.square(std::move(c));
       break;
-    case plan::Step::Finish::rescale:
-      c = evaluator_.rescale(c);
-      break;
     case plan::Step::Finish::activate:
       return activate(evaluator_, std::move(c), step.activation, plan_.tensors[step.output].scale);
-    case plan::Step::Finish::keep:
     case plan::Step::Finish::refresh:
       return c;
+    case plan::Step::Finish::rescale:
+    case plan::Step::Finish::keep:
+      break;
   }
-  for (int k = 1; k < plan::levels_taken(plan_, step); ++k) c = evaluator_.rescale(c);
+  const int limbs = plan_.tensors[step.output].limbs;
+  while (c.limbs() > limbs) c = evaluator_.rescale(c);
   return c;
 }
 

@@ -37,7 +37,8 @@ class Network:
             fan_in = channels
         # Scores around zero: every class wins for some images, mostly clearly.
         sample = self.features(random_images(32, side, seed=99))
-        dense = rng.normal(0, 0.06, (len(self.classes), channels)) / sample.std(axis=0)
+        spread = sample.std(axis=0)
+        dense = rng.normal(0, 0.06, (len(self.classes), channels)) / np.where(spread > 0, spread, 1)
         self.dense = as_stored(dense)
         self.dense_bias = as_stored(-(self.dense @ sample.mean(axis=0)))
 

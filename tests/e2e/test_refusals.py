@@ -257,15 +257,15 @@ class Models(Case):
         constants += [models.tensor(k, np.ones((3, 3, 1, 1)) * v) for k, v in (("a", 1), ("b", 2))]
         self.refuse(BAD_INPUT, [*conv, helper.make_node("Mul", ["ay", "by"], ["y"], "the-culprit"), *nodes], constants, "the-culprit")
 
-    def test_too_deep(self):
-        nodes, constants = [], [models.tensor("k", np.eye(3).reshape(3, 3, 1, 1))]
+    def test_values_that_explode(self):
+        nodes, constants = [], [models.tensor("k", 2 * np.eye(3).reshape(3, 3, 1, 1))]
         name = "image"
         for i in range(80):
             nodes += [helper.make_node("Conv", [name, "k"], [f"c{i}"], f"c{i}", kernel_shape=[1, 1]),
                       helper.make_node("Mul", [f"c{i}", f"c{i}"], [f"s{i}"], f"s{i}")]
             name = f"s{i}"
         more, w = self.ending(name)
-        self.refuse(NO_RESOURCES, nodes + more, constants + w, "levels")
+        self.refuse(BAD_INPUT, nodes + more, constants + w, "too large")
 
     def test_numbers_that_are_none(self):
         # Everything that a plan's reader would refuse must be refused before it is written.

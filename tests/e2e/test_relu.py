@@ -75,10 +75,10 @@ class Calibrated(Case):
             with self.subTest(error):
                 j = json.loads(self.sotto("plan", "net.onnx", "--calibrate", "images", "--relu-error", error, "--json").out)
                 levels = (degree + 1).bit_length() - (degree + 1 & degree == 0)
-                self.assertEqual(j["steps"][0]["limbs"], 1 + levels + 1)
+                self.assertEqual(j["steps"][0]["limbs"], 1 + levels + 2)
 
     def test_deep_networks_bootstrap(self):
-        models.ReluNetwork(depth=6, channels=2).save(self.dir / "deep.onnx")
+        models.ReluNetwork(depth=6).save(self.dir / "deep.onnx")
         j = json.loads(self.sotto("plan", "deep.onnx", "--calibrate", "images", "--json").out)
         self.assertGreater(j["bootstraps"], 0)
         self.assertEqual(j["parameters"]["security_bits"], 128)

@@ -114,7 +114,7 @@ TEST(DeepSquares, MeanTheSame) {
     const auto image = test::random_values(128, 7, 1);
     EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(network, image)), 1e-9);
     if (!options.precise) continue;
-    for (const Step& s : p.steps) EXPECT_EQ(s.extra_primes, s.finish == Step::Finish::square ? 1 : 0) << s.name;
+    for (const Step& s : p.steps) EXPECT_EQ(s.extra_primes, s.slotwise() ? 0 : 1) << s.name;
   }
 }
 
@@ -164,7 +164,7 @@ TEST(DeepRelus, ShallowOnesNeedNoBootstrapping) {
   const Plan p = expect_valid(b.network);
   EXPECT_FALSE(p.refresh.has_value());
   EXPECT_EQ(count(p, Step::Finish::refresh), 0);
-  EXPECT_EQ(p.input().limbs, 1 + 6 + 1) << "a layer, a series of degree 62, the last layer";
+  EXPECT_EQ(p.input().limbs, 1 + 6 + 2) << "a layer, a series of degree 62, the last layer and its extra prime";
   EXPECT_LE(largest_error(p, b.network), error_budget(b.network, kReluError));
 }
 

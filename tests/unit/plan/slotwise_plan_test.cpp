@@ -98,7 +98,7 @@ const Break kBreaks[] = {
     {"a negative number of extra primes", "level", [](Plan& p) { p.steps[2].extra_primes = -1; }},
     {"an extra prime without its level", "level", [](Plan& p) { p.steps[0].extra_primes = 1; }},
     {"an extra prime where nothing is divided", "level", [](Plan& p) { p.steps[1].extra_primes = 1; }},
-    {"an extra prime of the scores", "level", [](Plan& p) { p.steps[7].extra_primes = 1; }},
+    {"an extra prime that the scores have no limb for", "level", [](Plan& p) { p.steps[7].extra_primes = 1; }},
     // Keys of the ephemeral secret.
     {"a key without its tier", "tier", [](Plan& p) { p.keys.tiers.pop_back(); }},
     {"no ephemeral tier", "ephemeral",
