@@ -129,8 +129,7 @@ int run(const InferOptions& o) {
         [&](const runtime::Progress& p) { show(b, p.done, plan.steps[static_cast<std::size_t>(p.step)].name); },
         &stop_requested(), scratch);
     if (cost.residency) executor.limit_memory(*cost.residency);
-    if (!keep_keys || (at_once == 1 && b + 1 == batches))
-      executor.tier_done = [&](int tier) { keys.drop_tier(tier); };
+    if (!keep_keys || (at_once == 1 && b + 1 == batches)) executor.tier_done = [&](int tier) { keys.drop_tier(tier); };
     auto scores = executor.run(std::move(images));
     const std::scoped_lock lock(mutex);
     for (std::size_t s = 0; s < times.size(); ++s) times[s] += executor.times()[s];
@@ -156,16 +155,17 @@ int run(const InferOptions& o) {
   line.update(1.0, found > 0 ? fmt::format("{} of {} batches were there from an earlier run", found, batches) : "");
 
   if (!o.stats.empty()) {
-    const nlohmann::json stats = {{"threads", threads},
-                                  {"cpu_kernels", ring->kernels().name},
-                                  {"seconds", line.seconds()},
-                                  {"batches", batches},
-                                  {"batches_of_an_earlier_run", found},
-                                  {"pool_bytes", ring->pool_bytes()},
-                                  {"peak_rss_bytes", peak_memory()},
-                                  {"predicted_peak_bytes", at_once * cost.peak_bytes + (keep_keys ? cost.all_keys_bytes : 0)},
-                                  {"batches_at_once", at_once},
-                                  {"steps", step_times(plan, times)}};
+    const nlohmann::json stats = {
+        {"threads", threads},
+        {"cpu_kernels", ring->kernels().name},
+        {"seconds", line.seconds()},
+        {"batches", batches},
+        {"batches_of_an_earlier_run", found},
+        {"pool_bytes", ring->pool_bytes()},
+        {"peak_rss_bytes", peak_memory()},
+        {"predicted_peak_bytes", at_once * cost.peak_bytes + (keep_keys ? cost.all_keys_bytes : 0)},
+        {"batches_at_once", at_once},
+        {"steps", step_times(plan, times)}};
     wire::write_file(o.stats, stats.dump(2) + "\n");
   }
   return 0;

@@ -13,8 +13,8 @@ struct LevelSize {
 };
 inline constexpr LevelSize kOnePrime{1, 48}, kTwoPrimes{2, 30};
 
-/// log2 of the scale of activations that suits plaintexts of this period. Larger scales drown the rounding of divisions,
-/// smaller ones leave more bits to the weights, whose rounding grows with the period (docs/adr/0004).
+/// log2 of the scale of activations that suits plaintexts of this period. Larger scales drown the rounding of
+/// divisions, smaller ones leave more bits to the weights, whose rounding grows with the period (docs/adr/0004).
 double best_log_scale(int period, LevelSize size);
 
 /// Sets the scales of all tensors and steps of a plan whose levels and parameters are set, and the peak of what is

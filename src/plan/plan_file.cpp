@@ -64,8 +64,8 @@ json to_json(const ckks::KeyRequest& keys) {
 ckks::KeyRequest keys_from_json(const json& j) {
   ckks::KeyRequest keys;
   for (const json& t : wire::list(j, "tiers", 64))
-    keys.tiers.push_back({small_integer(t, "max_limbs", 1, 64), small_integer(t, "special", 1, 64),
-                          wire::boolean(t, "ephemeral")});
+    keys.tiers.push_back(
+        {small_integer(t, "max_limbs", 1, 64), small_integer(t, "special", 1, 64), wire::boolean(t, "ephemeral")});
   for (const json& k : wire::list(j, "keys", 4096))
     keys.keys.push_back(
         {small_integer(k, "tier", 0, 63), static_cast<std::uint64_t>(wire::integer(k, "exponent", 0, 1 << 20))});

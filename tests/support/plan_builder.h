@@ -177,9 +177,7 @@ inline plan::Activation rough_relu(double range) {
 }
 
 /// relu(x) on [-range, range] as x times a step: two polynomials of degree 3 and their product with x.
-inline plan::Activation gated_relu(double range) {
-  return {range, true, {{0, 1.2, 0, -0.25}, {0.5, 0.6, 0, -0.1}}};
-}
+inline plan::Activation gated_relu(double range) { return {range, true, {{0, 1.2, 0, -0.25}, {0.5, 0.6, 0, -0.1}}}; }
 
 /// Every kind of slotwise step over four phases with five channels each, more than are bootstrapped together: a series,
 /// a precise square, bootstrapping of both with a shortcut around it, a gate. 18 limbs, of which bootstrapping leaves

@@ -26,8 +26,7 @@ TEST(Security, EveryRowNamesItsSourceAndSecret) {
 TEST(Security, KeysUnderTheEphemeralSecretNeedARowOfTheirOwn) {
   const KeyTier usual{20, 10}, ephemeral{1, 1, true};
   const auto refused = [](int log_n, int prime_bits, const KeyTier& tier) {
-    const ParametersSpec spec{
-        .log_n = log_n, .ciphertext_primes = 20, .special_primes = 10, .prime_bits = prime_bits};
+    const ParametersSpec spec{.log_n = log_n, .ciphertext_primes = 20, .special_primes = 10, .prime_bits = prime_bits};
     return test::refuses([&] { require_secure(spec, {{{20, 10}, tier}, {}}); }, {"ephemeral"});
   };
   for (int log_n : {16, 17}) {

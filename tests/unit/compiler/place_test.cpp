@@ -57,16 +57,15 @@ Plan relus(int count, double error) {
 Plan mixed(int blocks) {
   NetworkBuilder b({2, 4, 4}, 4);
   int x = b.relu(b.conv(0, 2, 1, 1, 0), 8);
-  for (int k = 0; k < blocks; ++k)
-    x = b.relu(b.sum(b.conv(b.relu(b.conv(x, 2, 1, 1, 0), 8), 2, 1, 1, 0), x), 16);
+  for (int k = 0; k < blocks; ++k) x = b.relu(b.sum(b.conv(b.relu(b.conv(x, 2, 1, 1, 0), 8), 2, 1, 1, 0), x), 16);
   for (int k = 0; k < 2; ++k) x = b.square(b.conv(x, 2, 1, 1, 0));
   b.dense(b.mean(x), 2);
   return lower(b.network, 4, 1);
 }
 
 int count_squares(const Plan& p) {
-  return static_cast<int>(std::count_if(p.steps.begin(), p.steps.end(),
-                                        [](const Step& s) { return s.finish == Step::Finish::square; }));
+  return static_cast<int>(
+      std::count_if(p.steps.begin(), p.steps.end(), [](const Step& s) { return s.finish == Step::Finish::square; }));
 }
 
 // The plan with its bootstraps, after checking levels and that no step reads across a cut.

@@ -31,7 +31,10 @@ const Break kBreaks[] = {
     {"range that is no number", "activation", [](Plan& p) { p.steps[1].activation.range = kNan; }},
     {"another range", "scale", [](Plan& p) { p.steps[1].activation.range *= 2; }},
     {"no factors", "activation", [](Plan& p) { p.steps[1].activation.factors.clear(); }},
-    {"nine factors", "activation", [](Plan& p) { p.steps[6].activation.factors.resize(9, {0, 1}); }},
+    {"nine factors", "activation",
+     [](Plan& p) {
+       p.steps[6].activation.factors.resize(9, {0, 1});
+     }},
     {"a factor without coefficients", "activation", [](Plan& p) { p.steps[6].activation.factors[1].clear(); }},
     {"a constant factor", "activation", [](Plan& p) { p.steps[6].activation.factors[0] = {1}; }},
     {"257 coefficients", "activation", [](Plan& p) { p.steps[1].activation.factors[0].resize(257, 0.1); }},
@@ -40,7 +43,10 @@ const Break kBreaks[] = {
     {"a coefficient that is no number", "activation", [](Plan& p) { p.steps[1].activation.factors[0][6] = kNan; }},
     {"a lower degree", "level", [](Plan& p) { p.steps[1].activation.factors[0].resize(3); }},
     {"a higher degree", "level", [](Plan& p) { p.steps[1].activation.factors[0].resize(9, 0.1); }},
-    {"a factor more", "level", [](Plan& p) { p.steps[6].activation.factors.push_back({0, 1}); }},
+    {"a factor more", "level",
+     [](Plan& p) {
+       p.steps[6].activation.factors.push_back({0, 1});
+     }},
     {"a gate more", "level", [](Plan& p) { p.steps[1].activation.gate = true; }},
     {"a gate less", "level", [](Plan& p) { p.steps[6].activation.gate = false; }},
     {"output of another level", "level", [](Plan& p) { p.tensors[2].limbs -= 1; }},
@@ -85,7 +91,10 @@ const Break kBreaks[] = {
     {"a term that is no copy", "copy", [](Plan& p) { p.steps[3].terms[0].kind = Term::Kind::convolution; }},
     {"a copy with weights", "copy", [](Plan& p) { p.steps[1].terms[0].weights = {1}; }},
     {"a copy in a sum", "copy", [](Plan& p) { p.steps[2].terms[0].kind = Term::Kind::copy; }},
-    {"a bias", "copy", [](Plan& p) { p.steps[3].bias = {1, 1, 1, 1, 1}; }},
+    {"a bias", "copy",
+     [](Plan& p) {
+       p.steps[3].bias = {1, 1, 1, 1, 1};
+     }},
     {"a source that is not there yet", "not there", [](Plan& p) { p.steps[1].terms[0].source = 3; }},
     {"a source of a lower level", "lower level", [](Plan& p) { p.steps[1].limbs = 18; }},
     {"levels of two primes", "level", [](Plan& p) { p.level_primes = 2; }},
