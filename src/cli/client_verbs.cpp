@@ -8,10 +8,10 @@
 #include "cli/console.h"
 #include "cli/verbs.h"
 #include "client/batch.h"
-#include "client/image_source.h"
 #include "client/input_record.h"
 #include "client/key_files.h"
 #include "client/sheet.h"
+#include "images/image_source.h"
 #include "plan/plan_file.h"
 #include "wire/writer.h"
 
@@ -60,16 +60,16 @@ struct EncryptOptions {
 int encrypt(const EncryptOptions& o) {
   const plan::ClientSpec spec = plan::read_client(o.client);
   const client::Keys keys = client::read_keys(spec, ckks::Parameters::create(spec.parameters), o.keys);
-  const auto images = client::load_images(o.data.data, spec.io, o.data.start, o.data.count);
+  const auto images = images::load_images(o.data.data, spec.io, o.data.start, o.data.count);
   std::vector<std::vector<double>> values;
   values.reserve(images.size());
-  for (const auto& image : images) values.push_back(client::preprocess(image, spec.io));
+  for (const auto& image : images) values.push_back(images::preprocess(image, spec.io));
   const fs::path dir = fs::is_directory(o.keys) ? fs::path(o.keys) : fs::path(o.keys).parent_path();
   client::require_input_records(dir);
   ProgressLine line("encryption");
   const std::string id = client::encrypt_images(spec, keys, values, o.out,
                                                 [&](std::size_t done, std::size_t total) { line.update(done, total); });
-  client::write_input_record(dir, id, {o.data.data, o.data.start, images.size(), client::digest_of(images)});
+  client::write_input_record(dir, id, {o.data.data, o.data.start, images.size(), images::digest_of(images)});
   const std::size_t batch = static_cast<std::size_t>(spec.batch), batches = (images.size() + batch - 1) / batch;
   fmt::print("encrypted {} image{} in {} batch{} of up to {}: {} ({})\n", images.size(), images.size() == 1 ? "" : "s",
              batches, batches == 1 ? "" : "es", batch, o.out, format_bytes(static_cast<double>(fs::file_size(o.out))));
@@ -84,16 +84,16 @@ struct DecryptVerbOptions {
 
 // The images that the scores belong to: those named on the command line, else those that `encrypt` noted beside the
 // keys.
-std::vector<client::Image> find_images(const DecryptVerbOptions& o, const plan::ClientSpec& spec,
+std::vector<images::Image> find_images(const DecryptVerbOptions& o, const plan::ClientSpec& spec,
                                        const client::Decrypted& result) {
   const std::size_t count = result.scores.size();
-  if (!o.data.data.empty()) return client::load_images(o.data.data, spec.io, o.data.start, count);
+  if (!o.data.data.empty()) return images::load_images(o.data.data, spec.io, o.data.start, count);
   const fs::path dir = fs::is_directory(o.keys) ? fs::path(o.keys) : fs::path(o.keys).parent_path();
   const auto record = client::read_input_record(dir, result.input_id);
   if (!record || record->count != count) return {};
   try {
-    auto images = client::load_images(record->sources, spec.io, record->start, record->count);
-    if (client::digest_of(images) != record->digest) return {};  // others are there now
+    auto images = images::load_images(record->sources, spec.io, record->start, record->count);
+    if (images::digest_of(images) != record->digest) return {};  // others are there now
     return images;
   } catch (const Error&) {
     return {};  // the images have moved: scores are shown without them

@@ -146,7 +146,7 @@ std::string layer_table(const json& steps) {
 }
 
 // Empty unless every true label is known and there are few classes.
-std::string confusion(const std::vector<client::Image>& images, const client::Scores& scores,
+std::string confusion(const std::vector<images::Image>& images, const client::Scores& scores,
                       const plan::Interface& io) {
   const std::size_t n = scores.empty() ? 0 : scores.front().size();
   if (n < 2 || n > kMostClasses) return "";
@@ -172,7 +172,7 @@ std::string error_plot(const client::Scores& scores, const client::Scores& plain
   return magnitudes({"Errors of scores beside the leads of labels", "size, in units of scores", {errors, leads}});
 }
 
-std::string gallery(const std::vector<client::Image>& images, const client::Scores& scores, const client::Scores& plain,
+std::string gallery(const std::vector<images::Image>& images, const client::Scores& scores, const client::Scores& plain,
                     const plan::Interface& io) {
   std::string out = "<div class=\"gallery\">\n";
   for (std::size_t i = 0; i < std::min(images.size(), kMostImages); ++i) {
@@ -193,7 +193,7 @@ std::string gallery(const std::vector<client::Image>& images, const client::Scor
 
 }  // namespace
 
-void write_html_report(const std::filesystem::path& path, const json& r, const std::vector<client::Image>& images,
+void write_html_report(const std::filesystem::path& path, const json& r, const std::vector<images::Image>& images,
                        const client::Scores& scores, const client::Scores& plain, const plan::Interface& io) {
   const json steps = r.value("steps", json::array());
   const std::string network = words(r, "network");

@@ -11,7 +11,7 @@ namespace sotto::cli {
 /// layer, predicted against measured, the packing, labels and scores against those of the float model (`plain`), and
 /// the first images with their labels. Figures that are missing or null show as unknown.
 void write_html_report(const std::filesystem::path& path, const nlohmann::json& report,
-                       const std::vector<client::Image>& images, const client::Scores& scores,
+                       const std::vector<images::Image>& images, const client::Scores& scores,
                        const client::Scores& plain, const plan::Interface& io);
 
 }  // namespace sotto::cli

@@ -10,11 +10,11 @@
 #include "cli/evaluate_report.h"
 #include "cli/planning.h"
 #include "cli/verbs.h"
-#include "client/image_source.h"
 #include "client/sheet.h"
 #include "compiler/lower.h"
 #include "graph/interpreter.h"
 #include "graph/onnx_import.h"
+#include "images/image_source.h"
 #include "wire/writer.h"
 
 namespace sotto::cli {
@@ -41,7 +41,7 @@ struct Comparison {
   std::size_t values = 0;
   std::vector<int> labels;
 
-  Comparison(const std::vector<client::Image>& images, const client::Scores& scores, const client::Scores& plain) {
+  Comparison(const std::vector<images::Image>& images, const client::Scores& scores, const client::Scores& plain) {
     for (std::size_t i = 0; i < images.size(); ++i) {
       const int label = client::argmax(scores[i]), plain_label = client::argmax(plain[i]);
       labels.push_back(label);
@@ -165,11 +165,11 @@ int run(const EvaluateOptions& o) {
   wire::require_outputs(std::array{o.report_json, o.report_html, o.sheet, o.npy, o.csv});
   const graph::Network network = graph::import_onnx(o.request.model);
   const plan::Interface io = compiler::interface_of(network);
-  const auto images = client::load_images(o.data, io, o.start, o.count);
+  const auto images = images::load_images(o.data, io, o.start, o.count);
   const std::vector<Part> parts = choose_parts(o.request, images.size());
   std::vector<std::vector<double>> values;
   values.reserve(images.size());
-  for (const auto& image : images) values.push_back(client::preprocess(image, io));
+  for (const auto& image : images) values.push_back(images::preprocess(image, io));
 
   client::Scores plain;
   {

@@ -9,9 +9,9 @@
 
 #include "base/error.h"
 #include "cli/console.h"
-#include "client/image_source.h"
 #include "graph/calibrate.h"
 #include "graph/onnx_import.h"
+#include "images/image_source.h"
 
 namespace sotto::cli {
 
@@ -64,10 +64,10 @@ compiler::Options calibrated(graph::Network& network, const PlanRequest& request
   std::vector<std::vector<double>> values;
   if (!request.calibrate.empty()) {
     const plan::Interface io = compiler::interface_of(network);
-    const auto images = client::load_images(request.calibrate, io, 0, std::nullopt);
+    const auto images = images::load_images(request.calibrate, io, 0, std::nullopt);
     // At equal distances: a data set may be sorted by class.
     const std::size_t stride = (images.size() + kMostCalibration - 1) / kMostCalibration;
-    for (std::size_t k = 0; k < images.size(); k += stride) values.push_back(client::preprocess(images[k], io));
+    for (std::size_t k = 0; k < images.size(); k += stride) values.push_back(images::preprocess(images[k], io));
     graph::set_relu_ranges(network, graph::relu_ranges(network, values), kReluMargin);
   }
   const auto bounds = std::make_shared<std::optional<compiler::Bounds>>();

@@ -14,7 +14,7 @@ struct PlanRequest {
   std::string model = {};                   ///< ONNX file
   int images = 0;                           ///< 0: 1024
   std::string memory = {};                  ///< empty: what this machine has, if any packing keeps to that
-  std::vector<std::string> calibrate = {};  ///< images to measure ranges on, as for client::load_images; may be empty
+  std::vector<std::string> calibrate = {};  ///< images to measure ranges on, as for images::load_images; may be empty
   bool precise = false;                     ///< an extra prime for every square of a deep network
   double relu_error = compiler::kReluError;
 };

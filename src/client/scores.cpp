@@ -55,7 +55,7 @@ std::string csv_field(const std::string& text) {
 
 }  // namespace
 
-void write_csv(const std::filesystem::path& path, const Scores& scores, const std::vector<Image>& images,
+void write_csv(const std::filesystem::path& path, const Scores& scores, const std::vector<images::Image>& images,
                const plan::Interface& io) {
   std::string out = "index,name,label,class,confidence,score,true_label,true_class\n";
   for (std::size_t i = 0; i < scores.size(); ++i) {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "client/image_source.h"
+#include "images/image_source.h"
 
 namespace sotto::client {
 
@@ -24,7 +24,7 @@ void write_npy(const std::filesystem::path& path, const Scores& scores);
 
 /// One line per image: index, name, predicted label and class, confidence, score, true class if known. RFC 4180.
 /// `images` may be empty.
-void write_csv(const std::filesystem::path& path, const Scores& scores, const std::vector<Image>& images,
+void write_csv(const std::filesystem::path& path, const Scores& scores, const std::vector<images::Image>& images,
                const plan::Interface& io);
 
 }  // namespace sotto::client

@@ -49,7 +49,7 @@ struct Canvas {
     }
   }
 
-  void picture(int x0, int y0, const Image& image, int zoom) {
+  void picture(int x0, int y0, const images::Image& image, int zoom) {
     const std::size_t plane = static_cast<std::size_t>(image.width) * image.height;
     for (int y = 0; y < image.height; ++y)
       for (int x = 0; x < image.width; ++x) {
@@ -77,7 +77,7 @@ struct Caption {
   bool wrong = false;
 };
 
-Caption caption_of(const Image& image, const std::vector<double>& scores, const plan::Interface& io) {
+Caption caption_of(const images::Image& image, const std::vector<double>& scores, const plan::Interface& io) {
   const int label = argmax(scores);
   Caption caption{fmt::format("{} {:.0f}%", class_name(io, label), 100 * confidence(scores, label)), "", false};
   caption.wrong = image.label >= 0 && image.label != label;
@@ -85,7 +85,7 @@ Caption caption_of(const Image& image, const std::vector<double>& scores, const 
   return caption;
 }
 
-void write_png(const std::filesystem::path& path, const std::vector<Image>& images, const Scores& scores,
+void write_png(const std::filesystem::path& path, const std::vector<images::Image>& images, const Scores& scores,
                const plan::Interface& io, const std::string& title) {
   const std::size_t count = std::min(images.size(), kMostOnSheet);
   const int zoom = std::max(1, 96 / std::max(images.front().width, images.front().height));
@@ -109,7 +109,7 @@ void write_png(const std::filesystem::path& path, const std::vector<Image>& imag
   wire::write_file(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 
-void write_html(const std::filesystem::path& path, const std::vector<Image>& images, const Scores& scores,
+void write_html(const std::filesystem::path& path, const std::vector<images::Image>& images, const Scores& scores,
                 const plan::Interface& io, const std::string& title) {
   std::string page = fmt::format(
       "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{0}</title>\n<style>\n"
@@ -132,7 +132,7 @@ void write_html(const std::filesystem::path& path, const std::vector<Image>& ima
 
 }  // namespace
 
-void write_sheet(const std::filesystem::path& path, const std::vector<Image>& images, const Scores& scores,
+void write_sheet(const std::filesystem::path& path, const std::vector<images::Image>& images, const Scores& scores,
                  const plan::Interface& io, const std::string& title) {
   check(!images.empty() && images.size() == scores.size(), "a sheet needs one row of scores per image");
   if (path.extension() == ".png") return write_png(path, images, scores, io, title);
@@ -146,7 +146,7 @@ void require_sheet_name(const std::string& name) {
     throw Error(ErrorCode::usage, "--sheet takes a file name that ends in .png or .html");
 }
 
-std::vector<unsigned char> png_of(const Image& image, int zoom) {
+std::vector<unsigned char> png_of(const images::Image& image, int zoom) {
   Canvas canvas(image.width * zoom, image.height * zoom);
   canvas.picture(0, 0, image, zoom);
   return canvas.png();

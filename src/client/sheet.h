@@ -10,7 +10,7 @@ namespace sotto::client {
 /// A picture of every image with its predicted class and confidence, true class below when it differs. The file name's
 /// ending decides: .png is one picture (the first `kMostOnSheet` images), .html a page that needs no other file.
 /// Throws Error{usage} for another ending.
-void write_sheet(const std::filesystem::path& path, const std::vector<Image>& images, const Scores& scores,
+void write_sheet(const std::filesystem::path& path, const std::vector<images::Image>& images, const Scores& scores,
                  const plan::Interface& io, const std::string& title);
 
 /// Throws Error{usage} unless the name is empty or one that write_sheet takes.
@@ -19,7 +19,7 @@ void require_sheet_name(const std::string& name);
 inline constexpr std::size_t kMostOnSheet = 400;
 
 /// A PNG of one image, `zoom` pixels to a pixel.
-std::vector<unsigned char> png_of(const Image& image, int zoom);
+std::vector<unsigned char> png_of(const images::Image& image, int zoom);
 
 /// `bytes` as a data URI for HTML pages.
 std::string data_uri(const std::vector<unsigned char>& bytes);

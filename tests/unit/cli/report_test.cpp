@@ -13,13 +13,13 @@ using nlohmann::json;
 
 const std::string kEvil = "<script>alert(\"1\")</script>'&\x01";
 
-client::Image picture(int label, const std::string& name = "a.png") {
+images::Image picture(int label, const std::string& name = "a.png") {
   return {name, label, 3, 2, 2, std::vector<std::uint8_t>(12, 200)};
 }
 
 class Report : public ::testing::Test {
  protected:
-  std::string page(const json& report, const std::vector<client::Image>& images,
+  std::string page(const json& report, const std::vector<images::Image>& images,
                    std::vector<std::string> classes = {"cat", "dog"}) {
     const client::Scores scores(images.size(), {0.1, 0.9}), plain(images.size(), {0.1, 0.8});
     plan::Interface io;
@@ -63,7 +63,7 @@ TEST_F(Report, NamesCannotBreakOut) {
 }
 
 TEST_F(Report, LabelsAndImages) {
-  std::vector<client::Image> images(150, picture(1));
+  std::vector<images::Image> images(150, picture(1));
   images.resize(250, picture(0));
   const std::string text = page({{"accuracy", 0.6}, {"images", 250}, {"correct", 150}}, images);
   expect_well_formed(text);

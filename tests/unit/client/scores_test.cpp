@@ -104,7 +104,7 @@ TEST(Csv, EveryFieldComesBack) {
   plan::Interface io;
   io.classes = {"cat", "dog, big", "a \"quoted\" one"};
   const std::string name = "line\nbreak,\"x\".png";
-  const std::vector<Image> images = {{name, 2, 3, 1, 1, {}}, {"plain.png", -1, 3, 1, 1, {}}};
+  const std::vector<images::Image> images = {{name, 2, 3, 1, 1, {}}, {"plain.png", -1, 3, 1, 1, {}}};
   write_csv(folder / "s.csv", {{0, 1, 0.5}, {2, 2, 3.25}}, images, io);
   const auto rows = read_csv(test::read_text(folder / "s.csv"));
   ASSERT_EQ(rows.size(), 3u);

@@ -42,8 +42,9 @@ Decoded decode(const test::Bytes& png) {
 }
 
 // Plain pictures of one colour each.
-Image plain(std::array<std::uint8_t, 3> colour, int label = -1, const std::string& name = "a.png", int side = 8) {
-  Image image{name, label, 3, side, side, {}};
+images::Image plain(std::array<std::uint8_t, 3> colour, int label = -1, const std::string& name = "a.png",
+                    int side = 8) {
+  images::Image image{name, label, 3, side, side, {}};
   for (auto c : colour) image.pixels.insert(image.pixels.end(), static_cast<std::size_t>(side * side), c);
   return image;
 }
@@ -55,7 +56,7 @@ std::size_t count(const std::string& text, const std::string& word) {
 }
 
 TEST(Png, OnePictureMagnified) {
-  Image image{"", -1, 3, 2, 3, {}};
+  images::Image image{"", -1, 3, 2, 3, {}};
   for (int i = 0; i < 18; ++i) image.pixels.push_back(static_cast<std::uint8_t>(10 * i));
   const Decoded d = decode(png_of(image, 4));
   ASSERT_EQ(d.width, 12);
@@ -77,7 +78,7 @@ TEST(Sheet, PngShowsEveryPicture) {
   const test::TempFolder folder;
   plan::Interface io;
   io.classes = {"cat", "dog"};
-  std::vector<Image> images;
+  std::vector<images::Image> images;
   Scores scores;
   for (int i = 0; i < 30; ++i) {
     images.push_back(plain({static_cast<std::uint8_t>(100 + i), 3, static_cast<std::uint8_t>(200 - i)}, i % 3 - 1));
@@ -93,7 +94,7 @@ TEST(Sheet, PngShowsEveryPicture) {
 
 TEST(Sheet, PngOfManyPicturesShowsTheFirst) {
   const test::TempFolder folder;
-  std::vector<Image> images(kMostOnSheet, plain({1, 2, 3}, -1, "a", 2));
+  std::vector<images::Image> images(kMostOnSheet, plain({1, 2, 3}, -1, "a", 2));
   images.push_back(plain({9, 8, 7}, -1, "a", 2));
   write_sheet(folder / "s.png", images, Scores(images.size(), {0.0, 1.0}), {}, "");
   const Decoded d = decode(test::read_bytes(folder / "s.png"));
@@ -106,8 +107,8 @@ TEST(Sheet, HtmlEscapesEveryName) {
   const std::string evil = "<script>alert(\"1\")</script>'&";
   plan::Interface io;
   io.classes = {evil, "x\"><img src=//evil>"};
-  const std::vector<Image> images = {plain({1, 2, 3}, 0, evil), plain({1, 2, 3}, 1, "\" onload=\"evil"),
-                                     plain({4, 5, 6}, -1, "plain")};
+  const std::vector<images::Image> images = {plain({1, 2, 3}, 0, evil), plain({1, 2, 3}, 1, "\" onload=\"evil"),
+                                             plain({4, 5, 6}, -1, "plain")};
   write_sheet(folder / "s.html", images, {{1, 0}, {1, 0}, {0, 1}}, io, evil);
   const std::string page = test::read_text(folder / "s.html");
   EXPECT_EQ(page.find("<script"), std::string::npos);
@@ -124,7 +125,7 @@ TEST(Sheet, HtmlEscapesEveryName) {
 }
 
 TEST(Sheet, PicturesInPagesDecode) {
-  const Image image = plain({10, 20, 30});
+  const images::Image image = plain({10, 20, 30});
   const std::string uri = data_uri(png_of(image, 1)), prefix = "data:image/png;base64,";
   ASSERT_TRUE(uri.starts_with(prefix));
   test::Bytes bytes(uri.size());

@@ -1,4 +1,4 @@
-#include "client/image_source.h"
+#include "images/image_source.h"
 
 #include <fmt/format.h>
 #include <sodium.h>
@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "wire/fields.h"
 
-namespace sotto::client {
+namespace sotto::images {
 
 namespace fs = std::filesystem;
 
@@ -192,4 +192,4 @@ std::vector<double> preprocess(const Image& image, const plan::Interface& io) {
   return out;
 }
 
-}  // namespace sotto::client
+}  // namespace sotto::images

@@ -1,11 +1,11 @@
 // CIFAR binary files: labels, pixels, ranges, and what is wrong with those that are damaged.
 #include <gtest/gtest.h>
 
-#include "client/image_source.h"
+#include "images/image_source.h"
 #include "support/expect_error.h"
 #include "support/files.h"
 
-namespace sotto::client {
+namespace sotto::images {
 namespace {
 
 using test::Bytes;
@@ -119,4 +119,4 @@ TEST_F(CifarFolder, OneSourceOnly) {
 }
 
 }  // namespace
-}  // namespace sotto::client
+}  // namespace sotto::images

@@ -2,12 +2,12 @@
 #include <gtest/gtest.h>
 #include <stb_image_write.h>
 
-#include "client/image_source.h"
 #include "client/sheet.h"
+#include "images/image_source.h"
 #include "support/expect_error.h"
 #include "support/files.h"
 
-namespace sotto::client {
+namespace sotto::images {
 namespace {
 
 using test::Bytes;
@@ -26,7 +26,7 @@ class Pictures : public ::testing::Test {
   Image write(const std::string& name, int height = 4, int width = 6, unsigned seed = 1) {
     const Image image = random_image(3, height, width, seed);
     std::filesystem::create_directories((folder / name).parent_path());
-    test::write_bytes(folder / name, png_of(image, 1));
+    test::write_bytes(folder / name, client::png_of(image, 1));
     return image;
   }
   std::vector<Image> load(const std::vector<std::string>& names = {""}, const plan::Interface& io = kColour,
@@ -53,7 +53,7 @@ TEST_F(Pictures, PixelsComeBackChannelByChannel) {
 
 TEST_F(Pictures, NetworksOfOneChannelSeeGrey) {
   const Image grey = random_image(1, 4, 6, 2);
-  test::write_bytes(folder / "grey.png", png_of(grey, 1));
+  test::write_bytes(folder / "grey.png", client::png_of(grey, 1));
   plan::Interface io = kColour;
   io.channels = 1;
   EXPECT_EQ(load({"grey.png"}, io).at(0).pixels, grey.pixels);
@@ -169,4 +169,4 @@ TEST(Preprocess, Formula) {
 }
 
 }  // namespace
-}  // namespace sotto::client
+}  // namespace sotto::images

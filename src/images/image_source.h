@@ -7,7 +7,7 @@
 
 #include "plan/plan.h"
 
-namespace sotto::client {
+namespace sotto::images {
 
 /// A picture as it came: bytes in [c][h][w].
 struct Image {
@@ -33,4 +33,4 @@ std::string digest_of(const std::vector<Image>& images);
 /// (pixel / 255 - mean) / std in [c][h][w].
 std::vector<double> preprocess(const Image& image, const plan::Interface& io);
 
-}  // namespace sotto::client
+}  // namespace sotto::images
