@@ -33,10 +33,12 @@ ckks::ParametersSpec choose_parameters(int limbs, int bits) {
 
 // Levels of a network that is deeper than the modulus, or that needs polynomials; sets `bounds` of the plan's tensors.
 plan::Plan with_refreshes(plan::Plan lowered, const Options& options, Bounds& bounds) {
-  if (options.group > 1 && has(lowered, plan::Step::Finish::square))
-    throw Error(ErrorCode::no_resources, "networks of squares that need bootstrapping keep one channel per ciphertext");
   lowered.steps.back().extra_primes = 1;  // one prime would leave few bits to the weights of the last layer
-  const Placement placement = place(lowered, options.precise);
+  // With groups, weights have masks over long periods and need more bits, too.
+  if (options.precise || options.group > 1)
+    for (plan::Step& s : lowered.steps)
+      if (s.finish == plan::Step::Finish::square) s.extra_primes = 1;
+  const Placement placement = place(lowered);
   plan::Plan plan = insert_refreshes(lowered, placement);
   plan.level_primes = 1;
   plan.parameters = {16, ring::RingKind::conjugate_invariant, placement.limbs, placement.special, kOnePrime.bits};
@@ -127,7 +129,8 @@ plan::Plan compile(const graph::Network& network, const Options& options) {
     else
       assign_levels(plan, size);
     const LevelSize level = refreshes ? kOnePrime : size;
-    assign_scales(plan, level, options.log_scale.value_or(best_log_scale(plan.period(), level)), bounds);
+    const int period = refreshes && options.group > 1 ? 64 : plan.period();  // precise weights at any period
+    assign_scales(plan, level, options.log_scale.value_or(best_log_scale(period, level)), bounds);
     plan.batch = (1 << plan.parameters.log_n) / plan.period();
     if (plan.batch < options.batch && tile > 1 && fits(network, tile / 2)) continue;
     if (plan.batch < 1)

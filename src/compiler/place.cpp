@@ -19,7 +19,7 @@ namespace {
 
 constexpr int kLogN = 16, kPrimeBits = 48;
 // Part of the whole time that an extra prime for a square is worth.
-constexpr double kPreciseWorth = 0.034, kVeryPreciseWorth = 1;
+constexpr double kPreciseWorth = 0.034;
 
 // What a step costs at any level: its parts that grow with the limbs.
 struct StepCost {
@@ -62,7 +62,8 @@ class Graph {
     return sum;
   }
 
-  // Steps (first, last] with what is alive at the end at `end` limbs, the last `precise` squares with an extra prime.
+  // Steps (first, last] with what is alive at the end at `end` limbs, an extra prime for the last `precise` squares
+  // that have none.
   [[nodiscard]] Segment segment(int first, int last, int end, int precise) const {
     std::vector<int> needed(plan_.tensors.size(), 0);
     Segment out;
@@ -70,7 +71,7 @@ class Graph {
       for (int t : alive(last)) needed[static_cast<std::size_t>(t)] = end;
     for (int s = last; s > first; --s) {
       int at = std::max(needed[static_cast<std::size_t>(step(s).output)], 1) + plan::levels_taken(plan_, step(s));
-      if (step(s).finish == plan::Step::Finish::square && precise > 0) {
+      if (step(s).finish == plan::Step::Finish::square && step(s).extra_primes == 0 && precise > 0) {
         out.precise.push_back(s);
         --precise;
         ++at;
@@ -234,7 +235,7 @@ Placement best_placement(const Graph& graph, double worth) {
 
 }  // namespace
 
-Placement place(const plan::Plan& lowered, bool precise) {
+Placement place(const plan::Plan& lowered) {
   const Graph graph(lowered, true);
   const Placement fastest = best_placement(graph, 0);
   if (fastest.seconds == HUGE_VAL)
@@ -242,7 +243,7 @@ Placement place(const plan::Plan& lowered, bool precise) {
         ErrorCode::no_resources,
         "a layer of this network needs more levels than bootstrapping leaves at 128-bit security; allow a larger "
         "error of its activations (--relu-error)");
-  return best_placement(graph, (precise ? kVeryPreciseWorth : kPreciseWorth) * fastest.seconds);
+  return best_placement(graph, kPreciseWorth * fastest.seconds);
 }
 
 plan::Plan insert_refreshes(plan::Plan lowered, const Placement& placement) {

@@ -9,7 +9,7 @@ namespace sotto::compiler {
 /// Where a plan bootstraps: after these steps, all tensors that later steps read.
 struct Placement {
   std::vector<int> cuts;     ///< indices of steps, ascending; none: the network fits the modulus
-  std::vector<int> precise;  ///< indices of squares that get an extra prime
+  std::vector<int> precise;  ///< indices of squares that get an extra prime beside those that have one
   bootstrap::RefreshSpec refresh;
   int limbs = 0;       ///< ciphertext primes of the parameters
   int special = 0;     ///< special primes
@@ -21,10 +21,10 @@ struct Placement {
 /// that of bootstrapping what is alive there. Squares that get an extra prime count as a gain: their weights are then
 /// exact, and what they read can be held at a scale that drowns the rounding of divisions.
 ///
-/// precise: count that gain so high that every square gets one.
+/// Steps may have extra primes already.
 ///
 /// Throws Error{no_resources} if a single layer is deeper than a bootstrapping leaves.
-Placement place(const plan::Plan& lowered, bool precise);
+Placement place(const plan::Plan& lowered);
 
 /// The plan with a bootstrapping step for every tensor alive at a cut, and limbs set everywhere: as few as the later
 /// steps need. Scales and keys are not set.

@@ -138,9 +138,16 @@ TEST(DeepSquares, ScalesFollowTheBounds) {
     }
 }
 
-TEST(DeepSquares, KeepOneChannelPerCiphertext) {
-  EXPECT_TRUE(test::fails_with([&] { (void)compile(squares(17), {.batch = 1, .group = 4}); }, ErrorCode::no_resources,
-                               {"one channel"}));
+TEST(DeepSquares, SeveralChannelsPerCiphertext) {
+  const Network network = squares(17);
+  for (int group : {2, 4}) {
+    const Plan p = expect_valid(network, {.batch = 1, .group = group});
+    EXPECT_EQ(p.group(), group);
+    EXPECT_GT(count(p, Step::Finish::refresh), 0);
+    const auto image = test::random_values(128, 8, 1);
+    EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(network, image)), 1e-9);
+    for (const Step& s : p.steps) EXPECT_EQ(s.extra_primes, s.slotwise() ? 0 : 1) << s.name << ": weights have masks";
+  }
 }
 
 TEST(DeepRelus, StayWithinTheirErrors) {

@@ -103,6 +103,7 @@ Plan expect_placed(const Plan& lowered, const Placement& placement) {
     precise += s.extra_primes;
   }
   EXPECT_EQ(segment, static_cast<int>(placement.cuts.size()));
+  for (const Step& s : lowered.steps) precise -= s.extra_primes;
   EXPECT_EQ(precise, static_cast<int>(placement.precise.size()));
   for (int t = 0; t < static_cast<int>(p.tensors.size()); ++t)
     EXPECT_TRUE(t == p.steps.back().output || readers[t] > 0) << p.tensors[static_cast<std::size_t>(t)].name;
@@ -115,7 +116,7 @@ TEST(Place, DeepChainsOfSquares) {
   for (int depth : {31, 40, 100}) {
     SCOPED_TRACE(depth);
     const Plan lowered = chain(depth);
-    const Placement placement = place(lowered, false);
+    const Placement placement = place(lowered);
     EXPECT_FALSE(placement.cuts.empty());
     const Plan p = expect_placed(lowered, placement);
     EXPECT_EQ(plan::bootstraps(p), 2 * static_cast<int>(placement.cuts.size())) << "two channels each";
@@ -124,7 +125,7 @@ TEST(Place, DeepChainsOfSquares) {
 
 TEST(Place, NoCutIfTheNetworkFits) {
   for (const Plan& lowered : {chain(1), chain(30), residual(14), relus(1, 0x1p-20), relus(2, 0x1p-12)}) {
-    const Placement placement = place(lowered, false);
+    const Placement placement = place(lowered);
     EXPECT_TRUE(placement.cuts.empty()) << lowered.steps.size() << " steps";
     const Plan p = expect_placed(lowered, placement);
     EXPECT_EQ(p.steps.size(), lowered.steps.size());
@@ -133,7 +134,7 @@ TEST(Place, NoCutIfTheNetworkFits) {
 
 TEST(Place, CutsLieBetweenResidualBlocks) {
   const Plan lowered = residual(25);
-  const Placement placement = place(lowered, false);
+  const Placement placement = place(lowered);
   const Plan p = expect_placed(lowered, placement);
   ASSERT_FALSE(placement.cuts.empty());
   EXPECT_EQ(plan::bootstraps(p), 2 * static_cast<int>(placement.cuts.size())) << "one tensor of two channels each";
@@ -142,7 +143,7 @@ TEST(Place, CutsLieBetweenResidualBlocks) {
 TEST(Place, EveryTensorThatIsAliveIsBootstrapped) {
   // Wherever somebody cuts, also within blocks.
   const Plan lowered = residual(3);
-  Placement placement = place(lowered, false);
+  Placement placement = place(lowered);
   placement.refresh = {.raised_limbs = 29};
   placement.limbs = 29;
   placement.special = 7;
@@ -160,7 +161,7 @@ TEST(Place, EveryTensorThatIsAliveIsBootstrapped) {
 TEST(Place, PlansWithActivations) {
   for (const auto& [lowered, cut] : {std::pair(relus(6, 0.0051), true), std::pair(relus(5, 0x1p-13), true),
                                      std::pair(mixed(1), false), std::pair(mixed(4), true)}) {
-    const Placement placement = place(lowered, false);
+    const Placement placement = place(lowered);
     EXPECT_EQ(!placement.cuts.empty(), cut);
     expect_placed(lowered, placement);
   }
@@ -168,25 +169,25 @@ TEST(Place, PlansWithActivations) {
 
 TEST(Place, ActivationsThatAreTooDeep) {
   // 22 levels: nothing that bootstrapping leaves suffices.
-  EXPECT_TRUE(test::fails_with([&] { return place(relus(2, 0x1p-20), false).limbs; }, ErrorCode::no_resources,
-                               {"--relu-error"}));
+  EXPECT_TRUE(
+      test::fails_with([&] { return place(relus(2, 0x1p-20)).limbs; }, ErrorCode::no_resources, {"--relu-error"}));
 }
 
-TEST(Place, PreciseGivesEverySquareAnExtraPrime) {
-  for (const Plan& lowered : {chain(5), chain(40), residual(20), mixed(3)}) {
-    const Placement placement = place(lowered, true);
-    const Plan p = expect_placed(lowered, placement);
-    EXPECT_EQ(static_cast<int>(placement.precise.size()), count_squares(lowered));
-    for (const Step& s : p.steps) EXPECT_EQ(s.extra_primes, s.finish == Step::Finish::square ? 1 : 0) << s.name;
+TEST(Place, ExtraPrimesThatAreThereStay) {
+  for (Plan lowered : {chain(5), chain(40), residual(20), mixed(3)}) {
+    for (Step& s : lowered.steps) s.extra_primes = s.slotwise() ? 0 : 1;
+    const Placement placement = place(lowered);
+    EXPECT_TRUE(placement.precise.empty());
+    expect_placed(lowered, placement);
   }
 }
 
 TEST(Place, SpareLevelsMakeSquaresPrecise) {
   const Plan lowered = chain(33);
-  const Placement placement = place(lowered, false);
+  const Placement placement = place(lowered);
   EXPECT_FALSE(placement.precise.empty());
   EXPECT_LT(static_cast<int>(placement.precise.size()), count_squares(lowered)) << "not at any price";
-  EXPECT_TRUE(place(relus(2, 0.0051), false).precise.empty()) << "of squares alone";
+  EXPECT_TRUE(place(relus(2, 0.0051)).precise.empty()) << "of squares alone";
 }
 
 }  // namespace
