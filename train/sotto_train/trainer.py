@@ -15,13 +15,15 @@ from . import checkpoint, evaluation, models
 from .activation import activations
 from .augment import Augmenter, Draw
 from .config import FREE, Config, parse_limits
-from .data import Data, hold_out
+from .data import Data, Split, hold_out
 from .errors import TrainError
+from .exported import load_exported, restore_statistics
 from .loss import training_loss
 from .parallel import Pool
 from .schedule import activation_limit, one_cycle
 
 LAST, FINAL = "last.pt", "model.pt"
+STATISTICS_IMAGES = 2000
 
 
 def pick_device(name: str) -> torch.device:
@@ -60,7 +62,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.net = models.build(config.arch, config.activation, data.meta.channels, len(data.meta.classes),
                                 (data.meta.height, data.meta.width)).to(self.device)
-        self._load_init()
+        self._load_init(split)
         self.replicas = [self.net] + [_replica(self.net) for _ in range(workers - 1)]
         self.parameters = list(self.net.parameters())
         self.optimizer = torch.optim.SGD(
@@ -71,11 +73,11 @@ class Trainer:
         self.augmenter = Augmenter(split, data.meta, config, self.device)
         self.steps = len(split) // config.batch
         self.history: list[dict[str, Any]] = []
-        self.teacher = self._load_teacher()
+        self.teachers = self._load_teachers()
 
     def _load_trained(self, path: str) -> checkpoint.Trained:
         """A network that has seen the same training images, or TrainError."""
-        trained = checkpoint.load_network(path)
+        trained = load_exported(pathlib.Path(path)) if path.endswith(".onnx") else checkpoint.load_network(path)
         if trained.meta != self.meta:
             raise TrainError(f"{path}: trained on other data")
         mine, its = self.config, trained.config
@@ -83,18 +85,20 @@ class Trainer:
             raise TrainError(f"{path}: trained with other held-out images")
         return trained
 
-    def _load_init(self) -> None:
-        if not self.config.init:
+    def _load_init(self, split: Split) -> None:
+        path = self.config.init
+        if not path:
             return
-        start = self._load_trained(self.config.init)
+        start = self._load_trained(path)
         if (start.config.arch, start.config.activation) != (self.config.arch, self.config.activation):
-            raise TrainError(f"{self.config.init}: a network of another kind")
+            raise TrainError(f"{path}: a network of another kind")
+        if path.endswith(".onnx"):
+            restore_statistics(start.net, split.images[:STATISTICS_IMAGES], self.meta)
         self.net.load_state_dict(start.net.state_dict())
 
-    def _load_teacher(self) -> nn.Module | None:
-        if not self.config.teacher:
-            return None
-        return self._load_trained(self.config.teacher).net.to(self.device, memory_format=torch.channels_last)
+    def _load_teachers(self) -> list[nn.Module]:
+        return [self._load_trained(path).net.to(self.device, memory_format=torch.channels_last)
+                for path in filter(None, self.config.teacher.split(","))]
 
     def resume(self) -> bool:
         """Continues from the last checkpoint in `out`, if there is one; the settings must be the same."""
@@ -185,9 +189,9 @@ class Trainer:
         images, labels = self.augmenter.batch(draw)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=c.precision == "bf16"):
             teacher = None
-            if self.teacher is not None:
+            if self.teachers:
                 with torch.no_grad():
-                    teacher = self.teacher(images).float()
+                    teacher = sum(net(images).float() for net in self.teachers) / len(self.teachers)
             scores = self.replicas[k](images).float()
         loss = training_loss(scores, labels, c.smoothing, teacher, c.temperature, c.teacher_weight)
         grads = torch.autograd.grad(loss, self.parameters)
