@@ -21,15 +21,6 @@ int baby_count(const FactorShape& shape) {
 
 int floor_div(int a, int b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 
-// Integers below 2^53 modulo q < 2^48, exactly: the quotient is small.
-void reduce(u64* dst, const std::vector<double>& src, double q, double inverse) {
-  for (std::size_t i = 0; i < src.size(); ++i) {
-    const double r = std::fma(-q, std::floor(src[i] * inverse), src[i]);
-    const double low = r < 0 ? r + q : r;
-    dst[i] = static_cast<u64>(low >= q ? low - q : low);
-  }
-}
-
 }  // namespace
 
 SlotMap::SlotMap(const ring::Ring& ring, const ckks::Encoder& encoder, const SlotMatrix& matrix,
@@ -124,7 +115,8 @@ std::vector<std::vector<ckks::Extended>> SlotMap::inner_sums(const ckks::Evaluat
       std::size_t terms = 0;
       for (std::size_t b = 0; b < plain.size(); ++b) {
         if (giants_[g].plain[b].empty()) continue;
-        reduce(plain[b].data(), giants_[g].plain[b], modulus.qd, modulus.qinv);
+        const std::vector<double>& integers = giants_[g].plain[b];
+        ring_.kernels().residues(plain[b].data(), integers.data(), integers.size(), modulus);
         ring_.ntt(plain[b].data(), prime);
         x[terms] = plain[b].data();
         baby[terms++] = b;

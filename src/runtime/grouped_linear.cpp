@@ -16,48 +16,59 @@ namespace {
 
 constexpr std::size_t kTerms = 8;     // of one call of the kernel
 constexpr std::size_t kChunk = 4096;  // words of a polynomial at a time: its products stay in cache
+constexpr double kMostForKernel = 0x1p53;
+
+// Every word of src `run` times; dst has n words, n and run are powers of two.
+template <std::size_t run>
+void repeat(u64* dst, const u64* src, std::size_t n) {
+  for (std::size_t j = 0; j < n; j += run, ++src)
+    for (std::size_t k = 0; k < run; ++k) dst[j + k] = *src;
+}
+
+// Words `at` to at + n - 1 of the polynomial whose transform has runs of equal words, one of them in src.
+void spread(u64* dst, const u64* src, std::size_t at, std::size_t n, std::size_t run) {
+  src += at / run;
+  if (run >= n) {
+    std::fill_n(dst, n, *src);
+    return;
+  }
+  if (run == 2) return repeat<2>(dst, src, n);
+  if (run == 4) return repeat<4>(dst, src, n);
+  for (std::size_t j = 0; j < n; j += run, ++src) std::fill_n(dst + j, run, *src);
+}
 
 }  // namespace
 
-// One product: a source and its weights: values in slots, then integer coefficients.
+// One product: a source and its weights: values in slots, then coefficients, which are integers.
 struct GroupedLinear::Column {
   const ckks::PackedCiphertext* source = nullptr;
   const plan::Tap* tap = nullptr;
   int in_block = 0;
   double scale = 1;
   std::vector<double> slots;
-  std::vector<std::int64_t> integers;
-  std::vector<double> large_integers;  // instead, if one of them has more than 62 bits
+  std::vector<double> integers;
+  double largest = 0;
 
   // Rounds the polynomial with these coefficients, times the scale.
   void set_coefficients(std::vector<double> coefficients);
-  // The integers modulo q.
-  void residues(u64 q, u64* out) const;
+  // The integers modulo a prime.
+  void residues(const simd::Kernels& kernels, const simd::ModulusView& prime, u64* out) const;
 };
 
 void GroupedLinear::Column::set_coefficients(std::vector<double> coefficients) {
   slots = {};
-  double largest = 0;
   for (double& v : coefficients) {
     v = std::nearbyint(v * scale);
     largest = std::max(largest, std::abs(v));
   }
-  if (largest < 0x1p62)
-    integers.assign(coefficients.begin(), coefficients.end());
-  else
-    large_integers = std::move(coefficients);
+  integers = std::move(coefficients);
 }
 
-void GroupedLinear::Column::residues(u64 q, u64* out) const {
-  for (std::size_t j = 0; j < large_integers.size(); ++j) out[j] = residue(large_integers[j], q);
-  if (integers.empty()) return;
-  const auto modulus = static_cast<std::int64_t>(q);
-  const auto [low, high] = std::minmax_element(integers.begin(), integers.end());
-  const bool small = *low > -modulus && *high < modulus;  // as a rule
-  for (std::size_t j = 0; j < integers.size(); ++j) {
-    const std::int64_t v = small ? integers[j] : integers[j] % modulus;
-    out[j] = static_cast<u64>(v + (modulus & (v >> 63)));
-  }
+void GroupedLinear::Column::residues(const simd::Kernels& kernels, const simd::ModulusView& prime, u64* out) const {
+  if (largest < kMostForKernel)
+    kernels.residues(out, integers.data(), integers.size(), prime);
+  else
+    for (std::size_t j = 0; j < integers.size(); ++j) out[j] = residue(integers[j], prime.q);
 }
 
 const ckks::Encoder& GroupedLinear::encoder(std::size_t period) const {
@@ -133,8 +144,6 @@ std::vector<double> GroupedLinear::bias_slots(const plan::Task& task, int block,
 void GroupedLinear::multiply(const std::vector<Column>& columns, std::size_t limb, std::size_t period,
                              ckks::Ciphertext& sum) const {
   const std::size_t n = ring_.n(), run = n / period, chunk = std::min(n, kChunk);
-  const int shift = std::countr_zero(run);
-  const u64 q = ring_.prime(limb);
   const auto& kernels = ring_.kernels();
   const simd::ModulusView& m = ring_.modulus(limb);
   const simd::NttView& table = ring_.subring_table(limb, period);
@@ -143,19 +152,19 @@ void GroupedLinear::multiply(const std::vector<Column>& columns, std::size_t lim
   for (std::size_t first = 0; first < columns.size(); first += kTerms) {
     const std::size_t count = std::min(kTerms, columns.size() - first);
     parallel_for(count, [&](std::size_t k) {
-      columns[first + k].residues(q, values[k].data());
+      columns[first + k].residues(kernels, m, values[k].data());
       kernels.ntt(values[k].data(), table);
     });
     parallel_for(n / chunk, [&](std::size_t c) {
       const std::size_t at = c * chunk;
-      simd::AlignedArray<u64> spread(run > 1 ? count * chunk : 0), product(2 * chunk);
+      simd::AlignedArray<u64> repeated(run > 1 ? count * chunk : 0), product(2 * chunk);
       const u64* x[kTerms];
       const unsigned char *k0[kTerms], *k1[kTerms];
       for (std::size_t k = 0; k < count; ++k) {
         x[k] = values[k].data() + at;
         if (run > 1) {
-          u64* to = spread.data() + k * chunk;
-          for (std::size_t j = 0; j < chunk; ++j) to[j] = values[k].data()[(at + j) >> shift];
+          u64* to = repeated.data() + k * chunk;
+          spread(to, values[k].data(), at, chunk, run);
           x[k] = to;
         }
         k0[k] = columns[first + k].source->c0[limb].data() + at * simd::kPackedBytes;
@@ -175,12 +184,12 @@ void GroupedLinear::multiply(const std::vector<Column>& columns, std::size_t lim
 
 void GroupedLinear::add_bias(const Column& bias, std::size_t limb, std::size_t period, ckks::Ciphertext& sum) const {
   const std::size_t n = ring_.n(), run = n / period;
-  simd::AlignedArray<u64> values(period), spread(n);
-  bias.residues(ring_.prime(limb), values.data());
+  simd::AlignedArray<u64> values(period), repeated(n);
+  bias.residues(ring_.kernels(), ring_.modulus(limb), values.data());
   ring_.kernels().ntt(values.data(), ring_.subring_table(limb, period));
-  for (std::size_t j = 0; j < n; ++j) spread.data()[j] = values.data()[j / run];
+  spread(repeated.data(), values.data(), 0, n, run);
   u64* c0 = sum.c0[limb].data();
-  ring_.kernels().add(c0, c0, spread.data(), n, ring_.modulus(limb));
+  ring_.kernels().add(c0, c0, repeated.data(), n, ring_.modulus(limb));
 }
 
 std::optional<ckks::Ciphertext> GroupedLinear::run(
@@ -193,14 +202,14 @@ std::optional<ckks::Ciphertext> GroupedLinear::run(
     const int source = step.terms[static_cast<std::size_t>(task.taps[k].term)].source;
     const double scale = step.scale / plan_.tensors[static_cast<std::size_t>(source)].scale;
     for (std::size_t i = 0; i < sources[k].size(); ++i)
-      columns.push_back({sources[k][i], &task.taps[k], static_cast<int>(i), scale, {}, {}, {}});
+      columns.push_back({sources[k][i], &task.taps[k], static_cast<int>(i), scale, {}, {}, 0});
   }
   parallel_for(columns.size(), [&](std::size_t c) {
     columns[c].slots = tap_slots(task, *columns[c].tap, columns[c].in_block, block, giant, period);
   });
   std::erase_if(columns, [](const Column& c) { return c.slots.empty(); });
   if (columns.empty() && giant != 0) return std::nullopt;
-  Column bias{nullptr, nullptr, 0, step.scale, {}, {}, {}};
+  Column bias{nullptr, nullptr, 0, step.scale, {}, {}, 0};
   if (giant == 0) bias.slots = bias_slots(task, block, period);
   // Two plaintexts share a transform.
   const std::size_t plaintexts = columns.size() + (giant == 0 ? 1 : 0);

@@ -116,6 +116,7 @@ constexpr Kernels kAvx2{"avx2",
                         switch_end<Avx2>,
                         matmul<Avx2>,
                         automorphism,
+                        residues<Avx2>,
                         pack_words<Avx2>,
                         unpack_words<Avx2>};
 

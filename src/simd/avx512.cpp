@@ -19,9 +19,15 @@ struct Avx512 {
   static inline D set1(double x) { return _mm512_set1_pd(x); }
   static inline D add(D a, D b) { return _mm512_add_pd(a, b); }
   static inline D fma(D a, D b, D c) { return _mm512_fmadd_pd(a, b, c); }
+  static inline D mul(D a, D b) { return _mm512_mul_pd(a, b); }
   static inline D round(D x) { return _mm512_roundscale_pd(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   static inline D centre(D x, D q, D half) {
     return _mm512_mask_sub_pd(x, _mm512_cmp_pd_mask(x, half, _CMP_GT_OQ), x, q);
+  }
+
+  // x + q where x < 0.
+  static inline D add_if_negative(D x, D q) {
+    return _mm512_mask_add_pd(x, _mm512_cmp_pd_mask(x, _mm512_setzero_pd(), _CMP_LT_OQ), x, q);
   }
 
   static inline D from_word_bits(U x) {
@@ -120,6 +126,7 @@ constexpr Kernels kAvx512{"avx512",
                           ifma_switch_end<Avx512>,
                           ifma_matmul<Avx512>,
                           automorphism,
+                          residues<Avx512>,
                           pack_words<Avx512>,
                           unpack_words<Avx512>};
 

@@ -139,6 +139,8 @@ struct Kernels {
   void (*matmul)(const MatmulArgs& args);
   /// dst[4 t + r] = src[4 (table[t] >> 3) + order(table[t] & 7, r)]; dst and src distinct.
   void (*automorphism)(std::uint64_t* dst, const std::uint64_t* src, AutomorphismTable table, std::size_t n);
+  /// dst = src modulo q: integers of magnitude below 2^53; src needs no alignment, n a multiple of 16.
+  void (*residues)(std::uint64_t* dst, const double* src, std::size_t n, const ModulusView& q);
   /// Words below 2^48 to six bytes each, and back; n a multiple of 16, packed arrays need no alignment.
   void (*pack)(unsigned char* dst, const std::uint64_t* src, std::size_t n);
   void (*unpack)(std::uint64_t* dst, const unsigned char* src, std::size_t n);

@@ -156,6 +156,14 @@ void unpack(u64* dst, const unsigned char* src, size_t n) {
   for (size_t i = 0; i < n; ++i) dst[i] = packed_word(src, i);
 }
 
+void residues(u64* dst, const double* src, size_t n, const ModulusView& m) {
+  const auto q = static_cast<std::int64_t>(m.q);
+  for (size_t i = 0; i < n; ++i) {
+    const std::int64_t r = static_cast<std::int64_t>(src[i]) % q;
+    dst[i] = static_cast<u64>(r < 0 ? r + q : r);
+  }
+}
+
 void inner_product(u64* acc0, u64* acc1, const u64* const* x, const unsigned char* const* k0,
                    const unsigned char* const* k1, size_t terms, size_t n, const ModulusView& m) {
   for (size_t i = 0; i < n; ++i) {
@@ -220,7 +228,7 @@ void automorphism(u64* dst, const u64* src, AutomorphismTable table, size_t n) {
 
 constexpr Kernels kScalar{
     "scalar", TwiddleLayout::shoup, ntt,        intt,   add,          sub,  mul,   mul_scalar_add, sub_mul_scalar,
-    square,   inner_product,        switch_end, matmul, automorphism, pack, unpack};
+    square,   inner_product,        switch_end, matmul, automorphism, residues,       pack, unpack};
 
 }  // namespace
 

@@ -144,6 +144,11 @@ bool words_match(const Kernels& k, const Kernels& reference) {
   compare([&](const Kernels& s, u64* d, u64*, u64*) { s.sub_mul_scalar(d, a.data(), b.data(), m.q / 2, n, m); });
   compare([&](const Kernels& s, u64* d, u64* e, u64* f) { s.square(d, e, f, a.data(), b.data(), n, m); });
   ok = ok && equal(y, ry) && equal(z, rz);
+  double integers[n];
+  for (std::size_t i = 0; i < n; ++i) integers[i] = static_cast<double>(static_cast<std::int64_t>(data.next()) >> 11);
+  integers[0] = -m.qd;
+  integers[1] = 1 - 0x1p53;
+  compare([&](const Kernels& s, u64* d, u64*, u64*) { s.residues(d, integers, n, m); });
   const auto table = make_automorphism_table(5, n, true);
   compare([&](const Kernels& s, u64* d, u64*, u64*) { s.automorphism(d, a.data(), table.data(), n); });
   return ok;

@@ -19,6 +19,16 @@ void unpack_words(std::uint64_t* dst, const unsigned char* src, std::size_t n) {
   for (std::size_t i = 0; i < n; i += V::kLanes) V::store_words(dst + i, V::load_packed(src + kPackedBytes * i));
 }
 
+template <class V>
+void residues(std::uint64_t* dst, const double* src, std::size_t n, const ModulusView& m) {
+  const auto minus_q = V::set1(-m.qd), q = V::set1(m.qd), qinv = V::set1(m.qinv);
+  for (std::size_t i = 0; i < n; i += V::kLanes) {
+    const auto x = V::load_unaligned(src + i);
+    // The quotient is below 2^33, so the remainder is exact and lies within q / 2, or a little beyond.
+    V::to_words(dst + i, V::add_if_negative(V::fma(V::round(V::mul(x, qinv)), minus_q, x), q));
+  }
+}
+
 // Calls f with the number of terms, 1 .. 8, as a compile-time constant.
 template <class F>
 inline void with_terms(std::size_t terms, F f) {

@@ -43,6 +43,12 @@ struct Emulated {
   static D fma(D a, D b, D c) {
     return map([&](int i) { return std::fma(a.v[i], b.v[i], c.v[i]); });
   }
+  static D mul(D a, D b) {
+    return map([&](int i) { return a.v[i] * b.v[i]; });
+  }
+  static D add_if_negative(D x, D q) {
+    return map([&](int i) { return x.v[i] < 0 ? x.v[i] + q.v[i] : x.v[i]; });
+  }
   static D round(D x) {
     return map([&](int i) { return std::nearbyint(x.v[i]); });
   }
@@ -146,6 +152,7 @@ const Kernels kEmulated{"emulated-ifma",
                         emulated::ifma_switch_end<Emulated>,
                         emulated::ifma_matmul<Emulated>,
                         emulated::automorphism,
+                        emulated::residues<Emulated>,
                         emulated::pack_words<Emulated>,
                         emulated::unpack_words<Emulated>};
 
@@ -352,6 +359,37 @@ TEST(Kernels, SwitchEndsMatchTheirDefinition) {
           }
         }
       }
+    }
+  }
+}
+
+TEST(Kernels, ResiduesOfIntegersMatchScalar) {
+  constexpr std::size_t n = 4096;
+  for (const u64 q : {kPrimes[0], u64{1073479681}, u64{1179649}}) {  // 48, 30 and 21 bits
+    const ModulusView m = make_modulus_view(q);
+    std::mt19937_64 rng(q);
+    std::vector<double> x(n + 1);
+    for (std::size_t i = 0; i < n; ++i) {
+      const auto multiple = static_cast<double>(static_cast<std::int64_t>(q) * static_cast<std::int64_t>(rng() % 31));
+      const double near = multiple + static_cast<double>(rng() % 3) - 1;  // where quotients change
+      const double half = multiple + static_cast<double>(q / 2 + rng() % 2);
+      const double any = static_cast<double>(rng() >> 11);
+      const double magnitude = i % 4 == 0 ? near : i % 4 == 1 ? half : i % 4 == 2 ? any : static_cast<double>(rng() % q);
+      x[i + 1] = i % 8 < 4 ? magnitude : -magnitude;
+    }
+    x[1] = 0x1p53 - 1;
+    x[2] = 1 - 0x1p53;
+    x[3] = -0.0;
+    AlignedArray<u64> expected(n), out(n);
+    scalar_kernels().residues(expected.data(), x.data() + 1, n, m);  // not aligned
+    for (std::size_t i = 0; i < n; ++i) {
+      const auto back = static_cast<std::int64_t>(x[i + 1]) - static_cast<std::int64_t>(expected[i]);
+      ASSERT_LT(expected[i], q);
+      ASSERT_EQ(back % static_cast<std::int64_t>(q), 0);
+    }
+    for (const Kernels* k : vector_sets()) {
+      k->residues(out.data(), x.data() + 1, n, m);
+      for (std::size_t i = 0; i < n; ++i) ASSERT_EQ(out[i], expected[i]) << k->name << " of " << x[i + 1] << " mod " << q;
     }
   }
 }
