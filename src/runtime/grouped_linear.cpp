@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
-#include "runtime/residue.h"
+#include "runtime/integers.h"
 
 namespace sotto::runtime {
 
@@ -16,7 +16,6 @@ namespace {
 
 constexpr std::size_t kTerms = 8;     // of one call of the kernel
 constexpr std::size_t kChunk = 4096;  // words of a polynomial at a time: its products stay in cache
-constexpr double kMostForKernel = 0x1p53;
 
 // Every word of src `run` times; dst has n words, n and run are powers of two.
 template <std::size_t run>
@@ -46,29 +45,16 @@ struct GroupedLinear::Column {
   int in_block = 0;
   double scale = 1;
   std::vector<double> slots;
-  std::vector<double> integers;
-  double largest = 0;
+  Integers integers;
 
   // Rounds the polynomial with these coefficients, times the scale.
   void set_coefficients(std::vector<double> coefficients);
-  // The integers modulo a prime.
-  void residues(const simd::Kernels& kernels, const simd::ModulusView& prime, u64* out) const;
 };
 
 void GroupedLinear::Column::set_coefficients(std::vector<double> coefficients) {
   slots = {};
-  for (double& v : coefficients) {
-    v = std::nearbyint(v * scale);
-    largest = std::max(largest, std::abs(v));
-  }
-  integers = std::move(coefficients);
-}
-
-void GroupedLinear::Column::residues(const simd::Kernels& kernels, const simd::ModulusView& prime, u64* out) const {
-  if (largest < kMostForKernel)
-    kernels.residues(out, integers.data(), integers.size(), prime);
-  else
-    for (std::size_t j = 0; j < integers.size(); ++j) out[j] = residue(integers[j], prime.q);
+  for (double& v : coefficients) v = std::nearbyint(v * scale);
+  integers = Integers(std::move(coefficients));
 }
 
 const ckks::Encoder& GroupedLinear::encoder(std::size_t period) const {
@@ -152,7 +138,7 @@ void GroupedLinear::multiply(const std::vector<Column>& columns, std::size_t lim
   for (std::size_t first = 0; first < columns.size(); first += kTerms) {
     const std::size_t count = std::min(kTerms, columns.size() - first);
     parallel_for(count, [&](std::size_t k) {
-      columns[first + k].residues(kernels, m, values[k].data());
+      columns[first + k].integers.residues(kernels, m, values[k].data());
       kernels.ntt(values[k].data(), table);
     });
     parallel_for(n / chunk, [&](std::size_t c) {
@@ -185,7 +171,7 @@ void GroupedLinear::multiply(const std::vector<Column>& columns, std::size_t lim
 void GroupedLinear::add_bias(const Column& bias, std::size_t limb, std::size_t period, ckks::Ciphertext& sum) const {
   const std::size_t n = ring_.n(), run = n / period;
   simd::AlignedArray<u64> values(period), repeated(n);
-  bias.residues(ring_.kernels(), ring_.modulus(limb), values.data());
+  bias.integers.residues(ring_.kernels(), ring_.modulus(limb), values.data());
   ring_.kernels().ntt(values.data(), ring_.subring_table(limb, period));
   spread(repeated.data(), values.data(), 0, n, run);
   u64* c0 = sum.c0[limb].data();
@@ -202,14 +188,14 @@ std::optional<ckks::Ciphertext> GroupedLinear::run(
     const int source = step.terms[static_cast<std::size_t>(task.taps[k].term)].source;
     const double scale = step.scale / plan_.tensors[static_cast<std::size_t>(source)].scale;
     for (std::size_t i = 0; i < sources[k].size(); ++i)
-      columns.push_back({sources[k][i], &task.taps[k], static_cast<int>(i), scale, {}, {}, 0});
+      columns.push_back({sources[k][i], &task.taps[k], static_cast<int>(i), scale, {}, {}});
   }
   parallel_for(columns.size(), [&](std::size_t c) {
     columns[c].slots = tap_slots(task, *columns[c].tap, columns[c].in_block, block, giant, period);
   });
   std::erase_if(columns, [](const Column& c) { return c.slots.empty(); });
   if (columns.empty() && giant != 0) return std::nullopt;
-  Column bias{nullptr, nullptr, 0, step.scale, {}, {}, 0};
+  Column bias{nullptr, nullptr, 0, step.scale, {}, {}};
   if (giant == 0) bias.slots = bias_slots(task, block, period);
   // Two plaintexts share a transform.
   const std::size_t plaintexts = columns.size() + (giant == 0 ? 1 : 0);

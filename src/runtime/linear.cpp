@@ -5,13 +5,12 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <mutex>
 
 #include "base/error.h"
 #include "base/parallel.h"
-#include "ring/primes.h"
-#include "runtime/residue.h"
 #include "runtime/rounding.h"
 #include "simd/tables.h"
 
@@ -109,8 +108,8 @@ std::vector<double> LinearMap::map_coefficients(const plan::Layout& layout, int 
 }
 
 // The integer plaintexts of one output channel, column by column: one coefficient for a constant, else `period_`.
-std::vector<std::vector<double>> LinearMap::plaintexts(const plan::Task& task, const std::vector<Column>& columns,
-                                                       std::size_t o) const {
+std::vector<Integers> LinearMap::plaintexts(const plan::Task& task, const std::vector<Column>& columns,
+                                            std::size_t o) const {
   const plan::Step& step = plan_.steps[task.step];
   const plan::Layout& out = plan_.tensors[step.output].layout;
   const auto channels = static_cast<std::size_t>(out.channels);
@@ -153,13 +152,13 @@ std::vector<std::vector<double>> LinearMap::plaintexts(const plan::Task& task, c
   std::map<int, std::vector<std::vector<std::span<double>>>> groups;  // by term
   for (auto& [where, vectors] : masked) groups[where.first].push_back(std::move(vectors));
   for (const auto& [term, list] : groups) round_together(list);
-  return result;
+  return {std::make_move_iterator(result.begin()), std::make_move_iterator(result.end())};
 }
 
 // weights: [run][out channel][column], centred residues modulo prime `limb`. Columns go in blocks of a cache line of
 // weights, because neighbouring runs lie far apart.
-void LinearMap::fill_weights(const std::vector<std::vector<std::vector<double>>>& plaintexts, std::size_t limb,
-                             double* weights, std::size_t stride) const {
+void LinearMap::fill_weights(const std::vector<std::vector<Integers>>& plaintexts, std::size_t limb, double* weights,
+                             std::size_t stride) const {
   constexpr std::size_t kBlock = 8;
   const std::size_t channels = plaintexts.size();
   const u64 q = ring_.prime(limb);
@@ -173,13 +172,13 @@ void LinearMap::fill_weights(const std::vector<std::vector<std::vector<double>>>
     for (std::size_t c0 = 0; c0 < plaintexts[o].size(); c0 += kBlock) {
       const std::size_t count = std::min(kBlock, plaintexts[o].size() - c0);
       for (std::size_t k = 0; k < count; ++k) {
-        const std::vector<double>& integers = plaintexts[o][c0 + k];
+        const Integers& integers = plaintexts[o][c0 + k];
+        integers.residues(ring_.kernels(), ring_.modulus(limb), values.data());
         if (integers.size() == 1) {
-          const double w = centred(residue(integers[0], q));
+          const double w = centred(values[0]);
           for (std::size_t r = 0; r < runs_; ++r) block[r * kBlock + k] = w;
           continue;
         }
-        for (std::size_t j = 0; j < period_; ++j) values[j] = residue(integers[j], q);
         ring_.kernels().ntt(values.data(), table);  // subring coefficients to one word per run
         for (std::size_t r = 0; r < runs_; ++r) block[r * kBlock + k] = centred(values[r]);
       }
@@ -199,7 +198,7 @@ std::vector<ckks::Ciphertext> LinearMap::run(
   std::vector<unsigned char> ones = zeros;
   for (std::size_t j = 0; j < run_length_; ++j) ones[j * simd::kPackedBytes] = 1;
 
-  std::vector<std::vector<std::vector<double>>> integers(channels);
+  std::vector<std::vector<Integers>> integers(channels);
   parallel_for(channels, [&](std::size_t o) { integers[o] = plaintexts(task, columns, o); });
 
   Buffers buffers;  // all of one size

@@ -7,6 +7,7 @@
 #include "ckks/ciphertext.h"
 #include "ckks/encoder.h"
 #include "plan/schedule.h"
+#include "runtime/integers.h"
 
 namespace sotto::runtime {
 
@@ -30,9 +31,9 @@ class LinearMap {
   template <class F>
   [[nodiscard]] std::vector<double> map_coefficients(const plan::Layout& layout, int phase, F&& value,
                                                      double factor) const;
-  [[nodiscard]] std::vector<std::vector<double>> plaintexts(const plan::Task& task, const std::vector<Column>& columns,
-                                                            std::size_t o) const;
-  void fill_weights(const std::vector<std::vector<std::vector<double>>>& plaintexts, std::size_t limb, double* weights,
+  [[nodiscard]] std::vector<Integers> plaintexts(const plan::Task& task, const std::vector<Column>& columns,
+                                                 std::size_t o) const;
+  void fill_weights(const std::vector<std::vector<Integers>>& plaintexts, std::size_t limb, double* weights,
                     std::size_t stride) const;
   [[nodiscard]] std::vector<Column> make_columns(const plan::Task& task) const;
 

@@ -227,8 +227,8 @@ void automorphism(u64* dst, const u64* src, AutomorphismTable table, size_t n) {
 }
 
 constexpr Kernels kScalar{
-    "scalar", TwiddleLayout::shoup, ntt,        intt,   add,          sub,  mul,   mul_scalar_add, sub_mul_scalar,
-    square,   inner_product,        switch_end, matmul, automorphism, residues,       pack, unpack};
+    "scalar", TwiddleLayout::shoup, ntt,        intt,   add,          sub,      mul,  mul_scalar_add, sub_mul_scalar,
+    square,   inner_product,        switch_end, matmul, automorphism, residues, pack, unpack};
 
 }  // namespace
 

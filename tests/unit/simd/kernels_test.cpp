@@ -374,7 +374,10 @@ TEST(Kernels, ResiduesOfIntegersMatchScalar) {
       const double near = multiple + static_cast<double>(rng() % 3) - 1;  // where quotients change
       const double half = multiple + static_cast<double>(q / 2 + rng() % 2);
       const double any = static_cast<double>(rng() >> 11);
-      const double magnitude = i % 4 == 0 ? near : i % 4 == 1 ? half : i % 4 == 2 ? any : static_cast<double>(rng() % q);
+      const double magnitude = i % 4 == 0   ? near
+                               : i % 4 == 1 ? half
+                               : i % 4 == 2 ? any
+                                            : static_cast<double>(rng() % q);
       x[i + 1] = i % 8 < 4 ? magnitude : -magnitude;
     }
     x[1] = 0x1p53 - 1;
@@ -389,7 +392,8 @@ TEST(Kernels, ResiduesOfIntegersMatchScalar) {
     }
     for (const Kernels* k : vector_sets()) {
       k->residues(out.data(), x.data() + 1, n, m);
-      for (std::size_t i = 0; i < n; ++i) ASSERT_EQ(out[i], expected[i]) << k->name << " of " << x[i + 1] << " mod " << q;
+      for (std::size_t i = 0; i < n; ++i)
+        ASSERT_EQ(out[i], expected[i]) << k->name << " of " << x[i + 1] << " mod " << q;
     }
   }
 }
