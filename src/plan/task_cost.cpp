@@ -12,9 +12,9 @@ namespace {
 
 // Words of a weight without a mask against those of one with: no transform, one value for all runs.
 constexpr double kConstantWeight = 0.2;
-// A word of weights costs more than its transform: rounding, writing to memory and reading back as a matrix, or
-// spreading over a polynomial (measured).
-constexpr double kMatrixWeight = 4, kSpreadWeight = 1.8;
+// A word of a matrix of weights costs more than its transform: rounding together, writing to memory and reading back
+// (measured).
+constexpr double kMatrixWeight = 4;
 
 // The products of a task with its sources.
 Work linear_work(const Plan& plan, const Task& task) {
@@ -41,7 +41,7 @@ Work linear_work(const Plan& plan, const Task& task) {
     for (const Tap& tap : task.taps)
       if (moves[static_cast<std::size_t>(tap.term)].contains(giant * step.baby + tap.shift))
         products += plan.tensors[static_cast<std::size_t>(tap.source.tensor)].layout.blocks() * rows;
-  work.weights = kSpreadWeight * products * period * limbs;
+  work.weights = products * period * limbs;
   work.embedded_words = products * period * std::log2(period);
   work.words = (products + 2.0 * (task.last_giant - task.first_giant) * rows) * limbs * n;
   return work;
