@@ -1,5 +1,5 @@
 #!/bin/sh
-# All figures that the README states, as JSON in OUT (default build/bench-results). About ten minutes on two cores.
+# The figures of the first table of the README, as JSON in OUT (default build/bench-results). About ten minutes on two cores.
 #
 # usage: bench/run.sh cifar10:DIR [OUT]
 set -eu

@@ -27,7 +27,6 @@ sotto=build/release/bin/sotto
 
 find_cifar() {
   if [ -e build/cifar/cifar-10-batches-bin/test_batch.bin ]; then echo cifar10:build/cifar; return; fi
-  if [ -e ../shared/data/unpack.py ] && /usr/bin/python3 ../shared/data/unpack.py build/cifar >/dev/null 2>&1; then echo cifar10:build/cifar; return; fi
   url=https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz
   sum=c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd
   mkdir -p build/cifar

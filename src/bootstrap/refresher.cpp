@@ -26,9 +26,9 @@ std::vector<SlotMap> encode_factors(const ring::Ring& ring, const ckks::Encoder&
 
 }  // namespace
 
-Refresher::Refresher(const RefreshSpec& spec, const ring::Ring& ring)
-    : spec_(spec), ring_(ring), series_(cosine_series(spec)) {
+Refresher::Refresher(const RefreshSpec& spec, const ring::Ring& ring) : spec_(spec), ring_(ring) {
   verify(spec, ring.log_n());
+  series_ = cosine_series(spec);
   check(static_cast<std::size_t>(spec.raised_limbs) <= ring.prime_count(), "the ring has too few primes to raise to");
   const ckks::Encoder encoder(ring.log_n(), ring.kind());
   const std::size_t n = ring.n();

@@ -58,7 +58,8 @@ SlotMap::SlotMap(const ring::Ring& ring, const ckks::Encoder& encoder, const Slo
     const auto round = [&](std::vector<double>& x) {
       for (double& v : x) {
         v = std::nearbyint(v * scale);
-        check(std::abs(v) < 0x1p53, "a diagonal is too large for its scale");
+        if (!(std::abs(v) < 0x1p53))
+          throw Error(ErrorCode::bad_input, "the scales of a bootstrapping circuit are out of range");
       }
       return std::move(x);
     };

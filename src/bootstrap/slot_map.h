@@ -21,8 +21,8 @@ class SlotMap {
   /// Most baby steps: what one inner product takes.
   static constexpr int kBabies = 8;
 
-  /// scale: of the plaintexts; every coefficient times scale must stay below 2^53. The ring must be
-  /// conjugate-invariant.
+  /// scale: of the plaintexts. Throws Error{bad_input} unless every coefficient times scale stays below 2^53. The ring
+  /// must be conjugate-invariant.
   SlotMap(const ring::Ring& ring, const ckks::Encoder& encoder, const SlotMatrix& matrix, const FactorShape& shape,
           double scale);
 

@@ -49,19 +49,15 @@ KeySwitcher::KeySwitcher(const Parameters& parameters, std::shared_ptr<const rin
 KeySwitcher::~KeySwitcher() = default;
 
 int KeySwitcher::tier_for(int limbs) const {
-  int best = -1;
-  for (int t = 0; t < static_cast<int>(tiers_.size()); ++t)
-    if (!tiers_[t].ephemeral && tiers_[t].max_limbs >= limbs &&
-        (best < 0 || tiers_[t].max_limbs < tiers_[best].max_limbs))
-      best = t;
-  check(best >= 0, "no key tier serves this level");
-  return best;
+  const int tier = ckks::tier_for(tiers_, limbs);
+  check(tier >= 0, "no key tier serves this level");
+  return tier;
 }
 
 int KeySwitcher::ephemeral_tier() const {
-  const auto it = std::find_if(tiers_.begin(), tiers_.end(), [](const KeyTier& t) { return t.ephemeral; });
-  check(it != tiers_.end(), "there is no tier for the ephemeral secret");
-  return static_cast<int>(it - tiers_.begin());
+  const int tier = ckks::ephemeral_tier(tiers_);
+  check(tier >= 0, "there is no tier for the ephemeral secret");
+  return tier;
 }
 
 std::size_t KeySwitcher::prime_of(std::size_t j, int limbs) const {

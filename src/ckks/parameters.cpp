@@ -1,5 +1,6 @@
 #include "ckks/parameters.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -8,6 +9,20 @@
 #include "ring/primes.h"
 
 namespace sotto::ckks {
+
+int tier_for(std::span<const KeyTier> tiers, int limbs) {
+  int best = -1;
+  for (std::size_t t = 0; t < tiers.size(); ++t)
+    if (!tiers[t].ephemeral && tiers[t].max_limbs >= limbs &&
+        (best < 0 || tiers[t].max_limbs < tiers[static_cast<std::size_t>(best)].max_limbs))
+      best = static_cast<int>(t);
+  return best;
+}
+
+int ephemeral_tier(std::span<const KeyTier> tiers) {
+  const auto it = std::find_if(tiers.begin(), tiers.end(), [](const KeyTier& t) { return t.ephemeral; });
+  return it == tiers.end() ? -1 : static_cast<int>(it - tiers.begin());
+}
 
 Parameters::Parameters(const ParametersSpec& spec, int security_bits) : spec_(spec), security_bits_(security_bits) {
   const std::uint64_t order = (spec.kind == ring::RingKind::conjugate_invariant ? 4ull : 2ull) << spec.log_n;

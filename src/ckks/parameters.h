@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "ring/ring.h"
@@ -39,6 +40,10 @@ struct KeyTier {
   [[nodiscard]] int digits() const { return digits(max_limbs); }
   bool operator==(const KeyTier&) const = default;
 };
+
+/// Index of the smallest tier for ciphertexts of this many limbs, and of the ephemeral tier; -1 if there is none.
+int tier_for(std::span<const KeyTier> tiers, int limbs);
+int ephemeral_tier(std::span<const KeyTier> tiers);
 
 /// An immutable, checked parameter set: the only way to one from outside the tests is `create`.
 class Parameters {

@@ -34,12 +34,12 @@ std::vector<nlohmann::json> bench_bootstrap() {
   const ckks::Evaluator evaluator(parameters, ring, tiers, &keys);
   const double before_keys = now();
   double key_bytes = 0;
+  const secret::KeyGenerator generator(parameters, secret);
   for (const auto& [s, times] : bootstrap::required_switches(spec, kLogN)) {
     const ckks::KeyId id{s.exponent == ckks::kToEphemeral ? 2 : evaluator.tier_for(s.limbs), s.exponent};
     if (keys.keys.contains(id)) continue;
     const ckks::KeyTier& tier = tiers[static_cast<std::size_t>(id.tier)];
-    keys.keys.emplace(
-        id, ckks::expand(*ring, tier, kLimbs, secret::KeyGenerator(parameters, secret).switching_key(tier, id)));
+    keys.keys.emplace(id, ckks::expand(*ring, tier, kLimbs, generator.switching_key(tier, id)));
     key_bytes += ckks::key_digits(tier, s.exponent) * (tier.max_limbs + tier.special) * 6.0 * std::ldexp(1, kLogN);
   }
   const double before_matrices = now();

@@ -45,7 +45,9 @@ struct DataOptions {
 };
 
 void add_data_options(CLI::App& verb, DataOptions& o, bool required) {
-  auto* data = verb.add_option("--data", o.data, "cifar10:DIR, cifar100:DIR, or PNG and JPEG files or folders of them")
+  auto* data = verb.add_option("--data", o.data,
+                               "cifar10:DIR, cifar100:DIR (test images), cifar10-train:DIR, cifar100-train:DIR, or PNG "
+                               "and JPEG files or folders of them")
                    ->expected(1, -1);
   if (required) data->required();
   verb.add_option("--start", o.start, "Number of the first image (default 0)")->check(CLI::Range(0.0, 2e19));

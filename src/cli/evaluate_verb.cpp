@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <map>
 #include <memory>
 
 #include "base/error.h"
@@ -65,34 +66,40 @@ struct Comparison {
   }
 };
 
-// Layers have the same names and shapes in every packing: their times add up.
+// Layers by name: what they took in several packings adds up. A packing may bootstrap where another does not; sizes are
+// those of the first packing that has the layer.
 json layer_report(const std::vector<Part>& parts, const std::vector<PartResult>& results, const plan::Speed& speed) {
+  constexpr std::array kSeconds = {"rotate_seconds", "linear_seconds", "activate_seconds", "disk_seconds"};
   json steps = json::array();
-  const plan::Plan& plan = parts.front().plan;
-  for (std::size_t s = 0; s < plan.steps.size(); ++s) {
-    double rotate = 0, linear = 0, activate = 0, disk = 0, predicted = 0;
-    std::uint64_t peak = 0;
-    for (const PartResult& r : results) {
-      const json& measured = r.stats["steps"][s];
-      rotate += measured["rotate_seconds"].get<double>();
-      linear += measured["linear_seconds"].get<double>();
-      activate += measured["activate_seconds"].get<double>();
-      disk += measured["disk_seconds"].get<double>();
-      predicted += r.cost.steps[s].seconds(speed) * r.stats["batches"].get<double>();
-      peak = std::max(peak, r.cost.steps[s].peak_bytes);
+  std::map<std::string, std::size_t> index;
+  for (std::size_t k = 0; k < parts.size(); ++k) {
+    const plan::Plan& plan = parts[k].plan;
+    const PartResult& r = results[k];
+    for (std::size_t s = 0; s < plan.steps.size(); ++s) {
+      const plan::Step& step = plan.steps[s];
+      const plan::Layout& l = plan.tensors[static_cast<std::size_t>(step.output)].layout;
+      const auto [at, first] = index.emplace(step.name, steps.size());
+      if (first) {
+        steps.push_back({{"name", step.name},
+                         {"output", {l.channels, l.height, l.width}},
+                         {"ciphertexts", l.ciphertexts()},
+                         {"limbs", step.limbs},
+                         {"seconds", 0.0},
+                         {"predicted_seconds", 0.0},
+                         {"predicted_peak_bytes", 0}});
+        for (const char* name : kSeconds) steps.back()[name] = 0.0;
+      }
+      json& entry = steps[at->second];
+      const auto add = [&](const char* name, double seconds) { entry[name] = entry[name].get<double>() + seconds; };
+      for (const char* name : kSeconds) {
+        const double seconds = r.stats.at("steps").at(s).at(name).get<double>();
+        add(name, seconds);
+        add("seconds", seconds);
+      }
+      add("predicted_seconds", r.cost.steps[s].seconds(speed) * r.stats.at("batches").get<double>());
+      entry["predicted_peak_bytes"] =
+          std::max(entry["predicted_peak_bytes"].get<std::uint64_t>(), r.cost.steps[s].peak_bytes);
     }
-    const plan::Layout& l = plan.tensors[static_cast<std::size_t>(plan.steps[s].output)].layout;
-    steps.push_back({{"name", plan.steps[s].name},
-                     {"output", {l.channels, l.height, l.width}},
-                     {"ciphertexts", l.ciphertexts()},
-                     {"limbs", plan.steps[s].limbs},
-                     {"seconds", rotate + linear + activate + disk},
-                     {"rotate_seconds", rotate},
-                     {"linear_seconds", linear},
-                     {"activate_seconds", activate},
-                     {"disk_seconds", disk},
-                     {"predicted_seconds", predicted},
-                     {"predicted_peak_bytes", peak}});
   }
   return steps;
 }
@@ -104,6 +111,7 @@ json part_report(const Part& part, const PartResult& r, const plan::Speed& speed
           {"batches", batches},
           {"tile", part.plan.tile},
           {"group", part.plan.group()},
+          {"bootstraps", static_cast<std::uint64_t>(plan::bootstraps(part.plan)) * batches},
           {"wall_seconds", r.wall_seconds},
           {"predicted_seconds", r.cost.seconds(speed) * static_cast<double>(batches)},
           {"peak_rss_bytes", r.stats["peak_rss_bytes"]},
@@ -113,12 +121,13 @@ json part_report(const Part& part, const PartResult& r, const plan::Speed& speed
 
 // The fields of the parts together: sums, or the most of them.
 json sums_of(const json& parts) {
-  json all = {{"wall_seconds", 0.0}, {"predicted_seconds", 0.0}, {"batches", 0},
-              {"eval_key_bytes", 0}, {"peak_rss_bytes", 0},      {"predicted_peak_bytes", 0}};
+  json all = {{"wall_seconds", 0.0},      {"predicted_seconds", 0.0}, {"batches", 0},
+              {"bootstraps", 0},          {"eval_key_bytes", 0},      {"peak_rss_bytes", 0},
+              {"predicted_peak_bytes", 0}};
   for (const json& p : parts) {
     for (const char* name : {"wall_seconds", "predicted_seconds"})
       all[name] = all[name].get<double>() + p[name].get<double>();
-    for (const char* name : {"batches", "eval_key_bytes"})
+    for (const char* name : {"batches", "bootstraps", "eval_key_bytes"})
       all[name] = all[name].get<std::uint64_t>() + p[name].get<std::uint64_t>();
     for (const char* name : {"peak_rss_bytes", "predicted_peak_bytes"})
       all[name] = std::max(all[name].get<std::uint64_t>(), p[name].get<std::uint64_t>());
@@ -214,7 +223,6 @@ int run(const EvaluateOptions& o) {
       {"ring_dimension", std::uint64_t{1} << plan.parameters.log_n},
       {"log2_qp", parameters.log2_qp()},
       {"security_bits", parameters.security_bits()},
-      {"bootstraps", plan::bootstraps(plan)},
       {"batch", plan.batch},
       {"tile", plan.tile},
       {"group", plan.group()},
@@ -247,7 +255,9 @@ void add_evaluate(CLI::App& app) {
   auto* verb = app.add_subcommand("evaluate", "Do all of it on this machine and compare with the float model");
   auto o = std::make_shared<EvaluateOptions>();
   verb->add_option("MODEL", o->request.model, "The network, ONNX")->required();
-  verb->add_option("--data", o->data, "cifar10:DIR, cifar100:DIR, or PNG and JPEG files or folders of them")
+  verb->add_option("--data", o->data,
+                   "cifar10:DIR, cifar100:DIR (test images), cifar10-train:DIR, cifar100-train:DIR, or PNG and JPEG "
+                   "files or folders of them")
       ->required()
       ->expected(1, -1);
   verb->add_option("--start", o->start, "Number of the first image (default 0)")->check(CLI::Range(0.0, 2e19));

@@ -149,10 +149,11 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
              parameters.security_bits(), plan.refresh ? "bootstrapping" : "no bootstrap");
   if (plan.refresh)
     fmt::print(
-        "bootstraps: {} ciphertexts, from {} limbs by {} to {}; ephemeral secret of weight {}, {:.0f} bits of "
-        "modulus; cannot fail\n",
+        "bootstraps: {} ciphertexts, from {} limbs by {} to {}, with errors of 2^{:.0f} of the largest value; "
+        "ephemeral "
+        "secret of weight {}, {:.0f} bits of modulus; cannot fail\n",
         plan::bootstraps(plan), plan.refresh->input_limbs(), plan.refresh->raised_limbs, plan.refresh->output_limbs(),
-        ckks::kEphemeralWeight, 2.0 * plan.parameters.prime_bits);
+        std::log2(plan::NoiseModel::refresh()), ckks::kEphemeralWeight, 2.0 * plan.parameters.prime_bits);
   fmt::print("\n");
   fmt::print("{:<26} {:>12} {:>5} {:>6} {:>7} {:>9} {:>11} {:>11}\n", "layer", "output", "cts", "limbs", "scale",
              "switches", "time", "memory");
@@ -181,9 +182,10 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
 
 int run(const PlanOptions& o) {
   const auto kind = wire::kind_of(o.request.model);
-  if (kind && (o.request.images > 0 || !o.request.calibrate.empty()))
-    throw Error(ErrorCode::usage,
-                "--batch and --calibrate shape the plan of a model; " + o.request.model + " is fixed");
+  if (kind && (o.request.images > 0 || !o.request.calibrate.empty() || o.request.precise ||
+               o.request.relu_error != compiler::kReluError))
+    throw Error(ErrorCode::usage, "--batch, --calibrate, --precise and --relu-error shape the plan of a model; " +
+                                      o.request.model + " is fixed");
   if (kind == wire::Kind::client) return show_client(plan::read_client(o.request.model), o.as_json);
   if (kind && kind != wire::Kind::plan)
     throw Error(ErrorCode::bad_input, o.request.model + " is a Sotto " + std::string(wire::name_of(*kind)) +

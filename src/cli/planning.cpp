@@ -39,7 +39,8 @@ std::optional<plan::Plan> grouped(const graph::Network& network, compiler::Optio
   options.group = group;
   try {
     return compiler::compile(network, options);
-  } catch (const Error&) {
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::bad_input && e.code() != ErrorCode::no_resources) throw;
     return std::nullopt;
   }
 }
@@ -71,7 +72,7 @@ compiler::Options calibrated(graph::Network& network, const PlanRequest& request
     graph::set_relu_ranges(network, graph::relu_ranges(network, values), kReluMargin);
   }
   const auto bounds = std::make_shared<std::optional<compiler::Bounds>>();
-  const auto measured = [bounds, &network, values = std::move(values), request]() -> const compiler::Bounds& {
+  const auto measured = [bounds, &network, values = std::move(values), request]() {
     if (!*bounds) *bounds = compiler::bounds_of(network, values, request.relu_error);
     return **bounds;
   };
@@ -127,12 +128,14 @@ const Candidate& best_of(const std::vector<Candidate>& list, int images, const s
 }  // namespace
 
 void add_plan_options(CLI::App& verb, PlanRequest& request) {
-  verb.add_option("--batch", request.images,
-                  "Images that a run will have: the packing is the fastest for so many (default 1024)")
+  verb.add_option(
+          "--batch", request.images,
+          "Images that a run will have: the packing is the fastest for so many (default 1024; evaluate: its images)")
       ->check(CLI::Range(1, 65536));
   verb.add_option("--memory", request.memory, "Most memory that inference may use, e.g. 8G");
   verb.add_option("--calibrate", request.calibrate,
-                  "Images to measure the ranges of values on, as for --data (for Relu and deep networks)")
+                  "Images to measure the ranges of values on, for Relu and deep networks: cifar10-train:DIR, "
+                  "cifar100-train:DIR, or PNG and JPEG files or folders (512 at most are used)")
       ->expected(1, -1);
   verb.add_flag("--precise", request.precise,
                 "With bootstrapping: twice the modulus for every square, closer to the float model but slower");

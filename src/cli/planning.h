@@ -19,7 +19,7 @@ struct PlanRequest {
   double relu_error = compiler::kReluError;
 };
 
-/// Adds --batch, --memory, --calibrate and --relu-error.
+/// Adds --batch, --memory, --calibrate, --precise and --relu-error.
 void add_plan_options(CLI::App& verb, PlanRequest& request);
 
 /// Imports and compiles a model with the packing that serves so many images in the least predicted time, in one run or

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "compiler/scales.h"
 #include "plan/interpret.h"
 
 namespace sotto::compiler {
@@ -18,7 +19,7 @@ using plan::Step;
 
 constexpr double kMargin = 1.5, kMadeUpMargin = 4;
 constexpr double kLeast = 1e-3;   // of a tensor that is always zero
-constexpr double kMost = 0x1p40;  // beyond it no scale leaves any precision
+constexpr double kMost = 0x1p28;  // beyond it no scale leaves any precision
 
 // They only have to be as lively as real images: waves and noise, or the same with every channel black or white.
 std::vector<std::vector<double>> made_up_images(const plan::Interface& io, bool extreme) {
@@ -45,11 +46,6 @@ std::vector<std::vector<double>> made_up_images(const plan::Interface& io, bool 
   return images;
 }
 
-bool has_activations(const plan::Plan& plan) {
-  return std::any_of(plan.steps.begin(), plan.steps.end(),
-                     [](const Step& s) { return s.finish == Step::Finish::activate; });
-}
-
 // Bounds that these images keep with a margin.
 void widen(Bounds& bounds, const plan::Plan& lowered, const std::vector<std::vector<double>>& images, double margin) {
   std::mutex mutex;
@@ -68,7 +64,7 @@ void widen(Bounds& bounds, const plan::Plan& lowered, const std::vector<std::vec
 
 Bounds measure_bounds(const plan::Plan& lowered, const std::vector<std::vector<double>>& images) {
   Bounds bounds(lowered.tensors.size(), kLeast);
-  if (images.empty() && has_activations(lowered)) {
+  if (images.empty() && has(lowered, Step::Finish::activate)) {
     for (const Step& s : lowered.steps) bounds[0] = std::max(bounds[0], s.activation.range);
     std::fill(bounds.begin(), bounds.end(), bounds[0]);
   } else {

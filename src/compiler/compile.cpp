@@ -17,18 +17,13 @@ namespace sotto::compiler {
 
 namespace {
 
-constexpr int kMaxTile = 64;  // tile^2 runs of at least 16 words at rank 2^16
+constexpr int kLogN = 16;
+constexpr int kMaxTile = 64;  // tile^2 runs of at least 16 words at this rank
+constexpr int kMostLimbs = 64;
 
-// The smallest ring of the product that holds `limbs` ciphertext primes and special ones for at most eight digits.
-ckks::ParametersSpec choose_parameters(int limbs, int bits) {
-  for (int log_n : {16, 17}) {
-    const int most =
-        static_cast<int>(ckks::find_security_row(log_n, ckks::SecretDistribution::ternary)->max_log2_qp / bits);
-    const int special = special_primes(limbs, std::min(most - limbs, 64));
-    if (special >= 2 && limbs <= 64) return {log_n, ring::RingKind::conjugate_invariant, limbs, special, bits};
-  }
-  throw Error(ErrorCode::no_resources, "the network needs " + std::to_string(limbs) +
-                                           " levels, more than 128-bit security leaves; use fewer layers");
+// Primes that the modulus has room for.
+int most_primes(int bits) {
+  return static_cast<int>(ckks::find_security_row(kLogN, ckks::SecretDistribution::ternary)->max_log2_qp / bits);
 }
 
 // Levels of a network that is deeper than the modulus, or that needs polynomials; sets `bounds` of the plan's tensors.
@@ -41,7 +36,7 @@ plan::Plan with_refreshes(plan::Plan lowered, const Options& options, Bounds& bo
   const Placement placement = place(lowered);
   plan::Plan plan = insert_refreshes(lowered, placement);
   plan.level_primes = 1;
-  plan.parameters = {16, ring::RingKind::conjugate_invariant, placement.limbs, placement.special, kOnePrime.bits};
+  plan.parameters = {kLogN, ring::RingKind::conjugate_invariant, placement.limbs, placement.special, kOnePrime.bits};
   bounds = options.bounds ? options.bounds() : measure_bounds(lowered, {});
   bounds.resize(plan.tensors.size());
   for (const plan::Step& s : plan.steps)
@@ -50,15 +45,18 @@ plan::Plan with_refreshes(plan::Plan lowered, const Options& options, Bounds& bo
   return plan;
 }
 
-// Whether all layers fit the modulus of some ring as they are.
-bool needs_refreshes(const plan::Plan& lowered, LevelSize size) {
-  if (has(lowered, plan::Step::Finish::activate)) return true;
+// Limbs of fresh inputs if nothing is bootstrapped.
+int limbs_without_refreshes(const plan::Plan& lowered, LevelSize size) {
   int depth = 0;
   for (const plan::Step& s : lowered.steps) depth = std::max(depth, s.limbs);
-  const int limbs = (depth + 1) * size.primes;
-  const int most =
-      static_cast<int>(ckks::find_security_row(16, ckks::SecretDistribution::ternary)->max_log2_qp / size.bits);
-  return limbs > 64 || special_primes(limbs, most - limbs) < 2;
+  return (depth + 1) * size.primes;
+}
+
+// Whether the layers do not fit the modulus as they are.
+bool needs_refreshes(const plan::Plan& lowered, LevelSize size) {
+  if (has(lowered, plan::Step::Finish::activate)) return true;
+  const int limbs = limbs_without_refreshes(lowered, size);
+  return limbs > kMostLimbs || special_primes(limbs, most_primes(size.bits) - limbs) < 2;
 }
 
 // No larger than the largest map; smaller maps need fewer rotations then.
@@ -71,18 +69,18 @@ bool fits(const graph::Network& network, int tile) {
   try {
     lower(network, tile, 1);
     return true;
-  } catch (const Error&) {
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::bad_input) throw;
     return false;
   }
 }
 
 // Levels of a network that fits the modulus.
 void assign_levels(plan::Plan& plan, LevelSize size) {
-  int depth = 0;
-  for (const plan::Step& s : plan.steps) depth = std::max(depth, s.limbs);
-  const int limbs = (depth + 1) * size.primes;
+  const int limbs = limbs_without_refreshes(plan, size);
   plan.level_primes = size.primes;
-  plan.parameters = choose_parameters(limbs, size.bits);
+  plan.parameters = {kLogN, ring::RingKind::conjugate_invariant, limbs,
+                     special_primes(limbs, std::min(most_primes(size.bits) - limbs, kMostLimbs)), size.bits};
   for (plan::Tensor& t : plan.tensors) t.limbs = limbs - t.limbs * size.primes;
   for (plan::Step& s : plan.steps) s.limbs = limbs - s.limbs * size.primes;
 }

@@ -21,7 +21,7 @@ struct Options {
   double relu_error = kReluError;  ///< largest error of a ReLU's polynomial over its range, 2^-20 .. 1/4
   bool precise = false;            ///< with bootstrapping: an extra prime for every square, which takes more time
   /// Bounds of the network's values (bounds_of), asked for only if they are needed; default: from made-up images.
-  std::function<const Bounds&()> bounds = {};
+  std::function<Bounds()> bounds = {};
 };
 
 /// Bounds of a network's values from preprocessed images (see measure_bounds()), for every packing of it.
@@ -30,8 +30,8 @@ Bounds bounds_of(const graph::Network& network, const std::vector<std::vector<do
 
 /// Turns a network into a plan: squares completed, levels and scales assigned, packing and keys chosen.
 ///
-/// Throws Error{bad_input} for what cannot run encrypted (naming the node), Error{no_resources} if the network is
-/// deeper than the modulus allows at 128-bit security.
+/// Throws Error{bad_input} for what cannot run encrypted (naming the node), Error{no_resources} if one
+/// layer needs more levels than bootstrapping leaves at 128-bit security.
 plan::Plan compile(const graph::Network& network, const Options& options);
 
 }  // namespace sotto::compiler

@@ -19,7 +19,7 @@ namespace {
 
 constexpr int kLogN = 16, kPrimeBits = 48;
 // Part of the whole time that an extra prime for a square is worth.
-constexpr double kPreciseWorth = 0.034;
+constexpr double kPreciseWorth = 0.045;
 
 // What a step costs at any level: its parts that grow with the limbs.
 struct StepCost {

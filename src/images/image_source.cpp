@@ -131,7 +131,8 @@ std::vector<fs::path> list_pictures(const std::vector<std::string>& sources) {
   for (const std::string& s : sources) {
     if (!fs::exists(s))
       bad("cannot read " + s +
-          ": no such file or folder; a data source is cifar10:DIR, cifar100:DIR, or PNG and JPEG files or folders of "
+          ": no such file or folder; a data source is cifar10:DIR, cifar100:DIR (test images), cifar10-train:DIR, "
+          "cifar100-train:DIR, or PNG and JPEG files or folders of "
           "them");
     if (!fs::is_directory(s)) {
       if (!fs::is_regular_file(s)) bad("cannot read " + s + ": it is not a regular file");

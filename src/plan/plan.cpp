@@ -2,6 +2,7 @@
 
 #include <sodium.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <iomanip>
@@ -246,8 +247,10 @@ void verify_keys(const ckks::ParametersSpec& parameters, const ckks::KeyRequest&
         t.special > parameters.special_primes || t.digits() > 8)
       bad("impossible key tier");
   // The key to the sparse secret is safe under the smallest modulus only.
+  int ephemeral_tiers = 0;
   for (const ckks::KeyTier& t : keys.tiers)
-    if (t.ephemeral && (t.max_limbs != 1 || t.special != 1)) bad("impossible tier for the ephemeral secret");
+    if (t.ephemeral && (t.max_limbs != 1 || t.special != 1 || ++ephemeral_tiers > 1))
+      bad("impossible tier for the ephemeral secret");
   const std::uint64_t order = std::uint64_t{4} << parameters.log_n;
   const ckks::KeyId* previous = nullptr;
   for (const ckks::KeyId& id : keys.keys) {
@@ -271,7 +274,11 @@ void verify(const Plan& plan) {
   verify_name(plan.network);
   if (plan.refresh) {
     bootstrap::verify(*plan.refresh, plan.parameters.log_n);
-    if (plan.refresh->raised_limbs > plan.parameters.ciphertext_primes) bad("it has too few primes for bootstrapping");
+    if (std::max(plan.refresh->raised_limbs, plan.refresh->input_limbs()) > plan.parameters.ciphertext_primes)
+      bad("it has too few primes for bootstrapping");
+    if (std::none_of(plan.steps.begin(), plan.steps.end(),
+                     [](const Step& s) { return s.finish == Step::Finish::refresh; }))
+      bad("it has a bootstrapping circuit without use");
   }
   if (plan.level_primes < 1 || plan.level_primes > 2) bad("impossible levels");
   for (const Step& s : plan.steps) verify_name(s.name);

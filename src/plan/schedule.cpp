@@ -21,14 +21,9 @@ std::vector<std::int64_t> sum_rotations(int count) {
 }
 
 int tier_of(const Plan& plan, int limbs) {
-  int best = -1;
-  for (int t = 0; t < static_cast<int>(plan.keys.tiers.size()); ++t) {
-    const int m = plan.keys.tiers[static_cast<std::size_t>(t)].max_limbs;
-    if (plan.keys.tiers[static_cast<std::size_t>(t)].ephemeral) continue;
-    if (m >= limbs && (best < 0 || m < plan.keys.tiers[static_cast<std::size_t>(best)].max_limbs)) best = t;
-  }
-  if (best < 0) throw Error(ErrorCode::bad_input, "the plan has no key tier for one of its levels");
-  return best;
+  const int tier = ckks::tier_for(plan.keys.tiers, limbs);
+  if (tier < 0) throw Error(ErrorCode::bad_input, "the plan has no key tier for one of its levels");
+  return tier;
 }
 
 std::size_t step_period(const Plan& plan, const Step& step) {
@@ -197,13 +192,10 @@ std::set<ckks::KeyId> keys_of(const Plan& plan, const Task& task) {
   std::set<ckks::KeyId> keys;
   if (step.slotwise()) {
     for (const auto& [s, times] : slotwise_switches(plan, step)) {
-      const auto ephemeral = std::find_if(plan.keys.tiers.begin(), plan.keys.tiers.end(),
-                                          [](const ckks::KeyTier& t) { return t.ephemeral; });
-      if (s.exponent == ckks::kToEphemeral && ephemeral == plan.keys.tiers.end())
-        throw Error(ErrorCode::bad_input, "the plan has no key tier for the ephemeral secret");
-      keys.insert({s.exponent == ckks::kToEphemeral ? static_cast<int>(ephemeral - plan.keys.tiers.begin())
-                                                    : tier_of(plan, s.limbs),
-                   s.exponent});
+      const bool ephemeral = s.exponent == ckks::kToEphemeral;
+      const int tier = ephemeral ? ckks::ephemeral_tier(plan.keys.tiers) : tier_of(plan, s.limbs);
+      if (tier < 0) throw Error(ErrorCode::bad_input, "the plan has no key tier for the ephemeral secret");
+      keys.insert({tier, s.exponent});
     }
     return keys;
   }

@@ -90,7 +90,7 @@ std::uint64_t expanded_key_limbs(const Plan& plan, const ckks::KeyId& id) {
 namespace {
 
 // The cost of a slotwise task.
-TaskCost slotwise_cost(const Plan& plan, const Task& task, std::set<ckks::KeyId>& read) {
+TaskCost slotwise_cost(const Plan& plan, const Task& task, std::set<ckks::KeyId>& read, int threads) {
   const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
   const int results = plan.tensors[static_cast<std::size_t>(step.output)].layout.blocks();
   const auto special = [&](int limbs) {
@@ -107,8 +107,9 @@ TaskCost slotwise_cost(const Plan& plan, const Task& task, std::set<ckks::KeyId>
   const SwitchWork top{0, step.limbs, special(step.limbs)};
   if (step.finish == Step::Finish::activate) {
     cost.work.activate = activation_work(plan, step, special) * results;
-    // Powers of the argument.
-    cost.word_limbs = 2 * count * limbs + static_cast<std::uint64_t>(top.scratch_limbs()) + 40 * limbs;
+    const auto at_once = static_cast<std::uint64_t>(std::min(in_flight(step.limbs, threads), results));
+    // Beside scratch, powers of the argument.
+    cost.word_limbs = 2 * count * limbs + at_once * (static_cast<std::uint64_t>(top.scratch_limbs()) + 40 * limbs);
   } else {
     const int together = std::min(results, kRefreshedTogether), log_n = plan.parameters.log_n;
     cost.work.activate = refresh_work(*plan.refresh, log_n, together, special) * results;
@@ -123,7 +124,7 @@ TaskCost slotwise_cost(const Plan& plan, const Task& task, std::set<ckks::KeyId>
 TaskCost task_cost(const Plan& plan, const Task& task, const std::vector<LiveSet::Copies>& copies,
                    std::set<ckks::KeyId>& read, int threads) {
   const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
-  if (step.slotwise()) return slotwise_cost(plan, task, read);
+  if (step.slotwise()) return slotwise_cost(plan, task, read, threads);
   const auto blocks = [&](int tensor) { return plan.tensors[static_cast<std::size_t>(tensor)].layout.blocks(); };
   const double n = std::ldexp(1.0, plan.parameters.log_n), results = blocks(step.output);
   const int tier = tier_of(plan, step.limbs);

@@ -94,9 +94,9 @@ std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::PackedCiphertext> 
     const plan::Source out{step.output, task.phase, 0};
     const auto done = [&](std::size_t k) {
       store_.append(out, ckks::pack(ring_, std::move(sums[k])));
-      // Bootstrapping a phase takes minutes.
+      // Activating or bootstrapping a phase takes minutes.
       const double part = static_cast<double>(k + 1) / static_cast<double>(sums.size());
-      if (progress_ && step.finish == plan::Step::Finish::refresh)
+      if (progress_ && step.slotwise())
         progress_({t, schedule_.tasks.size(), task.step, share_[t] + part * (share_[t + 1] - share_[t])});
     };
     const bool sum_tile = sums_tile(plan_, task);
@@ -104,7 +104,12 @@ std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::PackedCiphertext> 
       refresh(step, sums, done);
     else
       side_by_side(
-          sums.size(), step.limbs, [&](std::size_t k) { sums[k] = finish(step, sum_tile, std::move(sums[k])); }, done);
+          sums.size(), step.limbs,
+          [&](std::size_t k) {
+            check_stop();
+            sums[k] = finish(step, sum_tile, std::move(sums[k]));
+          },
+          done);
     live.add_output(index);
     time.activate += now() - added;
     if (observe) observe(step.output, task.phase, store_.at(out));
@@ -152,6 +157,7 @@ void Executor::make_copies(const std::vector<plan::LiveSet::Copies>& list, int l
     side_by_side(
         from.size(), limbs,
         [&](std::size_t b) {
+          check_stop();
           rotated[b] = evaluator_.rotate_many(ckks::unpack(ring_, from[b], limbs), copies.rotations);
         },
         [&](std::size_t b) {

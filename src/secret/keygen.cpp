@@ -1,5 +1,6 @@
 #include "secret/keygen.h"
 
+#include "base/error.h"
 #include "base/parallel.h"
 #include "ring/primes.h"
 #include "simd/tables.h"
@@ -8,7 +9,15 @@ namespace sotto::secret {
 
 using u64 = std::uint64_t;
 
+KeyGenerator::KeyGenerator(const ckks::Parameters& parameters, const SecretKey& key)
+    : parameters_(parameters), key_(key), ephemeral_(key.ring().n()) {
+  sample_sparse(ephemeral_);
+}
+
 ckks::SeededSwitchingKey KeyGenerator::switching_key(const ckks::KeyTier& tier, const ckks::KeyId& id) const {
+  check(
+      tier.ephemeral == (id.exponent == ckks::kToEphemeral) && (!tier.ephemeral || tier.max_limbs + tier.special == 2),
+      "the ephemeral secret has a key in the ephemeral tier only");
   const ring::Ring& ring = key_.ring();
   const std::size_t n = ring.n();
   const int q = parameters_.spec().ciphertext_primes;
@@ -39,7 +48,7 @@ ckks::SeededSwitchingKey KeyGenerator::switching_key(const ckks::KeyTier& tier, 
       other = SecretArray<u64>(n);
       k.mul(other.data(), s.data(), s.data(), n, m);
     } else if (!automorphism) {
-      other = key_.ephemeral_values(i);
+      other = to_values(ring, ephemeral_, i);
     }
     const bool holds = table != nullptr || id.exponent == ckks::kToEphemeral;
     const bool hides = id.exponent == ckks::kRelinearise || id.exponent == ckks::kFromEphemeral;

@@ -12,17 +12,20 @@ struct PublicKey {
   ring::RnsPoly b, a;
 };
 
-/// Makes key-switching keys for one secret.
+/// Makes key-switching keys for one secret. The ephemeral secret of bootstrapping lives as long as this object, is
+/// wiped with it and never leaves it: both of its keys have to come from the same generator.
 class KeyGenerator {
  public:
-  KeyGenerator(const ckks::Parameters& parameters, const SecretKey& key) : parameters_(parameters), key_(key) {}
+  KeyGenerator(const ckks::Parameters& parameters, const SecretKey& key);
 
+  /// The key to the ephemeral secret is made in an ephemeral tier only, others in no such tier.
   [[nodiscard]] ckks::SeededSwitchingKey switching_key(const ckks::KeyTier& tier, const ckks::KeyId& id) const;
   [[nodiscard]] PublicKey public_key() const;
 
  private:
   const ckks::Parameters& parameters_;
   const SecretKey& key_;
+  SecretArray<std::int8_t> ephemeral_;
 };
 
 }  // namespace sotto::secret

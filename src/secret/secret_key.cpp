@@ -2,6 +2,8 @@
 
 #include <sodium.h>
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -34,28 +36,10 @@ std::vector<std::uint64_t> gaussian_table(double sigma) {
   return table;
 }
 
-// kEphemeralWeight distinct places with signs, from a stream of its own: n is a power of two, so masked words are
-// uniform places.
-void draw_sparse(SecretArray<std::int8_t>& dst, const SecretArray<unsigned char>& seed) {
-  unsigned char nonce[crypto_stream_xchacha20_NONCEBYTES] = "Sotto ephemeral secret";
-  SecretArray<std::uint64_t> words(16 * ckks::kEphemeralWeight);
-  std::fill_n(dst.data(), dst.size(), std::int8_t{0});
-  auto* bytes = reinterpret_cast<unsigned char*>(words.data());
-  crypto_stream_xchacha20(bytes, words.size() * sizeof(std::uint64_t), nonce, seed.data());
-  int drawn = 0;
-  for (std::size_t i = 0; i < words.size() && drawn < ckks::kEphemeralWeight; ++i) {
-    std::int8_t& place = dst[static_cast<std::size_t>(words[i] >> 1) & (dst.size() - 1)];
-    if (place != 0) continue;
-    place = words[i] & 1 ? std::int8_t{1} : std::int8_t{-1};
-    ++drawn;
-  }
-  check(drawn == ckks::kEphemeralWeight, "no ephemeral secret could be drawn");
-}
-
 }  // namespace
 
 SecretKey::SecretKey(std::shared_ptr<const ring::Ring> ring, SecretArray<unsigned char> seed)
-    : ring_(std::move(ring)), seed_(std::move(seed)), coefficients_(ring_->n()), ephemeral_(ring_->n()) {
+    : ring_(std::move(ring)), seed_(std::move(seed)), coefficients_(ring_->n()) {
   check(seed_.size() == kSeedBytes, "a secret seed has 32 bytes");
   unsigned char nonce[crypto_stream_xchacha20_NONCEBYTES] = "Sotto secret";
   constexpr std::size_t chunk = 4096;
@@ -65,7 +49,6 @@ SecretKey::SecretKey(std::shared_ptr<const ring::Ring> ring, SecretArray<unsigne
     crypto_stream_xchacha20_xor_ic(stream.data(), stream.data(), chunk, nonce, block * (chunk / 64), seed_.data());
     filled += bytes_to_ternary(stream.data(), chunk, coefficients_.data() + filled, ring_->n() - filled);
   }
-  draw_sparse(ephemeral_, seed_);
   unsigned char hash[16];
   static const unsigned char domain[] = "Sotto key identity";
   crypto_generichash(hash, sizeof hash, domain, sizeof domain, seed_.data(), seed_.size());
@@ -90,13 +73,25 @@ SecretKey SecretKey::from_seed(std::shared_ptr<const ring::Ring> ring, const Sec
 
 SecretArray<std::uint64_t> SecretKey::values(std::size_t i) const { return to_values(*ring_, coefficients_, i); }
 
-SecretArray<std::uint64_t> SecretKey::ephemeral_values(std::size_t i) const { return to_values(*ring_, ephemeral_, i); }
-
 void sample_ternary(SecretArray<std::int8_t>& dst) {
   SecretArray<unsigned char> bytes(4096);
   for (std::size_t filled = 0; filled < dst.size();) {
     randombytes_buf(bytes.data(), bytes.size());
     filled += bytes_to_ternary(bytes.data(), bytes.size(), dst.data() + filled, dst.size() - filled);
+  }
+}
+
+void sample_sparse(SecretArray<std::int8_t>& dst) {
+  const auto places = static_cast<std::uint32_t>(dst.size());
+  check(std::has_single_bit(places) && places >= ckks::kEphemeralWeight, "a sparse secret does not fit");
+  std::fill_n(dst.data(), dst.size(), std::int8_t{0});
+  for (int drawn = 0; drawn < ckks::kEphemeralWeight;) {
+    SecretArray<std::uint32_t> word(1);
+    randombytes_buf(word.data(), sizeof(std::uint32_t));
+    std::int8_t& place = dst[word[0] >> 1 & (places - 1)];
+    if (place != 0) continue;
+    place = word[0] & 1 ? std::int8_t{1} : std::int8_t{-1};
+    ++drawn;
   }
 }
 

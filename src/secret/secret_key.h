@@ -26,9 +26,6 @@ class SecretKey {
   [[nodiscard]] const std::string& id() const { return id_; }
   /// s modulo prime i, transformed; n words.
   [[nodiscard]] SecretArray<std::uint64_t> values(std::size_t i) const;
-  /// The ephemeral secret of bootstrapping, kEphemeralWeight coefficients of 1 or -1 that follow from the seed, modulo
-  /// prime i, transformed.
-  [[nodiscard]] SecretArray<std::uint64_t> ephemeral_values(std::size_t i) const;
   [[nodiscard]] const ring::Ring& ring() const { return *ring_; }
 
  private:
@@ -36,12 +33,16 @@ class SecretKey {
 
   std::shared_ptr<const ring::Ring> ring_;
   SecretArray<unsigned char> seed_;
-  SecretArray<std::int8_t> coefficients_, ephemeral_;
+  SecretArray<std::int8_t> coefficients_;
   std::string id_;
 };
 
 /// Fills dst with uniform values from {-1, 0, 1}.
 void sample_ternary(SecretArray<std::int8_t>& dst);
+
+/// Fills dst, whose size is a power of two, with an ephemeral secret of bootstrapping: ckks::kEphemeralWeight distinct
+/// places hold 1 or -1, the others 0, all uniform.
+void sample_sparse(SecretArray<std::int8_t>& dst);
 
 /// Fills dst with a rounded Gaussian of standard deviation 3.19 (64-bit cumulative table, constant time).
 void sample_error(SecretArray<std::int8_t>& dst);

@@ -98,9 +98,11 @@ class Chain(PreparedCase):
             for step in j["steps"]:
                 self.assertGreater(step["predicted_seconds"], 0)
                 self.assertGreater(step["predicted_peak_bytes"], 0)
-            # Two threads do the work of one in half the time.
             one = json.loads(self.sotto("plan", file, "--json", "--threads", "1").out)
             self.assertEqual(one["threads"], 1)
+            by_threads = [j["predicted_seconds_by_threads"][t] for t in ("1", "2", "8", "32", "96")]
+            self.assertEqual(by_threads, sorted(by_threads, reverse=True))
+            self.assertGreater(by_threads[0], 1.3 * by_threads[1])
 
     def test_predicted_file_sizes_are_right(self):
         j = json.loads(self.sotto("plan", "net.client", "--json").out)

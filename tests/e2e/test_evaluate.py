@@ -21,7 +21,7 @@ FIELDS = {
     "security_bits": int, "bootstraps": int, "threads": int, "cpu_kernels": str, "labels": list,
 }
 # Uniform ternary secret, 128 bits, classical (ia.cr/2024/463).
-MOST_LOG2_QP = {1 << 14: 438, 1 << 15: 868, 1 << 16: 1747, 1 << 17: 3523}
+MOST_LOG2_QP = {1 << 14: 430, 1 << 15: 868, 1 << 16: 1747, 1 << 17: 3523}
 
 
 VOID = {"meta", "img", "br"}  # elements of HTML that have no end

@@ -258,6 +258,7 @@ class Evaluate(InterruptCase):
         before = harness.tree(self.dir)
         r, left_over = harness.run_and_signal(*self.evaluate, number=signal.SIGHUP, group=True, when=self.begun("tmp/*/in.sotto"),
                                               cwd=self.dir, env=self.env)
+        self.assertIsNotNone(r, "the program ended before the signal")
         self.assertNotEqual(r.code, 0, r)
         self.assertFalse(left_over)
         try:

@@ -109,15 +109,17 @@ def _card(args: argparse.Namespace) -> None:
     from .card import make_card, write_card
     from .ranges import PRE_ACTIVATION_LIMIT
     s = _Session(args)
-    sets = s.ranges(args.count, PRE_ACTIVATION_LIMIT)
-    accuracy = s.accuracy()
-    quadratic = s.trained.config.activation == "quadratic"
-    prediction = s.noise(args) if quadratic else None
     model, teacher = pathlib.Path(args.model), args.teacher_name
+    if not model.is_file():
+        raise TrainError(f"{model}: there is no such model; export it first")
     if s.trained.config.teacher and teacher is None:
         raise TrainError("the network learned from a teacher; name it with --teacher-name")
     if s.trained.config.init and args.init_name is None:
         raise TrainError("the network started from another's weights; name that one with --init-name")
+    sets = s.ranges(args.count, PRE_ACTIVATION_LIMIT)
+    accuracy = s.accuracy()
+    quadratic = s.trained.config.activation == "quadratic"
+    prediction = s.noise(args) if quadratic else None
     write_card(make_card(s.trained, model, accuracy, len(s.test), sets, prediction, teacher, args.init_name),
                model.parent)
     _say(f"{model.with_suffix('.json')}: written; {accuracy:.2%} on {len(s.test)} {s.name} images")

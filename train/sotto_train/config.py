@@ -47,6 +47,10 @@ class Config:
     precision: str = _field("bf16", "bf16 or float32")
     workers: int = _field(2, "threads with a share of each batch each (CPU); part of the result")
 
+    def teachers(self) -> list[str]:
+        """The files of `teacher`."""
+        return [name.strip() for name in self.teacher.split(",") if name.strip()]
+
     def check(self) -> "Config":
         """Raises TrainError at the first impossible setting."""
         for name, low, high in [("epochs", 1, 100000), ("batch", 2, 65536), ("size", 8, 1024), ("warmup", 0, 0.99),

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import pathlib
@@ -25,7 +26,7 @@ def load_exported(path: pathlib.Path) -> Trained:
     """The network of an exported model, in evaluation mode, with the settings that its card states.
 
     Batch normalisation that the export folded into a convolution comes back as one that only adds the bias; see
-    `restore_statistics`. TrainError if model or card are missing, damaged or do not fit each other.
+    `restore_statistics`. TrainError if model or card are missing or damaged, or do not belong together.
     """
     try:
         import onnx.numpy_helper
@@ -33,46 +34,57 @@ def load_exported(path: pathlib.Path) -> Trained:
         raise TrainError("reading an ONNX model needs the package onnx (python3-onnx)") from None
     card_path = path.with_suffix(".json")
     try:
-        card = json.loads(card_path.read_text(encoding="utf-8"))
+        model, text = path.read_bytes(), card_path.read_text(encoding="utf-8")
+    except FileNotFoundError as e:
+        raise TrainError(f"{e.filename}: there is no such file; an exported model comes with its card") from None
+    try:
+        card = json.loads(text)
         settings = {f.name for f in dataclasses.fields(Config)}
         config = from_dict({k: v for k, v in card["training"].items() if k in settings and v is not None})
         shape, preprocessing = card["input"]["shape"], card["preprocessing"]
         meta = Meta(*shape[1:], tuple(preprocessing["mean"]), tuple(preprocessing["std"]), card["classes"])
         net = models.build(config.arch, config.activation, meta.channels, len(meta.classes), (meta.height, meta.width))
-    except (ValueError, KeyError, TypeError):
+        digest = card["sha256"]
+    except (AttributeError, KeyError, RuntimeError, TrainError, TypeError, ValueError):
         raise TrainError(f"{card_path}: not the card of a model") from None
+    if digest != hashlib.sha256(model).hexdigest():
+        raise TrainError(f"{card_path}: the card of another model than {path.name}, or the model is damaged")
     try:
-        graph = onnx.load(str(path)).graph
+        graph = onnx.load_from_string(model).graph
         constants = {t.name: torch.from_numpy(onnx.numpy_helper.to_array(t).copy()) for t in graph.initializer}
         with torch.no_grad():
             _fill(net, [n for n in graph.node if n.op_type in LAYERS], constants)
-    except OSError:
-        raise
-    except Exception:  # protobuf raises whatever damaged bytes lead to
-        raise TrainError(f"{path}: not a model that sotto_train exported as {config.arch}, or damaged") from None
+    except Exception:  # protobuf raises whatever odd bytes lead to
+        raise TrainError(f"{path}: not a model that sotto_train exported as {config.arch}") from None
     return Trained(net.eval(), config, meta, [])
 
 
 def _fill(net: nn.Module, nodes: list[Any], constants: dict[str, torch.Tensor]) -> None:
-    """Gives the modules, which are registered in the order in which they run, the weights of the nodes."""
+    """Gives the modules, which are registered in the order in which they run, the weights of the nodes.
+
+    Folded weights come back as large as those of a new network, with the factor in the batch normalisation: the scale
+    of weights before a normalisation is free, but decides how far a step of the optimiser turns them.
+    """
     left: Iterator[Any] = iter(nodes)
     ahead = next(left, None)
-    bias = None
+    layer, new_norm, bias = None, 1.0, None
     for module in net.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             weight, *rest = (constants[name] for name in ahead.input[1:])
             weight = weight.t() if ahead.op_type == "MatMul" else weight
             if weight.shape != module.weight.shape:
                 raise ValueError("shape")
+            layer, new_norm, bias = module, module.weight.norm().item(), rest[0] if rest else None
             module.weight.copy_(weight)
-            bias = rest[0] if rest else None
             if module.bias is not None:
                 module.bias.copy_(bias)
         elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
             if ahead is None or ahead.op_type != "BatchNormalization":
+                factor = new_norm / layer.weight.norm().item()
+                layer.weight.mul_(factor)
                 module.running_mean.zero_()
                 module.running_var.fill_(1)
-                module.weight.fill_(math.sqrt(1 + module.eps))
+                module.weight.fill_(math.sqrt(1 + module.eps) / factor)
                 module.bias.copy_(bias)
                 continue
             for target, name in zip((module.weight, module.bias, module.running_mean, module.running_var),

@@ -87,18 +87,18 @@ class Trainer:
 
     def _load_init(self, split: Split) -> None:
         path = self.config.init
-        if not path:
+        if not path or (self.out / LAST).exists():  # a continued training has the weights of its checkpoint
             return
         start = self._load_trained(path)
         if (start.config.arch, start.config.activation) != (self.config.arch, self.config.activation):
             raise TrainError(f"{path}: a network of another kind")
         if path.endswith(".onnx"):
-            restore_statistics(start.net, split.images[:STATISTICS_IMAGES], self.meta)
+            restore_statistics(start.net, split.images[::-(-len(split) // STATISTICS_IMAGES)], self.meta)
         self.net.load_state_dict(start.net.state_dict())
 
     def _load_teachers(self) -> list[nn.Module]:
         return [self._load_trained(path).net.to(self.device, memory_format=torch.channels_last)
-                for path in filter(None, self.config.teacher.split(","))]
+                for path in self.config.teachers()]
 
     def resume(self) -> bool:
         """Continues from the last checkpoint in `out`, if there is one; the settings must be the same."""
@@ -110,6 +110,9 @@ class Trainer:
             saved = getattr(content["config"], name)
             if name not in FREE and saved != value:
                 raise TrainError(f"{path}: made with {name} = {saved}, not {value}; use another --out")
+        taught_by = len(content["config"].teachers())
+        if taught_by != len(self.teachers):
+            raise TrainError(f"{path}: made with {taught_by} teachers, not {len(self.teachers)}")
         if content["meta"] != self.meta:
             raise TrainError(f"{path}: made with other data; use another --out")
         for replica in self.replicas:

@@ -93,6 +93,21 @@ TEST(SlotwiseCost, TiersOfTheEphemeralSecretServeNoLevel) {
   EXPECT_EQ(tier_of(p, 1), 1) << "not the ephemeral one, although it is smaller";
 }
 
+TEST(SlotwiseCost, ActivationsSideBySideNeedMemoryEach) {
+  const Plan p = test::slotwise_plan(1, 12);
+  const Cost two = estimate(p, 2), many = estimate(p, 96);
+  int more = 0;
+  for (std::size_t s = 0; s < p.steps.size(); ++s) {
+    if (p.steps[s].finish != Step::Finish::activate) continue;
+    EXPECT_GE(many.steps[s].peak_bytes, two.steps[s].peak_bytes) << s;
+    const int results = p.tensors[static_cast<std::size_t>(p.steps[s].output)].layout.blocks();
+    if (results == 1) continue;
+    EXPECT_GT(many.steps[s].peak_bytes, two.steps[s].peak_bytes) << s;
+    ++more;
+  }
+  EXPECT_GT(more, 0);
+}
+
 TEST(SlotwiseCost, StepsTakeTimeAndMemory) {
   for (int group : {1, 4}) {
     const Plan p = test::slotwise_plan(group, 12);

@@ -118,6 +118,7 @@ const Break kBreaks[] = {
     {"its tier as a usual one", "wrong tier", [](Plan& p) { p.keys.tiers[2].ephemeral = false; }},
     {"a usual tier as an ephemeral one", "ephemeral", [](Plan& p) { p.keys.tiers[0].ephemeral = true; }},
     {"two limbs under the ephemeral secret", "ephemeral", [](Plan& p) { p.keys.tiers[2].max_limbs = 2; }},
+    {"two such tiers", "ephemeral", [](Plan& p) { p.keys.tiers.push_back(p.keys.tiers[2]); }},
     {"two special primes under it", "ephemeral", [](Plan& p) { p.keys.tiers[2].special = 2; }},
     {"its key in another tier", "wrong tier", [](Plan& p) { p.keys.keys.back().tier = 1; }},
     {"another key in its tier", "wrong tier", [](Plan& p) { p.keys.keys.back().exponent = ckks::kFromEphemeral; }},
@@ -147,6 +148,19 @@ TEST(VerifySlotwise, ChannelsAreNotMoved) {
   EXPECT_TRUE(refuses([&] { verify(p); }, {"copy"}));
 }
 
+TEST(VerifySlotwise, ACircuitFitsThePrimesAndIsUsed) {
+  Plan p = test::small_plan();
+  const int primes = p.parameters.ciphertext_primes;
+  EXPECT_NO_THROW(verify(p));
+  p.refresh =
+      bootstrap::RefreshSpec{.entry_factors = 1, .exit_factors = 1, .degree = 7, .doublings = 0, .input_peak = 4};
+  p.refresh->raised_limbs = p.refresh->depth() + 1;
+  p.parameters.ciphertext_primes = p.refresh->raised_limbs;
+  EXPECT_TRUE(refuses([&] { verify(p); }, {"without use"}));
+  p.refresh->entry_factors = p.refresh->raised_limbs;
+  EXPECT_TRUE(refuses([&] { verify(p); }, {"too few primes"})) << primes;
+}
+
 TEST(VerifySlotwise, EveryKeyIsNeeded) {
   const Plan good = test::slotwise_plan();
   for (std::size_t k = 0; k < good.keys.keys.size(); ++k) {
@@ -167,6 +181,7 @@ TEST(VerifySlotwise, TheClientChecksTheEphemeralKeys) {
   EXPECT_TRUE(broken([](ckks::KeyRequest& k) { k.tiers[2].special = 2; }));
   EXPECT_TRUE(broken([](ckks::KeyRequest& k) { k.tiers[2].ephemeral = false; }));
   EXPECT_TRUE(broken([](ckks::KeyRequest& k) { k.tiers[1].ephemeral = true; }));
+  EXPECT_TRUE(broken([](ckks::KeyRequest& k) { k.tiers.push_back(k.tiers[2]); }));
   EXPECT_TRUE(broken([](ckks::KeyRequest& k) { k.keys.back().exponent = ckks::kRelinearise; }));
   EXPECT_TRUE(broken([](ckks::KeyRequest& k) { k.keys.back().exponent = 3; }));
 }
