@@ -20,6 +20,7 @@ struct CompileOptions {
 
 int run(const CompileOptions& o) {
   const plan::Plan plan = make_plan(o.request);
+  check_stop();
   const auto plan_path = o.out + ".plan", client_path = o.out + ".client";
   wire::require_writable(plan_path, wire::Kind::plan);  // both or none
   wire::require_writable(client_path, wire::Kind::client);

@@ -186,6 +186,8 @@ int run(const PlanOptions& o) {
                o.request.relu_error != compiler::kReluError))
     throw Error(ErrorCode::usage, "--batch, --calibrate, --precise and --relu-error shape the plan of a model; " +
                                       o.request.model + " is fixed");
+  if (kind == wire::Kind::client && !o.request.memory.empty())
+    throw Error(ErrorCode::usage, "--memory needs a model or a plan; a client description does not say what it takes");
   if (kind == wire::Kind::client) return show_client(plan::read_client(o.request.model), o.as_json);
   if (kind && kind != wire::Kind::plan)
     throw Error(ErrorCode::bad_input, o.request.model + " is a Sotto " + std::string(wire::name_of(*kind)) +

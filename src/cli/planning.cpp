@@ -20,6 +20,7 @@ namespace {
 constexpr int kDefaultImages = 1024;
 constexpr int kMostRuns = 4;                   // that are tried in place of one with single channels
 constexpr std::size_t kMostCalibration = 512;  // images
+constexpr std::size_t kMeasuredAtOnce = 16;    // of those
 constexpr double kReluMargin = 1.5;            // over the largest input of a Relu on those
 constexpr double kWorthwhile = 0.95;           // time that a second packing, with keys of its own, must not exceed
 
@@ -59,6 +60,25 @@ struct Candidate {
 
 int images_of(const PlanRequest& request) { return request.images == 0 ? kDefaultImages : request.images; }
 
+// Figures that `measure` gives for some images, each the largest over all of them; once if there are none. A few at a
+// time, with progress, so that Ctrl-C is noticed.
+template <class F>
+std::vector<double> largest(const char* what, const std::vector<std::vector<double>>& images, const F& measure) {
+  if (images.empty()) return measure(images);
+  ProgressLine line(what);
+  std::vector<double> found;
+  for (std::size_t first = 0; first < images.size(); first += kMeasuredAtOnce) {
+    const std::size_t last = std::min(first + kMeasuredAtOnce, images.size());
+    const std::vector<std::vector<double>> part(images.begin() + static_cast<std::ptrdiff_t>(first),
+                                                images.begin() + static_cast<std::ptrdiff_t>(last));
+    const std::vector<double> next = measure(part);
+    found.resize(next.size());
+    for (std::size_t k = 0; k < next.size(); ++k) found[k] = std::max(found[k], next[k]);
+    line.update(last, images.size());
+  }
+  return found;
+}
+
 // Options whose bounds come from the images to calibrate with, if any; these set the ranges of Relus, too. The network
 // must outlive them.
 compiler::Options calibrated(graph::Network& network, const PlanRequest& request) {
@@ -69,11 +89,14 @@ compiler::Options calibrated(graph::Network& network, const PlanRequest& request
     // At equal distances: a data set may be sorted by class.
     const std::size_t stride = (images.size() + kMostCalibration - 1) / kMostCalibration;
     for (std::size_t k = 0; k < images.size(); k += stride) values.push_back(images::preprocess(images[k], io));
-    graph::set_relu_ranges(network, graph::relu_ranges(network, values), kReluMargin);
+    const auto ranges = largest("ranges", values, [&](const auto& part) { return graph::relu_ranges(network, part); });
+    graph::set_relu_ranges(network, ranges, kReluMargin);
   }
   const auto bounds = std::make_shared<std::optional<compiler::Bounds>>();
   const auto measured = [bounds, &network, values = std::move(values), request]() {
-    if (!*bounds) *bounds = compiler::bounds_of(network, values, request.relu_error);
+    if (!*bounds)
+      *bounds = largest("bounds", values,
+                        [&](const auto& part) { return compiler::bounds_of(network, part, request.relu_error); });
     return **bounds;
   };
   return {.relu_error = request.relu_error, .precise = request.precise, .bounds = measured};
@@ -90,6 +113,7 @@ std::vector<Candidate> candidates(const PlanRequest& request) {
   compiler::Options options = calibrated(network, request);
   std::vector<Candidate> list;
   const auto add = [&](plan::Plan plan) {
+    check_stop();
     const plan::Cost cost = plan::estimate(plan, static_cast<int>(std::thread::hardware_concurrency()), limit);
     list.push_back(
         {std::move(plan), cost.seconds(plan::kTypicalSpeed), cost.least_bytes, most == 0 || cost.least_bytes <= most});
@@ -141,7 +165,7 @@ void add_plan_options(CLI::App& verb, PlanRequest& request) {
                 "With bootstrapping: twice the modulus for every square, closer to the float model but slower");
   verb.add_option("--relu-error", request.relu_error,
                   "Largest error of a Relu's polynomial, over the range of its input (default 0.0051)")
-      ->check(CLI::Range(0x1p-20, 0.25))
+      ->check(CLI::Range(1e-6, 0.25))
       ->check([](const std::string& v) { return std::isnan(std::stod(v)) ? "not a number" : std::string(); });
 }
 
