@@ -1,5 +1,6 @@
 #include "runtime/executor.h"
 
+#include <malloc.h>
 #include <tbb/task_arena.h>
 
 #include <algorithm>
@@ -54,7 +55,10 @@ Executor::Executor(const plan::Plan& plan, const ckks::Parameters& parameters,
     single_.emplace(plan, *ring);
   else
     grouped_.emplace(plan, *ring);
-  if (plan.refresh) refresher_.emplace(*plan.refresh, *ring);
+  if (plan.refresh) {
+    refresher_.emplace(*plan.refresh, *ring);
+    ::malloc_trim(0);  // making its matrices leaves free memory in the heaps of all threads
+  }
   tiers_ = plan::tier_spans(plan, schedule_);
   // share_[t]: part of the predicted work that lies before task t.
   share_.push_back(0);
