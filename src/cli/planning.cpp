@@ -20,7 +20,6 @@ namespace {
 constexpr int kDefaultImages = 1024;
 constexpr int kMostRuns = 4;                   // that are tried in place of one with single channels
 constexpr std::size_t kMostCalibration = 512;  // images
-constexpr std::size_t kMeasuredAtOnce = 16;    // of those
 constexpr double kReluMargin = 1.5;            // over the largest input of a Relu on those
 constexpr double kWorthwhile = 0.95;           // time that a second packing, with keys of its own, must not exceed
 
@@ -60,25 +59,6 @@ struct Candidate {
 
 int images_of(const PlanRequest& request) { return request.images == 0 ? kDefaultImages : request.images; }
 
-// Figures that `measure` gives for some images, each the largest over all of them; once if there are none. A few at a
-// time, with progress, so that Ctrl-C is noticed.
-template <class F>
-std::vector<double> largest(const char* what, const std::vector<std::vector<double>>& images, const F& measure) {
-  if (images.empty()) return measure(images);
-  ProgressLine line(what);
-  std::vector<double> found;
-  for (std::size_t first = 0; first < images.size(); first += kMeasuredAtOnce) {
-    const std::size_t last = std::min(first + kMeasuredAtOnce, images.size());
-    const std::vector<std::vector<double>> part(images.begin() + static_cast<std::ptrdiff_t>(first),
-                                                images.begin() + static_cast<std::ptrdiff_t>(last));
-    const std::vector<double> next = measure(part);
-    found.resize(next.size());
-    for (std::size_t k = 0; k < next.size(); ++k) found[k] = std::max(found[k], next[k]);
-    line.update(last, images.size());
-  }
-  return found;
-}
-
 // Options whose bounds come from the images to calibrate with, if any; these set the ranges of Relus, too. The network
 // must outlive them.
 compiler::Options calibrated(graph::Network& network, const PlanRequest& request) {
@@ -89,14 +69,18 @@ compiler::Options calibrated(graph::Network& network, const PlanRequest& request
     // At equal distances: a data set may be sorted by class.
     const std::size_t stride = (images.size() + kMostCalibration - 1) / kMostCalibration;
     for (std::size_t k = 0; k < images.size(); k += stride) values.push_back(images::preprocess(images[k], io));
-    const auto ranges = largest("ranges", values, [&](const auto& part) { return graph::relu_ranges(network, part); });
+    ProgressLine line("ranges");
+    const auto ranges =
+        graph::relu_ranges(network, values, [&](std::size_t done) { line.update(done, values.size()); });
     graph::set_relu_ranges(network, ranges, kReluMargin);
   }
   const auto bounds = std::make_shared<std::optional<compiler::Bounds>>();
   const auto measured = [bounds, &network, values = std::move(values), request]() {
-    if (!*bounds)
-      *bounds = largest("bounds", values,
-                        [&](const auto& part) { return compiler::bounds_of(network, part, request.relu_error); });
+    if (!*bounds) {
+      ProgressLine line("bounds", values.empty());
+      *bounds = compiler::bounds_of(network, values, request.relu_error,
+                                    [&](std::size_t done) { line.update(done, values.size()); });
+    }
     return **bounds;
   };
   return {.relu_error = request.relu_error, .precise = request.precise, .bounds = measured};

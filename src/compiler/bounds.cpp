@@ -47,8 +47,10 @@ std::vector<std::vector<double>> made_up_images(const plan::Interface& io, bool 
 }
 
 // Bounds that these images keep with a margin.
-void widen(Bounds& bounds, const plan::Plan& lowered, const std::vector<std::vector<double>>& images, double margin) {
+void widen(Bounds& bounds, const plan::Plan& lowered, const std::vector<std::vector<double>>& images, double margin,
+           const std::function<void(std::size_t)>& progress = {}) {
   std::mutex mutex;
+  std::size_t done = 0;
   parallel_for(images.size(), [&](std::size_t k) {
     plan::interpret(lowered, images[k], [&](int tensor, std::span<const double> v) {
       double largest = 0;
@@ -57,12 +59,16 @@ void widen(Bounds& bounds, const plan::Plan& lowered, const std::vector<std::vec
       double& bound = bounds[static_cast<std::size_t>(tensor)];
       bound = std::max(bound, margin * largest);
     });
+    if (!progress) return;
+    const std::scoped_lock lock(mutex);
+    progress(++done);
   });
 }
 
 }  // namespace
 
-Bounds measure_bounds(const plan::Plan& lowered, const std::vector<std::vector<double>>& images) {
+Bounds measure_bounds(const plan::Plan& lowered, const std::vector<std::vector<double>>& images,
+                      const std::function<void(std::size_t)>& progress) {
   Bounds bounds(lowered.tensors.size(), kLeast);
   if (images.empty() && has(lowered, Step::Finish::activate)) {
     for (const Step& s : lowered.steps) bounds[0] = std::max(bounds[0], s.activation.range);
@@ -72,7 +78,7 @@ Bounds measure_bounds(const plan::Plan& lowered, const std::vector<std::vector<d
       widen(bounds, lowered, made_up_images(lowered.io, false), kMadeUpMargin);
       widen(bounds, lowered, made_up_images(lowered.io, true), kMargin);
     } else {
-      widen(bounds, lowered, images, kMargin);
+      widen(bounds, lowered, images, kMargin, progress);
     }
   }
   for (std::size_t t = 0; t < bounds.size(); ++t)

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "plan/plan.h"
@@ -13,6 +14,8 @@ using Bounds = std::vector<double>;
 /// Runs a lowered plan in float64 on preprocessed images, on all threads of the current TBB arena. Without images it
 /// makes some up (noise and waves) and multiplies the largest values by a wider margin: 4 instead of 1.5. Inputs and
 /// results of activations are bounded by the activations' ranges; a plan with activations and no images is not run.
-Bounds measure_bounds(const plan::Plan& lowered, const std::vector<std::vector<double>>& images);
+/// progress(images done) is called after each of them, by one thread at a time, and may throw to end the measurement.
+Bounds measure_bounds(const plan::Plan& lowered, const std::vector<std::vector<double>>& images,
+                      const std::function<void(std::size_t)>& progress = {});
 
 }  // namespace sotto::compiler

@@ -106,8 +106,9 @@ void choose_rotations(plan::Plan& plan) {
 
 }  // namespace
 
-Bounds bounds_of(const graph::Network& network, const std::vector<std::vector<double>>& images, double relu_error) {
-  return measure_bounds(lower(network, largest_tile(network), 1, relu_error), images);
+Bounds bounds_of(const graph::Network& network, const std::vector<std::vector<double>>& images, double relu_error,
+                 const std::function<void(std::size_t)>& progress) {
+  return measure_bounds(lower(network, largest_tile(network), 1, relu_error), images, progress);
 }
 
 plan::Plan compile(const graph::Network& network, const Options& options) {

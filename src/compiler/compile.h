@@ -26,7 +26,7 @@ struct Options {
 
 /// Bounds of a network's values from preprocessed images (see measure_bounds()), for every packing of it.
 Bounds bounds_of(const graph::Network& network, const std::vector<std::vector<double>>& images,
-                 double relu_error = kReluError);
+                 double relu_error = kReluError, const std::function<void(std::size_t)>& progress = {});
 
 /// Turns a network into a plan: squares completed, levels and scales assigned, packing and keys chosen.
 ///

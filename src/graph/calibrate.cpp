@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <mutex>
 
 #include "base/error.h"
 #include "base/parallel.h"
@@ -27,14 +28,20 @@ double largest_magnitude(std::span<const double> values) {
 
 }  // namespace
 
-std::vector<double> relu_ranges(const Network& network, const std::vector<std::vector<double>>& images) {
+std::vector<double> relu_ranges(const Network& network, const std::vector<std::vector<double>>& images,
+                                const std::function<void(std::size_t)>& progress) {
   const std::vector<int> nodes = relu_nodes(network);
   std::vector<std::vector<double>> each(images.size(), std::vector<double>(nodes.size()));
+  std::mutex mutex;
+  std::size_t done = 0;
   parallel_for(images.size(), [&](std::size_t i) {
     evaluate(network, images[i], [&](int node, std::span<const double> value) {
       for (std::size_t k = 0; k < nodes.size(); ++k)
         if (network.nodes[nodes[k]].inputs[0] == node) each[i][k] = largest_magnitude(value);
     });
+    if (!progress) return;
+    const std::scoped_lock lock(mutex);
+    progress(++done);
   });
   std::vector<double> ranges(nodes.size());
   for (std::size_t k = 0; k < nodes.size(); ++k) {

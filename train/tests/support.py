@@ -12,6 +12,8 @@ import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
+from sotto_train import models  # noqa: E402
+from sotto_train.activation import activations  # noqa: E402
 from sotto_train.config import Config  # noqa: E402
 from sotto_train.data import Data, Meta, Split  # noqa: E402
 
@@ -36,6 +38,18 @@ def config(out: str, **changes) -> Config:
     """Settings for a quick run on `stripes_data`."""
     values = {"arch": "mlp", "out": out, "epochs": 4, "batch": 16, "lr": 0.05, "pad": 1, "flip": False} | changes
     return Config(**values).check()
+
+
+def constructed(kind: str = "quadratic", arch: str = "mlp", size: int = 8, channels: int = 3) -> torch.nn.Module:
+    """A network in evaluation mode whose batch normalisation is not the identity."""
+    torch.manual_seed(0)
+    net = models.build(arch, kind, channels, 2, (size, size)).eval()
+    g = torch.Generator().manual_seed(1)
+    for act in activations(net):
+        for tensor, low in ((act.norm.weight.data, 0.5), (act.norm.bias.data, -0.2), (act.norm.running_var, 0.5),
+                            (act.norm.running_mean, -0.2)):
+            tensor.copy_(low + torch.rand(len(tensor), generator=g) * 0.5)
+    return net
 
 
 def write_cifar10(folder: pathlib.Path, per_file: int = 4) -> None:

@@ -8,7 +8,6 @@ import unittest
 import torch
 
 from tests import support
-from sotto_train import models
 from sotto_train.activation import activations
 from sotto_train.augment import normalise
 from sotto_train.card import make_card
@@ -16,17 +15,6 @@ from sotto_train.checkpoint import Trained
 from sotto_train.errors import TrainError
 from sotto_train.exported import load_exported, restore_statistics
 from sotto_train.trainer import FINAL, Trainer
-
-
-def lively(arch: str, kind: str, size: int) -> torch.nn.Module:
-    """A network in evaluation mode whose batch normalisation is not the identity."""
-    torch.manual_seed(0)
-    net = models.build(arch, kind, 3, 2, (size, size)).eval()
-    for act in activations(net):
-        for tensor, low in ((act.norm.weight.data, 0.5), (act.norm.bias.data, -0.2), (act.norm.running_var, 0.5),
-                            (act.norm.running_mean, -0.2)):
-            tensor.copy_(low + torch.rand(len(tensor)) * 0.5)
-    return net
 
 
 @unittest.skipUnless(importlib.util.find_spec("onnx"), "needs the package onnx")
@@ -47,7 +35,7 @@ class Exported(unittest.TestCase):
     def constructed(self, arch: str, kind: str, size: int) -> tuple[Trained, pathlib.Path]:
         data = support.stripes_data(size=size)
         config = support.config("", arch=arch, activation=kind)
-        trained = Trained(lively(arch, kind, size), config, data.meta, [])
+        trained = Trained(support.constructed(kind, arch, size), config, data.meta, [])
         return trained, self.export(f"{arch}-{kind}", trained)
 
     def test_every_kind_of_network_comes_back(self):

@@ -18,18 +18,6 @@ from sotto_train.parallel import Pool
 CPU = torch.device("cpu")
 
 
-def constructed(kind: str = "quadratic", arch: str = "mlp", size: int = 8, channels: int = 3) -> torch.nn.Module:
-    """A network in evaluation mode whose batch normalisation is not the identity."""
-    torch.manual_seed(0)
-    net = models.build(arch, kind, channels, 2, (size, size)).eval()
-    g = torch.Generator().manual_seed(1)
-    for act in activations(net):
-        for tensor, low in ((act.norm.weight.data, 0.5), (act.norm.bias.data, -0.2), (act.norm.running_var, 0.5),
-                            (act.norm.running_mean, -0.2)):
-            tensor.copy_(low + torch.rand(len(tensor), generator=g) * 0.5)
-    return net
-
-
 class RangeReport(unittest.TestCase):
     def test_finds_the_largest_and_the_tail(self):
         net = models.build("mlp", "quadratic", 3, 2, (8, 8)).eval()
@@ -50,7 +38,7 @@ class RangeReport(unittest.TestCase):
         self.assertEqual((report.images, report.beyond), (32, 0))
 
     def test_counts_images_beyond_the_limits(self):
-        net, d = constructed(), support.stripes_data()
+        net, d = support.constructed(), support.stripes_data()
         with torch.no_grad():
             scores = net(normalise(d.test.images, d.meta)).abs().max(1).values
         net.head[-1].weight.data *= ranges.SCORE_LIMIT / scores.sort().values[-6]
@@ -75,7 +63,7 @@ class RangeReport(unittest.TestCase):
 
 class SimulatedNoise(unittest.TestCase):
     def test_no_noise_changes_nothing_and_more_noise_more(self):
-        d, net = support.stripes_data(), constructed()
+        d, net = support.stripes_data(), support.constructed()
         errors = []
         for bits in (60, 11, 8):
             p = noise.simulate(net, d.test, d.meta, noise.Noise(bits, 3.3, bits), 2, 0)
@@ -86,13 +74,13 @@ class SimulatedNoise(unittest.TestCase):
         self.assertEqual(noise.simulate(net, d.test, d.meta, noise.Noise(60, 3.3, 60), 1, 0).label_agreement, 1.0)
 
     def test_counts_overflows(self):
-        d, net = support.stripes_data(), constructed()
+        d, net = support.stripes_data(), support.constructed()
         net.head[1].norm.weight.data *= 1e30
         p = noise.simulate(net, d.test, d.meta, noise.Noise(), 1, 0)
         self.assertEqual((p.overflows, p.label_agreement, p.rms_logit_error), (32, 0.0, 0.0))
 
     def test_weight_errors_multiply_the_square(self):
-        net = constructed(arch="resnet20")
+        net = support.constructed(arch="resnet20")
         torch.manual_seed(0)
         twin = noise.disturbed(net, noise.Noise(weight_bits=6, activation_bits=80))
         plain, disturbed = net.blocks[0].conv1, twin.blocks[0].conv1
@@ -103,7 +91,7 @@ class SimulatedNoise(unittest.TestCase):
         torch.testing.assert_close(disturbed(y), expected, rtol=1e-4, atol=1e-5)
 
     def test_relative_to_the_folded_weights(self):
-        net = constructed(arch="resnet20")
+        net = support.constructed(arch="resnet20")
         torch.manual_seed(0)
         twin = noise.disturbed(net, noise.Noise(weight_bits=8, weight_error=2.0))
         block, other = net.blocks[3], twin.blocks[3]
@@ -122,7 +110,7 @@ class Export(unittest.TestCase):
     def trained(self, arch: str, kind: str = "quadratic") -> Trained:
         size = 8 if arch == "mlp" else 32
         meta = support.stripes_data(16, size).meta
-        return Trained(constructed(kind, arch, size), support.config("x", arch=arch, activation=kind), meta, [])
+        return Trained(support.constructed(kind, arch, size), support.config("x", arch=arch, activation=kind), meta, [])
 
     def test_scores_and_operators_of_every_architecture(self):
         import onnx
