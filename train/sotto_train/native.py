@@ -16,6 +16,7 @@ import tempfile
 import torch
 
 _SOURCE = pathlib.Path(__file__).with_name("quadratic.cpp")
+_KINDS = {torch.bfloat16: "bf16", torch.float32: "f32"}
 _FLAGS = ["-O3", "-march=native", "-ffp-contract=off", "-shared", "-fPIC"]
 
 
@@ -55,27 +56,30 @@ def library() -> ctypes.CDLL | None:
     except (OSError, subprocess.SubprocessError):
         return None
     ptr, f32 = ctypes.c_void_p, ctypes.c_float
-    lib.quadratic_forward.argtypes = [ptr, ptr, ctypes.c_long, f32, f32, f32]
-    lib.quadratic_backward.argtypes = [ptr, ptr, ptr, ctypes.c_long, f32, f32, f32, f32, f32]
-    lib.quadratic_forward.restype = lib.quadratic_backward.restype = None
+    for kind in _KINDS.values():
+        function, gradient = getattr(lib, f"forward_{kind}"), getattr(lib, f"backward_{kind}")
+        function.argtypes = [ptr, ptr, ctypes.c_long, f32, f32, f32]
+        gradient.argtypes = [ptr, ptr, ptr, ctypes.c_long, f32, f32, f32, f32, f32]
+        function.restype = gradient.restype = None
     return lib
 
 
 def usable(x: torch.Tensor) -> bool:
-    """Whether the kernels take this tensor: bfloat16 on the CPU, dense in some memory format."""
+    """Whether the kernels take this tensor: bfloat16 or float32 on the CPU, dense in some memory format."""
     dense = x.is_contiguous() or (x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last))
-    return x.dtype == torch.bfloat16 and x.device.type == "cpu" and dense and library() is not None
+    return x.dtype in _KINDS and x.device.type == "cpu" and dense and library() is not None
 
 
 def forward(x: torch.Tensor, a: float, b: float, r: float) -> torch.Tensor:
     """a x^2 + b x with tangents outside [-r, r], for tensors that are `usable`."""
     y = torch.empty_like(x)
-    library().quadratic_forward(x.data_ptr(), y.data_ptr(), x.numel(), a, b, r)
+    getattr(library(), f"forward_{_KINDS[x.dtype]}")(x.data_ptr(), y.data_ptr(), x.numel(), a, b, r)
     return y
 
 
 def backward(x: torch.Tensor, dy: torch.Tensor, a: float, b: float, r: float, p: float, k: float) -> torch.Tensor:
     """Gradient for `forward`'s input plus k (x - clamp(x, -p, p)); dy of the type and strides of x."""
     dx = torch.empty_like(x)
-    library().quadratic_backward(x.data_ptr(), dy.data_ptr(), dx.data_ptr(), x.numel(), a, b, r, p, k)
+    function = getattr(library(), f"backward_{_KINDS[x.dtype]}")
+    function(x.data_ptr(), dy.data_ptr(), dx.data_ptr(), x.numel(), a, b, r, p, k)
     return dx

@@ -1,4 +1,5 @@
 """The quadratic activation: native kernels, tangents and the range penalty."""
+import itertools
 import unittest
 
 import torch
@@ -19,10 +20,11 @@ class Quadratic(unittest.TestCase):
     def test_native_kernels_give_the_bits_of_the_reference(self):
         if native.library() is None:
             self.skipTest("no compiler")
-        for layout in (torch.contiguous_format, torch.channels_last):
-            x = inputs().bfloat16().contiguous(memory_format=layout)
-            dy = inputs().flip(0).bfloat16().contiguous(memory_format=layout)
-            for limit in (3.0, 5.0, 1e4):
+        layouts, kinds = (torch.contiguous_format, torch.channels_last), (torch.bfloat16, torch.float32)
+        for layout, kind, limit in itertools.product(layouts, kinds, (3.0, 5.0, 1e4)):
+            with self.subTest(layout=layout, kind=kind, limit=limit):
+                x = inputs().to(kind).contiguous(memory_format=layout)
+                dy = inputs().flip(0).to(kind).contiguous(memory_format=layout)
                 self.assertTrue(native.usable(x))
                 self.assertTrue(torch.equal(native.forward(x, A, B, limit), quadratic_reference(x, limit)))
                 mine = native.backward(x, dy, A, B, limit, PENALTY_START, 0.01)
