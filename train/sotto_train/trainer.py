@@ -16,6 +16,7 @@ from .activation import activations
 from .augment import Augmenter, Draw
 from .config import FREE, Config, parse_limits
 from .data import Data, Split, hold_out
+from .deepen import deepen
 from .errors import TrainError
 from .exported import load_exported, restore_statistics
 from .loss import training_loss
@@ -61,8 +62,9 @@ class Trainer:
         self.limits = parse_limits(config.limits)
         torch.manual_seed(config.seed)
         self.net = models.build(config.arch, config.activation, data.meta.channels, len(data.meta.classes),
-                                (data.meta.height, data.meta.width)).to(self.device)
+                                (data.meta.height, data.meta.width))
         self._load_init(split)
+        self.net.to(self.device)
         self.replicas = [self.net] + [_replica(self.net) for _ in range(workers - 1)]
         self.parameters = list(self.net.parameters())
         self.optimizer = torch.optim.SGD(
@@ -89,12 +91,16 @@ class Trainer:
         path = self.config.init
         if not path or (self.out / LAST).exists():  # a continued training has the weights of its checkpoint
             return
-        start = self._load_trained(path)
-        if (start.config.arch, start.config.activation) != (self.config.arch, self.config.activation):
-            raise TrainError(f"{path}: a network of another kind")
+        start, sample = self._load_trained(path), split.images[::-(-len(split) // STATISTICS_IMAGES)]
         if path.endswith(".onnx"):
-            restore_statistics(start.net, split.images[::-(-len(split) // STATISTICS_IMAGES)], self.meta)
-        self.net.load_state_dict(start.net.state_dict())
+            restore_statistics(start.net, sample, self.meta)
+        if (start.config.arch, start.config.activation) == (self.config.arch, self.config.activation):
+            self.net.load_state_dict(start.net.state_dict())
+            return
+        try:
+            deepen(start.net, self.net.eval(), sample, self.meta)
+        except TrainError as e:
+            raise TrainError(f"{path}: a network of another kind; {e}") from None
 
     def _load_teachers(self) -> list[nn.Module]:
         return [self._load_trained(path).net.to(self.device, memory_format=torch.channels_last)
