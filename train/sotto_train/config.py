@@ -37,7 +37,7 @@ class Config:
     flip: bool = _field(True, "random horizontal flips")
     erase: int = _field(0, "side of the square erased at random, pixels; 0 for none")
     stress: float = _field(0.0, "share of images with raised contrast, up to black and white per channel")
-    init: str = _field("", "network of the same kind, or shallower, to start from: a checkpoint or NAME.onnx with its card")
+    init: str = _field("", "network to start from, of the same kind or shallower: a checkpoint or NAME.onnx with card")
     teacher: str = _field("", "checkpoints or NAME.onnx to learn the mean scores of, separated by commas")
     temperature: float = _field(4.0, "softens both score vectors in distillation")
     teacher_weight: float = _field(0.8, "share of the distillation loss, 0 to 1")
