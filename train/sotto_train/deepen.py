@@ -23,7 +23,7 @@ from .models import Block, ResNet
 
 LEAST = -B * B / (4 * A)  # value of the quadratic
 MARGIN = 1.25  # of the range of a channel over what the images show
-BEND = 0.4  # 4 A scale x / B^2 at the end of the range: how far the root of 1 + that is followed
+BEND = 0.25  # 4 A scale x / B^2 at the end of the range: how far the root of 1 + that is followed
 REACH = 3.0  # u at the end of the range
 POINTS = 257  # of the fit
 
