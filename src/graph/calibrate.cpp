@@ -31,6 +31,7 @@ double largest_magnitude(std::span<const double> values) {
 std::vector<double> relu_ranges(const Network& network, const std::vector<std::vector<double>>& images,
                                 const std::function<void(std::size_t)>& progress) {
   const std::vector<int> nodes = relu_nodes(network);
+  if (nodes.empty()) return {};
   std::vector<std::vector<double>> each(images.size(), std::vector<double>(nodes.size()));
   std::mutex mutex;
   std::size_t done = 0;

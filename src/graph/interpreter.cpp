@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "base/window.h"
 
 namespace sotto::graph {
 
@@ -25,13 +26,11 @@ Values convolve(const Conv2d& c, const Shape& in, const Shape& out, const Values
         for (int kx = 0; kx < c.kernel_w; ++kx) {
           const double weight = w[ky * c.kernel_w + kx];
           const int dx = kx * c.dilation_w - c.pad_left;
-          // Output columns whose source column lies inside the image.
-          const int x0 = dx >= 0 ? 0 : (-dx + c.stride_w - 1) / c.stride_w;
-          const int x1 = in.w - 1 - dx < 0 ? 0 : std::min(out.w, (in.w - 1 - dx) / c.stride_w + 1);
-          for (int oy = 0; oy < out.h; ++oy) {
-            const int iy = oy * c.stride_h + ky * c.dilation_h - c.pad_top;
-            if (iy < 0 || iy >= in.h) continue;
-            const double* row = src + static_cast<std::size_t>(iy) * in.w + dx;
+          const int dy = ky * c.dilation_h - c.pad_top;
+          const auto rows = inside(out.h, c.stride_h, dy, in.h);
+          const auto [x0, x1] = inside(out.w, c.stride_w, dx, in.w);
+          for (int oy = rows.first; oy < rows.last; ++oy) {
+            const double* row = src + static_cast<std::size_t>(oy * c.stride_h + dy) * in.w + dx;
             double* dst = plane + static_cast<std::size_t>(oy) * out.w;
             if (c.stride_w == 1) {
               for (int ox = x0; ox < x1; ++ox) dst[ox] += weight * row[ox];

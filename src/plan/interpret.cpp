@@ -1,6 +1,7 @@
 #include "plan/interpret.h"
 
 #include "base/error.h"
+#include "base/window.h"
 
 namespace sotto::plan {
 
@@ -11,23 +12,27 @@ void add_term(const Plan& plan, const Term& term, const Layout& out, const std::
   const Layout& in = plan.tensors[term.source].layout;
   const bool full = term.kind == Term::Kind::full;
   const int kh = full ? in.height : term.kernel_h, kw = full ? in.width : term.kernel_w;
-  const std::size_t plane = static_cast<std::size_t>(in.height) * in.width;
+  const std::size_t in_plane = static_cast<std::size_t>(in.height) * in.width;
+  const std::size_t out_plane = static_cast<std::size_t>(out.height) * out.width;
+  const double* weight = term.weights.data();
   for (int o = 0; o < out.channels; ++o) {
     for (int i = 0; i < in.channels; ++i) {
-      const double* w = term.weights.data() + (static_cast<std::size_t>(o) * in.channels + i) * kh * kw;
-      const double* src = in_values.data() + i * plane;
-      for (int y = 0; y < out.height; ++y) {
-        for (int x = 0; x < out.width; ++x) {
-          double s = 0;
-          for (int ky = 0; ky < kh; ++ky) {
-            const int iy = y * term.stride_h + ky - term.pad_top;
-            if (iy < 0 || iy >= in.height) continue;
-            for (int kx = 0; kx < kw; ++kx) {
-              const int ix = x * term.stride_w + kx - term.pad_left;
-              if (ix >= 0 && ix < in.width) s += w[ky * kw + kx] * src[iy * in.width + ix];
+      for (int ky = 0; ky < kh; ++ky) {
+        for (int kx = 0; kx < kw; ++kx) {
+          const double w = *weight++;
+          if (w == 0) continue;
+          const int dy = ky - term.pad_top, dx = kx - term.pad_left;
+          const auto rows = inside(out.height, term.stride_h, dy, in.height);
+          const auto columns = inside(out.width, term.stride_w, dx, in.width);
+          for (int y = rows.first; y < rows.last; ++y) {
+            const double* src = in_values.data() + i * in_plane + (y * term.stride_h + dy) * in.width + dx;
+            double* dst = sum.data() + o * out_plane + y * out.width;
+            if (term.stride_w == 1) {
+              for (int x = columns.first; x < columns.last; ++x) dst[x] += w * src[x];
+            } else {
+              for (int x = columns.first; x < columns.last; ++x) dst[x] += w * src[x * term.stride_w];
             }
           }
-          sum[(static_cast<std::size_t>(o) * out.height + y) * out.width + x] += s;
         }
       }
     }

@@ -23,8 +23,8 @@ from .models import Block, ResNet
 
 LEAST = -B * B / (4 * A)  # value of the quadratic
 MARGIN = 1.25  # of the range of a channel over what the images show
-BEND = 0.25  # 4 A scale x / B^2 at the end of the range: how far the root of 1 + that is followed
-REACH = 3.0  # u at the end of the range
+BEND, BENDS = 1.5, 4.0  # 4 A scale x / B^2 at the end of the range: how far the root of 1 + that is followed; in all
+REACH = 1.0  # u at the end of the range
 POINTS = 257  # of the fit
 
 
@@ -60,13 +60,13 @@ def _set_diagonal(conv: nn.Conv2d, values: torch.Tensor) -> None:
     conv.weight[index, index, 1, 1] = values
 
 
-def _pass_on(block: Block, values: torch.Tensor, goals: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _pass_on(block: Block, values: torch.Tensor, goals: torch.Tensor, bend: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Makes the block a function of each channel that takes `values` closest to a multiple of `goals`, both [n, c].
 
     Returns what it makes of the values, and the multiples [c]. Blocks in a row are given the same goals, so that each
     also mends what the one before left over.
     """
-    scale = BEND * B * B / (4 * A * goals.amax(0))
+    scale = bend * B * B / (4 * A * goals.amax(0))
     y = (torch.sqrt(B * B + 4 * A * scale * goals) - B) / (2 * A)
     v2, v3, v4 = ((values**k).sum(0) for k in (2, 3, 4))
     vy, v2y = (values * y).sum(0), (values**2 * y).sum(0)
@@ -118,7 +118,7 @@ def _copy(net: ResNet, deeper: ResNet, ends: list[torch.Tensor]) -> torch.Tensor
                 first.weight.div_(scale[:, None, None])
         scale = torch.ones(after[0].conv2.out_channels)
         goals = LEAST + torch.linspace(0, 1, POINTS)[:, None] ** 2 * (end - LEAST)
-        values = goals
-        for block in after[len(before):]:
-            values, scale = _pass_on(block, values, goals)
+        values, added = goals, after[len(before):]
+        for block in added:
+            values, scale = _pass_on(block, values, goals, min(BEND, BENDS / len(added)))
     return scale
