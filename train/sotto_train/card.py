@@ -8,8 +8,12 @@ import math
 import pathlib
 from typing import Any
 
+import torch
+from torch import nn
+
 from .checkpoint import Trained
-from .config import FREE
+from .config import FREE, Config
+from .data import Meta
 from .errors import TrainError
 from .noise import Prediction
 from .ranges import Ranges
@@ -25,6 +29,7 @@ def make_card(trained: Trained, model: pathlib.Path, accuracy: float, images: in
     except OSError as e:
         raise TrainError(f"{model}: cannot read: {e.strerror}") from None
     meta, config = trained.meta, dataclasses.asdict(trained.config)
+    parameters, multiply_adds = network_size(trained.net, meta)
     return {
         "name": model.stem,
         "file": model.name,
@@ -33,6 +38,8 @@ def make_card(trained: Trained, model: pathlib.Path, accuracy: float, images: in
         "dataset": trained.config.dataset,
         "architecture": trained.config.arch,
         "activation": trained.config.activation,
+        "parameters": parameters,
+        "multiply_adds": multiply_adds,
         "input": {"name": "image", "shape": ["batch", meta.channels, meta.height, meta.width]},
         "output": {"name": "logits", "shape": ["batch", len(meta.classes)]},
         "preprocessing": {"mean": list(meta.mean), "std": list(meta.std), "formula": "(pixel / 255 - mean) / std"},
@@ -46,8 +53,38 @@ def make_card(trained: Trained, model: pathlib.Path, accuracy: float, images: in
             "accuracy": round(prediction.noisy_accuracy, 4), "rms_logit_error": round(prediction.rms_logit_error, 4),
             "overflows": prediction.overflows},
         "training": {k: v for k, v in config.items() if k not in FREE} | {
-            "init": init, "teacher": teacher, "epochs_done": len(trained.history)},
+            "init": init, "teacher": teacher, "epochs_done": len(trained.history),
+            "command": training_command(trained.config, init, teacher)},
     }
+
+
+def network_size(net: nn.Module, meta: Meta) -> tuple[int, int]:
+    """Trainable parameters, and multiply-adds of convolutions and fully connected layers for one image."""
+    total = 0
+
+    def count(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        nonlocal total
+        total += output.numel() // module.weight.shape[0] * module.weight.numel()
+
+    hooks = [m.register_forward_hook(count) for m in net.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    device = next(net.parameters()).device
+    with torch.no_grad():
+        net(torch.zeros(1, meta.channels, meta.height, meta.width, device=device))
+    for hook in hooks:
+        hook.remove()
+    return sum(p.numel() for p in net.parameters()), total
+
+
+def training_command(config: Config, init: str | None, teacher: str | None) -> str:
+    """The command that trains as `config` says, with every setting that is not the default; DIR holds the dataset."""
+    words = ["python3 -m sotto_train --data DIR --out OUT"]
+    for f in dataclasses.fields(Config):
+        value, option = getattr(config, f.name), f.name.replace("_", "-")
+        if f.name in FREE or value == f.default:
+            continue
+        words.append(f"--{'' if value else 'no-'}{option}" if f.type == "bool" else f"--{option} {value}")
+    words += [f"--{option} {name}" for option, name in (("init", init), ("teacher", teacher)) if name]
+    return " ".join(words)
 
 
 def _finite(value: float) -> float | None:
@@ -55,11 +92,23 @@ def _finite(value: float) -> float | None:
     return round(value, 2) if math.isfinite(value) else None
 
 
-def _row(card: dict[str, Any]) -> str:
+def _relu_twin(card: dict[str, Any], cards: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Name and accuracy of the same network with ReLU, for a quadratic one."""
+    def kind(c: dict[str, Any]) -> tuple[str, str]:
+        return c["dataset"], c["architecture"]
+    twins = [c for c in cards if c["activation"] == "relu" and kind(c) == kind(card)]
+    if card["activation"] == "relu" or not twins:
+        return None
+    return {"name": twins[0]["name"], "float32": twins[0]["accuracy"]["float32"]}
+
+
+def _row(card: dict[str, Any], cards: list[dict[str, Any]]) -> str:
     natural = [card["ranges"][name] for name in ("training", "test")]
     largest = [r["largest_pre_activation"] for r in natural]
     cells = [f"[{card['name']}]({card['file']})", card["dataset"], card["architecture"], card["activation"],
              f"{card['accuracy']['float32']:.2%} of {card['accuracy']['test_images']:,}",
+             f"{twin['float32']:.2%}" if (twin := _relu_twin(card, cards)) else "",
+             f"{card['parameters'] / 1e6:.2f} M", f"{card['multiply_adds'] / 1e6:.1f} M",
              "infinite" if None in largest else f"{max(largest):.1f}",
              f"{sum(r['images_beyond_limits'] for r in natural)} of {sum(r['images'] for r in natural):,}",
              f"{card['simulated_noise']['label_agreement']:.2%}" if card["simulated_noise"] else "",
@@ -69,12 +118,14 @@ def _row(card: dict[str, Any]) -> str:
 
 def write_card(card: dict[str, Any], folder: pathlib.Path) -> None:
     """Writes NAME.json and renews the table in the folder's README.md."""
+    others = [_read(path) for path in sorted(folder.glob("*.json")) if path.stem != card["name"]]
+    cards = sorted([c for c in others if c is not None] + [card], key=lambda c: c["name"])
+    card["relu_twin"] = _relu_twin(card, cards)
     (folder / f"{card['name']}.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-    cards = [_read(path) for path in sorted(folder.glob("*.json"))]
     table = "\n".join(
-        [BEGIN, "| model | data | network | activation | accuracy, float32 | largest pre-activation | images "
-         "beyond limits | agreement under simulated noise | epochs | teacher |", "|" + "---|" * 10,
-         *(_row(c) for c in cards if c is not None), END])
+        [BEGIN, "| model | data | network | activation | accuracy, float32 | ReLU twin | parameters | "
+         "multiply-adds | largest pre-activation | images beyond limits | agreement under simulated noise | epochs | "
+         "teacher |", "|" + "---|" * 13, *(_row(c, cards) for c in cards), END])
     readme = folder / "README.md"
     text = readme.read_text(encoding="utf-8") if readme.exists() else "# Models\n"
     if BEGIN in text and END in text:
@@ -90,4 +141,4 @@ def _read(path: pathlib.Path) -> dict[str, Any] | None:
         card = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         return None
-    return card if isinstance(card, dict) and {"name", "sha256", "training"} <= card.keys() else None
+    return card if isinstance(card, dict) and {"name", "sha256", "training", "multiply_adds"} <= card.keys() else None

@@ -12,6 +12,7 @@ from tests import support
 from sotto_train import checkpoint, models, noise, ranges
 from sotto_train.activation import A, B, activations
 from sotto_train.augment import normalise
+from sotto_train.card import make_card, write_card
 from sotto_train.checkpoint import Trained
 from sotto_train.parallel import Pool
 
@@ -215,7 +216,24 @@ class Export(unittest.TestCase):
         card = json.loads((self.folder / "models" / "net.json").read_text())
         self.assertEqual(card["accuracy"]["test_images"], 8)
         self.assertEqual(card["bytes"], pathlib.Path(model).stat().st_size)
+        self.assertEqual((card["parameters"], card["multiply_adds"]), (83352, 886440))
+        self.assertEqual(card["training"]["command"], "python3 -m sotto_train --data DIR --out OUT --arch lenet5 "
+                         "--epochs 1 --batch 8")
+        self.assertIsNone(card["relu_twin"])
         self.assertEqual((self.folder / "models" / "README.md").read_text().count("[net](net.onnx)"), 1)
+
+    def test_a_card_names_the_relu_twin(self):
+        d, folder = support.stripes_data(), self.folder / "models"
+        folder.mkdir()
+        for name, kind in (("a", "relu"), ("b", "quadratic"), ("c", "quadratic")):
+            trained = Trained(support.constructed(kind), support.config("", activation=kind), d.meta, [])
+            (folder / f"{name}.onnx").write_bytes(b"")
+            sets = [ranges.Ranges(which, 10, 0, [], 1.0, 127.0) for which in ("training", "test")]
+            accuracy = 0.25 if kind == "relu" else 0.5
+            write_card(make_card(trained, folder / f"{name}.onnx", accuracy, 10, sets, None, None, None), folder)
+        self.assertEqual(json.loads((folder / "c.json").read_text())["relu_twin"], {"name": "a", "float32": 0.25})
+        table = (folder / "README.md").read_text()
+        self.assertEqual(table.count("| 50.00 % of 10 | 25.00 % |"), 2)
 
 
 class Checkpoints(unittest.TestCase):
