@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/index.h"
 #include "base/parallel.h"
 
 namespace sotto::bootstrap {
@@ -18,8 +19,6 @@ int baby_count(const FactorShape& shape) {
   return std::min(SlotMap::kBabies,
                   static_cast<int>(std::bit_ceil(static_cast<unsigned>(shape.last - shape.first + 1))));
 }
-
-int floor_div(int a, int b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 
 }  // namespace
 

@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include "base/error.h"
+#include "ckks/chebyshev.h"
 
 namespace sotto::compiler {
 
@@ -19,17 +20,6 @@ constexpr double kSlack = 1e-6;        // relative: sign polynomials err by a li
 constexpr int kHighestFactor = 31, kHighestSingle = 126;
 constexpr double kLeastError = 0x1p-20, kMostError = 0.25;
 
-// Clenshaw's recurrence.
-double value(const Series& series, double x) {
-  double b1 = 0, b2 = 0;
-  for (std::size_t k = series.size() - 1; k > 0; --k) {
-    const double b = series[k] + 2 * x * b1 - b2;
-    b2 = b1;
-    b1 = b;
-  }
-  return series[0] + x * b1 - b2;
-}
-
 Series derivative(const Series& series) {
   Series d(series.size() + 1);
   for (std::size_t k = series.size() - 1; k > 0; --k) d[k - 1] = d[k + 1] + 2 * static_cast<double>(k) * series[k];
@@ -41,7 +31,7 @@ Series derivative(const Series& series) {
 // The root of f between a and b, where its signs differ: regula falsi, Illinois variant.
 double root(const Series& f, double a, double fa, double b, double fb) {
   for (int i = 0; i < 60; ++i) {
-    const double x = b - fb * (b - a) / (fb - fa), fx = value(f, x);
+    const double x = b - fb * (b - a) / (fb - fa), fx = ckks::chebyshev_value(f, x);
     if (fx == 0) return x;
     if ((fx > 0) == (fb > 0)) {
       fa /= 2;
@@ -62,10 +52,11 @@ double root(const Series& f, double a, double fa, double b, double fb) {
 std::vector<double> roots(const Series& f, const std::vector<double>& points) {
   constexpr int kIntervals = 8;
   std::vector<double> out;
-  double a = points[0], fa = value(f, a);
+  double a = points[0], fa = ckks::chebyshev_value(f, a);
   for (std::size_t i = 1; i < points.size(); ++i) {
     for (int j = 1; j <= kIntervals; ++j) {
-      const double b = std::lerp(points[i - 1], points[i], static_cast<double>(j) / kIntervals), fb = value(f, b);
+      const double b = std::lerp(points[i - 1], points[i], static_cast<double>(j) / kIntervals),
+                   fb = ckks::chebyshev_value(f, b);
       if ((fa > 0) != (fb > 0)) out.push_back(root(f, a, fa, b, fb));
       a = b;
       fa = fb;
@@ -138,7 +129,7 @@ SignFactor sign_factor(int degree, double error) {
     points.push_back(1);
     double deviation = 0;
     for (std::size_t i = 0; i < m; ++i)
-      deviation = std::max(deviation, std::abs(value(p.series, points[i]) - wanted(i)));
+      deviation = std::max(deviation, std::abs(ckks::chebyshev_value(p.series, points[i]) - wanted(i)));
     if (deviation > 1e-8 * std::min(error, 1 - error)) continue;
     Series above = p.series;
     above[0] -= 1 - error;
@@ -302,7 +293,7 @@ ReluApproximation single_relu(int degree) {
 
 double evaluate(const ReluApproximation& p, double x) {
   double y = x;
-  for (const Series& factor : p.factors) y = value(factor, y);
+  for (const Series& factor : p.factors) y = ckks::chebyshev_value(factor, y);
   return p.kind == ReluApproximation::Kind::composite ? x * (1 + y) / 2 : y;
 }
 

@@ -4,8 +4,8 @@
 #include <atomic>
 
 #include "base/error.h"
+#include "base/index.h"
 #include "base/parallel.h"
-#include "base/window.h"
 
 namespace sotto::graph {
 

@@ -1,7 +1,7 @@
 #include "plan/interpret.h"
 
 #include "base/error.h"
-#include "base/window.h"
+#include "base/index.h"
 
 namespace sotto::plan {
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/index.h"
 #include "ckks/chebyshev.h"
 #include "simd/tables.h"
 
@@ -64,8 +65,6 @@ std::set<int> channel_moves(const Plan& plan, const Step& step, const Term& term
 }
 
 namespace {
-
-int floor_div(int a, int b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 
 // The tap (ky, kx) of a convolution for one output phase; false if no output pixel of the phase reads it.
 bool convolution_tap(const Plan& plan, const Step& step, const Term& term, int phase, int ky, int kx, Tap& tap) {

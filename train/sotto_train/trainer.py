@@ -19,7 +19,7 @@ from .data import Data, Split, hold_out
 from .deepen import deepen
 from .errors import TrainError
 from .exported import load_exported, restore_statistics
-from .loss import training_loss
+from .loss import mean_scores, training_loss
 from .parallel import Pool
 from .schedule import activation_limit, one_cycle
 
@@ -200,7 +200,7 @@ class Trainer:
             teacher = None
             if self.teachers:
                 with torch.no_grad():
-                    teacher = sum(net(images).float() for net in self.teachers) / len(self.teachers)
+                    teacher = mean_scores([net(images).float() for net in self.teachers])
             scores = self.replicas[k](images).float()
         loss = training_loss(scores, labels, c.smoothing, teacher, c.temperature, c.teacher_weight)
         grads = torch.autograd.grad(loss, self.parameters)

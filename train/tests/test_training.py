@@ -10,7 +10,7 @@ from tests import support
 from sotto_train import checkpoint, config, models
 from sotto_train.activation import Activation
 from sotto_train.errors import TrainError
-from sotto_train.loss import training_loss
+from sotto_train.loss import mean_scores, training_loss
 from sotto_train.schedule import activation_limit, one_cycle
 from sotto_train.trainer import FINAL, LAST, Trainer
 
@@ -113,6 +113,19 @@ class Loss(unittest.TestCase):
         soft = (p * (p.log() - q.log())).sum(1).mean()
         torch.testing.assert_close(training_loss(scores, labels, 0.0, teacher, 3.0, 0.7), 0.3 * hard + 0.7 * 9 * soft)
         self.assertAlmostEqual(training_loss(teacher, labels, 0.0, teacher, 3.0, 1.0).item(), 0.0, places=6)
+
+    def test_teachers_that_overflow_are_not_asked(self):
+        nan, inf = float("nan"), float("inf")
+        first = torch.tensor([[1.0, 2.0], [inf, 0.0], [nan, nan]])
+        second = torch.tensor([[3.0, 0.0], [5.0, 6.0], [-inf, 1.0]])
+        mean = mean_scores([first, second])
+        torch.testing.assert_close(mean, torch.tensor([[2.0, 1.0], [5.0, 6.0], [nan, nan]]), equal_nan=True)
+        scores = torch.tensor([[0.5, 1.0], [0.0, 1.0], [2.0, 1.0]], requires_grad=True)
+        loss = training_loss(scores, torch.tensor([0, 1, 1]), 0.0, mean, 2.0, 1.0)
+        (gradient,) = torch.autograd.grad(loss, scores)
+        self.assertTrue(gradient.isfinite().all())
+        self.assertLess(gradient[2].abs().max(), 1e-6)
+        self.assertGreater(gradient[:2].abs().min(), 1e-3)
 
 
 class Schedules(unittest.TestCase):

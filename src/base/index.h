@@ -4,6 +4,9 @@
 
 namespace sotto {
 
+/// a / b rounded down, for b > 0.
+constexpr int floor_div(int a, int b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
+
 /// Positions [first, last), none if last <= first.
 struct Positions {
   int first, last;
