@@ -120,7 +120,7 @@ class Loss(unittest.TestCase):
         second = torch.tensor([[3.0, 0.0], [5.0, 6.0], [-inf, 1.0]])
         mean = mean_scores([first, second])
         torch.testing.assert_close(mean, torch.tensor([[2.0, 1.0], [5.0, 6.0], [nan, nan]]), equal_nan=True)
-        scores = torch.tensor([[0.5, 1.0], [0.0, 1.0], [2.0, 1.0]], requires_grad=True)
+        scores = torch.tensor([[0.5, 1.0], [1.0, 0.0], [2.0, 1.0]], requires_grad=True)
         loss = training_loss(scores, torch.tensor([0, 1, 1]), 0.0, mean, 2.0, 1.0)
         (gradient,) = torch.autograd.grad(loss, scores)
         self.assertTrue(gradient.isfinite().all())
