@@ -50,8 +50,8 @@ void add_data_options(CLI::App& verb, DataOptions& o, bool required) {
                                "and JPEG files or folders of them")
                    ->expected(1, -1);
   if (required) data->required();
-  verb.add_option("--start", o.start, "Number of the first image (default 0)")->check(CLI::NonNegativeNumber);
-  verb.add_option("--count", o.count, "How many images (default: all)")->check(CLI::NonNegativeNumber);
+  verb.add_option("--start", o.start, "Number of the first image (default 0)")->check(image_number());
+  verb.add_option("--count", o.count, "How many images (default: all)")->check(image_number());
 }
 
 struct EncryptOptions {

@@ -260,8 +260,8 @@ void add_evaluate(CLI::App& app) {
                    "files or folders of them")
       ->required()
       ->expected(1, -1);
-  verb->add_option("--start", o->start, "Number of the first image (default 0)")->check(CLI::NonNegativeNumber);
-  verb->add_option("--count", o->count, "How many images (default: all)")->check(CLI::NonNegativeNumber);
+  verb->add_option("--start", o->start, "Number of the first image (default 0)")->check(image_number());
+  verb->add_option("--count", o->count, "How many images (default: all)")->check(image_number());
   verb->add_option("--threads", o->threads, "Threads (default: all)")->check(CLI::Range(1, 1024));
   add_plan_options(*verb, o->request);
   verb->add_option("--json", o->report_json, "Write the report here (JSON)");

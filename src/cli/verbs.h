@@ -14,6 +14,9 @@ void add_decrypt(CLI::App& app);
 void add_evaluate(CLI::App& app);
 void add_bench(CLI::App& app);
 
+/// A number of images: decimal digits, below 2^64.
+CLI::Validator image_number();
+
 /// Parses and runs; prints help or usage errors. Returns the exit code.
 int parse_and_run(CLI::App& app, int argc, char** argv);
 

@@ -10,7 +10,7 @@ namespace sotto::graph {
 
 /// The largest magnitude of each Relu node's input over preprocessed images, in the order of the nodes. On all threads
 /// of the current TBB arena. progress(images done) is called after each image, by one thread at a time, and may throw
-/// to end the measurement. Throws Error{bad_input} if an input is not finite.
+/// to end the measurement. Throws Error{bad_input} if an input is not finite. Looks at no image if there is no Relu.
 std::vector<double> relu_ranges(const Network& network, const std::vector<std::vector<double>>& images,
                                 const std::function<void(std::size_t)>& progress = {});
 

@@ -30,12 +30,12 @@ Values convolve(const Conv2d& c, const Shape& in, const Shape& out, const Values
           const auto rows = inside(out.h, c.stride_h, dy, in.h);
           const auto [x0, x1] = inside(out.w, c.stride_w, dx, in.w);
           for (int oy = rows.first; oy < rows.last; ++oy) {
-            const double* row = src + static_cast<std::size_t>(oy * c.stride_h + dy) * in.w + dx;
+            const double* row = src + static_cast<std::size_t>(oy * c.stride_h + dy) * in.w;
             double* dst = plane + static_cast<std::size_t>(oy) * out.w;
             if (c.stride_w == 1) {
-              for (int ox = x0; ox < x1; ++ox) dst[ox] += weight * row[ox];
+              for (int ox = x0; ox < x1; ++ox) dst[ox] += weight * row[ox + dx];
             } else {
-              for (int ox = x0; ox < x1; ++ox) dst[ox] += weight * row[ox * c.stride_w];
+              for (int ox = x0; ox < x1; ++ox) dst[ox] += weight * row[ox * c.stride_w + dx];
             }
           }
         }

@@ -20,17 +20,17 @@ void add_term(const Plan& plan, const Term& term, const Layout& out, const std::
       for (int ky = 0; ky < kh; ++ky) {
         for (int kx = 0; kx < kw; ++kx) {
           const double w = *weight++;
-          if (w == 0) continue;
+          if (w == 0) continue;  // most taps of poolings and dilated kernels
           const int dy = ky - term.pad_top, dx = kx - term.pad_left;
           const auto rows = inside(out.height, term.stride_h, dy, in.height);
           const auto columns = inside(out.width, term.stride_w, dx, in.width);
           for (int y = rows.first; y < rows.last; ++y) {
-            const double* src = in_values.data() + i * in_plane + (y * term.stride_h + dy) * in.width + dx;
+            const double* src = in_values.data() + i * in_plane + (y * term.stride_h + dy) * in.width;
             double* dst = sum.data() + o * out_plane + y * out.width;
             if (term.stride_w == 1) {
-              for (int x = columns.first; x < columns.last; ++x) dst[x] += w * src[x];
+              for (int x = columns.first; x < columns.last; ++x) dst[x] += w * src[x + dx];
             } else {
-              for (int x = columns.first; x < columns.last; ++x) dst[x] += w * src[x * term.stride_w];
+              for (int x = columns.first; x < columns.last; ++x) dst[x] += w * src[x * term.stride_w + dx];
             }
           }
         }

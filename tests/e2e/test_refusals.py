@@ -21,7 +21,8 @@ class Usage(PreparedCase):
                      ["compile", "net.onnx", "--out", "x", "--batch", "-5"], ["compile", "net.onnx", "--out", "x", "--batch", "many"],
                      ["compile", "net.onnx", "--out", "x", "--batch", "65537"], ["compile", "net.onnx", "--out"],
                      ["keygen", "net.client"], ["keygen", "--out", "x"], encrypt[:-2], [*encrypt, "--start", "-1"],
-                     [*encrypt, "--count", "0"], [*encrypt, "--count", "two"], [*encrypt, "--count", "-1"], [*encrypt, "--count", "99999999999999999999"],
+                     [*encrypt, "--count", "0"], [*encrypt, "--count", "two"], [*encrypt, "--count", "-1"],
+                     [*encrypt, "--count", "18446744073709551616"], [*encrypt, "--start", "0x10"],
                      [*encrypt, "--out", "y.sotto"], infer[:-2], [*infer, "--threads", "0"], [*infer, "--threads", "x"],
                      ["decrypt", "net.client", "--keys", "keys"], ["evaluate", "net.onnx"], ["evaluate", "--data", "images"],
                      ["evaluate", "net.onnx", "--data", "images", "--threads", "0"],
@@ -30,9 +31,12 @@ class Usage(PreparedCase):
                 self.assert_refused(USAGE, *args)
 
     def test_what_is_not_understood_is_named(self):
-        for args, word in ((["fetch"], "unknown verb 'fetch'"), (["--fetch"], "unknown verb '--fetch'"),
-                           (["plan", "--fetch"], "unknown option or argument '--fetch'"),
-                           (["encrypt", "net.client", "--key", "keys"], "unknown option or argument '--key'")):
+        for args, word in ((["fetch"], "unknown verb 'fetch'"), (["--fetch"], "unknown option '--fetch'"),
+                           (["plan", "--fetch"], "unknown option '--fetch'"),
+                           (["plan", "net.plan", "other"], "unknown argument 'other'"),
+                           (["encrypt", "net.client", "--key", "keys"], "unknown option '--key'"),
+                           (["infer", "--", "net.plan"], "--in"),
+                           (["encrypt", "net.client", "--count", "x"], "--count: 'x' is not a number")):
             with self.subTest(args=args):
                 self.assert_refused(USAGE, *args, words=[word])
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import pathlib
+import shlex
 from typing import Any
 
 import torch
@@ -76,14 +77,20 @@ def network_size(net: nn.Module, meta: Meta) -> tuple[int, int]:
 
 
 def training_command(config: Config, init: str | None, teacher: str | None) -> str:
-    """The command that trains as `config` says, with every setting that is not the default; DIR holds the dataset."""
+    """The command that trains as `config` says, with every setting that is not the default; DIR holds the dataset.
+
+    init and teacher are names of models, the latter separated by commas.
+    """
     words = ["python3 -m sotto_train --data DIR --out OUT"]
     for f in dataclasses.fields(Config):
         value, option = getattr(config, f.name), f.name.replace("_", "-")
         if f.name in FREE or value == f.default:
             continue
-        words.append(f"--{'' if value else 'no-'}{option}" if f.type == "bool" else f"--{option} {value}")
-    words += [f"--{option} {name}" for option, name in (("init", init), ("teacher", teacher)) if name]
+        words.append(f"--{'' if value else 'no-'}{option}" if f.type == "bool"
+                     else f"--{option} {shlex.quote(str(value))}")
+    for option, names in (("init", init), ("teacher", teacher)):
+        if names:
+            words.append(f"--{option} " + shlex.quote(",".join(f"{n.strip()}.onnx" for n in names.split(","))))
     return " ".join(words)
 
 
@@ -94,8 +101,8 @@ def _finite(value: float) -> float | None:
 
 def _relu_twin(card: dict[str, Any], cards: list[dict[str, Any]]) -> dict[str, Any] | None:
     """Name and accuracy of the same network with ReLU, for a quadratic one."""
-    def kind(c: dict[str, Any]) -> tuple[str, str]:
-        return c["dataset"], c["architecture"]
+    def kind(c: dict[str, Any]) -> list[Any]:
+        return [c[k] for k in ("dataset", "architecture", "classes", "input")]
     twins = [c for c in cards if c["activation"] == "relu" and kind(c) == kind(card)]
     if card["activation"] == "relu" or not twins:
         return None
@@ -108,7 +115,8 @@ def _row(card: dict[str, Any], cards: list[dict[str, Any]]) -> str:
     cells = [f"[{card['name']}]({card['file']})", card["dataset"], card["architecture"], card["activation"],
              f"{card['accuracy']['float32']:.2%} of {card['accuracy']['test_images']:,}",
              f"{twin['float32']:.2%}" if (twin := _relu_twin(card, cards)) else "",
-             f"{card['parameters'] / 1e6:.2f} M", f"{card['multiply_adds'] / 1e6:.1f} M",
+             *(f"{card[k] / 1e6:.{digits}f} M" if k in card else "" for k, digits in
+               (("parameters", 2), ("multiply_adds", 1))),
              "infinite" if None in largest else f"{max(largest):.1f}",
              f"{sum(r['images_beyond_limits'] for r in natural)} of {sum(r['images'] for r in natural):,}",
              f"{card['simulated_noise']['label_agreement']:.2%}" if card["simulated_noise"] else "",
@@ -117,11 +125,14 @@ def _row(card: dict[str, Any], cards: list[dict[str, Any]]) -> str:
 
 
 def write_card(card: dict[str, Any], folder: pathlib.Path) -> None:
-    """Writes NAME.json and renews the table in the folder's README.md."""
+    """Writes NAME.json, and renews the table in the folder's README.md and what other cards say of their ReLU twins."""
     others = [_read(path) for path in sorted(folder.glob("*.json")) if path.stem != card["name"]]
     cards = sorted([c for c in others if c is not None] + [card], key=lambda c: c["name"])
-    card["relu_twin"] = _relu_twin(card, cards)
-    (folder / f"{card['name']}.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    for c in cards:
+        twin = _relu_twin(c, cards)
+        if c is card or c.get("relu_twin") != twin:
+            text = json.dumps(c | {"relu_twin": twin}, indent=2) + "\n"
+            (folder / f"{c['name']}.json").write_text(text, encoding="utf-8")
     table = "\n".join(
         [BEGIN, "| model | data | network | activation | accuracy, float32 | ReLU twin | parameters | "
          "multiply-adds | largest pre-activation | images beyond limits | agreement under simulated noise | epochs | "
@@ -141,4 +152,4 @@ def _read(path: pathlib.Path) -> dict[str, Any] | None:
         card = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         return None
-    return card if isinstance(card, dict) and {"name", "sha256", "training", "multiply_adds"} <= card.keys() else None
+    return card if isinstance(card, dict) and {"name", "sha256", "training"} <= card.keys() else None

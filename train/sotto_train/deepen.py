@@ -93,12 +93,14 @@ def deepen(net: nn.Module, deeper: nn.Module, images: torch.Tensor, meta: Meta) 
     if _shapes(old) != _shapes(new) or any(len(a) > len(b) for a, b in zip(old, new)):
         raise TrainError("a network can only be made deeper: more blocks of the same widths")
     ends: list[torch.Tensor] = []
-    hooks = [s[-1].register_forward_hook(lambda block, x, y: ends.append(y.amax((0, 2, 3)).clamp_min(1)))
+    hooks = [s[-1].register_forward_hook(lambda _block, _x, y: ends.append(y.amax((0, 2, 3)).clamp_min(1)))
              for s in old]
     with torch.no_grad():
         net(normalise(images, meta))
         for hook in hooks:
             hook.remove()
+        if not all(end.isfinite().all() for end in ends):
+            raise TrainError("its values are not finite on some images")
         scale = _copy(net, deeper, [MARGIN * end for end in ends])
         deeper.fc.weight.copy_(net.fc.weight / scale)
         deeper.fc.bias.copy_(net.fc.bias)

@@ -20,8 +20,8 @@ def training_loss(scores: torch.Tensor, labels: torch.Tensor, smoothing: float, 
     """Mean loss of scores [n, classes] for labels [n].
 
     With teacher scores [n, classes]: (1 - weight) cross entropy + weight T^2 KL(softmax(teacher / T) ||
-    softmax(scores / T)), Hinton et al., arXiv:1503.02531. Images with a NaN among the teacher's scores have only the
-    first part.
+    softmax(scores / T)), Hinton et al., arXiv:1503.02531. Images whose teacher scores are not all finite have only
+    the first part.
     """
     hard = F.cross_entropy(scores, labels, label_smoothing=smoothing)
     if teacher is None:

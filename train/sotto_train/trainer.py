@@ -202,6 +202,8 @@ class Trainer:
                 with torch.no_grad():
                     teacher = mean_scores([net(images).float() for net in self.teachers])
             scores = self.replicas[k](images).float()
+        if teacher is not None and not teacher.isfinite().all(1).any():
+            raise TrainError("the teachers' scores are not finite")
         loss = training_loss(scores, labels, c.smoothing, teacher, c.temperature, c.teacher_weight)
         grads = torch.autograd.grad(loss, self.parameters)
         return loss.item(), (scores.argmax(1) == labels).sum().item(), grads

@@ -8,7 +8,7 @@ import torch
 from tests import support
 from sotto_train import checkpoint, models
 from sotto_train.augment import normalise
-from sotto_train.deepen import LEAST, _pass_on
+from sotto_train.deepen import LEAST, _pass_on, deepen
 from sotto_train.errors import TrainError
 from sotto_train.trainer import FINAL, Trainer
 
@@ -42,6 +42,11 @@ class Deepen(unittest.TestCase):
                 trainer = Trainer(settings, data, quiet)
                 error = (trainer.net.eval()(x) - expected).square().mean().sqrt().item()
                 self.assertLess(error / spread, 0.4, arch)
+                # The statistics are those of the images: normalising by the batch changes little.
+                trainer.net.train()
+                own = trainer.net(normalise(data.train.images, data.meta))
+                given = trainer.net.eval()(normalise(data.train.images, data.meta))
+                self.assertLess((own - given).square().mean().sqrt().item() / spread, 0.4, arch)
         self.assertEqual(len(trainer.run()), 1)
 
     def test_refuses_networks_that_cannot_be_made_deeper(self):
@@ -56,6 +61,13 @@ class Deepen(unittest.TestCase):
             settings = support.config(str(self.folder / "run"), arch=arch, init=str(path))
             with self.assertRaisesRegex(TrainError, f"another kind.*{message}"):
                 Trainer(settings, data, lambda text: None)
+
+    def test_refuses_values_that_are_not_finite(self):
+        net = support.constructed("quadratic", "resnet20")
+        net.act.norm.weight.data.fill_(1e30)
+        data = support.stripes_data()
+        with self.assertRaisesRegex(TrainError, "not finite"):
+            deepen(net, support.constructed("quadratic", "resnet32"), data.train.images, data.meta)
 
 
 if __name__ == "__main__":

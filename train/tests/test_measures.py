@@ -1,7 +1,10 @@
 """Ranges, simulated noise, ONNX export and model cards."""
+import argparse
+import dataclasses
 import importlib.util
 import json
 import pathlib
+import shlex
 import tempfile
 import threading
 import unittest
@@ -9,10 +12,10 @@ import unittest
 import torch
 
 from tests import support
-from sotto_train import checkpoint, models, noise, ranges
+from sotto_train import checkpoint, config, models, noise, ranges
 from sotto_train.activation import A, B, activations
 from sotto_train.augment import normalise
-from sotto_train.card import make_card, write_card
+from sotto_train.card import make_card, training_command, write_card
 from sotto_train.checkpoint import Trained
 from sotto_train.parallel import Pool
 
@@ -222,16 +225,27 @@ class Export(unittest.TestCase):
         self.assertIsNone(card["relu_twin"])
         self.assertEqual((self.folder / "models" / "README.md").read_text().count("[net](net.onnx)"), 1)
 
+    def test_the_command_of_a_card_gives_its_settings(self):
+        made = support.config("", arch="vgg11", activation="relu", limits="", flip=False, lr=0.025, size=48)
+        words = shlex.split(training_command(made, "a", "b,c"))
+        self.assertEqual(words[:3], ["python3", "-m", "sotto_train"])
+        parser = argparse.ArgumentParser()
+        config.add_arguments(parser)
+        read = config.from_arguments(parser.parse_args(words[3:]))
+        self.assertEqual((read.init, read.teacher), ("a.onnx", "b.onnx,c.onnx"))
+        self.assertEqual(dataclasses.replace(read, data="", out="", init="", teacher=""), made)
+
     def test_a_card_names_the_relu_twin(self):
         d, folder = support.stripes_data(), self.folder / "models"
         folder.mkdir()
-        for name, kind in (("a", "relu"), ("b", "quadratic"), ("c", "quadratic")):
+        for name, kind in (("b", "quadratic"), ("a", "relu"), ("c", "quadratic")):
             trained = Trained(support.constructed(kind), support.config("", activation=kind), d.meta, [])
             (folder / f"{name}.onnx").write_bytes(b"")
             sets = [ranges.Ranges(which, 10, 0, [], 1.0, 127.0) for which in ("training", "test")]
             accuracy = 0.25 if kind == "relu" else 0.5
             write_card(make_card(trained, folder / f"{name}.onnx", accuracy, 10, sets, None, None, None), folder)
-        self.assertEqual(json.loads((folder / "c.json").read_text())["relu_twin"], {"name": "a", "float32": 0.25})
+        for name, twin in (("a", None), ("b", {"name": "a", "float32": 0.25}), ("c", {"name": "a", "float32": 0.25})):
+            self.assertEqual(json.loads((folder / f"{name}.json").read_text())["relu_twin"], twin)
         table = (folder / "README.md").read_text()
         self.assertEqual(table.count("| 50.00 % of 10 | 25.00 % |"), 2)
 

@@ -32,6 +32,12 @@ TEST(Calibrate, TheLargestMagnitudeOverAllImages) {
   EXPECT_EQ(relu_ranges(three_relus(), {}), (Values{0, 0, 0}));
 }
 
+TEST(Calibrate, NothingIsMeasuredWithoutRelus) {
+  Network n = three_relus();
+  n.nodes.resize(2);
+  EXPECT_EQ(relu_ranges(n, {{1, 2}}, [](std::size_t) { FAIL(); }), Values{});
+}
+
 TEST(Calibrate, RangesAreSetWithAMargin) {
   Network n = three_relus();
   set_relu_ranges(n, Values{4, 0, 6}, 1.5);
