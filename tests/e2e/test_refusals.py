@@ -35,7 +35,7 @@ class Usage(PreparedCase):
                            (["plan", "--fetch"], "unknown option '--fetch'"),
                            (["plan", "net.plan", "other"], "unknown argument 'other'"),
                            (["encrypt", "net.client", "--key", "keys"], "unknown option '--key'"),
-                           (["infer", "--", "net.plan"], "--in"),
+                           (["infer", "--", "net.plan"], "is required"),
                            (["encrypt", "net.client", "--count", "x"], "--count: 'x' is not a number")):
             with self.subTest(args=args):
                 self.assert_refused(USAGE, *args, words=[word])
