@@ -182,8 +182,7 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
 
 int run(const PlanOptions& o) {
   const auto kind = wire::kind_of(o.request.model);
-  if (kind && (o.request.images > 0 || !o.request.calibrate.empty() || o.request.precise ||
-               o.request.relu_error != compiler::kReluError))
+  if (kind && (o.request.images > 0 || !o.request.calibrate.empty() || o.request.precise || o.request.relu_error))
     throw Error(ErrorCode::usage, "--batch, --calibrate, --precise and --relu-error shape the plan of a model; " +
                                       o.request.model + " is fixed");
   if (kind == wire::Kind::client && !o.request.memory.empty())

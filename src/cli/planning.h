@@ -1,6 +1,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,7 @@ struct PlanRequest {
   std::string memory = {};                  ///< empty: what this machine has, if any packing keeps to that
   std::vector<std::string> calibrate = {};  ///< images to measure ranges on, as for images::load_images; may be empty
   bool precise = false;                     ///< an extra prime for every square of a deep network
-  double relu_error = compiler::kReluError;
+  std::optional<double> relu_error = {};    ///< default: compiler::relu_error_for the network
 };
 
 /// Adds --batch, --memory, --calibrate, --precise and --relu-error.

@@ -6,6 +6,7 @@
 
 #include "ckks/security.h"
 #include "compiler/compile.h"
+#include "compiler/relu_approximation.h"
 #include "graph/calibrate.h"
 #include "graph/interpreter.h"
 #include "plan/client_spec.h"
@@ -162,6 +163,17 @@ TEST(DeepRelus, StayWithinTheirErrors) {
     EXPECT_LE(actual, budget);
     EXPECT_GT(actual, 0) << "polynomials, not the Relus themselves";
   }
+}
+
+TEST(DeepRelus, ManyHaveFinerPolynomials) {
+  Network network;
+  network.nodes.push_back({"input", graph::Input{}, {}, {1, 1, 1}});
+  for (int k = 0; k < kFewRelus; ++k) network.nodes.push_back({"relu", graph::Relu{}, {k}, {1, 1, 1}});
+  EXPECT_EQ(relu_error_for(network), kReluError);
+  network.nodes.push_back({"relu", graph::Relu{}, {kFewRelus}, {1, 1, 1}});
+  EXPECT_EQ(relu_error_for(network), kReluError / 2);
+  EXPECT_EQ(approximate_relu(kReluError).depth, 6);
+  EXPECT_EQ(approximate_relu(kReluError / 2).depth, 7) << "the next longer single series";
 }
 
 TEST(DeepRelus, ShallowOnesNeedNoBootstrapping) {
