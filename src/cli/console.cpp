@@ -16,6 +16,7 @@
 #include <system_error>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace sotto::cli {
 
@@ -58,7 +59,7 @@ int guarded_main(const char* program, const std::function<int()>& body) {
   const auto report = [&](const std::string& what, ErrorCode code) {
     std::string line = what;
     std::replace(line.begin(), line.end(), '\n', ' ');
-    print_error(fmt::format("{}: {}\n", program, line));
+    print_error(fmt::format("{}: {}\n", program, readable_text(line)));
     return static_cast<int>(code);
   };
   try {

@@ -32,6 +32,7 @@ class Usage(PreparedCase):
 
     def test_what_is_not_understood_is_named(self):
         for args, word in ((["fetch"], "unknown verb 'fetch'"), (["--fetch"], "unknown option '--fetch'"),
+                           (["a\x1b[31mb"], "unknown verb 'a?[31mb'"),
                            (["plan", "--fetch"], "unknown option '--fetch'"),
                            (["plan", "net.plan", "other"], "unknown argument 'other'"),
                            (["encrypt", "net.client", "--key", "keys"], "unknown option '--key'"),
@@ -39,6 +40,7 @@ class Usage(PreparedCase):
                            (["encrypt", "net.client", "--count", "x"], "--count: 'x' is not a number")):
             with self.subTest(args=args):
                 self.assert_refused(USAGE, *args, words=[word])
+        self.assert_refused(BAD_INPUT, "plan", "a\x1b[31mb", words=["a?[31mb: cannot read"])
 
     def test_amounts_of_memory(self):
         for text in ("lots", "-1G", "0", "nan", "inf", "8X", "8GG", "1e400", "G", "8 apples"):
