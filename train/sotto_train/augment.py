@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Callable
 
 import torch
 import torch.nn.functional as F
 
-from .config import Config
+from .config import MAX_VIEWS, Config
 from .data import Meta, Split
 
 
@@ -27,7 +28,14 @@ class Draw:
 
     def part(self, k: int, parts: int) -> "Draw":
         """The k-th of equal parts."""
-        return Draw(*(getattr(self, f.name).chunk(parts)[k] for f in dataclasses.fields(self)))
+        return self._map(lambda values: values.chunk(parts)[k])
+
+    def take(self, rows: torch.Tensor) -> "Draw":
+        """The choices for some of the images."""
+        return self._map(lambda values: values[rows])
+
+    def _map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> "Draw":
+        return Draw(*(function(getattr(self, f.name)) for f in dataclasses.fields(self)))
 
 
 def normalise(images: torch.Tensor, meta: Meta) -> torch.Tensor:
@@ -56,7 +64,7 @@ def high_contrast(images: torch.Tensor, seed: int) -> torch.Tensor:
 
 
 class Augmenter:
-    """Makes training batches. `draw` uses the generator; `batch` is a function of its arguments."""
+    """Makes training batches. `draw` uses the generator; `view` and `batch` are functions of their arguments."""
 
     def __init__(self, split: Split, meta: Meta, config: Config, device: torch.device):
         self.meta, self.config = meta, config
@@ -70,6 +78,15 @@ class Augmenter:
                 padded[i:i + 4096] = F.pad(planes[i:i + 4096].float(), (pad,) * 4, mode="reflect").to(torch.uint8)
             images = padded.permute(0, 2, 3, 1).contiguous()
         self.images = images.to(device)
+        self._view: tuple[int, Draw] | None = None
+
+    def view(self, index: torch.Tensor, number: int) -> Draw:
+        """The choices that belong to the images `index` and this number, the same whenever they are asked for."""
+        if self._view is None or self._view[0] != number:
+            seed = self.config.seed * (MAX_VIEWS + 1) + number + 1
+            everything = torch.arange(len(self.labels))
+            self._view = number, self.draw(everything, torch.Generator().manual_seed(seed))
+        return self._view[1].take(index)
 
     def draw(self, index: torch.Tensor, generator: torch.Generator) -> Draw:
         """Random choices for the images `index`."""

@@ -10,6 +10,9 @@ from typing import Any
 from .errors import TrainError
 
 
+MAX_VIEWS = 1000
+
+
 def _field(default: Any, text: str) -> Any:
     return dataclasses.field(default=default, metadata={"help": text})
 
@@ -41,6 +44,8 @@ class Config:
     teacher: str = _field("", "checkpoints or NAME.onnx to learn the mean scores of, separated by commas")
     temperature: float = _field(4.0, "softens both score vectors in distillation")
     teacher_weight: float = _field(0.8, "share of the distillation loss, 0 to 1")
+    views: int = _field(0, "augmentations per image, which take turns and spare the teachers; 0: ever new ones")
+    mirrored: bool = _field(False, "teachers also see every image mirrored; the mean of their scores counts")
     holdout: int = _field(0, "training images held out for choices; the test set is then not looked at")
     seed: int = _field(0, "of initial weights, order, augmentation and the held-out choice")
     device: str = _field("auto", "cpu, cuda or auto")
@@ -56,7 +61,8 @@ class Config:
         for name, low, high in [("epochs", 1, 100000), ("batch", 2, 65536), ("size", 8, 1024), ("warmup", 0, 0.99),
                                 ("lr", 1e-9, 100), ("weight_decay", 0, 1), ("clip", 1e-6, 1e6), ("penalty", 0, 1e4),
                                 ("smoothing", 0, 0.9), ("pad", 0, 64), ("erase", 0, 1024), ("temperature", 0.1, 100),
-                                ("stress", 0, 1), ("teacher_weight", 0, 1), ("holdout", 0, 10**9), ("workers", 1, 256)]:
+                                ("stress", 0, 1), ("teacher_weight", 0, 1), ("holdout", 0, 10**9), ("workers", 1, 256),
+                                ("views", 0, MAX_VIEWS)]:
             if not low <= getattr(self, name) <= high:
                 raise TrainError(f"{name} must be between {low} and {high}")
         for name, choices in [("activation", ("relu", "quadratic")), ("precision", ("bf16", "float32")),

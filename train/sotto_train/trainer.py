@@ -19,9 +19,10 @@ from .data import Data, Split, hold_out
 from .deepen import deepen
 from .errors import TrainError
 from .exported import load_exported, restore_statistics
-from .loss import mean_scores, training_loss
+from .loss import training_loss
 from .parallel import Pool
 from .schedule import activation_limit, one_cycle
+from .teachers import Teachers
 
 LAST, FINAL = "last.pt", "model.pt"
 STATISTICS_IMAGES = 2000
@@ -102,9 +103,12 @@ class Trainer:
         except TrainError as e:
             raise TrainError(f"{path}: a network of another kind; {e}") from None
 
-    def _load_teachers(self) -> list[nn.Module]:
-        return [self._load_trained(path).net.to(self.device, memory_format=torch.channels_last)
-                for path in self.config.teachers()]
+    def _load_teachers(self) -> Teachers | None:
+        c = self.config
+        nets = [self._load_trained(path).net.to(self.device, memory_format=torch.channels_last)
+                for path in c.teachers()]
+        images, classes = len(self.augmenter.labels), len(self.meta.classes)
+        return Teachers(nets, images, classes, c.views, c.mirrored, self.device) if nets else None
 
     def resume(self) -> bool:
         """Continues from the last checkpoint in `out`, if there is one; the settings must be the same."""
@@ -116,9 +120,9 @@ class Trainer:
             saved = getattr(content["config"], name)
             if name not in FREE and saved != value:
                 raise TrainError(f"{path}: made with {name} = {saved}, not {value}; use another --out")
-        taught_by = len(content["config"].teachers())
-        if taught_by != len(self.teachers):
-            raise TrainError(f"{path}: made with {taught_by} teachers, not {len(self.teachers)}")
+        taught_by, teachers = (len(c.teachers()) for c in (content["config"], self.config))
+        if taught_by != teachers:
+            raise TrainError(f"{path}: made with {taught_by} teachers, not {teachers}")
         if content["meta"] != self.meta:
             raise TrainError(f"{path}: made with other data; use another --out")
         for replica in self.replicas:
@@ -159,11 +163,13 @@ class Trainer:
         for replica in self.replicas:
             replica.train()
         order = torch.randperm(len(self.augmenter.labels), generator=self.generator)
+        view = epoch % self.config.views if self.config.views else None
         loss, right = 0.0, 0.0
         for step in range(self.steps):
             self._set_progress((epoch * self.steps + step) / (self.config.epochs * self.steps))
-            draw = self.augmenter.draw(order[step * batch:(step + 1) * batch], self.generator)
-            step_loss, step_right = self._step(draw)
+            index = order[step * batch:(step + 1) * batch]
+            draw = self.augmenter.draw(index, self.generator) if view is None else self.augmenter.view(index, view)
+            step_loss, step_right = self._step(draw, view)
             if not math.isfinite(step_loss):
                 raise TrainError(f"training diverged in epoch {epoch + 1}; use a lower --lr or a larger --penalty")
             loss, right = loss + step_loss / self.steps, right + step_right / (self.steps * batch)
@@ -183,27 +189,23 @@ class Trainer:
             for act in activations(replica):
                 act.limit, act.penalty = activation_limit(progress, self.limits), self.config.penalty
 
-    def _step(self, draw: Draw) -> tuple[float, float]:
+    def _step(self, draw: Draw, view: int | None) -> tuple[float, float]:
         """One update; the mean loss of the batch and the number of right answers."""
-        results = self.pool.map(lambda k: self._share(k, draw.part(k, len(self.replicas))), range(len(self.replicas)))
+        shares = range(len(self.replicas))
+        results = self.pool.map(lambda k: self._share(k, draw.part(k, len(shares)), view), shares)
         for k, parameter in enumerate(self.parameters):
             parameter.grad = sum(grads[k] for _, _, grads in results) / len(results)
         nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
         self.optimizer.step()
         return sum(r[0] for r in results) / len(results), sum(r[1] for r in results)
 
-    def _share(self, k: int, draw: Draw) -> tuple[float, float, tuple[torch.Tensor, ...]]:
+    def _share(self, k: int, draw: Draw, view: int | None) -> tuple[float, float, tuple[torch.Tensor, ...]]:
         """Loss, right answers and gradients of the k-th share of a batch."""
         c = self.config
         images, labels = self.augmenter.batch(draw)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=c.precision == "bf16"):
-            teacher = None
-            if self.teachers:
-                with torch.no_grad():
-                    teacher = mean_scores([net(images).float() for net in self.teachers])
+            teacher = self.teachers.scores(images, draw.index, view) if self.teachers else None
             scores = self.replicas[k](images).float()
-        if teacher is not None and not teacher.isfinite().all(1).any():
-            raise TrainError("the teachers' scores are not finite")
         loss = training_loss(scores, labels, c.smoothing, teacher, c.temperature, c.teacher_weight)
         grads = torch.autograd.grad(loss, self.parameters)
         return loss.item(), (scores.argmax(1) == labels).sum().item(), grads

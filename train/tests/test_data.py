@@ -143,6 +143,17 @@ class Augmentation(unittest.TestCase):
         parts = [augmenter.batch(draw.part(k, 4))[0] for k in range(4)]
         self.assertTrue(torch.equal(torch.cat(parts), whole))
 
+    def test_views_come_again(self):
+        _, augmenter, _ = self.batch(pad=1, flip=True, stress=0.5)
+        index = torch.tensor([3, 0, 7])
+        first = augmenter.view(index, 0)
+        self.assertTrue(torch.equal(first.index, index))
+        other = augmenter.view(index.flip(0), 1)
+        self.assertFalse(torch.equal(first.pivot, other.pivot.flip(0)))
+        again = augmenter.view(index.flip(0), 0)
+        for name in ("index", "dy", "dx", "flip", "hole", "gain", "pivot"):
+            self.assertTrue(torch.equal(getattr(first, name), getattr(again, name).flip(0)), name)
+
     def test_stress_raises_contrast(self):
         pixels = torch.tensor([0.0, 0.4, 0.6, 1.0]).view(1, 1, 4, 1)
         raised = raise_contrast(pixels, torch.tensor([[3.0]]), torch.tensor([[0.5]]))

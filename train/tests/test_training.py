@@ -12,6 +12,7 @@ from sotto_train.activation import Activation
 from sotto_train.errors import TrainError
 from sotto_train.loss import mean_scores, training_loss
 from sotto_train.schedule import activation_limit, one_cycle
+from sotto_train.teachers import Teachers
 from sotto_train.trainer import FINAL, LAST, Trainer
 
 
@@ -73,6 +74,17 @@ class Training(unittest.TestCase):
         with self.assertRaisesRegex(TrainError, "held-out"):
             self.train("other", teacher=teacher, holdout=16)
 
+    def test_views_ask_the_teacher_once(self):
+        self.train("teacher", activation="relu", epochs=12)
+        size = {"teacher": str(self.folder / "teacher" / FINAL), "views": 2, "mirrored": True, "epochs": 5}
+        with mock.patch.object(Teachers, "_ask", autospec=True, side_effect=Teachers._ask) as ask:
+            straight = self.train("a", **size)
+        self.assertEqual(sum(len(call.args[1]) for call in ask.call_args_list), 2 * 64)
+        self.train("b", stop_after=3, **size)
+        resumed = self.train("b", **size)
+        for a, b in zip(straight.history, resumed.history, strict=True):
+            self.assertEqual((a["loss"], a["accuracy"]), (b["loss"], b["accuracy"]))
+
     def test_starts_from_a_trained_network(self):
         first = self.train("first", epochs=12)
         start = str(self.folder / "first" / FINAL)
@@ -101,6 +113,40 @@ class Training(unittest.TestCase):
         for a, b in zip(first.buffers(), second.buffers(), strict=True):
             self.assertIsNot(a, b)
             self.assertTrue(torch.equal(a, b))
+
+
+class Teaching(unittest.TestCase):
+    def setUp(self):
+        self.images = torch.randn(6, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+
+    @staticmethod
+    def corner(images: torch.Tensor) -> torch.Tensor:
+        """A network whose scores are the first pixel of each channel; it tells an image from its mirror image."""
+        return images[:, :, 0, 0]
+
+    def test_means_over_networks_and_mirror_images(self):
+        nets = [self.corner, lambda x: 3 * self.corner(x)]
+        index, device = torch.arange(6), torch.device("cpu")
+        plain = Teachers(nets, 6, 3, 0, False, device).scores(self.images, index, None)
+        torch.testing.assert_close(plain, 2 * self.images[:, :, 0, 0])
+        both = Teachers(nets, 6, 3, 0, True, device).scores(self.images, index, None)
+        torch.testing.assert_close(both, self.images[:, :, 0, 0] + self.images[:, :, 0, 3])
+
+    def test_remembers_each_image_of_each_view(self):
+        teachers = Teachers([self.corner], 6, 3, 2, False, torch.device("cpu"))
+        expected = self.corner(self.images)
+        teachers.scores(self.images[:4], torch.arange(4), 0)
+        mixed = teachers.scores(torch.zeros_like(self.images), torch.arange(6), 0)
+        torch.testing.assert_close(mixed[:4], expected[:4])
+        self.assertEqual(mixed[4:].abs().max(), 0)
+        torch.testing.assert_close(teachers.scores(self.images.flip(0), torch.arange(5, -1, -1), 1), expected.flip(0))
+        torch.testing.assert_close(teachers.scores(self.images * 0, torch.arange(6), 1), expected)
+
+    def test_says_when_no_score_is_finite(self):
+        teachers = Teachers([lambda x: self.corner(x) * float("inf")], 6, 3, 1, False, torch.device("cpu"))
+        for view in (None, 0):
+            with self.assertRaisesRegex(TrainError, "not finite"):
+                teachers.scores(self.images, torch.arange(6), view)
 
 
 class Loss(unittest.TestCase):
