@@ -70,7 +70,7 @@ class Exported(unittest.TestCase):
                                         lr=1e-9, teacher_weight=1.0), data, lambda text: None)
         x = normalise(data.test.images, data.meta)
         with torch.no_grad():
-            mean = sum(net(x) for net in second.teachers) / 2
+            mean = sum(net(x) for net in second.teachers.nets) / 2
             torch.testing.assert_close(mean, first.net.eval()(x), rtol=1e-3, atol=1e-3)
         history = second.run()
         self.assertAlmostEqual(history[-1]["final_accuracy"], first.history[-1]["final_accuracy"], delta=0.1)
