@@ -9,8 +9,7 @@ from typing import Any
 
 from .errors import TrainError
 
-
-MAX_VIEWS = 1000
+MAX_VIEWS = 1000  # per image; their teacher scores stay in memory
 
 
 def _field(default: Any, text: str) -> Any:
