@@ -16,6 +16,7 @@ from .checkpoint import Trained
 from .config import FREE, Config
 from .data import Meta
 from .errors import TrainError
+from .hooks import attached
 from .noise import Prediction
 from .ranges import Ranges
 
@@ -69,10 +70,8 @@ def network_size(net: nn.Module, meta: Meta) -> tuple[int, int]:
 
     hooks = [m.register_forward_hook(count) for m in net.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
     device = next(net.parameters()).device
-    with torch.no_grad():
+    with torch.no_grad(), attached(hooks):
         net(torch.zeros(1, meta.channels, meta.height, meta.width, device=device))
-    for hook in hooks:
-        hook.remove()
     return sum(p.numel() for p in net.parameters()), total
 
 

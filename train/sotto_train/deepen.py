@@ -19,6 +19,7 @@ from .augment import normalise
 from .data import Meta
 from .errors import TrainError
 from .exported import restore_statistics
+from .hooks import attached
 from .models import Block, ResNet
 
 LEAST = -B * B / (4 * A)  # value of the quadratic
@@ -96,9 +97,8 @@ def deepen(net: nn.Module, deeper: nn.Module, images: torch.Tensor, meta: Meta) 
     hooks = [s[-1].register_forward_hook(lambda _block, _x, y: ends.append(y.amax((0, 2, 3)).clamp_min(1)))
              for s in old]
     with torch.no_grad():
-        net(normalise(images, meta))
-        for hook in hooks:
-            hook.remove()
+        with attached(hooks):
+            net(normalise(images, meta))
         if not all(end.isfinite().all() for end in ends):
             raise TrainError("its values are not finite on some images")
         scale = _copy(net, deeper, [MARGIN * end for end in ends])

@@ -18,6 +18,7 @@ from .checkpoint import Trained
 from .config import Config, from_dict
 from .data import Meta
 from .errors import TrainError
+from .hooks import attached
 
 LAYERS = {"Conv", "Gemm", "MatMul", "BatchNormalization"}
 
@@ -112,8 +113,5 @@ def restore_statistics(net: nn.Module, images: torch.Tensor, meta: Meta) -> None
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(variance)
 
-    hooks = [a.register_forward_pre_hook(renew) for a in activations(net)]
-    with torch.no_grad():
+    with torch.no_grad(), attached([a.register_forward_pre_hook(renew) for a in activations(net)]):
         net(normalise(images, meta))
-    for hook in hooks:
-        hook.remove()

@@ -17,6 +17,7 @@ from .activation import Activation
 from .augment import high_contrast
 from .data import Meta, Split
 from .evaluation import map_images
+from .hooks import attached
 from .parallel import Pool
 
 # A square (x + 1.25)^2 has the scale 2^21.5 and at least one limb of 48 bits, so |x| may reach 2^12
@@ -98,11 +99,8 @@ def measure(name: str, net: nn.Module, split: Split, meta: Meta, pool: Pool, dev
         score = net(x).abs().max(1).values.nan_to_num(math.inf, math.inf)
         return torch.stack([score, torch.stack(current.images).max(0).values], 1)
 
-    try:
+    with attached([meter.handle for meter in meters.values()]):
         worst = map_images(split.images, meta, run, pool, device)
-    finally:
-        for meter in meters.values():
-            meter.handle.remove()
     beyond = int(((worst[:, 0] > SCORE_LIMIT) | (worst[:, 1] > limit)).sum().item())
     layers = [LayerRange(layer, meter.largest, meter.tail(1e-4)) for layer, meter in meters.items()]
     return Ranges(name, len(split), beyond, layers, worst[:, 0].max().item(), limit)
