@@ -206,10 +206,12 @@ class Networks(unittest.TestCase):
         self.assertEqual(count("resnet20", 10), (270256, 19))
         self.assertEqual([count(f"resnet{n}", 10)[1] for n in (32, 44, 56, 110)], [31, 43, 55, 109])
         self.assertEqual(count("resnet34", 100)[1], 33)
+        self.assertEqual([count(f"vgg{n}", 10)[1] for n in (8, 11)], [7, 8])
 
     def test_unknown_or_too_small(self):
-        for arch, activation, size in (("resnet21", "relu", 32), ("mlp", "gelu", 32), ("vgg11", "relu", 28)):
-            with self.assertRaises(TrainError):
+        for arch, activation, size, message in (("resnet21", "relu", 32, "architecture"), ("mlp", "gelu", 32, "activ"),
+                                                ("vgg11", "relu", 31, "32 x 32"), ("vgg8", "relu", 7, "8 x 8")):
+            with self.assertRaisesRegex(TrainError, message):
                 models.build(arch, activation, 3, 10, (size, size))
 
 

@@ -363,13 +363,10 @@ def trained(name, kind, make, shape):
 def networks():
     """Networks as train/ exports them, VGG-11 at a sixteenth of its width and a ResNet of three blocks."""
     sys.path.insert(0, str(ROOT / "train"))
-    from sotto_train.models import LeNet5, ResNet, Vgg11
-
-    class Narrow(Vgg11):
-        PLAN = [width // 16 for width in Vgg11.PLAN]
+    from sotto_train.models import VGG11, LeNet5, ResNet, Vgg
 
     trained("lenet5", "quadratic", LeNet5, (1, 20, 20))
-    trained("vgg11", "quadratic", Narrow, (3, 32, 32))
+    trained("vgg11", "quadratic", lambda kind, c, k, size: Vgg(kind, c, k, [w // 16 for w in VGG11]), (3, 32, 32))
     trained("relu_resnet", "relu", lambda kind, c, k, size: ResNet(kind, c, k, [4, 8, 16], [1, 1, 1]), (3, 16, 16))
 
 
