@@ -91,7 +91,7 @@ class Mlp(nn.Module):
         return _float32(self.head(torch.flatten(x, 1)))
 
 
-# Of the size of the network of arXiv:2404.00498: learns much in few epochs, hence a teacher.
+# About as large as the network of arXiv:2404.00498; meant as a teacher.
 VGG8 = [32, 64, 0, 128, 128, 0, 256, 256, 0, 512]
 VGG11 = [64, 0, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512, 0]  # configuration A of arXiv:1409.1556
 
