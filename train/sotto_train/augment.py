@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Callable
 
 import torch
@@ -43,8 +44,14 @@ def normalise(images: torch.Tensor, meta: Meta) -> torch.Tensor:
     return _normalise(images.float() / 255, meta)
 
 
+@functools.lru_cache(maxsize=None)
+def _constant(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """Copied to the device only once: a GPU would have to be idle for it."""
+    return torch.tensor(values, device=device)
+
+
 def _normalise(pixels: torch.Tensor, meta: Meta) -> torch.Tensor:
-    mean, std = (torch.tensor(v, device=pixels.device) for v in (meta.mean, meta.std))
+    mean, std = (_constant(v, pixels.device) for v in (meta.mean, meta.std))
     return ((pixels - mean) / std).permute(0, 3, 1, 2)
 
 
@@ -103,16 +110,18 @@ class Augmenter:
     def batch(self, d: Draw) -> tuple[torch.Tensor, torch.Tensor]:
         """Images float32 [n, c, h, w] (channels last) and labels [n]."""
         m, device = self.meta, self.images.device
+
+        def there(values: torch.Tensor) -> torch.Tensor:
+            return values.to(device, non_blocking=True)
         y, x = torch.arange(m.height).view(1, -1), torch.arange(m.width).view(1, -1)
-        rows, columns = d.dy + y, d.dx + torch.where(d.flip, m.width - 1 - x, x)
-        index, rows, columns = (v.to(device) for v in (d.index, rows, columns))
+        rows, columns = there(d.dy + y), there(d.dx + torch.where(d.flip, m.width - 1 - x, x))
+        index = there(d.index)
         pixels = self.images[index[:, None, None], rows[:, :, None], columns[:, None, :]].float() / 255
         if self.config.stress:
-            pixels = raise_contrast(pixels, d.gain.to(device), d.pivot.to(device))
+            pixels = raise_contrast(pixels, there(d.gain), there(d.pivot))
         images = _normalise(pixels, m)
         if self.config.erase:
             half = self.config.erase / 2
             inside_y, inside_x = (d.hole[:, :1] - y).abs() < half, (d.hole[:, 1:] - x).abs() < half
-            hole = (inside_y[:, None, :, None] & inside_x[:, None, None, :]).to(device)
-            images = images.masked_fill(hole, 0.0)
+            images = images.masked_fill(there(inside_y)[:, None, :, None] & there(inside_x)[:, None, None, :], 0.0)
         return images, self.labels[index]

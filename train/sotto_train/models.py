@@ -91,8 +91,6 @@ class Mlp(nn.Module):
         return _float32(self.head(torch.flatten(x, 1)))
 
 
-# About as large as the network of arXiv:2404.00498; meant as a teacher.
-VGG8 = [32, 64, 0, 128, 128, 0, 256, 256, 0, 512]
 VGG11 = [64, 0, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512, 0]  # configuration A of arXiv:1409.1556
 
 
@@ -133,10 +131,10 @@ def _resnet(widths: list[int], blocks: list[int]) -> Callable[..., nn.Module]:
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     **{f"resnet{6 * n + 2}": _resnet([16, 32, 64], [n] * 3) for n in (3, 5, 7, 9, 18)},
+    "resnet20x4": _resnet([64, 128, 256], [3, 3, 3]),  # wide (arXiv:1605.07146), meant as a teacher
     "resnet34": _resnet([16, 32, 64, 128], [3, 4, 6, 3]),
     "lenet5": LeNet5,
     "mlp": Mlp,
-    "vgg8": _vgg("vgg8", VGG8),
     "vgg11": _vgg("vgg11", VGG11),
 }
 

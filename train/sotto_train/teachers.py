@@ -18,7 +18,7 @@ class Teachers:
     def __init__(self, nets: list[nn.Module], images: int, classes: int, views: int, mirrored: bool,
                  device: torch.device):
         self.nets, self.mirrored, self.device = nets, mirrored, device
-        self._known = torch.zeros(views, images, dtype=torch.bool, device=device)
+        self._known = torch.zeros(views, images, dtype=torch.bool)
         self._scores = torch.empty(views, images, classes, device=device)
 
     def scores(self, images: torch.Tensor, index: torch.Tensor, view: int | None) -> torch.Tensor:
@@ -27,19 +27,17 @@ class Teachers:
         TrainError if none of them is finite.
         """
         if view is None:
-            scores = self._ask(images)
-        else:
-            index = index.to(self.device)
-            new = ~self._known[view, index]
-            if new.any():
-                self._scores[view, index[new]] = self._ask(images[new])
-                self._known[view, index[new]] = True
-            scores = self._scores[view, index]
-        if not scores.isfinite().all(1).any():
-            raise TrainError("the teachers' scores are not finite")
-        return scores
+            return self._ask(images)
+        new, place = ~self._known[view, index], index.to(self.device, non_blocking=True)
+        if new.any():
+            self._scores[view, place[new]] = self._ask(images[new])
+            self._known[view, index[new]] = True
+        return self._scores[view, place]
 
     @torch.no_grad()
     def _ask(self, images: torch.Tensor) -> torch.Tensor:
         seen = [images, images.flip(3)] if self.mirrored else [images]
-        return mean_scores([net(x).float() for net in self.nets for x in seen])
+        scores = mean_scores([net(x).float() for net in self.nets for x in seen])
+        if not scores.isfinite().all(1).any():
+            raise TrainError("the teachers' scores are not finite")
+        return scores

@@ -19,9 +19,10 @@ from .data import Data, Split, hold_out
 from .deepen import deepen
 from .errors import TrainError
 from .exported import load_exported, restore_statistics
-from .loss import training_loss
 from .parallel import Pool
 from .schedule import activation_limit, one_cycle
+from .statistics import renew_statistics
+from .step import Result, make_step
 from .teachers import Teachers
 
 LAST, FINAL = "last.pt", "model.pt"
@@ -60,6 +61,7 @@ class Trainer:
             self.test_name = "holdout"
         if len(split) < config.batch:
             raise TrainError(f"{len(split)} training images are fewer than a batch of {config.batch}")
+        self.images = split.images
         self.limits = parse_limits(config.limits)
         torch.manual_seed(config.seed)
         self.net = models.build(config.arch, config.activation, data.meta.channels, len(data.meta.classes),
@@ -67,6 +69,7 @@ class Trainer:
         self._load_init(split)
         self.net.to(self.device)
         self.replicas = [self.net] + [_replica(self.net) for _ in range(workers - 1)]
+        self.computes = [make_step(replica, config, self.device) for replica in self.replicas]
         self.parameters = list(self.net.parameters())
         self.optimizer = torch.optim.SGD(
             [{"params": [p for p in self.parameters if p.ndim > 1], "weight_decay": config.weight_decay},
@@ -144,6 +147,8 @@ class Trainer:
                                "{name} {accuracy:.2%} {seconds:.0f} s, {rate:.0f} images/s"]).format(
                                    epochs=self.config.epochs, name=self.test_name, **record))
         if last == self.config.epochs:
+            self._set_progress(1 - 1 / (last * self.steps))
+            renew_statistics(self.net, self.images, self.meta, self.device)
             self.net.eval()
             final = evaluation.accuracy(self.net, self.test, self.meta, self.pool, self.device)
             self.history[-1]["final_accuracy"] = final
@@ -154,9 +159,10 @@ class Trainer:
     def _save(self, name: str) -> None:
         state = {}
         if name == LAST:
-            state = {"momentum": [self.optimizer.state[p]["momentum_buffer"] for p in self.parameters],
+            state = {"momentum": [self.optimizer.state[p]["momentum_buffer"].cpu() for p in self.parameters],
                      "generator": self.generator.get_state()}
-        checkpoint.save(self.out / name, self.config, self.meta, self.history, self.net.state_dict(), **state)
+        model = {name: tensor.cpu() for name, tensor in self.net.state_dict().items()}
+        checkpoint.save(self.out / name, self.config, self.meta, self.history, model, **state)
 
     def _epoch(self, epoch: int) -> dict[str, Any]:
         start, batch = time.monotonic(), self.config.batch
@@ -164,15 +170,16 @@ class Trainer:
             replica.train()
         order = torch.randperm(len(self.augmenter.labels), generator=self.generator)
         view = epoch % self.config.views if self.config.views else None
-        loss, right = 0.0, 0.0
+        loss, right = torch.zeros(2, device=self.device)  # read at the end: a GPU goes on while the next is prepared
         for step in range(self.steps):
             self._set_progress((epoch * self.steps + step) / (self.config.epochs * self.steps))
             index = order[step * batch:(step + 1) * batch]
             draw = self.augmenter.draw(index, self.generator) if view is None else self.augmenter.view(index, view)
             step_loss, step_right = self._step(draw, view)
-            if not math.isfinite(step_loss):
-                raise TrainError(f"training diverged in epoch {epoch + 1}; use a lower --lr or a larger --penalty")
             loss, right = loss + step_loss / self.steps, right + step_right / (self.steps * batch)
+        loss, right = loss.item(), right.item()
+        if not math.isfinite(loss):
+            raise TrainError(f"training diverged in epoch {epoch + 1}; use a lower --lr or a larger --penalty")
         seconds = time.monotonic() - start
         self._join_statistics()
         self.net.eval()
@@ -189,26 +196,23 @@ class Trainer:
             for act in activations(replica):
                 act.limit, act.penalty = activation_limit(progress, self.limits), self.config.penalty
 
-    def _step(self, draw: Draw, view: int | None) -> tuple[float, float]:
+    def _step(self, draw: Draw, view: int | None) -> tuple[torch.Tensor, torch.Tensor]:
         """One update; the mean loss of the batch and the number of right answers."""
         shares = range(len(self.replicas))
         results = self.pool.map(lambda k: self._share(k, draw.part(k, len(shares)), view), shares)
         for k, parameter in enumerate(self.parameters):
-            parameter.grad = sum(grads[k] for _, _, grads in results) / len(results)
+            first, *rest = (r.gradients[k] for r in results)
+            parameter.grad = sum(rest, first) / len(results) if rest else first
         nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
         self.optimizer.step()
-        return sum(r[0] for r in results) / len(results), sum(r[1] for r in results)
+        return sum(r.loss for r in results) / len(results), sum(r.right for r in results)
 
-    def _share(self, k: int, draw: Draw, view: int | None) -> tuple[float, float, tuple[torch.Tensor, ...]]:
-        """Loss, right answers and gradients of the k-th share of a batch."""
-        c = self.config
+    def _share(self, k: int, draw: Draw, view: int | None) -> Result:
+        """What the k-th share of a batch contributes."""
         images, labels = self.augmenter.batch(draw)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=c.precision == "bf16"):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16"):
             teacher = self.teachers.scores(images, draw.index, view) if self.teachers else None
-            scores = self.replicas[k](images).float()
-        loss = training_loss(scores, labels, c.smoothing, teacher, c.temperature, c.teacher_weight)
-        grads = torch.autograd.grad(loss, self.parameters)
-        return loss.item(), (scores.argmax(1) == labels).sum().item(), grads
+        return self.computes[k](images, labels, teacher)
 
     def _join_statistics(self) -> None:
         """Gives all replicas the mean of their running statistics."""
