@@ -16,6 +16,14 @@ IMAGES = 6000
 OLD = b"what an earlier run wrote"
 
 
+def size(path):
+    """In bytes; 0 for a file that has got its final name in the meantime."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 class InterruptCase(Case):
     def interrupt(self, number, *args, when, group=False):
         before = harness.tree(self.dir)
@@ -33,7 +41,7 @@ class InterruptCase(Case):
 
     def begun(self, pattern):
         """Holds once a temporary file of this pattern is being written."""
-        return lambda: any(p.stat().st_size > 1000 for suffix in (".*.tmp", ".part") for p in self.dir.glob(pattern + suffix))
+        return lambda: any(size(p) > 1000 for suffix in (".*.tmp", ".part") for p in self.dir.glob(pattern + suffix))
 
 
 class Verbs(InterruptCase):
