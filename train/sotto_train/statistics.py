@@ -12,13 +12,15 @@ from torch import nn
 from .augment import normalise
 from .data import Meta
 
+# Enough for means to a hundredth of a standard deviation, in batches of about the size of those of training.
 IMAGES, BATCH = 10000, 250
 
 
 def renew_statistics(net: nn.Module, images: torch.Tensor, meta: Meta, device: torch.device) -> None:
-    """Sets running mean and variance to the mean over batches of uint8 images [n, h, w, c], spread over all of them.
+    """Sets running mean and variance to the mean over batches of uint8 images [n, h, w, c].
 
-    In float32; the network, on `device`, is in training mode then.
+    Of more than IMAGES images at most that many, spread over all, are taken. In float32, with the activations' limits
+    in force; the network, on `device`, is in training mode then.
     """
     norms = [m for m in net.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d))]
     momenta = [norm.momentum for norm in norms]
@@ -28,7 +30,7 @@ def renew_statistics(net: nn.Module, images: torch.Tensor, meta: Meta, device: t
     net.train()
     sample = images[::-(-len(images) // IMAGES)]
     with torch.no_grad():
-        for i in range(0, len(sample) - 1, BATCH):  # a batch of one has no variance
-            net(normalise(sample[i:i + BATCH].to(device), meta))
+        for batch in sample.tensor_split(-(-len(sample) // BATCH)):  # of equal size, as they count alike
+            net(normalise(batch.to(device), meta))
     for norm, momentum in zip(norms, momenta):
         norm.momentum = momentum

@@ -20,12 +20,10 @@ class Teachers:
         self.nets, self.mirrored, self.device = nets, mirrored, device
         self._known = torch.zeros(views, images, dtype=torch.bool)
         self._scores = torch.empty(views, images, classes, device=device)
+        self._answered = torch.zeros((), dtype=torch.bool, device=device)
 
     def scores(self, images: torch.Tensor, index: torch.Tensor, view: int | None) -> torch.Tensor:
-        """Scores for images [n, c, h, w], the training images `index` [n]; view None: augmentations that are new.
-
-        TrainError if none of them is finite.
-        """
+        """Scores for images [n, c, h, w], the training images `index` [n]; view None: augmentations that are new."""
         if view is None:
             return self._ask(images)
         new, place = ~self._known[view, index], index.to(self.device, non_blocking=True)
@@ -38,6 +36,10 @@ class Teachers:
     def _ask(self, images: torch.Tensor) -> torch.Tensor:
         seen = [images, images.flip(3)] if self.mirrored else [images]
         scores = mean_scores([net(x).float() for net in self.nets for x in seen])
-        if not scores.isfinite().all(1).any():
-            raise TrainError("the teachers' scores are not finite")
+        self._answered.logical_or_(scores.isfinite().all(1).any())
         return scores
+
+    def check(self) -> None:
+        """TrainError if the teachers' scores were not finite for any image so far."""
+        if not self._answered:
+            raise TrainError("the teachers' scores are not finite")

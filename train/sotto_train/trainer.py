@@ -1,4 +1,5 @@
-"""Training: an epoch at a time, each ending in a checkpoint from which training continues with the same numbers."""
+"""Training: an epoch at a time, each ending in a checkpoint from which training continues, on a CPU with the
+same numbers."""
 from __future__ import annotations
 
 import copy
@@ -137,7 +138,10 @@ class Trainer:
         return True
 
     def run(self, stop_after: int | None = None) -> list[dict[str, Any]]:
-        """Trains to the end, or until `stop_after` epochs are done; returns one record per epoch."""
+        """Trains to the end, or until `stop_after` epochs are done; returns one record per epoch.
+
+        At the end the statistics of batch normalisation are computed anew.
+        """
         last = min(self.config.epochs, stop_after or self.config.epochs)
         while len(self.history) < last:
             record = self._epoch(len(self.history))
@@ -178,7 +182,9 @@ class Trainer:
             step_loss, step_right = self._step(draw, view)
             loss, right = loss + step_loss / self.steps, right + step_right / (self.steps * batch)
         loss, right = loss.item(), right.item()
-        if not math.isfinite(loss):
+        if self.teachers:
+            self.teachers.check()
+        if not math.isfinite(loss) or not all(p.isfinite().all() for p in self.parameters):
             raise TrainError(f"training diverged in epoch {epoch + 1}; use a lower --lr or a larger --penalty")
         seconds = time.monotonic() - start
         self._join_statistics()

@@ -36,7 +36,8 @@ def stripes_data(n: int = 64, size: int = 8) -> Data:
 
 def config(out: str, **changes) -> Config:
     """Settings for a quick run on `stripes_data`."""
-    values = {"arch": "mlp", "out": out, "epochs": 4, "batch": 16, "lr": 0.05, "pad": 1, "flip": False} | changes
+    values = {"arch": "mlp", "out": out, "epochs": 4, "batch": 16, "lr": 0.05, "pad": 1, "flip": False,
+              "device": "cpu"} | changes
     return Config(**values).check()
 
 

@@ -233,7 +233,7 @@ class Export(unittest.TestCase):
         config.add_arguments(parser)
         read = config.from_arguments(parser.parse_args(words[3:]))
         self.assertEqual((read.init, read.teacher), ("a.onnx", "b.onnx,c.onnx"))
-        self.assertEqual(dataclasses.replace(read, data="", out="", init="", teacher=""), made)
+        self.assertEqual(dataclasses.replace(read, data="", out="", init="", teacher="", device="cpu"), made)
 
     def test_a_card_names_the_relu_twin(self):
         d, folder = support.stripes_data(), self.folder / "models"

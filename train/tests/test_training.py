@@ -104,6 +104,23 @@ class Training(unittest.TestCase):
         with mock.patch("sotto_train.step.training_loss", lambda s, *_: s.sum() * float("nan")):
             with self.assertRaisesRegex(TrainError, "diverged in epoch 1"):
                 self.train("a")
+        self.assertFalse((self.folder / "a" / LAST).exists())
+
+    def test_keeps_no_weights_of_a_step_that_diverged(self):
+        # The loss of the last step is taken before its update.
+        trainer = Trainer(support.config(str(self.folder / "a")), support.stripes_data(), quiet)
+        step, calls = trainer._step, []
+
+        def spoils_the_last(*args):
+            result = step(*args)
+            calls.append(None)
+            if len(calls) == trainer.steps:
+                trainer.parameters[0].data.flatten()[0] = float("nan")
+            return result
+        with mock.patch.object(trainer, "_step", spoils_the_last):
+            with self.assertRaisesRegex(TrainError, "diverged in epoch 1"):
+                trainer.run()
+        self.assertFalse((self.folder / "a" / LAST).exists())
 
     def test_replicas_share_weights_but_not_statistics(self):
         trainer = self.train("a", stop_after=1)
@@ -145,8 +162,16 @@ class Teaching(unittest.TestCase):
     def test_says_when_no_score_is_finite(self):
         teachers = Teachers([lambda x: self.corner(x) * float("inf")], 6, 3, 1, False, torch.device("cpu"))
         for view in (None, 0):
+            self.assertFalse(teachers.scores(self.images, torch.arange(6), view).isfinite().any())
             with self.assertRaisesRegex(TrainError, "not finite"):
-                teachers.scores(self.images, torch.arange(6), view)
+                teachers.check()
+
+    def test_single_images_may_go_untaught(self):
+        self.images[5] = float("inf")
+        teachers = Teachers([lambda x: self.corner(x) * 0], 6, 3, 1, False, torch.device("cpu"))
+        self.assertTrue(teachers.scores(self.images[:5], torch.arange(5), 0).isfinite().all())
+        self.assertTrue(teachers.scores(self.images[5:], torch.arange(5, 6), 0).isnan().all())
+        teachers.check()
 
 
 class Loss(unittest.TestCase):
