@@ -70,7 +70,7 @@ class Trainer:
         self._load_init(split)
         self.net.to(self.device)
         self.replicas = [self.net] + [_replica(self.net) for _ in range(workers - 1)]
-        self.computes = [make_step(replica, config, self.device) for replica in self.replicas]
+        self.step_functions = [make_step(replica, config, self.device) for replica in self.replicas]
         self.parameters = list(self.net.parameters())
         self.optimizer = torch.optim.SGD(
             [{"params": [p for p in self.parameters if p.ndim > 1], "weight_decay": config.weight_decay},
@@ -165,7 +165,7 @@ class Trainer:
         if name == LAST:
             state = {"momentum": [self.optimizer.state[p]["momentum_buffer"].cpu() for p in self.parameters],
                      "generator": self.generator.get_state()}
-        model = {name: tensor.cpu() for name, tensor in self.net.state_dict().items()}
+        model = {key: tensor.cpu() for key, tensor in self.net.state_dict().items()}
         checkpoint.save(self.out / name, self.config, self.meta, self.history, model, **state)
 
     def _epoch(self, epoch: int) -> dict[str, Any]:
@@ -218,7 +218,7 @@ class Trainer:
         images, labels = self.augmenter.batch(draw)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16"):
             teacher = self.teachers.scores(images, draw.index, view) if self.teachers else None
-        return self.computes[k](images, labels, teacher)
+        return self.step_functions[k](images, labels, teacher)
 
     def _join_statistics(self) -> None:
         """Gives all replicas the mean of their running statistics."""
