@@ -68,6 +68,22 @@ Values pool(const AveragePool& p, const Shape& in, const Shape& out, const Value
   return y;
 }
 
+Values rearrange(const Rearrange& r, const Shape& in, const Shape& out, const Values& x) {
+  Values y(out.size());
+  for (int c = 0; c < out.c; ++c) {
+    if (r.channels[c] < 0) continue;
+    for (int oy = 0; oy < out.h; ++oy) {
+      for (int ox = 0; ox < out.w; ++ox) {
+        const int iy = oy * r.stride_h - r.pad_top, ix = ox * r.stride_w - r.pad_left;
+        if (iy < 0 || iy >= in.h || ix < 0 || ix >= in.w) continue;
+        y[(static_cast<std::size_t>(c) * out.h + oy) * out.w + ox] =
+            x[(static_cast<std::size_t>(r.channels[c]) * in.h + iy) * in.w + ix];
+      }
+    }
+  }
+  return y;
+}
+
 struct Evaluate {
   const Network& network;
   const Node& node;
@@ -118,6 +134,13 @@ struct Evaluate {
       for (int i = 0; i < d.in; ++i) y[o] += d.weights[static_cast<std::size_t>(o) * d.in + i] * in(0)[i];
     return y;
   }
+  Values operator()(const Concat&) const {
+    Values y;
+    for (std::size_t k = 0; k < node.inputs.size(); ++k)
+      y.insert(y.end(), in(static_cast<int>(k)).begin(), in(static_cast<int>(k)).end());
+    return y;
+  }
+  Values operator()(const Rearrange& r) const { return rearrange(r, in_shape(0), node.shape, in(0)); }
 };
 
 }  // namespace

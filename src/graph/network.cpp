@@ -30,6 +30,8 @@ struct OpName {
   std::string operator()(const GlobalAveragePool&) const { return "GlobalAveragePool"; }
   std::string operator()(const Flatten&) const { return "Flatten"; }
   std::string operator()(const Dense&) const { return "Dense"; }
+  std::string operator()(const Concat&) const { return "Concat"; }
+  std::string operator()(const Rearrange&) const { return "Rearrange"; }
 };
 
 }  // namespace

@@ -55,6 +55,19 @@ TEST(Interpreter, PoolsAtTheBorder) {
             (Values{1.5, 4}));
 }
 
+TEST(Interpreter, ConcatenatesAndRearranges) {
+  const Shape s{1, 2, 2}, both{2, 2, 2};
+  const ChannelAffine negate{{-1}, {0}};
+  const std::vector<Node> joined = {{"n", negate, {0}, s}, {"j", Concat{}, {0, 1}, both}};
+  EXPECT_EQ(evaluate(network(s, joined), Values{1, 2, 3, 4}), (Values{1, 2, 3, 4, -1, -2, -3, -4}));
+  // Every second pixel of the second channel, between channels of zeros; then one row of zeros above.
+  auto nodes = joined;
+  nodes.push_back({"r", Rearrange{{-1, 1, -1}, 2, 2, 0, 0}, {2}, {3, 1, 1}});
+  EXPECT_EQ(evaluate(network(s, nodes), Values{1, 2, 3, 4}), (Values{0, -1, 0}));
+  nodes.back() = {"p", Rearrange{{0}, 1, 1, 1, -1}, {2}, {1, 3, 1}};
+  EXPECT_EQ(evaluate(network(s, nodes), Values{1, 2, 3, 4}), (Values{0, 2, 4}));
+}
+
 TEST(Interpreter, ElementwiseAndDense) {
   const Shape s{2, 1, 2}, flat{4, 1, 1};
   const auto result = evaluate(network(s, {{"a", ChannelAffine{{2, -1}, {1, 0}}, {0}, s},
