@@ -29,6 +29,7 @@ int run(const CompileOptions& o) {
   const plan::Cost cost = plan::estimate(plan);
   fmt::print("{}: {} layers for batches of {} images; about {} of memory to run\n", plan.network, plan.steps.size(),
              plan.batch, format_bytes(static_cast<double>(cost.peak_bytes)));
+  fmt::print("{}\n", describe(plan.prediction));
   fmt::print("wrote {} (stays with the server) and {} (public, for the client)\n", plan_path, client_path);
   return 0;
 }

@@ -119,6 +119,25 @@ json part_report(const Part& part, const PartResult& r, const plan::Speed& speed
           {"eval_key_bytes", r.key_bytes}};
 }
 
+// Over all images of all parts.
+double predicted_agreement(const std::vector<Part>& parts) {
+  double sum = 0, images = 0;
+  for (const Part& p : parts) {
+    sum += p.plan.prediction.label_agreement * static_cast<double>(p.images);
+    images += static_cast<double>(p.images);
+  }
+  return sum / images;
+}
+
+double predicted_error(const std::vector<Part>& parts) {
+  double squares = 0, images = 0;
+  for (const Part& p : parts) {
+    squares += std::pow(p.plan.prediction.score_error, 2) * static_cast<double>(p.images);
+    images += static_cast<double>(p.images);
+  }
+  return std::sqrt(squares / images);
+}
+
 // The fields of the parts together: sums, or the most of them.
 json sums_of(const json& parts) {
   json all = {{"wall_seconds", 0.0},      {"predicted_seconds", 0.0}, {"batches", 0},
@@ -144,8 +163,11 @@ void print_summary(const json& r) {
   line("accuracy, encrypted", percent(r["accuracy"]));
   line("accuracy, float model", percent(r["plain_accuracy"]));
   line("labels that agree", percent(r["label_agreement"]));
+  line("labels predicted to agree", percent(r["predicted_label_agreement"]) +
+                                        (r["calibration_made_up"].get<bool>() ? ", by made-up images" : ""));
   line("score error, largest / rms",
        fmt::format("{:.2e} / {:.2e}", r["max_abs_logit_error"].get<double>(), r["rms_logit_error"].get<double>()));
+  line("score error predicted, rms", fmt::format("{:.2e}", r["predicted_rms_logit_error"].get<double>()));
   line("inference", fmt::format("{}, {:.4f} s per image", format_seconds(r["wall_seconds"].get<double>()),
                                 r["amortized_seconds_per_image"].get<double>()));
   line("peak memory of inference", format_bytes(r["peak_rss_bytes"].get<double>()));
@@ -215,6 +237,9 @@ int run(const EvaluateOptions& o) {
       {"plain_correct", compared.plain_correct},
       {"plain_accuracy", compared.fraction(compared.plain_correct)},
       {"label_agreement", static_cast<double>(compared.agree) / static_cast<double>(images.size())},
+      {"predicted_label_agreement", predicted_agreement(parts)},
+      {"predicted_rms_logit_error", predicted_error(parts)},
+      {"calibration_made_up", parts.front().plan.prediction.made_up},
       {"max_abs_logit_error", compared.max_error},
       {"rms_logit_error", std::sqrt(compared.sum_squares / static_cast<double>(compared.values))},
       {"total_seconds", total},

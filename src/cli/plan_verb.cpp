@@ -137,6 +137,11 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
                     {"predicted_seconds_by_threads", by_threads},
                     {"critical_path_seconds", plan::critical_path(plan, cost, speed)},
                     {"predicted_peak_bytes", cost.peak_bytes},
+                    {"predicted_label_agreement", plan.prediction.label_agreement},
+                    {"predicted_score_error", plan.prediction.score_error},
+                    {"score_spread", plan.prediction.spread},
+                    {"calibration_images", plan.prediction.images},
+                    {"calibration_made_up", plan.prediction.made_up},
                     {"parameters", describe_security(parameters)},
                     {"steps", steps}};
     fmt::print("{}\n", j.dump(2));
@@ -177,6 +182,7 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
   fmt::print("keys: {}, {}; input {} and output {} per batch\n", plan.keys.keys.size(),
              format_bytes(static_cast<double>(cost.eval_key_bytes)),
              format_bytes(static_cast<double>(cost.input_bytes)), format_bytes(static_cast<double>(cost.output_bytes)));
+  if (plan.prediction.images > 0) fmt::print("{}\n", describe(plan.prediction));
   return 0;
 }
 

@@ -9,6 +9,8 @@
 
 #include "base/error.h"
 #include "cli/console.h"
+#include "compiler/prediction.h"
+#include "compiler/scales.h"
 #include "graph/calibrate.h"
 #include "graph/onnx_import.h"
 #include "images/image_source.h"
@@ -20,6 +22,10 @@ namespace {
 constexpr int kDefaultImages = 1024;
 constexpr int kMostRuns = 4;                   // that are tried in place of one with single channels
 constexpr std::size_t kMostCalibration = 512;  // images
+constexpr double kMostWork = 1e10;                   // multiply-adds of one pass over the images
+constexpr double kLeastImages = 4;
+constexpr int kMostAttempts = 4;
+constexpr double kLeastReluError = 1e-4;
 constexpr double kReluMargin = 1.5;            // over the largest input of a Relu on those
 constexpr double kWorthwhile = 0.95;           // time that a second packing, with keys of its own, must not exceed
 
@@ -33,20 +39,94 @@ auto named(const std::string& model, const F& compile) {
   }
 }
 
-// A packing with several channels per ciphertext, if the network fits one.
-std::optional<plan::Plan> grouped(const graph::Network& network, compiler::Options options, int group) {
-  options.batch = 1;
-  options.group = group;
-  try {
-    return compiler::compile(network, options);
-  } catch (const Error& e) {
-    if (e.code() != ErrorCode::bad_input && e.code() != ErrorCode::no_resources) throw;
-    return std::nullopt;
+// Everything that plans of one model are made from.
+struct Model {
+  graph::Network network;
+  compiler::Calibration calibration;
+  compiler::Reference reference;
+  std::optional<compiler::Statistics> statistics;
+  double relu_error = compiler::kReluError;
+};
+
+// A number of images that keeps the multiply-adds of one pass over them below kMostWork, at equal distances.
+void thin(compiler::Calibration& calibration, const graph::Network& network) {
+  const double work = graph::multiply_adds(network);
+  const auto most = static_cast<std::size_t>(std::max(kLeastImages, kMostWork / std::max(work, 1.0)));
+  const std::size_t stride = (calibration.images.size() + most - 1) / std::max<std::size_t>(most, 1);
+  if (stride <= 1) return;
+  compiler::Calibration few{{}, {}, calibration.made_up};
+  for (std::size_t k = 0; k < calibration.images.size(); k += stride) {
+    few.images.push_back(std::move(calibration.images[k]));
+    few.room.push_back(calibration.room[k]);
   }
+  calibration = std::move(few);
+}
+
+// The images that a user gives, at equal distances: a data set may be sorted by class.
+std::vector<std::vector<double>> calibration_images(const PlanRequest& request, const plan::Interface& io) {
+  const auto images = images::load_images(request.calibrate, io, 0, std::nullopt);
+  const std::size_t stride = (images.size() + kMostCalibration - 1) / kMostCalibration;
+  std::vector<std::vector<double>> values;
+  for (std::size_t k = 0; k < images.size(); k += stride) values.push_back(images::preprocess(images[k], io));
+  return values;
+}
+
+// The largest error of polynomials, of those tried one after the other, with which labels are predicted to agree.
+void choose_relu_error(Model& model, const PlanRequest& request) {
+  model.relu_error = request.relu_error.value_or(compiler::relu_error_for(model.network));
+  if (request.relu_error) return;
+  for (; model.relu_error > kLeastReluError; model.relu_error /= 2) {
+    const plan::Plan lowered = compiler::lower_for_statistics(model.network, model.relu_error);
+    if (!compiler::has(lowered, plan::Step::Finish::activate)) return;
+    ProgressLine line("polynomials");
+    const plan::Prediction p = compiler::predict_polynomials(
+        lowered, model.calibration, model.reference,
+        [&](std::size_t done) { line.update(done, model.calibration.images.size()); });
+    if (100 * p.label_agreement >= request.agreement + (100 - request.agreement) / 2) return;
+  }
+  model.relu_error = compiler::relu_error_for(model.network);
+}
+
+Model load(const PlanRequest& request) {
+  Model model;
+  model.network = graph::import_onnx(request.model);
+  const plan::Interface io = compiler::interface_of(model.network);
+  if (request.calibrate.empty()) {
+    model.calibration = compiler::made_up_calibration(io);
+  } else {
+    auto values = calibration_images(request, io);
+    ProgressLine line("ranges");
+    const auto ranges =
+        graph::relu_ranges(model.network, values, [&](std::size_t done) { line.update(done, values.size()); });
+    graph::set_relu_ranges(model.network, ranges, kReluMargin);
+    model.calibration = compiler::calibration_from(std::move(values));
+  }
+  thin(model.calibration, model.network);
+  const std::size_t images = model.calibration.images.size();
+  {
+    ProgressLine line("float model");
+    model.reference = compiler::reference_of(model.network, model.calibration,
+                                             [&](std::size_t done) { line.update(done, images); });
+  }
+  named(request.model, [&] {
+    choose_relu_error(model, request);
+    ProgressLine line("values");
+    model.statistics = compiler::statistics_of(model.network, model.calibration, model.relu_error,
+                                               [&](std::size_t done) { line.update(done, images); });
+    return 0;
+  });
+  return model;
+}
+
+compiler::Options options_for(const Model& model, const PlanRequest& request) {
+  return {.relu_error = model.relu_error,
+          .precise = request.precise,
+          .statistics = [&model]() -> const compiler::Statistics& { return *model.statistics; }};
 }
 
 // A packing with its predicted cost.
 struct Candidate {
+  compiler::Options options;
   plan::Plan plan;
   double seconds = 0;  // of a run
   std::uint64_t least_bytes = 0;
@@ -59,64 +139,96 @@ struct Candidate {
 
 int images_of(const PlanRequest& request) { return request.images == 0 ? kDefaultImages : request.images; }
 
-// Options whose bounds come from the images to calibrate with, if any; these set the ranges of Relus, too. The network
-// must outlive them.
-compiler::Options calibrated(graph::Network& network, const PlanRequest& request) {
-  std::vector<std::vector<double>> values;
-  if (!request.calibrate.empty()) {
-    const plan::Interface io = compiler::interface_of(network);
-    const auto images = images::load_images(request.calibrate, io, 0, std::nullopt);
-    // At equal distances: a data set may be sorted by class.
-    const std::size_t stride = (images.size() + kMostCalibration - 1) / kMostCalibration;
-    for (std::size_t k = 0; k < images.size(); k += stride) values.push_back(images::preprocess(images[k], io));
-    ProgressLine line("ranges");
-    const auto ranges =
-        graph::relu_ranges(network, values, [&](std::size_t done) { line.update(done, values.size()); });
-    graph::set_relu_ranges(network, ranges, kReluMargin);
-  }
-  const double relu_error = request.relu_error.value_or(compiler::relu_error_for(network));
-  const auto bounds = std::make_shared<std::optional<compiler::Bounds>>();
-  const auto measured = [bounds, &network, values = std::move(values), relu_error]() {
-    if (!*bounds) {
-      ProgressLine line("bounds", values.empty());
-      *bounds =
-          compiler::bounds_of(network, values, relu_error, [&](std::size_t done) { line.update(done, values.size()); });
-    }
-    return **bounds;
-  };
-  return {.relu_error = relu_error, .precise = request.precise, .bounds = measured};
+// Most memory of a plan. Without a word from the user no plan may need more than this machine has, if a smaller one
+// exists.
+std::uint64_t most_memory(const PlanRequest& request) {
+  return request.memory.empty() ? total_memory() : parse_bytes(request.memory);
 }
 
-// Every packing worth a look: each with single channels holds four times the images of the one before, until all images
-// fit or strides do not fit any more; several channels per ciphertext are for few images, or few left over.
-std::vector<Candidate> candidates(const PlanRequest& request) {
+void estimate_cost(Candidate& c, const PlanRequest& request) {
+  const std::uint64_t limit = request.memory.empty() ? 0 : parse_bytes(request.memory), most = most_memory(request);
+  const plan::Cost cost = plan::estimate(c.plan, static_cast<int>(std::thread::hardware_concurrency()), limit);
+  c.seconds = cost.seconds(plan::kTypicalSpeed);
+  c.least_bytes = cost.least_bytes;
+  c.fits = most == 0 || cost.least_bytes <= most;
+}
+
+// A packing with several channels per ciphertext, if the network fits one.
+std::optional<plan::Plan> grouped(const graph::Network& network, const compiler::Options& options) {
+  try {
+    return compiler::compile(network, options).plan;
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::bad_input && e.code() != ErrorCode::no_resources) throw;
+    return std::nullopt;
+  }
+}
+
+// Every packing worth a look, with no more precision than comes for nothing: each with single channels holds four times
+// the images of the one before, until one that holds all images is no faster than the one before, or strides do not fit
+// any more; several channels per ciphertext are for few images, or few left over.
+std::vector<Candidate> candidates(const Model& model, const PlanRequest& request) {
   const int images = images_of(request);
-  const std::uint64_t limit = request.memory.empty() ? 0 : parse_bytes(request.memory);
-  // Without a word from the user no plan may need more than this machine has, if a smaller one exists.
-  const std::uint64_t most = limit != 0 ? limit : total_memory();
-  graph::Network network = graph::import_onnx(request.model);
-  compiler::Options options = calibrated(network, request);
+  ProgressLine line("packings");
   std::vector<Candidate> list;
-  const auto add = [&](plan::Plan plan) {
-    check_stop();
-    const plan::Cost cost = plan::estimate(plan, static_cast<int>(std::thread::hardware_concurrency()), limit);
-    list.push_back(
-        {std::move(plan), cost.seconds(plan::kTypicalSpeed), cost.least_bytes, most == 0 || cost.least_bytes <= most});
+  const auto add = [&](plan::Plan plan, const compiler::Options& options) {
+    list.push_back({options, std::move(plan)});
+    estimate_cost(list.back(), request);
   };
-  for (int capacity = 1;; capacity = list.back().plan.batch + 1) {
-    options.batch = capacity;
-    plan::Plan plan = named(request.model, [&] { return compiler::compile(network, options); });
+  compiler::Options options = options_for(model, request);
+  for (;;) {
+    line.update(0.0, "batches of " + std::to_string(options.batch = list.empty() ? 1 : list.back().plan.batch + 1));
+    if (options.batch > 65536) break;
+    plan::Plan plan = named(request.model, [&] { return compiler::compile(model.network, options).plan; });
     if (!list.empty() && plan.batch == list.back().plan.batch) break;
-    add(std::move(plan));
-    if (list.back().plan.batch >= images || list.back().plan.batch >= 65536) break;
+    add(std::move(plan), options);
+    const Candidate& last = list.back();
+    if (last.plan.batch >= images && list.size() > 1 && last.seconds >= list[list.size() - 2].seconds_for(images)) break;
   }
   const int single = list.front().plan.batch;
   int few = images;
   for (const Candidate& c : list)
     if (images % c.plan.batch != 0) few = std::min(few, images % c.plan.batch);
-  for (int group = 2; group <= std::min(single, plan::kMaxGroup) && few * group <= single * kMostRuns; group *= 2)
-    if (auto plan = grouped(network, options, group)) add(std::move(*plan));
+  options.batch = 1;
+  for (options.group = 2; options.group <= std::min(single, plan::kMaxGroup) && few * options.group <= single * kMostRuns;
+       options.group *= 2) {
+    line.update(0.5, std::to_string(options.group) + " channels per ciphertext");
+    if (auto plan = grouped(model.network, options)) add(std::move(*plan), options);
+  }
   return list;
+}
+
+// Gives a packing the precision that the labels need, and the prediction that they get it.
+void refine(Candidate& c, const Model& model, const PlanRequest& request) {
+  const double wanted = request.agreement / 100, aim = wanted + (1 - wanted) / 2;
+  const std::size_t images = model.calibration.images.size();
+  c.options.score_error = model.reference.score_error_for(aim);
+  for (int attempt = 0;; ++attempt) {
+    compiler::Compiled compiled = [&] {
+      ProgressLine line("precision");
+      line.update(0.0);
+      return named(request.model, [&] { return compiler::compile(model.network, c.options); });
+    }();
+    ProgressLine line("prediction");
+    compiled.plan.prediction = compiler::predict(compiled.plan, model.calibration, model.reference,
+                                                 [&](std::size_t done) { line.update(done, images); });
+    const plan::Prediction& p = compiled.plan.prediction;
+    const bool kept = p.label_agreement >= aim;
+    if (kept || attempt == kMostAttempts || (c.options.precise && compiled.score_error > c.options.score_error)) {
+      c.plan = std::move(compiled.plan);
+      estimate_cost(c, request);
+      if (p.label_agreement >= wanted) return;
+      throw Error(ErrorCode::no_resources,
+                  fmt::format("{}: only {:.2f} % of the labels are predicted to agree with the float network, "
+                              "--agreement asks for {:g}: layer '{}' errs most; {}",
+                              request.model, 100 * c.plan.prediction.label_agreement, request.agreement,
+                              compiled.worst().name,
+                              model.calibration.made_up
+                                  ? "this was measured on made-up images, --calibrate SRC measures on real ones"
+                                  : "retrain it with smaller values, or allow fewer labels to agree"));
+    }
+    if (compiled.score_error > c.options.score_error) c.options.precise = true;  // the modulus is used up
+    else c.options.score_error /= 2;
+  }
 }
 
 // The candidate that serves so many images in the least time.
@@ -141,6 +253,9 @@ void add_plan_options(CLI::App& verb, PlanRequest& request) {
           "--batch", request.images,
           "Images that a run will have: the packing is the fastest for so many (default 1024; evaluate: its images)")
       ->check(CLI::Range(1, 65536));
+  verb.add_option("--agreement", request.agreement,
+                  "Percent of the labels that must be predicted to agree with the float network (default 99.5)")
+      ->check(CLI::Range(0.0, 99.99));
   verb.add_option("--memory", request.memory, "Most memory that inference may use, e.g. 8G");
   verb.add_option("--calibrate", request.calibrate,
                   "Images to measure the ranges of values on, for Relu and deep networks: cifar10-train:DIR, "
@@ -156,13 +271,17 @@ void add_plan_options(CLI::App& verb, PlanRequest& request) {
 }
 
 plan::Plan make_plan(const PlanRequest& request) {
-  return best_of(candidates(request), images_of(request), request.memory).plan;
+  const Model model = load(request);
+  Candidate best = best_of(candidates(model, request), images_of(request), request.memory);
+  refine(best, model, request);
+  return std::move(best.plan);
 }
 
 std::vector<Part> make_parts(const PlanRequest& request) {
   const int images = images_of(request);
   const std::string& memory = request.memory;
-  const std::vector<Candidate> list = candidates(request);
+  const Model model = load(request);
+  const std::vector<Candidate> list = candidates(model, request);
   const Candidate &alone = best_of(list, images, memory), *bulk = &alone, *rest = nullptr;
   double least = alone.seconds_for(images) * kWorthwhile;
   for (const Candidate& a : list) {
@@ -176,9 +295,21 @@ std::vector<Part> make_parts(const PlanRequest& request) {
     rest = &b;
   }
   const auto count = static_cast<std::size_t>(images);
-  if (rest == nullptr) return {{alone.plan, count}};
+  const auto refined = [&](Candidate c) {
+    refine(c, model, request);
+    return std::move(c.plan);
+  };
+  if (rest == nullptr) return {{refined(alone), count}};
   const std::size_t left = count % static_cast<std::size_t>(bulk->plan.batch);
-  return {{bulk->plan, count - left}, {rest->plan, left}};
+  return {{refined(*bulk), count - left}, {refined(*rest), left}};
+}
+
+std::string describe(const plan::Prediction& p) {
+  return fmt::format("predicted: {:.2f} % of the labels agree with the float network, scores err by {:.2g} "
+                     "({:.2g} % of their spread); measured on {} {}images{}",
+                     100 * p.label_agreement, p.score_error, p.spread > 0 ? 100 * p.score_error / p.spread : 0.0,
+                     p.images, p.made_up ? "made-up " : "",
+                     p.made_up ? "; --calibrate SRC measures on real ones" : "");
 }
 
 void require_memory(const plan::Cost& cost, std::uint64_t limit) {

@@ -17,14 +17,16 @@ struct PlanRequest {
   std::string memory = {};                  ///< empty: what this machine has, if any packing keeps to that
   std::vector<std::string> calibrate = {};  ///< images to measure ranges on, as for images::load_images; may be empty
   bool precise = false;                     ///< an extra prime for every square of a deep network
-  std::optional<double> relu_error = {};    ///< default: compiler::relu_error_for the network
+  std::optional<double> relu_error = {};    ///< default: the largest that keeps the agreement
+  double agreement = 99.5;                  ///< percent of labels that must be predicted to be the float network's
 };
 
-/// Adds --batch, --memory, --calibrate, --precise and --relu-error.
+/// Adds --batch, --memory, --agreement, --calibrate, --precise and --relu-error.
 void add_plan_options(CLI::App& verb, PlanRequest& request);
 
 /// Imports and compiles a model with the packing that serves so many images in the least predicted time, in one run or
-/// several. Throws Error{no_resources} if no packing fits the memory.
+/// several, and with as much precision as the agreement takes. Throws Error{no_resources} if no packing fits the memory,
+/// or if fewer labels are predicted to agree.
 plan::Plan make_plan(const PlanRequest& request);
 
 /// Some images and the packing that serves them.
@@ -36,6 +38,9 @@ struct Part {
 /// The cheapest way to serve exactly request.images images by predicted time: one packing, or full runs of one and the
 /// rest in runs of a smaller one. Errors as for make_plan.
 std::vector<Part> make_parts(const PlanRequest& request);
+
+/// One line: the predicted agreement of labels and error of scores, and on which images it was measured.
+std::string describe(const plan::Prediction& prediction);
 
 /// Throws Error{no_resources} if the plan needs more than `limit` bytes (0: no limit).
 void require_memory(const plan::Cost& cost, std::uint64_t limit);

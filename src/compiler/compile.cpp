@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <optional>
 #include <string>
 
 #include "base/error.h"
-#include "ckks/security.h"
 #include "compiler/key_tiers.h"
+#include "compiler/levels.h"
 #include "compiler/lower.h"
 #include "compiler/place.h"
 #include "compiler/scales.h"
@@ -19,44 +20,41 @@ namespace {
 
 constexpr int kLogN = 16;
 constexpr int kMaxTile = 64;  // tile^2 runs of at least 16 words at this rank
-constexpr int kMostLimbs = 64;
 
-// Primes that the modulus has room for.
-int most_primes(int bits) {
-  return static_cast<int>(ckks::find_security_row(kLogN, ckks::SecretDistribution::ternary)->max_log2_qp / bits);
+// Statistics of a plan's own tensors and steps, from those of the lowered plan: what is bootstrapped stays what it is.
+Statistics expand(const Statistics& lowered, const plan::Plan& plan) {
+  Statistics out = lowered;
+  out.tensors.resize(plan.tensors.size());
+  out.moments.resize(plan.tensors.size());
+  out.sums.clear();
+  std::size_t next = 0;
+  for (const plan::Step& s : plan.steps) {
+    if (s.finish != plan::Step::Finish::refresh) {
+      out.sums.push_back(lowered.sums[next++]);
+      continue;
+    }
+    out.tensors[static_cast<std::size_t>(s.output)] = out.tensors[static_cast<std::size_t>(s.terms.front().source)];
+    out.moments[static_cast<std::size_t>(s.output)] = out.moments[static_cast<std::size_t>(s.terms.front().source)];
+    out.sums.push_back(out.tensors[static_cast<std::size_t>(s.output)]);
+  }
+  return out;
 }
 
-// Levels of a network that is deeper than the modulus, or that needs polynomials; sets `bounds` of the plan's tensors.
-plan::Plan with_refreshes(plan::Plan lowered, const Options& options, Bounds& bounds) {
+// Levels of a network that is deeper than the modulus, or that needs polynomials.
+Draft with_refreshes(plan::Plan lowered, const Options& options, const Statistics& statistics, bool precise) {
   lowered.steps.back().extra_primes = 1;  // one prime would leave few bits to the weights of the last layer
   // With groups, weights have masks over long periods and need more bits, too.
-  if (options.precise || options.group > 1)
+  if (precise || options.group > 1)
     for (plan::Step& s : lowered.steps)
       if (s.finish == plan::Step::Finish::square) s.extra_primes = 1;
   const Placement placement = place(lowered);
   plan::Plan plan = insert_refreshes(lowered, placement);
   plan.level_primes = 1;
   plan.parameters = {kLogN, ring::RingKind::conjugate_invariant, placement.limbs, placement.special, kOnePrime.bits};
-  bounds = options.bounds ? options.bounds() : measure_bounds(lowered, {});
-  bounds.resize(plan.tensors.size());
-  for (const plan::Step& s : plan.steps)
-    if (s.finish == plan::Step::Finish::refresh)
-      bounds[static_cast<std::size_t>(s.output)] = bounds[static_cast<std::size_t>(s.terms.front().source)];
-  return plan;
-}
-
-// Limbs of fresh inputs if nothing is bootstrapped.
-int limbs_without_refreshes(const plan::Plan& lowered, LevelSize size) {
-  int depth = 0;
-  for (const plan::Step& s : lowered.steps) depth = std::max(depth, s.limbs);
-  return (depth + 1) * size.primes;
-}
-
-// Whether the layers do not fit the modulus as they are.
-bool needs_refreshes(const plan::Plan& lowered, LevelSize size) {
-  if (has(lowered, plan::Step::Finish::activate)) return true;
-  const int limbs = limbs_without_refreshes(lowered, size);
-  return limbs > kMostLimbs || special_primes(limbs, most_primes(size.bits) - limbs) < 2;
+  const Statistics expanded = expand(statistics, plan);
+  for (std::size_t t = 0; t < plan.tensors.size(); ++t) plan.tensors[t].moments = expanded.moments[t];
+  Scales scales = choose_scales(plan, expanded, plan::weight_noise(plan, plan::make_schedule(plan)));
+  return {std::move(plan), std::move(scales)};
 }
 
 // No larger than the largest map; smaller maps need fewer rotations then.
@@ -73,16 +71,6 @@ bool fits(const graph::Network& network, int tile) {
     if (e.code() != ErrorCode::bad_input) throw;
     return false;
   }
-}
-
-// Levels of a network that fits the modulus.
-void assign_levels(plan::Plan& plan, LevelSize size) {
-  const int limbs = limbs_without_refreshes(plan, size);
-  plan.level_primes = size.primes;
-  plan.parameters = {kLogN, ring::RingKind::conjugate_invariant, limbs,
-                     special_primes(limbs, std::min(most_primes(size.bits) - limbs, kMostLimbs)), size.bits};
-  for (plan::Tensor& t : plan.tensors) t.limbs = limbs - t.limbs * size.primes;
-  for (plan::Step& s : plan.steps) s.limbs = limbs - s.limbs * size.primes;
 }
 
 // Keys, and with groups how far sources are rotated before sums are: that saves rotations of sums, but needs keys.
@@ -106,39 +94,60 @@ void choose_rotations(plan::Plan& plan) {
 
 }  // namespace
 
-Bounds bounds_of(const graph::Network& network, const std::vector<std::vector<double>>& images, double relu_error,
-                 const std::function<void(std::size_t)>& progress) {
-  return measure_bounds(lower(network, largest_tile(network), 1, relu_error), images, progress);
+Statistics statistics_of(const graph::Network& network, const Calibration& calibration, double relu_error,
+                         const std::function<void(std::size_t)>& progress) {
+  return measure(lower_for_statistics(network, relu_error), calibration, progress);
 }
 
-plan::Plan compile(const graph::Network& network, const Options& options) {
+plan::Plan lower_for_statistics(const graph::Network& network, double relu_error) {
+  return lower(network, largest_tile(network), 1, relu_error);
+}
+
+const plan::Step& Compiled::worst() const {
+  return plan.steps[static_cast<std::size_t>(std::ranges::max_element(step_errors) - step_errors.begin())];
+}
+
+Compiled compile(const graph::Network& network, const Options& options) {
   if (options.batch < 1 || options.batch > 65536) throw Error(ErrorCode::usage, "--batch must be between 1 and 65536");
   if (options.group < 1 || options.group > plan::kMaxGroup ||
       !std::has_single_bit(static_cast<unsigned>(options.group)))
     throw Error(ErrorCode::usage,
                 "channels per ciphertext must be a power of two up to " + std::to_string(plan::kMaxGroup));
   const LevelSize size = options.group > 1 ? kTwoPrimes : kOnePrime;
+  std::optional<Statistics> made_up;
+  const auto statistics = [&]() -> const Statistics& {
+    if (options.statistics) return options.statistics();
+    if (!made_up) made_up = statistics_of(network, made_up_calibration(interface_of(network)), options.relu_error);
+    return *made_up;
+  };
   // The largest tile that leaves room for the batch.
   for (int tile = largest_tile(network);; tile /= 2) {
-    plan::Plan plan = lower(network, tile, options.group, options.relu_error);
-    Bounds bounds;
-    const bool refreshes = needs_refreshes(plan, size);
-    if (refreshes)
-      plan = with_refreshes(std::move(plan), options, bounds);
-    else
-      assign_levels(plan, size);
-    const LevelSize level = refreshes ? kOnePrime : size;
-    const int period = refreshes && options.group > 1 ? 64 : plan.period();  // precise weights at any period
-    assign_scales(plan, level, options.log_scale.value_or(best_log_scale(period, level)), bounds);
-    plan.batch = (1 << plan.parameters.log_n) / plan.period();
-    if (plan.batch < options.batch && tile > 1 && fits(network, tile / 2)) continue;
-    if (plan.batch < 1)
+    plan::Plan lowered = lower(network, tile, options.group, options.relu_error);
+    const int batch = (1 << kLogN) / lowered.period();
+    if (batch < options.batch && tile > 1 && fits(network, tile / 2)) continue;
+    if (batch < 1)
       throw Error(ErrorCode::bad_input, "the ring has no room for " + std::to_string(options.group) +
                                             " channels of this network in a ciphertext");
-    choose_rotations(plan);
-    plan.id = plan::plan_id(plan);
-    plan::verify(plan);
-    return plan;
+    const double wanted = std::pow(options.score_error, 2) * lowered.io.outputs;
+    std::optional<Draft> draft;
+    if (!has(lowered, plan::Step::Finish::activate))
+      draft = levels_without_refreshes(lowered, size, statistics(), wanted);
+    if (!draft || (options.precise && draft->scales.total_variance() > wanted)) {
+      Draft refreshed = with_refreshes(std::move(lowered), options, statistics(), options.precise);
+      if (!draft || refreshed.scales.total_variance() < draft->scales.total_variance()) draft = std::move(refreshed);
+    }
+    Compiled out{std::move(draft->plan), 0, std::move(draft->scales.variance)};
+    apply_scales(out.plan, draft->scales);
+    out.plan.batch = batch;
+    for (double& v : out.step_errors) {
+      out.score_error += v / out.plan.io.outputs;
+      v = std::sqrt(v / out.plan.io.outputs);
+    }
+    out.score_error = std::sqrt(out.score_error);
+    choose_rotations(out.plan);
+    out.plan.id = plan::plan_id(out.plan);
+    plan::verify(out.plan);
+    return out;
   }
 }
 

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+
+#include "ckks/parameters.h"
 
 namespace sotto::compiler {
 
@@ -9,85 +12,331 @@ namespace {
 
 using Finish = plan::Step::Finish;
 
-// Room for a tensor's peak above the scale of squares: squares of pre-activations up to 16.
-constexpr double kPeakBits = 8;
-// By how much a tensor that only precise steps read is finer.
-constexpr double kPreciseBits = 10;
-// Where polynomials want precision: what is bootstrapped before one, and what linear maps read.
-constexpr double kPolynomialPeak = 0x1p44, kPolynomialScale = 0x1p40;
+// log2 of the largest slot of what is bootstrapped.
+constexpr double kPeakBits = 44;
+// Bits of the last modulus above the largest score: decryption takes what comes within three for damage.
+constexpr double kScoreRoom = 3.5;
+// Bits of the modulus above the largest value of a tensor; no slot needs more than kMostBits.
+constexpr double kRoom = 2, kMostBits = 80;
+// Slots of polynomials' results stay below 2^56 (plan::verify); one more for noise.
+constexpr double kResultBits = 55;
+// Coefficients that are encrypted stay below 2^62 (ckks::encode).
+constexpr double kInputBits = 50;
+// Where descent begins, for a value of 1.
+constexpr double kFirstBits = 22;
+constexpr double kMostDrop = 80;  // bits that a scale may lie below the largest one possible
+constexpr int kMostSweeps = 200;
+constexpr double kSettled = 0.01;  // bits
 
-// The scale that every tensor should have, from what reads it.
-class Wishes {
+// a / D^2 + b / D^power + e D^2: what one channel's scale D does to the scores.
+struct Influence {
+  double rounding = 0, weights_of = 0, power = 1, weights_from = 0;
+
+  [[nodiscard]] double slope(double log2) const {
+    const double d = std::exp2(log2);
+    return -2 * rounding / (d * d) - power * weights_of / std::pow(d, power) + 2 * weights_from * d * d;
+  }
+};
+
+// Channels whose scales move together, by the same number of bits.
+struct Group {
+  int tensor = 0;
+  std::vector<std::size_t> channels;
+  double least = 0, most = 0;  // log2 of the first channel's scale
+};
+
+class Descent {
  public:
-  Wishes(const plan::Plan& plan, double log_scale, const Bounds& bounds)
+  Descent(const plan::Plan& plan, const Statistics& statistics,
+          const std::vector<std::vector<plan::WeightNoise>>& noise)
       : plan_(plan),
-        log_scale_(log_scale),
-        bounds_(bounds),
-        squares_(has(plan, Finish::square)),
-        primes_(ckks::Parameters::create(plan.parameters).primes()) {}
-
-  [[nodiscard]] const std::vector<std::uint64_t>& primes() const { return primes_; }
-  [[nodiscard]] double peak() const { return squares_ ? std::exp2(log_scale_ + kPeakBits) : kPolynomialPeak; }
-
-  [[nodiscard]] double scale(int tensor) const {
-    bool precise = true;  // if only precise steps read it
-    for (const plan::Step& s : plan_.steps) {
-      for (const plan::Term& t : s.terms) {
-        if (t.source != tensor) continue;
-        if (s.finish == Finish::refresh) return peak() / bounds_[static_cast<std::size_t>(tensor)];
-        if (s.finish == Finish::activate)  // values in [-1, 1] near the prime that they are divided by
-          return static_cast<double>(primes_[static_cast<std::size_t>(s.limbs - 1)]) / s.activation.range;
-        precise = precise && s.extra_primes > 0;
-      }
+        statistics_(statistics),
+        primes_(ckks::Parameters::create(plan.parameters).primes()),
+        producer_(plan.tensors.size(), -1),
+        least_limbs_(plan.tensors.size()) {
+    for (std::size_t t = 0; t < plan.tensors.size(); ++t) least_limbs_[t] = plan.tensors[t].limbs;
+    for (std::size_t s = 0; s < plan.steps.size(); ++s) {
+      producer_[index(plan.steps[s].output)] = static_cast<int>(s);
+      for (const plan::Term& term : plan.steps[s].terms)
+        least_limbs_[index(term.source)] = std::min(least_limbs_[index(term.source)], plan.steps[s].limbs);
     }
-    return squares_ ? std::exp2(log_scale_ + (precise ? kPreciseBits : 0)) : kPolynomialScale;
+    for (const plan::Step& s : plan.steps) divisors_.push_back(plan::level_modulus(plan, s, primes_));
+    measure_weights(noise);
+    begin();
+    for (std::size_t t = 0; t < plan.tensors.size(); ++t) {
+      squares_.emplace_back();
+      for (double l : scales_.log2[t]) squares_.back().push_back(std::exp2(2 * l));
+    }
+  }
+
+  Scales run() {
+    for (int sweep = 0; sweep < kMostSweeps; ++sweep) {
+      double moved = 0;
+      for (const Group& g : groups_) moved = std::max(moved, settle(g));
+      if (moved < kSettled) break;
+    }
+    for (std::size_t s = 0; s < plan_.steps.size(); ++s) scales_.variance.push_back(variance(s));
+    return std::move(scales_);
   }
 
  private:
+  static std::size_t index(int i) { return static_cast<std::size_t>(i); }
+  [[nodiscard]] const std::vector<ChannelStatistics>& channels(std::size_t t) const { return statistics_.tensors[t]; }
+  [[nodiscard]] double modulus_bits(int limbs) const {
+    double bits = 0;
+    for (int k = 0; k < limbs; ++k) bits += std::log2(static_cast<double>(primes_[index(k)]));
+    return bits;
+  }
+
+  // Squared error of a sum's output channel from one input channel whose slots hold the values themselves: rounding of
+  // the weights between them times what they multiply.
+  void measure_weights(const std::vector<std::vector<plan::WeightNoise>>& noise) {
+    weights_.resize(noise.size());
+    for (std::size_t s = 0; s < noise.size(); ++s) {
+      for (std::size_t k = 0; k < noise[s].size(); ++k) {
+        const plan::Term& term = plan_.steps[s].terms[k];
+        const plan::WeightNoise& n = noise[s][k];
+        const auto& sources = channels(index(term.source));
+        std::vector<double>& all = weights_[s].emplace_back(n.spread);
+        const std::size_t taps = n.constant.size();
+        // A mean multiplies all pixels by the same number: its error meets their sum.
+        const double together = term.kind == plan::Term::Kind::full ? static_cast<double>(taps) : 1;
+        for (std::size_t pair = 0; pair < all.size(); ++pair) {
+          const ChannelStatistics& c = sources[pair % sources.size()];
+          double constant = 0;
+          for (std::size_t t = 0; t < taps; ++t)
+            if (term.weights[pair * taps + t] != 0) constant += together * n.constant[t] / 12;
+          const double left = n.left.empty() ? 1 : n.left[pair % sources.size()];
+          all[pair] = (all[pair] + constant) * left * c.mean_square;
+        }
+      }
+    }
+  }
+
+  // The squared scale of a step's sum for an output channel.
+  [[nodiscard]] double sum_scale(std::size_t s, std::size_t o) const {
+    const double out = squares_[index(plan_.steps[s].output)][o], q = divisors_[s];
+    return plan_.steps[s].finish == Finish::square ? std::sqrt(out) * q : out * q * q;
+  }
+
+  // The first scales, and which of them are free.
+  void begin() {
+    const double peak = kPeakBits;
+    for (std::size_t t = 0; t < plan_.tensors.size(); ++t) {
+      const auto& all = channels(t);
+      std::vector<double>& log2 = scales_.log2.emplace_back(all.size());
+      const double largest = std::log2(std::max(statistics_.largest(static_cast<int>(t)), 0x1p-200));
+      const double room = std::min(modulus_bits(least_limbs_[t]) - kRoom, kMostBits);
+      const plan::Step* made = producer_[t] < 0 ? nullptr : &plan_.steps[index(producer_[t])];
+      const plan::Step *refreshed = nullptr, *activated = nullptr;
+      for (const plan::Step& s : plan_.steps) {
+        if (s.terms.front().source != static_cast<int>(t)) continue;
+        if (s.finish == Finish::refresh) refreshed = &s;
+        if (s.finish == Finish::activate) activated = &s;
+      }
+      const bool of_refresh = made != nullptr && made->finish == Finish::refresh;
+      const bool of_activation = made != nullptr && made->finish == Finish::activate;
+      // A channel that hardly ever moves keeps some distance from the range of the others.
+      const auto bound = [&](std::size_t c) {
+        return std::max(std::log2(std::max(all[c].largest, 0x1p-200)), largest - 6);
+      };
+      if (activated != nullptr) {
+        const auto prime = static_cast<double>(primes_[index(activated->limbs - 1)]);
+        log2.assign(all.size(), std::log2(prime / activated->activation.range));
+      } else if (refreshed != nullptr) {
+        const bool together = of_activation || argument(refreshed->output);
+        for (std::size_t c = 0; c < all.size(); ++c) log2[c] = peak - (together ? largest : bound(c));
+      } else if (made != nullptr && made->finish == Finish::keep) {
+        log2.assign(all.size(), room + kRoom - kScoreRoom - largest);
+      } else if (of_refresh) {
+        const auto& source = scales_.log2[index(made->terms.front().source)];
+        log2 = source;
+        Group g{static_cast<int>(t), {}, -1e9, HUGE_VAL};
+        for (std::size_t c = 0; c < all.size(); ++c) {
+          g.channels.push_back(c);
+          g.most = std::min(g.most, room - bound(c) - log2[c] + log2[0]);
+        }
+        g.most = std::min(g.most, kResultBits - largest);
+        g.least = g.most - kMostDrop;
+        add(std::move(g));
+      } else if (made == nullptr || of_activation) {
+        Group g{static_cast<int>(t), {}, 0, std::min(room, made == nullptr ? kInputBits : kResultBits) - largest};
+        for (std::size_t c = 0; c < all.size(); ++c) g.channels.push_back(c);
+        g.least = g.most - kMostDrop;
+        log2.assign(all.size(), kFirstBits - largest);
+        add(std::move(g));
+      } else {
+        for (std::size_t c = 0; c < all.size(); ++c) {
+          const double most = room - std::log2(std::max(all[c].largest, 0x1p-200));
+          // A channel that is always zero has no preference: that of the others.
+          log2[c] = kFirstBits - (all[c].mean_square > 0 ? std::log2(all[c].mean_square) / 2 : largest);
+          add({static_cast<int>(t), {c}, most - kMostDrop, most});
+        }
+      }
+    }
+  }
+
+  // Whether a tensor is the argument of an activation.
+  [[nodiscard]] bool argument(int tensor) const {
+    return std::ranges::any_of(plan_.steps, [&](const plan::Step& s) {
+      return s.finish == Finish::activate && s.terms.front().source == tensor;
+    });
+  }
+
+  void add(Group g) {
+    std::vector<double>& log2 = scales_.log2[index(g.tensor)];
+    const double first = log2[g.channels.front()], at = std::clamp(first, g.least, g.most);
+    for (std::size_t c : g.channels) log2[c] += at - first;
+    groups_.push_back(std::move(g));
+  }
+
+  // The rounding of a division, or of the input's encryption, in slots: variance.
+  [[nodiscard]] double rounding(std::size_t t) const {
+    if (producer_[t] < 0) return std::pow(plan::NoiseModel::encryption(plan_.parameters.log_n), 2);
+    const plan::Step& made = plan_.steps[index(producer_[t])];
+    if (made.finish == Finish::keep && made.extra_primes == 0) return 0;
+    return std::pow(plan::NoiseModel::rounding(plan_.parameters.log_n), 2);
+  }
+
+  // Rounding of the weights that make channel o of a step's sum, over the square of its scale.
+  [[nodiscard]] double weights_of(std::size_t s, std::size_t o) const {
+    double sum = 0;
+    for (std::size_t k = 0; k < weights_[s].size(); ++k) {
+      const auto& source = squares_[index(plan_.steps[s].terms[k].source)];
+      const double* row = weights_[s][k].data() + o * source.size();
+      for (std::size_t i = 0; i < source.size(); ++i) sum += row[i] * source[i];
+    }
+    return sum * statistics_.sums[s][o].gradient;
+  }
+
+  Influence influence(std::size_t t, std::size_t c) const {
+    Influence f;
+    f.rounding = rounding(t) * channels(t)[c].gradient;
+    if (producer_[t] >= 0 && !plan_.steps[index(producer_[t])].slotwise()) {
+      const std::size_t s = index(producer_[t]);
+      const bool square = plan_.steps[s].finish == Finish::square;
+      f.power = square ? 1 : 2;
+      f.weights_of = weights_of(s, c) / std::pow(divisors_[s], f.power);
+    }
+    for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
+      for (std::size_t k = 0; k < weights_[s].size(); ++k) {
+        if (index(plan_.steps[s].terms[k].source) != t) continue;
+        const std::size_t inputs = channels(t).size();
+        for (std::size_t o = 0; o < statistics_.sums[s].size(); ++o) {
+          const double noise = weights_[s][k][o * inputs + c];
+          if (noise != 0) f.weights_from += noise * statistics_.sums[s][o].gradient / sum_scale(s, o);
+        }
+      }
+    }
+    return f;
+  }
+
+  // Moves a group to where its slope is zero; returns by how many bits.
+  double settle(const Group& g) {
+    std::vector<double>& log2 = scales_.log2[index(g.tensor)];
+    const double before = log2[g.channels.front()];
+    std::vector<std::pair<Influence, double>> all;  // with the distance from the first channel
+    bool any = false;
+    for (std::size_t c : g.channels) {
+      all.emplace_back(influence(index(g.tensor), c), log2[c] - before);
+      any = any || all.back().first.rounding > 0 || all.back().first.weights_of > 0;
+    }
+    if (!any) return 0;
+    double low = g.least, high = g.most;
+    while (high - low > kSettled / 4) {
+      const double middle = (low + high) / 2;
+      double slope = 0;
+      for (const auto& [f, distance] : all) slope += f.slope(middle + distance);
+      (slope < 0 ? low : high) = middle;
+    }
+    for (std::size_t c : g.channels) {
+      log2[c] += low - before;
+      squares_[index(g.tensor)][c] = std::exp2(2 * log2[c]);
+    }
+    return std::abs(low - before);
+  }
+
+  // What a step adds to the sum of squared errors of the scores: its weights, its division, its bootstrapping, and for
+  // the first one the encryption of the input.
+  [[nodiscard]] double variance(std::size_t s) const {
+    const plan::Step& step = plan_.steps[s];
+    const std::size_t t = index(step.output);
+    double sum = 0;
+    for (std::size_t o = 0; o < channels(t).size(); ++o) {
+      double slots = rounding(t) * std::exp2(-2 * scales_.log2[t][o]);
+      if (step.finish == Finish::refresh)
+        slots += std::pow(plan::NoiseModel::refresh(), 2) *
+                 std::exp2(2 * (kPeakBits - scales_.log2[index(step.terms.front().source)][o]));
+      sum += slots * channels(t)[o].gradient;
+      if (!step.slotwise()) sum += weights_of(s, o) / sum_scale(s, o);
+    }
+    if (s == 0)
+      for (std::size_t c = 0; c < channels(0).size(); ++c)
+        sum += rounding(0) * std::exp2(-2 * scales_.log2[0][c]) * channels(0)[c].gradient;
+    return sum;
+  }
+
   const plan::Plan& plan_;
-  double log_scale_;
-  const Bounds& bounds_;
-  bool squares_;
+  const Statistics& statistics_;
   std::vector<std::uint64_t> primes_;
+  std::vector<double> divisors_;  // of the steps
+  std::vector<int> producer_;     // step that makes a tensor
+  std::vector<int> least_limbs_;  // at which a tensor is held or read
+  std::vector<std::vector<std::vector<double>>> weights_;
+  std::vector<Group> groups_;
+  Scales scales_;
+  std::vector<std::vector<double>> squares_;  // 2^(2 log2) of them
 };
 
 }  // namespace
+
+double Scales::total_variance() const { return std::accumulate(variance.begin(), variance.end(), 0.0); }
 
 bool has(const plan::Plan& plan, Finish finish) {
   return std::any_of(plan.steps.begin(), plan.steps.end(), [&](const plan::Step& s) { return s.finish == finish; });
 }
 
-// 21.5 was measured at a period of 64 and 48 bits.
-double best_log_scale(int period, LevelSize size) {
-  return 21.5 + (size.total() - 48 - std::log2(std::max(period, 64) / 64.0)) / 3;
+Scales choose_scales(const plan::Plan& plan, const Statistics& statistics,
+                     const std::vector<std::vector<plan::WeightNoise>>& noise) {
+  return Descent(plan, statistics, noise).run();
 }
 
-void assign_scales(plan::Plan& plan, LevelSize size, double log_scale, const Bounds& bounds) {
-  const Wishes wishes(plan, log_scale, bounds);
-  if (plan.refresh) plan.refresh->input_peak = wishes.peak();
-  plan.tensors[0].scale = wishes.scale(0);
+void apply_scales(plan::Plan& plan, const Scales& scales) {
+  const auto primes = ckks::Parameters::create(plan.parameters).primes();
+  // The middle of a tensor's scales is its own; what channels differ by goes into weights.
+  std::vector<std::vector<double>> factor;
+  for (std::size_t t = 0; t < plan.tensors.size(); ++t) {
+    const auto& log2 = scales.log2[t];
+    const auto [least, most] = std::ranges::minmax(log2);
+    const double own = (least + most) / 2;
+    plan.tensors[t].scale = std::exp2(own);
+    auto& f = factor.emplace_back();
+    for (double l : log2) f.push_back(l - own);
+    std::vector<double>& moments = plan.tensors[t].moments.channels;
+    for (std::size_t k = 0; k < moments.size(); ++k) moments[k] *= std::exp2(f[k / f.size()] + f[k % f.size()]);
+  }
+  if (plan.refresh) plan.refresh->input_peak = std::exp2(kPeakBits);
   for (plan::Step& s : plan.steps) {
-    double& result = plan.tensors[static_cast<std::size_t>(s.output)].scale;
-    const double wanted = wishes.scale(s.output), q = plan::level_modulus(plan, s, wishes.primes());
-    switch (s.finish) {
-      case Finish::square:
-        s.scale = std::sqrt(wanted * q);
-        result = s.scale * s.scale / q;
-        break;
-      case Finish::rescale:
-        s.scale = wanted * q;
-        result = s.scale / q;
-        break;
-      case Finish::keep:  // scores up to 2^11 in the last level
-        s.scale = std::exp2(size.total() - 12) * q;
-        result = s.scale / q;
-        break;
-      case Finish::activate:
-      case Finish::refresh:
-        s.scale = plan.tensors[static_cast<std::size_t>(s.terms.front().source)].scale;
-        result = wanted;
-        break;
+    const auto& rows = factor[static_cast<std::size_t>(s.output)];
+    const double result = plan.tensors[static_cast<std::size_t>(s.output)].scale;
+    if (s.slotwise()) {
+      s.scale = plan.tensors[static_cast<std::size_t>(s.terms.front().source)].scale;
+      continue;
     }
+    const double q = plan::level_modulus(plan, s, primes);
+    const bool square = s.finish == Finish::square;
+    s.scale = square ? std::sqrt(result * q) : result * q;
+    const auto row_factor = [&](std::size_t o) { return std::exp2(square ? rows[o] / 2 : rows[o]); };
+    for (plan::Term& t : s.terms) {
+      const auto& columns = factor[static_cast<std::size_t>(t.source)];
+      const std::size_t taps = t.weights.size() / (rows.size() * columns.size());
+      for (std::size_t k = 0; k < t.weights.size(); ++k) {
+        const std::size_t pair = k / taps;
+        t.weights[k] *= row_factor(pair / columns.size()) * std::exp2(-columns[pair % columns.size()]);
+      }
+    }
+    const std::size_t each = s.bias.size() / rows.size();
+    for (std::size_t k = 0; k < s.bias.size(); ++k) s.bias[k] *= row_factor(k / each);
   }
 }
 

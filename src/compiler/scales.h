@@ -1,6 +1,9 @@
 #pragma once
 
-#include "compiler/bounds.h"
+#include <vector>
+
+#include "compiler/statistics.h"
+#include "plan/noise.h"
 #include "plan/plan.h"
 
 namespace sotto::compiler {
@@ -13,13 +16,23 @@ struct LevelSize {
 };
 inline constexpr LevelSize kOnePrime{1, 48}, kTwoPrimes{2, 30};
 
-/// log2 of the scale of activations that suits plaintexts of this period. Larger scales drown the rounding of
-/// divisions, smaller ones leave more bits to the weights, whose rounding grows with the period (docs/adr/0004).
-double best_log_scale(int period, LevelSize size);
+/// Scales of a plan's tensors, channel by channel, and what error of the scores they leave.
+struct Scales {
+  std::vector<std::vector<double>> log2;  ///< [tensor][channel]: a slot holds value * 2^log2
+  std::vector<double> variance;           ///< by step: what it adds to the sum of squared errors of the scores
+  [[nodiscard]] double total_variance() const;
+};
 
-/// Sets the scales of all tensors and steps of a plan whose levels and parameters are set, and the peak of what is
-/// bootstrapped. log_scale: of squares that squares read. bounds: of all tensors; only for plans that bootstrap.
-void assign_scales(plan::Plan& plan, LevelSize size, double log_scale, const Bounds& bounds);
+/// The scales of least error for a plan with levels and parameters. A channel with a larger scale suffers less from the
+/// rounding of divisions and more from that of the weights that read it; with the statistics of a network both are
+/// sums of powers of the scales, so that the least sum is found by descent (docs/adr/0025). Values stay within the
+/// modulus of the steps that read them, what is bootstrapped fills the range of its circuit, arguments of polynomials
+/// have the scale of their prime. statistics: of the plan's own tensors and steps; noise: plan::weight_noise of the plan.
+Scales choose_scales(const plan::Plan& plan, const Statistics& statistics,
+                     const std::vector<std::vector<plan::WeightNoise>>& noise);
+
+/// Gives a plan these scales: what channels of one tensor have different becomes part of the weights around it.
+void apply_scales(plan::Plan& plan, const Scales& scales);
 
 /// Whether a step of the plan ends so.
 bool has(const plan::Plan& plan, plan::Step::Finish finish);

@@ -42,6 +42,19 @@ int largest_side(const Network& network) {
   return side;
 }
 
+double multiply_adds(const Network& network) {
+  double sum = 0;
+  for (const Node& n : network.nodes) {
+    if (const auto* conv = std::get_if<Conv2d>(&n.op))
+      sum += static_cast<double>(conv->weights.size()) * n.shape.h * n.shape.w;
+    else if (const auto* dense = std::get_if<Dense>(&n.op))
+      sum += static_cast<double>(dense->weights.size());
+    else
+      sum += static_cast<double>(n.shape.size());
+  }
+  return sum;
+}
+
 void keep_ancestors(Network& network, int output) {
   auto& nodes = network.nodes;
   std::vector<int> place(nodes.size(), -1);

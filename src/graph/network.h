@@ -93,6 +93,9 @@ struct Network {
 /// The largest height or width of any node.
 int largest_side(const Network& network);
 
+/// Multiply-adds of one image.
+double multiply_adds(const Network& network);
+
 /// Drops all nodes that `output` does not need and makes it the last one; the input stays the first.
 void keep_ancestors(Network& network, int output);
 

@@ -1,13 +1,16 @@
 #include "plan/client_spec.h"
 
 #include <cmath>
+#include <utility>
 
 #include "base/error.h"
 
 namespace sotto::plan {
 
 ClientSpec client_part(const Plan& plan) {
-  return {plan.network,        plan.parameters,     plan.tile, plan.batch, plan.input(),
+  Tensor input = plan.input();
+  input.moments = {};  // the server's
+  return {plan.network,        plan.parameters,     plan.tile, plan.batch, std::move(input),
           plan.output().limbs, plan.output().scale, plan.keys, plan.io,    plan.id};
 }
 
@@ -20,8 +23,8 @@ void verify(const ClientSpec& spec) {
     bad("impossible level of the input");
   if (spec.output_limbs < 1 || spec.output_limbs > spec.parameters.ciphertext_primes)
     bad("impossible level of the output");
-  if (!(spec.input.scale > 1) || !(spec.input.scale < 0x1p60) || !(spec.output_scale > 1) ||
-      !(spec.output_scale < 0x1p60))
+  if (!(spec.input.scale > 1) || !(spec.input.scale < 0x1p100) || !(spec.output_scale > 1) ||
+      !(spec.output_scale < 0x1p100))
     bad("impossible scale");
   verify_keys(spec.parameters, spec.keys);
 }

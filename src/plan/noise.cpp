@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <map>
+#include <numeric>
 #include <random>
 #include <set>
 
+#include "base/parallel.h"
 #include "ckks/encoder.h"
 #include "plan/interpret.h"
-#include "plan/schedule.h"
+#include "plan/rounding.h"
 
 namespace sotto::plan {
 
@@ -41,78 +44,200 @@ double NoiseModel::rounding(int log_n) { return std::ldexp(2.0, log_n) / std::sq
 double NoiseModel::refresh() { return 0x1p-15; }
 double NoiseModel::encryption(int log_n) { return std::sqrt(std::ldexp(2.0, log_n) * (kSigma * kSigma + 1.0 / 12)); }
 
-std::vector<double> simulate(const Plan& plan, std::span<const double> image, std::uint64_t seed,
-                             const std::function<void(int, std::span<const double>)>& observe) {
+namespace {
+
+// How often each tap of a term meets a mask, and how often none: variances of masks and shares of pixels.
+struct TapNoise {
+  std::vector<double> masked, constant;
+};
+
+TapNoise tap_noise(const Plan& plan, const Schedule& schedule, std::size_t s, std::size_t k, std::size_t taps) {
+  const Step& step = plan.steps[s];
+  const Layout& out = plan.tensors[static_cast<std::size_t>(step.output)].layout;
+  TapNoise noise{std::vector<double>(taps), std::vector<double>(taps)};
+  std::vector<double> share(static_cast<std::size_t>(out.phases) * out.phases);  // of the pixels, by phase
+  for (int y = 0; y < out.height; ++y)
+    for (int x = 0; x < out.width; ++x)
+      share[static_cast<std::size_t>(place_of(out, plan.tile, y, x).phase)] +=
+          1.0 / (static_cast<double>(out.height) * out.width);
+  std::map<std::vector<std::uint8_t>, double> known;
+  for (const Task& task : schedule.tasks) {
+    if (task.step != static_cast<int>(s)) continue;
+    const double pixels = share[static_cast<std::size_t>(task.phase)];
+    for (const Tap& tap : task.taps) {
+      if (tap.term != static_cast<int>(k) || tap.shift != 0) continue;
+      const auto t = static_cast<std::size_t>(tap.tap);
+      if (tap.mask.empty()) {
+        noise.constant[t] += pixels;
+        continue;
+      }
+      const auto [at, missing] = known.try_emplace(tap.mask, 0.0);
+      if (missing) at->second = std::pow(NoiseModel::weight(tap.mask, step_period(plan, step)), 2);
+      noise.masked[t] += pixels * at->second;
+    }
+  }
+  return noise;
+}
+
+// With several channels per ciphertext a plaintext holds the weights of many pairs of channels, so that all pairs that
+// are moved alike have its error, even those without a connection.
+WeightNoise grouped_noise(const Plan& plan, const Step& step, const Term& term) {
+  const Layout& in = plan.tensors[static_cast<std::size_t>(term.source)].layout;
+  const Layout& out = plan.tensors[static_cast<std::size_t>(step.output)].layout;
+  const bool full = term.kind == Term::Kind::full;
+  const double positions = static_cast<double>(plan.tile) * plan.tile;
+  const double taps = full ? in.phases * in.phases * positions : static_cast<double>(term.kernel_h) * term.kernel_w;
+  const double variance = (2.0 * static_cast<double>(step_period(plan, step)) - 1) / 12;
+  const std::set<int> moves = channel_moves(plan, step, term);
+  WeightNoise noise;
+  for (int o = 0; o < out.channels; ++o)
+    for (int i = 0; i < in.channels; ++i) {
+      const bool met = moves.contains(channel_move(plan, in, o % out.group, i % in.group));
+      noise.spread.push_back(met ? taps * variance : 0);
+    }
+  return noise;
+}
+
+WeightNoise single_noise(const Plan& plan, const Schedule& schedule, std::size_t s, std::size_t k) {
+  const Step& step = plan.steps[s];
+  const Term& term = step.terms[k];
+  const Layout& in = plan.tensors[static_cast<std::size_t>(term.source)].layout;
+  const Layout& out = plan.tensors[static_cast<std::size_t>(step.output)].layout;
+  const auto pairs = static_cast<std::size_t>(in.channels) * static_cast<std::size_t>(out.channels);
+  const std::size_t taps = term.weights.size() / pairs;
+  WeightNoise noise;
+  noise.spread.resize(pairs);
+  noise.constant.resize(taps);
+  if (term.kind == Term::Kind::full) {
+    if (is_mean(term, in)) {
+      noise.constant.assign(taps, 1.0);
+    } else {  // one plaintext with a value for each position of the tile, for each phase
+      const double positions = static_cast<double>(plan.tile) * plan.tile;
+      const double variance = in.phases * in.phases * positions *
+                              (2.0 * static_cast<double>(step_period(plan, step)) - 1) / 12;
+      noise.spread.assign(pairs, variance);
+    }
+    return noise;
+  }
+  TapNoise of_taps = tap_noise(plan, schedule, s, k, taps);
+  for (std::size_t pair = 0; pair < pairs; ++pair)
+    for (std::size_t t = 0; t < taps; ++t)
+      if (term.weights[pair * taps + t] != 0) noise.spread[pair] += of_taps.masked[t];
+  std::vector<int> masked;
+  for (std::size_t t = 0; t < taps; ++t)
+    if (of_taps.masked[t] > 0) masked.push_back(static_cast<int>(t));
+  const Rounding rounding(plan.tensors[static_cast<std::size_t>(term.source)]);
+  const Rounding::Factor factor = rounding.taps(term, masked);
+  const double over_taps =
+      masked.empty() ? 1 : std::accumulate(factor.variance.begin(), factor.variance.end(), 0.0) / masked.size();
+  for (std::size_t c = 0; c < rounding.channels().size; ++c)
+    noise.left.push_back(std::min(1.0, over_taps * rounding.share(c)));
+  noise.constant = std::move(of_taps.constant);
+  return noise;
+}
+
+// Rounds a term's weights, times `scale`, as the runtime does those without masks: each tap by its share of pixels.
+// together: whether it rounds those of a sum so that errors cancel.
+void round_constants(Term& term, const Tensor& source, double scale, const WeightNoise& noise, bool together) {
+  const std::size_t taps = noise.constant.size(), row = taps * static_cast<std::size_t>(source.layout.channels);
+  std::vector<int> list;
+  for (std::size_t t = 0; t < taps; ++t)
+    if (noise.constant[t] > 0) list.push_back(static_cast<int>(t));
+  if (list.empty()) return;
+  const Rounding rounding(source);
+  const Rounding::Factor factor = together ? rounding.taps(term, list) : Rounding::Factor();
+  parallel_for(term.weights.size() / row, [&](std::size_t o) {
+    const std::span<double> weights(term.weights.data() + o * row, row);
+    std::vector<double> rounded(weights.begin(), weights.end());
+    std::vector<std::span<double>> vectors;
+    for (double& w : rounded) w *= scale;
+    for (std::size_t c = 0; c < row; c += taps)
+      for (int t : list) {
+        const std::size_t w = c + static_cast<std::size_t>(t);
+        vectors.push_back(weights[w] == 0 ? std::span<double>() : std::span<double>(&rounded[w], 1));
+      }
+    if (together) rounding.round(factor, vectors);
+    for (std::size_t w = 0; w < row; ++w) {
+      const double exact = weights[w] * scale, nearest = together ? rounded[w] : std::nearbyint(exact);
+      weights[w] += std::sqrt(noise.constant[w % taps]) * (nearest - exact) / scale;
+    }
+  });
+}
+
+// Mean square over the pixels of every channel.
+std::vector<double> energy_of(const Layout& layout, std::span<const double> values) {
+  const std::size_t plane = static_cast<std::size_t>(layout.height) * layout.width;
+  std::vector<double> e(static_cast<std::size_t>(layout.channels));
+  for (std::size_t k = 0; k < values.size(); ++k) e[k / plane] += values[k] * values[k] / static_cast<double>(plane);
+  return e;
+}
+
+}  // namespace
+
+std::vector<std::vector<WeightNoise>> weight_noise(const Plan& plan, const Schedule& schedule) {
+  std::vector<std::vector<WeightNoise>> noise(plan.steps.size());
+  for (std::size_t s = 0; s < plan.steps.size(); ++s) {
+    if (plan.steps[s].slotwise()) continue;
+    for (std::size_t k = 0; k < plan.steps[s].terms.size(); ++k)
+      noise[s].push_back(plan.group() > 1 ? grouped_noise(plan, plan.steps[s], plan.steps[s].terms[k])
+                                          : single_noise(plan, schedule, s, k));
+  }
+  return noise;
+}
+
+Simulation::Simulation(const Plan& plan) : plan_(plan), weights_(weight_noise(plan, make_schedule(plan))) {
+  for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
+    Step& step = plan_.steps[s];
+    for (std::size_t k = 0; k < weights_[s].size(); ++k) {
+      Term& term = step.terms[k];
+      if (weights_[s][k].constant.empty()) continue;
+      const Tensor& source = plan_.tensors[static_cast<std::size_t>(term.source)];
+      round_constants(term, source, step.scale / source.scale, weights_[s][k], !weights_[s][k].left.empty());
+    }
+  }
+}
+
+std::vector<double> Simulation::run(std::span<const double> image, std::uint64_t seed,
+                                    const std::function<void(int, std::span<const double>)>& observe) const {
   std::mt19937_64 rng(seed);
   std::normal_distribution<double> normal;
-  const double rounding = NoiseModel::rounding(plan.parameters.log_n);
-  const Schedule schedule = make_schedule(plan);
-  std::vector<std::vector<double>> energy(plan.tensors.size());  // sum over channels of squares, per pixel
+  const double rounding = NoiseModel::rounding(plan_.parameters.log_n);
+  std::vector<std::vector<double>> energy(plan_.tensors.size());
   const auto disturb = [&](int tensor, std::vector<double>& v, double deviation) {
     for (double& x : v) x += deviation * normal(rng);
-    const Layout& l = plan.tensors[static_cast<std::size_t>(tensor)].layout;
-    const std::size_t plane = static_cast<std::size_t>(l.height) * l.width;
-    auto& e = energy[static_cast<std::size_t>(tensor)];
-    e.assign(plane, 0);
-    for (std::size_t k = 0; k < v.size(); ++k) e[k % plane] += v[k] * v[k];
+    energy[static_cast<std::size_t>(tensor)] = energy_of(plan_.tensors[static_cast<std::size_t>(tensor)].layout, v);
   };
-
-  const auto every_coefficient = [](std::size_t period) {
-    return std::sqrt((2.0 * static_cast<double>(period) - 1) / 12);
-  };
-  std::vector<std::pair<std::vector<std::uint8_t>, double>> known;
-  const auto mask_noise = [&](const std::vector<std::uint8_t>& mask, std::size_t period) {
-    for (const auto& [m, noise] : known)
-      if (m.size() == mask.size() && std::equal(m.begin(), m.end(), mask.begin())) return noise;
-    return known.emplace_back(mask, NoiseModel::weight(mask, period)).second;
-  };
-
   Hooks hooks;
   hooks.input = [&](std::vector<double>& v) {
-    disturb(0, v, NoiseModel::encryption(plan.parameters.log_n) / plan.input().scale);
+    disturb(0, v, NoiseModel::encryption(plan_.parameters.log_n) / plan_.input().scale);
   };
   hooks.sum = [&](int s, std::vector<double>& sum) {
-    const Step& step = plan.steps[static_cast<std::size_t>(s)];
+    const Step& step = plan_.steps[static_cast<std::size_t>(s)];
     if (step.slotwise()) return;
-    const Layout& out = plan.tensors[static_cast<std::size_t>(step.output)].layout;
-    const std::size_t plane = static_cast<std::size_t>(out.height) * out.width;
-    std::vector<double> variance(plane);
-    for (const Task& task : schedule.tasks) {
-      if (task.step != s) continue;
-      const std::size_t period = step_period(plan, step);
-      std::set<std::pair<int, int>> counted;
-      for (const Tap& tap : task.taps) {
-        // With groups every channel meets an output place in one of the products of a tap, whatever its shift.
-        if (!counted.insert({tap.term, tap.tap}).second) continue;
-        const Tensor& source = plan.tensors[static_cast<std::size_t>(tap.source.tensor)];
-        const auto& e = energy[static_cast<std::size_t>(tap.source.tensor)];
-        double mean = 0;
-        for (double x : e) mean += x / static_cast<double>(e.size());
-        const Term& term = step.terms[static_cast<std::size_t>(tap.term)];
-        const bool full = term.kind == Term::Kind::full;
-        const bool dense = plan.group() > 1 || (full && !is_mean(term, source.layout));
-        const double rounding_of_weight = dense ? every_coefficient(period) : mask_noise(tap.mask, period);
-        const double deviation = rounding_of_weight * source.scale / step.scale;
-        // Positions of a full term add up; of a convolution each output pixel has its own.
-        const double weight = deviation * deviation * mean * (full ? static_cast<double>(plan.tile) * plan.tile : 1);
-        for (int y = 0; y < out.height; ++y)
-          for (int x = 0; x < out.width; ++x)
-            if (full || place_of(out, plan.tile, y, x).phase == task.phase)
-              variance[static_cast<std::size_t>(y) * out.width + x] += weight;
-      }
+    const Layout& out = plan_.tensors[static_cast<std::size_t>(step.output)].layout;
+    std::vector<double> variance(static_cast<std::size_t>(out.channels));
+    for (std::size_t k = 0; k < step.terms.size(); ++k) {
+      const auto source = static_cast<std::size_t>(step.terms[k].source);
+      const WeightNoise& noise = weights_[static_cast<std::size_t>(s)][k];
+      std::vector<double> e = energy[source];
+      for (std::size_t i = 0; i < noise.left.size(); ++i) e[i] *= noise.left[i];
+      const double unit = plan_.tensors[source].scale / step.scale;
+      for (std::size_t o = 0; o < variance.size(); ++o)
+        for (std::size_t i = 0; i < e.size(); ++i) variance[o] += unit * unit * noise.spread[o * e.size() + i] * e[i];
     }
-    for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += std::sqrt(variance[k % plane]) * normal(rng);
+    const std::size_t plane = static_cast<std::size_t>(out.height) * out.width;
+    for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += std::sqrt(variance[k / plane]) * normal(rng);
   };
   hooks.result = [&](int s, std::vector<double>& v) {
-    const Step& step = plan.steps[static_cast<std::size_t>(s)];
-    const double scale = plan.tensors[static_cast<std::size_t>(step.output)].scale;
+    const Step& step = plan_.steps[static_cast<std::size_t>(s)];
+    const double scale = plan_.tensors[static_cast<std::size_t>(step.output)].scale;
     double deviation = step.finish == Step::Finish::keep && step.extra_primes == 0 ? 0 : rounding / scale;
     if (step.finish == Step::Finish::refresh)
-      deviation = std::hypot(deviation, NoiseModel::refresh() * plan.refresh->input_peak / step.scale);
+      deviation = std::hypot(deviation, NoiseModel::refresh() * plan_.refresh->input_peak / step.scale);
     disturb(step.output, v, deviation);
     if (observe) observe(step.output, v);
   };
-  return interpret(plan, image, hooks);
+  return interpret(plan_, image, hooks);
 }
 
 }  // namespace sotto::plan

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "plan/plan.h"
+#include "plan/schedule.h"
 
 namespace sotto::plan {
 
@@ -24,10 +25,34 @@ struct NoiseModel {
   static double encryption(int log_n);
 };
 
-/// The plan in float64 for one image, with Gaussian errors where the encrypted run makes them: what labels and scores
-/// to expect of it, from above: the run rounds weights so that part of the errors cancels (runtime/rounding.h). Same
-/// arguments as `interpret`; `seed` decides the errors.
-std::vector<double> simulate(const Plan& plan, std::span<const double> image, std::uint64_t seed,
-                             const std::function<void(int, std::span<const double>)>& observe = {});
+/// What rounding the weights of one term does to the sums of its step, in units of the weights' last place.
+struct WeightNoise {
+  /// Variance per [out][in] for an input of 1, mean over the output's pixels, of plaintexts whose errors differ from
+  /// slot to slot: those with masks, or with several channels.
+  std::vector<double> spread;
+  /// Share of the output's pixels, by tap, whose plaintext is a constant: there the weight itself is rounded.
+  std::vector<double> constant;
+  /// What rounding so that errors cancel (plan/rounding.h) leaves of the input's mean square, by channel; empty: all.
+  std::vector<double> left;
+};
+
+/// By step and term.
+std::vector<std::vector<WeightNoise>> weight_noise(const Plan& plan, const Schedule& schedule);
+
+/// A plan in float64 with Gaussian errors where the encrypted run makes them, and weights without masks rounded as it
+/// rounds them: what labels and scores to expect of it.
+class Simulation {
+ public:
+  explicit Simulation(const Plan& plan);
+
+  /// The scores of one image (preprocessed, [c][h][w]). seed decides the errors. observe(tensor index, values) is
+  /// called for every result of a step if given.
+  [[nodiscard]] std::vector<double> run(std::span<const double> image, std::uint64_t seed,
+                                        const std::function<void(int, std::span<const double>)>& observe = {}) const;
+
+ private:
+  Plan plan_;  // with rounded weights
+  std::vector<std::vector<WeightNoise>> weights_;
+};
 
 }  // namespace sotto::plan

@@ -30,6 +30,23 @@ void verify_layout(const Layout& l, int tile) {
   if ((l.height - 1) * l.gap >= canvas || (l.width - 1) * l.gap >= canvas) bad("a tensor does not fit its ciphertexts");
 }
 
+void verify_moments(const Tensor& t) {
+  const Moments& m = t.moments;
+  const auto c = static_cast<std::size_t>(t.layout.channels), reach = static_cast<std::size_t>(m.reach);
+  if (m.channels.empty() && m.neighbours.empty()) return;
+  if (m.reach < 0 || m.reach > 63 || m.channels.size() != c * c ||
+      m.neighbours.size() != (reach + 1) * (2 * reach + 1))
+    bad("a tensor has impossible moments");
+  const auto within = [](double v, double most) { return std::abs(v) <= most; };
+  for (double v : m.neighbours)
+    if (!within(v, 1.001)) bad("a tensor has impossible moments");
+  for (std::size_t i = 0; i < c; ++i)
+    for (std::size_t j = 0; j < c; ++j)
+      if (!(m.channels[i * c + i] >= 0) || !within(m.channels[i * c + i], 0x1p400) ||
+          !within(m.channels[i * c + j], 1.001 * std::sqrt(m.channels[i * c + i] * m.channels[j * c + j]) + 0x1p-400))
+        bad("a tensor has impossible moments");
+}
+
 void verify_activation(const Activation& a, const std::string& name) {
   if (!(a.range > 0) || !(a.range < 0x1p40) || a.factors.empty() || a.factors.size() > 8)
     bad(name + "impossible activation");
@@ -178,6 +195,12 @@ double Activation::operator()(double x) const {
   return range * (gate ? t * g : g);
 }
 
+double Moments::correlation(int dy, int dx, double otherwise) const {
+  if (dy < 0) dy = -dy, dx = -dx;
+  if (neighbours.empty() || dy > reach || std::abs(dx) > reach) return otherwise;
+  return neighbours[static_cast<std::size_t>(dy * (2 * reach + 1) + dx + reach)];
+}
+
 Step copy_step(const std::string& name, int output, int source, Step::Finish kind) {
   Step step;
   step.name = name;
@@ -285,6 +308,7 @@ void verify(const Plan& plan) {
   for (const Tensor& t : plan.tensors) {
     verify_name(t.name);
     verify_layout(t.layout, plan.tile);
+    verify_moments(t);
     if (t.layout.group != plan.group()) bad("its tensors are packed differently");
     if (t.limbs < 1 || t.limbs > plan.parameters.ciphertext_primes || !(t.scale > 1) || !(t.scale < 0x1p100))
       bad("a tensor has an impossible level or scale");
@@ -351,6 +375,9 @@ std::string plan_id(const Plan& plan) {
          {t.layout.channels, t.layout.height, t.layout.width, t.layout.phases, t.layout.gap, t.layout.group, t.limbs})
       h.value(v);
     h.value(t.scale);
+    h.values(t.moments.channels);
+    h.value(t.moments.reach);
+    h.values(t.moments.neighbours);
   }
   if (plan.refresh) {
     const bootstrap::RefreshSpec& r = *plan.refresh;

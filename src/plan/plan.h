@@ -43,12 +43,24 @@ struct Layout {
   bool operator==(const Layout&) const = default;
 };
 
+/// Second moments of a feature map's values over calibration images, as the map lies in slots: how weights that read it
+/// are rounded best (plan/rounding.h). Empty if unknown.
+struct Moments {
+  std::vector<double> channels;   ///< [c][c]: mean over images and pixels of the products of two channels
+  int reach = 0;                  ///< farthest pixels whose products were measured, in each direction
+  std::vector<double> neighbours;  ///< [dy 0 .. reach][dx -reach .. reach]: such means over the one for (0, 0)
+
+  /// Of pixels that lie (dy, dx) apart; `otherwise` beyond the reach.
+  [[nodiscard]] double correlation(int dy, int dx, double otherwise) const;
+};
+
 /// An encrypted feature map.
 struct Tensor {
   std::string name;
   Layout layout;
   int limbs = 0;
   double scale = 1;  ///< ciphertext slots hold value * scale
+  Moments moments = {};
 };
 
 /// A linear map from one tensor, one summand of a step.
@@ -113,6 +125,15 @@ struct Interface {
   int outputs = 0;
 };
 
+/// What the compiler expects of a plan's scores, from simulated errors on calibration images (compiler/prediction.h).
+struct Prediction {
+  double label_agreement = 0;  ///< part of the labels that are those of the float network
+  double score_error = 0;      ///< root mean square error of the scores
+  double spread = 0;           ///< root mean square deviation of the scores from their means over the images
+  int images = 0;              ///< on which this was measured; 0: nothing was predicted
+  bool made_up = false;        ///< whether nobody gave images
+};
+
 /// Everything that a server needs to run a network on encrypted images, and in `client_part` what the client needs.
 ///
 /// A plan is data: a list of steps over tensors, with levels and scales fixed. It is interpreted in float64
@@ -128,6 +149,7 @@ struct Plan {
   std::optional<bootstrap::RefreshSpec> refresh;  ///< of the steps that bootstrap, if any
   ckks::KeyRequest keys;
   Interface io;
+  Prediction prediction;
   std::string id;  ///< BLAKE2b of everything that key, input and output depend on (see plan_id)
 
   [[nodiscard]] const Tensor& input() const { return tensors.front(); }

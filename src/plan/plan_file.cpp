@@ -99,6 +99,32 @@ struct WeightReader {
   }
 };
 
+json to_json(const Prediction& p) {
+  return {{"label_agreement", p.label_agreement},
+          {"score_error", p.score_error},
+          {"spread", p.spread},
+          {"images", p.images},
+          {"made_up", p.made_up}};
+}
+
+Prediction prediction_from_json(const json& j) {
+  return {wire::real(j, "label_agreement"), wire::real(j, "score_error"), wire::real(j, "spread"),
+          small_integer(j, "images", 0, 1 << 20), wire::boolean(j, "made_up")};
+}
+
+// Moments lie with the weights.
+json to_json(const Moments& m) {
+  return {{"channels", m.channels.size()}, {"reach", m.reach}, {"neighbours", m.neighbours.size()}};
+}
+
+Moments moments_from_json(const json& j, WeightReader& values) {
+  Moments m;
+  m.channels = values.take(j, "channels");
+  m.reach = small_integer(j, "reach", 0, 63);
+  m.neighbours = values.take(j, "neighbours");
+  return m;
+}
+
 const char* const kFinish[] = {"square", "rescale", "keep", "activate", "refresh"};
 const char* const kTermKind[] = {"convolution", "full", "copy"};
 
@@ -186,7 +212,12 @@ void write_plan(const std::filesystem::path& path, const Plan& plan) {
   json tensors = json::array(), steps = json::array();
   std::vector<double> weights;
   auto append = [&](const std::vector<double>& v) { weights.insert(weights.end(), v.begin(), v.end()); };
-  for (const Tensor& t : plan.tensors) tensors.push_back(to_json(t));
+  for (const Tensor& t : plan.tensors) {
+    tensors.push_back(to_json(t));
+    tensors.back()["moments"] = to_json(t.moments);
+    append(t.moments.channels);
+    append(t.moments.neighbours);
+  }
   for (const Step& s : plan.steps) {
     steps.push_back(to_json(s));
     append(s.bias);
@@ -202,6 +233,7 @@ void write_plan(const std::filesystem::path& path, const Plan& plan) {
                        {"steps", steps},
                        {"key_request", to_json(plan.keys)},
                        {"interface", to_json(plan.io)},
+                       {"prediction", to_json(plan.prediction)},
                        {"plan_id", plan.id}};
   wire::FileWriter file(path, wire::Kind::plan, header, {weights.size() * sizeof(double)}, wire::Access::owner_only);
   file.write({reinterpret_cast<const unsigned char*>(weights.data()), weights.size() * sizeof(double)});
@@ -221,11 +253,15 @@ Plan read_plan(const std::filesystem::path& path) {
     plan.level_primes = small_integer(h, "level_primes", 1, 2);
     plan.tile = small_integer(h, "tile", 1, 256);
     plan.batch = small_integer(h, "batch", 1, 1 << 17);
-    for (const json& t : wire::list(h, "tensors", 100000)) plan.tensors.push_back(tensor_from_json(t));
+    for (const json& t : wire::list(h, "tensors", 100000)) {
+      plan.tensors.push_back(tensor_from_json(t));
+      plan.tensors.back().moments = moments_from_json(field(t, "moments"), weights);
+    }
     for (const json& s : wire::list(h, "steps", 100000)) plan.steps.push_back(step_from_json(s, weights));
     if (weights.at != weights.values.size()) file.fail("it has more weights than its layers use");
     plan.keys = keys_from_json(field(h, "key_request"));
     plan.io = interface_from_json(field(h, "interface"));
+    plan.prediction = prediction_from_json(field(h, "prediction"));
     plan.id = wire::text(h, "plan_id");
     verify(plan);
     if (plan.id != plan_id(plan)) file.fail("its contents do not fit its identity");

@@ -11,7 +11,6 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
-#include "runtime/rounding.h"
 #include "simd/tables.h"
 
 namespace sotto::runtime {
@@ -64,6 +63,7 @@ LinearMap::LinearMap(const plan::Plan& plan, const ring::Ring& ring)
       runs_(period_),
       run_length_(ring.n() / period_),
       encoder_(std::countr_zero(period_), ring::RingKind::conjugate_invariant) {
+  for (const plan::Tensor& t : plan.tensors) roundings_.emplace_back(t);
   check(ring.conjugate_invariant() && run_length_ >= 16, "the ring is too small for this tile");
 }
 
@@ -114,7 +114,8 @@ std::vector<Integers> LinearMap::plaintexts(const plan::Task& task, const std::v
   const plan::Layout& out = plan_.tensors[step.output].layout;
   const auto channels = static_cast<std::size_t>(out.channels);
   std::vector<std::vector<double>> result(columns.size());
-  std::map<std::pair<int, int>, std::vector<std::span<double>>> masked;  // by term and channel
+  // What is rounded together: the plaintexts with masks of a term, and its constants.
+  std::map<std::pair<int, bool>, std::vector<std::size_t>> together;  // columns by term and kind
   for (std::size_t c = 0; c < columns.size(); ++c) {
     const Column& column = columns[c];
     if (column.tap < 0) {  // bias
@@ -142,16 +143,31 @@ std::vector<Integers> LinearMap::plaintexts(const plan::Task& task, const std::v
     }
     const double w = term.weights[pair * static_cast<std::size_t>(term.kernel_h) * term.kernel_w + tap.tap] * scale;
     if (column.pattern.empty()) {
-      result[c] = {std::nearbyint(w)};
+      result[c] = {w};
+      together[{tap.term, false}].push_back(c);
       continue;
     }
     result[c].resize(period_);
     for (std::size_t k = 0; k < period_; ++k) result[c][k] = column.pattern[k] * w;
-    masked[{tap.term, column.channel}].emplace_back(result[c]);
+    together[{tap.term, true}].push_back(c);
   }
-  std::map<int, std::vector<std::vector<std::span<double>>>> groups;  // by term
-  for (auto& [where, vectors] : masked) groups[where.first].push_back(std::move(vectors));
-  for (const auto& [term, list] : groups) round_together(list);
+  for (const auto& [which, list] : together) {
+    const plan::Term& term = step.terms[static_cast<std::size_t>(which.first)];
+    const plan::Rounding& rounding = roundings_[static_cast<std::size_t>(term.source)];
+    std::vector<int> taps;
+    for (std::size_t c : list) {
+      const int tap = task.taps[static_cast<std::size_t>(columns[c].tap)].tap;
+      if (taps.empty() || taps.back() != tap) taps.push_back(tap);  // columns come tap by tap
+    }
+    std::vector<std::span<double>> vectors(rounding.channels().size * taps.size());
+    std::size_t t = 0;
+    for (std::size_t c : list) {
+      if (task.taps[static_cast<std::size_t>(columns[c].tap)].tap != taps[t]) ++t;
+      const bool zero = std::ranges::all_of(result[c], [](double x) { return x == 0; });
+      if (!zero) vectors[static_cast<std::size_t>(columns[c].channel) * taps.size() + t] = result[c];
+    }
+    rounding.round(rounding.taps(term, taps), vectors);
+  }
   return {std::make_move_iterator(result.begin()), std::make_move_iterator(result.end())};
 }
 

@@ -6,6 +6,7 @@
 
 #include "ckks/ciphertext.h"
 #include "ckks/encoder.h"
+#include "plan/rounding.h"
 #include "plan/schedule.h"
 #include "runtime/integers.h"
 
@@ -41,6 +42,7 @@ class LinearMap {
   const ring::Ring& ring_;
   std::size_t period_, runs_, run_length_;
   ckks::Encoder encoder_;
+  std::vector<plan::Rounding> roundings_;  // by the tensor that is read
 };
 
 }  // namespace sotto::runtime

@@ -64,8 +64,8 @@ TEST(Planning, NoPackingIsCheaper) {
   test::OnnxBuilder b({-1, 3, 32, 32});
   const graph::Network network = graph::import_onnx(model(b));
   std::vector<plan::Plan> others;
-  for (int batch : {1, 65, 1025}) others.push_back(compiler::compile(network, {.batch = batch}));
-  for (int group : {2, 64}) others.push_back(compiler::compile(network, {.batch = 1, .group = group}));
+  for (int batch : {1, 65, 1025}) others.push_back(compiler::compile(network, {.batch = batch}).plan);
+  for (int group : {2, 64}) others.push_back(compiler::compile(network, {.batch = 1, .group = group}).plan);
   for (std::size_t images : {1, 64, 4096}) {
     const plan::Plan best = make_plan({.model = b.folder / "model.onnx", .images = static_cast<int>(images)});
     for (const plan::Plan& other : others)

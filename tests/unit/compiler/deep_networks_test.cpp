@@ -84,7 +84,7 @@ double error_budget(const Network& network, double error) {
 
 // Compiles and checks what holds for every plan with slotwise steps.
 Plan expect_valid(const Network& network, const Options& options = {}) {
-  Plan p = compile(network, options);
+  Plan p = compile(network, options).plan;
   EXPECT_NO_THROW(plan::verify(p));
   EXPECT_NO_THROW(verify(plan::client_part(p)));
   EXPECT_GE(p.batch, options.batch);
@@ -120,12 +120,12 @@ TEST(DeepSquares, MeanTheSame) {
 }
 
 // What is bootstrapped fills the circuit's range, and nothing goes beyond it.
-TEST(DeepSquares, ScalesFollowTheBounds) {
+TEST(DeepSquares, ScalesFollowTheLargestValues) {
   const Network network = squares(17);
   std::vector<std::vector<double>> images;
   for (unsigned seed = 0; seed < 20; ++seed) images.push_back(test::random_values(128, 200 + seed, 1));
-  const Bounds bounds = bounds_of(network, images);
-  const Plan p = expect_valid(network, {.bounds = [&]() -> const Bounds& { return bounds; }});
+  const Statistics statistics = statistics_of(network, calibration_from(images));
+  const Plan p = expect_valid(network, {.statistics = [&]() -> const Statistics& { return statistics; }});
   std::vector<double> largest(p.tensors.size());
   for (const auto& image : images)
     plan::interpret(p, image, [&](int t, std::span<const double> v) {

@@ -19,7 +19,7 @@ using test::NetworkBuilder;
 
 // Compiles, verifies and compares; returns the plan.
 plan::Plan expect_equal(const Network& network, const Options& options = {}) {
-  plan::Plan p = compile(network, options);
+  plan::Plan p = compile(network, options).plan;
   plan::verify(p);
   EXPECT_GE(p.batch, options.batch);
   EXPECT_EQ(p.batch, (1 << p.parameters.log_n) / (p.tile * p.tile));

@@ -25,7 +25,7 @@ Options with_group(int group, int batch = 1) {
 }
 
 plan::Plan expect_equal(const graph::Network& network, const Options& options) {
-  plan::Plan p = compile(network, options);
+  plan::Plan p = compile(network, options).plan;
   EXPECT_NO_THROW(plan::verify(p));
   EXPECT_GE(p.batch, options.batch);
   EXPECT_EQ(p.batch * p.tile * p.tile * options.group, 1 << p.parameters.log_n);

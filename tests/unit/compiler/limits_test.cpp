@@ -31,7 +31,7 @@ graph::Network chain(int depth) {
 TEST(Depth, EveryPlanIsValidAndSecure) {
   for (int depth = 1; depth <= 30; ++depth) {
     const graph::Network network = chain(depth);
-    const plan::Plan p = compile(network, {});
+    const plan::Plan p = compile(network, {}).plan;
     EXPECT_NO_THROW(plan::verify(p)) << depth;
     EXPECT_EQ(p.parameters.ciphertext_primes, depth + 1);
     EXPECT_FALSE(p.refresh.has_value()) << depth;
@@ -49,7 +49,7 @@ TEST(Depth, EveryPlanIsValidAndSecure) {
 TEST(Depth, DeeperNetworksAreBootstrapped) {
   for (int depth : {31, 64, 100}) {
     const graph::Network network = chain(depth);
-    const plan::Plan p = compile(network, {});
+    const plan::Plan p = compile(network, {}).plan;
     EXPECT_NO_THROW(plan::verify(p)) << depth;
     EXPECT_TRUE(p.refresh.has_value()) << depth;
     EXPECT_GT(plan::bootstraps(p), 0) << depth;
@@ -78,7 +78,7 @@ TEST(Batch, PlansHoldAtLeastTheImagesAskedFor) {
   const auto expected = graph::evaluate(network, image);
   for (const auto& [asked, tile] : {std::pair(1, 8), std::pair(1024, 8), std::pair(1025, 4), std::pair(4096, 4),
                                     std::pair(16384, 2), std::pair(65536, 1)}) {
-    const plan::Plan p = compile(network, for_images(asked));
+    const plan::Plan p = compile(network, for_images(asked)).plan;
     EXPECT_EQ(p.tile, tile) << "the largest tile that leaves room for the batch";
     EXPECT_EQ(p.batch, 65536 / tile / tile);
     plan::verify(p);
@@ -98,7 +98,7 @@ TEST(Batch, StridesMayAllowFewerImagesOnly) {
   NetworkBuilder b({1, 9, 9}, 1);
   b.dense(b.mean(b.square(b.conv(0, 2, 3, 3, 0))), 2);
   for (int asked : {1, 256, 257, 65536}) {
-    const plan::Plan p = compile(b.network, for_images(asked));
+    const plan::Plan p = compile(b.network, for_images(asked)).plan;
     EXPECT_EQ(p.batch, 256);
     const auto image = test::random_values(81, 1, 1);
     EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(b.network, image)), 1e-9);
@@ -110,7 +110,7 @@ TEST(Sizes, ImagesOfManyShapes) {
        {std::pair(1, 1), std::pair(1, 16), std::pair(3, 2), std::pair(17, 5), std::pair(28, 28), std::pair(33, 64)}) {
     NetworkBuilder b({1, h, w}, 2);
     b.dense(b.flatten(b.square(b.conv(0, 2, 3, 2, 1))), 2);
-    const plan::Plan p = compile(b.network, {});
+    const plan::Plan p = compile(b.network, {}).plan;
     EXPECT_NO_THROW(plan::verify(p)) << h << "x" << w;
     const auto image = test::random_values(static_cast<std::size_t>(h * w), 1, 1);
     EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(b.network, image)), 1e-9)
@@ -124,7 +124,7 @@ TEST(Sizes, MapsLargerThanTheImage) {
   NetworkBuilder b({1, 8, 8}, 2);
   b.dense(b.mean(b.square(b.conv(0, 2, 3, 1, 2))), 2);
   try {
-    const plan::Plan p = compile(b.network, {});
+    const plan::Plan p = compile(b.network, {}).plan;
     const auto image = test::random_values(64, 1, 1);
     EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(b.network, image)), 1e-9);
   } catch (const Error& e) {
@@ -138,7 +138,7 @@ TEST(Sizes, StridesOverWidePadding) {
   NetworkBuilder b({1, 8, 8}, 2);
   b.dense(b.mean(b.square(b.conv(0, 2, 3, 2, 4))), 2);
   try {
-    const plan::Plan p = compile(b.network, {});
+    const plan::Plan p = compile(b.network, {}).plan;
     const auto image = test::random_values(64, 1, 1);
     EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(b.network, image)), 1e-9);
   } catch (const Error& e) {

@@ -13,7 +13,7 @@ namespace {
 
 TEST(ResNet20, CompilesToTwentyStepsWithin128Bits) {
   const auto network = graph::import_onnx(SOTTO_SOURCE_DIR "/models/resnet20-cifar10.onnx");
-  const plan::Plan p = compile(network, {});
+  const plan::Plan p = compile(network, {}).plan;
   EXPECT_NO_THROW(plan::verify(p));
   EXPECT_EQ(p.steps.size(), 20u);
   EXPECT_EQ(p.batch, 1024);
@@ -33,7 +33,7 @@ TEST(ResNet20, CompilesToTwentyStepsWithin128Bits) {
 
 TEST(ResNet20, CompilesTheSameEveryTime) {
   const auto network = graph::import_onnx(SOTTO_SOURCE_DIR "/models/resnet20-cifar10.onnx");
-  const plan::Plan a = compile(network, {}), b = compile(network, {});
+  const plan::Plan a = compile(network, {}).plan, b = compile(network, {}).plan;
   EXPECT_EQ(a.id, b.id);
   EXPECT_EQ(plan::describe(a), plan::describe(b));
 }

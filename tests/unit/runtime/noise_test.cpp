@@ -1,4 +1,4 @@
-// The noise that encrypted runs have against the noise that plan::simulate predicts.
+// The noise that encrypted runs have against the noise that plan::Simulation predicts.
 #include "plan/noise.h"
 
 #include <gtest/gtest.h>
@@ -37,12 +37,13 @@ TEST(Noise, MeasuredErrorsOfEveryLayerAreThosePredicted) {
   std::vector<std::vector<double>> images;
   std::vector<std::vector<std::vector<double>>> truth(p.batch, std::vector<std::vector<double>>(p.tensors.size()));
   std::vector<Spread> predicted(p.tensors.size()), measured(p.tensors.size());
+  const plan::Simulation simulation(p);
   for (int i = 0; i < p.batch; ++i) {
     images.push_back(test::random_values(3 * 16 * 16, 100 + static_cast<unsigned>(i), 1.0));
     plan::interpret(p, images.back(),
                     [&](int t, std::span<const double> v) { truth[i][t].assign(v.begin(), v.end()); });
     for (unsigned seed = 0; seed < 8; ++seed)
-      plan::simulate(p, images.back(), 8 * static_cast<unsigned>(i) + seed, [&](int t, std::span<const double> v) {
+      (void)simulation.run(images.back(), 8 * static_cast<unsigned>(i) + seed, [&](int t, std::span<const double> v) {
         for (std::size_t k = 0; k < v.size(); ++k) predicted[t].add(v[k] - truth[i][t][k]);
       });
   }

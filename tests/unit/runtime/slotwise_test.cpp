@@ -157,8 +157,9 @@ std::vector<double> simulated(const Plan& p) {
     truth[static_cast<std::size_t>(t)].assign(v.begin(), v.end());
   });
   std::vector<double> squares(p.tensors.size()), count(p.tensors.size());
+  const plan::Simulation simulation(p);
   for (unsigned seed = 0; seed < 16; ++seed)
-    plan::simulate(p, image, seed, [&](int tensor, std::span<const double> v) {
+    (void)simulation.run(image, seed, [&](int tensor, std::span<const double> v) {
       const auto t = static_cast<std::size_t>(tensor);
       for (std::size_t k = 0; k < v.size(); ++k) {
         squares[t] += (v[k] - truth[t][k]) * (v[k] - truth[t][k]);

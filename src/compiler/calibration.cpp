@@ -1,0 +1,54 @@
+#include "compiler/calibration.h"
+
+#include <cmath>
+#include <random>
+#include <utility>
+
+namespace sotto::compiler {
+
+namespace {
+
+constexpr double kRoom = 1.5, kMadeUpRoom = 4;
+constexpr int kMadeUp = 24;  // images of each kind
+
+// They only have to be as lively as real images: waves and noise, or the same with every channel black or white.
+std::vector<std::vector<double>> made_up_images(const plan::Interface& io, bool extreme) {
+  std::mt19937_64 rng(1);
+  std::uniform_real_distribution<double> uniform(0, 1);
+  std::vector<std::vector<double>> images(kMadeUp);
+  for (std::size_t k = 0; k < images.size(); ++k) {
+    // From all black over any mixture to all white.
+    const double threshold = 1.25 * static_cast<double>(kMadeUp - 1 - k) / (kMadeUp - 1) - 0.125;
+    for (int c = 0; c < io.channels; ++c) {
+      const auto channel = static_cast<std::size_t>(c);
+      const double fx = 8 * uniform(rng), fy = 8 * uniform(rng), at = 6 * uniform(rng), share = uniform(rng);
+      for (int y = 0; y < io.height; ++y) {
+        for (int x = 0; x < io.width; ++x) {
+          const double wave = 0.5 + 0.5 * std::sin(fx * x / io.width + fy * y / io.height + at);
+          double v = share * uniform(rng) + (1 - share) * wave;
+          if (extreme) v = v < threshold ? 0 : 1;
+          images[k].push_back((v - io.mean[channel]) / io.std[channel]);
+        }
+      }
+    }
+  }
+  return images;
+}
+
+}  // namespace
+
+Calibration calibration_from(std::vector<std::vector<double>> images) {
+  std::vector<double> room(images.size(), kRoom);
+  return {std::move(images), std::move(room), false};
+}
+
+Calibration made_up_calibration(const plan::Interface& io) {
+  Calibration out{made_up_images(io, false), std::vector<double>(kMadeUp, kMadeUpRoom), true};
+  for (auto& image : made_up_images(io, true)) {
+    out.images.push_back(std::move(image));
+    out.room.push_back(kRoom);
+  }
+  return out;
+}
+
+}  // namespace sotto::compiler

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <vector>
+
+#include "plan/plan.h"
+
+namespace sotto::compiler {
+
+/// Images on which the compiler measures a network.
+struct Calibration {
+  std::vector<std::vector<double>> images;  ///< preprocessed, [c][h][w]
+  std::vector<double> room;  ///< by image: how much larger than on it values may become before they leave their range
+  bool made_up = false;
+};
+
+/// The user's images: values may become half as large again.
+Calibration calibration_from(std::vector<std::vector<double>> images);
+
+/// Pictures of noise and waves, always the same, for networks of which nobody gives images: values may become four
+/// times as large as on ordinary ones, half as large again as on pictures whose channels are black or white everywhere.
+Calibration made_up_calibration(const plan::Interface& io);
+
+}  // namespace sotto::compiler

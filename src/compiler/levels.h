@@ -1,0 +1,26 @@
+#pragma once
+
+#include <optional>
+
+#include "compiler/scales.h"
+#include "compiler/statistics.h"
+#include "plan/plan.h"
+
+namespace sotto::compiler {
+
+/// Primes of so many bits that the modulus has room for at 128-bit security, special ones included.
+int most_primes(int bits);
+
+/// A plan with levels and parameters, before its scales are its own.
+struct Draft {
+  plan::Plan plan;
+  Scales scales;
+};
+
+/// Levels of a lowered plan (see lower()) that bootstraps nothing. Steps get extra primes where these do most for their
+/// time, until the variance of the scores' errors, summed over the scores, is at most `wanted` or the modulus has no
+/// more. Nothing if not even the levels fit.
+std::optional<Draft> levels_without_refreshes(plan::Plan lowered, LevelSize size, const Statistics& statistics,
+                                              double wanted);
+
+}  // namespace sotto::compiler

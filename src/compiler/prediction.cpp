@@ -1,0 +1,152 @@
+#include "compiler/prediction.h"
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+#include <optional>
+
+#include "base/parallel.h"
+#include "graph/interpreter.h"
+#include "plan/interpret.h"
+#include "plan/noise.h"
+
+namespace sotto::compiler {
+
+namespace {
+
+// Errors are kept to this part of the spread: margins of a few images say little about those of many.
+constexpr double kErrorOfSpread = 1.0 / 256;
+// Flips seen from which on their number is taken as it is.
+constexpr std::size_t kCounted = 20;
+
+// The best score and the next one.
+struct Top {
+  std::size_t first = 0, second = 0;
+
+  explicit Top(const std::vector<double>& scores) {
+    first = static_cast<std::size_t>(std::ranges::max_element(scores) - scores.begin());
+    second = first == 0 && scores.size() > 1 ? 1 : 0;
+    for (std::size_t k = 0; k < scores.size(); ++k)
+      if (k != first && scores[k] > scores[second]) second = k;
+  }
+  [[nodiscard]] double margin(const std::vector<double>& scores) const { return scores[first] - scores[second]; }
+};
+
+// The part of labels that survives, from margins and from what errors do to them. Every error is tried on every margin,
+// so that a few images tell of rare flips.
+double agreement_of(const std::vector<double>& margins, std::vector<double> changes, std::size_t flips) {
+  if (margins.empty()) return 1;
+  if (flips >= kCounted) return 1 - static_cast<double>(flips) / static_cast<double>(changes.size());
+  std::ranges::sort(changes);
+  double lost = 0;
+  for (double m : margins)
+    lost += static_cast<double>(std::ranges::lower_bound(changes, -m) - changes.begin());
+  return 1 - lost / static_cast<double>(margins.size() * changes.size());
+}
+
+template <class Run>
+plan::Prediction compare(const Calibration& calibration, const Reference& reference, const Run& run,
+                         const std::function<void(std::size_t)>& progress) {
+  plan::Prediction out;
+  out.made_up = calibration.made_up;
+  out.spread = reference.spread;
+  std::vector<double> margins, changes;
+  double squares = 0;
+  std::size_t flips = 0, values = 0, done = 0;
+  std::mutex mutex;
+  parallel_for(calibration.images.size(), [&](std::size_t k) {
+    const std::optional<std::vector<double>> scores = run(k);
+    const std::scoped_lock lock(mutex);
+    if (scores) {
+      const std::vector<double>& exact = reference.scores[k];
+      const Top top(exact);
+      ++out.images;
+      if (exact.size() > 1) {
+        margins.push_back(top.margin(exact));
+        changes.push_back(top.margin(*scores) - margins.back());
+        flips += Top(*scores).first != top.first;
+      }
+      for (std::size_t c = 0; c < exact.size(); ++c, ++values) squares += std::pow((*scores)[c] - exact[c], 2);
+    }
+    if (progress) progress(++done);
+  });
+  out.score_error = values == 0 ? 0 : std::sqrt(squares / static_cast<double>(values));
+  out.label_agreement = agreement_of(margins, std::move(changes), flips);
+  return out;
+}
+
+// Whether an image's values stay within the ranges of the activations, as hooks see them.
+plan::Hooks range_check(const plan::Plan& plan, bool& inside) {
+  plan::Hooks hooks;
+  hooks.sum = [&](int s, std::vector<double>& sum) {
+    const plan::Step& step = plan.steps[static_cast<std::size_t>(s)];
+    if (step.finish != plan::Step::Finish::activate) return;
+    for (double v : sum) inside = inside && std::abs(v) <= step.activation.range;
+  };
+  return hooks;
+}
+
+}  // namespace
+
+double Reference::score_error_for(double agreement) const {
+  std::vector<double> margins;
+  for (const auto& s : scores)
+    if (s.size() > 1) margins.push_back(Top(s).margin(s));
+  double low = 0, high = spread * kErrorOfSpread;
+  const auto lost = [&](double error) {
+    double sum = 0;
+    for (double m : margins) sum += 0.5 * std::erfc(m / (2 * error));  // two errors: the deviation is sqrt(2) error
+    return sum / static_cast<double>(std::max<std::size_t>(margins.size(), 1));
+  };
+  if (lost(high) <= 1 - agreement) return high;
+  for (int k = 0; k < 60; ++k) {
+    const double middle = (low + high) / 2;
+    (lost(middle) <= 1 - agreement ? low : high) = middle;
+  }
+  return low;
+}
+
+Reference reference_of(const graph::Network& network, const Calibration& calibration,
+                       const std::function<void(std::size_t)>& progress) {
+  Reference out;
+  out.scores = graph::evaluate_all(network, calibration.images, progress);
+  const auto images = static_cast<double>(std::max<std::size_t>(out.scores.size(), 1));
+  const std::size_t classes = out.scores.empty() ? 0 : out.scores.front().size();
+  double variance = 0;
+  for (std::size_t c = 0; c < classes; ++c) {
+    double mean = 0;
+    for (const auto& s : out.scores) mean += s[c] / images;
+    for (const auto& s : out.scores) variance += (s[c] - mean) * (s[c] - mean) / images;
+  }
+  out.spread = std::sqrt(variance / static_cast<double>(std::max<std::size_t>(classes, 1)));
+  return out;
+}
+
+plan::Prediction predict(const plan::Plan& plan, const Calibration& calibration, const Reference& reference,
+                         const std::function<void(std::size_t)>& progress) {
+  const plan::Simulation simulation(plan);
+  return compare(
+      calibration, reference,
+      [&](std::size_t k) -> std::optional<std::vector<double>> {
+        bool inside = true;
+        plan::interpret(plan, calibration.images[k], range_check(plan, inside));
+        if (!inside) return std::nullopt;
+        return simulation.run(calibration.images[k], k);
+      },
+      progress);
+}
+
+plan::Prediction predict_polynomials(const plan::Plan& lowered, const Calibration& calibration,
+                                     const Reference& reference, const std::function<void(std::size_t)>& progress) {
+  return compare(
+      calibration, reference,
+      [&](std::size_t k) -> std::optional<std::vector<double>> {
+        bool inside = true;
+        std::vector<double> scores = plan::interpret(lowered, calibration.images[k], range_check(lowered, inside));
+        if (!inside) return std::nullopt;
+        return scores;
+      },
+      progress);
+}
+
+}  // namespace sotto::compiler

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "compiler/calibration.h"
+#include "graph/network.h"
+#include "plan/plan.h"
+
+namespace sotto::compiler {
+
+/// What the float network says of calibration images.
+struct Reference {
+  std::vector<std::vector<double>> scores;  ///< [image][class]
+  double spread = 0;  ///< root mean square, over classes, of how far scores lie from their mean over the images
+
+  /// The root mean square error of scores with which so many labels (a fraction) stay what they are, if errors of
+  /// different scores have nothing to do with each other, or less: errors stay a small part of the spread.
+  [[nodiscard]] double score_error_for(double agreement) const;
+};
+
+/// Throws whatever progress(images done) throws.
+Reference reference_of(const graph::Network& network, const Calibration& calibration,
+                       const std::function<void(std::size_t)>& progress = {});
+
+/// Runs a plan with the errors of encryption (plan::Simulation) on the calibration images and compares with the float
+/// network. Images whose values leave the range of an activation are left out: such are marked when they are decrypted.
+plan::Prediction predict(const plan::Plan& plan, const Calibration& calibration, const Reference& reference,
+                         const std::function<void(std::size_t)>& progress = {});
+
+/// Errors of a plan without those of encryption: of the polynomials that stand for activations.
+plan::Prediction predict_polynomials(const plan::Plan& lowered, const Calibration& calibration,
+                                     const Reference& reference, const std::function<void(std::size_t)>& progress = {});
+
+}  // namespace sotto::compiler

@@ -1,0 +1,147 @@
+#include "compiler/statistics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+#include <numeric>
+#include <random>
+#include <string>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "plan/gradient.h"
+
+namespace sotto::compiler {
+
+namespace {
+
+using plan::Step;
+
+constexpr std::size_t kMostMoments = 512;  // channels of which all products are measured
+constexpr double kMost = 0x1p300;  // beyond it not even the reference is to be trusted
+
+// Adds one image's values and gradients of a tensor or sum.
+void add(std::vector<ChannelStatistics>& channels, const std::vector<double>& values, const std::vector<double>& slope,
+         double room) {
+  const std::size_t plane = values.size() / channels.size();
+  for (std::size_t c = 0; c < channels.size(); ++c) {
+    double squares = 0, gradient = 0, largest = 0;
+    for (std::size_t k = c * plane; k < (c + 1) * plane; ++k) {
+      squares += values[k] * values[k];
+      gradient += slope[k] * slope[k];
+      largest = std::max(largest, std::abs(values[k]));
+    }
+    channels[c].mean_square += squares / static_cast<double>(plane);
+    channels[c].gradient += gradient;
+    channels[c].largest = std::max(channels[c].largest, room * (std::isfinite(largest) ? largest : kMost));
+  }
+}
+
+// The moments that convolutions ask of each tensor, all zeros.
+std::vector<plan::Moments> no_moments(const plan::Plan& plan) {
+  std::vector<plan::Moments> out(plan.tensors.size());
+  for (const Step& s : plan.steps)
+    for (const plan::Term& term : s.terms) {
+      if (term.kind != plan::Term::Kind::convolution) continue;
+      const auto c = static_cast<std::size_t>(plan.tensors[static_cast<std::size_t>(term.source)].layout.channels);
+      plan::Moments& m = out[static_cast<std::size_t>(term.source)];
+      if (c > kMostMoments) continue;
+      m.channels.resize(c * c);
+      m.reach = std::max({m.reach, term.kernel_h - 1, term.kernel_w - 1});
+      const auto reach = static_cast<std::size_t>(m.reach);
+      m.neighbours.assign((reach + 1) * (2 * reach + 1), 0);
+    }
+  return out;
+}
+
+// Adds one image's products of channels, and of neighbours, to sums.
+void add(plan::Moments& sums, const plan::Layout& layout, const std::vector<double>& values) {
+  if (sums.channels.empty()) return;
+  const auto c = static_cast<std::size_t>(layout.channels), h = static_cast<std::size_t>(layout.height),
+             w = static_cast<std::size_t>(layout.width);
+  for (std::size_t i = 0; i < c; ++i)
+    for (std::size_t j = 0; j <= i; ++j) {
+      const double* a = values.data() + i * h * w;
+      sums.channels[i * c + j] += std::inner_product(a, a + h * w, values.data() + j * h * w, 0.0);
+    }
+  const int reach = sums.reach;
+  for (int dy = 0; dy <= reach; ++dy)
+    for (int dx = -reach; dx <= reach; ++dx) {
+      double sum = 0;
+      const int first = std::max(0, -dx), last = std::min(layout.width, layout.width - dx);
+      for (std::size_t channel = 0; channel < c && last > first; ++channel)
+        for (int y = 0; y + dy < layout.height; ++y) {
+          const double* a = values.data() + (channel * h + static_cast<std::size_t>(y)) * w + first;
+          sum += std::inner_product(a, a + (last - first), a + static_cast<std::ptrdiff_t>(dy) * layout.width + dx, 0.0);
+        }
+      sums.neighbours[static_cast<std::size_t>(dy * (2 * reach + 1) + dx + reach)] += sum;
+    }
+}
+
+// From sums to means, and to correlations.
+void finish(plan::Moments& m, const plan::Layout& layout, std::size_t images) {
+  if (m.channels.empty()) return;
+  const auto c = static_cast<std::size_t>(layout.channels);
+  const double pixels = static_cast<double>(images) * layout.height * layout.width;
+  for (std::size_t i = 0; i < c; ++i)
+    for (std::size_t j = 0; j <= i; ++j) m.channels[j * c + i] = m.channels[i * c + j] /= pixels;
+  const double own = m.neighbours[static_cast<std::size_t>(m.reach)];
+  for (double& v : m.neighbours) v = own > 0 ? v / own : 0;
+}
+
+}  // namespace
+
+double Statistics::largest(int tensor) const {
+  double most = 0;
+  for (const ChannelStatistics& c : tensors[static_cast<std::size_t>(tensor)]) most = std::max(most, c.largest);
+  return most;
+}
+
+Statistics measure(const plan::Plan& lowered, const Calibration& calibration,
+                   const std::function<void(std::size_t)>& progress) {
+  Statistics out;
+  out.made_up = calibration.made_up;
+  for (const plan::Tensor& t : lowered.tensors) out.tensors.emplace_back(static_cast<std::size_t>(t.layout.channels));
+  for (const Step& s : lowered.steps) out.sums.emplace_back(out.tensors[static_cast<std::size_t>(s.output)].size());
+  out.moments = no_moments(lowered);
+  std::mutex mutex;
+  std::size_t done = 0;
+  parallel_for(calibration.images.size(), [&](std::size_t k) {
+    const plan::Trace run = plan::trace(lowered, calibration.images[k]);
+    // Random signs: the mean of their squared gradients is the sum over the scores.
+    std::mt19937_64 rng(k);
+    std::vector<double> signs(run.scores(lowered).size());
+    for (double& s : signs) s = (rng() & 1) != 0 ? 1 : -1;
+    const plan::Trace slopes = plan::gradient(lowered, run, signs);
+    const std::scoped_lock lock(mutex);
+    for (std::size_t t = 0; t < out.tensors.size(); ++t)
+      add(out.tensors[t], run.tensors[t], slopes.tensors[t], calibration.room[k]);
+    for (std::size_t s = 0; s < out.sums.size(); ++s)
+      add(out.sums[s], run.sums[s], slopes.sums[s], calibration.room[k]);
+    for (std::size_t t = 0; t < out.moments.size(); ++t)
+      add(out.moments[t], lowered.tensors[t].layout, run.tensors[t]);
+    if (progress) progress(++done);
+  });
+  for (std::size_t t = 0; t < out.moments.size(); ++t)
+    finish(out.moments[t], lowered.tensors[t].layout, calibration.images.size());
+  const auto to_means = [&](std::vector<ChannelStatistics>& channels) {
+    for (ChannelStatistics& c : channels)
+      for (double* mean : {&c.mean_square, &c.gradient})
+        *mean /= static_cast<double>(std::max<std::size_t>(calibration.images.size(), 1));
+  };
+  for (auto& channels : out.tensors) to_means(channels);
+  for (auto& channels : out.sums) to_means(channels);
+  for (const Step& s : lowered.steps) {
+    if (s.finish != Step::Finish::activate) continue;
+    for (int t : {s.output, s.terms.front().source})
+      for (ChannelStatistics& c : out.tensors[static_cast<std::size_t>(t)]) c.largest = s.activation.range;
+  }
+  for (std::size_t t = 0; t < out.tensors.size(); ++t)
+    if (!(out.largest(static_cast<int>(t)) < kMost))
+      throw Error(ErrorCode::bad_input,
+                  "values after '" + lowered.tensors[t].name + "' grow too large for encrypted arithmetic" +
+                      (calibration.made_up ? " on made-up images; measure on real ones (--calibrate SRC)" : ""));
+  return out;
+}
+
+}  // namespace sotto::compiler

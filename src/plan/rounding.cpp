@@ -1,0 +1,96 @@
+#include "plan/rounding.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace sotto::plan {
+
+namespace {
+
+// Of the mean square of squared values, which are never negative, two thirds are common to all for normal sums.
+constexpr double kAlike = 2.0 / 3;
+// Added to the diagonal, over its mean: moments are measured on few images.
+constexpr double kRidge = 1e-3;
+
+// matrix = G D G^T, from a symmetric positive matrix. A matrix that is none (from a file) counts as its diagonal.
+Rounding::Factor factorise(std::vector<double> matrix, std::size_t size) {
+  double trace = 0;
+  for (std::size_t k = 0; k < size; ++k) trace += matrix[k * size + k];
+  const double ridge = trace > 0 ? kRidge * trace / static_cast<double>(size) : 1;
+  Rounding::Factor f{size, std::vector<double>(size * size), std::vector<double>(size)};
+  Rounding::Factor diagonal = f;
+  for (std::size_t k = 0; k < size; ++k) {
+    matrix[k * size + k] += ridge;
+    diagonal.variance[k] = matrix[k * size + k];
+    diagonal.lower[k * size + k] = 1;
+  }
+  for (std::size_t j = 0; j < size; ++j) {
+    const double d = matrix[j * size + j];
+    if (!(d > ridge / 2)) return diagonal;
+    f.variance[j] = d;
+    f.lower[j * size + j] = 1;
+    for (std::size_t i = j + 1; i < size; ++i) f.lower[i * size + j] = matrix[i * size + j] / d;
+    for (std::size_t i = j + 1; i < size; ++i) {
+      const double g = f.lower[i * size + j] * d;
+      if (g == 0) continue;
+      for (std::size_t k = j + 1; k <= i; ++k) matrix[i * size + k] -= g * f.lower[k * size + j];
+    }
+  }
+  return f;
+}
+
+}  // namespace
+
+Rounding::Rounding(const Tensor& tensor) : moments_(tensor.moments) {
+  const auto c = static_cast<std::size_t>(tensor.layout.channels);
+  std::vector<double> matrix = moments_.channels;
+  if (matrix.size() != c * c) {
+    matrix.assign(c * c, kAlike);
+    for (std::size_t k = 0; k < c; ++k) matrix[k * c + k] = 1;
+  }
+  for (std::size_t k = 0; k < c; ++k) share_.push_back(matrix[k * c + k]);
+  channels_ = factorise(std::move(matrix), c);
+  for (std::size_t k = 0; k < c; ++k)
+    share_[k] = share_[k] > 0 ? std::min(1.0, channels_.variance[k] / share_[k]) : 1;
+}
+
+Rounding::Factor Rounding::taps(const Term& term, std::span<const int> list) const {
+  std::vector<double> matrix;
+  for (int a : list)
+    for (int b : list)
+      matrix.push_back(a == b ? 1
+                              : moments_.correlation(a / term.kernel_w - b / term.kernel_w,
+                                                     a % term.kernel_w - b % term.kernel_w, kAlike));
+  return factorise(std::move(matrix), list.size());
+}
+
+void Rounding::round(const Factor& taps, std::span<const std::span<double>> vectors) const {
+  std::size_t length = 0;
+  for (const auto& v : vectors) length = std::max(length, v.size());
+  const std::size_t count = channels_.size, row = taps.size * length;
+  // done[c][t]: errors of channel c, weighted for tap t; carried to the channels that follow by G of the channels.
+  std::vector<double> done(count * row), wanted(row);
+  for (std::size_t c = count; c-- > 0;) {
+    std::fill(wanted.begin(), wanted.end(), 0.0);
+    for (std::size_t other = c + 1; other < count; ++other) {
+      const double g = channels_.lower[other * count + c];
+      const double* from = done.data() + other * row;
+      if (g != 0)
+        for (std::size_t k = 0; k < row; ++k) wanted[k] += g * from[k];
+    }
+    double* own = done.data() + c * row;
+    for (std::size_t t = taps.size; t-- > 0;) {
+      const std::span<double> v = vectors[c * taps.size + t];
+      if (v.empty()) continue;
+      for (std::size_t k = 0; k < length; ++k) {
+        const double rounded = std::nearbyint(v[k] - wanted[t * length + k] - own[t * length + k]);
+        const double error = rounded - v[k];
+        v[k] = rounded;
+        for (std::size_t before = 0; before <= t; ++before)
+          own[before * length + k] += taps.lower[t * taps.size + before] * error;
+      }
+    }
+  }
+}
+
+}  // namespace sotto::plan
