@@ -23,7 +23,7 @@ class Wishes {
       : plan_(plan),
         log_scale_(log_scale),
         bounds_(bounds),
-        squares_(has(plan, Finish::square)),
+        squares_(has(plan, Finish::square) || !has(plan, Finish::activate)),
         primes_(ckks::Parameters::create(plan.parameters).primes()) {}
 
   [[nodiscard]] const std::vector<std::uint64_t>& primes() const { return primes_; }

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/index.h"
+#include "plan/term.h"
 
 namespace sotto::plan {
 
@@ -14,29 +15,29 @@ void add_term(const Plan& plan, const Term& term, const Layout& out, const std::
   const int kh = full ? in.height : term.kernel_h, kw = full ? in.width : term.kernel_w;
   const std::size_t in_plane = static_cast<std::size_t>(in.height) * in.width;
   const std::size_t out_plane = static_cast<std::size_t>(out.height) * out.width;
-  const double* weight = term.weights.data();
-  for (int o = 0; o < out.channels; ++o) {
-    for (int i = 0; i < in.channels; ++i) {
-      for (int ky = 0; ky < kh; ++ky) {
-        for (int kx = 0; kx < kw; ++kx) {
-          const double w = *weight++;
-          if (w == 0) continue;  // most taps of poolings and dilated kernels
-          const int dy = ky - term.pad_top, dx = kx - term.pad_left;
-          const auto rows = inside(out.height, term.stride_h, dy, in.height);
-          const auto columns = inside(out.width, term.stride_w, dx, in.width);
-          for (int y = rows.first; y < rows.last; ++y) {
-            const double* src = in_values.data() + i * in_plane + (y * term.stride_h + dy) * in.width;
-            double* dst = sum.data() + o * out_plane + y * out.width;
-            if (term.stride_w == 1) {
-              for (int x = columns.first; x < columns.last; ++x) dst[x] += w * src[x + dx];
-            } else {
-              for (int x = columns.first; x < columns.last; ++x) dst[x] += w * src[x * term.stride_w + dx];
-            }
+  for_each_pair(term, in, out, [&](int o, int i, const double* weights) {
+    for (int ky = 0; ky < kh; ++ky) {
+      for (int kx = 0; kx < kw; ++kx) {
+        const double w = weights[ky * kw + kx];
+        if (w == 0) continue;
+        const int dy = ky * term.dilation_h - term.pad_top, dx = kx * term.dilation_w - term.pad_left;
+        const auto rows = inside(out.height, term.stride_h, dy, in.height);
+        const auto columns = inside(out.width, term.stride_w, dx, in.width);
+        for (int y = rows.first; y < rows.last; ++y) {
+          const double* src = in_values.data() + i * in_plane + (y * term.stride_h + dy) * in.width;
+          double* dst = sum.data() + o * out_plane + y * out.width;
+          if (!term.map.empty()) {
+            const double* factor = term.map.data() + y * out.width;
+            for (int x = columns.first; x < columns.last; ++x) dst[x] += factor[x] * w * src[x * term.stride_w + dx];
+          } else if (term.stride_w == 1) {
+            for (int x = columns.first; x < columns.last; ++x) dst[x] += w * src[x + dx];
+          } else {
+            for (int x = columns.first; x < columns.last; ++x) dst[x] += w * src[x * term.stride_w + dx];
           }
         }
       }
     }
-  }
+  });
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <random>
 #include <set>
+#include <tuple>
 
 #include "ckks/encoder.h"
 #include "plan/interpret.h"
@@ -80,17 +81,18 @@ std::vector<double> simulate(const Plan& plan, std::span<const double> image, st
     for (const Task& task : schedule.tasks) {
       if (task.step != s) continue;
       const std::size_t period = step_period(plan, step);
-      std::set<std::pair<int, int>> counted;
+      std::set<std::tuple<int, int, int, std::int64_t>> counted;
       for (const Tap& tap : task.taps) {
         // With groups every channel meets an output place in one of the products of a tap, whatever its shift.
-        if (!counted.insert({tap.term, tap.tap}).second) continue;
+        const std::int64_t pixels = tap.source.rotation - std::int64_t{tap.shift} * plan.tile * plan.tile;
+        if (!counted.insert({tap.term, tap.tap, tap.source.phase, pixels}).second) continue;
         const Tensor& source = plan.tensors[static_cast<std::size_t>(tap.source.tensor)];
         const auto& e = energy[static_cast<std::size_t>(tap.source.tensor)];
         double mean = 0;
         for (double x : e) mean += x / static_cast<double>(e.size());
         const Term& term = step.terms[static_cast<std::size_t>(tap.term)];
         const bool full = term.kind == Term::Kind::full;
-        const bool dense = plan.group() > 1 || (full && !is_mean(term, source.layout));
+        const bool dense = plan.group() > 1 || (full && !is_mean(term, source.layout)) || !term.map.empty();
         const double rounding_of_weight = dense ? every_coefficient(period) : mask_noise(tap.mask, period);
         const double deviation = rounding_of_weight * source.scale / step.scale;
         // Positions of a full term add up; of a convolution each output pixel has its own.
