@@ -18,16 +18,12 @@ using plan::Term;
 namespace {
 
 // Phases and gap of one direction without a common factor; a single pixel lies in the first phase of any layout.
-void reduce(int size, int& phases, int& gap) {
+// A map that grew beyond its tile gets more phases.
+void fit(int size, int tile, int& phases, int& gap) {
   const int common = std::gcd(phases, gap);
   phases = size == 1 ? 1 : phases / common;
   gap = size == 1 ? 1 : gap / common;
-}
-
-Layout reduced(Layout l) {
-  reduce(l.height, l.phases.h, l.gap.h);
-  reduce(l.width, l.phases.w, l.gap.w);
-  return l;
+  while ((size - 1) * gap >= phases * tile) phases *= 2;
 }
 
 Axes stride_of(const graph::Op& op) {
@@ -171,7 +167,7 @@ std::vector<double> convolved_bias(const LinearForm& value, const graph::Conv2d&
 
 // A full connection of a value by blocks; weight(output, channel, pixel), all of the value.
 template <class F>
-LinearForm connected(const std::vector<plan::Tensor>& tensors, const LinearForm& value, int outputs,
+LinearForm connected(const plan::Plan& plan, const LinearForm& value, int outputs,
                      const std::vector<Block>& blocks, F weight) {
   LinearForm l{{outputs, 1, 1, 1, 1, value.layout.group}, {}, {}, value.depth};
   l.bias.resize(static_cast<std::size_t>(outputs));
@@ -182,7 +178,7 @@ LinearForm connected(const std::vector<plan::Tensor>& tensors, const LinearForm&
         for (int p = 0; p < pixels; ++p)
           l.bias[static_cast<std::size_t>(o)] += weight(o, c, p) * value.bias[static_cast<std::size_t>(c * pixels + p)];
   for (const Term& from : value.terms) {
-    const Layout& in = tensors[static_cast<std::size_t>(from.source)].layout;
+    const Layout& in = plan.tensors[static_cast<std::size_t>(from.source)].layout;
     const std::vector<Pick> picks = picks_of(from, in, value.layout);
     Term t;
     t.kind = Term::Kind::full;
@@ -221,13 +217,16 @@ Axes canvas_of(const graph::Network& network) {
   return most;
 }
 
-Layout strided(const Layout& in, const graph::Shape& shape, int stride_h, int stride_w) {
-  return reduced({shape.c, shape.h, shape.w, in.phases, {in.gap.h * stride_h, in.gap.w * stride_w}, in.group});
+Layout strided(const plan::Plan& plan, const Layout& in, const graph::Shape& shape, int stride_h, int stride_w) {
+  Layout l{shape.c, shape.h, shape.w, in.phases, {in.gap.h * stride_h, in.gap.w * stride_w}, in.group};
+  fit(l.height, plan.tile, l.phases.h, l.gap.h);
+  fit(l.width, plan.tile, l.phases.w, l.gap.w);
+  return l;
 }
 
-LinearForm tensor_form(const std::vector<plan::Tensor>& tensors, int tensor, const std::vector<double>& alpha,
+LinearForm tensor_form(const plan::Plan& plan, int tensor, const std::vector<double>& alpha,
                        const std::vector<double>& beta) {
-  const plan::Tensor& source = tensors[static_cast<std::size_t>(tensor)];
+  const plan::Tensor& source = plan.tensors[static_cast<std::size_t>(tensor)];
   LinearForm l{source.layout, {}, {}, source.limbs};
   Term t;
   t.source = tensor;
@@ -261,14 +260,14 @@ void scale(LinearForm& l, const std::vector<double>& factor, const std::vector<d
     l.bias[k] = l.bias[k] * factor[k / l.plane()] + shift[k / l.plane()];
 }
 
-LinearForm concat(const std::vector<plan::Tensor>& tensors, std::vector<LinearForm> parts) {
+LinearForm concat(const plan::Plan& plan, std::vector<LinearForm> parts) {
   LinearForm l{parts.front().layout, {}, {}, 0};
   l.layout.channels = 0;
   for (const LinearForm& p : parts) l.layout.channels += p.layout.channels;
   int before = 0;
   for (LinearForm& p : parts) {
     for (Term& t : p.terms) {
-      const Layout& in = tensors[static_cast<std::size_t>(t.source)].layout;
+      const Layout& in = plan.tensors[static_cast<std::size_t>(t.source)].layout;
       t.blocks = plan::blocks_of(t, in, p.layout);
       for (Block& b : t.blocks) b.out += before;
       simplify(t, in, l.layout);
@@ -281,10 +280,10 @@ LinearForm concat(const std::vector<plan::Tensor>& tensors, std::vector<LinearFo
   return l;
 }
 
-std::optional<LinearForm> rearranged(const std::vector<plan::Tensor>& tensors, const LinearForm& l,
+std::optional<LinearForm> rearranged(const plan::Plan& plan, const LinearForm& l,
                                      const graph::Rearrange& r, const graph::Shape& shape) {
   const Layout& from = l.layout;
-  LinearForm out{strided(from, shape, r.stride_h, r.stride_w), {}, {}, l.depth};
+  LinearForm out{strided(plan, from, shape, r.stride_h, r.stride_w), {}, {}, l.depth};
   // The pixel of `l` at (y, x); -1 if there is none.
   const auto pixel = [&](int y, int x) {
     const int sy = y * r.stride_h - r.pad_top, sx = x * r.stride_w - r.pad_left;
@@ -298,7 +297,7 @@ std::optional<LinearForm> rearranged(const std::vector<plan::Tensor>& tensors, c
         out.bias.push_back(channel < 0 || p < 0 ? 0 : l.bias[static_cast<std::size_t>(channel) * l.plane() + p]);
       }
   for (const Term& t : l.terms) {
-    const Layout& in = tensors[static_cast<std::size_t>(t.source)].layout;
+    const Layout& in = plan.tensors[static_cast<std::size_t>(t.source)].layout;
     if (t.kind == Term::Kind::full && (pixels != 1 || pixel(0, 0) < 0)) return std::nullopt;
     Term moved = moved_rows(t, in, from, r.channels);
     if (moved.blocks.empty()) continue;
@@ -325,12 +324,12 @@ std::optional<LinearForm> rearranged(const std::vector<plan::Tensor>& tensors, c
   return out;
 }
 
-bool is_value(const std::vector<plan::Tensor>& tensors, const LinearForm& l) {
+bool is_value(const plan::Plan& plan, const LinearForm& l) {
   return std::all_of(l.terms.begin(), l.terms.end(), [&](const Term& t) {
     if (t.kind != Term::Kind::convolution || t.kernel_h != 1 || t.kernel_w != 1 || !t.map.empty()) return false;
     std::vector<bool> picked(static_cast<std::size_t>(l.layout.channels));
     bool once = true;
-    plan::for_each_pair(t, tensors[static_cast<std::size_t>(t.source)].layout, l.layout,
+    plan::for_each_pair(t, plan.tensors[static_cast<std::size_t>(t.source)].layout, l.layout,
                         [&](int o, int, const double*) {
                           once = once && !picked[static_cast<std::size_t>(o)];
                           picked[static_cast<std::size_t>(o)] = true;
@@ -339,16 +338,16 @@ bool is_value(const std::vector<plan::Tensor>& tensors, const LinearForm& l) {
   });
 }
 
-std::optional<LinearForm> convolved(const std::vector<plan::Tensor>& tensors, const LinearForm& value,
+std::optional<LinearForm> convolved(const plan::Plan& plan, const LinearForm& value,
                                     const graph::Conv2d& c, const graph::Shape& shape, const std::vector<double>& map) {
-  LinearForm l{strided(value.layout, shape, c.stride_h, c.stride_w), {}, convolved_bias(value, c, shape), value.depth};
+  LinearForm l{strided(plan, value.layout, shape, c.stride_h, c.stride_w), {}, convolved_bias(value, c, shape), value.depth};
   const std::size_t pixels = l.plane();
   for (std::size_t k = 0; k < l.bias.size(); ++k)
     l.bias[k] = l.bias[k] * (map.empty() ? 1 : map[k % pixels]) + c.bias[k / pixels];
   const int in_group = c.in_c / c.groups, out_group = c.out_c / c.groups;
   const auto taps = static_cast<std::size_t>(c.kernel_h) * static_cast<std::size_t>(c.kernel_w);
   for (const Term& from : value.terms) {
-    const Layout& in = tensors[static_cast<std::size_t>(from.source)].layout;
+    const Layout& in = plan.tensors[static_cast<std::size_t>(from.source)].layout;
     if (leaks(shape.h, c.kernel_h, c.dilation_h, c.stride_h, c.pad_top, value.layout.height, in.height, from, true))
       return std::nullopt;
     if (leaks(shape.w, c.kernel_w, c.dilation_w, c.stride_w, c.pad_left, value.layout.width, in.width, from, false))
@@ -379,12 +378,12 @@ std::optional<LinearForm> convolved(const std::vector<plan::Tensor>& tensors, co
   return l;
 }
 
-LinearForm fully_connected(const std::vector<plan::Tensor>& tensors, const LinearForm& value,
+LinearForm fully_connected(const plan::Plan& plan, const LinearForm& value,
                            const std::vector<double>& weights, const std::vector<double>& bias) {
   const int outputs = static_cast<int>(bias.size()), channels = value.layout.channels;
   const std::size_t pixels = value.plane();
   const bool of_means = weights.size() == bias.size() * static_cast<std::size_t>(channels);
-  LinearForm l = connected(tensors, value, outputs, {{0, outputs, 0, channels}}, [&](int o, int c, int p) {
+  LinearForm l = connected(plan, value, outputs, {{0, outputs, 0, channels}}, [&](int o, int c, int p) {
     const std::size_t pair = static_cast<std::size_t>(o) * channels + c;
     return of_means ? weights[pair] / static_cast<double>(pixels) : weights[pair * pixels + p];
   });
@@ -392,18 +391,18 @@ LinearForm fully_connected(const std::vector<plan::Tensor>& tensors, const Linea
   return l;
 }
 
-LinearForm mean(const std::vector<plan::Tensor>& tensors, const LinearForm& value) {
+LinearForm mean(const plan::Plan& plan, const LinearForm& value) {
   std::vector<Block> blocks;
   for (int c = 0; c < value.layout.channels; ++c) blocks.push_back({c, 1, c, 1});
   const double weight = 1.0 / static_cast<double>(value.plane());
-  return connected(tensors, value, value.layout.channels, blocks, [&](int, int, int) { return weight; });
+  return connected(plan, value, value.layout.channels, blocks, [&](int, int, int) { return weight; });
 }
 
-LinearForm flattened(const std::vector<plan::Tensor>& tensors, const LinearForm& value) {
+LinearForm flattened(const plan::Plan& plan, const LinearForm& value) {
   const auto pixels = static_cast<int>(value.plane());
   std::vector<Block> blocks;
   for (int c = 0; c < value.layout.channels; ++c) blocks.push_back({c * pixels, pixels, c, 1});
-  return connected(tensors, value, value.layout.channels * pixels, blocks,
+  return connected(plan, value, value.layout.channels * pixels, blocks,
                    [&](int o, int, int p) { return o % pixels == p ? 1.0 : 0.0; });
 }
 

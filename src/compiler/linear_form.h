@@ -8,6 +8,8 @@
 
 namespace sotto::compiler {
 
+// `plan` in what follows is a plan in the making: its tile, and the tensors that terms read.
+
 /// A map of values as a sum of terms over tensors plus a bias: what a step computes before its finish.
 struct LinearForm {
   plan::Layout layout;
@@ -22,10 +24,10 @@ struct LinearForm {
 plan::Axes canvas_of(const graph::Network& network);
 
 /// The layout of maps of another shape whose pixels lie `stride` times as far apart.
-plan::Layout strided(const plan::Layout& in, const graph::Shape& shape, int stride_h, int stride_w);
+plan::Layout strided(const plan::Plan& plan, const plan::Layout& in, const graph::Shape& shape, int stride_h, int stride_w);
 
 /// alpha[c] * tensor + beta[c].
-LinearForm tensor_form(const std::vector<plan::Tensor>& tensors, int tensor, const std::vector<double>& alpha,
+LinearForm tensor_form(const plan::Plan& plan, int tensor, const std::vector<double>& alpha,
                        const std::vector<double>& beta);
 
 /// l = factor[c] * l + shift[c].
@@ -35,31 +37,31 @@ void scale(LinearForm& l, const std::vector<double>& factor, const std::vector<d
 void add(LinearForm& l, LinearForm r);
 
 /// The channels of all, one behind the other, in the layout of the first.
-LinearForm concat(const std::vector<plan::Tensor>& tensors, std::vector<LinearForm> parts);
+LinearForm concat(const plan::Plan& plan, std::vector<LinearForm> parts);
 
 /// The form with its pixels and channels moved; nothing if it is the sum of a map's pixels and pixels move.
-std::optional<LinearForm> rearranged(const std::vector<plan::Tensor>& tensors, const LinearForm& l,
+std::optional<LinearForm> rearranged(const plan::Plan& plan, const LinearForm& l,
                                      const graph::Rearrange& r, const graph::Shape& shape);
 
 // A *value* is a form whose terms only pick: kernels of one tap, at most one input channel for an output channel, no
 // map of factors. Linear maps of values need no step in between.
 
-bool is_value(const std::vector<plan::Tensor>& tensors, const LinearForm& l);
+bool is_value(const plan::Plan& plan, const LinearForm& l);
 
 /// A convolution of a value, times `map` (a factor per output pixel; empty: 1) without the bias. Nothing if its padding
 /// would meet pixels that the value leaves out.
-std::optional<LinearForm> convolved(const std::vector<plan::Tensor>& tensors, const LinearForm& value,
+std::optional<LinearForm> convolved(const plan::Plan& plan, const LinearForm& value,
                                     const graph::Conv2d& c, const graph::Shape& shape, const std::vector<double>& map);
 
 /// Sums over all pixels of a value: output o is bias[o] + sum of weights[o][channel][pixel] * value, or with as many
 /// weights as channels [o][channel] * mean of the channel.
-LinearForm fully_connected(const std::vector<plan::Tensor>& tensors, const LinearForm& value,
+LinearForm fully_connected(const plan::Plan& plan, const LinearForm& value,
                            const std::vector<double>& weights, const std::vector<double>& bias);
 
 /// The mean of every channel.
-LinearForm mean(const std::vector<plan::Tensor>& tensors, const LinearForm& value);
+LinearForm mean(const plan::Plan& plan, const LinearForm& value);
 
 /// Every pixel of every channel as a channel of its own.
-LinearForm flattened(const std::vector<plan::Tensor>& tensors, const LinearForm& value);
+LinearForm flattened(const plan::Plan& plan, const LinearForm& value);
 
 }  // namespace sotto::compiler

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "compiler/flatten_last.h"
 #include "compiler/linear_form.h"
 #include "compiler/relu_approximation.h"
 
@@ -240,7 +241,7 @@ class Lowering {
       return l;
     }
     const Affine v = affine(node, p);
-    return tensor_form(plan_.tensors, v.tensor, v.alpha, v.beta);
+    return tensor_form(plan_, v.tensor, v.alpha, v.beta);
   }
 
   Linear make_linear(int root) {
@@ -249,17 +250,17 @@ class Lowering {
     if (const auto* p = std::get_if<graph::AveragePool>(&n.op)) return average_pool(root, *p);
     if (const auto* d = std::get_if<graph::Dense>(&n.op))
       return dense(n.inputs[0], poly_[n.inputs[0]], d->weights, d->bias);
-    if (std::holds_alternative<graph::GlobalAveragePool>(n.op)) return mean(plan_.tensors, value(n.inputs[0]));
-    if (std::holds_alternative<graph::Flatten>(n.op)) return flattened(plan_.tensors, value(n.inputs[0]));
+    if (std::holds_alternative<graph::GlobalAveragePool>(n.op)) return mean(plan_, value(n.inputs[0]));
+    if (std::holds_alternative<graph::Flatten>(n.op)) return flattened(plan_, value(n.inputs[0]));
     if (std::holds_alternative<graph::Sum>(n.op)) {
       std::vector<Linear> parts = joined(n.inputs);
       add(parts[0], std::move(parts[1]));
       return std::move(parts[0]);
     }
-    if (std::holds_alternative<graph::Concat>(n.op)) return concat(plan_.tensors, joined(concat_parts(root)));
+    if (std::holds_alternative<graph::Concat>(n.op)) return concat(plan_, joined(concat_parts(root)));
     if (const auto* r = std::get_if<graph::Rearrange>(&n.op)) {
-      if (auto l = rearranged(plan_.tensors, expression(n.inputs[0]), *r, n.shape)) return std::move(*l);
-      return *rearranged(plan_.tensors, as_tensor(n.inputs[0]), *r, n.shape);
+      if (auto l = rearranged(plan_, expression(n.inputs[0]), *r, n.shape)) return std::move(*l);
+      return *rearranged(plan_, as_tensor(n.inputs[0]), *r, n.shape);
     }
     fail(root, "this operation cannot be lowered");
   }
@@ -296,9 +297,9 @@ class Lowering {
     for (std::size_t k = 0; k < nodes.size(); ++k) {
       const Poly& p = poly_[nodes[k]];
       if (p.linear() && p.root != 0 && readers(p.root) > 1 && parts[k].depth < depth &&
-          !is_value(plan_.tensors, parts[k])) {
+          !is_value(plan_, parts[k])) {
         const Affine v = affine(nodes[k], p);
-        parts[k] = tensor_form(plan_.tensors, v.tensor, v.alpha, v.beta);
+        parts[k] = tensor_form(plan_, v.tensor, v.alpha, v.beta);
       }
     }
     return parts;
@@ -332,23 +333,23 @@ class Lowering {
       if (std::holds_alternative<graph::Concat>(root.op)) {
         std::vector<Linear> parts;
         for (int i : concat_parts(p.root)) parts.push_back(value(i));
-        moved = concat(plan_.tensors, std::move(parts));
+        moved = concat(plan_, std::move(parts));
       } else if (const auto* r = std::get_if<graph::Rearrange>(&root.op)) {
-        moved = rearranged(plan_.tensors, value(root.inputs[0]), *r, root.shape);
+        moved = rearranged(plan_, value(root.inputs[0]), *r, root.shape);
       }
-      if (moved && is_value(plan_.tensors, *moved)) {
+      if (moved && is_value(plan_, *moved)) {
         scale(*moved, p.b, p.c);
         return *moved;
       }
     }
     const Affine v = affine(node, p);
-    return tensor_form(plan_.tensors, v.tensor, v.alpha, v.beta);
+    return tensor_form(plan_, v.tensor, v.alpha, v.beta);
   }
 
   // The same with a step in between, if need be.
   Linear as_tensor(int node) {
     const Affine v = affine(node, poly_[node]);
-    return tensor_form(plan_.tensors, v.tensor, v.alpha, v.beta);
+    return tensor_form(plan_, v.tensor, v.alpha, v.beta);
   }
 
   // map: a factor for every output pixel, without the bias; empty: 1.
@@ -356,8 +357,8 @@ class Lowering {
     const int input = network_.nodes[root].inputs[0];
     const Shape& shape = network_.nodes[root].shape;
     if (c.kernel_h > 64 || c.kernel_w > 64) fail(root, "kernels larger than 64 are not supported");
-    if (auto l = convolved(plan_.tensors, value(input), c, shape, map)) return std::move(*l);
-    return *convolved(plan_.tensors, as_tensor(input), c, shape, map);
+    if (auto l = convolved(plan_, value(input), c, shape, map)) return std::move(*l);
+    return *convolved(plan_, as_tensor(input), c, shape, map);
   }
 
   // Every channel by itself; along the border fewer pixels count if pads do not.
@@ -398,7 +399,7 @@ class Lowering {
         }
       }
       if (std::holds_alternative<graph::Flatten>(root.op) || std::holds_alternative<graph::GlobalAveragePool>(root.op))
-        return fully_connected(plan_.tensors, value(root.inputs[0]), w, b);
+        return fully_connected(plan_, value(root.inputs[0]), w, b);
       if (std::holds_alternative<graph::Concat>(root.op)) {
         std::optional<Linear> sum;
         std::size_t before = 0;
@@ -421,7 +422,7 @@ class Lowering {
     }
     const int outputs = static_cast<int>(bias.size()), inputs = static_cast<int>(features);
     const graph::Conv2d c{.out_c = outputs, .in_c = inputs, .weights = std::move(weights), .bias = std::move(bias)};
-    return *convolved(plan_.tensors, value(node, p), c, {outputs, 1, 1}, {});
+    return *convolved(plan_, value(node, p), c, {outputs, 1, 1}, {});
   }
 
   void finish() {
@@ -456,7 +457,8 @@ plan::Interface interface_of(const graph::Network& network) {
 }
 
 plan::Plan lower(const graph::Network& network, int tile, int group, double relu_error) {
-  return Lowering(network, tile, group, relu_error).run();
+  const Network moved = flatten_last(network);
+  return Lowering(moved, tile, group, relu_error).run();
 }
 
 }  // namespace sotto::compiler
