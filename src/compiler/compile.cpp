@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "compiler/key_tiers.h"
 #include "compiler/levels.h"
+#include "compiler/linear_form.h"
 #include "compiler/lower.h"
 #include "compiler/place.h"
 #include "compiler/scales.h"
@@ -59,7 +60,8 @@ Draft with_refreshes(plan::Plan lowered, const Options& options, const Statistic
 
 // No larger than the largest map; smaller maps need fewer rotations then.
 int largest_tile(const graph::Network& network) {
-  return std::min(static_cast<int>(std::bit_ceil(static_cast<unsigned>(graph::largest_side(network)))), kMaxTile);
+  const plan::Axes canvas = canvas_of(network);
+  return std::min(static_cast<int>(std::bit_ceil(static_cast<unsigned>(std::max(canvas.h, canvas.w)))), kMaxTile);
 }
 
 // Whether the network's strides fit this tile.

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "base/error.h"
+#include "compiler/flatten_last.h"
+#include "compiler/linear_form.h"
 #include "compiler/relu_approximation.h"
 
 namespace sotto::compiler {
@@ -14,6 +17,7 @@ namespace {
 using graph::Network;
 using graph::Node;
 using graph::Shape;
+using Linear = LinearForm;
 using plan::Layout;
 using plan::Step;
 using plan::Term;
@@ -34,14 +38,6 @@ struct Affine {
   std::vector<double> alpha, beta;
 };
 
-// Sum of terms plus a bias per channel and pixel: what a step computes before its finish.
-struct Linear {
-  Layout layout;
-  std::vector<Term> terms;
-  std::vector<double> bias;  // [c][h][w]
-  int depth = 0;
-};
-
 // relu on [-range, range] with an error of at most range * error.
 plan::Activation relu_activation(double range, double error) {
   ReluApproximation p = approximate_relu(error);
@@ -51,6 +47,25 @@ plan::Activation relu_activation(double range, double error) {
     p.factors.back()[0] += 0.5;
   }
   return {range, gate, std::move(p.factors)};
+}
+
+// A pool as a convolution of every channel by itself with equal weights.
+graph::Conv2d depthwise(const graph::AveragePool& p, int channels, double weight) {
+  const auto taps = static_cast<std::size_t>(p.kernel_h) * static_cast<std::size_t>(p.kernel_w);
+  const auto count = static_cast<std::size_t>(channels);
+  return {.out_c = channels,
+          .in_c = channels,
+          .kernel_h = p.kernel_h,
+          .kernel_w = p.kernel_w,
+          .stride_h = p.stride_h,
+          .stride_w = p.stride_w,
+          .pad_top = p.pad_top,
+          .pad_left = p.pad_left,
+          .pad_bottom = p.pad_bottom,
+          .pad_right = p.pad_right,
+          .groups = channels,
+          .weights = std::vector<double>(count * taps, weight),
+          .bias = std::vector<double>(count)};
 }
 
 class Lowering {
@@ -67,9 +82,10 @@ class Lowering {
     plan_.network = network_.name;
     plan_.tile = tile_;
     const Shape in = network_.input_shape();
-    const int side = graph::largest_side(network_);
-    int phases = 1;
-    while (phases * tile_ < side) phases *= 2;
+    const plan::Axes canvas = canvas_of(network_);
+    plan::Axes phases = 1;
+    while (phases.h * tile_ < canvas.h) phases.h *= 2;
+    while (phases.w * tile_ < canvas.w) phases.w *= 2;
     plan_.tensors.push_back({"input", {in.c, in.h, in.w, phases, 1, group_}, 0, 1});
     plan_.io = interface_of(network_);
     for (std::size_t i = 0; i < network_.nodes.size(); ++i) poly_[i] = visit(static_cast<int>(i));
@@ -130,8 +146,6 @@ class Lowering {
 
   static std::size_t plane(const Layout& l) { return static_cast<std::size_t>(l.height) * l.width; }
 
-  int depth_of(int tensor) const { return plan_.tensors[tensor].limbs; }
-
   // Adds a step and returns its output tensor.
   int emit(int node, const Linear& l, Step::Finish finish) {
     const int id = static_cast<int>(plan_.tensors.size());
@@ -141,6 +155,11 @@ class Lowering {
     step.name = name;
     step.output = id;
     step.terms = l.terms;
+    if (step.terms.empty()) {  // a constant: nothing is read, but a step has a term
+      Term& t = step.terms.emplace_back();
+      t.blocks = {{0, 1, 0, 1}};
+      t.weights = {0};
+    }
     step.bias = l.bias;
     step.finish = finish;
     step.limbs = l.depth;
@@ -218,179 +237,192 @@ class Lowering {
   Linear expression(int node, const Poly& p) {
     if (p.linear() && p.root != 0 && !is_relu(p.root)) {
       Linear l = linear(p.root);
-      for (Term& t : l.terms) {
-        const std::size_t row = t.weights.size() / static_cast<std::size_t>(l.layout.channels);
-        for (std::size_t k = 0; k < t.weights.size(); ++k) t.weights[k] *= p.b[k / row];
-      }
-      for (std::size_t k = 0; k < l.bias.size(); ++k)
-        l.bias[k] = l.bias[k] * p.b[k / plane(l.layout)] + p.c[k / plane(l.layout)];
+      scale(l, p.b, p.c);
       return l;
     }
     const Affine v = affine(node, p);
-    const Layout layout = plan_.tensors[v.tensor].layout;
-    const auto channels = static_cast<std::size_t>(layout.channels);
-    Term t{Term::Kind::convolution, v.tensor, 1, 1, 1, 1, 0, 0, std::vector<double>(channels * channels)};
-    Linear l{layout, {}, std::vector<double>(channels * plane(layout)), depth_of(v.tensor)};
-    for (std::size_t c = 0; c < channels; ++c) t.weights[c * channels + c] = v.alpha[c];
-    for (std::size_t k = 0; k < l.bias.size(); ++k) l.bias[k] = v.beta[k / plane(layout)];
-    l.terms.push_back(std::move(t));
-    return l;
+    return tensor_form(plan_, v.tensor, v.alpha, v.beta);
   }
 
   Linear make_linear(int root) {
     const Node& n = network_.nodes[root];
-    if (const auto* c = std::get_if<graph::Conv2d>(&n.op)) return convolution(root, *c);
+    if (const auto* c = std::get_if<graph::Conv2d>(&n.op)) return convolution(root, *c, {});
     if (const auto* p = std::get_if<graph::AveragePool>(&n.op)) return average_pool(root, *p);
-    if (const auto* d = std::get_if<graph::Dense>(&n.op)) return dense(root, *d);
-    if (std::holds_alternative<graph::GlobalAveragePool>(n.op)) return global_pool(root);
+    if (const auto* d = std::get_if<graph::Dense>(&n.op))
+      return dense(n.inputs[0], poly_[n.inputs[0]], d->weights, d->bias);
+    if (std::holds_alternative<graph::GlobalAveragePool>(n.op)) return mean(plan_, value(n.inputs[0]));
+    if (std::holds_alternative<graph::Flatten>(n.op)) return flattened(plan_, value(n.inputs[0]));
     if (std::holds_alternative<graph::Sum>(n.op)) {
-      Linear l = expression(n.inputs[0]);
-      Linear r = expression(n.inputs[1]);
-      if (!(l.layout == r.layout)) fail(root, "its operands are packed differently");
-      for (Term& t : r.terms) l.terms.push_back(std::move(t));
-      for (std::size_t k = 0; k < l.bias.size(); ++k) l.bias[k] += r.bias[k];
-      l.depth = std::max(l.depth, r.depth);
-      return l;
+      std::vector<Linear> parts = joined(n.inputs);
+      add(parts[0], std::move(parts[1]));
+      return std::move(parts[0]);
     }
-    if (std::holds_alternative<graph::Flatten>(n.op))
-      fail(root, "only a fully connected layer may follow Flatten directly");
+    if (std::holds_alternative<graph::Concat>(n.op)) return concat(plan_, joined(concat_parts(root)));
+    if (const auto* r = std::get_if<graph::Rearrange>(&n.op)) {
+      if (auto l = rearranged(plan_, expression(n.inputs[0]), *r, n.shape)) return std::move(*l);
+      return *rearranged(plan_, as_tensor(n.inputs[0]), *r, n.shape);
+    }
     fail(root, "this operation cannot be lowered");
   }
 
-  // Layout after a stride: phases are kept while there are any, then gaps open.
-  Layout strided(int node, const Layout& in, const Shape& shape, int stride_h, int stride_w) const {
-    if (shape.h == 1 && shape.w == 1 && in.height == 1 && in.width == 1) return {shape.c, 1, 1, 1, in.gap, group_};
-    if (stride_h != stride_w) fail(node, "strides that differ in height and width are not supported");
-    Layout out{shape.c, shape.h, shape.w, in.phases, in.gap, group_};
-    if (in.phases % stride_h == 0) {
-      out.phases = in.phases / stride_h;
-    } else if (stride_h % in.phases == 0) {
-      out.phases = 1;
-      out.gap = in.gap * (stride_h / in.phases);
-    } else {
-      fail(node, "a stride of " + std::to_string(stride_h) + " does not fit the packing");
-    }
-    return out;
-  }
-
-  Linear windowed(int root, int kernel_h, int kernel_w, int stride_h, int stride_w, int pad_top, int pad_left,
-                  const Affine& v, std::vector<double> weights, const std::vector<double>& bias) {
-    const Layout& in = plan_.tensors[v.tensor].layout;
-    Linear l{strided(root, in, network_.nodes[root].shape, stride_h, stride_w), {}, {}, depth_of(v.tensor)};
-    const Layout& out = l.layout;
-    const std::size_t taps = static_cast<std::size_t>(kernel_h) * kernel_w;
-    // A constant part of the input meets the zero padding: the bias differs along the border.
-    for (int o = 0; o < out.channels; ++o) {
-      std::vector<double> tap_bias(taps);
-      for (int i = 0; i < in.channels; ++i)
-        for (std::size_t k = 0; k < taps; ++k)
-          tap_bias[k] += weights[(static_cast<std::size_t>(o) * in.channels + i) * taps + k] * v.beta[i];
-      for (int y = 0; y < out.height; ++y) {
-        for (int x = 0; x < out.width; ++x) {
-          double b = bias[o];
-          for (int ky = 0; ky < kernel_h; ++ky)
-            for (int kx = 0; kx < kernel_w; ++kx) {
-              const int iy = y * stride_h + ky - pad_top, ix = x * stride_w + kx - pad_left;
-              if (iy >= 0 && iy < in.height && ix >= 0 && ix < in.width)
-                b += tap_bias[static_cast<std::size_t>(ky) * kernel_w + kx];
-            }
-          l.bias.push_back(b);
-        }
+  // What a Concat joins, those inside another at first hand.
+  std::vector<int> concat_parts(int root) const {
+    std::vector<int> parts;
+    for (int i : network_.nodes[root].inputs) {
+      const Poly& p = poly_[i];
+      if (is_identity(p) && std::holds_alternative<graph::Concat>(network_.nodes[p.root].op)) {
+        const std::vector<int> inner = concat_parts(p.root);
+        parts.insert(parts.end(), inner.begin(), inner.end());
+      } else {
+        parts.push_back(i);
       }
     }
-    for (std::size_t k = 0; k < weights.size(); ++k)
-      weights[k] *= v.alpha[k / taps % static_cast<std::size_t>(in.channels)];
-    l.terms.push_back({Term::Kind::convolution, v.tensor, kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left,
-                       std::move(weights)});
-    return l;
+    return parts;
   }
 
-  Linear convolution(int root, const graph::Conv2d& c) {
-    const Affine v = affine(network_.nodes[root].inputs[0]);
-    // Groups and dilation become zeros of a dense kernel.
-    const int kh = c.dilation_h * (c.kernel_h - 1) + 1, kw = c.dilation_w * (c.kernel_w - 1) + 1;
-    if (kh > 64 || kw > 64) fail(root, "kernels larger than 64 are not supported");
-    const int in_group = c.in_c / c.groups, out_group = c.out_c / c.groups;
-    std::vector<double> weights(static_cast<std::size_t>(c.out_c) * c.in_c * kh * kw);
-    for (int o = 0; o < c.out_c; ++o)
-      for (int i = 0; i < in_group; ++i)
-        for (int ky = 0; ky < c.kernel_h; ++ky)
-          for (int kx = 0; kx < c.kernel_w; ++kx) {
-            const int channel = o / out_group * in_group + i;
-            weights[((static_cast<std::size_t>(o) * c.in_c + channel) * kh + ky * c.dilation_h) * kw +
-                    kx * c.dilation_w] =
-                c.weights[((static_cast<std::size_t>(o) * in_group + i) * c.kernel_h + ky) * c.kernel_w + kx];
-          }
-    return windowed(root, kh, kw, c.stride_h, c.stride_w, c.pad_top, c.pad_left, v, std::move(weights), c.bias);
+  static bool is_identity(const Poly& p) {
+    return p.linear() && std::all_of(p.b.begin(), p.b.end(), [](double v) { return v == 1; }) &&
+           std::all_of(p.c.begin(), p.c.end(), [](double v) { return v == 0; });
   }
 
-  Linear average_pool(int root, const graph::AveragePool& p) {
-    const Affine v = affine(network_.nodes[root].inputs[0]);
-    if (!p.count_pad && (p.pad_top || p.pad_left || p.pad_bottom || p.pad_right))
-      fail(root, "AveragePool with padding must count the padding (count_include_pad = 1)");
-    if (p.kernel_h > 64 || p.kernel_w > 64) fail(root, "kernels larger than 64 are not supported");
-    const auto channels = static_cast<std::size_t>(network_.nodes[root].shape.c),
-               taps = static_cast<std::size_t>(p.kernel_h) * p.kernel_w;
-    std::vector<double> weights(channels * channels * taps);
-    for (std::size_t c = 0; c < channels; ++c)
-      std::fill_n(weights.begin() + static_cast<std::ptrdiff_t>((c * channels + c) * taps), taps,
-                  1.0 / static_cast<double>(taps));
-    return windowed(root, p.kernel_h, p.kernel_w, p.stride_h, p.stride_w, p.pad_top, p.pad_left, v, std::move(weights),
-                    std::vector<double>(channels, 0.0));
-  }
-
-  // A linear map of all pixels of a tensor: weight(o, channel, pixel).
-  template <class F>
-  Linear full(const Affine& v, int outputs, F weight, const std::vector<double>& bias) {
-    const Layout& in = plan_.tensors[v.tensor].layout;
-    Linear l{{outputs, 1, 1, 1, tile_, group_}, {}, bias, depth_of(v.tensor)};
-    Term t{Term::Kind::full, v.tensor, 1, 1, 1, 1, 0, 0, {}};
-    const std::size_t pixels = plane(in);
-    for (int o = 0; o < outputs; ++o)
-      for (int i = 0; i < in.channels; ++i)
-        for (std::size_t k = 0; k < pixels; ++k) {
-          const double w = weight(o, i, k);
-          t.weights.push_back(w * v.alpha[i]);
-          l.bias[o] += w * v.beta[i];
-        }
-    l.terms.push_back(std::move(t));
-    return l;
-  }
-
-  Linear global_pool(int root) {
-    const Affine v = affine(network_.nodes[root].inputs[0]);
-    const double mean = 1.0 / static_cast<double>(plane(plan_.tensors[v.tensor].layout));
-    const int channels = network_.nodes[root].shape.c;
-    return full(
-        v, channels, [&](int o, int i, std::size_t) { return o == i ? mean : 0.0; },
-        std::vector<double>(static_cast<std::size_t>(channels), 0.0));
-  }
-
-  Linear dense(int root, const graph::Dense& d) {
-    const int input = network_.nodes[root].inputs[0];
-    const Poly& p = poly_[input];
-    const Node& source = network_.nodes[p.root];
-    const bool pooled = std::holds_alternative<graph::GlobalAveragePool>(source.op);
-    const bool flattened = std::holds_alternative<graph::Flatten>(source.op);
-    if (!p.linear() || !(pooled || flattened)) {
-      if (flattened) fail(input, "put the activation before Flatten");
-      const Affine v = affine(input);
-      return windowed(root, 1, 1, 1, 1, 0, 0, v, d.weights, d.bias);
+  // The expressions of several nodes for one step. What other steps compute, too, becomes a tensor where its level is
+  // there anyway, as the earlier layers under a dense connection.
+  std::vector<Linear> joined(const std::vector<int>& nodes) {
+    std::vector<Linear> parts;
+    int depth = 0;
+    for (int i : nodes) {
+      parts.push_back(expression(i));
+      depth = std::max(depth, parts.back().depth);
     }
-    // Dense after a mean or a flattening: one full connection. The affine map p lies in between.
-    const Affine v = affine(source.inputs[0]);
-    const std::size_t pixels = plane(plan_.tensors[v.tensor].layout);
-    std::vector<double> bias = d.bias;
-    for (int o = 0; o < d.out; ++o)
-      for (int k = 0; k < d.in; ++k) bias[o] += d.weights[static_cast<std::size_t>(o) * d.in + k] * p.c[k];
-    return full(
-        v, d.out,
-        [&](int o, int i, std::size_t pixel) {
-          const std::size_t k = pooled ? static_cast<std::size_t>(i) : static_cast<std::size_t>(i) * pixels + pixel;
-          return d.weights[static_cast<std::size_t>(o) * d.in + k] * p.b[k] /
-                 (pooled ? static_cast<double>(pixels) : 1.0);
-        },
-        bias);
+    for (std::size_t k = 0; k < nodes.size(); ++k) {
+      const Poly& p = poly_[nodes[k]];
+      if (p.linear() && p.root != 0 && readers(p.root) > 1 && parts[k].depth < depth &&
+          !is_value(plan_, parts[k])) {
+        const Affine v = affine(nodes[k], p);
+        parts[k] = tensor_form(plan_, v.tensor, v.alpha, v.beta);
+      }
+    }
+    return parts;
+  }
+
+  // How many nodes read a root, each polynomial of it counted once.
+  int readers(int root) {
+    if (readers_.empty()) {
+      std::vector<std::set<std::pair<int, std::vector<double>>>> by_root(network_.nodes.size());
+      for (std::size_t i = 0; i < network_.nodes.size(); ++i) {
+        if (poly_[i].root != static_cast<int>(i)) continue;
+        for (int k : network_.nodes[i].inputs) {
+          const Poly& p = poly_[k];
+          std::vector<double> shape = p.a;
+          shape.insert(shape.end(), p.b.begin(), p.b.end());
+          by_root[static_cast<std::size_t>(p.root)].insert({p.linear() ? static_cast<int>(i) : -1, shape});
+        }
+      }
+      for (const auto& set : by_root) readers_.push_back(static_cast<int>(set.size()));
+    }
+    return readers_[static_cast<std::size_t>(root)];
+  }
+
+  // A node as what a layer can read without a step in between: tensors whose channels and pixels are picked.
+  Linear value(int node) { return value(node, poly_[node]); }
+
+  Linear value(int node, const Poly& p) {
+    const Node& root = network_.nodes[p.root];
+    if (p.linear()) {
+      std::optional<Linear> moved;
+      if (std::holds_alternative<graph::Concat>(root.op)) {
+        std::vector<Linear> parts;
+        for (int i : concat_parts(p.root)) parts.push_back(value(i));
+        moved = concat(plan_, std::move(parts));
+      } else if (const auto* r = std::get_if<graph::Rearrange>(&root.op)) {
+        moved = rearranged(plan_, value(root.inputs[0]), *r, root.shape);
+      }
+      if (moved && is_value(plan_, *moved)) {
+        scale(*moved, p.b, p.c);
+        return *moved;
+      }
+    }
+    const Affine v = affine(node, p);
+    return tensor_form(plan_, v.tensor, v.alpha, v.beta);
+  }
+
+  // The same with a step in between, if need be.
+  Linear as_tensor(int node) {
+    const Affine v = affine(node, poly_[node]);
+    return tensor_form(plan_, v.tensor, v.alpha, v.beta);
+  }
+
+  // map: a factor for every output pixel, without the bias; empty: 1.
+  Linear convolution(int root, const graph::Conv2d& c, const std::vector<double>& map) {
+    const int input = network_.nodes[root].inputs[0];
+    const Shape& shape = network_.nodes[root].shape;
+    if (c.kernel_h > 64 || c.kernel_w > 64) fail(root, "kernels larger than 64 are not supported");
+    if (auto l = convolved(plan_, value(input), c, shape, map)) return std::move(*l);
+    return *convolved(plan_, as_tensor(input), c, shape, map);
+  }
+
+  // Every channel by itself; along the border fewer pixels count if pads do not.
+  Linear average_pool(int root, const graph::AveragePool& p) {
+    const Node& n = network_.nodes[root];
+    const Shape& in = network_.nodes[n.inputs[0]].shape;
+    const int area = p.kernel_h * p.kernel_w;
+    std::vector<double> map;
+    for (int y = 0; y < n.shape.h; ++y) {
+      for (int x = 0; x < n.shape.w; ++x) {
+        const auto pixels = [](int from, int kernel, int size) {
+          return std::min(from + kernel, size) - std::max(from, 0);
+        };
+        const int count = pixels(y * p.stride_h - p.pad_top, p.kernel_h, in.h) *
+                          pixels(x * p.stride_w - p.pad_left, p.kernel_w, in.w);
+        map.push_back(p.count_pad ? 1 : static_cast<double>(area) / count);
+      }
+    }
+    double weight = 1.0 / area;
+    if (std::all_of(map.begin(), map.end(), [&](double v) { return v == map.front(); })) {
+      weight *= map.front();
+      map.clear();
+    }
+    return convolution(root, depthwise(p, in.c, weight), map);
+  }
+
+  // A matrix [outputs][features] times the features of a node.
+  Linear dense(int node, const Poly& p, std::vector<double> weights, std::vector<double> bias) {
+    const Node& root = network_.nodes[p.root];
+    const std::size_t features = p.a.size();
+    if (p.linear() && p.root != 0) {
+      // The affine map comes first; what it is applied to may be read in another way than as a tensor.
+      std::vector<double> w = weights, b = bias;
+      for (std::size_t o = 0; o < b.size(); ++o) {
+        for (std::size_t k = 0; k < features; ++k) {
+          b[o] += w[o * features + k] * p.c[k];
+          w[o * features + k] *= p.b[k];
+        }
+      }
+      if (std::holds_alternative<graph::Flatten>(root.op) || std::holds_alternative<graph::GlobalAveragePool>(root.op))
+        return fully_connected(plan_, value(root.inputs[0]), w, b);
+      if (std::holds_alternative<graph::Concat>(root.op)) {
+        std::optional<Linear> sum;
+        std::size_t before = 0;
+        for (int i : root.inputs) {
+          const std::size_t count = poly_[i].a.size();
+          std::vector<double> part;
+          for (std::size_t o = 0; o < b.size(); ++o) {
+            const auto row = w.begin() + static_cast<std::ptrdiff_t>(o * features + before);
+            part.insert(part.end(), row, row + static_cast<std::ptrdiff_t>(count));
+          }
+          Linear l = dense(i, poly_[i], std::move(part), sum ? std::vector<double>(b.size()) : b);
+          if (sum)
+            add(*sum, std::move(l));
+          else
+            sum = std::move(l);
+          before += count;
+        }
+        return *sum;
+      }
+    }
+    const int outputs = static_cast<int>(bias.size()), inputs = static_cast<int>(features);
+    const graph::Conv2d c{.out_c = outputs, .in_c = inputs, .weights = std::move(weights), .bias = std::move(bias)};
+    return *convolved(plan_, value(node, p), c, {outputs, 1, 1}, {});
   }
 
   void finish() {
@@ -408,6 +440,7 @@ class Lowering {
   std::vector<std::optional<Linear>> linear_;
   std::map<int, std::optional<int>> rescaled_, activated_;
   std::map<std::pair<int, std::vector<double>>, std::optional<int>> squared_;
+  std::vector<int> readers_;  // by root
 };
 
 }  // namespace
@@ -424,7 +457,8 @@ plan::Interface interface_of(const graph::Network& network) {
 }
 
 plan::Plan lower(const graph::Network& network, int tile, int group, double relu_error) {
-  return Lowering(network, tile, group, relu_error).run();
+  const Network moved = flatten_last(network);
+  return Lowering(moved, tile, group, relu_error).run();
 }
 
 }  // namespace sotto::compiler

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "ckks/parameters.h"
+#include "plan/term.h"
 
 namespace sotto::compiler {
 
@@ -97,18 +98,27 @@ class Descent {
         const plan::Term& term = plan_.steps[s].terms[k];
         const plan::WeightNoise& n = noise[s][k];
         const auto& sources = channels(index(term.source));
-        std::vector<double>& all = weights_[s].emplace_back(n.spread);
-        const std::size_t taps = n.constant.size();
+        Weights& w = weights_[s].emplace_back();
+        w.by_output.resize(statistics_.sums[s].size());
+        w.by_input.resize(sources.size());
+        const auto add = [&](int o, int i, double variance) {
+          const double left = n.left.empty() ? 1 : n.left[index(i)], error = variance * left * sources[index(i)].mean_square;
+          if (error == 0) return;
+          w.by_output[index(o)].emplace_back(index(i), error);
+          w.by_input[index(i)].emplace_back(index(o), error);
+        };
+        for (const plan::WeightNoise::Pair& p : n.spread) add(p.out, p.in, p.variance);
         // A mean multiplies all pixels by the same number: its error meets their sum.
+        const std::size_t taps = n.constant.size();
         const double together = term.kind == plan::Term::Kind::full ? static_cast<double>(taps) : 1;
-        for (std::size_t pair = 0; pair < all.size(); ++pair) {
-          const ChannelStatistics& c = sources[pair % sources.size()];
+        const plan::Layout &in = plan_.tensors[index(term.source)].layout,
+                           &out = plan_.tensors[index(plan_.steps[s].output)].layout;
+        plan::for_each_pair(term, in, out, [&](int o, int i, const double* weights) {
           double constant = 0;
           for (std::size_t t = 0; t < taps; ++t)
-            if (term.weights[pair * taps + t] != 0) constant += together * n.constant[t] / 12;
-          const double left = n.left.empty() ? 1 : n.left[pair % sources.size()];
-          all[pair] = (all[pair] + constant) * left * c.mean_square;
-        }
+            if (weights[t] != 0) constant += together * n.constant[t] / 12;
+          if (constant > 0) add(o, i, constant);
+        });
       }
     }
   }
@@ -203,8 +213,7 @@ class Descent {
     double sum = 0;
     for (std::size_t k = 0; k < weights_[s].size(); ++k) {
       const auto& source = squares_[index(plan_.steps[s].terms[k].source)];
-      const double* row = weights_[s][k].data() + o * source.size();
-      for (std::size_t i = 0; i < source.size(); ++i) sum += row[i] * source[i];
+      for (const auto& [i, error] : weights_[s][k].by_output[o]) sum += error * source[i];
     }
     return sum * statistics_.sums[s][o].gradient;
   }
@@ -221,11 +230,8 @@ class Descent {
     for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
       for (std::size_t k = 0; k < weights_[s].size(); ++k) {
         if (index(plan_.steps[s].terms[k].source) != t) continue;
-        const std::size_t inputs = channels(t).size();
-        for (std::size_t o = 0; o < statistics_.sums[s].size(); ++o) {
-          const double noise = weights_[s][k][o * inputs + c];
-          if (noise != 0) f.weights_from += noise * statistics_.sums[s][o].gradient / sum_scale(s, o);
-        }
+        for (const auto& [o, error] : weights_[s][k].by_input[c])
+          f.weights_from += error * statistics_.sums[s][o].gradient / sum_scale(s, o);
       }
     }
     return f;
@@ -282,7 +288,10 @@ class Descent {
   std::vector<double> divisors_;  // of the steps
   std::vector<int> producer_;     // step that makes a tensor
   std::vector<int> least_limbs_;  // at which a tensor is held or read
-  std::vector<std::vector<std::vector<double>>> weights_;
+  struct Weights {
+    std::vector<std::vector<std::pair<std::size_t, double>>> by_output, by_input;  // the other channel, and the error
+  };
+  std::vector<std::vector<Weights>> weights_;  // by step and term
   std::vector<Group> groups_;
   Scales scales_;
   std::vector<std::vector<double>> squares_;  // 2^(2 log2) of them
@@ -329,11 +338,15 @@ void apply_scales(plan::Plan& plan, const Scales& scales) {
     const auto row_factor = [&](std::size_t o) { return std::exp2(square ? rows[o] / 2 : rows[o]); };
     for (plan::Term& t : s.terms) {
       const auto& columns = factor[static_cast<std::size_t>(t.source)];
-      const std::size_t taps = t.weights.size() / (rows.size() * columns.size());
-      for (std::size_t k = 0; k < t.weights.size(); ++k) {
-        const std::size_t pair = k / taps;
-        t.weights[k] *= row_factor(pair / columns.size()) * std::exp2(-columns[pair % columns.size()]);
-      }
+      const plan::Layout& in = plan.tensors[static_cast<std::size_t>(t.source)].layout;
+      const std::size_t per_pair = plan::weights_per_pair(t, in);
+      plan::for_each_pair(t, in, plan.tensors[static_cast<std::size_t>(s.output)].layout,
+                          [&](int o, int i, const double* weights) {
+                            const double factor = row_factor(static_cast<std::size_t>(o)) *
+                                                  std::exp2(-columns[static_cast<std::size_t>(i)]);
+                            double* w = t.weights.data() + (weights - t.weights.data());
+                            for (std::size_t k = 0; k < per_pair; ++k) w[k] *= factor;
+                          });
     }
     const std::size_t each = s.bias.size() / rows.size();
     for (std::size_t k = 0; k < s.bias.size(); ++k) s.bias[k] *= row_factor(k / each);

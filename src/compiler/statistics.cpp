@@ -18,6 +18,7 @@ namespace {
 using plan::Step;
 
 constexpr std::size_t kMostMoments = 512;  // channels of which all products are measured
+constexpr int kMostReach = 12;             // pixels
 constexpr double kMost = 0x1p300;  // beyond it not even the reference is to be trusted
 
 // Adds one image's values and gradients of a tensor or sum.
@@ -47,7 +48,8 @@ std::vector<plan::Moments> no_moments(const plan::Plan& plan) {
       plan::Moments& m = out[static_cast<std::size_t>(term.source)];
       if (c > kMostMoments) continue;
       m.channels.resize(c * c);
-      m.reach = std::max({m.reach, term.kernel_h - 1, term.kernel_w - 1});
+      m.reach = std::max(m.reach, std::min(kMostReach, std::max((term.kernel_h - 1) * term.dilation_h,
+                                                                (term.kernel_w - 1) * term.dilation_w)));
       const auto reach = static_cast<std::size_t>(m.reach);
       m.neighbours.assign((reach + 1) * (2 * reach + 1), 0);
     }

@@ -13,10 +13,10 @@ namespace {
 void add_transposed(const Term& term, const Layout& in, const Layout& out, const std::vector<double>& sum,
                     std::vector<double>& source) {
   for_each_row(term, in, out, [&](const TermRow& r) {
-    const double w = term.weights[r.weight];
     const double* from = sum.data() + r.destination;
     double* to = source.data() + r.source;
-    for (int k = 0; k < r.count; ++k) to[static_cast<std::ptrdiff_t>(k) * r.stride] += w * from[k];
+    for (int k = 0; k < r.count; ++k)
+      to[static_cast<std::ptrdiff_t>(k) * r.stride] += r.weight * (r.factor == nullptr ? 1 : r.factor[k]) * from[k];
   });
 }
 

@@ -10,13 +10,15 @@ namespace {
 void add_term(const Plan& plan, const Term& term, const Layout& out, const std::vector<double>& in_values,
               std::vector<double>& sum) {
   for_each_row(term, plan.tensors[term.source].layout, out, [&](const TermRow& r) {
-    const double w = term.weights[r.weight];
     const double* src = in_values.data() + r.source;
     double* dst = sum.data() + r.destination;
-    if (r.stride == 1) {
-      for (int k = 0; k < r.count; ++k) dst[k] += w * src[k];
+    if (r.factor != nullptr) {
+      for (int k = 0; k < r.count; ++k)
+        dst[k] += r.factor[k] * r.weight * src[static_cast<std::ptrdiff_t>(k) * r.stride];
+    } else if (r.stride == 1) {
+      for (int k = 0; k < r.count; ++k) dst[k] += r.weight * src[k];
     } else {
-      for (int k = 0; k < r.count; ++k) dst[k] += w * src[static_cast<std::ptrdiff_t>(k) * r.stride];
+      for (int k = 0; k < r.count; ++k) dst[k] += r.weight * src[static_cast<std::ptrdiff_t>(k) * r.stride];
     }
   });
 }

@@ -6,7 +6,7 @@ namespace sotto::plan {
 
 LiveSet::LiveSet(const Plan& plan, const Schedule& schedule) : plan_(plan), schedule_(schedule) {
   const Layout& in = plan.input().layout;
-  for (int p = 0; p < in.phases * in.phases; ++p) items_[{0, p, 0}] = plan.input().limbs;
+  for (int p = 0; p < in.phase_count(); ++p) items_[{0, p, 0}] = plan.input().limbs;
 }
 
 std::vector<LiveSet::Copies> LiveSet::copies(int t) const {

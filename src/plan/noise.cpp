@@ -12,6 +12,7 @@
 #include "ckks/encoder.h"
 #include "plan/interpret.h"
 #include "plan/rounding.h"
+#include "plan/term.h"
 
 namespace sotto::plan {
 
@@ -21,9 +22,9 @@ constexpr double kSigma = 3.19;
 
 // Whether every weight of a full term is the same at all pixels, as after a mean: then its plaintexts are constants.
 bool is_mean(const Term& term, const Layout& in) {
-  const std::size_t plane = static_cast<std::size_t>(in.height) * in.width;
+  const std::size_t pixels = weights_per_pair(term, in);
   for (std::size_t k = 0; k < term.weights.size(); ++k)
-    if (term.weights[k] != term.weights[k / plane * plane]) return false;
+    if (term.weights[k] != term.weights[k / pixels * pixels]) return false;
   return true;
 }
 
@@ -51,11 +52,16 @@ struct TapNoise {
   std::vector<double> masked, constant;
 };
 
+// Variance of a plaintext of a step whose coefficients are all rounded.
+double every_coefficient(const Plan& plan, const Step& step) {
+  return (2.0 * static_cast<double>(step_period(plan, step)) - 1) / 12;
+}
+
 TapNoise tap_noise(const Plan& plan, const Schedule& schedule, std::size_t s, std::size_t k, std::size_t taps) {
   const Step& step = plan.steps[s];
   const Layout& out = plan.tensors[static_cast<std::size_t>(step.output)].layout;
   TapNoise noise{std::vector<double>(taps), std::vector<double>(taps)};
-  std::vector<double> share(static_cast<std::size_t>(out.phases) * out.phases);  // of the pixels, by phase
+  std::vector<double> share(static_cast<std::size_t>(out.phase_count()));  // of the pixels, by phase
   for (int y = 0; y < out.height; ++y)
     for (int x = 0; x < out.width; ++x)
       share[static_cast<std::size_t>(place_of(out, plan.tile, y, x).phase)] +=
@@ -72,7 +78,9 @@ TapNoise tap_noise(const Plan& plan, const Schedule& schedule, std::size_t s, st
         continue;
       }
       const auto [at, missing] = known.try_emplace(tap.mask, 0.0);
-      if (missing) at->second = std::pow(NoiseModel::weight(tap.mask, step_period(plan, step)), 2);
+      if (missing)
+        at->second = step.terms[k].map.empty() ? std::pow(NoiseModel::weight(tap.mask, step_period(plan, step)), 2)
+                                               : every_coefficient(plan, step);
       noise.masked[t] += pixels * at->second;
     }
   }
@@ -84,16 +92,16 @@ TapNoise tap_noise(const Plan& plan, const Schedule& schedule, std::size_t s, st
 WeightNoise grouped_noise(const Plan& plan, const Step& step, const Term& term) {
   const Layout& in = plan.tensors[static_cast<std::size_t>(term.source)].layout;
   const Layout& out = plan.tensors[static_cast<std::size_t>(step.output)].layout;
-  const bool full = term.kind == Term::Kind::full;
   const double positions = static_cast<double>(plan.tile) * plan.tile;
-  const double taps = full ? in.phases * in.phases * positions : static_cast<double>(term.kernel_h) * term.kernel_w;
-  const double variance = (2.0 * static_cast<double>(step_period(plan, step)) - 1) / 12;
-  const std::set<int> moves = channel_moves(plan, step, term);
+  const double taps = term.kind == Term::Kind::full ? in.phase_count() * positions
+                                                    : static_cast<double>(std::ranges::count(taps_in_use(term), true));
+  const auto blocks = connected_blocks(plan, step, term);
   WeightNoise noise;
   for (int o = 0; o < out.channels; ++o)
     for (int i = 0; i < in.channels; ++i) {
-      const bool met = moves.contains(channel_move(plan, in, o % out.group, i % in.group));
-      noise.spread.push_back(met ? taps * variance : 0);
+      const auto move = blocks.find(channel_move(plan, in, o % out.group, i % in.group));
+      if (move != blocks.end() && move->second.contains({o / out.group, i / in.group}))
+        noise.spread.push_back({o, i, taps * every_coefficient(plan, step)});
     }
   return noise;
 }
@@ -103,26 +111,25 @@ WeightNoise single_noise(const Plan& plan, const Schedule& schedule, std::size_t
   const Term& term = step.terms[k];
   const Layout& in = plan.tensors[static_cast<std::size_t>(term.source)].layout;
   const Layout& out = plan.tensors[static_cast<std::size_t>(step.output)].layout;
-  const auto pairs = static_cast<std::size_t>(in.channels) * static_cast<std::size_t>(out.channels);
-  const std::size_t taps = term.weights.size() / pairs;
+  const std::size_t taps = weights_per_pair(term, in);
   WeightNoise noise;
-  noise.spread.resize(pairs);
   noise.constant.resize(taps);
   if (term.kind == Term::Kind::full) {
     if (is_mean(term, in)) {
       noise.constant.assign(taps, 1.0);
     } else {  // one plaintext with a value for each position of the tile, for each phase
-      const double positions = static_cast<double>(plan.tile) * plan.tile;
-      const double variance = in.phases * in.phases * positions *
-                              (2.0 * static_cast<double>(step_period(plan, step)) - 1) / 12;
-      noise.spread.assign(pairs, variance);
+      const double variance = in.phase_count() * static_cast<double>(plan.tile) * plan.tile * every_coefficient(plan, step);
+      for_each_pair(term, in, out, [&](int o, int i, const double*) { noise.spread.push_back({o, i, variance}); });
     }
     return noise;
   }
   TapNoise of_taps = tap_noise(plan, schedule, s, k, taps);
-  for (std::size_t pair = 0; pair < pairs; ++pair)
+  for_each_pair(term, in, out, [&](int o, int i, const double* weights) {
+    double variance = 0;
     for (std::size_t t = 0; t < taps; ++t)
-      if (term.weights[pair * taps + t] != 0) noise.spread[pair] += of_taps.masked[t];
+      if (weights[t] != 0) variance += of_taps.masked[t];
+    if (variance > 0) noise.spread.push_back({o, i, variance});
+  });
   std::vector<int> masked;
   for (std::size_t t = 0; t < taps; ++t)
     if (of_taps.masked[t] > 0) masked.push_back(static_cast<int>(t));
@@ -138,29 +145,40 @@ WeightNoise single_noise(const Plan& plan, const Schedule& schedule, std::size_t
 
 // Rounds a term's weights, times `scale`, as the runtime does those without masks: each tap by its share of pixels.
 // together: whether it rounds those of a sum so that errors cancel.
-void round_constants(Term& term, const Tensor& source, double scale, const WeightNoise& noise, bool together) {
-  const std::size_t taps = noise.constant.size(), row = taps * static_cast<std::size_t>(source.layout.channels);
+void round_constants(Term& term, const Tensor& source, const Layout& out, double scale, const WeightNoise& noise,
+                     bool together) {
   std::vector<int> list;
-  for (std::size_t t = 0; t < taps; ++t)
+  for (std::size_t t = 0; t < noise.constant.size(); ++t)
     if (noise.constant[t] > 0) list.push_back(static_cast<int>(t));
   if (list.empty()) return;
   const Rounding rounding(source);
   const Rounding::Factor factor = together ? rounding.taps(term, list) : Rounding::Factor();
-  parallel_for(term.weights.size() / row, [&](std::size_t o) {
-    const std::span<double> weights(term.weights.data() + o * row, row);
-    std::vector<double> rounded(weights.begin(), weights.end());
-    std::vector<std::span<double>> vectors;
-    for (double& w : rounded) w *= scale;
-    for (std::size_t c = 0; c < row; c += taps)
+  std::vector<std::map<int, double*>> rows(static_cast<std::size_t>(out.channels));  // weights by input channel
+  double* const first = term.weights.data();
+  for_each_pair(term, source.layout, out, [&](int o, int i, const double* weights) {
+    rows[static_cast<std::size_t>(o)][i] = first + (weights - first);
+  });
+  parallel_for(rows.size(), [&](std::size_t o) {
+    std::vector<double> exact;
+    std::vector<double*> weights;
+    std::vector<int> channels;
+    for (const auto& [channel, pair] : rows[o]) {
+      channels.push_back(channel);
       for (int t : list) {
-        const std::size_t w = c + static_cast<std::size_t>(t);
-        vectors.push_back(weights[w] == 0 ? std::span<double>() : std::span<double>(&rounded[w], 1));
+        weights.push_back(pair + t);
+        exact.push_back(pair[t] * scale);
       }
-    if (together) rounding.round(factor, vectors);
-    for (std::size_t w = 0; w < row; ++w) {
-      const double exact = weights[w] * scale, nearest = together ? rounded[w] : std::nearbyint(exact);
-      weights[w] += std::sqrt(noise.constant[w % taps]) * (nearest - exact) / scale;
     }
+    std::vector<double> rounded = exact;
+    std::vector<std::span<double>> vectors;
+    for (double& w : rounded) vectors.push_back(w == 0 ? std::span<double>() : std::span<double>(&w, 1));
+    if (together)
+      rounding.round(factor, channels, vectors);
+    else
+      for (double& w : rounded) w = std::nearbyint(w);
+    for (std::size_t k = 0; k < weights.size(); ++k)
+      *weights[k] += std::sqrt(noise.constant[static_cast<std::size_t>(list[k % list.size()])]) *
+                     (rounded[k] - exact[k]) / scale;
   });
 }
 
@@ -192,7 +210,8 @@ Simulation::Simulation(const Plan& plan) : plan_(plan), weights_(weight_noise(pl
       Term& term = step.terms[k];
       if (weights_[s][k].constant.empty()) continue;
       const Tensor& source = plan_.tensors[static_cast<std::size_t>(term.source)];
-      round_constants(term, source, step.scale / source.scale, weights_[s][k], !weights_[s][k].left.empty());
+      const Layout& out = plan_.tensors[static_cast<std::size_t>(step.output)].layout;
+      round_constants(term, source, out, step.scale / source.scale, weights_[s][k], !weights_[s][k].left.empty());
     }
   }
 }
@@ -222,8 +241,8 @@ std::vector<double> Simulation::run(std::span<const double> image, std::uint64_t
       std::vector<double> e = energy[source];
       for (std::size_t i = 0; i < noise.left.size(); ++i) e[i] *= noise.left[i];
       const double unit = plan_.tensors[source].scale / step.scale;
-      for (std::size_t o = 0; o < variance.size(); ++o)
-        for (std::size_t i = 0; i < e.size(); ++i) variance[o] += unit * unit * noise.spread[o * e.size() + i] * e[i];
+      for (const WeightNoise::Pair& p : noise.spread)
+        variance[static_cast<std::size_t>(p.out)] += unit * unit * p.variance * e[static_cast<std::size_t>(p.in)];
     }
     const std::size_t plane = static_cast<std::size_t>(out.height) * out.width;
     for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += std::sqrt(variance[k / plane]) * normal(rng);

@@ -27,9 +27,14 @@ struct NoiseModel {
 
 /// What rounding the weights of one term does to the sums of its step, in units of the weights' last place.
 struct WeightNoise {
-  /// Variance per [out][in] for an input of 1, mean over the output's pixels, of plaintexts whose errors differ from
-  /// slot to slot: those with masks, or with several channels.
-  std::vector<double> spread;
+  /// Of an input channel on an output channel.
+  struct Pair {
+    int out = 0, in = 0;
+    double variance = 0;
+  };
+  /// For an input of 1, mean over the output's pixels, of plaintexts whose errors differ from slot to slot: those with
+  /// masks, or with several channels.
+  std::vector<Pair> spread;
   /// Share of the output's pixels, by tap, whose plaintext is a constant: there the weight itself is rounded.
   std::vector<double> constant;
   /// What rounding so that errors cancel (plan/rounding.h) leaves of the input's mean square, by channel; empty: all.

@@ -6,12 +6,14 @@
 #include <cmath>
 #include <cstring>
 #include <iomanip>
+#include <map>
 #include <set>
 #include <sstream>
 
 #include "base/error.h"
 #include "ckks/chebyshev.h"
 #include "plan/schedule.h"
+#include "plan/term.h"
 #include "ring/primes.h"
 
 namespace sotto::plan {
@@ -25,9 +27,12 @@ bool power_of_two(int v) { return v > 0 && (v & (v - 1)) == 0; }
 void verify_layout(const Layout& l, int tile) {
   if (l.channels < 1 || l.channels > 65536 || l.height < 1 || l.width < 1 || l.height > 4096 || l.width > 4096)
     bad("a tensor has an impossible shape");
-  if (!power_of_two(l.phases) || l.phases > 64 || l.gap < 1 || l.gap > 4096) bad("a tensor has an impossible layout");
-  const int canvas = l.phases * tile;
-  if ((l.height - 1) * l.gap >= canvas || (l.width - 1) * l.gap >= canvas) bad("a tensor does not fit its ciphertexts");
+  const auto verify_axis = [&](int size, int phases, int gap) {
+    if (!power_of_two(phases) || phases > 64 || gap < 1 || gap > 4096) bad("a tensor has an impossible layout");
+    if ((size - 1) * gap >= phases * tile) bad("a tensor does not fit its ciphertexts");
+  };
+  verify_axis(l.height, l.phases.h, l.gap.h);
+  verify_axis(l.width, l.phases.w, l.gap.w);
 }
 
 void verify_moments(const Tensor& t) {
@@ -63,7 +68,7 @@ void verify_slotwise(const Plan& plan, const Step& step, const std::string& name
   if (plan.level_primes != 1) bad(name + "polynomials need levels of one prime");
   const Term& t = step.terms.front();
   if (step.terms.size() != 1 || t.kind != Term::Kind::copy || !t.weights.empty() || !step.bias.empty() ||
-      step.baby != 1 || !(plan.tensors[t.source].layout == out.layout))
+      step.baby != 1 || !t.blocks.empty() || !t.map.empty() || !(plan.tensors[t.source].layout == out.layout))
     bad(name + "it does not copy one tensor");
   if (!(std::abs(step.scale / plan.tensors[t.source].scale - 1) < 1e-5)) bad(name + "impossible scale");
   // The largest result in slots: coefficients at this scale must stay below 2^62.
@@ -83,6 +88,53 @@ void verify_slotwise(const Plan& plan, const Step& step, const std::string& name
     bad(name + "its level or scale does not fit bootstrapping");
 }
 
+// No block beyond the channels, and no pair of channels in two blocks.
+void verify_blocks(const Term& t, const Layout& in, const Layout& out, const std::string& name) {
+  std::map<std::pair<int, int>, std::vector<std::pair<int, int>>> inputs;  // by outputs
+  for (const Block& b : t.blocks) {
+    if (b.out < 0 || b.in < 0 || b.outs < 1 || b.ins < 1 || b.outs > out.channels - b.out || b.ins > in.channels - b.in)
+      bad(name + "it connects channels that are not there");
+    inputs[{b.out, b.outs}].emplace_back(b.in, b.ins);
+  }
+  std::vector<std::vector<std::pair<int, int>>> by_output(static_cast<std::size_t>(out.channels));
+  std::size_t entries = 0;
+  for (auto& [rows, list] : inputs) {
+    entries += static_cast<std::size_t>(rows.second) * list.size();
+    if (entries > (std::size_t{1} << 26)) bad(name + "too many blocks of channels");
+    for (int o = rows.first; o < rows.first + rows.second; ++o)
+      by_output[static_cast<std::size_t>(o)].insert(by_output[static_cast<std::size_t>(o)].end(), list.begin(),
+                                                    list.end());
+  }
+  for (auto& list : by_output) {
+    std::sort(list.begin(), list.end());
+    for (std::size_t k = 1; k < list.size(); ++k)
+      if (list[k].first < list[k - 1].first + list[k - 1].second) bad(name + "it connects two channels twice");
+  }
+}
+
+void verify_term(const Term& t, const Layout& in, const Layout& out, const std::string& name) {
+  const auto range = [](int v, int lo, int hi) { return v >= lo && v <= hi; };
+  if (!range(t.kernel_h, 1, 64) || !range(t.kernel_w, 1, 64) || !range(t.stride_h, 1, 4096) ||
+      !range(t.stride_w, 1, 4096) || !range(t.pad_top, -4096, 4096) || !range(t.pad_left, -4096, 4096) ||
+      !range(t.dilation_h, 1, 4096) || !range(t.dilation_w, 1, 4096))
+    bad(name + "impossible convolution");
+  const std::size_t plane = static_cast<std::size_t>(out.height) * out.width;
+  const bool full = t.kind == Term::Kind::full;
+  if (full && plane != 1) bad(name + "a full connection has one output pixel");
+  if (!t.map.empty() && (full || t.map.size() != plane)) bad(name + "wrong map of factors");
+  // What the schedule walks through; real networks stay far below.
+  const double visits = static_cast<double>(out.phase_count()) * static_cast<double>(plane) *
+                        static_cast<double>(full ? 1 : weights_per_pair(t, in));
+  if (visits > 1e9) bad(name + "too large to schedule");
+  verify_blocks(t, in, out, name);
+  std::size_t pairs = 0;
+  for (const Block& b : blocks_of(t, in, out)) pairs += static_cast<std::size_t>(b.outs) * b.ins;
+  if (t.weights.size() != pairs * weights_per_pair(t, in)) bad(name + "wrong number of weights");
+  const auto finite = [](double v) { return std::isfinite(v); };
+  if (!std::all_of(t.weights.begin(), t.weights.end(), finite) || !std::all_of(t.map.begin(), t.map.end(), finite))
+    bad(name + "a weight is not a number");
+}
+
 void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vector<bool>& ready) {
   const std::string name = "layer " + step.name + ": ";
   const int count = static_cast<int>(plan.tensors.size());
@@ -96,7 +148,7 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vec
     bad(name + "wrong level of the output");
   if (step.extra_primes < 0 || step.extra_primes > (step.slotwise() ? 0 : 1)) bad(name + "impossible level");
   if (!power_of_two(step.baby) || step.baby > plan.group()) bad(name + "impossible rotations");
-  if (step.terms.empty() || step.terms.size() > 64) bad(name + "wrong number of terms");
+  if (step.terms.empty() || step.terms.size() > 256) bad(name + "wrong number of terms");
   const std::size_t plane = static_cast<std::size_t>(out.layout.height) * out.layout.width;
   const auto channels = static_cast<std::size_t>(out.layout.channels);
   if (!step.slotwise() && step.bias.size() != channels && step.bias.size() != channels * plane)
@@ -109,22 +161,7 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vec
     if (in.limbs < step.limbs) bad(name + "reads a tensor of a lower level");
     if (step.slotwise()) continue;
     if (t.kind == Term::Kind::copy) bad(name + "a sum cannot copy a tensor");
-    const bool full = t.kind == Term::Kind::full;
-    const auto range = [](int v, int lo, int hi) { return v >= lo && v <= hi; };
-    if (!range(t.kernel_h, 1, 64) || !range(t.kernel_w, 1, 64) || !range(t.stride_h, 1, 64) ||
-        !range(t.stride_w, 1, 64) || !range(t.pad_top, 0, 64) || !range(t.pad_left, 0, 64))
-      bad(name + "impossible convolution");
-    if (full && plane != 1) bad(name + "a full connection has one output pixel");
-    const std::size_t taps = full ? static_cast<std::size_t>(in.layout.height) * in.layout.width
-                                  : static_cast<std::size_t>(t.kernel_h) * t.kernel_w;
-    // What the schedule walks through; real networks stay far below.
-    const double visits = static_cast<double>(out.layout.phases) * out.layout.phases * static_cast<double>(plane) *
-                          static_cast<double>(full ? 1 : taps);
-    if (visits > 1e9) bad(name + "too large to schedule");
-    if (t.weights.size() != channels * static_cast<std::size_t>(in.layout.channels) * taps)
-      bad(name + "wrong number of weights");
-    for (double w : t.weights)
-      if (!std::isfinite(w)) bad(name + "a weight is not a number");
+    verify_term(t, in.layout, out.layout, name);
   }
   if (step.slotwise()) verify_slotwise(plan, step, name);
   ready[step.output] = true;
@@ -206,7 +243,9 @@ Step copy_step(const std::string& name, int output, int source, Step::Finish kin
   step.name = name;
   step.output = output;
   step.finish = kind;
-  step.terms.push_back({Term::Kind::copy, source, 1, 1, 1, 1, 0, 0, {}});
+  step.terms.emplace_back();
+  step.terms.back().kind = Term::Kind::copy;
+  step.terms.back().source = source;
   return step;
 }
 
@@ -253,7 +292,7 @@ void verify_interface(const ckks::ParametersSpec& parameters, int tile, int batc
   verify_layout(input.layout, tile);
   const Layout& in = input.layout;
   const auto channels = static_cast<std::size_t>(io.channels);
-  if (in.channels != io.channels || in.height != io.height || in.width != io.width || in.gap != 1 ||
+  if (in.channels != io.channels || in.height != io.height || in.width != io.width || in.gap != Axes(1) ||
       io.mean.size() != channels || io.std.size() != channels)
     bad("its interface does not fit the input");
   for (double s : io.std)
@@ -372,7 +411,8 @@ std::string plan_id(const Plan& plan) {
     h.value(v);
   for (const Tensor& t : plan.tensors) {
     for (int v :
-         {t.layout.channels, t.layout.height, t.layout.width, t.layout.phases, t.layout.gap, t.layout.group, t.limbs})
+         {t.layout.channels, t.layout.height, t.layout.width, t.layout.phases.h, t.layout.phases.w, t.layout.gap.h,
+          t.layout.gap.w, t.layout.group, t.limbs})
       h.value(v);
     h.value(t.scale);
     h.values(t.moments.channels);
@@ -393,8 +433,13 @@ std::string plan_id(const Plan& plan) {
     h.values(s.bias);
     for (const Term& t : s.terms) {
       for (int v :
-           {static_cast<int>(t.kind), t.source, t.kernel_h, t.kernel_w, t.stride_h, t.stride_w, t.pad_top, t.pad_left})
+           {static_cast<int>(t.kind), t.source, t.kernel_h, t.kernel_w, t.stride_h, t.stride_w, t.pad_top, t.pad_left,
+            t.dilation_h, t.dilation_w})
         h.value(v);
+      h.value(t.blocks.size());
+      for (const Block& b : t.blocks)
+        for (int v : {b.out, b.outs, b.in, b.ins}) h.value(v);
+      h.values(t.map);
       h.values(t.weights);
     }
   }

@@ -15,22 +15,33 @@ namespace sotto::plan {
 /// Most channels that share a ciphertext.
 inline constexpr int kMaxGroup = 64;
 
+/// A number for the height and one for the width of maps.
+struct Axes {
+  int h = 1, w = 1;
+
+  constexpr Axes(int both) : h(both), w(both) {}  // NOLINT(google-explicit-constructor): most are equal
+  constexpr Axes(int height, int width) : h(height), w(width) {}
+  bool operator==(const Axes&) const = default;
+};
+
 /// How the pixels of a feature map lie in ciphertexts.
 ///
 /// A ciphertext holds, for one block of G channels, a tile of T x T positions for every image of the batch: slot (image
 /// * G + s) * T^2 + ty * T + tx. Place s holds channel s mod `places()` of the block: a tensor with fewer channels than
 /// G repeats them, and places between the number of channels and the next power of two hold zeros. Pixel (y, x) has
-/// canvas coordinates (y * gap, x * gap); canvas coordinate Y belongs to phase Y mod P at tile position Y / P. So P * P
-/// ciphertexts make a block, and neighbours lie in other ciphertexts or one tile position away.
+/// canvas coordinates (y * gap.h, x * gap.w); in each direction canvas coordinate Y belongs to phase Y mod P at tile
+/// position Y / P. So P.h * P.w ciphertexts make a block, and neighbours lie in other ciphertexts or a few tile
+/// positions away.
 struct Layout {
   int channels = 0, height = 0, width = 0;
-  int phases = 1;  ///< P, a power of two
-  int gap = 1;     ///< 1 unless P is 1 and strides went on
-  int group = 1;   ///< G, a power of two up to kMaxGroup; the same for all tensors of a plan
+  Axes phases = 1;  ///< P, powers of two
+  Axes gap = 1;     ///< no common factor with P
+  int group = 1;    ///< G, a power of two up to kMaxGroup; the same for all tensors of a plan
 
   /// Ciphertexts per phase.
   [[nodiscard]] int blocks() const { return (channels + group - 1) / group; }
-  [[nodiscard]] int ciphertexts() const { return blocks() * phases * phases; }
+  [[nodiscard]] int phase_count() const { return phases.h * phases.w; }
+  [[nodiscard]] int ciphertexts() const { return blocks() * phase_count(); }
   /// Places with channels of their own.
   [[nodiscard]] int places() const {
     return std::min(group, static_cast<int>(std::bit_ceil(static_cast<unsigned>(channels))));
@@ -63,17 +74,29 @@ struct Tensor {
   Moments moments = {};
 };
 
+/// Channels that a term connects: every output in [out, out + outs) with every input in [in, in + ins).
+struct Block {
+  int out = 0, outs = 0, in = 0, ins = 0;
+
+  bool operator==(const Block&) const = default;
+};
+
 /// A linear map from one tensor, one summand of a step.
 struct Term {
   enum class Kind {
-    convolution,  ///< weights [out][in][kernel_h][kernel_w]
-    full,         ///< weights [out][in][height][width], summed over all pixels: output is 1 x 1
+    convolution,  ///< output pixel y reads input pixels y * stride + tap * dilation - pad
+    full,         ///< reads all pixels: output is 1 x 1
     copy,         ///< the tensor itself, no weights: the only term of a step that works slot by slot
   };
   Kind kind = Kind::convolution;
   int source = 0;  ///< index into Plan::tensors
-  int kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, pad_top = 0, pad_left = 0;
+  int kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1;
+  int pad_top = 0, pad_left = 0;  ///< negative: the first pixels are skipped
+  /// Block after block [outs][ins][kernel_h][kernel_w], or [outs][ins][height][width] of the source.
   std::vector<double> weights;
+  int dilation_h = 1, dilation_w = 1;
+  std::vector<Block> blocks = {};  ///< no pair of channels twice; empty: one block of all channels
+  std::vector<double> map = {};    ///< of a convolution: a factor for every output pixel; empty: 1
 };
 
 /// A function of one real number by polynomials over [-1, 1] (compiler/relu_approximation.h): range f(x / range), where

@@ -33,15 +33,21 @@ ckks::ParametersSpec parameters_from_json(const json& j) {
 
 namespace {
 
+json to_json(const Axes& a) { return {{"h", a.h}, {"w", a.w}}; }
+
+Axes axes_from_json(const json& j, const char* name, int least, int most) {
+  return {small_integer(field(j, name), "h", least, most), small_integer(field(j, name), "w", least, most)};
+}
+
 json to_json(const Layout& l) {
-  return {{"channels", l.channels}, {"height", l.height}, {"width", l.width},
-          {"phases", l.phases},     {"gap", l.gap},       {"group", l.group}};
+  return {{"channels", l.channels},       {"height", l.height},     {"width", l.width},
+          {"phases", to_json(l.phases)}, {"gap", to_json(l.gap)}, {"group", l.group}};
 }
 
 Layout layout_from_json(const json& j) {
   return {small_integer(j, "channels", 1, 65536), small_integer(j, "height", 1, 4096),
-          small_integer(j, "width", 1, 4096),     small_integer(j, "phases", 1, 64),
-          small_integer(j, "gap", 1, 4096),       small_integer(j, "group", 1, kMaxGroup)};
+          small_integer(j, "width", 1, 4096),     axes_from_json(j, "phases", 1, 64),
+          axes_from_json(j, "gap", 1, 4096),      small_integer(j, "group", 1, kMaxGroup)};
 }
 
 json to_json(const Tensor& t) {
@@ -157,13 +163,19 @@ Activation activation_from_json(const json& j) {
 
 json to_json(const Step& s) {
   json terms = json::array();
-  for (const Term& t : s.terms)
+  for (const Term& t : s.terms) {
+    json blocks = json::array();
+    for (const Block& b : t.blocks) blocks.push_back({b.out, b.outs, b.in, b.ins});
     terms.push_back({{"kind", kTermKind[static_cast<int>(t.kind)]},
                      {"source", t.source},
                      {"kernel", {{"h", t.kernel_h}, {"w", t.kernel_w}}},
                      {"stride", {{"h", t.stride_h}, {"w", t.stride_w}}},
                      {"pad", {{"h", t.pad_top}, {"w", t.pad_left}}},
+                     {"dilation", {{"h", t.dilation_h}, {"w", t.dilation_w}}},
+                     {"blocks", blocks},
+                     {"map", t.map.size()},
                      {"weights", t.weights.size()}});
+  }
   json step = {{"name", s.name},
                {"output", s.output},
                {"terms", terms},
@@ -177,6 +189,36 @@ json to_json(const Step& s) {
   return step;
 }
 
+Block block_from_json(const json& j) {
+  if (!j.is_array() || j.size() != 4) wire::bad_field("blocks");
+  int v[4];
+  for (std::size_t k = 0; k < 4; ++k) {
+    if (!j[k].is_number_integer() || j[k] < 0 || j[k] > 65536) wire::bad_field("blocks");
+    v[k] = j[k];
+  }
+  return {v[0], v[1], v[2], v[3]};
+}
+
+Term term_from_json(const json& j, WeightReader& weights) {
+  Term t;
+  t.kind = static_cast<Term::Kind>(index_of(j, "kind", kTermKind));
+  t.source = small_integer(j, "source", 0, 1 << 20);
+  const Axes kernel = axes_from_json(j, "kernel", 1, 4096), stride = axes_from_json(j, "stride", 1, 4096),
+             pad = axes_from_json(j, "pad", -4096, 4096), dilation = axes_from_json(j, "dilation", 1, 4096);
+  t.kernel_h = kernel.h;
+  t.kernel_w = kernel.w;
+  t.stride_h = stride.h;
+  t.stride_w = stride.w;
+  t.pad_top = pad.h;
+  t.pad_left = pad.w;
+  t.dilation_h = dilation.h;
+  t.dilation_w = dilation.w;
+  for (const json& b : wire::list(j, "blocks", 1 << 22)) t.blocks.push_back(block_from_json(b));
+  t.map = weights.take(j, "map");
+  t.weights = weights.take(j, "weights");
+  return t;
+}
+
 Step step_from_json(const json& j, WeightReader& weights) {
   Step s;
   s.name = wire::text(j, "name");
@@ -188,20 +230,7 @@ Step step_from_json(const json& j, WeightReader& weights) {
   s.extra_primes = small_integer(j, "extra_primes", 0, 1);
   s.bias = weights.take(j, "bias");
   if (s.finish == Step::Finish::activate) s.activation = activation_from_json(field(j, "activation"));
-  for (const json& t : wire::list(j, "terms", 64)) {
-    Term term;
-    term.kind = static_cast<Term::Kind>(index_of(t, "kind", kTermKind));
-    term.source = small_integer(t, "source", 0, 1 << 20);
-    const json &kernel = field(t, "kernel"), &stride = field(t, "stride"), &pad = field(t, "pad");
-    term.kernel_h = small_integer(kernel, "h", 1, 4096);
-    term.kernel_w = small_integer(kernel, "w", 1, 4096);
-    term.stride_h = small_integer(stride, "h", 1, 4096);
-    term.stride_w = small_integer(stride, "w", 1, 4096);
-    term.pad_top = small_integer(pad, "h", 0, 4096);
-    term.pad_left = small_integer(pad, "w", 0, 4096);
-    term.weights = weights.take(t, "weights");
-    s.terms.push_back(std::move(term));
-  }
+  for (const json& t : wire::list(j, "terms", 256)) s.terms.push_back(term_from_json(t, weights));
   return s;
 }
 
@@ -221,7 +250,10 @@ void write_plan(const std::filesystem::path& path, const Plan& plan) {
   for (const Step& s : plan.steps) {
     steps.push_back(to_json(s));
     append(s.bias);
-    for (const Term& t : s.terms) append(t.weights);
+    for (const Term& t : s.terms) {
+      append(t.map);
+      append(t.weights);
+    }
   }
   const json header = {{"network", plan.network},
                        {"parameters", to_json(plan.parameters)},

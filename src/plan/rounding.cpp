@@ -59,21 +59,24 @@ Rounding::Factor Rounding::taps(const Term& term, std::span<const int> list) con
   for (int a : list)
     for (int b : list)
       matrix.push_back(a == b ? 1
-                              : moments_.correlation(a / term.kernel_w - b / term.kernel_w,
-                                                     a % term.kernel_w - b % term.kernel_w, kAlike));
+                              : moments_.correlation((a / term.kernel_w - b / term.kernel_w) * term.dilation_h,
+                                                     (a % term.kernel_w - b % term.kernel_w) * term.dilation_w,
+                                                     kAlike));
   return factorise(std::move(matrix), list.size());
 }
 
-void Rounding::round(const Factor& taps, std::span<const std::span<double>> vectors) const {
+void Rounding::round(const Factor& taps, std::span<const int> channels,
+                     std::span<const std::span<double>> vectors) const {
   std::size_t length = 0;
   for (const auto& v : vectors) length = std::max(length, v.size());
-  const std::size_t count = channels_.size, row = taps.size * length;
-  // done[c][t]: errors of channel c, weighted for tap t; carried to the channels that follow by G of the channels.
+  const std::size_t count = channels.size(), row = taps.size * length;
+  // A channel that is not read has no errors. done[c][t]: errors of channel c, weighted for tap t; carried to the channels that follow by G of the channels.
   std::vector<double> done(count * row), wanted(row);
   for (std::size_t c = count; c-- > 0;) {
     std::fill(wanted.begin(), wanted.end(), 0.0);
     for (std::size_t other = c + 1; other < count; ++other) {
-      const double g = channels_.lower[other * count + c];
+      const double g = channels_.lower[static_cast<std::size_t>(channels[other]) * channels_.size +
+                                       static_cast<std::size_t>(channels[c])];
       const double* from = done.data() + other * row;
       if (g != 0)
         for (std::size_t k = 0; k < row; ++k) wanted[k] += g * from[k];

@@ -34,9 +34,9 @@ class Rounding {
   /// What of a channel's mean square is left by the channels rounded before it.
   [[nodiscard]] double share(std::size_t channel) const { return share_[channel]; }
 
-  /// vectors[channel * taps.size + tap]: the real coefficients of a plaintext, all of one length; rounded in place. Empty
-  /// ones stand for weights of zero and stay so.
-  void round(const Factor& taps, std::span<const std::span<double>> vectors) const;
+  /// vectors[k * taps.size + tap]: the real coefficients of the plaintext for channel channels[k], all of one length;
+  /// rounded in place. Empty ones stand for weights of zero and stay so.
+  void round(const Factor& taps, std::span<const int> channels, std::span<const std::span<double>> vectors) const;
 
  private:
   Factor channels_;

@@ -6,13 +6,25 @@
 #include "base/error.h"
 #include "base/index.h"
 #include "ckks/chebyshev.h"
+#include "plan/term.h"
 #include "simd/tables.h"
 
 namespace sotto::plan {
 
 Place place_of(const Layout& layout, int tile, int y, int x) {
-  const int cy = y * layout.gap, cx = x * layout.gap, p = layout.phases;
-  return {cy % p * p + cx % p, cy / p * tile + cx / p};
+  const int cy = y * layout.gap.h, cx = x * layout.gap.w;
+  const Axes& p = layout.phases;
+  return {cy % p.h * p.w + cx % p.w, cy / p.h * tile + cx / p.w};
+}
+
+std::vector<double> mask_values(const Tap& tap, const Term& term, const Layout& out, int tile, int phase) {
+  std::vector<double> values(tap.mask.begin(), tap.mask.end());
+  for (std::size_t k = 0; k < term.map.size(); ++k) {
+    const auto width = static_cast<std::size_t>(out.width);
+    const Place place = place_of(out, tile, static_cast<int>(k / width), static_cast<int>(k % width));
+    if (place.phase == phase) values[static_cast<std::size_t>(place.position)] *= term.map[k];
+  }
+  return values;
 }
 
 std::vector<std::int64_t> sum_rotations(int count) {
@@ -47,71 +59,98 @@ int channel_move(const Plan& plan, const Layout& in, int s, int channel) {
   return s + forwards < group || plan.batch == 1 ? forwards : forwards - places;
 }
 
-std::set<int> channel_moves(const Plan& plan, const Step& step, const Term& term) {
+std::map<int, std::set<std::pair<int, int>>> connected_blocks(const Plan& plan, const Step& step, const Term& term) {
   const Layout& in = plan.tensors[static_cast<std::size_t>(term.source)].layout;
   const Layout& out = plan.tensors[static_cast<std::size_t>(step.output)].layout;
-  const std::size_t taps =
-      term.weights.size() / (static_cast<std::size_t>(in.channels) * static_cast<std::size_t>(out.channels));
-  std::set<int> moves;
-  for (int o = 0; o < out.channels; ++o) {
-    for (int i = 0; i < in.channels; ++i) {
-      const double* w = term.weights.data() + (static_cast<std::size_t>(o) * in.channels + i) * taps;
-      if (std::all_of(w, w + taps, [](double v) { return v == 0; })) continue;
-      for (int s = o % out.group; s < out.group; s += out.places())
-        moves.insert(channel_move(plan, in, s, i % in.group));
-    }
+  const std::size_t count = weights_per_pair(term, in);
+  const int group = in.group, places = out.places(), across = in.blocks(), per_move = out.blocks() * across;
+  std::vector<bool> found(static_cast<std::size_t>(2 * group) * static_cast<std::size_t>(per_move));
+  for_each_pair(term, in, out, [&](int o, int i, const double* w) {
+    if (std::all_of(w, w + count, [](double v) { return v == 0; })) return;
+    const int pair = o / group * across + i / group;
+    for (int s = o % group; s < group; s += places)
+      found[static_cast<std::size_t>((channel_move(plan, in, s, i % group) + group) * per_move + pair)] = true;
+  });
+  std::map<int, std::set<std::pair<int, int>>> moves;
+  for (std::size_t k = 0; k < found.size(); ++k) {
+    const auto pair = static_cast<int>(k % static_cast<std::size_t>(per_move));
+    if (found[k])
+      moves[static_cast<int>(k / static_cast<std::size_t>(per_move)) - group].insert({pair / across, pair % across});
   }
+  return moves;
+}
+
+std::set<int> channel_moves(const Plan& plan, const Step& step, const Term& term) {
+  std::set<int> moves;
+  for (const auto& [move, blocks] : connected_blocks(plan, step, term)) moves.insert(move);
   return moves;
 }
 
 namespace {
 
-// The tap (ky, kx) of a convolution for one output phase; false if no output pixel of the phase reads it.
-bool convolution_tap(const Plan& plan, const Step& step, const Term& term, int phase, int ky, int kx, Tap& tap) {
-  const Layout& in = plan.tensors[term.source].layout;
-  const Layout& out = plan.tensors[step.output].layout;
+// Output pixels of one phase, in one direction, that a tap serves from one phase of the input with one shift.
+struct Reach {
+  int phase = 0, shift = 0;  // of the input; positions
+  std::vector<int> to;       // positions of the output
+};
+
+// size, phases, gap: of the output and of the input; offset: input pixel that output pixel 0 reads.
+struct Axis {
+  int size, phases, gap, in_size, in_phases, in_gap, stride, offset;
+
+  [[nodiscard]] std::vector<Reach> reaches(int phase) const {
+    std::vector<Reach> list;
+    for (int y = 0; y < size; ++y) {
+      const int canvas = y * gap, from = y * stride + offset;
+      if (canvas % phases != phase || from < 0 || from >= in_size) continue;
+      const int position = canvas / phases, source = from * in_gap;
+      const Reach key{source % in_phases, source / in_phases - position, {}};
+      auto it = std::find_if(list.begin(), list.end(),
+                             [&](const Reach& r) { return r.phase == key.phase && r.shift == key.shift; });
+      if (it == list.end()) it = list.insert(list.end(), key);
+      it->to.push_back(position);
+    }
+    return list;
+  }
+};
+
+// Adds the tap (ky, kx) of a convolution for one output phase: nothing if no output pixel of the phase reads it.
+void add_convolution_tap(const Plan& plan, const Step& step, int k, int phase, int ky, int kx, std::vector<Tap>& taps) {
+  const Term& term = step.terms[static_cast<std::size_t>(k)];
+  const Layout& in = plan.tensors[static_cast<std::size_t>(term.source)].layout;
+  const Layout& out = plan.tensors[static_cast<std::size_t>(step.output)].layout;
   const int t = plan.tile;
-  tap.mask.assign(static_cast<std::size_t>(t * t), 0);
-  bool any = false;
-  int shift = 0;
-  for (int y = 0; y < out.height; ++y) {
-    const int iy = y * term.stride_h + ky - term.pad_top;
-    for (int x = 0; x < out.width; ++x) {
-      const Place to = place_of(out, t, y, x);
-      if (to.phase != phase) continue;
-      const int ix = x * term.stride_w + kx - term.pad_left;
-      if (iy < 0 || iy >= in.height || ix < 0 || ix >= in.width) continue;
-      const int cy = iy * in.gap, cx = ix * in.gap;
-      const int from_phase = cy % in.phases * in.phases + cx % in.phases;
-      const int dy = floor_div(cy, in.phases) - to.position / t, dx = floor_div(cx, in.phases) - to.position % t;
-      if (any && (from_phase != tap.source.phase || dy * t + dx != shift))
-        throw Error(ErrorCode::bad_input, "layer " + step.name + ": its stride does not fit the packing");
-      any = true;
-      shift = dy * t + dx;
-      tap.source = {term.source, from_phase, shift};
-      tap.mask[static_cast<std::size_t>(to.position)] = 1;
+  const Axis rows{out.height,  out.phases.h, out.gap.h,     in.height,
+                  in.phases.h, in.gap.h,     term.stride_h, ky * term.dilation_h - term.pad_top};
+  const Axis columns{out.width,   out.phases.w, out.gap.w,     in.width,
+                     in.phases.w, in.gap.w,     term.stride_w, kx * term.dilation_w - term.pad_left};
+  const auto across = columns.reaches(phase % out.phases.w);
+  for (const Reach& y : rows.reaches(phase / out.phases.w)) {
+    for (const Reach& x : across) {
+      Tap tap{k, ky * term.kernel_w + kx, {term.source, y.phase * in.phases.w + x.phase, y.shift * t + x.shift}, {}};
+      tap.mask.assign(static_cast<std::size_t>(t * t), 0);
+      for (int py : y.to)
+        for (int px : x.to) tap.mask[static_cast<std::size_t>(py * t + px)] = 1;
+      if (y.to.size() * x.to.size() == tap.mask.size() && term.map.empty()) tap.mask.clear();
+      taps.push_back(std::move(tap));
     }
   }
-  if (std::all_of(tap.mask.begin(), tap.mask.end(), [](std::uint8_t m) { return m != 0; })) tap.mask.clear();
-  return any;
 }
 
-// The taps of a term for one output phase, without moves of channels.
-std::vector<Tap> taps_of(const Plan& plan, const Step& step, int k, int phase) {
+// The taps of a term for one output phase, without moves of channels. used: those with a weight.
+std::vector<Tap> taps_of(const Plan& plan, const Step& step, int k, int phase, const std::vector<bool>& used) {
   const Term& term = step.terms[static_cast<std::size_t>(k)];
   std::vector<Tap> taps;
   if (term.kind == Term::Kind::copy) return {{k, 0, {term.source, phase, 0}, {}}};
   if (term.kind == Term::Kind::full) {
-    const int phases = plan.tensors[term.source].layout.phases;
-    for (int p = 0; p < phases * phases; ++p) taps.push_back({k, p, {term.source, p, 0}, {}});
+    const Layout& in = plan.tensors[static_cast<std::size_t>(term.source)].layout;
+    for (int p = 0; p < in.phase_count(); ++p) taps.push_back({k, p, {term.source, p, 0}, {}});
     return taps;
   }
-  for (int ky = 0; ky < term.kernel_h; ++ky) {
-    for (int kx = 0; kx < term.kernel_w; ++kx) {
-      Tap tap{k, ky * term.kernel_w + kx, {}, {}};
-      if (convolution_tap(plan, step, term, phase, ky, kx, tap)) taps.push_back(std::move(tap));
-    }
-  }
+  for (int ky = 0; ky < term.kernel_h; ++ky)
+    for (int kx = 0; kx < term.kernel_w; ++kx)
+      if (used[static_cast<std::size_t>(ky * term.kernel_w + kx)])
+        add_convolution_tap(plan, step, k, phase, ky, kx, taps);
   return taps;
 }
 
@@ -120,7 +159,7 @@ std::vector<Tap> taps_of(const Plan& plan, const Step& step, int k, int phase) {
 Schedule make_schedule(const Plan& plan) {
   for (const Tensor& t : plan.tensors) {
     const Layout& l = t.layout;
-    if ((l.height - 1) * l.gap >= l.phases * plan.tile || (l.width - 1) * l.gap >= l.phases * plan.tile)
+    if ((l.height - 1) * l.gap.h >= l.phases.h * plan.tile || (l.width - 1) * l.gap.w >= l.phases.w * plan.tile)
       throw Error(ErrorCode::bad_input,
                   "the feature map " + t.name + " is larger than the packing; use less padding before strides");
   }
@@ -130,6 +169,8 @@ Schedule make_schedule(const Plan& plan) {
     const Step& step = plan.steps[s];
     const Layout& out = plan.tensors[step.output].layout;
     std::vector<std::set<int>> shifts(step.terms.size());  // of the sources, by term
+    std::vector<std::vector<bool>> used;
+    for (const Term& term : step.terms) used.push_back(taps_in_use(term));
     int first_giant = 0, last_giant = 0;
     for (std::size_t k = 0; k < step.terms.size(); ++k) {
       for (int move : plan.group() > 1 && !step.slotwise() ? channel_moves(plan, step, step.terms[k]) : std::set{0}) {
@@ -139,10 +180,10 @@ Schedule make_schedule(const Plan& plan) {
         last_giant = std::max(last_giant, giant);
       }
     }
-    for (int phase = 0; phase < out.phases * out.phases; ++phase) {
+    for (int phase = 0; phase < out.phase_count(); ++phase) {
       Task task{static_cast<int>(s), phase, {}, first_giant, last_giant};
       for (std::size_t k = 0; k < step.terms.size(); ++k) {
-        for (const Tap& plain : taps_of(plan, step, static_cast<int>(k), phase)) {
+        for (const Tap& plain : taps_of(plan, step, static_cast<int>(k), phase, used[k])) {
           for (int shift : shifts[k]) {
             Tap tap = plain;
             tap.shift = shift;

@@ -12,18 +12,20 @@ namespace sotto::plan {
 /// One ciphertext source of a linear map: a phase of a tensor (all its blocks of channels), rotated or not.
 struct Source {
   int tensor = 0;
-  int phase = 0;              ///< py * P + px
+  int phase = 0;              ///< py * P.w + px
   std::int64_t rotation = 0;  ///< slots
 
   auto operator<=>(const Source&) const = default;
 };
 
-/// One tap of one term for one output phase: which source it reads and where it counts.
+/// One tap of one term for one output phase: which source it reads and where it counts. Where layouts do not fit each
+/// other, a tap reads several sources and is here once for each.
 struct Tap {
   int term = 0;
   int tap = 0;  ///< ky * kernel_w + kx; for a full term the phase
   Source source;
-  std::vector<std::uint8_t> mask;  ///< T^2 flags by tile position; empty if all are set. Unused by full terms.
+  /// T^2 flags by tile position; empty if all are set and the term has no map of factors. Unused by full terms.
+  std::vector<std::uint8_t> mask;
   int shift = 0;                   ///< places by which the source's rotation moves channels, 0 .. baby - 1
 };
 
@@ -46,7 +48,7 @@ struct Schedule {
   std::map<Source, std::vector<std::pair<int, int>>> uses;
 };
 
-/// Expands a plan into tasks. Throws Error{bad_input} if a term does not fit the layouts.
+/// Expands a plan into tasks. Throws Error{bad_input} if a tensor does not fit its ciphertexts.
 Schedule make_schedule(const Plan& plan);
 
 /// The key switches that a slotwise step makes per ciphertext, and how often, about.
@@ -79,7 +81,10 @@ std::size_t step_period(const Plan& plan, const Step& step);
 /// else backwards.
 int channel_move(const Plan& plan, const Layout& in, int s, int channel);
 
-/// All moves of a term that a weight needs.
+/// With groups: the moves of a term that a weight needs, with the pairs of an output and an input block between which it
+/// needs them.
+std::map<int, std::set<std::pair<int, int>>> connected_blocks(const Plan& plan, const Step& step, const Term& term);
+/// These moves alone.
 std::set<int> channel_moves(const Plan& plan, const Step& step, const Term& term);
 
 /// Tile position (ty * T + tx) and phase of a pixel.
@@ -87,6 +92,10 @@ struct Place {
   int phase = 0, position = 0;
 };
 Place place_of(const Layout& layout, int tile, int y, int x);
+
+/// By tile position, what a tap's weight is multiplied by: its mask times the term's map of factors. The mask is not
+/// empty.
+std::vector<double> mask_values(const Tap& tap, const Term& term, const Layout& out, int tile, int phase);
 
 /// Rotations that sum a power of two `count` of consecutive slots: 1, 2, 4, .. count / 2.
 std::vector<std::int64_t> sum_rotations(int count);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "plan/parallelism.h"
+#include "plan/products.h"
 #include "plan/switch_work.h"
 
 namespace sotto::plan {
@@ -15,6 +16,8 @@ constexpr double kConstantWeight = 0.2;
 // A word of a matrix of weights costs more than its transform: rounding together, writing to memory and reading back
 // (measured).
 constexpr double kMatrixWeight = 4;
+// A product of fewer rows takes as long as one of so many: its time goes into reading the sources (measured).
+constexpr int kLeastRows = 4;
 
 // The products of a task with its sources.
 Work linear_work(const Plan& plan, const Task& task) {
@@ -24,23 +27,18 @@ Work linear_work(const Plan& plan, const Task& task) {
   const auto period = static_cast<double>(step_period(plan, step));
   Work work;
   if (plan.group() == 1) {
-    double columns = 1, masked = 1;
-    for (const Tap& tap : task.taps) {
-      const int blocks = plan.tensors[static_cast<std::size_t>(tap.source.tensor)].layout.blocks();
-      columns += blocks;
-      masked += tap.mask.empty() ? kConstantWeight * blocks : blocks;
+    for (const Product& p : products_of(plan, task)) {
+      double columns = p.first ? 1 : 0, masked = columns;
+      for (const Product::Columns& c : p.columns) {
+        columns += c.count;
+        masked += task.taps[static_cast<std::size_t>(c.tap)].mask.empty() ? kConstantWeight * c.count : c.count;
+      }
+      work.layer_macs += 2 * columns * std::max(p.rows, kLeastRows) * limbs * n;
+      work.weights += kMatrixWeight * masked * p.rows * period * limbs;
     }
-    work.layer_macs = 2 * columns * rows * limbs * n;
-    work.weights = kMatrixWeight * masked * rows * period * limbs;
     return work;
   }
-  std::vector<std::set<int>> moves;
-  for (const Term& term : step.terms) moves.push_back(channel_moves(plan, step, term));
-  double products = 0;
-  for (int giant = task.first_giant; giant <= task.last_giant; ++giant)
-    for (const Tap& tap : task.taps)
-      if (moves[static_cast<std::size_t>(tap.term)].contains(giant * step.baby + tap.shift))
-        products += plan.tensors[static_cast<std::size_t>(tap.source.tensor)].layout.blocks() * rows;
+  const auto products = static_cast<double>(grouped_products(plan, task));
   work.weights = products * period * limbs;
   work.embedded_words = products * period * std::log2(period);
   work.words = (products + 2.0 * (task.last_giant - task.first_giant) * rows) * limbs * n;
@@ -50,13 +48,17 @@ Work linear_work(const Plan& plan, const Task& task) {
 // Memory for the weights of a task: as integers, and as residues of the limb at work on each thread.
 std::uint64_t weight_bytes(const Plan& plan, const Task& task, int threads) {
   const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
-  std::size_t columns = 1;
-  for (const Tap& tap : task.taps)
-    columns += static_cast<std::size_t>(plan.tensors[static_cast<std::size_t>(tap.source.tensor)].layout.blocks());
   const auto at_work = static_cast<std::size_t>(std::clamp(threads, 1, step.limbs));
-  if (plan.group() > 1) return (columns + 8 * at_work) * step_period(plan, step) * 8;
-  const auto rows = static_cast<std::size_t>(plan.tensors[static_cast<std::size_t>(step.output)].layout.channels);
-  return step_period(plan, step) * rows * columns * 8 * (at_work + 1);
+  if (plan.group() > 1) {
+    std::size_t columns = 1;
+    for (const Tap& tap : task.taps)
+      columns += static_cast<std::size_t>(plan.tensors[static_cast<std::size_t>(tap.source.tensor)].layout.blocks());
+    return (columns + 8 * at_work) * step_period(plan, step) * 8;
+  }
+  std::size_t weights = 0;
+  for (const Product& p : products_of(plan, task))
+    weights += static_cast<std::size_t>(p.rows) * (p.width() + (p.first ? 1 : 0));
+  return step_period(plan, step) * weights * 8 * (at_work + 1);
 }
 
 // Division of both polynomials by the last prime.

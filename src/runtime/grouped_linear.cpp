@@ -62,45 +62,43 @@ const ckks::Encoder& GroupedLinear::encoder(std::size_t period) const {
   return encoders_.try_emplace(period, std::countr_zero(period), ring::RingKind::conjugate_invariant).first->second;
 }
 
-// The weights of a tap in the slots of its source; empty if all are zero.
-std::vector<double> GroupedLinear::tap_slots(const plan::Task& task, const plan::Tap& tap, int in_block, int block,
-                                             int giant, std::size_t period) const {
+// The weights of a column in the slots of its source; empty if all are zero.
+std::vector<double> GroupedLinear::tap_slots(const plan::Task& task, const plan::WeightTable& weights,
+                                             const Column& column, int block, int giant, std::size_t period) const {
+  const plan::Tap& tap = *column.tap;
   const plan::Step& step = plan_.steps[static_cast<std::size_t>(task.step)];
   const plan::Term& term = step.terms[static_cast<std::size_t>(tap.term)];
   const plan::Layout& in = plan_.tensors[static_cast<std::size_t>(term.source)].layout;
   const plan::Layout& out = plan_.tensors[static_cast<std::size_t>(step.output)].layout;
   const int tile2 = plan_.tile * plan_.tile, ahead = giant * step.baby, move = ahead + tap.shift;
   const bool full = term.kind == plan::Term::Kind::full;
-  const std::size_t taps =
-      full ? static_cast<std::size_t>(in.height) * in.width : static_cast<std::size_t>(term.kernel_h) * term.kernel_w;
-  std::vector<double> slots(period);
-  bool any = false;
+  std::vector<double> slots, factors;
+  if (!tap.mask.empty()) factors = plan::mask_values(tap, term, out, plan_.tile, task.phase);
   for (int q = 0; q < static_cast<int>(period) / tile2; ++q) {
     // Place q of the rotated source holds what was at place q + shift, and the giant step takes it to place q - ahead;
     // with several images both may lie in another image than q.
     const int s = ((q - ahead) % out.group + out.group) % out.group;
     const int from = plan_.batch == 1 ? (s + move) % in.group : s + move;
     if (from < 0 || from >= in.group) continue;
-    const int o = out.channel_at(block, s), i = in.channel_at(in_block, from);
+    const int o = out.channel_at(block, s), i = in.channel_at(column.in_block, from);
     if (o < 0 || i < 0 || plan::channel_move(plan_, in, s, i % in.group) != move) continue;
-    const double* w = term.weights.data() + (static_cast<std::size_t>(o) * in.channels + i) * taps;
+    const double* w = weights.find(o, i);
+    if (w == nullptr || (!full && w[tap.tap] == 0)) continue;
+    if (slots.empty()) slots.resize(period);
     double* to = slots.data() + static_cast<std::ptrdiff_t>(q) * tile2;
     if (full) {
       for (int y = 0; y < in.height; ++y) {
         for (int x = 0; x < in.width; ++x) {
           const plan::Place place = plan::place_of(in, plan_.tile, y, x);
-          if (place.phase != tap.source.phase) continue;
-          to[place.position] = w[y * in.width + x];
-          any = any || to[place.position] != 0;
+          if (place.phase == tap.source.phase) to[place.position] = w[y * in.width + x];
         }
       }
-    } else if (w[tap.tap] != 0) {
-      any = true;
+    } else {
       for (int p = 0; p < tile2; ++p)
-        to[p] = tap.mask.empty() || tap.mask[static_cast<std::size_t>(p)] ? w[tap.tap] : 0;
+        to[p] = factors.empty() ? w[tap.tap] : w[tap.tap] * factors[static_cast<std::size_t>(p)];
     }
   }
-  if (!any) slots.clear();
+  if (std::all_of(slots.begin(), slots.end(), [](double v) { return v == 0; })) slots.clear();
   return slots;
 }
 
@@ -184,6 +182,10 @@ std::optional<ckks::Ciphertext> GroupedLinear::run(
   const plan::Step& step = plan_.steps[static_cast<std::size_t>(task.step)];
   const std::size_t period = plan::step_period(plan_, step);
   std::vector<Column> columns;
+  std::vector<plan::WeightTable> tables;
+  const plan::Layout& output = plan_.tensors[static_cast<std::size_t>(step.output)].layout;
+  for (const plan::Term& t : step.terms)
+    tables.emplace_back(t, plan_.tensors[static_cast<std::size_t>(t.source)].layout, output);
   for (std::size_t k = 0; k < task.taps.size(); ++k) {
     const int source = step.terms[static_cast<std::size_t>(task.taps[k].term)].source;
     const double scale = step.scale / plan_.tensors[static_cast<std::size_t>(source)].scale;
@@ -191,7 +193,8 @@ std::optional<ckks::Ciphertext> GroupedLinear::run(
       columns.push_back({sources[k][i], &task.taps[k], static_cast<int>(i), scale, {}, {}});
   }
   parallel_for(columns.size(), [&](std::size_t c) {
-    columns[c].slots = tap_slots(task, *columns[c].tap, columns[c].in_block, block, giant, period);
+    const plan::WeightTable& weights = tables[static_cast<std::size_t>(columns[c].tap->term)];
+    columns[c].slots = tap_slots(task, weights, columns[c], block, giant, period);
   });
   std::erase_if(columns, [](const Column& c) { return c.slots.empty(); });
   if (columns.empty() && giant != 0) return std::nullopt;

@@ -8,6 +8,7 @@
 #include "ckks/ciphertext.h"
 #include "ckks/encoder.h"
 #include "plan/schedule.h"
+#include "plan/term.h"
 
 namespace sotto::runtime {
 
@@ -31,8 +32,8 @@ class GroupedLinear {
  private:
   struct Column;
   [[nodiscard]] const ckks::Encoder& encoder(std::size_t period) const;
-  [[nodiscard]] std::vector<double> tap_slots(const plan::Task& task, const plan::Tap& tap, int in_block, int block,
-                                              int giant, std::size_t period) const;
+  [[nodiscard]] std::vector<double> tap_slots(const plan::Task& task, const plan::WeightTable& weights,
+                                              const Column& column, int block, int giant, std::size_t period) const;
   [[nodiscard]] std::vector<double> bias_slots(const plan::Task& task, int block, std::size_t period) const;
   void multiply(const std::vector<Column>& columns, std::size_t limb, std::size_t period, ckks::Ciphertext& sum) const;
   void add_bias(const Column& bias, std::size_t limb, std::size_t period, ckks::Ciphertext& sum) const;

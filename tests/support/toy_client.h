@@ -33,7 +33,7 @@ class ToyClient {
   std::vector<ckks::PackedCiphertext> encrypt(const std::vector<std::vector<double>>& images) const {
     const plan::Layout& l = plan.input().layout;
     std::vector<ckks::PackedCiphertext> out;
-    for (int phase = 0; phase < l.phases * l.phases; ++phase) {
+    for (int phase = 0; phase < l.phase_count(); ++phase) {
       for (int block = 0; block * l.group < l.channels; ++block) {
         std::vector<double> slots(encoder.slots());
         for (std::size_t b = 0; b < images.size(); ++b)

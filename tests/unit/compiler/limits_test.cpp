@@ -93,13 +93,12 @@ TEST(Batch, ImpossibleSizes) {
         << batch;
 }
 
-TEST(Batch, StridesMayAllowFewerImagesOnly) {
-  // A stride of 3 needs the whole image in one tile of 16 x 16.
+TEST(Batch, AnyStrideFitsAnyTile) {
   NetworkBuilder b({1, 9, 9}, 1);
   b.dense(b.mean(b.square(b.conv(0, 2, 3, 3, 0))), 2);
   for (int asked : {1, 256, 257, 65536}) {
     const plan::Plan p = compile(b.network, for_images(asked)).plan;
-    EXPECT_EQ(p.batch, 256);
+    EXPECT_GE(p.batch, asked);
     const auto image = test::random_values(81, 1, 1);
     EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(b.network, image)), 1e-9);
   }
@@ -119,30 +118,13 @@ TEST(Sizes, ImagesOfManyShapes) {
 }
 
 TEST(Sizes, MapsLargerThanTheImage) {
-  // 8x8 with a border of 2 becomes 10x10, which a tile of 8x8 does not hold: a larger tile, or an error, but no wrong
-  // plan.
-  NetworkBuilder b({1, 8, 8}, 2);
-  b.dense(b.mean(b.square(b.conv(0, 2, 3, 1, 2))), 2);
-  try {
+  // 8x8 with a border of 2 becomes 10x10; with a border of 4 and a stride of 2 7x7, whose pixels lie two apart.
+  for (const auto& [stride, pad] : {std::pair(1, 2), std::pair(2, 4)}) {
+    NetworkBuilder b({1, 8, 8}, 2);
+    b.dense(b.mean(b.square(b.conv(0, 2, 3, stride, pad))), 2);
     const plan::Plan p = compile(b.network, {}).plan;
     const auto image = test::random_values(64, 1, 1);
     EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(b.network, image)), 1e-9);
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ErrorCode::bad_input) << e.what();
-  }
-}
-
-TEST(Sizes, StridesOverWidePadding) {
-  // 8x8 with a border of 4 and a stride of 2 becomes 7x7, whose pixels lie two apart: 13 positions, which a tile of 8
-  // has not.
-  NetworkBuilder b({1, 8, 8}, 2);
-  b.dense(b.mean(b.square(b.conv(0, 2, 3, 2, 4))), 2);
-  try {
-    const plan::Plan p = compile(b.network, {}).plan;
-    const auto image = test::random_values(64, 1, 1);
-    EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(b.network, image)), 1e-9);
-  } catch (const Error& e) {
-    EXPECT_EQ(e.code(), ErrorCode::bad_input) << e.what();
   }
 }
 

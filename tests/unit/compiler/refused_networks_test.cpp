@@ -69,45 +69,14 @@ TEST(Refused, SquaresInSomeChannelsOnly) {
   EXPECT_TRUE(refuses([&] { (void)compile(b.network, {}); }, {"quadratic in some channels"}));
 }
 
-TEST(Refused, ActivationsAfterFlatten) {
-  NetworkBuilder b({2, 8, 8}, 1);
-  const int x = b.activation(b.flatten(b.conv(0, 2, 3, 1, 1)));
-  b.dense(x, 2);
-  EXPECT_TRUE(refused_at(b, x, "Flatten"));
-}
-
-TEST(Refused, FlattenWithoutALayer) {
-  NetworkBuilder b({2, 4, 4}, 1);
-  const int x = b.flatten(b.conv(0, 2, 3, 1, 1));
-  EXPECT_TRUE(refused_at(b, x, "Flatten"));
-}
-
-TEST(Refused, PoolsThatLeaveThePaddingOut) {
-  NetworkBuilder b({2, 8, 8}, 1);
-  const int x = b.pool(0, 3, 2, 1);
-  std::get<graph::AveragePool>(b.network.nodes[static_cast<std::size_t>(x)].op).count_pad = false;
-  b.dense(b.mean(x), 2);
-  EXPECT_TRUE(refused_at(b, x, "count_include_pad"));
-}
-
 TEST(Refused, KernelsThatAreTooLarge) {
   NetworkBuilder b({1, 70, 70}, 1);
   const int x = b.conv(0, 1, 65, 1, 0);
   b.dense(b.mean(x), 2);
   EXPECT_TRUE(refused_at(b, x, "64"));
-  NetworkBuilder dilated({1, 70, 70}, 1);
-  const int y = dilated.conv(0, 1, 3, 1, 0, 1, 32);
-  dilated.dense(dilated.mean(y), 2);
-  EXPECT_TRUE(refused_at(dilated, y, "64"));
-}
-
-TEST(Refused, StridesThatDifferInHeightAndWidth) {
-  NetworkBuilder b({1, 8, 8}, 1);
-  const int x = b.conv(0, 1, 2, 2, 0);
-  std::get<graph::Conv2d>(b.network.nodes[static_cast<std::size_t>(x)].op).stride_w = 1;
-  b.network.nodes[static_cast<std::size_t>(x)].shape.w = 7;
-  b.dense(b.mean(x), 2);
-  EXPECT_TRUE(refused_at(b, x, "stride"));
+  NetworkBuilder dilated({1, 70, 70}, 1);  // the same reach, but few taps
+  dilated.dense(dilated.mean(dilated.conv(0, 1, 3, 1, 0, 1, 32)), 2);
+  EXPECT_NO_THROW((void)compile(dilated.network, {}));
 }
 
 TEST(Refused, OutputsThatAreNoScores) {
@@ -119,10 +88,7 @@ TEST(Refused, OutputsThatAreNoScores) {
 TEST(Refused, ImportedModels) {
   struct {
     const char *model, *node, *word;
-  } const cases[] = {{"conv_strides_and_uneven_pads", "Conv_", "stride"},
-                     {"average_pool_counting_pads", "AveragePool_", "stride"},
-                     {"average_pool_without_pads", "AveragePool_", "count_include_pad"},
-                     {"sums_products_and_powers", "Mul_", "quadratic"}};
+  } const cases[] = {{"sums_products_and_powers", "Mul_", "quadratic"}};
   for (const auto& c : cases) {
     auto network = graph::import_onnx(test::kGoldenFolder + c.model + ".onnx");
     const int inputs = network.output_shape().c;

@@ -60,7 +60,7 @@ std::vector<TaskBytes> bytes_of_tasks(const Plan& p) {
       if (made < now) limbs += 2 * static_cast<std::uint64_t>(kept * tensor_info.layout.blocks());
     };
     const Layout& in = p.input().layout;
-    for (int phase = 0; phase < in.phases * in.phases; ++phase) add_phase(0, phase, -1);
+    for (int phase = 0; phase < in.phase_count(); ++phase) add_phase(0, phase, -1);
     for (int t = 0; t < now; ++t) {
       const Task& task = schedule.tasks[static_cast<std::size_t>(t)];
       add_phase(p.steps[static_cast<std::size_t>(task.step)].output, task.phase, t);

@@ -19,8 +19,9 @@ struct Where {
   int phase, position;
 };
 Where where(const Layout& l, int tile, int y, int x) {
-  const int canvas_y = y * l.gap, canvas_x = x * l.gap;
-  return {(canvas_y % l.phases) * l.phases + canvas_x % l.phases, (canvas_y / l.phases) * tile + canvas_x / l.phases};
+  const int canvas_y = y * l.gap.h, canvas_x = x * l.gap.w;
+  return {(canvas_y % l.phases.h) * l.phases.w + canvas_x % l.phases.w,
+          (canvas_y / l.phases.h) * tile + canvas_x / l.phases.w};
 }
 
 // Plans of one convolution each, of many geometries, and the small plan of all kinds of terms.
@@ -53,7 +54,7 @@ TEST(Schedule, PixelsHaveDistinctPlaces) {
           const Where expected = where(t.layout, p.tile, y, x);
           EXPECT_EQ(place.phase, expected.phase);
           EXPECT_EQ(place.position, expected.position);
-          EXPECT_TRUE(place.phase >= 0 && place.phase < t.layout.phases * t.layout.phases);
+          EXPECT_TRUE(place.phase >= 0 && place.phase < t.layout.phase_count());
           EXPECT_TRUE(place.position >= 0 && place.position < p.tile * p.tile);
           EXPECT_TRUE(places.insert({place.phase, place.position}).second) << t.name << " " << y << "," << x;
         }
@@ -71,9 +72,9 @@ TEST(Schedule, EveryPhaseOfEveryStepOnce) {
       EXPECT_TRUE(phases[t.step].insert(t.phase).second);
     }
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
-      const int count = p.tensors[static_cast<std::size_t>(p.steps[s].output)].layout.phases;
-      EXPECT_EQ(phases[static_cast<int>(s)].size(), static_cast<std::size_t>(count * count));
-      EXPECT_EQ(*phases[static_cast<int>(s)].rbegin(), count * count - 1);
+      const int count = p.tensors[static_cast<std::size_t>(p.steps[s].output)].layout.phase_count();
+      EXPECT_EQ(phases[static_cast<int>(s)].size(), static_cast<std::size_t>(count));
+      EXPECT_EQ(*phases[static_cast<int>(s)].rbegin(), count - 1);
     }
   }
 }
@@ -125,9 +126,9 @@ TEST(Schedule, FullTermsReadEveryPhaseUnrotated) {
     const Task& last = schedule.tasks.back();
     const Term& term = p.steps.back().terms[0];
     ASSERT_EQ(term.kind, Term::Kind::full);
-    const int phases = p.tensors[static_cast<std::size_t>(term.source)].layout.phases;
-    ASSERT_EQ(last.taps.size(), static_cast<std::size_t>(phases * phases));
-    for (int i = 0; i < phases * phases; ++i) {
+    const int phases = p.tensors[static_cast<std::size_t>(term.source)].layout.phase_count();
+    ASSERT_EQ(last.taps.size(), static_cast<std::size_t>(phases));
+    for (int i = 0; i < phases; ++i) {
       EXPECT_EQ(last.taps[static_cast<std::size_t>(i)].tap, i);
       EXPECT_EQ(last.taps[static_cast<std::size_t>(i)].source, (Source{term.source, i, 0}));
     }

@@ -93,7 +93,7 @@ void expect_slots_match_interpreter(const Plan& p) {
   Simulation s(p);
   std::vector<std::map<int, Values>> truth(static_cast<std::size_t>(p.batch));
   const Layout& in = p.input().layout;
-  for (int phase = 0; phase < in.phases * in.phases; ++phase)
+  for (int phase = 0; phase < in.phase_count(); ++phase)
     for (int c = 0; c < in.channels; ++c)
       s.held[{0, phase, c}] = Slots(s.slots, 1e6);  // whatever no pixel covers must not count
   for (int b = 0; b < p.batch; ++b) {

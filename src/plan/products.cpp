@@ -1,0 +1,99 @@
+#include "plan/products.h"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "base/index.h"
+#include "plan/term.h"
+
+namespace sotto::plan {
+
+namespace {
+
+// With fewer rows a matrix product spends its time on reading the sources: one product for all of them is best.
+constexpr int kFewRows = 8;
+
+using Rows = std::pair<int, int>;  // first, count
+using Columns = Product::Columns;
+
+// Columns of one tap without overlaps.
+void add_united(std::vector<Columns>& to, std::vector<Columns> list) {
+  std::sort(list.begin(), list.end(), [](const Columns& a, const Columns& b) { return a.channel < b.channel; });
+  for (const Columns& c : list) {
+    Columns* last = to.empty() || to.back().tap != c.tap ? nullptr : &to.back();
+    if (last != nullptr && c.channel <= last->channel + last->count)
+      last->count = std::max(last->count, c.channel + c.count - last->channel);
+    else
+      to.push_back(c);
+  }
+}
+
+}  // namespace
+
+std::size_t Product::width() const {
+  std::size_t sum = 0;
+  for (const Columns& c : columns) sum += static_cast<std::size_t>(c.count);
+  return sum;
+}
+
+std::vector<Product> products_of(const Plan& plan, const Task& task) {
+  const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
+  const Layout& out = plan.tensors[static_cast<std::size_t>(step.output)].layout;
+  const bool together = out.channels <= kFewRows;
+  std::map<Rows, std::vector<Columns>> parts;
+  for (std::size_t k = 0; k < task.taps.size(); ++k) {
+    const Term& term = step.terms[static_cast<std::size_t>(task.taps[k].term)];
+    const Layout& in = plan.tensors[static_cast<std::size_t>(term.source)].layout;
+    std::vector<Columns> all;
+    for (const Block& b : blocks_of(term, in, out)) {
+      const Columns columns{static_cast<int>(k), b.in, b.ins};
+      if (together)
+        all.push_back(columns);
+      else
+        parts[{b.out, b.outs}].push_back(columns);
+    }
+    if (together) add_united(parts[{0, out.channels}], std::move(all));
+  }
+  parts.try_emplace({0, out.channels});
+  // The largest begin the sums of their rows.
+  std::vector<std::pair<Rows, std::vector<Columns>>> order(parts.begin(), parts.end());
+  std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
+    return std::tuple(!a.second.empty(), a.first.second) > std::tuple(!b.second.empty(), b.first.second);
+  });
+  std::vector<Product> products;
+  std::vector<bool> begun(static_cast<std::size_t>(out.channels));
+  for (const auto& [rows, columns] : order) {
+    const int end = rows.first + rows.second;
+    for (int row = rows.first; row < end;) {
+      const bool first = !begun[static_cast<std::size_t>(row)];
+      int next = row;
+      while (next < end && begun[static_cast<std::size_t>(next)] != first) ++next;
+      std::fill(begun.begin() + row, begun.begin() + next, true);
+      if (first || !columns.empty()) products.push_back({row, next - row, columns, first});
+      row = next;
+    }
+  }
+  return products;
+}
+
+std::size_t grouped_products(const Plan& plan, const Task& task) {
+  const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
+  // Products of a tap without its shift, by term, giant step and shift.
+  std::map<std::tuple<int, int, int>, std::size_t> of_tap;
+  for (std::size_t k = 0; k < step.terms.size(); ++k) {
+    for (const auto& [move, blocks] : connected_blocks(plan, step, step.terms[k])) {
+      const int giant = floor_div(move, step.baby);
+      of_tap[{static_cast<int>(k), giant, move - giant * step.baby}] += blocks.size();
+    }
+  }
+  std::size_t sum = 0;
+  for (int giant = task.first_giant; giant <= task.last_giant; ++giant)
+    for (const Tap& tap : task.taps) {
+      const auto found = of_tap.find({tap.term, giant, tap.shift});
+      if (found != of_tap.end()) sum += found->second;
+    }
+  return sum;
+}
+
+}  // namespace sotto::plan

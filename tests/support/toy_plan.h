@@ -1,0 +1,50 @@
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "compiler/lower.h"
+#include "plan/schedule.h"
+#include "ring/primes.h"
+
+namespace sotto::test {
+
+/// A network as a plan over the smallest toy ring for so many images: levels and scales as the compiler sets them.
+inline plan::Plan toy_plan(const graph::Network& network, int tile, int group, int images) {
+  using enum plan::Step::Finish;
+  plan::Plan p = compiler::lower(network, tile, group);
+  p.level_primes = group == 1 ? 1 : 2;
+  const int bits = group == 1 ? 48 : 30;
+  int depth = 0;
+  for (const plan::Step& s : p.steps) depth = std::max(depth, s.limbs);
+  const int limbs = (depth + 1) * p.level_primes;
+  const int slots = std::max(tile * tile * group * images, group == 1 ? 16 * tile * tile : 64);
+  p.parameters = {.log_n = std::bit_width(static_cast<unsigned>(slots)) - 1,
+                  .kind = ring::RingKind::conjugate_invariant,
+                  .ciphertext_primes = limbs,
+                  .special_primes = std::max(3, (limbs + 7) / 8 + 1),
+                  .prime_bits = bits};
+  p.batch = (1 << p.parameters.log_n) / (tile * tile * group);
+  const auto primes =
+      ring::largest_primes(static_cast<std::size_t>(limbs), bits, std::uint64_t{4} << p.parameters.log_n);
+  const double scale = 0x1p22;
+  for (plan::Tensor& t : p.tensors) {
+    t.limbs = limbs - t.limbs * p.level_primes;
+    t.scale = scale;
+  }
+  for (plan::Step& s : p.steps) {
+    s.limbs = limbs - s.limbs * p.level_primes;
+    const double q = plan::level_modulus(p, s, primes);
+    s.scale = s.finish == square ? std::sqrt(scale * q) : s.finish == rescale ? scale * q : 0x1p36;
+    if (s.finish == keep) p.tensors[static_cast<std::size_t>(s.output)].scale = s.scale;
+    s.baby = std::min(group, 2);
+  }
+  p.keys.tiers = {{limbs, p.parameters.special_primes}};
+  p.keys.keys = plan::required_keys(p, plan::make_schedule(p));
+  p.id = plan::plan_id(p);
+  plan::verify(p);
+  return p;
+}
+
+}  // namespace sotto::test

@@ -1,0 +1,66 @@
+// Networks of any structure, encrypted in both packings, against the float64 interpretation of their plans.
+#include <gtest/gtest.h>
+
+#include "graph/interpreter.h"
+#include "support/encrypted_error.h"
+#include "support/network_builder.h"
+#include "support/toy_plan.h"
+
+namespace sotto::runtime {
+namespace {
+
+using test::NetworkBuilder;
+
+// A weight that is lost, or counted twice, makes errors of 0.1 and more.
+constexpr double kTolerance = 5e-2;
+
+void expect_right(const graph::Network& network, int tile) {
+  for (int group : {1, 2, 8}) {
+    const plan::Plan p = test::toy_plan(network, tile, group, group == 2 ? 4 : 1);
+    EXPECT_LT(test::worst_error(p), kTolerance) << "group " << group << "\n"
+                                                << graph::describe(network) << plan::describe(p);
+    const auto image = test::random_images(p, 1).front();
+    EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(network, image)), 1e-9);
+  }
+}
+
+TEST(Structure, RandomNetworks) {
+  for (unsigned seed = 1; seed <= 24; ++seed) {
+    SCOPED_TRACE(seed);
+    expect_right(test::structured_network(seed), seed % 2 == 0 ? 4 : 8);
+  }
+}
+
+TEST(Structure, NetworksOfOneLayer) {
+  NetworkBuilder dense({3, 6, 6}, 1), mean({3, 6, 6}, 2), pool({3, 6, 6}, 3), rows({3, 1, 1}, 4);
+  dense.dense(dense.flatten(0), 4);
+  mean.mean(mean.conv(0, 4, 3, 1, 1));
+  pool.dense(pool.flatten(pool.pool(0, 2, 2, 0)), 4);
+  rows.dense(rows.dense(0, 5), 3);
+  for (const NetworkBuilder* b : {&dense, &mean, &pool, &rows}) expect_right(b->network, 4);
+}
+
+TEST(Structure, DepthwiseSeparableLayers) {
+  NetworkBuilder b({3, 8, 8}, 1);
+  const auto depthwise = [&](int x, int stride) {
+    const int c = b.shape(x).c;
+    return b.square(b.conv(x, c, 3, stride, 1, c));
+  };
+  int x = b.square(b.conv(0, 10, 3, 1, 1));
+  x = b.square(b.conv(depthwise(x, 1), 12, 1, 1, 0));
+  x = b.conv(depthwise(x, 2), 12, 1, 1, 0);
+  b.dense(b.mean(x), 3);
+  expect_right(b.network, 4);
+}
+
+TEST(Structure, ShuffledChannelsInGroups) {
+  NetworkBuilder b({4, 4, 4}, 1);
+  graph::Rearrange shuffle;
+  for (int c = 0; c < 12; ++c) shuffle.channels.push_back(c % 2 * 6 + c / 2);
+  const int x = b.rearrange(b.square(b.conv(0, 12, 3, 1, 1, 2)), shuffle, 4, 4);
+  b.dense(b.flatten(b.square(b.conv(x, 10, 1, 1, 0, 2))), 3);
+  expect_right(b.network, 4);
+}
+
+}  // namespace
+}  // namespace sotto::runtime
