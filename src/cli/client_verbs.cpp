@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/console.h"
+#include "cli/data_options.h"
 #include "cli/verbs.h"
 #include "client/batch.h"
 #include "client/input_record.h"
@@ -38,40 +39,39 @@ int keygen(const KeygenOptions& o) {
   return 0;
 }
 
-struct DataOptions {
-  std::vector<std::string> data;
-  std::size_t start = 0;
-  std::optional<std::size_t> count;
-};
-
-void add_data_options(CLI::App& verb, DataOptions& o, bool required) {
-  auto* data = verb.add_option("--data", o.data,
-                               "cifar10:DIR, cifar100:DIR (test images), cifar10-train:DIR, cifar100-train:DIR, or PNG "
-                               "and JPEG files or folders of them")
-                   ->expected(1, -1);
-  if (required) data->required();
-  verb.add_option("--start", o.start, "Number of the first image (default 0)")->check(image_number());
-  verb.add_option("--count", o.count, "How many images (default: all)")->check(image_number());
-}
-
 struct EncryptOptions {
   std::string client, keys, out;
   DataOptions data;
 };
 
+fs::path key_folder(const std::string& keys) {
+  return fs::is_directory(keys) ? fs::path(keys) : fs::path(keys).parent_path();
+}
+
+// Without a record results are as good, but shown without names and true labels.
+void remember_input(const EncryptOptions& o, const std::string& id, const client::InputRecord& record) {
+  try {
+    client::write_input_record(key_folder(o.keys), id, record);
+  } catch (const Error& e) {
+    if (e.code() == ErrorCode::interrupted) throw;
+    print_note(std::string("no record of these images is kept beside the key (") + e.what() +
+               "); name them again with --data to decrypt");
+  }
+}
+
 int encrypt(const EncryptOptions& o) {
   const plan::ClientSpec spec = plan::read_client(o.client);
-  const client::Keys keys = client::read_keys(spec, ckks::Parameters::create(spec.parameters), o.keys);
-  const auto images = images::load_images(o.data.data, spec.io, o.data.start, o.data.count);
+  // Files of pictures come from anywhere: what could go wrong with one does so before the key is in memory.
+  const auto images = load_images(o.data, spec.io, o.data.count, images::TrueLabels::dropped);
   std::vector<std::vector<double>> values;
   values.reserve(images.size());
   for (const auto& image : images) values.push_back(images::preprocess(image, spec.io));
-  const fs::path dir = fs::is_directory(o.keys) ? fs::path(o.keys) : fs::path(o.keys).parent_path();
-  client::require_input_records(dir);
+  const client::Keys keys = client::read_keys(spec, ckks::Parameters::create(spec.parameters), o.keys);
   ProgressLine line("encryption");
   const std::string id = client::encrypt_images(spec, keys, values, o.out,
                                                 [&](std::size_t done, std::size_t total) { line.update(done, total); });
-  client::write_input_record(dir, id, {o.data.data, o.data.start, images.size(), images::digest_of(images)});
+  remember_input(o, id,
+                 {o.data.data, o.data.start, images.size(), images::digest_of(images), o.data.fit(), o.data.layout});
   const std::size_t batch = static_cast<std::size_t>(spec.batch), batches = (images.size() + batch - 1) / batch;
   fmt::print("encrypted {} image{} in {} batch{} of up to {}: {} ({})\n", images.size(), images.size() == 1 ? "" : "s",
              batches, batches == 1 ? "" : "es", batch, o.out, format_bytes(static_cast<double>(fs::file_size(o.out))));
@@ -89,12 +89,12 @@ struct DecryptVerbOptions {
 std::vector<images::Image> find_images(const DecryptVerbOptions& o, const plan::ClientSpec& spec,
                                        const client::Decrypted& result) {
   const std::size_t count = result.scores.size();
-  if (!o.data.data.empty()) return images::load_images(o.data.data, spec.io, o.data.start, count);
-  const fs::path dir = fs::is_directory(o.keys) ? fs::path(o.keys) : fs::path(o.keys).parent_path();
-  const auto record = client::read_input_record(dir, result.input_id);
+  if (!o.data.data.empty()) return load_images(o.data, spec.io, count, images::TrueLabels::dropped);
+  const auto record = client::read_input_record(key_folder(o.keys), result.input_id);
   if (!record || record->count != count) return {};
   try {
-    auto images = images::load_images(record->sources, spec.io, record->start, record->count);
+    auto images = images::load_images(record->sources, spec.io, record->start, record->count,
+                                      {record->fit, record->layout, images::TrueLabels::dropped});
     if (images::digest_of(images) != record->digest) return {};  // others are there now
     return images;
   } catch (const Error&) {
@@ -105,7 +105,7 @@ std::vector<images::Image> find_images(const DecryptVerbOptions& o, const plan::
 int decrypt(const DecryptVerbOptions& o) {
   client::require_sheet_name(o.sheet);
   if (!(o.flood >= 0)) throw Error(ErrorCode::usage, "--flood takes a number that is not negative");
-  wire::require_outputs(std::array{o.npy, o.csv, o.sheet});
+  const bool streamed = wire::require_outputs(std::array{o.npy, o.sheet}, std::array{o.csv});
   const plan::ClientSpec spec = plan::read_client(o.client);
   const client::Keys keys = client::read_keys(spec, ckks::Parameters::create(spec.parameters), o.keys);
   ProgressLine line("decryption");
@@ -118,6 +118,7 @@ int decrypt(const DecryptVerbOptions& o) {
   if (!o.csv.empty()) client::write_csv(o.csv, result.scores, images, spec.io);
   if (!o.sheet.empty())
     client::write_sheet(o.sheet, images, result.scores, spec.io, spec.network + ", decrypted labels");
+  if (streamed) return 0;
 
   constexpr std::size_t kShown = 20;
   std::size_t labelled = 0, right = 0;
@@ -168,7 +169,7 @@ void add_decrypt(CLI::App& app) {
   verb->add_option("--keys", o->keys, "Folder with secret.key")->required();
   verb->add_option("--in", o->in, "Encrypted scores")->required();
   verb->add_option("--out", o->npy, "Write the scores here (NumPy)");
-  verb->add_option("--csv", o->csv, "Write the labels here (CSV)");
+  verb->add_option("--csv", o->csv, "Write the labels here (CSV; - for the standard output)");
   verb->add_option("--sheet", o->sheet, "Write a contact sheet here (.png or .html)");
   verb->add_option("--flood", o->flood,
                    "Noise flooding: standard deviation added to every score before it is written (SECURITY.md)")

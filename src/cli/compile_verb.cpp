@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <memory>
 
 #include "base/error.h"
@@ -18,10 +19,19 @@ struct CompileOptions {
   std::string out;
 };
 
+// NAME of NAME, NAME.plan and NAME.client alike.
+std::string base_name(const std::string& out) {
+  for (const std::string ending : {".plan", ".client"})
+    if (out.ends_with(ending) && std::filesystem::path(out).filename() != ending)
+      return out.substr(0, out.size() - ending.size());
+  return out;
+}
+
 int run(const CompileOptions& o) {
   const plan::Plan plan = make_plan(o.request);
   check_stop();
-  const auto plan_path = o.out + ".plan", client_path = o.out + ".client";
+  const std::string base = base_name(o.out);
+  const auto plan_path = base + ".plan", client_path = base + ".client";
   wire::require_writable(plan_path, wire::Kind::plan);  // both or none
   wire::require_writable(client_path, wire::Kind::client);
   plan::write_plan(plan_path, plan);
@@ -41,7 +51,7 @@ void add_compile(CLI::App& app) {
       app.add_subcommand("compile", "Turn a network into a plan for the server and a description for the client");
   auto o = std::make_shared<CompileOptions>();
   verb->add_option("MODEL", o->request.model, "The network, ONNX")->required();
-  verb->add_option("--out", o->out, "Writes OUT.plan and OUT.client")->required();
+  verb->add_option("--out", o->out, "Writes OUT.plan and OUT.client (OUT may end in .plan)")->required();
   add_plan_options(*verb, o->request);
   verb->callback([o] { throw CLI::RuntimeError(run(*o)); });
 }

@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "cli/cgroup.h"
 
 namespace sotto::cli {
 
@@ -42,6 +43,8 @@ void check_stop() {
 
 // A log that nobody can read any more is no reason to stop.
 void print_error(const std::string& text) { (void)std::fputs(text.c_str(), stderr); }
+
+void print_note(const std::string& text) { print_error("note: " + readable_text(text) + "\n"); }
 
 int guarded_main(const char* program, const std::function<int()>& body) {
   for (int number : {SIGINT, SIGTERM, SIGHUP}) {
@@ -142,8 +145,18 @@ std::uint64_t memory_info(const char* file, const std::string& field) {
 
 }  // namespace
 
-std::uint64_t available_memory() { return memory_info("/proc/meminfo", "MemAvailable:"); }
-std::uint64_t total_memory() { return memory_info("/proc/meminfo", "MemTotal:"); }
+std::uint64_t available_memory() {
+  const std::uint64_t machine = memory_info("/proc/meminfo", "MemAvailable:");
+  const auto group = group_memory("/");
+  return group ? (machine == 0 ? group->available : std::min(machine, group->available)) : machine;
+}
+
+std::uint64_t total_memory() {
+  const std::uint64_t machine = memory_info("/proc/meminfo", "MemTotal:");
+  const auto group = group_memory("/");
+  return group ? (machine == 0 ? group->limit : std::min(machine, group->limit)) : machine;
+}
+
 std::uint64_t peak_memory() { return memory_info("/proc/self/status", "VmHWM:"); }
 
 int set_threads(int threads) {

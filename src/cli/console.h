@@ -18,6 +18,9 @@ void check_stop();
 /// contract.
 int guarded_main(const char* program, const std::function<int()>& body);
 
+/// "note: TEXT" on stderr: what the user should know although the work goes on.
+void print_note(const std::string& text);
+
 /// "8G", "512M", "1.5GiB", "2000000000" in bytes (powers of 1024). Throws Error{usage}.
 std::uint64_t parse_bytes(const std::string& text);
 /// "1.23 GB" (powers of 1000 would differ from what users type: powers of 1024, as everywhere here).
@@ -28,7 +31,8 @@ std::string format_seconds(double seconds);
 /// Folder of the running program.
 std::filesystem::path program_folder();
 
-/// Memory that the system could give now (MemAvailable) and all that it has (MemTotal); 0 if unknown.
+/// Memory that this process could get now and all that it may ever have: what the machine has (MemAvailable, MemTotal),
+/// or less if a control group says so (cli/cgroup.h); 0 if unknown.
 std::uint64_t available_memory();
 std::uint64_t total_memory();
 /// Most memory that this process has had in RAM (VmHWM).

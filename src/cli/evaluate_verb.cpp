@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "cli/console.h"
+#include "cli/data_options.h"
 #include "cli/evaluate_part.h"
 #include "cli/evaluate_report.h"
 #include "cli/planning.h"
@@ -29,9 +30,7 @@ constexpr std::size_t kMostAtOnce = 65536;  // images of one run
 struct EvaluateOptions {
   PlanRequest request;
   std::string report_json, report_html, sheet, npy, csv;
-  std::vector<std::string> data;
-  std::size_t start = 0;
-  std::optional<std::size_t> count;
+  DataOptions data;
   int threads = 0;
 };
 
@@ -193,10 +192,11 @@ int run(const EvaluateOptions& o) {
   const int threads = set_threads(o.threads);
   // Before hours of work, not after.
   client::require_sheet_name(o.sheet);
-  wire::require_outputs(std::array{o.report_json, o.report_html, o.sheet, o.npy, o.csv});
+  const bool streamed =
+      wire::require_outputs(std::array{o.sheet, o.npy}, std::array{o.report_json, o.report_html, o.csv});
   const graph::Network network = graph::import_onnx(o.request.model);
   const plan::Interface io = compiler::interface_of(network);
-  const auto images = images::load_images(o.data, io, o.start, o.count);
+  const auto images = load_images(o.data, io, o.data.count, images::TrueLabels::needed);
   const std::vector<Part> parts = choose_parts(o.request, images.size());
   std::vector<std::vector<double>> values;
   values.reserve(images.size());
@@ -270,7 +270,7 @@ int run(const EvaluateOptions& o) {
     client::write_sheet(o.sheet, images, scores, io, plan.network + ", labels from encrypted inference");
   if (!o.npy.empty()) client::write_npy(o.npy, scores);
   if (!o.csv.empty()) client::write_csv(o.csv, scores, images, io);
-  print_summary(report);
+  if (!streamed) print_summary(report);
   return 0;
 }
 
@@ -280,16 +280,10 @@ void add_evaluate(CLI::App& app) {
   auto* verb = app.add_subcommand("evaluate", "Do all of it on this machine and compare with the float model");
   auto o = std::make_shared<EvaluateOptions>();
   verb->add_option("MODEL", o->request.model, "The network, ONNX")->required();
-  verb->add_option("--data", o->data,
-                   "cifar10:DIR, cifar100:DIR (test images), cifar10-train:DIR, cifar100-train:DIR, or PNG and JPEG "
-                   "files or folders of them")
-      ->required()
-      ->expected(1, -1);
-  verb->add_option("--start", o->start, "Number of the first image (default 0)")->check(image_number());
-  verb->add_option("--count", o->count, "How many images (default: all)")->check(image_number());
+  add_data_options(*verb, o->data, true);
   verb->add_option("--threads", o->threads, "Threads (default: all)")->check(CLI::Range(1, 1024));
   add_plan_options(*verb, o->request);
-  verb->add_option("--json", o->report_json, "Write the report here (JSON)");
+  verb->add_option("--json", o->report_json, "Write the report here (JSON; - for the standard output)");
   verb->add_option("--report", o->report_html, "Write the report here (HTML)");
   verb->add_option("--sheet", o->sheet, "Write a contact sheet here (.png or .html)");
   verb->add_option("--out", o->npy, "Write the scores here (NumPy)");

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <mutex>
 #include <numeric>
@@ -65,8 +66,11 @@ nlohmann::json step_times(const plan::Plan& plan, const std::vector<runtime::Ste
 // What would otherwise fail after hours of work.
 void require_places(const InferOptions& o, const fs::path& scratch, bool moves) {
   wire::require_writable(o.out, wire::Kind::output);
-  wire::require_writable(o.stats);
-  if (!o.stats.empty() && fs::weakly_canonical(fs::absolute(o.stats)) == fs::weakly_canonical(fs::absolute(o.out)))
+  wire::require_outputs({}, std::array{o.stats});
+  const auto place = [](const std::string& path) {
+    return fs::weakly_canonical(fs::absolute(wire::output_target(path)));
+  };
+  if (!o.stats.empty() && place(o.stats) == place(o.out))
     throw Error(ErrorCode::usage, o.stats + " is named for two outputs");
   if (moves || !o.scratch.empty()) runtime::ScratchFile(scratch, 1).take();
 }
@@ -149,7 +153,7 @@ int run(const InferOptions& o) {
     if (e.code() != ErrorCode::interrupted || kept == 0) throw;
     throw Error(e.code(), fmt::format("interrupted; {} of {} batches are kept in {}.part, from which the same command "
                                       "goes on",
-                                      kept, batches, o.out));
+                                      kept, batches, wire::output_target(o.out).string()));
   }
   output.commit();
   line.update(1.0, found > 0 ? fmt::format("{} of {} batches were there from an earlier run", found, batches) : "");

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <map>
 
 #include "base/error.h"
 #include "wire/fields.h"
@@ -13,12 +14,27 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// A source as it works from any folder; "cifar10:" and the like stay in front.
-std::string absolute_source(const std::string& source) {
-  const auto colon = source.find(':');
-  if (colon == std::string::npos || !source.starts_with("cifar") || source.find('/') < colon)
-    return fs::absolute(source).string();
-  return source.substr(0, colon + 1) + fs::absolute(source.substr(colon + 1)).string();
+const std::map<std::string, images::Fit> kFits = {{"exact", images::Fit::exact},
+                                                  {"stretch", images::Fit::stretch},
+                                                  {"crop", images::Fit::crop},
+                                                  {"middle", images::Fit::middle}};
+const std::map<std::string, images::ArrayLayout> kLayouts = {{"unstated", images::ArrayLayout::unstated},
+                                                             {"nchw", images::ArrayLayout::nchw},
+                                                             {"nhwc", images::ArrayLayout::nhwc}};
+
+template <class T>
+std::string name_of(const std::map<std::string, T>& names, T value) {
+  for (const auto& [name, v] : names)
+    if (v == value) return name;
+  internal_error("a choice without a name");
+}
+
+// Throws for a word that is none of the names.
+template <class T>
+T choice(const nlohmann::json& j, const char* field, const std::map<std::string, T>& names) {
+  const auto found = names.find(wire::text(j, field, 20));
+  if (found == names.end()) throw Error(ErrorCode::bad_input, std::string("unknown ") + field);
+  return found->second;
 }
 
 // File names may hold any bytes, JSON may not: those beyond ASCII are written as %XX.
@@ -49,22 +65,21 @@ std::string decoded(const std::string& text) {
 
 }  // namespace
 
-void require_input_records(const fs::path& dir) {
+void write_input_record(const fs::path& dir, const std::string& id, const InputRecord& record) {
   std::error_code error;
   fs::create_directories(dir / "inputs", error);
   if (error)
     throw Error(ErrorCode::bad_input, "cannot make the folder " + (dir / "inputs").string() + ": " + error.message());
-  wire::require_writable(dir / "inputs" / "record.json");
-}
-
-void write_input_record(const fs::path& dir, const std::string& id, const InputRecord& record) {
-  require_input_records(dir);
   nlohmann::json sources = nlohmann::json::array();
-  for (const auto& s : record.sources) sources.push_back(encoded(absolute_source(s)));
-  const std::string text =
-      nlohmann::json{{"sources", sources}, {"start", record.start}, {"count", record.count}, {"digest", record.digest}}
-          .dump(2) +
-      "\n";
+  for (const auto& s : record.sources) sources.push_back(encoded(images::absolute_source(s)));
+  const std::string text = nlohmann::json{{"sources", sources},
+                                          {"start", record.start},
+                                          {"count", record.count},
+                                          {"digest", record.digest},
+                                          {"fit", name_of(kFits, record.fit)},
+                                          {"layout", name_of(kLayouts, record.layout)}}
+                               .dump(2) +
+                           "\n";
   wire::AtomicFile file(dir / "inputs" / (id + ".json"), wire::Access::owner_only);
   file.write({reinterpret_cast<const unsigned char*>(text.data()), text.size()});
   file.commit();
@@ -79,8 +94,12 @@ std::optional<InputRecord> read_input_record(const fs::path& dir, const std::str
   try {
     std::vector<std::string> sources;
     for (const std::string& s : wire::texts(j, "sources", 1 << 20)) sources.push_back(decoded(s));
-    return InputRecord{std::move(sources), static_cast<std::size_t>(wire::integer(j, "start", 0, INT64_MAX)),
-                       static_cast<std::size_t>(wire::integer(j, "count", 1, INT64_MAX)), wire::text(j, "digest")};
+    return InputRecord{std::move(sources),
+                       static_cast<std::size_t>(wire::integer(j, "start", 0, INT64_MAX)),
+                       static_cast<std::size_t>(wire::integer(j, "count", 1, INT64_MAX)),
+                       wire::text(j, "digest"),
+                       choice(j, "fit", kFits),
+                       choice(j, "layout", kLayouts)};
   } catch (const Error&) {
     return {};
   }

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "images/image_source.h"
+
 namespace sotto::client {
 
 /// Which images an encrypted input holds, remembered beside the keys so that `decrypt` can show them with their labels.
@@ -13,12 +15,11 @@ struct InputRecord {
   std::vector<std::string> sources;
   std::size_t start = 0, count = 0;
   std::string digest = "";  ///< digest_of the images, to notice when others took their place
+  images::Fit fit = images::Fit::exact;
+  images::ArrayLayout layout = images::ArrayLayout::unstated;
 };
 
-/// Throws Error{bad_input} unless records could be written to DIR/inputs, which is made.
-void require_input_records(const std::filesystem::path& dir);
-
-/// DIR/inputs/ID.json.
+/// Writes DIR/inputs/ID.json. Throws Error{bad_input} if it cannot be written.
 void write_input_record(const std::filesystem::path& dir, const std::string& id, const InputRecord& record);
 
 /// Nothing if there is no record, or none that can be read.

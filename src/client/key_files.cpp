@@ -22,19 +22,42 @@ void write_secret(const fs::path& path, const plan::ClientSpec& spec, const secr
   file.commit();
 }
 
+// Makes a folder and those above it that are missing. Those that are still empty at the end are removed again: of an
+// interrupted run nothing stays.
+class MadeFolder {
+ public:
+  explicit MadeFolder(const fs::path& dir) {
+    std::error_code error;
+    for (fs::path p = fs::absolute(dir).lexically_normal(); !p.empty() && !fs::exists(p, error); p = p.parent_path()) {
+      if (!p.filename().empty()) made_.push_back(p);
+      if (p == p.parent_path()) break;
+    }
+    fs::create_directories(dir, error);
+    if (error) throw Error(ErrorCode::bad_input, "cannot make the folder " + dir.string() + ": " + error.message());
+  }
+  ~MadeFolder() {
+    std::error_code ignored;
+    for (const fs::path& p : made_) fs::remove(p, ignored);  // only if it is empty
+  }
+  MadeFolder(const MadeFolder&) = delete;
+  MadeFolder& operator=(const MadeFolder&) = delete;
+
+ private:
+  std::vector<fs::path> made_;
+};
+
 }  // namespace
 
 void make_keys(const plan::ClientSpec& spec, const ckks::Parameters& parameters, const fs::path& dir, bool replace,
                const ProgressFn& progress) {
   const fs::path secret_path = dir / "secret.key", eval_path = dir / "eval.key";
-  if (fs::exists(secret_path) && !replace)
+  std::error_code error;
+  if (fs::exists(secret_path, error) && !replace)
     throw Error(
         ErrorCode::usage,
         secret_path.string() +
             " exists; choose another folder, or --force to replace it (results under it can then never be decrypted)");
-  std::error_code error;
-  fs::create_directories(dir, error);
-  if (error) throw Error(ErrorCode::bad_input, "cannot make the folder " + dir.string() + ": " + error.message());
+  const MadeFolder made(dir);
   if (parameters.security_bits() > 0) ckks::require_secure(spec.parameters, spec.keys);
   const auto ring = parameters.make_ring(simd::select_kernels());
   const auto key = secret::SecretKey::generate(ring);
@@ -52,7 +75,8 @@ void make_keys(const plan::ClientSpec& spec, const ckks::Parameters& parameters,
 }
 
 Keys read_keys(const plan::ClientSpec& spec, ckks::Parameters parameters, const fs::path& dir) {
-  const wire::FileReader file(fs::is_directory(dir) ? dir / "secret.key" : dir, wire::Kind::secret_key);
+  std::error_code unknown;
+  const wire::FileReader file(fs::is_directory(dir, unknown) ? dir / "secret.key" : dir, wire::Kind::secret_key);
   return file.decode([&](const auto& h) {
     if (wire::text(h, "plan_id", 64) != spec.plan_id)
       throw Error(ErrorCode::wrong_key,

@@ -1,36 +1,61 @@
 #pragma once
 
-#include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "images/image.h"
 #include "plan/plan.h"
 
 namespace sotto::images {
 
-/// A picture as it came: bytes in [c][h][w].
-struct Image {
-  std::string name;
-  int label = -1;  ///< index of the true class, or -1 if unknown
-  int channels = 0, height = 0, width = 0;
-  std::vector<std::uint8_t> pixels;
+/// What becomes of a picture that does not have the network's size.
+enum class Fit {
+  exact,    ///< it is refused
+  stretch,  ///< scaled to the network's size, its shape changes
+  crop,     ///< the largest middle part with the shape of the network's, scaled
+  middle,   ///< the middle part of the network's size, as it is
 };
 
-/// Reads images. `sources` is one of: "cifar10:DIR", "cifar10-train:DIR", "cifar100:DIR", "cifar100-train:DIR"
-/// (standard binary files in DIR or in their usual subfolder), or any number of folders and PNG or JPEG files. A folder
-/// is read recursively, in the order of names. A picture's label is the class that its folder or the beginning of its
-/// file name (up to '-', '_' or a digit) names, if it is one of io.classes.
+/// Order of the axes of arrays. `unstated` is read as nchw unless the shape speaks for nhwc.
+enum class ArrayLayout { unstated, nchw, nhwc };
+
+/// What to do about true labels that cannot be those of the network: of a data set with other classes, or beyond its
+/// outputs.
+enum class TrueLabels {
+  unchecked,
+  dropped,  ///< images get none, with a note
+  needed,   ///< Error{bad_input}
+};
+
+struct LoadOptions {
+  Fit fit = Fit::exact;
+  ArrayLayout layout = ArrayLayout::unstated;
+  TrueLabels labels = TrueLabels::unchecked;
+  std::function<void(const std::string&)> note = {};  ///< gets what the user should know, a line at a time
+};
+
+/// Reads images. `sources` is one of
+/// - "cifar10:DIR", "cifar100:DIR" (and "cifar10-train:", "cifar100-train:"): the binary or Python files;
+/// - "mnist:DIR", "mnist-train:DIR": IDX files, plain or gzip;
+/// - one NumPy file, .npy or .npz (with true labels in an array `labels` or `y`);
+/// - any number of folders and PNG or JPEG files. A folder is read with all below it, links too, in the order of names.
+///   A picture's label is the class that its folder or the beginning of its file name (up to '-', '_' or a digit)
+///   names, if it is one of io.classes; its name is the path from the folder that was given.
 ///
 /// start, count: which images, after ordering; all from `start` on without a count. Throws Error{bad_input} if there
-/// are too few, or if one does not have the size and channels of `io`, Error{usage} for a source that makes no sense.
+/// are too few, or if one does not suit the network, Error{usage} for a source that makes no sense.
 std::vector<Image> load_images(const std::vector<std::string>& sources, const plan::Interface& io, std::size_t start,
-                               std::optional<std::size_t> count);
+                               std::optional<std::size_t> count, const LoadOptions& options = {});
 
-/// A hash of names and pixels, in hexadecimal digits.
+/// A source as it works from any folder; "cifar10:" and the like stay in front.
+std::string absolute_source(const std::string& source);
+
+/// A hash of names, shapes, pixels and values, in hexadecimal digits.
 std::string digest_of(const std::vector<Image>& images);
 
-/// (pixel / 255 - mean) / std in [c][h][w].
+/// What the network gets, in [c][h][w]: the values of an image if it has any, else (pixel / 255 - mean) / std.
 std::vector<double> preprocess(const Image& image, const plan::Interface& io);
 
 }  // namespace sotto::images

@@ -70,7 +70,8 @@ class FileReader {
   std::array<unsigned char, kChecksumBytes> header_checksum_{};
 };
 
-/// Kind of the Sotto file at `path`, or nothing if it is no Sotto file (or none that this version knows).
+/// Kind of the Sotto file at `path`, or nothing if it is no Sotto file (or none that this version knows). Throws
+/// Error{bad_input} for a file that may not be read.
 std::optional<Kind> kind_of(const std::filesystem::path& path);
 
 }  // namespace sotto::wire

@@ -5,7 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <set>
 #include <utility>
@@ -44,9 +47,38 @@ namespace {
 
 }  // namespace
 
+bool is_standard_output(const std::filesystem::path& path) {
+  constexpr std::array kNames = {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"};
+  return std::any_of(kNames.begin(), kNames.end(), [&](const char* name) { return path == name; });
+}
+
+std::filesystem::path output_target(const std::filesystem::path& path) {
+  namespace fs = std::filesystem;
+  constexpr int kMostLinks = 40;  // as the kernel allows
+  std::error_code none;
+  fs::path target = path;
+  const auto refuse = [&](const char* what) {
+    throw Error(ErrorCode::bad_input, "cannot write " + path.string() + ": " + what);
+  };
+  for (int links = 0; fs::is_symlink(fs::symlink_status(target, none)); ++links) {
+    if (links == kMostLinks) refuse("its links lead in a circle");
+    // Links of /proc are no places: a file put there would replace nothing.
+    if (fs::weakly_canonical(fs::absolute(target).parent_path(), none).string().starts_with("/proc/"))
+      refuse("it stands for a file that is open; name that file");
+    const fs::path next = fs::read_symlink(target, none);
+    if (none) fail(path, "write", none.value());
+    target = target.parent_path() / next;  // an absolute path stays what it is
+  }
+  return target;
+}
+
 AtomicFile::AtomicFile(std::filesystem::path path, Access access, std::optional<Kind> kind, Temporary temporary)
     : path_(std::move(path)) {
   const mode_t mode = access == Access::everyone ? 0644 : 0600;
+  if (is_standard_output(path_))
+    throw Error(ErrorCode::usage, "'" + path_.string() +
+                                      "' is the standard output, which only takes texts; name a file" +
+                                      (path_ == "-" ? " (./- for one of that name)" : ""));
   std::error_code unknown;
   const auto there = std::filesystem::status(path_, unknown);
   const auto refuse = [&](const std::string& what) {
@@ -54,12 +86,13 @@ AtomicFile::AtomicFile(std::filesystem::path path, Access access, std::optional<
   };
   if (std::filesystem::is_directory(there)) refuse("it is a folder");
   if (std::filesystem::exists(there) && !std::filesystem::is_regular_file(there)) refuse("it is not a regular file");
+  target_ = output_target(path_);
   if (access != Access::secret_key && kind_of(path_) == Kind::secret_key)
     refuse("it is a secret key, which only keygen --force replaces");
   if (const auto other = kind_of(path_); other && other != kind && access != Access::secret_key)
     refuse("it is a Sotto file (" + std::string(name_of(*other)) + "), which another kind of output may not replace");
   if (temporary == Temporary::continued) {
-    temporary_ = path_;
+    temporary_ = target_;
     temporary_ += ".part";
     fd_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, mode);
     struct stat status {
@@ -79,7 +112,7 @@ AtomicFile::AtomicFile(std::filesystem::path path, Access access, std::optional<
     return;
   }
   for (int attempt = 0; attempt < 100 && fd_ < 0; ++attempt) {
-    temporary_ = path_;
+    temporary_ = target_;
     temporary_ += "." + std::to_string(::getpid()) + "-" + std::to_string(attempt) + ".tmp";
     fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd_ < 0 && errno != EEXIST) fail(path_, "write", errno);
@@ -106,7 +139,7 @@ void AtomicFile::commit() {
   check(fd_ >= 0, "a file was committed twice");
   // Special files such as pipes cannot be synchronised, but those are never the temporary file.
   if (::fsync(fd_) != 0) fail(path_, "write", errno);
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail(path_, "write", errno);
+  if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail(path_, "write", errno);
   ::close(fd_);
   fd_ = -1;
 }
@@ -138,17 +171,29 @@ void require_writable(const std::filesystem::path& path, std::optional<Kind> kin
   if (!path.empty()) AtomicFile(path, Access::everyone, kind);
 }
 
-void require_outputs(std::span<const std::string> paths) {
+bool require_outputs(std::span<const std::string> files, std::span<const std::string> texts) {
   std::set<std::filesystem::path> seen;
-  for (const std::string& path : paths) {
-    if (path.empty()) continue;
-    require_writable(path);
-    if (!seen.insert(std::filesystem::weakly_canonical(std::filesystem::absolute(path))).second)
-      throw Error(ErrorCode::usage, path + " is named for two outputs");
-  }
+  bool standard = false;
+  const auto add = [&](const std::string& path, bool text) {
+    if (path.empty()) return;
+    const bool streamed = text && is_standard_output(path);
+    standard = standard || streamed;
+    if (!streamed) require_writable(path);
+    const auto place =
+        streamed ? "-" : std::filesystem::weakly_canonical(std::filesystem::absolute(output_target(path)));
+    if (!seen.insert(place).second) throw Error(ErrorCode::usage, path + " is named for two outputs");
+  };
+  for (const std::string& path : files) add(path, false);
+  for (const std::string& path : texts) add(path, true);
+  return standard;
 }
 
 void write_file(const std::filesystem::path& path, std::string_view contents) {
+  if (is_standard_output(path)) {
+    if (std::fwrite(contents.data(), 1, contents.size(), stdout) != contents.size() || std::fflush(stdout) != 0)
+      throw Error(ErrorCode::no_resources, "cannot write to the standard output");
+    return;
+  }
   AtomicFile file(path, Access::everyone);
   file.write({reinterpret_cast<const unsigned char*>(contents.data()), contents.size()});
   file.commit();

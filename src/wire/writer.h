@@ -22,8 +22,16 @@ enum class Access {
   secret_key,  ///< mode 0600; the only kind of file that may replace a secret key
 };
 
-/// Writes bytes to a temporary file beside `path`, which `commit` renames to `path`. Without a commit the temporary
-/// file is removed (unless it is to be kept) and an older file at `path` stays as it was.
+/// Whether a path stands for the standard output: "-", "/dev/stdout" and its other names. Texts can go there
+/// (write_file), files cannot.
+bool is_standard_output(const std::filesystem::path& path);
+
+/// Where a file of this name is written: links are followed, also one to a file that does not exist yet, so that they
+/// stay links. Throws Error{bad_input} for one that stands for an open file (/dev/fd/3) or leads in a circle.
+std::filesystem::path output_target(const std::filesystem::path& path);
+
+/// Writes bytes to a temporary file beside `path` (or what it is a link to), which `commit` renames to that. Without a
+/// commit the temporary file is removed (unless it is to be kept) and an older file at `path` stays as it was.
 class AtomicFile {
  public:
   /// The name of the temporary file.
@@ -32,7 +40,8 @@ class AtomicFile {
     continued,  ///< `path`.part, which may be there already from an earlier run; only one process can have it
   };
   /// Throws Error{bad_input} if the file cannot be made, or if something is there that must not be replaced: a folder,
-  /// a pipe or device, a secret key, a Sotto file of another kind than the one to be written (if any).
+  /// a pipe or device, a secret key, a Sotto file of another kind than the one to be written (if any). Throws
+  /// Error{usage} for the standard output.
   AtomicFile(std::filesystem::path path, Access access, std::optional<Kind> kind = std::nullopt,
              Temporary temporary = Temporary::fresh);
   ~AtomicFile();
@@ -56,7 +65,7 @@ class AtomicFile {
   [[nodiscard]] const std::filesystem::path& temporary() const { return temporary_; }
 
  private:
-  std::filesystem::path path_, temporary_;
+  std::filesystem::path path_, target_, temporary_;
   int fd_ = -1;
   bool kept_ = false;
 };
@@ -65,9 +74,10 @@ class AtomicFile {
 void require_writable(const std::filesystem::path& path, std::optional<Kind> kind = std::nullopt);
 
 /// Throws Error{bad_input} unless every path (empty ones apart) can be written, Error{usage} if two are the same file.
-void require_outputs(std::span<const std::string> paths);
+/// Only `texts` may be the standard output. Returns whether one of them is: then nothing else belongs there.
+bool require_outputs(std::span<const std::string> files, std::span<const std::string> texts);
 
-/// Writes a text or picture that needs no container, atomically.
+/// Writes a text or picture that needs no container: atomically, or to the standard output.
 void write_file(const std::filesystem::path& path, std::string_view contents);
 
 /// Writes one Sotto file: a JSON header, then sections of known length, each followed by its checksum

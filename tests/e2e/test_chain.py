@@ -43,7 +43,7 @@ class Chain(PreparedCase):
             label = int(scores[k].argmax())
             sure = np.exp(scores[k] - scores[k].max())
             self.assertEqual(int(row["index"]), k)
-            self.assertEqual(row["name"], f"{self.order[k]:04}.png")
+            self.assertEqual(row["name"], f"{classes[self.truth[k]]}/{self.order[k]:04}.png")
             self.assertEqual((int(row["label"]), row["class"]), (label, classes[label]))
             self.assertEqual((int(row["true_label"]), row["true_class"]), (self.truth[k], classes[self.truth[k]]))
             self.assertAlmostEqual(float(row["score"]), scores[k, label], places=5)

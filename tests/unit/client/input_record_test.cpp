@@ -27,6 +27,19 @@ TEST(InputRecord, RoundTripWithAbsolutePaths) {
   EXPECT_EQ(info.st_mode & 0777, 0600u);
 }
 
+TEST(InputRecord, HowTheImagesWereReadComesBack) {
+  const test::TempFolder folder;
+  write_input_record(folder.path(), kId, {{"mnist:dir"}, 0, 1, "d", images::Fit::crop, images::ArrayLayout::nhwc});
+  const auto record = read_input_record(folder.path(), kId);
+  ASSERT_TRUE(record.has_value());
+  EXPECT_EQ(record->sources[0], "mnist:" + (std::filesystem::current_path() / "dir").string());
+  EXPECT_EQ(record->fit, images::Fit::crop);
+  EXPECT_EQ(record->layout, images::ArrayLayout::nhwc);
+  const std::string text = test::read_text(folder / ("inputs/" + kId + ".json"));
+  test::write_text(folder / ("inputs/" + kId + ".json"), std::string(text).replace(text.find("nhwc"), 4, "what"));
+  EXPECT_EQ(read_input_record(folder.path(), kId), std::nullopt);
+}
+
 TEST(InputRecord, NothingWhereThereIsNone) {
   const test::TempFolder folder;
   EXPECT_EQ(read_input_record(folder.path(), kId), std::nullopt);

@@ -88,5 +88,18 @@ TEST_F(KeyFiles, FoldersThatCannotBeMade) {
   EXPECT_TRUE(test::refuses([&] { make_keys(spec, parameters, folder / "file/keys", false, {}); }, {"file/keys"}));
 }
 
+TEST_F(KeyFiles, NoFolderStaysOfAnInterruptedRun) {
+  const auto stop = [](std::size_t, std::size_t) { throw Error(ErrorCode::interrupted, "interrupted"); };
+  EXPECT_TRUE(fails_with([&] { make_keys(spec, parameters, folder / "new/deeper/keys", false, stop); },
+                         ErrorCode::interrupted));
+  EXPECT_TRUE(folder.names().empty());
+  std::filesystem::create_directories(folder / "old");
+  EXPECT_TRUE(
+      fails_with([&] { make_keys(spec, parameters, folder / "old/keys", false, stop); }, ErrorCode::interrupted));
+  EXPECT_EQ(folder.names(), std::set<std::string>{"old"}) << "what was there before stays";
+  make_keys(spec, parameters, folder / "new/keys/", false, {});
+  EXPECT_TRUE(std::filesystem::exists(folder / "new/keys/secret.key"));
+}
+
 }  // namespace
 }  // namespace sotto::client

@@ -4,10 +4,8 @@
 
 #include <gtest/gtest.h>
 #include <sodium.h>
-#include <stb_image.h>
 
-#include <memory>
-
+#include "images/picture.h"
 #include "support/expect_error.h"
 #include "support/files.h"
 
@@ -31,13 +29,11 @@ struct Decoded {
 };
 
 Decoded decode(const test::Bytes& png) {
-  Decoded d;
-  int channels = 0;
-  const std::unique_ptr<stbi_uc, void (*)(void*)> data(
-      stbi_load_from_memory(png.data(), static_cast<int>(png.size()), &d.width, &d.height, &channels, 3),
-      stbi_image_free);
-  EXPECT_NE(data, nullptr);
-  if (data != nullptr) d.rgb.assign(data.get(), data.get() + d.width * d.height * 3);
+  const images::Picture picture = images::with_channels(images::decode_png(png, [](auto, auto) {}), 3);
+  Decoded d{picture.width, picture.height, test::Bytes(picture.pixels.size())};
+  const std::size_t plane = d.rgb.size() / 3;
+  for (std::size_t p = 0; p < plane; ++p)
+    for (std::size_t c = 0; c < 3; ++c) d.rgb[3 * p + c] = picture.pixels[c * plane + p];
   return d;
 }
 

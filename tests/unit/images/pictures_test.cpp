@@ -81,7 +81,7 @@ TEST_F(Pictures, FoldersAreReadRecursivelyInTheOrderOfNames) {
   test::write_text(folder / "a/notes.txt", "not a picture");
   std::vector<std::string> names;
   for (const Image& i : load()) names.push_back(i.name);
-  EXPECT_EQ(names, (std::vector<std::string>{"y.png", "z.PNG", "b.png", "x.png"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"a/y.png", "a/z.PNG", "b.png", "c/d/x.png"}));
 }
 
 TEST_F(Pictures, ListsKeepTheirOrder) {
@@ -127,24 +127,22 @@ TEST_F(Pictures, FoldersThatAreEmptyOrMissing) {
   EXPECT_TRUE(refuses([&] { load({"missing.png"}); }, {"missing.png"}));
 }
 
-TEST_F(Pictures, DamagedPicturesAreRefusedOrShowOtherPixels) {
-  write("a.png");
+TEST_F(Pictures, DamagedPicturesAreRefused) {
+  const Image good = write("a.png");
   const Bytes original = test::read_bytes(folder / "a.png");
   std::mt19937_64 rng(3);
-  int refused = 0;
   for (std::size_t i = 0; i < 2000; ++i) {
-    test::write_bytes(folder / "a.png", i < original.size()
-                                            ? Bytes(original.begin(), original.begin() + static_cast<std::ptrdiff_t>(i))
-                                            : test::mutate(original, rng));
+    const Bytes bytes = i < original.size() ? Bytes(original.begin(), original.begin() + static_cast<std::ptrdiff_t>(i))
+                                            : test::mutate(original, rng);
+    test::write_bytes(folder / "a.png", bytes);
     try {
-      ASSERT_EQ(load({"a.png"}).at(0).pixels.size(), 72u);
+      // Edits can cancel out or fall behind the end; all others break a checksum.
+      ASSERT_EQ(load({"a.png"}).at(0).pixels, good.pixels) << i;
     } catch (const Error& e) {
       ASSERT_EQ(e.code(), ErrorCode::bad_input);
       ASSERT_NE(std::string(e.what()).find("a.png"), std::string::npos) << e.what();
-      ++refused;
     }
   }
-  EXPECT_GT(refused, 1000);
 }
 
 TEST_F(Pictures, Ranges) {

@@ -1,10 +1,12 @@
 // A file appears whole or not at all, and what was there before survives every failure.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 
 #include "support/expect_error.h"
@@ -117,6 +119,87 @@ TEST(AtomicFile, WriteFileReplaces) {
   write_file(folder / "a", "one");
   write_file(folder / "a", std::string_view("t\0o", 3));
   EXPECT_EQ(test::read_text(folder / "a"), std::string("t\0o", 3));
+}
+
+TEST(AtomicFile, LinksStayLinks) {
+  const test::TempFolder folder;
+  std::filesystem::create_directories(folder / "data");
+  test::write_text(folder / "data/old", "old");
+  std::filesystem::create_symlink("data/old", folder / "there");
+  std::filesystem::create_symlink("data/new", folder / "new");
+  std::filesystem::create_symlink("there", folder / "link-to-link");
+  std::filesystem::create_symlink(std::filesystem::absolute(folder / "data"), folder / "linked");
+  write_file(folder / "link-to-link", "one");
+  write_file(folder / "new", "two");
+  write_file(folder / "linked/three", "three");
+  EXPECT_EQ(test::read_text(folder / "data/old"), "one");
+  EXPECT_EQ(test::read_text(folder / "data/new"), "two");
+  EXPECT_EQ(test::read_text(folder / "data/three"), "three");
+  for (const char* name : {"there", "new", "link-to-link", "linked"})
+    EXPECT_TRUE(std::filesystem::is_symlink(folder / name)) << name;
+  EXPECT_EQ(folder.names(), (Names{"data", "there", "new", "link-to-link", "linked"}));
+  EXPECT_EQ(output_target(folder / "link-to-link"), folder / "data/old");
+}
+
+TEST(AtomicFile, UnfinishedWorkIsKeptBesideWhatALinkLeadsTo) {
+  const test::TempFolder folder;
+  std::filesystem::create_directories(folder / "data");
+  std::filesystem::create_symlink("data/out", folder / "out");
+  {
+    FileWriter file(folder / "out", Kind::output, nlohmann::json::object(), {3, 3}, Access::everyone, 1);
+    file.write(kText);
+  }
+  EXPECT_TRUE(std::filesystem::exists(folder / "data/out.part"));
+  FileWriter file(folder / "data/out", Kind::output, nlohmann::json::object(), {3, 3}, Access::everyone, 1);
+  EXPECT_EQ(file.finished(), 1u);
+  file.write(kText);
+  file.commit();
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "out"));
+}
+
+TEST(AtomicFile, LinksThatLeadNowhereGood) {
+  const test::TempFolder folder;
+  std::filesystem::create_symlink("a", folder / "b");
+  std::filesystem::create_symlink("b", folder / "a");
+  std::filesystem::create_symlink("/dev/null", folder / "null");
+  std::filesystem::create_symlink("no/such/folder/a", folder / "far");
+  test::write_text(folder / "open", "");
+  const int fd = ::open((folder / "open").c_str(), O_RDWR);
+  EXPECT_TRUE(test::refuses([&] { AtomicFile(folder / "a", Access::everyone); }, {"circle"}));
+  EXPECT_TRUE(test::refuses([&] { AtomicFile(folder / "null", Access::everyone); }, {"null", "not a regular file"}));
+  EXPECT_TRUE(test::refuses([&] { AtomicFile(folder / "far", Access::everyone); }, {"far"}));
+  EXPECT_TRUE(test::refuses([&] { AtomicFile("/dev/fd/" + std::to_string(fd), Access::everyone); }, {"open"}));
+  ::close(fd);
+}
+
+TEST(StandardOutput, TakesTextsOnly) {
+  for (const char* name : {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}) {
+    EXPECT_TRUE(is_standard_output(name)) << name;
+    EXPECT_TRUE(test::fails_with([&] { AtomicFile(name, Access::everyone); }, ErrorCode::usage, {"standard output"}));
+    EXPECT_TRUE(require_outputs({}, std::array{std::string(name)}));
+    EXPECT_TRUE(test::fails_with([&] { require_outputs(std::array{std::string(name)}, {}); }, ErrorCode::usage));
+    ::testing::internal::CaptureStdout();
+    write_file(name, "text");
+    EXPECT_EQ(::testing::internal::GetCapturedStdout(), "text");
+  }
+  EXPECT_FALSE(is_standard_output("./-"));
+  EXPECT_TRUE(test::fails_with(
+      [&] {
+        require_outputs({}, std::array<std::string, 2>{"-", "/dev/stdout"});
+      },
+      ErrorCode::usage, {"two outputs"}));
+}
+
+TEST(RequireOutputs, FindsOneFileUnderTwoNames) {
+  const test::TempFolder folder;
+  std::filesystem::create_symlink("a", folder / "link");
+  const auto names = [&](const std::string& x, const std::string& y) {
+    return std::array{(folder / x).string(), (folder / y).string(), std::string()};
+  };
+  EXPECT_FALSE(require_outputs(names("a", "b"), names("c", "d")));
+  EXPECT_TRUE(test::fails_with([&] { require_outputs(names("a", "link"), {}); }, ErrorCode::usage, {"two outputs"}));
+  EXPECT_TRUE(test::fails_with([&] { require_outputs(names("a", "b"), names("c", "./b")); }, ErrorCode::usage));
+  EXPECT_EQ(folder.names(), Names{"link"});
 }
 
 // Runs f in a child that may not write files longer than `limit` bytes, which fails as a full disk does. Returns its

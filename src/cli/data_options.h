@@ -1,0 +1,31 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "images/image_source.h"
+
+namespace sotto::cli {
+
+/// Which images a verb reads, and how.
+struct DataOptions {
+  std::vector<std::string> data = {};
+  std::size_t start = 0;
+  std::optional<std::size_t> count = {};
+  images::Fit resize = images::Fit::exact;
+  images::ArrayLayout layout = images::ArrayLayout::unstated;
+  bool crop = false;
+
+  [[nodiscard]] images::Fit fit() const { return crop ? images::Fit::middle : resize; }
+};
+
+/// Adds --data, --start, --count, --resize, --crop and --layout.
+void add_data_options(CLI::App& verb, DataOptions& o, bool required);
+
+/// Loads the images, `count` of them if given, and tells the user what there is to know about them.
+std::vector<images::Image> load_images(const DataOptions& o, const plan::Interface& io,
+                                       std::optional<std::size_t> count, images::TrueLabels labels);
+
+}  // namespace sotto::cli

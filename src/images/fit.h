@@ -1,0 +1,12 @@
+#pragma once
+
+#include "images/image_source.h"
+
+namespace sotto::images {
+
+/// The image with the given height and width. Scaling is bilinear, over all pixels that a new one covers when it makes
+/// an image smaller (a triangle filter, as Pillow's and torchvision's with antialiasing), rounded once at the end.
+/// Throws Error{bad_input} for Fit::middle on an image that is smaller, and for Fit::exact on one of another size.
+Image fitted(Image image, int height, int width, Fit fit);
+
+}  // namespace sotto::images

@@ -1,0 +1,114 @@
+#include <png.h>
+#include <zlib.h>
+
+#include <csetjmp>
+#include <cstring>
+#include <string>
+
+#include "base/error.h"
+#include "images/picture.h"
+
+namespace sotto::images {
+
+namespace {
+
+[[noreturn]] void fail(const std::string& what) { throw Error(ErrorCode::bad_input, what); }
+
+std::uint32_t big_endian(const unsigned char* b) {
+  return static_cast<std::uint32_t>(b[0]) << 24 | static_cast<std::uint32_t>(b[1]) << 16 |
+         static_cast<std::uint32_t>(b[2]) << 8 | b[3];
+}
+
+// Walks through the chunks up to IEND: each must be whole and have the right checksum, in chunks that are passed over,
+// too. libpng would only warn about those.
+void check_chunks(std::span<const unsigned char> file, const SizeCheck& check_size) {
+  std::size_t at = 8;
+  for (bool first = true;; first = false) {
+    if (file.size() < at || file.size() - at < 12) fail("it is truncated");
+    const unsigned char* chunk = file.data() + at;
+    const std::size_t length = big_endian(chunk);
+    if (length > file.size() - at - 12) fail("it is truncated");
+    if (crc32_z(0, chunk + 4, length + 4) != big_endian(chunk + 8 + length))
+      fail("it is damaged (a checksum is wrong)");
+    if (first) {
+      if (std::memcmp(chunk + 4, "IHDR", 4) != 0 || length != 13) fail("it is damaged (its header is missing)");
+      check_size(big_endian(chunk + 8), big_endian(chunk + 12));
+    }
+    if (std::memcmp(chunk + 4, "IEND", 4) == 0) return;
+    at += length + 12;
+  }
+}
+
+// What outlives a jump out of libpng.
+struct Decoder {
+  std::span<const unsigned char> file;
+  std::size_t at = 0;
+  std::string message;
+  int width = 0, height = 0, channels = 0;
+  std::vector<unsigned char> bytes;
+  std::vector<png_bytep> rows;
+};
+
+void on_error(png_structp png, png_const_charp message) {
+  static_cast<Decoder*>(png_get_error_ptr(png))->message = message;
+  png_longjmp(png, 1);
+}
+
+// Warnings about chunks that do not matter for pixels; what matters is an error.
+void on_warning(png_structp, png_const_charp) {}
+
+void on_read(png_structp png, png_bytep dst, std::size_t bytes) {
+  auto& decoder = *static_cast<Decoder*>(png_get_io_ptr(png));
+  if (bytes > decoder.file.size() - decoder.at) png_error(png, "truncated");
+  std::memcpy(dst, decoder.file.data() + decoder.at, bytes);
+  decoder.at += bytes;
+}
+
+// libpng leaves by longjmp: no object with a destructor may live in this function.
+bool decode(Decoder& decoder, png_structp png, png_infop info) {
+  if (setjmp(png_jmpbuf(png)) != 0) return false;  // NOLINT(cert-err52-cpp): libpng's way
+  png_set_read_fn(png, &decoder, on_read);
+  png_set_benign_errors(png, 0);
+  png_read_info(png, info);
+  png_set_expand(png);  // palettes, fewer than 8 bits, transparent colours
+  png_set_scale_16(png);
+  png_set_interlace_handling(png);
+  png_read_update_info(png, info);
+  decoder.width = static_cast<int>(png_get_image_width(png, info));
+  decoder.height = static_cast<int>(png_get_image_height(png, info));
+  decoder.channels = png_get_channels(png, info);
+  const std::size_t row = png_get_rowbytes(png, info);
+  decoder.bytes.resize(row * static_cast<std::size_t>(decoder.height));
+  for (int y = 0; y < decoder.height; ++y)
+    decoder.rows.push_back(decoder.bytes.data() + row * static_cast<std::size_t>(y));
+  png_read_image(png, decoder.rows.data());
+  png_read_end(png, nullptr);
+  return true;
+}
+
+}  // namespace
+
+Picture decode_png(std::span<const unsigned char> file, const SizeCheck& check_size) {
+  check_chunks(file, check_size);
+  Decoder decoder;
+  decoder.file = file;
+  png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &decoder, on_error, on_warning);
+  check(png != nullptr, "libpng does not start");
+  png_infop info = png_create_info_struct(png);
+  check(info != nullptr, "libpng does not start");
+  const bool whole = decode(decoder, png, info);
+  png_destroy_read_struct(&png, &info, nullptr);
+  if (!whole) fail("it is damaged (" + decoder.message + ")");
+  const int channels = decoder.channels;
+  Picture picture{"", -1, channels, decoder.height, decoder.width, planes_of(decoder.bytes, channels)};
+  if (channels == 1 || channels == 3) return picture;
+  // Grey or colour, and opacity behind it.
+  picture.channels = channels - 1;
+  const std::size_t colours = picture.pixels.size() / static_cast<std::size_t>(channels) * (channels - std::size_t{1});
+  for (std::size_t k = colours; k < picture.pixels.size(); ++k)
+    if (picture.pixels[k] != 255) fail("parts of it are transparent; put it on a background first");
+  picture.pixels.resize(colours);
+  return picture;
+}
+
+}  // namespace sotto::images

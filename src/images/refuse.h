@@ -1,0 +1,15 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "base/error.h"
+
+namespace sotto::images {
+
+/// Error{bad_input}: "cannot use PATH: WHAT".
+[[noreturn]] inline void refuse(const std::string& path, const std::string& what) {
+  throw Error(ErrorCode::bad_input, "cannot use " + path + ": " + what);
+}
+
+}  // namespace sotto::images
