@@ -172,7 +172,7 @@ json to_json(const Step& s) {
                      {"stride", {{"h", t.stride_h}, {"w", t.stride_w}}},
                      {"pad", {{"h", t.pad_top}, {"w", t.pad_left}}},
                      {"dilation", {{"h", t.dilation_h}, {"w", t.dilation_w}}},
-                     {"blocks", blocks},
+                     {"blocks", t.blocks.empty() ? json() : blocks},
                      {"map", t.map.size()},
                      {"weights", t.weights.size()}});
   }
@@ -213,7 +213,10 @@ Term term_from_json(const json& j, WeightReader& weights) {
   t.pad_left = pad.w;
   t.dilation_h = dilation.h;
   t.dilation_w = dilation.w;
-  for (const json& b : wire::list(j, "blocks", 1 << 22)) t.blocks.push_back(block_from_json(b));
+  if (!field(j, "blocks").is_null()) {
+    for (const json& b : wire::list(j, "blocks", 1 << 22)) t.blocks.push_back(block_from_json(b));
+    if (t.blocks.empty()) wire::bad_field("blocks");
+  }
   t.map = weights.take(j, "map");
   t.weights = weights.take(j, "weights");
   return t;

@@ -23,12 +23,13 @@ inline std::vector<std::vector<double>> random_images(const plan::Plan& p, int c
 }
 
 /// Runs a whole batch encrypted. The largest error against the interpreter of any slot that holds a pixel, at every
-/// place that holds its channel, or of the zeros where no channel is; relative to its tensor's largest value.
+/// place that holds its channel, or of the zeros where no channel is; relative to its tensor's largest value, or to 0.1
+/// if that is smaller.
 inline double worst_error(const plan::Plan& p) {
   ToyClient client(p);
   const auto images = random_images(p, p.batch);
   std::vector<std::map<int, std::vector<double>>> truth(images.size());
-  std::vector<double> largest(p.tensors.size());
+  std::vector<double> largest(p.tensors.size(), 0.1);
   for (std::size_t b = 0; b < images.size(); ++b)
     plan::interpret(p, images[b], [&](int t, std::span<const double> v) {
       truth[b][t].assign(v.begin(), v.end());

@@ -19,8 +19,8 @@ inline plan::Plan toy_plan(const graph::Network& network, int tile, int group, i
   int depth = 0;
   for (const plan::Step& s : p.steps) depth = std::max(depth, s.limbs);
   const int limbs = (depth + 1) * p.level_primes;
-  const int slots = std::max(tile * tile * group * images, group == 1 ? 16 * tile * tile : 64);
-  p.parameters = {.log_n = std::bit_width(static_cast<unsigned>(slots)) - 1,
+  const int slots = std::max(tile * tile * group * images, group == 1 ? 16 * std::max(tile * tile, 64) : 64);
+  p.parameters = {.log_n = static_cast<int>(std::bit_width(static_cast<unsigned>(slots))) - 1,
                   .kind = ring::RingKind::conjugate_invariant,
                   .ciphertext_primes = limbs,
                   .special_primes = std::max(3, (limbs + 7) / 8 + 1),

@@ -186,12 +186,49 @@ TEST(Schedule, SumRotations) {
   EXPECT_EQ(sum_rotations(64), (std::vector<std::int64_t>{1, 2, 4, 8, 16, 32}));
 }
 
-TEST(Schedule, StridesThatDoNotFitTheLayouts) {
-  test::PlanBuilder b(8, 4, {1, 8, 8, 2, 1}, 3);
-  // Three pixels of stride over two phases: neighbouring outputs of one phase would read different phases.
+TEST(Schedule, LayoutsThatDoNotFitEachOther) {
+  // Three pixels of stride over two phases to a layout of one phase and no gap: one tap reads each pixel from another
+  // phase or with another rotation.
+  test::PlanBuilder b(10, 4, {1, 8, 8, 2, 1}, 3);
   const int x = b.step({b.convolution(0, 1, 1, 3, 0)}, {1, 3, 3, 1, 1}, square);
-  b.step({b.full(x, 1)}, {1, 1, 1, 1, 4}, keep);
-  EXPECT_TRUE(test::refuses([&] { (void)make_schedule(b.plan); }, {"layer1", "stride"}));
+  b.step({b.full(x, 1)}, {1, 1, 1, 1, 1}, keep);
+  const Plan p = b.build();
+  const Schedule schedule = make_schedule(p);
+  std::vector<int> read(16);
+  for (const Tap& tap : schedule.tasks[0].taps)
+    for (std::size_t k = 0; k < 16; ++k) {
+      if (tap.mask[k] == 0) continue;
+      const auto position = static_cast<int>(k), y = 3 * (position / 4), from = 3 * (position % 4);
+      const Place place = place_of(p.input().layout, p.tile, y, from);
+      EXPECT_EQ(tap.source.phase, place.phase);
+      EXPECT_EQ(tap.source.rotation, place.position - position);
+      ++read[k];
+    }
+  EXPECT_EQ(read, (std::vector<int>{1, 1, 1, 0, 1, 1, 1, 0, 1, 1, 1, 0, 0, 0, 0, 0}));
+}
+
+TEST(Schedule, TapsWithoutWeightsAreLeftOut) {
+  test::PlanBuilder b(10, 8, {1, 8, 8, 1, 1}, 3);
+  Term t = b.convolution(0, 1, 3, 1, 1);
+  for (std::size_t k = 0; k < 9; ++k)
+    if (k != 4) t.weights[k] = 0;
+  const int x = b.step({t}, {1, 8, 8, 1, 1}, square);
+  b.step({b.full(x, 1)}, {1, 1, 1, 1, 1}, keep);
+  const Schedule schedule = make_schedule(b.build());
+  ASSERT_EQ(schedule.tasks[0].taps.size(), 1u);
+  EXPECT_EQ(schedule.tasks[0].taps[0].source.rotation, 0);
+}
+
+TEST(Schedule, DilatedKernelsHaveTheirTapsOnly) {
+  test::PlanBuilder b(10, 8, {1, 8, 8, 1, 1}, 3);
+  Term t = b.convolution(0, 1, 3, 1, 2);
+  t.dilation_h = t.dilation_w = 2;
+  const int x = b.step({t}, {1, 8, 8, 1, 1}, square);
+  b.step({b.full(x, 1)}, {1, 1, 1, 1, 1}, keep);
+  const Schedule schedule = make_schedule(b.build());
+  std::set<std::int64_t> rotations;
+  for (const Tap& tap : schedule.tasks[0].taps) rotations.insert(tap.source.rotation);
+  EXPECT_EQ(rotations, (std::set<std::int64_t>{-18, -16, -14, -2, 0, 2, 14, 16, 18}));
 }
 
 }  // namespace
