@@ -20,7 +20,7 @@ namespace {
 constexpr int kDefaultImages = 1024;
 constexpr int kMostRuns = 4;                   // that are tried in place of one with single channels
 constexpr std::size_t kMostCalibration = 512;  // images
-constexpr double kReluMargin = 1.5;            // over the largest input of a Relu on those
+constexpr double kRangeMargin = 1.5;           // over the largest input of an activation on those
 constexpr double kWorthwhile = 0.95;           // time that a second packing, with keys of its own, must not exceed
 
 // Errors of the compiler name the model, as those of the import do.
@@ -59,7 +59,7 @@ struct Candidate {
 
 int images_of(const PlanRequest& request) { return request.images == 0 ? kDefaultImages : request.images; }
 
-// Options whose bounds come from the images to calibrate with, if any; these set the ranges of Relus, too. The network
+// Options whose bounds come from the images to calibrate with, if any; these set the ranges of activations, too. The network
 // must outlive them.
 compiler::Options calibrated(graph::Network& network, const PlanRequest& request) {
   std::vector<std::vector<double>> values;
@@ -69,10 +69,12 @@ compiler::Options calibrated(graph::Network& network, const PlanRequest& request
     // At equal distances: a data set may be sorted by class.
     const std::size_t stride = (images.size() + kMostCalibration - 1) / kMostCalibration;
     for (std::size_t k = 0; k < images.size(); k += stride) values.push_back(images::preprocess(images[k], io));
-    ProgressLine line("ranges");
-    const auto ranges =
-        graph::relu_ranges(network, values, [&](std::size_t done) { line.update(done, values.size()); });
-    graph::set_relu_ranges(network, ranges, kReluMargin);
+    if (graph::needs_ranges(network)) {
+      ProgressLine line("ranges");
+      const auto largest =
+          graph::magnitudes(network, values, [&](std::size_t done) { line.update(done, values.size()); });
+      graph::set_ranges(network, largest, kRangeMargin);
+    }
   }
   const double relu_error = request.relu_error.value_or(compiler::relu_error_for(network));
   const auto bounds = std::make_shared<std::optional<compiler::Bounds>>();
@@ -143,14 +145,14 @@ void add_plan_options(CLI::App& verb, PlanRequest& request) {
       ->check(CLI::Range(1, 65536));
   verb.add_option("--memory", request.memory, "Most memory that inference may use, e.g. 8G");
   verb.add_option("--calibrate", request.calibrate,
-                  "Images to measure the ranges of values on, for Relu and deep networks: cifar10-train:DIR, "
+                  "Images to measure the ranges of values on, for activations like Relu and deep networks: cifar10-train:DIR, "
                   "cifar100-train:DIR, or PNG and JPEG files or folders (512 at most are used)")
       ->expected(1, -1);
   verb.add_flag("--precise", request.precise,
                 "With bootstrapping: twice the modulus for every square, closer to the float model but slower");
   verb.add_option("--relu-error", request.relu_error,
-                  "Largest error of a Relu's polynomial, over the range of its input (default 0.0051, "
-                  "with more than 20 Relus 0.00255)")
+                  "Largest error of the polynomial for Relu or another activation, over the span of its values (default 0.0051, "
+                  "with more than 20 activations 0.00255)")
       ->check(CLI::Range(1e-6, 0.25))
       ->check([](const std::string& v) { return std::isnan(std::stod(v)) ? "not a number" : std::string(); });
 }

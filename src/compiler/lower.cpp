@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <sstream>
 
 #include "base/error.h"
-#include "compiler/relu_approximation.h"
+#include "compiler/function_approximation.h"
+#include "compiler/polynomial.h"
 
 namespace sotto::compiler {
 
@@ -18,20 +20,24 @@ using plan::Layout;
 using plan::Step;
 using plan::Term;
 
-// a x^2 + b x + c per channel, where x is the value of node `root`, which is not of this form itself.
-struct Poly {
-  int root = 0;
-  std::vector<double> a, b, c;
+// Sum of alpha * tensor over the parts + beta, per channel. The tensors are packed alike.
+struct Value {
+  struct Part {
+    int tensor = 0;
+    std::vector<double> alpha;
+  };
+  std::vector<Part> parts;
+  std::vector<double> beta;
 
-  [[nodiscard]] bool linear() const {
-    return std::all_of(a.begin(), a.end(), [](double v) { return v == 0; });
+  // A multiple of a tensor that may be a part already.
+  void add(int tensor, const std::vector<double>& alpha) {
+    for (Part& p : parts) {
+      if (p.tensor != tensor) continue;
+      for (std::size_t c = 0; c < alpha.size(); ++c) p.alpha[c] += alpha[c];
+      return;
+    }
+    parts.push_back({tensor, alpha});
   }
-};
-
-// alpha * tensor + beta per channel.
-struct Affine {
-  int tensor = 0;
-  std::vector<double> alpha, beta;
 };
 
 // Sum of terms plus a bias per channel and pixel: what a step computes before its finish.
@@ -42,16 +48,8 @@ struct Linear {
   int depth = 0;
 };
 
-// relu on [-range, range] with an error of at most range * error.
-plan::Activation relu_activation(double range, double error) {
-  ReluApproximation p = approximate_relu(error);
-  const bool gate = p.kind == ReluApproximation::Kind::composite;
-  if (gate) {  // x (1 + s) / 2
-    for (double& c : p.factors.back()) c /= 2;
-    p.factors.back()[0] += 0.5;
-  }
-  return {range, gate, std::move(p.factors)};
-}
+// The highest degree of a polynomial that runs encrypted; beyond it sums of its powers lose all precision.
+constexpr int kMostDegree = 16;
 
 class Lowering {
  public:
@@ -60,7 +58,7 @@ class Lowering {
         tile_(tile),
         group_(group),
         relu_error_(relu_error),
-        poly_(network.nodes.size()),
+        polynomial_(network.nodes.size()),
         linear_(network.nodes.size()) {}
 
   plan::Plan run() {
@@ -72,7 +70,7 @@ class Lowering {
     while (phases * tile_ < side) phases *= 2;
     plan_.tensors.push_back({"input", {in.c, in.h, in.w, phases, 1, group_}, 0, 1});
     plan_.io = interface_of(network_);
-    for (std::size_t i = 0; i < network_.nodes.size(); ++i) poly_[i] = visit(static_cast<int>(i));
+    for (std::size_t i = 0; i < network_.nodes.size(); ++i) polynomial_[i] = visit(static_cast<int>(i));
     finish();
     return std::move(plan_);
   }
@@ -82,55 +80,43 @@ class Lowering {
     throw Error(ErrorCode::bad_input, "node '" + network_.nodes[node].name + "': " + message);
   }
 
-  Poly itself(int node) const {
-    const auto c = static_cast<std::size_t>(network_.nodes[node].shape.c);
-    return {node, std::vector<double>(c, 0.0), std::vector<double>(c, 1.0), std::vector<double>(c, 0.0)};
+  Polynomial itself(int node) const {
+    return Polynomial::identity(node, static_cast<std::size_t>(network_.nodes[node].shape.c));
   }
 
   // The form of a node: polynomials of their root are joined here, everything else becomes a root of its own.
-  Poly visit(int i) {
+  Polynomial visit(int i) {
     const Node& n = network_.nodes[i];
-    if (const auto* affine = std::get_if<graph::ChannelAffine>(&n.op)) {
-      Poly p = poly_[n.inputs[0]];
-      for (std::size_t c = 0; c < p.a.size(); ++c) {
-        p.a[c] *= affine->scale[c];
-        p.b[c] *= affine->scale[c];
-        p.c[c] = p.c[c] * affine->scale[c] + affine->shift[c];
-      }
-      return p;
-    }
+    if (const auto* a = std::get_if<graph::ChannelAffine>(&n.op))
+      return affine(polynomial_[n.inputs[0]], a->scale, a->shift);
     if (std::holds_alternative<graph::Flatten>(n.op) && network_.nodes[n.inputs[0]].shape == n.shape)
-      return poly_[n.inputs[0]];
+      return polynomial_[n.inputs[0]];
     if (std::holds_alternative<graph::Product>(n.op)) {
-      const Poly &l = poly_[n.inputs[0]], &r = poly_[n.inputs[1]];
-      if (l.root != r.root || !l.linear() || !r.linear())
-        fail(i, "only products of a layer's output with itself (quadratic activations) run encrypted");
-      Poly p = l;
-      for (std::size_t c = 0; c < p.a.size(); ++c) {
-        p.a[c] = l.b[c] * r.b[c];
-        p.b[c] = l.b[c] * r.c[c] + l.c[c] * r.b[c];
-        p.c[c] = l.c[c] * r.c[c];
-      }
-      return p;
+      const Polynomial &l = polynomial_[n.inputs[0]], &r = polynomial_[n.inputs[1]];
+      if (l.root != r.root)
+        fail(i,
+             "a product of two different values (a gate, squeeze-and-excitation) does not run encrypted; only "
+             "polynomials and activations of one value do");
+      if (l.degree() + r.degree() > kMostDegree)
+        fail(i, "polynomials of a degree above " + std::to_string(kMostDegree) + " do not run encrypted");
+      return product(l, r);
     }
     if (std::holds_alternative<graph::Sum>(n.op)) {
-      const Poly &l = poly_[n.inputs[0]], &r = poly_[n.inputs[1]];
-      if (l.root == r.root) {
-        Poly p = l;
-        for (std::size_t c = 0; c < p.a.size(); ++c) {
-          p.a[c] += r.a[c];
-          p.b[c] += r.b[c];
-          p.c[c] += r.c[c];
-        }
-        return p;
-      }
+      const Polynomial &l = polynomial_[n.inputs[0]], &r = polynomial_[n.inputs[1]];
+      if (l.root == r.root) return sum(l, r);
     }
     return itself(i);
   }
 
   static std::size_t plane(const Layout& l) { return static_cast<std::size_t>(l.height) * l.width; }
 
-  int depth_of(int tensor) const { return plan_.tensors[tensor].limbs; }
+  const Layout& layout_of(const Value& v) const { return plan_.tensors[v.parts.front().tensor].layout; }
+
+  int depth_of(const Value& v) const {
+    int depth = 0;
+    for (const Value::Part& p : v.parts) depth = std::max(depth, plan_.tensors[p.tensor].limbs);
+    return depth;
+  }
 
   // Adds a step and returns its output tensor.
   int emit(int node, const Linear& l, Step::Finish finish) {
@@ -156,54 +142,93 @@ class Lowering {
     return id;
   }
 
-  // The value of a polynomial as a scaled tensor: squares (or, between linear layers, divides) its root if need be.
-  Affine affine(int node, const Poly& p) {
+  // The value of a polynomial: squares (or, between linear layers, divides) its root if need be.
+  // plain: see complete_squares().
+  Value value(int node, const Polynomial& p, bool plain = false) {
     if (p.linear()) {
-      if (p.root == 0) return {0, p.b, p.c};
-      if (is_relu(p.root)) return {relu(p.root), p.b, p.c};
-      auto& tensor = rescaled_[p.root];
-      if (!tensor) tensor = emit(p.root, linear(p.root), Step::Finish::rescale);
-      return {*tensor, p.b, p.c};
+      Value v;
+      v.beta = p.of(0);
+      const auto add = [&](int tensor, double gain) {
+        std::vector<double> alpha = p.of(1);
+        for (double& a : alpha) a *= gain;
+        v.add(tensor, alpha);
+      };
+      if (!is_function(p.root)) {
+        add(tensor_of(p.root), 1);
+        return v;
+      }
+      const Activated& f = activated(p.root);
+      for (std::size_t k = 0; k < f.tensors.size(); ++k) add(f.tensors[k], f.gains[k]);
+      for (std::size_t c = 0; c < v.beta.size(); ++c) v.beta[c] += p.of(1)[c] * f.offset;
+      return v;
     }
-    std::vector<double> shift(p.a.size());
-    Affine result{0, p.a, p.c};
-    for (std::size_t c = 0; c < p.a.size(); ++c) {
-      if (p.a[c] == 0) fail(node, "an activation is quadratic in some channels and linear in others");
-      shift[c] = p.b[c] / (2 * p.a[c]);
-      result.beta[c] -= p.a[c] * shift[c] * shift[c];
-    }
-    auto& tensor = squared_[{p.root, shift}];
-    if (!tensor) {
-      Linear l = expression(p.root, itself(p.root));
-      for (std::size_t k = 0; k < l.bias.size(); ++k) l.bias[k] += shift[k / plane(l.layout)];
-      tensor = emit(node, l, Step::Finish::square);
-    }
-    result.tensor = *tensor;
-    return result;
+    const Squares taken = complete_squares(p, network_.nodes[p.root].magnitude, plain);
+    plain = plain || taken.squares.size() > 1 || taken.rest.degree() > 0;
+    Value v{{}, taken.rest.of(0)};
+    if (taken.rest.degree() > 0) v = value(node, taken.rest, plain);
+    for (const Squares::Square& s : taken.squares) v.add(square(node, s.base, plain), s.gain);
+    return v;
   }
 
-  Affine affine(int node) { return affine(node, poly_[node]); }
+  Value value(int node) { return value(node, polynomial_[node]); }
 
-  [[nodiscard]] bool is_relu(int node) const { return std::holds_alternative<graph::Relu>(network_.nodes[node].op); }
+  // The square of a polynomial, computed once.
+  int square(int node, const Polynomial& base, bool plain) {
+    auto& tensor = squared_[{base.root, base.coefficients}];
+    if (!tensor) tensor = emit(node, expression(node, base, plain), Step::Finish::square);
+    return *tensor;
+  }
 
-  // The tensor of a Relu node: its input as a tensor of its own, then a polynomial slot by slot.
-  int relu(int node) {
-    auto& tensor = activated_[node];
-    if (tensor) return *tensor;
+  // The tensor of a root that is no function: the image, or a linear layer's output.
+  int tensor_of(int root) {
+    if (root == 0) return 0;
+    auto& tensor = rescaled_[root];
+    if (!tensor) tensor = emit(root, linear(root), Step::Finish::rescale);
+    return *tensor;
+  }
+
+  [[nodiscard]] bool is_function(int node) const {
+    return std::holds_alternative<graph::Function>(network_.nodes[node].op);
+  }
+
+  // The tensors of a function: its input as a tensor of its own, then a polynomial slot by slot.
+  struct Activated {
+    std::vector<int> tensors;
+    std::vector<double> gains;
+    double offset = 0;
+  };
+
+  const Activated& activated(int node) {
+    const auto [found, fresh] = activated_.try_emplace(node);
+    Activated& out = found->second;
+    if (!fresh) return out;
     const Node& n = network_.nodes[node];
-    const double range = std::get<graph::Relu>(n.op).range;
-    if (!(range > 0))
-      fail(node, "the range of this Relu's input is not known; give images to measure it on (--calibrate SRC)");
-    Linear l = expression(n.inputs[0]);
-    const int depth = l.depth;
-    const int source = emit(n.inputs[0], l, Step::Finish::rescale);
-    plan::Activation activation = relu_activation(range, relu_error_);
-    const int id = static_cast<int>(plan_.tensors.size());
-    plan_.tensors.push_back({n.name, l.layout, depth + 1 + activation.depth(), 1});
-    plan_.steps.push_back(copy_step(n.name, id, source, Step::Finish::activate));
-    plan_.steps.back().activation = std::move(activation);
-    tensor = id;
-    return id;
+    const FunctionApproximation f = approximation(node);
+    out.offset = f.offset;
+    for (const auto& piece : f.pieces) {
+      Linear l = expression(n.inputs[0]);
+      for (double& b : l.bias) b += piece.shift;
+      const int source = emit(n.inputs[0], l, Step::Finish::rescale);
+      out.tensors.push_back(static_cast<int>(plan_.tensors.size()));
+      out.gains.push_back(piece.gain);
+      plan_.tensors.push_back({n.name, l.layout, l.depth + 1 + piece.activation.depth(), 1});
+      plan_.steps.push_back(copy_step(n.name, out.tensors.back(), source, Step::Finish::activate));
+      plan_.steps.back().activation = piece.activation;
+    }
+    return out;
+  }
+
+  FunctionApproximation approximation(int node) const {
+    const auto& f = std::get<graph::Function>(network_.nodes[node].op);
+    if (!(f.range > 0))
+      fail(node, "the range of the input of this " + f.name() +
+                     " is not known; give images to measure it on (--calibrate SRC)");
+    if (auto approximation = approximate(f, relu_error_)) return *approximation;
+    std::ostringstream text;
+    text << "node '" << network_.nodes[node].name << "': no polynomial that runs encrypted is as close to this "
+         << f.name() << " as " << relu_error_ << " of its span, for inputs up to " << f.range
+         << "; allow a larger error (--relu-error), or bring its inputs into a smaller range and retrain";
+    throw Error(ErrorCode::no_resources, text.str());
   }
 
   // The linear expression of a root, computed once.
@@ -212,28 +237,30 @@ class Lowering {
     return *linear_[root];
   }
 
-  // The linear expression of any node of degree one; of higher degree, its square as a term.
-  Linear expression(int node) { return expression(node, poly_[node]); }
+  // The linear expression of any node of degree one; of higher degree, sums of its squares as terms.
+  Linear expression(int node) { return expression(node, polynomial_[node], false); }
 
-  Linear expression(int node, const Poly& p) {
-    if (p.linear() && p.root != 0 && !is_relu(p.root)) {
+  Linear expression(int node, const Polynomial& p, bool plain) {
+    if (p.linear() && p.root != 0 && !is_function(p.root)) {
       Linear l = linear(p.root);
       for (Term& t : l.terms) {
         const std::size_t row = t.weights.size() / static_cast<std::size_t>(l.layout.channels);
-        for (std::size_t k = 0; k < t.weights.size(); ++k) t.weights[k] *= p.b[k / row];
+        for (std::size_t k = 0; k < t.weights.size(); ++k) t.weights[k] *= p.of(1)[k / row];
       }
       for (std::size_t k = 0; k < l.bias.size(); ++k)
-        l.bias[k] = l.bias[k] * p.b[k / plane(l.layout)] + p.c[k / plane(l.layout)];
+        l.bias[k] = l.bias[k] * p.of(1)[k / plane(l.layout)] + p.of(0)[k / plane(l.layout)];
       return l;
     }
-    const Affine v = affine(node, p);
-    const Layout layout = plan_.tensors[v.tensor].layout;
+    const Value v = value(node, p, plain);
+    const Layout layout = layout_of(v);
     const auto channels = static_cast<std::size_t>(layout.channels);
-    Term t{Term::Kind::convolution, v.tensor, 1, 1, 1, 1, 0, 0, std::vector<double>(channels * channels)};
-    Linear l{layout, {}, std::vector<double>(channels * plane(layout)), depth_of(v.tensor)};
-    for (std::size_t c = 0; c < channels; ++c) t.weights[c * channels + c] = v.alpha[c];
+    Linear l{layout, {}, std::vector<double>(channels * plane(layout)), depth_of(v)};
+    for (const Value::Part& part : v.parts) {
+      Term t{Term::Kind::convolution, part.tensor, 1, 1, 1, 1, 0, 0, std::vector<double>(channels * channels)};
+      for (std::size_t c = 0; c < channels; ++c) t.weights[c * channels + c] = part.alpha[c];
+      l.terms.push_back(std::move(t));
+    }
     for (std::size_t k = 0; k < l.bias.size(); ++k) l.bias[k] = v.beta[k / plane(layout)];
-    l.terms.push_back(std::move(t));
     return l;
   }
 
@@ -274,9 +301,9 @@ class Lowering {
   }
 
   Linear windowed(int root, int kernel_h, int kernel_w, int stride_h, int stride_w, int pad_top, int pad_left,
-                  const Affine& v, std::vector<double> weights, const std::vector<double>& bias) {
-    const Layout& in = plan_.tensors[v.tensor].layout;
-    Linear l{strided(root, in, network_.nodes[root].shape, stride_h, stride_w), {}, {}, depth_of(v.tensor)};
+                  const Value& v, const std::vector<double>& weights, const std::vector<double>& bias) {
+    const Layout& in = layout_of(v);
+    Linear l{strided(root, in, network_.nodes[root].shape, stride_h, stride_w), {}, {}, depth_of(v)};
     const Layout& out = l.layout;
     const std::size_t taps = static_cast<std::size_t>(kernel_h) * kernel_w;
     // A constant part of the input meets the zero padding: the bias differs along the border.
@@ -298,15 +325,17 @@ class Lowering {
         }
       }
     }
-    for (std::size_t k = 0; k < weights.size(); ++k)
-      weights[k] *= v.alpha[k / taps % static_cast<std::size_t>(in.channels)];
-    l.terms.push_back({Term::Kind::convolution, v.tensor, kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left,
-                       std::move(weights)});
+    for (const Value::Part& part : v.parts) {
+      l.terms.push_back({Term::Kind::convolution, part.tensor, kernel_h, kernel_w, stride_h, stride_w, pad_top,
+                         pad_left, weights});
+      for (std::size_t k = 0; k < weights.size(); ++k)
+        l.terms.back().weights[k] *= part.alpha[k / taps % static_cast<std::size_t>(in.channels)];
+    }
     return l;
   }
 
   Linear convolution(int root, const graph::Conv2d& c) {
-    const Affine v = affine(network_.nodes[root].inputs[0]);
+    const Value v = value(network_.nodes[root].inputs[0]);
     // Groups and dilation become zeros of a dense kernel.
     const int kh = c.dilation_h * (c.kernel_h - 1) + 1, kw = c.dilation_w * (c.kernel_w - 1) + 1;
     if (kh > 64 || kw > 64) fail(root, "kernels larger than 64 are not supported");
@@ -321,11 +350,11 @@ class Lowering {
                     kx * c.dilation_w] =
                 c.weights[((static_cast<std::size_t>(o) * in_group + i) * c.kernel_h + ky) * c.kernel_w + kx];
           }
-    return windowed(root, kh, kw, c.stride_h, c.stride_w, c.pad_top, c.pad_left, v, std::move(weights), c.bias);
+    return windowed(root, kh, kw, c.stride_h, c.stride_w, c.pad_top, c.pad_left, v, weights, c.bias);
   }
 
   Linear average_pool(int root, const graph::AveragePool& p) {
-    const Affine v = affine(network_.nodes[root].inputs[0]);
+    const Value v = value(network_.nodes[root].inputs[0]);
     if (!p.count_pad && (p.pad_top || p.pad_left || p.pad_bottom || p.pad_right))
       fail(root, "AveragePool with padding must count the padding (count_include_pad = 1)");
     if (p.kernel_h > 64 || p.kernel_w > 64) fail(root, "kernels larger than 64 are not supported");
@@ -335,31 +364,31 @@ class Lowering {
     for (std::size_t c = 0; c < channels; ++c)
       std::fill_n(weights.begin() + static_cast<std::ptrdiff_t>((c * channels + c) * taps), taps,
                   1.0 / static_cast<double>(taps));
-    return windowed(root, p.kernel_h, p.kernel_w, p.stride_h, p.stride_w, p.pad_top, p.pad_left, v, std::move(weights),
+    return windowed(root, p.kernel_h, p.kernel_w, p.stride_h, p.stride_w, p.pad_top, p.pad_left, v, weights,
                     std::vector<double>(channels, 0.0));
   }
 
   // A linear map of all pixels of a tensor: weight(o, channel, pixel).
   template <class F>
-  Linear full(const Affine& v, int outputs, F weight, const std::vector<double>& bias) {
-    const Layout& in = plan_.tensors[v.tensor].layout;
-    Linear l{{outputs, 1, 1, 1, tile_, group_}, {}, bias, depth_of(v.tensor)};
-    Term t{Term::Kind::full, v.tensor, 1, 1, 1, 1, 0, 0, {}};
+  Linear full(const Value& v, int outputs, F weight, const std::vector<double>& bias) {
+    const Layout& in = layout_of(v);
+    Linear l{{outputs, 1, 1, 1, tile_, group_}, {}, bias, depth_of(v)};
+    for (const Value::Part& part : v.parts)
+      l.terms.push_back({Term::Kind::full, part.tensor, 1, 1, 1, 1, 0, 0, {}});
     const std::size_t pixels = plane(in);
     for (int o = 0; o < outputs; ++o)
       for (int i = 0; i < in.channels; ++i)
         for (std::size_t k = 0; k < pixels; ++k) {
           const double w = weight(o, i, k);
-          t.weights.push_back(w * v.alpha[i]);
+          for (std::size_t t = 0; t < v.parts.size(); ++t) l.terms[t].weights.push_back(w * v.parts[t].alpha[i]);
           l.bias[o] += w * v.beta[i];
         }
-    l.terms.push_back(std::move(t));
     return l;
   }
 
   Linear global_pool(int root) {
-    const Affine v = affine(network_.nodes[root].inputs[0]);
-    const double mean = 1.0 / static_cast<double>(plane(plan_.tensors[v.tensor].layout));
+    const Value v = value(network_.nodes[root].inputs[0]);
+    const double mean = 1.0 / static_cast<double>(plane(layout_of(v)));
     const int channels = network_.nodes[root].shape.c;
     return full(
         v, channels, [&](int o, int i, std::size_t) { return o == i ? mean : 0.0; },
@@ -368,26 +397,26 @@ class Lowering {
 
   Linear dense(int root, const graph::Dense& d) {
     const int input = network_.nodes[root].inputs[0];
-    const Poly& p = poly_[input];
+    const Polynomial& p = polynomial_[input];
     const Node& source = network_.nodes[p.root];
     const bool pooled = std::holds_alternative<graph::GlobalAveragePool>(source.op);
     const bool flattened = std::holds_alternative<graph::Flatten>(source.op);
     if (!p.linear() || !(pooled || flattened)) {
       if (flattened) fail(input, "put the activation before Flatten");
-      const Affine v = affine(input);
+      const Value v = value(input);
       return windowed(root, 1, 1, 1, 1, 0, 0, v, d.weights, d.bias);
     }
     // Dense after a mean or a flattening: one full connection. The affine map p lies in between.
-    const Affine v = affine(source.inputs[0]);
-    const std::size_t pixels = plane(plan_.tensors[v.tensor].layout);
+    const Value v = value(source.inputs[0]);
+    const std::size_t pixels = plane(layout_of(v));
     std::vector<double> bias = d.bias;
     for (int o = 0; o < d.out; ++o)
-      for (int k = 0; k < d.in; ++k) bias[o] += d.weights[static_cast<std::size_t>(o) * d.in + k] * p.c[k];
+      for (int k = 0; k < d.in; ++k) bias[o] += d.weights[static_cast<std::size_t>(o) * d.in + k] * p.of(0)[k];
     return full(
         v, d.out,
         [&](int o, int i, std::size_t pixel) {
           const std::size_t k = pooled ? static_cast<std::size_t>(i) : static_cast<std::size_t>(i) * pixels + pixel;
-          return d.weights[static_cast<std::size_t>(o) * d.in + k] * p.b[k] /
+          return d.weights[static_cast<std::size_t>(o) * d.in + k] * p.of(1)[k] /
                  (pooled ? static_cast<double>(pixels) : 1.0);
         },
         bias);
@@ -404,18 +433,19 @@ class Lowering {
   int tile_, group_;
   double relu_error_;
   plan::Plan plan_;
-  std::vector<Poly> poly_;
+  std::vector<Polynomial> polynomial_;
   std::vector<std::optional<Linear>> linear_;
-  std::map<int, std::optional<int>> rescaled_, activated_;
-  std::map<std::pair<int, std::vector<double>>, std::optional<int>> squared_;
+  std::map<int, std::optional<int>> rescaled_;
+  std::map<int, Activated> activated_;
+  std::map<std::pair<int, std::vector<std::vector<double>>>, std::optional<int>> squared_;
 };
 
 }  // namespace
 
 double relu_error_for(const graph::Network& network) {
-  const auto relus =
-      std::ranges::count_if(network.nodes, [](const Node& n) { return std::holds_alternative<graph::Relu>(n.op); });
-  return relus <= kFewRelus ? kReluError : kReluError / 2;
+  const auto functions =
+      std::ranges::count_if(network.nodes, [](const Node& n) { return std::holds_alternative<graph::Function>(n.op); });
+  return functions <= kFewRelus ? kReluError : kReluError / 2;
 }
 
 plan::Interface interface_of(const graph::Network& network) {

@@ -4,6 +4,8 @@
 #include <variant>
 #include <vector>
 
+#include "graph/function.h"
+
 namespace sotto::graph {
 
 /// Shape of one image's value: channels, height, width. A flat vector of k values is {k, 1, 1}.
@@ -32,11 +34,6 @@ struct ChannelAffine {
 /// Element-wise sum and product of two values of equal shape.
 struct Sum {};
 struct Product {};
-
-/// max(x, 0). The model's owner vouches that |x| is at most `range`; 0 if nobody does.
-struct Relu {
-  double range = 0;
-};
 
 /// Mean over windows. Pads count as zeros if count_pad, else they are left out of the mean.
 struct AveragePool {
@@ -68,8 +65,8 @@ struct Rearrange {
   int stride_h = 1, stride_w = 1, pad_top = 0, pad_left = 0;
 };
 
-using Op = std::variant<Input, Conv2d, ChannelAffine, Sum, Product, Relu, AveragePool, GlobalAveragePool, Flatten,
-                        Dense, Concat, Rearrange>;
+using Op = std::variant<Input, Conv2d, ChannelAffine, Sum, Product, Function, AveragePool, GlobalAveragePool,
+                        Flatten, Dense, Concat, Rearrange>;
 
 /// One operation; inputs are indices of earlier nodes.
 struct Node {
@@ -77,6 +74,7 @@ struct Node {
   Op op;
   std::vector<int> inputs;
   Shape shape;
+  double magnitude = 0;  ///< the largest of its values on images, 0 if nobody measured; polynomials are balanced by it
 };
 
 /// A network: nodes in topological order, the input first; the last node is the output.
