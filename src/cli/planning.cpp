@@ -59,8 +59,8 @@ struct Candidate {
 
 int images_of(const PlanRequest& request) { return request.images == 0 ? kDefaultImages : request.images; }
 
-// Options whose bounds come from the images to calibrate with, if any; these set the ranges of activations, too. The network
-// must outlive them.
+// Options whose bounds come from the images to calibrate with, if any; these set the ranges of activations, too. The
+// network must outlive them.
 compiler::Options calibrated(graph::Network& network, const PlanRequest& request) {
   std::vector<std::vector<double>> values;
   if (!request.calibrate.empty()) {
@@ -144,14 +144,16 @@ void add_plan_options(CLI::App& verb, PlanRequest& request) {
           "Images that a run will have: the packing is the fastest for so many (default 1024; evaluate: its images)")
       ->check(CLI::Range(1, 65536));
   verb.add_option("--memory", request.memory, "Most memory that inference may use, e.g. 8G");
-  verb.add_option("--calibrate", request.calibrate,
-                  "Images to measure the ranges of values on, for activations like Relu and deep networks: cifar10-train:DIR, "
-                  "cifar100-train:DIR, or PNG and JPEG files or folders (512 at most are used)")
+  verb.add_option(
+          "--calibrate", request.calibrate,
+          "Images to measure the ranges of values on, for activations like Relu and deep networks: cifar10-train:DIR, "
+          "cifar100-train:DIR, or PNG and JPEG files or folders (512 at most are used)")
       ->expected(1, -1);
   verb.add_flag("--precise", request.precise,
                 "With bootstrapping: twice the modulus for every square, closer to the float model but slower");
   verb.add_option("--relu-error", request.relu_error,
-                  "Largest error of the polynomial for Relu or another activation, over the span of its values (default 0.0051, "
+                  "Largest error of the polynomial for Relu or another activation, over the span of its values "
+                  "(default 0.0051, "
                   "with more than 20 activations 0.00255)")
       ->check(CLI::Range(1e-6, 0.25))
       ->check([](const std::string& v) { return std::isnan(std::stod(v)) ? "not a number" : std::string(); });

@@ -19,7 +19,8 @@ using Piece = FunctionApproximation::Piece;
 constexpr int kHighestDegree = 255;
 constexpr int kNodes = 4096;  // at which a function is sampled
 constexpr double kLeastError = 0x1p-20, kMostError = 0.25;
-constexpr double kTiny = 1e-13;  // coefficients of a series that are rounding, as those of odd powers of an even function
+constexpr double kTiny =
+    1e-13;  // coefficients of a series that are rounding, as those of odd powers of an even function
 
 // A function of straight lines: `left` is the slope before the first bend.
 struct Lines {

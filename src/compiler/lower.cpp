@@ -326,8 +326,8 @@ class Lowering {
       }
     }
     for (const Value::Part& part : v.parts) {
-      l.terms.push_back({Term::Kind::convolution, part.tensor, kernel_h, kernel_w, stride_h, stride_w, pad_top,
-                         pad_left, weights});
+      l.terms.push_back(
+          {Term::Kind::convolution, part.tensor, kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, weights});
       for (std::size_t k = 0; k < weights.size(); ++k)
         l.terms.back().weights[k] *= part.alpha[k / taps % static_cast<std::size_t>(in.channels)];
     }
@@ -373,8 +373,7 @@ class Lowering {
   Linear full(const Value& v, int outputs, F weight, const std::vector<double>& bias) {
     const Layout& in = layout_of(v);
     Linear l{{outputs, 1, 1, 1, tile_, group_}, {}, bias, depth_of(v)};
-    for (const Value::Part& part : v.parts)
-      l.terms.push_back({Term::Kind::full, part.tensor, 1, 1, 1, 1, 0, 0, {}});
+    for (const Value::Part& part : v.parts) l.terms.push_back({Term::Kind::full, part.tensor, 1, 1, 1, 1, 0, 0, {}});
     const std::size_t pixels = plane(in);
     for (int o = 0; o < outputs; ++o)
       for (int i = 0; i < in.channels; ++i)

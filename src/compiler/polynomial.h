@@ -17,9 +17,7 @@ struct Polynomial {
   [[nodiscard]] int degree() const { return static_cast<int>(coefficients.size()) - (constant() ? 2 : 1); }
   [[nodiscard]] bool linear() const { return coefficients.size() == 2; }
   /// The coefficients of a power, by channel.
-  [[nodiscard]] const std::vector<double>& of(int power) const {
-    return coefficients[static_cast<std::size_t>(power)];
-  }
+  [[nodiscard]] const std::vector<double>& of(int power) const { return coefficients[static_cast<std::size_t>(power)]; }
 
  private:
   [[nodiscard]] bool constant() const;
@@ -42,10 +40,10 @@ struct Squares {
   Polynomial rest;  ///< of at most half the degree (rounded up to a power of two)
 };
 
-/// Takes a polynomial of degree 2 or more apart. Where the leading coefficient allows it, the square is completed, which
-/// leaves a rest of lower degree: nothing but a constant if p is a quadratic, or one of a quadratic. Elsewhere, where
-/// the degree is no power of two or where the coefficient vanishes or is so small that large numbers would cancel,
-/// 4 a b = (a + b)^2 - (a - b)^2; a quadratic channel there keeps a x^2 and b x apart.
+/// Takes a polynomial of degree 2 or more apart. Where the leading coefficient allows it, the square is completed,
+/// which leaves a rest of lower degree: nothing but a constant if p is a quadratic, or one of a quadratic. Elsewhere,
+/// where the degree is no power of two or where the coefficient vanishes or is so small that large numbers would
+/// cancel, 4 a b = (a + b)^2 - (a - b)^2; a quadratic channel there keeps a x^2 and b x apart.
 ///
 /// magnitude: of the root's values, by which a and b are made alike; 0 if it is not known.
 /// plain: quadratics keep a x^2 and b x apart in all channels, as is best if b x is needed anyway.

@@ -61,9 +61,9 @@ double value(const Function::Step& s, double x, double y) {
   return NAN;
 }
 
-constexpr const char* kNames[] = {"Relu",        "Clip",      "LeakyRelu", "Elu",  "Selu",     "Celu",   "Softplus",
-                                  "Softsign",    "Sigmoid",   "HardSigmoid", "HardSwish", "Swish",  "Gelu",   "Gelu",
-                                  "Tanh",        "Mish",      "Erf",       "Abs",  "",         "",       ""};
+constexpr const char* kNames[] = {"Relu",     "Clip",    "LeakyRelu",   "Elu",       "Selu",  "Celu", "Softplus",
+                                  "Softsign", "Sigmoid", "HardSigmoid", "HardSwish", "Swish", "Gelu", "Gelu",
+                                  "Tanh",     "Mish",    "Erf",         "Abs",       "",      "",     ""};
 
 }  // namespace
 

@@ -57,16 +57,16 @@ struct Dense {
 /// Channels of all inputs, one behind the other; they agree in height and width.
 struct Concat {};
 
-/// Moves channels and pixels: crops, pads with zeros, strides, picks, repeats and permutes channels. Output pixel (y, x)
-/// of channel c is input pixel (y * stride_h - pad_top, x * stride_w - pad_left) of channel channels[c]; it is zero
+/// Moves channels and pixels: crops, pads with zeros, strides, picks, repeats and permutes channels. Output pixel (y,
+/// x) of channel c is input pixel (y * stride_h - pad_top, x * stride_w - pad_left) of channel channels[c]; it is zero
 /// where that lies outside or channels[c] is -1. Negative pads crop.
 struct Rearrange {
   std::vector<int> channels;
   int stride_h = 1, stride_w = 1, pad_top = 0, pad_left = 0;
 };
 
-using Op = std::variant<Input, Conv2d, ChannelAffine, Sum, Product, Function, AveragePool, GlobalAveragePool,
-                        Flatten, Dense, Concat, Rearrange>;
+using Op = std::variant<Input, Conv2d, ChannelAffine, Sum, Product, Function, AveragePool, GlobalAveragePool, Flatten,
+                        Dense, Concat, Rearrange>;
 
 /// One operation; inputs are indices of earlier nodes.
 struct Node {

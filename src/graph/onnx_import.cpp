@@ -414,7 +414,8 @@ class Importer {
     while (k < network_.nodes.size() && !std::holds_alternative<Function>(network_.nodes[k].op)) ++k;
     if (k == network_.nodes.size()) --k;  // a product may be a part of an activation
     if (network_.nodes.size() == first || n.output_size() < 1 ||
-        !(std::holds_alternative<Function>(network_.nodes[k].op) || std::holds_alternative<Product>(network_.nodes[k].op)))
+        !(std::holds_alternative<Function>(network_.nodes[k].op) ||
+          std::holds_alternative<Product>(network_.nodes[k].op)))
       return;
     for (const std::string& name : {n.name(), n.output(0)}) {
       const auto it = ranges_.find(name);

@@ -168,7 +168,8 @@ TEST(DeepRelus, StayWithinTheirErrors) {
 TEST(DeepRelus, ManyHaveFinerPolynomials) {
   Network network;
   network.nodes.push_back({"input", graph::Input{}, {}, {1, 1, 1}});
-  for (int k = 0; k < kFewRelus; ++k) network.nodes.push_back({"relu", graph::Function::of(graph::Function::Kind::relu), {k}, {1, 1, 1}});
+  for (int k = 0; k < kFewRelus; ++k)
+    network.nodes.push_back({"relu", graph::Function::of(graph::Function::Kind::relu), {k}, {1, 1, 1}});
   EXPECT_EQ(relu_error_for(network), kReluError);
   network.nodes.push_back({"relu", graph::Function::of(graph::Function::Kind::relu), {kFewRelus}, {1, 1, 1}});
   EXPECT_EQ(relu_error_for(network), kReluError / 2);

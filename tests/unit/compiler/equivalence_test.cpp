@@ -117,8 +117,8 @@ plan::Plan with_activation(const F& f) {
 }
 
 int squares(const plan::Plan& p) {
-  return static_cast<int>(std::ranges::count_if(
-      p.steps, [](const plan::Step& s) { return s.finish == plan::Step::Finish::square; }));
+  return static_cast<int>(
+      std::ranges::count_if(p.steps, [](const plan::Step& s) { return s.finish == plan::Step::Finish::square; }));
 }
 
 TEST(Powers, QuarticsAndQuadraticsOfQuadraticsAreTwoSquares) {
@@ -136,7 +136,8 @@ TEST(Powers, CubicsTakeTwoLevels) {
   EXPECT_EQ(p.parameters.ciphertext_primes, 4);
   EXPECT_EQ(squares(p), 4) << "x^2, two for x^2 times x, the next layer";
   EXPECT_EQ(p.steps.size(), 6u) << "x itself is divided once for all";
-  with_activation([](NetworkBuilder& b, int x) { return b.affine(b.product(b.affine(b.square(b.affine(x))), b.affine(x))); });
+  with_activation(
+      [](NetworkBuilder& b, int x) { return b.affine(b.product(b.affine(b.square(b.affine(x))), b.affine(x))); });
 }
 
 TEST(Powers, UpToSixteen) {

@@ -35,8 +35,8 @@ Sampled sampled(const Function& f, const FunctionApproximation& p) {
     s.low = std::min(s.low, f(x));
     s.high = std::max(s.high, f(x));
     for (const auto& piece : p.pieces)
-      s.largest_over_range = std::max(s.largest_over_range,
-                                      std::abs(piece.activation(x + piece.shift)) / piece.activation.range);
+      s.largest_over_range =
+          std::max(s.largest_over_range, std::abs(piece.activation(x + piece.shift)) / piece.activation.range);
   }
   return s;
 }
@@ -113,8 +113,9 @@ TEST(ApproximateFunctions, ReluIsThatOfReluApproximation) {
 
 TEST(ApproximateFunctions, BendsHaveCompositesWhereASeriesIsTooShort) {
   // One bend at 0, one elsewhere, two of them: errors that no series of degree 255 reaches.
-  for (const Function& f : {function(Kind::leaky_relu, 8, 0.1), function(Kind::abs, 8), function(Kind::clip, 8, 1, INFINITY),
-                            function(Kind::clip, 40, 0, 6), function(Kind::clip, 8, -INFINITY, 2)}) {
+  for (const Function& f :
+       {function(Kind::leaky_relu, 8, 0.1), function(Kind::abs, 8), function(Kind::clip, 8, 1, INFINITY),
+        function(Kind::clip, 40, 0, 6), function(Kind::clip, 8, -INFINITY, 2)}) {
     SCOPED_TRACE(f.name());
     const double error = f.range == 40 ? 0.0051 : 0x1p-11;
     const auto p = approximate(f, error);
@@ -134,7 +135,8 @@ TEST(ApproximateFunctions, NothingForWhatNoPolynomialFollows) {
   overflow.steps.push_back({Kind::product, 0, 0, 1, 1});
   EXPECT_FALSE(approximate(overflow, 0.0051));
   for (double error : {0.0, 0.26, 0x1p-21, static_cast<double>(NAN)})
-    EXPECT_TRUE(test::fails_with([&] { (void)approximate(function(Kind::tanh, 1), error); }, ErrorCode::usage, {"0.25"}));
+    EXPECT_TRUE(
+        test::fails_with([&] { (void)approximate(function(Kind::tanh, 1), error); }, ErrorCode::usage, {"0.25"}));
 }
 
 }  // namespace

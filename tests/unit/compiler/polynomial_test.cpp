@@ -124,7 +124,10 @@ TEST(CompleteSquares, NearlyLinearChannelsKeepTheirLinearPart) {
   EXPECT_EQ(s.rest.of(1)[0], 1);
   EXPECT_EQ(s.squares[0].base.of(0)[0], 0);
   EXPECT_EQ(s.squares[0].gain[0], 0.001);
-  EXPECT_LT(compare(of_channels({{0, 1, 1e-9, 0.01, 1e-7}}), complete_squares(of_channels({{0, 1, 1e-9, 0.01, 1e-7}}), 1, false), 0, 1).excess, 3);
+  EXPECT_LT(compare(of_channels({{0, 1, 1e-9, 0.01, 1e-7}}),
+                    complete_squares(of_channels({{0, 1, 1e-9, 0.01, 1e-7}}), 1, false), 0, 1)
+                .excess,
+            3);
 }
 
 TEST(Polynomials, Arithmetic) {

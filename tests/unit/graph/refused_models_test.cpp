@@ -46,9 +46,17 @@ TEST(RefusedModels, InputsThatAreNotThere) {
   m.node("Conv", {"x", "weights"}, "c");
   m.node("Flatten", {"c"}, "y");
   EXPECT_TRUE(refuses([&] { m.import(); }, {"Conv_c", "(Conv)"})) << "no such initializer";
-  for (const char* op :
-       {"Conv", "BatchNormalization", "Add", "Pow", "Neg", "Relu", "Sigmoid", "Clip", "Max", "PRelu", "AveragePool", "GlobalAveragePool", "ReduceMean",
-        "Flatten", "Reshape", "Squeeze", "Gemm", "MatMul", "Identity", "Dropout", "Cast"}) {
+  for (const char* op : {"Conv",        "BatchNormalization",
+                         "Add",         "Pow",
+                         "Neg",         "Relu",
+                         "Sigmoid",     "Clip",
+                         "Max",         "PRelu",
+                         "AveragePool", "GlobalAveragePool",
+                         "ReduceMean",  "Flatten",
+                         "Reshape",     "Squeeze",
+                         "Gemm",        "MatMul",
+                         "Identity",    "Dropout",
+                         "Cast"}) {
     OnnxBuilder none, unknown;
     none.node(op, {}, "y");
     EXPECT_TRUE(refuses([&] { none.import(); }, {std::string(op) + "_y"})) << op;
