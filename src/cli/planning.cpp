@@ -26,7 +26,7 @@ constexpr double kMostWork = 1e10;                   // multiply-adds of one pas
 constexpr double kLeastImages = 4;
 constexpr int kMostAttempts = 4;
 constexpr double kLeastReluError = 1e-4;
-constexpr double kReluMargin = 1.5;            // over the largest input of a Relu on those
+constexpr double kRangeMargin = 1.5;           // over the largest input of an activation on those
 constexpr double kWorthwhile = 0.95;           // time that a second packing, with keys of its own, must not exceed
 
 // Errors of the compiler name the model, as those of the import do.
@@ -94,14 +94,17 @@ Model load(const PlanRequest& request) {
   if (request.calibrate.empty()) {
     model.calibration = compiler::made_up_calibration(io);
   } else {
-    auto values = calibration_images(request, io);
-    ProgressLine line("ranges");
-    const auto ranges =
-        graph::relu_ranges(model.network, values, [&](std::size_t done) { line.update(done, values.size()); });
-    graph::set_relu_ranges(model.network, ranges, kReluMargin);
-    model.calibration = compiler::calibration_from(std::move(values));
+    model.calibration = compiler::calibration_from(calibration_images(request, io));
   }
   thin(model.calibration, model.network);
+  if (graph::needs_ranges(model.network)) {
+    ProgressLine line("ranges");
+    const std::size_t count = model.calibration.images.size();
+    const auto largest = graph::magnitudes(model.network, model.calibration.images,
+                                           [&](std::size_t done) { line.update(done, count); });
+    // What the model states beats what made-up images show.
+    graph::set_ranges(model.network, largest, kRangeMargin, model.calibration.made_up);
+  }
   const std::size_t images = model.calibration.images.size();
   {
     ProgressLine line("float model");

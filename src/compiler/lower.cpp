@@ -4,11 +4,13 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <sstream>
 
 #include "base/error.h"
 #include "compiler/flatten_last.h"
+#include "compiler/function_approximation.h"
 #include "compiler/linear_form.h"
-#include "compiler/relu_approximation.h"
+#include "compiler/polynomial.h"
 
 namespace sotto::compiler {
 
@@ -22,32 +24,28 @@ using plan::Layout;
 using plan::Step;
 using plan::Term;
 
-// a x^2 + b x + c per channel, where x is the value of node `root`, which is not of this form itself.
-struct Poly {
-  int root = 0;
-  std::vector<double> a, b, c;
+// Sum of alpha * tensor over the parts + beta, per channel. The tensors are packed alike.
+struct Tensors {
+  struct Part {
+    int tensor = 0;
+    std::vector<double> alpha;
+  };
+  std::vector<Part> parts;
+  std::vector<double> beta;
 
-  [[nodiscard]] bool linear() const {
-    return std::all_of(a.begin(), a.end(), [](double v) { return v == 0; });
+  // A multiple of a tensor that may be a part already.
+  void add(int tensor, const std::vector<double>& alpha) {
+    for (Part& p : parts) {
+      if (p.tensor != tensor) continue;
+      for (std::size_t c = 0; c < alpha.size(); ++c) p.alpha[c] += alpha[c];
+      return;
+    }
+    parts.push_back({tensor, alpha});
   }
 };
 
-// alpha * tensor + beta per channel.
-struct Affine {
-  int tensor = 0;
-  std::vector<double> alpha, beta;
-};
-
-// relu on [-range, range] with an error of at most range * error.
-plan::Activation relu_activation(double range, double error) {
-  ReluApproximation p = approximate_relu(error);
-  const bool gate = p.kind == ReluApproximation::Kind::composite;
-  if (gate) {  // x (1 + s) / 2
-    for (double& c : p.factors.back()) c /= 2;
-    p.factors.back()[0] += 0.5;
-  }
-  return {range, gate, std::move(p.factors)};
-}
+// The highest degree of a polynomial that runs encrypted; beyond it sums of its powers lose all precision.
+constexpr int kMostDegree = 16;
 
 // A pool as a convolution of every channel by itself with equal weights.
 graph::Conv2d depthwise(const graph::AveragePool& p, int channels, double weight) {
@@ -75,7 +73,7 @@ class Lowering {
         tile_(tile),
         group_(group),
         relu_error_(relu_error),
-        poly_(network.nodes.size()),
+        polynomial_(network.nodes.size()),
         linear_(network.nodes.size()) {}
 
   plan::Plan run() {
@@ -88,7 +86,7 @@ class Lowering {
     while (phases.w * tile_ < canvas.w) phases.w *= 2;
     plan_.tensors.push_back({"input", {in.c, in.h, in.w, phases, 1, group_}, 0, 1});
     plan_.io = interface_of(network_);
-    for (std::size_t i = 0; i < network_.nodes.size(); ++i) poly_[i] = visit(static_cast<int>(i));
+    for (std::size_t i = 0; i < network_.nodes.size(); ++i) polynomial_[i] = visit(static_cast<int>(i));
     finish();
     return std::move(plan_);
   }
@@ -98,48 +96,30 @@ class Lowering {
     throw Error(ErrorCode::bad_input, "node '" + network_.nodes[node].name + "': " + message);
   }
 
-  Poly itself(int node) const {
-    const auto c = static_cast<std::size_t>(network_.nodes[node].shape.c);
-    return {node, std::vector<double>(c, 0.0), std::vector<double>(c, 1.0), std::vector<double>(c, 0.0)};
+  Polynomial itself(int node) const {
+    return Polynomial::identity(node, static_cast<std::size_t>(network_.nodes[node].shape.c));
   }
 
   // The form of a node: polynomials of their root are joined here, everything else becomes a root of its own.
-  Poly visit(int i) {
+  Polynomial visit(int i) {
     const Node& n = network_.nodes[i];
-    if (const auto* affine = std::get_if<graph::ChannelAffine>(&n.op)) {
-      Poly p = poly_[n.inputs[0]];
-      for (std::size_t c = 0; c < p.a.size(); ++c) {
-        p.a[c] *= affine->scale[c];
-        p.b[c] *= affine->scale[c];
-        p.c[c] = p.c[c] * affine->scale[c] + affine->shift[c];
-      }
-      return p;
-    }
+    if (const auto* a = std::get_if<graph::ChannelAffine>(&n.op))
+      return affine(polynomial_[n.inputs[0]], a->scale, a->shift);
     if (std::holds_alternative<graph::Flatten>(n.op) && network_.nodes[n.inputs[0]].shape == n.shape)
-      return poly_[n.inputs[0]];
+      return polynomial_[n.inputs[0]];
     if (std::holds_alternative<graph::Product>(n.op)) {
-      const Poly &l = poly_[n.inputs[0]], &r = poly_[n.inputs[1]];
-      if (l.root != r.root || !l.linear() || !r.linear())
-        fail(i, "only products of a layer's output with itself (quadratic activations) run encrypted");
-      Poly p = l;
-      for (std::size_t c = 0; c < p.a.size(); ++c) {
-        p.a[c] = l.b[c] * r.b[c];
-        p.b[c] = l.b[c] * r.c[c] + l.c[c] * r.b[c];
-        p.c[c] = l.c[c] * r.c[c];
-      }
-      return p;
+      const Polynomial &l = polynomial_[n.inputs[0]], &r = polynomial_[n.inputs[1]];
+      if (l.root != r.root)
+        fail(i,
+             "a product of two different values (a gate, squeeze-and-excitation) does not run encrypted; only "
+             "polynomials and activations of one value do");
+      if (l.degree() + r.degree() > kMostDegree)
+        fail(i, "polynomials of a degree above " + std::to_string(kMostDegree) + " do not run encrypted");
+      return product(l, r);
     }
     if (std::holds_alternative<graph::Sum>(n.op)) {
-      const Poly &l = poly_[n.inputs[0]], &r = poly_[n.inputs[1]];
-      if (l.root == r.root) {
-        Poly p = l;
-        for (std::size_t c = 0; c < p.a.size(); ++c) {
-          p.a[c] += r.a[c];
-          p.b[c] += r.b[c];
-          p.c[c] += r.c[c];
-        }
-        return p;
-      }
+      const Polynomial &l = polynomial_[n.inputs[0]], &r = polynomial_[n.inputs[1]];
+      if (l.root == r.root) return sum(l, r);
     }
     return itself(i);
   }
@@ -175,54 +155,91 @@ class Lowering {
     return id;
   }
 
-  // The value of a polynomial as a scaled tensor: squares (or, between linear layers, divides) its root if need be.
-  Affine affine(int node, const Poly& p) {
+  // The tensors of a polynomial: squares (or, between linear layers, divides) its root if need be.
+  // plain: see complete_squares().
+  Tensors tensors(int node, const Polynomial& p, bool plain = false) {
     if (p.linear()) {
-      if (p.root == 0) return {0, p.b, p.c};
-      if (is_relu(p.root)) return {relu(p.root), p.b, p.c};
-      auto& tensor = rescaled_[p.root];
-      if (!tensor) tensor = emit(p.root, linear(p.root), Step::Finish::rescale);
-      return {*tensor, p.b, p.c};
+      Tensors v;
+      v.beta = p.of(0);
+      const auto add = [&](int tensor, double gain) {
+        std::vector<double> alpha = p.of(1);
+        for (double& a : alpha) a *= gain;
+        v.add(tensor, alpha);
+      };
+      if (!is_function(p.root)) {
+        add(tensor_of(p.root), 1);
+        return v;
+      }
+      const Activated& f = activated(p.root);
+      for (std::size_t k = 0; k < f.tensors.size(); ++k) add(f.tensors[k], f.gains[k]);
+      for (std::size_t c = 0; c < v.beta.size(); ++c) v.beta[c] += p.of(1)[c] * f.offset;
+      return v;
     }
-    std::vector<double> shift(p.a.size());
-    Affine result{0, p.a, p.c};
-    for (std::size_t c = 0; c < p.a.size(); ++c) {
-      if (p.a[c] == 0) fail(node, "an activation is quadratic in some channels and linear in others");
-      shift[c] = p.b[c] / (2 * p.a[c]);
-      result.beta[c] -= p.a[c] * shift[c] * shift[c];
-    }
-    auto& tensor = squared_[{p.root, shift}];
-    if (!tensor) {
-      Linear l = expression(p.root, itself(p.root));
-      for (std::size_t k = 0; k < l.bias.size(); ++k) l.bias[k] += shift[k / plane(l.layout)];
-      tensor = emit(node, l, Step::Finish::square);
-    }
-    result.tensor = *tensor;
-    return result;
+    const Squares taken = complete_squares(p, network_.nodes[p.root].magnitude, plain);
+    plain = plain || taken.squares.size() > 1 || taken.rest.degree() > 0;
+    Tensors v{{}, taken.rest.of(0)};
+    if (taken.rest.degree() > 0) v = tensors(node, taken.rest, plain);
+    for (const Squares::Square& s : taken.squares) v.add(square(node, s.base, plain), s.gain);
+    return v;
   }
 
-  Affine affine(int node) { return affine(node, poly_[node]); }
+  // The square of a polynomial, computed once.
+  int square(int node, const Polynomial& base, bool plain) {
+    auto& tensor = squared_[{base.root, base.coefficients}];
+    if (!tensor) tensor = emit(node, expression(node, base, plain), Step::Finish::square);
+    return *tensor;
+  }
 
-  [[nodiscard]] bool is_relu(int node) const { return std::holds_alternative<graph::Relu>(network_.nodes[node].op); }
+  // The tensor of a root that is no function: the image, or a linear layer's output.
+  int tensor_of(int root) {
+    if (root == 0) return 0;
+    auto& tensor = rescaled_[root];
+    if (!tensor) tensor = emit(root, linear(root), Step::Finish::rescale);
+    return *tensor;
+  }
 
-  // The tensor of a Relu node: its input as a tensor of its own, then a polynomial slot by slot.
-  int relu(int node) {
-    auto& tensor = activated_[node];
-    if (tensor) return *tensor;
+  [[nodiscard]] bool is_function(int node) const {
+    return std::holds_alternative<graph::Function>(network_.nodes[node].op);
+  }
+
+  // The tensors of a function: its input as a tensor of its own, then a polynomial slot by slot.
+  struct Activated {
+    std::vector<int> tensors;
+    std::vector<double> gains;
+    double offset = 0;
+  };
+
+  const Activated& activated(int node) {
+    const auto [found, fresh] = activated_.try_emplace(node);
+    Activated& out = found->second;
+    if (!fresh) return out;
     const Node& n = network_.nodes[node];
-    const double range = std::get<graph::Relu>(n.op).range;
-    if (!(range > 0))
-      fail(node, "the range of this Relu's input is not known; give images to measure it on (--calibrate SRC)");
-    Linear l = expression(n.inputs[0]);
-    const int depth = l.depth;
-    const int source = emit(n.inputs[0], l, Step::Finish::rescale);
-    plan::Activation activation = relu_activation(range, relu_error_);
-    const int id = static_cast<int>(plan_.tensors.size());
-    plan_.tensors.push_back({n.name, l.layout, depth + 1 + activation.depth(), 1});
-    plan_.steps.push_back(copy_step(n.name, id, source, Step::Finish::activate));
-    plan_.steps.back().activation = std::move(activation);
-    tensor = id;
-    return id;
+    const FunctionApproximation f = approximation(node);
+    out.offset = f.offset;
+    for (const auto& piece : f.pieces) {
+      Linear l = expression(n.inputs[0]);
+      for (double& b : l.bias) b += piece.shift;
+      const int source = emit(n.inputs[0], l, Step::Finish::rescale);
+      out.tensors.push_back(static_cast<int>(plan_.tensors.size()));
+      out.gains.push_back(piece.gain);
+      plan_.tensors.push_back({n.name, l.layout, l.depth + 1 + piece.activation.depth(), 1});
+      plan_.steps.push_back(copy_step(n.name, out.tensors.back(), source, Step::Finish::activate));
+      plan_.steps.back().activation = piece.activation;
+    }
+    return out;
+  }
+
+  FunctionApproximation approximation(int node) const {
+    const auto& f = std::get<graph::Function>(network_.nodes[node].op);
+    if (!(f.range > 0))
+      fail(node, "the range of the input of this " + f.name() +
+                     " is not known; give images to measure it on (--calibrate SRC)");
+    if (auto approximation = approximate(f, relu_error_)) return *approximation;
+    std::ostringstream text;
+    text << "node '" << network_.nodes[node].name << "': no polynomial that runs encrypted is as close to this "
+         << f.name() << " as " << relu_error_ << " of its span, for inputs up to " << f.range
+         << "; allow a larger error (--relu-error), or bring its inputs into a smaller range and retrain";
+    throw Error(ErrorCode::no_resources, text.str());
   }
 
   // The linear expression of a root, computed once.
@@ -231,17 +248,23 @@ class Lowering {
     return *linear_[root];
   }
 
-  // The linear expression of any node of degree one; of higher degree, its square as a term.
-  Linear expression(int node) { return expression(node, poly_[node]); }
+  // The linear expression of any node of degree one; of higher degree, sums of its squares as terms.
+  Linear expression(int node) { return expression(node, polynomial_[node], false); }
 
-  Linear expression(int node, const Poly& p) {
-    if (p.linear() && p.root != 0 && !is_relu(p.root)) {
+  Linear expression(int node, const Polynomial& p, bool plain) {
+    if (p.linear() && p.root != 0 && !is_function(p.root)) {
       Linear l = linear(p.root);
-      scale(l, p.b, p.c);
+      scale(l, p.of(1), p.of(0));
       return l;
     }
-    const Affine v = affine(node, p);
-    return tensor_form(plan_, v.tensor, v.alpha, v.beta);
+    return form(tensors(node, p, plain));
+  }
+
+  [[nodiscard]] Linear form(const Tensors& v) const {
+    Linear l = tensor_form(plan_, v.parts.front().tensor, v.parts.front().alpha, v.beta);
+    for (std::size_t k = 1; k < v.parts.size(); ++k)
+      add(l, tensor_form(plan_, v.parts[k].tensor, v.parts[k].alpha, std::vector<double>(v.beta.size())));
+    return l;
   }
 
   Linear make_linear(int root) {
@@ -249,7 +272,7 @@ class Lowering {
     if (const auto* c = std::get_if<graph::Conv2d>(&n.op)) return convolution(root, *c, {});
     if (const auto* p = std::get_if<graph::AveragePool>(&n.op)) return average_pool(root, *p);
     if (const auto* d = std::get_if<graph::Dense>(&n.op))
-      return dense(n.inputs[0], poly_[n.inputs[0]], d->weights, d->bias);
+      return dense(n.inputs[0], polynomial_[n.inputs[0]], d->weights, d->bias);
     if (std::holds_alternative<graph::GlobalAveragePool>(n.op)) return mean(plan_, value(n.inputs[0]));
     if (std::holds_alternative<graph::Flatten>(n.op)) return flattened(plan_, value(n.inputs[0]));
     if (std::holds_alternative<graph::Sum>(n.op)) {
@@ -269,7 +292,7 @@ class Lowering {
   std::vector<int> concat_parts(int root) const {
     std::vector<int> parts;
     for (int i : network_.nodes[root].inputs) {
-      const Poly& p = poly_[i];
+      const Polynomial& p = polynomial_[i];
       if (is_identity(p) && std::holds_alternative<graph::Concat>(network_.nodes[p.root].op)) {
         const std::vector<int> inner = concat_parts(p.root);
         parts.insert(parts.end(), inner.begin(), inner.end());
@@ -280,9 +303,9 @@ class Lowering {
     return parts;
   }
 
-  static bool is_identity(const Poly& p) {
-    return p.linear() && std::all_of(p.b.begin(), p.b.end(), [](double v) { return v == 1; }) &&
-           std::all_of(p.c.begin(), p.c.end(), [](double v) { return v == 0; });
+  static bool is_identity(const Polynomial& p) {
+    return p.linear() && std::ranges::all_of(p.of(1), [](double v) { return v == 1; }) &&
+           std::ranges::all_of(p.of(0), [](double v) { return v == 0; });
   }
 
   // The expressions of several nodes for one step. What other steps compute, too, becomes a tensor where its level is
@@ -295,12 +318,10 @@ class Lowering {
       depth = std::max(depth, parts.back().depth);
     }
     for (std::size_t k = 0; k < nodes.size(); ++k) {
-      const Poly& p = poly_[nodes[k]];
+      const Polynomial& p = polynomial_[nodes[k]];
       if (p.linear() && p.root != 0 && readers(p.root) > 1 && parts[k].depth < depth &&
-          !is_value(plan_, parts[k])) {
-        const Affine v = affine(nodes[k], p);
-        parts[k] = tensor_form(plan_, v.tensor, v.alpha, v.beta);
-      }
+          !is_value(plan_, parts[k]))
+        parts[k] = form(tensors(nodes[k], p));
     }
     return parts;
   }
@@ -308,14 +329,14 @@ class Lowering {
   // How many nodes read a root, each polynomial of it counted once.
   int readers(int root) {
     if (readers_.empty()) {
-      std::vector<std::set<std::pair<int, std::vector<double>>>> by_root(network_.nodes.size());
+      std::vector<std::set<std::pair<int, std::vector<std::vector<double>>>>> by_root(network_.nodes.size());
       for (std::size_t i = 0; i < network_.nodes.size(); ++i) {
-        if (poly_[i].root != static_cast<int>(i)) continue;
+        if (polynomial_[i].root != static_cast<int>(i)) continue;
         for (int k : network_.nodes[i].inputs) {
-          const Poly& p = poly_[k];
-          std::vector<double> shape = p.a;
-          shape.insert(shape.end(), p.b.begin(), p.b.end());
-          by_root[static_cast<std::size_t>(p.root)].insert({p.linear() ? static_cast<int>(i) : -1, shape});
+          const Polynomial& p = polynomial_[k];
+          auto shape = p.coefficients;
+          shape.front().clear();  // whatever it is shifted by
+          by_root[static_cast<std::size_t>(p.root)].insert({p.linear() ? static_cast<int>(i) : -1, std::move(shape)});
         }
       }
       for (const auto& set : by_root) readers_.push_back(static_cast<int>(set.size()));
@@ -324,9 +345,9 @@ class Lowering {
   }
 
   // A node as what a layer can read without a step in between: tensors whose channels and pixels are picked.
-  Linear value(int node) { return value(node, poly_[node]); }
+  Linear value(int node) { return value(node, polynomial_[node]); }
 
-  Linear value(int node, const Poly& p) {
+  Linear value(int node, const Polynomial& p) {
     const Node& root = network_.nodes[p.root];
     if (p.linear()) {
       std::optional<Linear> moved;
@@ -338,19 +359,15 @@ class Lowering {
         moved = rearranged(plan_, value(root.inputs[0]), *r, root.shape);
       }
       if (moved && is_value(plan_, *moved)) {
-        scale(*moved, p.b, p.c);
+        scale(*moved, p.of(1), p.of(0));
         return *moved;
       }
     }
-    const Affine v = affine(node, p);
-    return tensor_form(plan_, v.tensor, v.alpha, v.beta);
+    return form(tensors(node, p));
   }
 
   // The same with a step in between, if need be.
-  Linear as_tensor(int node) {
-    const Affine v = affine(node, poly_[node]);
-    return tensor_form(plan_, v.tensor, v.alpha, v.beta);
-  }
+  Linear as_tensor(int node) { return form(tensors(node, polynomial_[node])); }
 
   // map: a factor for every output pixel, without the bias; empty: 1.
   Linear convolution(int root, const graph::Conv2d& c, const std::vector<double>& map) {
@@ -386,16 +403,16 @@ class Lowering {
   }
 
   // A matrix [outputs][features] times the features of a node.
-  Linear dense(int node, const Poly& p, std::vector<double> weights, std::vector<double> bias) {
+  Linear dense(int node, const Polynomial& p, std::vector<double> weights, std::vector<double> bias) {
     const Node& root = network_.nodes[p.root];
-    const std::size_t features = p.a.size();
+    const std::size_t features = p.channels();
     if (p.linear() && p.root != 0) {
       // The affine map comes first; what it is applied to may be read in another way than as a tensor.
       std::vector<double> w = weights, b = bias;
       for (std::size_t o = 0; o < b.size(); ++o) {
         for (std::size_t k = 0; k < features; ++k) {
-          b[o] += w[o * features + k] * p.c[k];
-          w[o * features + k] *= p.b[k];
+          b[o] += w[o * features + k] * p.of(0)[k];
+          w[o * features + k] *= p.of(1)[k];
         }
       }
       if (std::holds_alternative<graph::Flatten>(root.op) || std::holds_alternative<graph::GlobalAveragePool>(root.op))
@@ -404,13 +421,13 @@ class Lowering {
         std::optional<Linear> sum;
         std::size_t before = 0;
         for (int i : root.inputs) {
-          const std::size_t count = poly_[i].a.size();
+          const std::size_t count = polynomial_[i].channels();
           std::vector<double> part;
           for (std::size_t o = 0; o < b.size(); ++o) {
             const auto row = w.begin() + static_cast<std::ptrdiff_t>(o * features + before);
             part.insert(part.end(), row, row + static_cast<std::ptrdiff_t>(count));
           }
-          Linear l = dense(i, poly_[i], std::move(part), sum ? std::vector<double>(b.size()) : b);
+          Linear l = dense(i, polynomial_[i], std::move(part), sum ? std::vector<double>(b.size()) : b);
           if (sum)
             add(*sum, std::move(l));
           else
@@ -436,19 +453,20 @@ class Lowering {
   int tile_, group_;
   double relu_error_;
   plan::Plan plan_;
-  std::vector<Poly> poly_;
+  std::vector<Polynomial> polynomial_;
   std::vector<std::optional<Linear>> linear_;
-  std::map<int, std::optional<int>> rescaled_, activated_;
-  std::map<std::pair<int, std::vector<double>>, std::optional<int>> squared_;
+  std::map<int, std::optional<int>> rescaled_;
+  std::map<int, Activated> activated_;
+  std::map<std::pair<int, std::vector<std::vector<double>>>, std::optional<int>> squared_;
   std::vector<int> readers_;  // by root
 };
 
 }  // namespace
 
 double relu_error_for(const graph::Network& network) {
-  const auto relus =
-      std::ranges::count_if(network.nodes, [](const Node& n) { return std::holds_alternative<graph::Relu>(n.op); });
-  return relus <= kFewRelus ? kReluError : kReluError / 2;
+  const auto functions =
+      std::ranges::count_if(network.nodes, [](const Node& n) { return std::holds_alternative<graph::Function>(n.op); });
+  return functions <= kFewRelus ? kReluError : kReluError / 2;
 }
 
 plan::Interface interface_of(const graph::Network& network) {

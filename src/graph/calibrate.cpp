@@ -12,13 +12,6 @@ namespace sotto::graph {
 
 namespace {
 
-std::vector<int> relu_nodes(const Network& network) {
-  std::vector<int> found;
-  for (std::size_t i = 0; i < network.nodes.size(); ++i)
-    if (std::holds_alternative<Relu>(network.nodes[i].op)) found.push_back(static_cast<int>(i));
-  return found;
-}
-
 // Infinite if a value is not finite.
 double largest_magnitude(std::span<const double> values) {
   double largest = 0;
@@ -28,35 +21,41 @@ double largest_magnitude(std::span<const double> values) {
 
 }  // namespace
 
-std::vector<double> relu_ranges(const Network& network, const std::vector<std::vector<double>>& images,
-                                const std::function<void(std::size_t)>& progress) {
-  const std::vector<int> nodes = relu_nodes(network);
-  if (nodes.empty()) return {};
-  std::vector<std::vector<double>> each(images.size(), std::vector<double>(nodes.size()));
+std::vector<double> magnitudes(const Network& network, const std::vector<std::vector<double>>& images,
+                               const std::function<void(std::size_t)>& progress) {
+  std::vector<double> largest(network.nodes.size());
   std::mutex mutex;
   std::size_t done = 0;
   parallel_for(images.size(), [&](std::size_t i) {
+    std::vector<double> of_image(network.nodes.size());
     evaluate(network, images[i], [&](int node, std::span<const double> value) {
-      for (std::size_t k = 0; k < nodes.size(); ++k)
-        if (network.nodes[nodes[k]].inputs[0] == node) each[i][k] = largest_magnitude(value);
+      of_image[static_cast<std::size_t>(node)] = largest_magnitude(value);
     });
-    if (!progress) return;
     const std::scoped_lock lock(mutex);
-    progress(++done);
+    for (std::size_t k = 0; k < largest.size(); ++k) largest[k] = std::max(largest[k], of_image[k]);
+    if (progress) progress(++done);
   });
-  std::vector<double> ranges(nodes.size());
-  for (std::size_t k = 0; k < nodes.size(); ++k) {
-    for (const auto& image : each) ranges[k] = std::max(ranges[k], image[k]);
-    if (!std::isfinite(ranges[k]))
-      throw Error(ErrorCode::bad_input, "node '" + network.nodes[nodes[k]].name + "': its input is not finite");
-  }
-  return ranges;
+  for (std::size_t k = 0; k < largest.size(); ++k)
+    if (!std::isfinite(largest[k]))
+      throw Error(ErrorCode::bad_input, "node '" + network.nodes[k].name + "': its value is not finite");
+  return largest;
 }
 
-void set_relu_ranges(Network& network, std::span<const double> ranges, double margin) {
-  const std::vector<int> nodes = relu_nodes(network);
-  check(ranges.size() == nodes.size(), "one range for each Relu node");
-  for (std::size_t k = 0; k < nodes.size(); ++k) std::get<Relu>(network.nodes[nodes[k]].op).range = margin * ranges[k];
+void set_ranges(Network& network, std::span<const double> magnitudes, double margin, bool missing) {
+  check(magnitudes.size() == network.nodes.size(), "one magnitude for each node");
+  for (std::size_t k = 0; k < magnitudes.size(); ++k) {
+    Node& n = network.nodes[k];
+    n.magnitude = magnitudes[k];
+    auto* f = std::get_if<Function>(&n.op);
+    if (f != nullptr && !(missing && f->range > 0))
+      f->range = margin * magnitudes[static_cast<std::size_t>(n.inputs[0])];
+  }
+}
+
+bool needs_ranges(const Network& network) {
+  return std::any_of(network.nodes.begin(), network.nodes.end(), [](const Node& n) {
+    return std::holds_alternative<Function>(n.op) || std::holds_alternative<Product>(n.op);
+  });
 }
 
 }  // namespace sotto::graph

@@ -114,9 +114,9 @@ struct Evaluate {
     for (std::size_t k = 0; k < y.size(); ++k) y[k] *= in(1)[k];
     return y;
   }
-  Values operator()(const Relu&) const {
+  Values operator()(const Function& f) const {
     Values y = in(0);
-    for (double& v : y) v = std::max(v, 0.0);
+    f.apply(y);
     return y;
   }
   Values operator()(const AveragePool& p) const { return pool(p, in_shape(0), node.shape, in(0)); }

@@ -18,10 +18,10 @@ struct OpName {
   std::string operator()(const ChannelAffine&) const { return "Affine"; }
   std::string operator()(const Sum&) const { return "Sum"; }
   std::string operator()(const Product&) const { return "Product"; }
-  std::string operator()(const Relu& r) const {
+  std::string operator()(const Function& f) const {
     std::ostringstream s;
-    s << "Relu";
-    if (r.range > 0) s << " range " << r.range;
+    s << f.name();
+    if (f.range > 0) s << " range " << f.range;
     return s.str();
   }
   std::string operator()(const AveragePool& p) const {

@@ -4,6 +4,8 @@
 #include <variant>
 #include <vector>
 
+#include "graph/function.h"
+
 namespace sotto::graph {
 
 /// Shape of one image's value: channels, height, width. A flat vector of k values is {k, 1, 1}.
@@ -33,11 +35,6 @@ struct ChannelAffine {
 struct Sum {};
 struct Product {};
 
-/// max(x, 0). The model's owner vouches that |x| is at most `range`; 0 if nobody does.
-struct Relu {
-  double range = 0;
-};
-
 /// Mean over windows. Pads count as zeros if count_pad, else they are left out of the mean.
 struct AveragePool {
   int kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1;
@@ -60,15 +57,15 @@ struct Dense {
 /// Channels of all inputs, one behind the other; they agree in height and width.
 struct Concat {};
 
-/// Moves channels and pixels: crops, pads with zeros, strides, picks, repeats and permutes channels. Output pixel (y, x)
-/// of channel c is input pixel (y * stride_h - pad_top, x * stride_w - pad_left) of channel channels[c]; it is zero
+/// Moves channels and pixels: crops, pads with zeros, strides, picks, repeats and permutes channels. Output pixel (y,
+/// x) of channel c is input pixel (y * stride_h - pad_top, x * stride_w - pad_left) of channel channels[c]; it is zero
 /// where that lies outside or channels[c] is -1. Negative pads crop.
 struct Rearrange {
   std::vector<int> channels;
   int stride_h = 1, stride_w = 1, pad_top = 0, pad_left = 0;
 };
 
-using Op = std::variant<Input, Conv2d, ChannelAffine, Sum, Product, Relu, AveragePool, GlobalAveragePool, Flatten,
+using Op = std::variant<Input, Conv2d, ChannelAffine, Sum, Product, Function, AveragePool, GlobalAveragePool, Flatten,
                         Dense, Concat, Rearrange>;
 
 /// One operation; inputs are indices of earlier nodes.
@@ -77,6 +74,7 @@ struct Node {
   Op op;
   std::vector<int> inputs;
   Shape shape;
+  double magnitude = 0;  ///< the largest of its values on images, 0 if nobody measured; polynomials are balanced by it
 };
 
 /// A network: nodes in topological order, the input first; the last node is the output.

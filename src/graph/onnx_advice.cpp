@@ -16,9 +16,10 @@ struct Advice {
 constexpr Advice kAdvice[] = {
     {"MaxPool LpPool", "it does not run encrypted; replace it with AveragePool and retrain"},
     {"GlobalMaxPool GlobalLpPool", "it does not run encrypted; replace it with GlobalAveragePool and retrain"},
-    {"Sigmoid HardSigmoid LeakyRelu PRelu ThresholdedRelu Elu Selu Celu Gelu Swish HardSwish Mish Softplus Softsign "
-     "Tanh Erf Clip Shrink",
-     "this activation does not run encrypted; use Relu or a quadratic (a*x*x + b*x + c) and retrain"},
+    {"ThresholdedRelu Shrink Sign Floor Ceil Round",
+     "it jumps, and no polynomial follows a jump; use Relu or another continuous activation and retrain"},
+    {"Exp Log Sqrt Reciprocal",
+     "it does not run encrypted on its own; use an activation (Relu, Swish, Gelu, Sigmoid, Tanh, ..) and retrain"},
     {"LayerNormalization GroupNormalization InstanceNormalization LpNormalization MeanVarianceNormalization LRN",
      "it does not run encrypted; replace it with BatchNormalization and retrain"},
     {"Softmax LogSoftmax Hardmax ArgMax TopK",

@@ -11,6 +11,8 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "graph/fuse.h"
+#include "graph/onnx_activations.h"
 #include "graph/onnx_advice.h"
 #include "graph/onnx_metadata.h"
 #include "graph/onnx_tensor.h"
@@ -21,6 +23,7 @@ namespace {
 
 constexpr std::uintmax_t kMaxFile = std::uintmax_t{1} << 30;
 constexpr int kMaxDim = 1 << 14;
+constexpr int kMostPower = 16;
 constexpr std::size_t kMaxValue = std::size_t{1} << 26;  // numbers in one feature map
 
 class Importer {
@@ -33,9 +36,14 @@ class Importer {
       constants_[t.name()] = read_tensor(t, "tensor '" + t.name() + "'");
     read_input();
     ranges_ = read_relu_ranges(model_);
-    for (const auto& node : model_.graph().node()) import_node(node);
+    for (const auto& node : model_.graph().node()) {
+      const std::size_t first = network_.nodes.size();
+      import_node(node);
+      state_range(node, first);
+    }
     for (const auto& [name, range] : ranges_)
-      if (!ranged_.contains(name)) fail("metadata sotto.relu_ranges names '" + name + "', which is no Relu node");
+      if (!ranged_.contains(name)) fail("metadata sotto.relu_ranges names '" + name + "', which is no activation");
+    fuse_functions(network_, stated_);
     finish();
     read_metadata(model_, network_);
     return std::move(network_);
@@ -166,7 +174,7 @@ class Importer {
       return emit(n, ChannelAffine{std::vector<double>(shape(v).c, -1.0), std::vector<double>(shape(v).c, 0.0)}, {v},
                   shape(v));
     }
-    if (op == "Relu") return import_relu(n);
+    if (import_activation(n)) return;
     if (op == "AveragePool") return import_average_pool(n);
     if (op == "GlobalAveragePool") return emit(n, GlobalAveragePool{}, {value(n, 0)}, {shape(value(n, 0)).c, 1, 1});
     if (op == "ReduceMean") return import_reduce_mean(n);
@@ -354,19 +362,65 @@ class Importer {
   void import_pow(const NodeProto& n) {
     const int v = value(n, 0);
     const Constant& e = constant(n, 1);
-    if (e.values.size() != 1 || (e.values[0] != 1 && e.values[0] != 2))
-      fail(n, "only the exponents 1 and 2 are supported");
-    if (e.values[0] == 1) return alias(n, v);
-    emit(n, Product{}, {v, v}, shape(v));
+    const double exponent = e.values.size() == 1 ? e.values[0] : 0;
+    if (exponent != std::floor(exponent) || exponent < 1 || exponent > kMostPower)
+      fail(n, "only the exponents 1, 2, .. " + std::to_string(kMostPower) + " run encrypted");
+    if (exponent == 1) return alias(n, v);
+    int power = v;
+    for (int k = 2; k < static_cast<int>(exponent); ++k) power = append(n, Product{}, {power, v}, shape(v));
+    emit(n, Product{}, {power, v}, shape(v));
   }
 
-  void import_relu(const NodeProto& n) {
-    const int v = value(n, 0);
-    emit(n, Relu{}, {v}, shape(v));
+  // A node before the one that gives n its output.
+  int append(const NodeProto& n, Op op, std::vector<int> inputs, Shape s) {
+    matrix_.push_back(matrix_[static_cast<std::size_t>(inputs.front())]);
+    network_.nodes.push_back({n.name().empty() ? n.output(0) : n.name(), std::move(op), std::move(inputs), s});
+    return static_cast<int>(network_.nodes.size()) - 1;
+  }
+
+  bool import_activation(const NodeProto& n) {
+    const auto scalar = [&](int i) -> std::optional<double> {
+      const Constant* c = find_constant(n, i);
+      return c != nullptr && c->values.size() == 1 ? std::optional(c->values[0]) : std::nullopt;
+    };
+    std::optional<Activation> activation;
+    try {
+      activation = read_activation(n, scalar);
+    } catch (const Error& e) {
+      fail(n, e.what());
+    }
+    if (activation) {
+      const int v = value(n, activation->input);
+      emit(n, std::move(activation->function), {v}, shape(v));
+    } else if (n.op_type() == "PRelu") {  // a slope per channel: slope x + (1 - slope) relu(x)
+      const int v = value(n, 0);
+      const std::vector<double> slope = per_channel(n, constant(n, 1), v), zero(slope.size());
+      std::vector<double> rest;
+      for (double s : slope) rest.push_back(1 - s);
+      const int relu = append(n, Function::of(Function::Kind::relu), {v}, shape(v));
+      const int below = append(n, ChannelAffine{slope, zero}, {v}, shape(v));
+      const int above = append(n, ChannelAffine{rest, zero}, {relu}, shape(v));
+      emit(n, Sum{}, {above, below}, shape(v));
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  // Notes the range that the metadata states for a node, whose first node here is `first`.
+  void state_range(const NodeProto& n, std::size_t first) {
+    stated_.resize(network_.nodes.size());
+    std::size_t k = first;
+    while (k < network_.nodes.size() && !std::holds_alternative<Function>(network_.nodes[k].op)) ++k;
+    if (k == network_.nodes.size()) --k;  // a product may be a part of an activation
+    if (network_.nodes.size() == first || n.output_size() < 1 ||
+        !(std::holds_alternative<Function>(network_.nodes[k].op) ||
+          std::holds_alternative<Product>(network_.nodes[k].op)))
+      return;
     for (const std::string& name : {n.name(), n.output(0)}) {
       const auto it = ranges_.find(name);
       if (it == ranges_.end()) continue;
-      std::get<Relu>(network_.nodes.back().op).range = it->second;
+      stated_[k] = it->second;
       ranged_.insert(name);
     }
   }
@@ -459,8 +513,9 @@ class Importer {
   std::int64_t batch_ = 1;    // fixed batch size of the model, if it has one
   std::map<std::string, int> values_;
   std::map<std::string, Constant> constants_;
-  std::map<std::string, double> ranges_;  // of Relu nodes, from the metadata
+  std::map<std::string, double> ranges_;  // of activations, from the metadata
   std::set<std::string> ranged_;          // which of them have a node
+  std::vector<double> stated_;            // the same by node
 };
 
 }  // namespace

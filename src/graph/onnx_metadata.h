@@ -14,8 +14,8 @@ namespace sotto::graph {
 /// commas. Throws Error{bad_input}.
 void read_metadata(const onnx::ModelProto& model, Network& network);
 
-/// Reads `sotto.relu_ranges`, a JSON object: the largest magnitude (positive) of a Relu node's input by the name of the
-/// node's output or of the node. Empty where absent. Throws Error{bad_input}.
+/// Reads `sotto.relu_ranges`, a JSON object: the largest magnitude (positive) of the input of a Relu or another
+/// activation by the name of the node's output or of the node. Empty where absent. Throws Error{bad_input}.
 std::map<std::string, double> read_relu_ranges(const onnx::ModelProto& model);
 
 }  // namespace sotto::graph

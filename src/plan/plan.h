@@ -99,8 +99,8 @@ struct Term {
   std::vector<double> map = {};    ///< of a convolution: a factor for every output pixel; empty: 1
 };
 
-/// A function of one real number by polynomials over [-1, 1] (compiler/relu_approximation.h): range f(x / range), where
-/// f is the last factor's value or, with `gate`, that times its argument.
+/// A function of one real number by polynomials over [-1, 1] (compiler/function_approximation.h): range f(x / range),
+/// where f is the last factor's value or, with `gate`, that times its argument.
 struct Activation {
   double range = 1;                          ///< |x| may not exceed it
   bool gate = false;                         ///< f(t) = t g(t) with g the composition of the factors; else f = g

@@ -57,6 +57,10 @@ class Network:
     def activation_node(k):
         return helper.make_node("Mul", [f"conv{k}", f"conv{k}"], [f"act{k}"], f"square{k}")
 
+    @staticmethod
+    def activation_constants():
+        return []
+
     def scores(self, images):
         """images: uint8 [image][c][h][w]. Returns float64 [image][class]."""
         return self.features(images) @ self.dense.T + self.dense_bias
@@ -70,7 +74,7 @@ class Network:
         return clear[:count]
 
     def save(self, path, metadata=None):
-        nodes, constants, name = [], [], "image"
+        nodes, constants, name = [], self.activation_constants(), "image"
         for k, (weights, bias) in enumerate(self.layers):
             constants += [tensor(f"w{k}", weights), tensor(f"b{k}", bias)]
             nodes.append(helper.make_node("Conv", [name, f"w{k}", f"b{k}"], [f"conv{k}"], f"conv{k}", kernel_shape=[3, 3],
@@ -87,6 +91,34 @@ class Network:
 def metadata_of(network):
     return {"sotto.mean": ",".join(map(str, network.mean)), "sotto.std": ",".join(map(str, network.std)),
             "sotto.classes": ",".join(network.classes)}
+
+
+class EluNetwork(Network):
+    """The same with Elu instead of squares."""
+
+    @staticmethod
+    def activation(x):
+        return np.where(x < 0, np.expm1(np.minimum(x, 0)), x)
+
+    @staticmethod
+    def activation_node(k):
+        return helper.make_node("Elu", [f"conv{k}"], [f"act{k}"], f"elu{k}")
+
+
+class CubicNetwork(Network):
+    """The same with third powers."""
+
+    @staticmethod
+    def activation(x):
+        return x**3
+
+    @staticmethod
+    def activation_node(k):
+        return helper.make_node("Pow", [f"conv{k}", "three"], [f"act{k}"], f"cube{k}")
+
+    @staticmethod
+    def activation_constants():
+        return [tensor("three", np.array(3.0))]
 
 
 class ReluNetwork(Network):

@@ -1,4 +1,4 @@
-"""Networks with Relu as they are: by polynomials over ranges that the model states or that images show."""
+"""Networks with Relu and other activations as they are: by polynomials over ranges that the model states or images show."""
 
 import json
 
@@ -89,6 +89,26 @@ class Calibrated(Case):
         ranges = {name: 1.5 * largest for name, largest in deep.ranges(self.images).items()}
         expected = deep.polynomial_scores(self.images, ranges, DEGREE)
         self.assertLess(np.abs(np.load(self.dir / "deep.npy") - expected).max(), 0.01)
+
+
+class OtherActivations(Case):
+    """Elu by polynomials, third powers by squares, which need no ranges."""
+
+    def evaluate(self, network, *more):
+        network.save(self.dir / "net.onnx")
+        images = network.clear_images(6)
+        harness.write_pictures(self.dir / "images", images)
+        self.sotto("evaluate", "net.onnx", "--data", "images", *more, "--json", "report.json", "--out", "scores.npy")
+        self.assertEqual(json.loads((self.dir / "report.json").read_text())["label_agreement"], 1)
+        return np.abs(np.load(self.dir / "scores.npy") - network.scores(images)).max()
+
+    def test_elu(self):
+        network = models.EluNetwork()
+        self.assertLess(self.evaluate(network, "--calibrate", "images"), 0.05)
+
+    def test_third_powers(self):
+        network = models.CubicNetwork()
+        self.assertLess(self.evaluate(network), 0.02)
 
 
 class Refused(Case):

@@ -83,7 +83,11 @@ class NetworkBuilder {
   /// A polynomial of degree two with other coefficients in every channel, written as exporters do: (a x + b) x + c.
   int activation(int x) { return affine(product(affine(x), x)); }
   /// range: that its input is vouched for; 0: nobody does.
-  int relu(int x, double range = 0) { return node("relu", graph::Relu{range}, {x}, shape(x)); }
+  int relu(int x, double range = 0) { return function(x, graph::Function::of(graph::Function::Kind::relu), range); }
+  int function(int x, graph::Function f, double range = 0) {
+    f.range = range;
+    return node("function", std::move(f), {x}, shape(x));
+  }
   int pool(int x, int kernel, int stride, int pad) {
     const graph::Shape in = shape(x);
     const graph::Shape out{in.c, (in.h + 2 * pad - kernel) / stride + 1, (in.w + 2 * pad - kernel) / stride + 1};

@@ -46,7 +46,7 @@ void calibrate(Network& network) {
   std::vector<std::vector<double>> images;
   for (unsigned seed = 0; seed < 20; ++seed)
     images.push_back(test::random_values(network.input_shape().size(), 100 + seed, 1));
-  graph::set_relu_ranges(network, graph::relu_ranges(network, images), 1.5);
+  graph::set_ranges(network, graph::magnitudes(network, images), 1.5);
 }
 
 Network relus(int blocks) {
@@ -75,7 +75,7 @@ double error_budget(const Network& network, double error) {
   for (std::size_t i = 1; i < network.nodes.size(); ++i) {
     const graph::Node& n = network.nodes[i];
     for (int input : n.inputs) budget[i] += budget[static_cast<std::size_t>(input)];
-    if (const auto* relu = std::get_if<graph::Relu>(&n.op)) budget[i] += error * relu->range;
+    if (const auto* relu = std::get_if<graph::Function>(&n.op)) budget[i] += error * relu->range;
     if (const auto* conv = std::get_if<graph::Conv2d>(&n.op)) budget[i] *= widest_row(conv->weights, conv->out_c);
     if (const auto* dense = std::get_if<graph::Dense>(&n.op)) budget[i] *= widest_row(dense->weights, dense->out);
   }
@@ -168,9 +168,10 @@ TEST(DeepRelus, StayWithinTheirErrors) {
 TEST(DeepRelus, ManyHaveFinerPolynomials) {
   Network network;
   network.nodes.push_back({"input", graph::Input{}, {}, {1, 1, 1}});
-  for (int k = 0; k < kFewRelus; ++k) network.nodes.push_back({"relu", graph::Relu{}, {k}, {1, 1, 1}});
+  for (int k = 0; k < kFewRelus; ++k)
+    network.nodes.push_back({"relu", graph::Function::of(graph::Function::Kind::relu), {k}, {1, 1, 1}});
   EXPECT_EQ(relu_error_for(network), kReluError);
-  network.nodes.push_back({"relu", graph::Relu{}, {kFewRelus}, {1, 1, 1}});
+  network.nodes.push_back({"relu", graph::Function::of(graph::Function::Kind::relu), {kFewRelus}, {1, 1, 1}});
   EXPECT_EQ(relu_error_for(network), kReluError / 2);
   EXPECT_EQ(approximate_relu(kReluError).depth, 6);
   EXPECT_EQ(approximate_relu(kReluError / 2).depth, 7) << "the next longer single series";

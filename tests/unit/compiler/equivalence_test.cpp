@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "compiler/compile.h"
 #include "graph/interpreter.h"
@@ -108,6 +109,82 @@ TEST(Squares, TheSameSquareTwiceIsOneStep) {
 TEST(Squares, SquaresOfTheInput) {
   NetworkBuilder b({2, 8, 8}, 6);
   b.dense(b.mean(b.sum(b.conv(b.square(0), 2, 3, 1, 1), b.conv(0, 2, 1, 1, 0))), 2);
+  expect_equal(b.network);
+}
+
+// The steps of a network that is a convolution, f and a head.
+template <class F>
+plan::Plan with_activation(const F& f) {
+  NetworkBuilder b({2, 8, 8}, 11);
+  const int x = f(b, b.conv(0, 3, 3, 1, 1));
+  b.dense(b.mean(b.square(b.conv(x, 2, 3, 1, 1))), 3);
+  return expect_equal(b.network);
+}
+
+int squares(const plan::Plan& p) {
+  return static_cast<int>(
+      std::ranges::count_if(p.steps, [](const plan::Step& s) { return s.finish == plan::Step::Finish::square; }));
+}
+
+TEST(Powers, QuarticsAndQuadraticsOfQuadraticsAreTwoSquares) {
+  const plan::Plan fourth = with_activation([](NetworkBuilder& b, int x) { return b.square(b.square(x)); });
+  EXPECT_EQ(squares(fourth), 3) << "with that of the next layer";
+  EXPECT_EQ(fourth.steps.size(), 4u);
+  EXPECT_EQ(fourth.parameters.ciphertext_primes, 4);
+  const plan::Plan twice = with_activation([](NetworkBuilder& b, int x) { return b.activation(b.activation(x)); });
+  EXPECT_EQ(squares(twice), 3);
+  EXPECT_EQ(twice.steps.size(), 4u);
+}
+
+TEST(Powers, CubicsTakeTwoLevels) {
+  const plan::Plan p = with_activation([](NetworkBuilder& b, int x) { return b.sum(b.product(b.square(x), x), x); });
+  EXPECT_EQ(p.parameters.ciphertext_primes, 4);
+  EXPECT_EQ(squares(p), 4) << "x^2, two for x^2 times x, the next layer";
+  EXPECT_EQ(p.steps.size(), 6u) << "x itself is divided once for all";
+  with_activation(
+      [](NetworkBuilder& b, int x) { return b.affine(b.product(b.affine(b.square(b.affine(x))), b.affine(x))); });
+}
+
+TEST(Powers, UpToSixteen) {
+  for (int power = 3; power <= 16; ++power) {
+    SCOPED_TRACE(power);
+    const plan::Plan p = with_activation([&](NetworkBuilder& b, int x) {
+      int y = x;
+      for (int k = 1; k < power; ++k) y = b.product(y, x);
+      return b.affine(y);
+    });
+    EXPECT_EQ(p.parameters.ciphertext_primes, 2 + std::bit_width(static_cast<unsigned>(power - 1)));
+  }
+}
+
+TEST(Powers, ChannelsOfDifferentDegree) {
+  NetworkBuilder b({2, 8, 8}, 12);
+  const int x = b.conv(0, 6, 3, 1, 1), cube = b.affine(b.product(b.square(x), x)), square = b.affine(b.square(x)),
+            line = b.affine(x);
+  const auto scale = [&](int node) -> std::vector<double>& {
+    return std::get<graph::ChannelAffine>(b.network.nodes[static_cast<std::size_t>(node)].op).scale;
+  };
+  scale(cube)[0] = scale(square)[0] = scale(cube)[1] = scale(line)[1] = 0;
+  scale(cube)[2] = scale(square)[2] = scale(line)[2] = 0;
+  b.dense(b.mean(b.square(b.conv(b.sum(b.sum(cube, square), line), 2, 3, 1, 1))), 3);
+  expect_equal(b.network);
+  // Quadratic in some channels and linear in others; in none at all.
+  for (bool none : {false, true}) {
+    NetworkBuilder mixed({2, 8, 8}, 13);
+    const int y = mixed.conv(0, 2, 3, 1, 1), z = mixed.affine(mixed.square(y)), sum = mixed.sum(z, y);
+    auto& s = std::get<graph::ChannelAffine>(mixed.network.nodes[static_cast<std::size_t>(z)].op).scale;
+    s[1] = 0;
+    if (none) s[0] = 0;
+    mixed.dense(mixed.mean(mixed.conv(none ? z : sum, 2, 3, 1, 1)), 2);
+    const plan::Plan p = expect_equal(mixed.network);
+    EXPECT_EQ(squares(p), none ? 0 : 1);
+  }
+}
+
+TEST(Powers, OfFunctionsAndTheInput) {
+  NetworkBuilder b({2, 8, 8}, 14);
+  const int x = b.product(b.square(0), 0);
+  b.dense(b.flatten(b.conv(b.sum(x, 0), 2, 3, 1, 1)), 2);
   expect_equal(b.network);
 }
 

@@ -55,7 +55,7 @@ TEST(Import, RangesOfRelusByOutputOrNode) {
   m.metadata("sotto.relu_ranges", R"({"a": 2.5, "Relu_b": 3, "c": 1e-3})");
   const Network n = m.import();
   const double expected[] = {2.5, 3, 1e-3, 0};
-  for (std::size_t k = 0; k < 4; ++k) EXPECT_EQ(std::get<Relu>(n.nodes[k + 1].op).range, expected[k]) << k;
+  for (std::size_t k = 0; k < 4; ++k) EXPECT_EQ(std::get<Function>(n.nodes[k + 1].op).range, expected[k]) << k;
   EXPECT_EQ(n.nodes[1].shape, (Shape{2, 1, 1}));
 }
 
@@ -64,7 +64,7 @@ TEST(Import, AReluOutputsNameCountsMoreThanItsNodes) {
   m.node("Relu", {"x"}, "a");
   m.node("Flatten", {"a"}, "y");
   m.metadata("sotto.relu_ranges", R"({"a": 2, "Relu_a": 1})");
-  EXPECT_EQ(std::get<Relu>(m.import().nodes[1].op).range, 2);
+  EXPECT_EQ(std::get<Function>(m.import().nodes[1].op).range, 2);
 }
 
 TEST(Import, EveryKindOfTensorData) {

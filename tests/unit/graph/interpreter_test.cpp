@@ -80,9 +80,15 @@ TEST(Interpreter, ElementwiseAndDense) {
   EXPECT_EQ(result, (Values{12.5, 47}));
 }
 
+Function relu(double range) {
+  Function f = Function::of(Function::Kind::relu);
+  f.range = range;
+  return f;
+}
+
 TEST(Interpreter, ReluKeepsWhatIsPositive) {
   const Shape s{1, 1, 3};
-  EXPECT_EQ(evaluate(network(s, {{"r", Relu{0.5}, {0}, s}}), Values{-2, 0, 1.5}), (Values{0, 0, 1.5}))
+  EXPECT_EQ(evaluate(network(s, {{"r", relu(0.5), {0}, s}}), Values{-2, 0, 1.5}), (Values{0, 0, 1.5}))
       << "its range changes nothing";
 }
 
@@ -122,8 +128,8 @@ TEST(Interpreter, DescribeNamesEveryNode) {
   const Network n = network(
       {1, 2, 2}, {{"first", Conv2d{.out_c = 1, .in_c = 1, .groups = 1, .weights = {1}, .bias = {0}}, {0}, {1, 2, 2}},
                   {"second", Product{}, {1, 1}, {1, 2, 2}},
-                  {"third", Relu{6.5}, {2}, {1, 2, 2}},
-                  {"fourth", Relu{}, {3}, {1, 2, 2}}});
+                  {"third", relu(6.5), {2}, {1, 2, 2}},
+                  {"fourth", relu(0), {3}, {1, 2, 2}}});
   const std::string text = describe(n);
   for (const char* word :
        {"Input", "Conv 1x1 stride 1", "first", "Product", "second <- 1 1", "1 x 2 x 2", "Relu range 6.5", "Relu      "})

@@ -12,7 +12,7 @@ using test::refuses;
 using Dims = std::vector<std::int64_t>;
 
 TEST(RefusedModels, OperatorsByName) {
-  for (const char* op : {"MaxPool", "Sigmoid", "Softmax", "Transpose", "LSTM", "NoSuchOperator", ""}) {
+  for (const char* op : {"MaxPool", "LayerNormalization", "Softmax", "Transpose", "LSTM", "NoSuchOperator", ""}) {
     OnnxBuilder m;
     m.node(op, {"x"}, "a").set_name("the node");
     m.node("Flatten", {"a"}, "y");
@@ -26,11 +26,9 @@ TEST(RefusedModels, OperatorsByName) {
 TEST(RefusedModels, WhatToUseInstead) {
   const std::pair<const char*, const char*> cases[] = {{"MaxPool", "replace it with AveragePool and retrain"},
                                                        {"GlobalMaxPool", "GlobalAveragePool"},
-                                                       {"Sigmoid", "use Relu or a quadratic"},
-                                                       {"LeakyRelu", "use Relu or a quadratic"},
-                                                       {"Tanh", "use Relu or a quadratic"},
-                                                       {"Clip", "use Relu or a quadratic"},
-                                                       {"Shrink", "use Relu or a quadratic"},
+                                                       {"ThresholdedRelu", "no polynomial follows a jump"},
+                                                       {"Shrink", "no polynomial follows a jump"},
+                                                       {"Exp", "use an activation"},
                                                        {"LayerNormalization", "BatchNormalization"},
                                                        {"Softmax", "export the model without it"},
                                                        {"Pad", "give its pads"},
@@ -48,9 +46,17 @@ TEST(RefusedModels, InputsThatAreNotThere) {
   m.node("Conv", {"x", "weights"}, "c");
   m.node("Flatten", {"c"}, "y");
   EXPECT_TRUE(refuses([&] { m.import(); }, {"Conv_c", "(Conv)"})) << "no such initializer";
-  for (const char* op :
-       {"Conv", "BatchNormalization", "Add", "Pow", "Neg", "Relu", "AveragePool", "GlobalAveragePool", "ReduceMean",
-        "Flatten", "Reshape", "Squeeze", "Gemm", "MatMul", "Identity", "Dropout", "Cast"}) {
+  for (const char* op : {"Conv",        "BatchNormalization",
+                         "Add",         "Pow",
+                         "Neg",         "Relu",
+                         "Sigmoid",     "Clip",
+                         "Max",         "PRelu",
+                         "AveragePool", "GlobalAveragePool",
+                         "ReduceMean",  "Flatten",
+                         "Reshape",     "Squeeze",
+                         "Gemm",        "MatMul",
+                         "Identity",    "Dropout",
+                         "Cast"}) {
     OnnxBuilder none, unknown;
     none.node(op, {}, "y");
     EXPECT_TRUE(refuses([&] { none.import(); }, {std::string(op) + "_y"})) << op;
