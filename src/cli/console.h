@@ -18,6 +18,9 @@ void check_stop();
 /// contract.
 int guarded_main(const char* program, const std::function<int()>& body);
 
+/// Text on stderr, as it is.
+void print_error(const std::string& text);
+
 /// "8G", "512M", "1.5GiB", "2000000000" in bytes (powers of 1024). Throws Error{usage}.
 std::uint64_t parse_bytes(const std::string& text);
 /// "1.23 GB" (powers of 1000 would differ from what users type: powers of 1024, as everywhere here).

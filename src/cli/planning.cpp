@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "cli/console.h"
+#include "compiler/probes.h"
 #include "graph/calibrate.h"
 #include "graph/onnx_import.h"
 #include "images/image_source.h"
@@ -59,16 +60,24 @@ struct Candidate {
 
 int images_of(const PlanRequest& request) { return request.images == 0 ? kDefaultImages : request.images; }
 
+using Images = std::vector<std::vector<double>>;  // preprocessed
+
+// Images to measure on: those of the user, if any. The network must be that of the request.
+Images calibration_images(const graph::Network& network, const PlanRequest& request) {
+  Images values;
+  if (request.calibrate.empty()) return values;
+  const plan::Interface io = compiler::interface_of(network);
+  const auto images = images::load_images(request.calibrate, io, 0, std::nullopt);
+  // At equal distances: a data set may be sorted by class.
+  const std::size_t stride = (images.size() + kMostCalibration - 1) / kMostCalibration;
+  for (std::size_t k = 0; k < images.size(); k += stride) values.push_back(images::preprocess(images[k], io));
+  return values;
+}
+
 // Options whose bounds come from the images to calibrate with, if any; these set the ranges of Relus, too. The network
 // must outlive them.
-compiler::Options calibrated(graph::Network& network, const PlanRequest& request) {
-  std::vector<std::vector<double>> values;
-  if (!request.calibrate.empty()) {
-    const plan::Interface io = compiler::interface_of(network);
-    const auto images = images::load_images(request.calibrate, io, 0, std::nullopt);
-    // At equal distances: a data set may be sorted by class.
-    const std::size_t stride = (images.size() + kMostCalibration - 1) / kMostCalibration;
-    for (std::size_t k = 0; k < images.size(); k += stride) values.push_back(images::preprocess(images[k], io));
+compiler::Options calibrated(graph::Network& network, const PlanRequest& request, const Images& values) {
+  if (!values.empty()) {
     ProgressLine line("ranges");
     const auto ranges =
         graph::relu_ranges(network, values, [&](std::size_t done) { line.update(done, values.size()); });
@@ -76,7 +85,7 @@ compiler::Options calibrated(graph::Network& network, const PlanRequest& request
   }
   const double relu_error = request.relu_error.value_or(compiler::relu_error_for(network));
   const auto bounds = std::make_shared<std::optional<compiler::Bounds>>();
-  const auto measured = [bounds, &network, values = std::move(values), relu_error]() {
+  const auto measured = [bounds, &network, &values, relu_error]() {
     if (!*bounds) {
       ProgressLine line("bounds", values.empty());
       *bounds =
@@ -89,14 +98,20 @@ compiler::Options calibrated(graph::Network& network, const PlanRequest& request
 
 // Every packing worth a look: each with single channels holds four times the images of the one before, until all images
 // fit or strides do not fit any more; several channels per ciphertext are for few images, or few left over.
-std::vector<Candidate> candidates(const PlanRequest& request) {
+struct Candidates {
+  std::vector<Candidate> list;
+  Images images;  // to measure on
+};
+
+Candidates candidates(const PlanRequest& request) {
   const int images = images_of(request);
   const std::uint64_t limit = request.memory.empty() ? 0 : parse_bytes(request.memory);
   // Without a word from the user no plan may need more than this machine has, if a smaller one exists.
   const std::uint64_t most = limit != 0 ? limit : total_memory();
   graph::Network network = graph::import_onnx(request.model);
-  compiler::Options options = calibrated(network, request);
-  std::vector<Candidate> list;
+  Candidates result{{}, calibration_images(network, request)};
+  compiler::Options options = calibrated(network, request, result.images);
+  std::vector<Candidate>& list = result.list;
   const auto add = [&](plan::Plan plan) {
     check_stop();
     const plan::Cost cost = plan::estimate(plan, static_cast<int>(std::thread::hardware_concurrency()), limit);
@@ -116,7 +131,7 @@ std::vector<Candidate> candidates(const PlanRequest& request) {
     if (images % c.plan.batch != 0) few = std::min(few, images % c.plan.batch);
   for (int group = 2; group <= std::min(single, plan::kMaxGroup) && few * group <= single * kMostRuns; group *= 2)
     if (auto plan = grouped(network, options, group)) add(std::move(*plan));
-  return list;
+  return result;
 }
 
 // The candidate that serves so many images in the least time.
@@ -132,6 +147,22 @@ const Candidate& best_of(const std::vector<Candidate>& list, int images, const s
               fmt::format("even a batch of {} needs about {}, --memory allows {}; give it more", smallest->plan.batch,
                           format_bytes(static_cast<double>(smallest->least_bytes)),
                           format_bytes(static_cast<double>(parse_bytes(memory)))));
+}
+
+// A plan with the bounds by which its results are judged: from images to measure on, or made-up ones.
+plan::Plan judged(plan::Plan plan, const Images& images) {
+  constexpr std::size_t kMadeUp = 8;  // of each kind: a large network takes seconds for one
+  Images made_up;
+  for (bool extreme : {false, true}) {
+    if (!images.empty()) break;
+    Images some = compiler::made_up_images(plan.io, extreme);
+    for (std::size_t k = 0; k < kMadeUp; ++k) made_up.push_back(std::move(some[k * some.size() / kMadeUp]));
+  }
+  const Images& all = images.empty() ? made_up : images;
+  ProgressLine line("expectations", images.empty());
+  compiler::measure_probes(plan, all, images.empty() ? compiler::kMadeUpImages : compiler::kRealImages,
+                           [&](std::size_t done) { line.update(done, all.size()); });
+  return plan;
 }
 
 }  // namespace
@@ -156,13 +187,15 @@ void add_plan_options(CLI::App& verb, PlanRequest& request) {
 }
 
 plan::Plan make_plan(const PlanRequest& request) {
-  return best_of(candidates(request), images_of(request), request.memory).plan;
+  const Candidates all = candidates(request);
+  return judged(best_of(all.list, images_of(request), request.memory).plan, all.images);
 }
 
 std::vector<Part> make_parts(const PlanRequest& request) {
   const int images = images_of(request);
   const std::string& memory = request.memory;
-  const std::vector<Candidate> list = candidates(request);
+  const Candidates all = candidates(request);
+  const std::vector<Candidate>& list = all.list;
   const Candidate &alone = best_of(list, images, memory), *bulk = &alone, *rest = nullptr;
   double least = alone.seconds_for(images) * kWorthwhile;
   for (const Candidate& a : list) {
@@ -176,9 +209,9 @@ std::vector<Part> make_parts(const PlanRequest& request) {
     rest = &b;
   }
   const auto count = static_cast<std::size_t>(images);
-  if (rest == nullptr) return {{alone.plan, count}};
+  if (rest == nullptr) return {{judged(alone.plan, all.images), count}};
   const std::size_t left = count % static_cast<std::size_t>(bulk->plan.batch);
-  return {{bulk->plan, count - left}, {rest->plan, left}};
+  return {{judged(bulk->plan, all.images), count - left}, {judged(rest->plan, all.images), left}};
 }
 
 void require_memory(const plan::Cost& cost, std::uint64_t limit) {

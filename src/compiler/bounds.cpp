@@ -21,7 +21,8 @@ constexpr double kMargin = 1.5, kMadeUpMargin = 4;
 constexpr double kLeast = 1e-3;   // of a tensor that is always zero
 constexpr double kMost = 0x1p28;  // beyond it no scale leaves any precision
 
-// They only have to be as lively as real images: waves and noise, or the same with every channel black or white.
+}  // namespace
+
 std::vector<std::vector<double>> made_up_images(const plan::Interface& io, bool extreme) {
   constexpr int kImages = 24;
   std::mt19937_64 rng(1);
@@ -45,6 +46,8 @@ std::vector<std::vector<double>> made_up_images(const plan::Interface& io, bool 
   }
   return images;
 }
+
+namespace {
 
 // Bounds that these images keep with a margin.
 void widen(Bounds& bounds, const plan::Plan& lowered, const std::vector<std::vector<double>>& images, double margin,

@@ -11,6 +11,10 @@ namespace sotto::compiler {
 /// every packing of a network.
 using Bounds = std::vector<double>;
 
+/// Preprocessed images that only have to be as lively as real ones: waves and noise, or, `extreme`, the same with every
+/// channel black or white.
+std::vector<std::vector<double>> made_up_images(const plan::Interface& io, bool extreme);
+
 /// Runs a lowered plan in float64 on preprocessed images, on all threads of the current TBB arena. Without images it
 /// makes some up (noise and waves) and multiplies the largest values by a wider margin: 4 instead of 1.5. Inputs and
 /// results of activations are bounded by the activations' ranges; a plan with activations and no images is not run.

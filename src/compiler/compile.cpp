@@ -10,6 +10,7 @@
 #include "compiler/key_tiers.h"
 #include "compiler/lower.h"
 #include "compiler/place.h"
+#include "compiler/probes.h"
 #include "compiler/scales.h"
 #include "plan/schedule.h"
 
@@ -136,6 +137,7 @@ plan::Plan compile(const graph::Network& network, const Options& options) {
       throw Error(ErrorCode::bad_input, "the ring has no room for " + std::to_string(options.group) +
                                             " channels of this network in a ciphertext");
     choose_rotations(plan);
+    place_probes(plan);
     plan.id = plan::plan_id(plan);
     plan::verify(plan);
     return plan;

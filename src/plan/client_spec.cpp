@@ -7,8 +7,8 @@
 namespace sotto::plan {
 
 ClientSpec client_part(const Plan& plan) {
-  return {plan.network,        plan.parameters,     plan.tile, plan.batch, plan.input(),
-          plan.output().limbs, plan.output().scale, plan.keys, plan.io,    plan.id};
+  return {plan.network,        plan.parameters, plan.tile, plan.batch,     plan.input(), plan.output().limbs,
+          plan.output().scale, plan.keys,       plan.io,   watch_of(plan), plan.id};
 }
 
 void verify(const ClientSpec& spec) {
@@ -24,6 +24,7 @@ void verify(const ClientSpec& spec) {
       !(spec.output_scale < 0x1p60))
     bad("impossible scale");
   verify_keys(spec.parameters, spec.keys);
+  verify_watch(spec.watch, spec.parameters.prime_bits, spec.tile, spec.input.layout.group);
 }
 
 }  // namespace sotto::plan
