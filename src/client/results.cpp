@@ -19,8 +19,8 @@ namespace sotto::client {
 namespace {
 
 // A probe so far beyond its bound spoils the whole batch: matrices of bootstrapping mix all slots and are exact to
-// 2^-40 or so, of which a sum's bound over that of one value may take 2^10 and results want 2^10.
-constexpr double kSpoils = 0x1p16;
+// 2^-40 or so, of which the bound of a sum over that of one value may take 2^10, and results want another 2^10.
+constexpr double kSpoils = 0x1p20;
 // What a mask lets through to the next image at most, as a power of two, and what may pass: 1 %.
 constexpr double kMaskBits = 8, kHarmless = 0.01;
 
