@@ -29,8 +29,28 @@ nlohmann::json header(wire::Kind kind, const CiphertextFileInfo& info) {
   nlohmann::json h = {{"plan_id", info.plan_id}, {"key_id", info.key_id}, {"input_id", info.input_id},
                       {"images", info.images},   {"batch", info.batch},   {"per_batch", info.per_batch},
                       {"limbs", info.limbs},     {"scale", info.scale}};
-  if (kind == wire::Kind::input) h["seed"] = wire::to_hex(info.seed.data(), info.seed.size());
+  if (kind == wire::Kind::input) {
+    h["seed"] = wire::to_hex(info.seed.data(), info.seed.size());
+  } else {
+    h["probes"] = nlohmann::json::array();
+    for (const CiphertextShape& p : info.probes) h["probes"].push_back({{"limbs", p.limbs}, {"scale", p.scale}});
+  }
   return h;
+}
+
+std::vector<std::uint64_t> section_sizes(wire::Kind kind, const ring::Ring& ring, const CiphertextFileInfo& info) {
+  std::vector<std::uint64_t> sizes(info.batches() * info.sections_per_batch());
+  for (std::size_t k = 0; k < sizes.size(); ++k)
+    sizes[k] = ciphertext_bytes(kind, ring.n(), ring.prime_bits(), info.shape(k).limbs);
+  return sizes;
+}
+
+bool same_scale(double a, double b) { return std::abs(a / b - 1) < 0x1p-40; }
+
+CiphertextShape shape_from_json(const nlohmann::json& j) {
+  const CiphertextShape shape{wire::small_integer(j, "limbs", 1, 64), wire::real(j, "scale")};
+  if (!(shape.scale > 1)) wire::bad_field("scale");
+  return shape;
 }
 
 }  // namespace
@@ -38,10 +58,8 @@ nlohmann::json header(wire::Kind kind, const CiphertextFileInfo& info) {
 CiphertextWriter::CiphertextWriter(const std::filesystem::path& path, wire::Kind kind, const ring::Ring& ring,
                                    const CiphertextFileInfo& info, bool resumable)
     : ring_(ring),
-      file_(path, kind, header(kind, info),
-            std::vector<std::uint64_t>(info.batches() * info.per_batch,
-                                       ciphertext_bytes(kind, ring.n(), ring.prime_bits(), info.limbs)),
-            wire::Access::everyone, resumable ? info.per_batch : 0) {}
+      file_(path, kind, header(kind, info), section_sizes(kind, ring, info), wire::Access::everyone,
+            resumable ? info.sections_per_batch() : 0) {}
 
 void CiphertextWriter::write(const ring::RnsPoly& poly) {
   const std::size_t width = wire::word_bytes(ring_.prime_bits()), limb_bytes = ring_.n() * width;
@@ -69,27 +87,31 @@ CiphertextReader::CiphertextReader(const std::filesystem::path& path, wire::Kind
     info_.images = static_cast<std::uint64_t>(wire::integer(h, "images", 1, kMost));
     info_.batch = static_cast<std::uint64_t>(wire::integer(h, "batch", 1, 1 << 17));
     info_.per_batch = static_cast<std::uint64_t>(wire::integer(h, "per_batch", 1, 1 << 24));
-    info_.limbs = wire::small_integer(h, "limbs", 1, 64);
-    info_.scale = wire::real(h, "scale");
-    if (!(info_.scale > 1)) wire::bad_field("scale");
+    const CiphertextShape shape = shape_from_json(h);
+    info_.limbs = shape.limbs;
+    info_.scale = shape.scale;
     if (kind_ == wire::Kind::input) {
       const auto seed = wire::hex_bytes(h, "seed", info_.seed.size());
       std::copy(seed.begin(), seed.end(), info_.seed.begin());
+    } else {
+      for (const auto& p : wire::list(h, "probes", 4096)) info_.probes.push_back(shape_from_json(p));
     }
-    if (info_.batches() > file_.sections() || file_.sections() != info_.batches() * info_.per_batch)
+    if (info_.batches() > file_.sections() || file_.sections() != info_.batches() * info_.sections_per_batch())
       file_.fail("it does not hold the ciphertexts that it announces");
   });
 }
 
 void CiphertextReader::expect(const std::string& plan_id, std::uint64_t batch, std::uint64_t per_batch, int limbs,
-                              double scale, const ring::Ring& ring) const {
+                              double scale, const ring::Ring& ring, std::span<const CiphertextShape> probes) const {
   if (info_.plan_id != plan_id)
     throw Error(ErrorCode::wrong_key,
                 file_.path().string() + " was made for another plan (" + info_.plan_id + ", not " + plan_id + ")");
   bool fits = info_.batch == batch && info_.per_batch == per_batch && info_.limbs == limbs &&
-              std::abs(info_.scale / scale - 1) < 0x1p-40;
+              same_scale(info_.scale, scale) && info_.probes.size() == probes.size();
+  for (std::size_t k = 0; k < info_.probes.size() && fits; ++k)
+    fits = info_.probes[k].limbs == probes[k].limbs && same_scale(info_.probes[k].scale, probes[k].scale);
   for (std::size_t i = 0; i < file_.sections(); ++i)
-    fits = fits && file_.section_bytes(i) == ciphertext_bytes(kind_, ring.n(), ring.prime_bits(), limbs);
+    fits = fits && file_.section_bytes(i) == ciphertext_bytes(kind_, ring.n(), ring.prime_bits(), info_.shape(i).limbs);
   if (!fits) file_.fail("its ciphertexts do not have the plan's shape");
 }
 
@@ -98,8 +120,9 @@ Ciphertext CiphertextReader::read(const ring::Ring& ring, std::uint64_t k) const
   std::vector<unsigned char> bytes(file_.section_bytes(k));
   file_.read(k, bytes);
   Ciphertext c;
-  c.scale = info_.scale;
-  const auto limbs = static_cast<std::size_t>(info_.limbs);
+  const CiphertextShape shape = info_.shape(k);
+  c.scale = shape.scale;
+  const auto limbs = static_cast<std::size_t>(shape.limbs);
   for (std::size_t l = 0; l < limbs; ++l) {
     c.c0.push_back(ring.limb());
     c.c1.push_back(ring.limb());

@@ -2,7 +2,9 @@
 
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "ckks/ciphertext.h"
 #include "ckks/sampler.h"
@@ -22,17 +24,31 @@ struct SeededCiphertext {
 /// Expands the seed.
 Ciphertext expand(const ring::Ring& ring, SeededCiphertext c);
 
+/// What a ciphertext in a file looks like.
+struct CiphertextShape {
+  int limbs = 0;
+  double scale = 1;
+};
+
 /// What a file of ciphertexts says about itself.
 struct CiphertextFileInfo {
   std::string plan_id, key_id;
   std::string input_id;         ///< names the input, in both its file and the output's
   std::uint64_t images = 0;     ///< in all batches together
   std::uint64_t batch = 0;      ///< images per batch; the last one may hold fewer
-  std::uint64_t per_batch = 0;  ///< ciphertexts per batch
-  int limbs = 0;                ///< of every ciphertext
+  std::uint64_t per_batch = 0;  ///< ciphertexts per batch, probes apart
+  int limbs = 0;                ///< of each of these
   double scale = 1;
-  Seed seed{};  ///< inputs only: ciphertext k is stream k
+  Seed seed{};                               ///< inputs only: ciphertext k is stream k
+  std::vector<CiphertextShape> probes = {};  ///< outputs only: what follows them in every batch
 
+  /// Ciphertexts of a batch in the file.
+  [[nodiscard]] std::uint64_t sections_per_batch() const { return per_batch + probes.size(); }
+  /// Of number k of the file.
+  [[nodiscard]] CiphertextShape shape(std::uint64_t k) const {
+    const std::uint64_t within = k % sections_per_batch();
+    return within < per_batch ? CiphertextShape{limbs, scale} : probes[within - per_batch];
+  }
   [[nodiscard]] std::uint64_t batches() const { return (images + batch - 1) / batch; }
 };
 
@@ -67,7 +83,7 @@ class CiphertextReader {
   [[nodiscard]] std::uint64_t bytes() const { return file_.file_bytes(); }
   /// Throws Error{wrong_key} unless the file belongs to this plan, Error{bad_input} unless it has the plan's sizes.
   void expect(const std::string& plan_id, std::uint64_t batch, std::uint64_t per_batch, int limbs, double scale,
-              const ring::Ring& ring) const;
+              const ring::Ring& ring, std::span<const CiphertextShape> probes = {}) const;
   /// Reads everything once. Throws Error{bad_input} if anything is damaged.
   void verify() const { file_.verify(); }
   /// Ciphertext k of the file.

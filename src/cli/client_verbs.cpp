@@ -11,6 +11,7 @@
 #include "client/batch.h"
 #include "client/input_record.h"
 #include "client/key_files.h"
+#include "client/results.h"
 #include "client/sheet.h"
 #include "images/image_source.h"
 #include "plan/plan_file.h"
@@ -21,6 +22,8 @@ namespace sotto::cli {
 namespace fs = std::filesystem;
 
 namespace {
+
+constexpr int kDoubtful = 6;  // exit code of decrypt --strict
 
 struct KeygenOptions {
   std::string client, out;
@@ -81,6 +84,7 @@ int encrypt(const EncryptOptions& o) {
 struct DecryptVerbOptions {
   std::string client, keys, in, npy, csv, sheet;
   double flood = 0;
+  bool strict = false;
   DataOptions data;
 };
 
@@ -102,6 +106,34 @@ std::vector<images::Image> find_images(const DecryptVerbOptions& o, const plan::
   }
 }
 
+std::string note_of(client::Doubt doubt) {
+  return doubt == client::Doubt::none ? "" : "  doubtful: " + client::text_of(doubt);
+}
+
+// Labels of the first images, and how many are right.
+void print_table(const client::Decrypted& result, const std::vector<images::Image>& images, const plan::Interface& io) {
+  constexpr std::size_t kShown = 20;
+  std::size_t labelled = 0, right = 0;
+  fmt::print("{:>6}  {:<24} {:<16} {:>10}\n", "image", "name", "label", "confidence");
+  for (std::size_t i = 0; i < result.scores.size(); ++i) {
+    const int label = client::argmax(result.scores[i]);
+    if (i < images.size() && images[i].label >= 0) {
+      ++labelled;
+      right += images[i].label == label;
+    }
+    if (i < kShown)
+      fmt::print("{:>6}  {:<24} {:<16} {:>10}{}\n", i, i < images.size() ? readable_text(images[i].name) : "",
+                 label < 0 ? "no result" : client::class_name(io, label),
+                 label < 0 ? "" : fmt::format("{:.1f}%", 100 * client::confidence(result.scores[i], label)),
+                 note_of(result.doubts[i]));
+  }
+  if (result.scores.size() > kShown)
+    fmt::print("   ...  {} more; --csv and --out write them all\n", result.scores.size() - kShown);
+  if (labelled > 0)
+    fmt::print("{} of {} labels are right ({:.2f} %)\n", right, labelled,
+               100.0 * static_cast<double>(right) / static_cast<double>(labelled));
+}
+
 int decrypt(const DecryptVerbOptions& o) {
   client::require_sheet_name(o.sheet);
   if (!(o.flood >= 0)) throw Error(ErrorCode::usage, "--flood takes a number that is not negative");
@@ -115,30 +147,14 @@ int decrypt(const DecryptVerbOptions& o) {
   if (!o.sheet.empty() && images.empty())
     throw Error(ErrorCode::usage, "--sheet needs the images: name them with --data (and --start) as for encrypt");
   if (!o.npy.empty()) client::write_npy(o.npy, result.scores);
-  if (!o.csv.empty()) client::write_csv(o.csv, result.scores, images, spec.io);
+  if (!o.csv.empty()) client::write_csv(o.csv, result.scores, result.doubts, images, spec.io);
   if (!o.sheet.empty())
-    client::write_sheet(o.sheet, images, result.scores, spec.io, spec.network + ", decrypted labels");
-  if (streamed) return 0;
-
-  constexpr std::size_t kShown = 20;
-  std::size_t labelled = 0, right = 0;
-  fmt::print("{:>6}  {:<24} {:<16} {:>10}\n", "image", "name", "label", "confidence");
-  for (std::size_t i = 0; i < result.scores.size(); ++i) {
-    const int label = client::argmax(result.scores[i]);
-    if (i < images.size() && images[i].label >= 0) {
-      ++labelled;
-      right += images[i].label == label;
-    }
-    if (i < kShown)
-      fmt::print("{:>6}  {:<24} {:<16} {:>9.1f}%\n", i, i < images.size() ? readable_text(images[i].name) : "",
-                 client::class_name(spec.io, label), 100 * client::confidence(result.scores[i], label));
-  }
-  if (result.scores.size() > kShown)
-    fmt::print("   ...  {} more; --csv and --out write them all\n", result.scores.size() - kShown);
-  if (labelled > 0)
-    fmt::print("{} of {} labels are right ({:.2f} %)\n", right, labelled,
-               100.0 * static_cast<double>(right) / static_cast<double>(labelled));
-  return 0;
+    client::write_sheet(o.sheet, images, result.scores, result.doubts, spec.io, spec.network + ", decrypted labels");
+  if (!streamed) print_table(result, images, spec.io);
+  const std::string doubts = client::summary_of(result.doubts, result.batch);
+  if (doubts.empty()) return 0;
+  print_error("sotto: " + doubts + "\n");
+  return o.strict ? kDoubtful : 0;
 }
 
 }  // namespace
@@ -174,6 +190,7 @@ void add_decrypt(CLI::App& app) {
   verb->add_option("--flood", o->flood,
                    "Noise flooding: standard deviation added to every score before it is written (SECURITY.md)")
       ->check(CLI::Range(0.0, 1e6));
+  verb->add_flag("--strict", o->strict, "Exit with code 6 if results are doubtful, after writing everything");
   add_data_options(*verb, o->data, false);
   verb->callback([o] { throw CLI::RuntimeError(decrypt(*o)); });
 }

@@ -20,6 +20,8 @@ int guarded_main(const char* program, const std::function<int()>& body);
 
 /// "note: TEXT" on stderr: what the user should know although the work goes on.
 void print_note(const std::string& text);
+/// Text on stderr, as it is.
+void print_error(const std::string& text);
 
 /// "8G", "512M", "1.5GiB", "2000000000" in bytes (powers of 1024). Throws Error{usage}.
 std::uint64_t parse_bytes(const std::string& text);

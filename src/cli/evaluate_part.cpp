@@ -7,6 +7,7 @@
 #include "cli/console.h"
 #include "cli/process.h"
 #include "client/batch.h"
+#include "client/results.h"
 #include "plan/plan_file.h"
 
 namespace sotto::cli {
@@ -87,9 +88,10 @@ PartResult run_part(const plan::Plan& plan, std::span<const std::vector<double>>
 
   const client::Keys keys = client::read_keys(spec, parameters, work / "keys");
   ProgressLine line("decryption");
-  result.scores = client::decrypt_scores(spec, keys, work / "out.sotto", {}, [&](std::size_t done, std::size_t total) {
-                    line.update(done, total);
-                  }).scores;
+  client::Decrypted decrypted = client::decrypt_scores(
+      spec, keys, work / "out.sotto", {}, [&](std::size_t done, std::size_t total) { line.update(done, total); });
+  result.scores = std::move(decrypted.scores);
+  result.doubts = std::move(decrypted.doubts);
   std::ifstream stats(work / "stats.json");
   result.stats = nlohmann::json::parse(stats);
   result.cost = plan::estimate(plan, threads, memory.empty() ? 0 : parse_bytes(memory));

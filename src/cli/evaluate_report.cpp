@@ -43,6 +43,9 @@ std::string tiles(const json& r) {
                                                    : "the images have no true labels");
   out += tile("agreement with float model", percent(number(r, "label_agreement")),
               fmt::format("{} of {} labels", whole(std::round(number(r, "label_agreement") * images)), whole(images)));
+  if (const auto doubtful = r.value("doubtful", json::array()); !doubtful.empty())
+    out += tile("doubtful results", fmt::format("{}", doubtful.size()),
+                "agreement of the others " + percent(number(r, "certain_label_agreement")));
   out += tile("seconds per image", brief(number(r, "amortized_seconds_per_image")),
               fmt::format("{} for all, predicted {}", seconds(number(r, "wall_seconds")),
                           seconds(number(r, "predicted_seconds"))));
@@ -156,7 +159,7 @@ std::string confusion(const std::vector<images::Image>& images, const client::Sc
   for (std::size_t i = 0; i < images.size(); ++i) {
     const auto truth = static_cast<std::size_t>(images[i].label);
     if (images[i].label < 0 || truth >= n) return "";
-    ++plot.counts[truth][static_cast<std::size_t>(client::argmax(scores[i]))];
+    if (const int label = client::argmax(scores[i]); label >= 0) ++plot.counts[truth][static_cast<std::size_t>(label)];
   }
   return matrix(plot);
 }
@@ -164,6 +167,7 @@ std::string confusion(const std::vector<images::Image>& images, const client::Sc
 std::string error_plot(const client::Scores& scores, const client::Scores& plain) {
   Series errors{"error of a score", {}}, leads{"lead of the best score over the second", {}};
   for (std::size_t i = 0; i < plain.size(); ++i) {
+    if (client::argmax(scores[i]) < 0) continue;
     for (std::size_t c = 0; c < plain[i].size(); ++c) errors.values.push_back(std::abs(scores[i][c] - plain[i][c]));
     auto sorted = plain[i];
     std::ranges::sort(sorted, std::greater());
@@ -173,20 +177,21 @@ std::string error_plot(const client::Scores& scores, const client::Scores& plain
 }
 
 std::string gallery(const std::vector<images::Image>& images, const client::Scores& scores, const client::Scores& plain,
-                    const plan::Interface& io) {
+                    const std::vector<client::Doubt>& doubts, const plan::Interface& io) {
   std::string out = "<div class=\"gallery\">\n";
   for (std::size_t i = 0; i < std::min(images.size(), kMostImages); ++i) {
     const int label = client::argmax(scores[i]), truth = images[i].label, exact = client::argmax(plain[i]);
     const bool wrong = truth >= 0 && truth != label;
     const auto name = [&io](int c) { return safe(client::class_name(io, c)); };
     out += fmt::format(
-        "<figure><img alt=\"{}\" src=\"{}\"><figcaption class=\"{}\">{} {:.0f}%{}{}</figcaption></figure>\n",
+        "<figure><img alt=\"{}\" src=\"{}\"><figcaption class=\"{}\">{}{}{}{}</figcaption></figure>\n",
         safe(images[i].name), client::data_uri(client::png_of(images[i], 1)),
         wrong        ? "wrong"
         : truth >= 0 ? "right"
                      : "",
-        name(label), 100 * client::confidence(scores[i], label), wrong ? "<br>is " + name(truth) : "",
-        exact != label ? "<br>float model: " + name(exact) : "");
+        label < 0 ? "no result" : fmt::format("{} {:.0f}%", name(label), 100 * client::confidence(scores[i], label)),
+        wrong ? "<br>is " + name(truth) : "", exact != label ? "<br>float model: " + name(exact) : "",
+        doubts[i] != client::Doubt::none ? "<br>doubtful: " + safe(client::text_of(doubts[i])) : "");
   }
   return out + "</div>\n";
 }
@@ -194,7 +199,8 @@ std::string gallery(const std::vector<images::Image>& images, const client::Scor
 }  // namespace
 
 void write_html_report(const std::filesystem::path& path, const json& r, const std::vector<images::Image>& images,
-                       const client::Scores& scores, const client::Scores& plain, const plan::Interface& io) {
+                       const client::Scores& scores, const client::Scores& plain,
+                       const std::vector<client::Doubt>& doubts, const plan::Interface& io) {
   const json steps = r.value("steps", json::array());
   const std::string network = words(r, "network");
   std::string page = fmt::format(
@@ -228,7 +234,7 @@ void write_html_report(const std::filesystem::path& path, const json& r, const s
   page += section("Images",
                   images.size() > kMostImages ? fmt::format("The first {} of {}.", kMostImages, images.size())
                                               : "The label of every image, and how sure the network is.",
-                  gallery(images, scores, plain, io));
+                  gallery(images, scores, plain, doubts, io));
   wire::write_file(path, page + "<footer>Written by sotto evaluate.</footer>\n</body></html>\n");
 }
 

@@ -37,20 +37,25 @@ struct EvaluateOptions {
 // Encrypted scores against those of the float model.
 struct Comparison {
   std::size_t labelled = 0, correct = 0, plain_correct = 0, agree = 0;
+  std::size_t certain = 0, certain_agree = 0;  // images that are not doubtful
   double max_error = 0, sum_squares = 0;
   std::size_t values = 0;
   std::vector<int> labels;
 
-  Comparison(const std::vector<images::Image>& images, const client::Scores& scores, const client::Scores& plain) {
+  Comparison(const std::vector<images::Image>& images, const client::Scores& scores, const client::Scores& plain,
+             const std::vector<client::Doubt>& doubts) {
     for (std::size_t i = 0; i < images.size(); ++i) {
       const int label = client::argmax(scores[i]), plain_label = client::argmax(plain[i]);
       labels.push_back(label);
       agree += label == plain_label;
+      certain += doubts[i] == client::Doubt::none;
+      certain_agree += doubts[i] == client::Doubt::none && label == plain_label;
       if (images[i].label >= 0) {
         ++labelled;
         correct += label == images[i].label;
         plain_correct += plain_label == images[i].label;
       }
+      if (label < 0) continue;  // no scores
       for (std::size_t c = 0; c < scores[i].size(); ++c) {
         const double e = scores[i][c] - plain[i][c];
         max_error = std::max(max_error, std::abs(e));
@@ -164,6 +169,10 @@ void print_summary(const json& r) {
   line("labels that agree", percent(r["label_agreement"]));
   line("labels predicted to agree", percent(r["predicted_label_agreement"]) +
                                         (r["calibration_made_up"].get<bool>() ? ", by made-up images" : ""));
+  if (const std::size_t doubts = r["doubtful"].size(); doubts > 0) {
+    line("doubtful results", fmt::format("{} (--csv says why)", doubts));
+    line("labels that agree, of others", percent(r["certain_label_agreement"]));
+  }
   line("score error, largest / rms",
        fmt::format("{:.2e} / {:.2e}", r["max_abs_logit_error"].get<double>(), r["rms_logit_error"].get<double>()));
   line("score error predicted, rms", fmt::format("{:.2e}", r["predicted_rms_logit_error"].get<double>()));
@@ -210,17 +219,19 @@ int run(const EvaluateOptions& o) {
 
   std::vector<PartResult> results;
   client::Scores scores;
+  std::vector<client::Doubt> doubts;
   for (const Part& part : parts) {
     results.push_back(
         run_part(part.plan, std::span(values).subspan(scores.size(), part.images), threads, o.request.memory));
     if (results.back().exit_code != 0) return results.back().exit_code;
     scores.insert(scores.end(), results.back().scores.begin(), results.back().scores.end());
+    doubts.insert(doubts.end(), results.back().doubts.begin(), results.back().doubts.end());
   }
 
   const plan::Plan& plan = parts.front().plan;
   const auto parameters = ckks::Parameters::create(plan.parameters);
   const plan::Speed speed = plan::measure_speed(plan.parameters.log_n, plan.parameters.kind, threads);
-  const Comparison compared(images, scores, plain);
+  const Comparison compared(images, scores, plain, doubts);
   json part_reports = json::array();
   std::uint64_t input_bytes = 0, output_bytes = 0;
   for (std::size_t k = 0; k < parts.size(); ++k) {
@@ -240,8 +251,13 @@ int run(const EvaluateOptions& o) {
       {"predicted_label_agreement", predicted_agreement(parts)},
       {"predicted_rms_logit_error", predicted_error(parts)},
       {"calibration_made_up", parts.front().plan.prediction.made_up},
+      {"doubtful", client::doubtful(doubts)},
+      {"certain_label_agreement", compared.certain == 0 ? json()
+                                                        : json(static_cast<double>(compared.certain_agree) /
+                                                               static_cast<double>(compared.certain))},
       {"max_abs_logit_error", compared.max_error},
-      {"rms_logit_error", std::sqrt(compared.sum_squares / static_cast<double>(compared.values))},
+      {"rms_logit_error",
+       std::sqrt(compared.sum_squares / static_cast<double>(std::max<std::size_t>(compared.values, 1)))},
       {"total_seconds", total},
       {"input_bytes", input_bytes},
       {"output_bytes", output_bytes},
@@ -265,11 +281,11 @@ int run(const EvaluateOptions& o) {
   report["amortized_seconds_per_image"] = report["wall_seconds"].get<double>() / static_cast<double>(images.size());
   if (!o.report_json.empty())
     wire::write_file(o.report_json, report.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
-  if (!o.report_html.empty()) write_html_report(o.report_html, report, images, scores, plain, io);
+  if (!o.report_html.empty()) write_html_report(o.report_html, report, images, scores, plain, doubts, io);
   if (!o.sheet.empty())
-    client::write_sheet(o.sheet, images, scores, io, plan.network + ", labels from encrypted inference");
+    client::write_sheet(o.sheet, images, scores, doubts, io, plan.network + ", labels from encrypted inference");
   if (!o.npy.empty()) client::write_npy(o.npy, scores);
-  if (!o.csv.empty()) client::write_csv(o.csv, scores, images, io);
+  if (!o.csv.empty()) client::write_csv(o.csv, scores, doubts, images, io);
   if (!streamed) print_summary(report);
   return 0;
 }

@@ -104,9 +104,11 @@ int run(const InferOptions& o) {
   info.per_batch = static_cast<std::uint64_t>(plan.output().layout.ciphertexts());
   info.limbs = plan.output().limbs;
   info.scale = plan.output().scale;
+  for (const plan::Probe& p : plan.probes)
+    info.probes.push_back({p.limbs, plan.tensors[static_cast<std::size_t>(p.tensor)].scale});
   const std::uint64_t batches = info.batches();
   ckks::CiphertextWriter output(o.out, wire::Kind::output, *ring, info, batches > 1);
-  const std::uint64_t found = output.finished() / info.per_batch;
+  const std::uint64_t found = output.finished() / info.sections_per_batch();
   // Keys stay in memory from batch to batch if there is room for those of all levels.
   const std::uint64_t room = limit != 0 ? limit : available_memory();
   const bool keep_keys = batches > 1 && cost.peak_bytes + cost.all_keys_bytes <= room;
@@ -134,22 +136,23 @@ int run(const InferOptions& o) {
         &stop_requested(), scratch);
     if (cost.residency) executor.limit_memory(*cost.residency);
     if (!keep_keys || (at_once == 1 && b + 1 == batches)) executor.tier_done = [&](int tier) { keys.drop_tier(tier); };
-    auto scores = executor.run(std::move(images));
+    auto results = executor.run(std::move(images));
+    for (ckks::Ciphertext& p : executor.take_probes()) results.push_back(std::move(p));
     const std::scoped_lock lock(mutex);
     for (std::size_t s = 0; s < times.size(); ++s) times[s] += executor.times()[s];
-    return scores;
+    return results;
   };
   // Results are written in order; an interruption keeps those of the batches before.
   const auto run_batches = [&](std::uint64_t first, std::uint64_t count) {
-    std::vector<std::vector<ckks::Ciphertext>> scores(count);
-    parallel_for(count, [&](std::size_t k) { scores[k] = run_batch(first + k); });
-    for (const auto& batch : scores)
+    std::vector<std::vector<ckks::Ciphertext>> results(count);
+    parallel_for(count, [&](std::size_t k) { results[k] = run_batch(first + k); });
+    for (const auto& batch : results)
       for (const auto& c : batch) output.write(c);
   };
   try {
     for (std::uint64_t b = found; b < batches; b += at_once) run_batches(b, std::min(at_once, batches - b));
   } catch (const Error& e) {
-    const std::uint64_t kept = output.finished() / info.per_batch;
+    const std::uint64_t kept = output.finished() / info.sections_per_batch();
     if (e.code() != ErrorCode::interrupted || kept == 0) throw;
     throw Error(e.code(), fmt::format("interrupted; {} of {} batches are kept in {}.part, from which the same command "
                                       "goes on",

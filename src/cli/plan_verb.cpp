@@ -62,9 +62,11 @@ int show_client(const plan::ClientSpec& spec, bool as_json) {
   const std::uint64_t input_bytes =
       static_cast<std::uint64_t>(spec.input.layout.ciphertexts()) *
       ckks::ciphertext_bytes(wire::Kind::input, n, spec.parameters.prime_bits, spec.input.limbs);
-  const std::uint64_t output_bytes =
+  std::uint64_t output_bytes =
       static_cast<std::uint64_t>((spec.io.outputs + spec.input.layout.group - 1) / spec.input.layout.group) *
       ckks::ciphertext_bytes(wire::Kind::output, n, spec.parameters.prime_bits, spec.output_limbs);
+  for (const plan::ProbeView& p : spec.watch.probes)
+    output_bytes += ckks::ciphertext_bytes(wire::Kind::output, n, spec.parameters.prime_bits, p.limbs);
   if (as_json) {
     const json j = {{"network", spec.network},
                     {"plan_id", spec.plan_id},

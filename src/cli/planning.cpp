@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "cli/console.h"
 #include "compiler/prediction.h"
+#include "compiler/probes.h"
 #include "compiler/scales.h"
 #include "graph/calibrate.h"
 #include "graph/onnx_import.h"
@@ -218,6 +219,7 @@ void refine(Candidate& c, const Model& model, const PlanRequest& request) {
     const bool kept = p.label_agreement >= aim;
     if (kept || attempt == kMostAttempts || (c.options.precise && compiled.score_error > c.options.score_error)) {
       c.plan = std::move(compiled.plan);
+      compiler::measure_probes(c.plan, model.calibration);
       estimate_cost(c, request);
       if (p.label_agreement >= wanted) return;
       throw Error(ErrorCode::no_resources,

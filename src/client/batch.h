@@ -19,20 +19,4 @@ std::vector<double> pack_slots(const plan::ClientSpec& spec, std::span<const std
 std::string encrypt_images(const plan::ClientSpec& spec, const Keys& keys, std::span<const std::vector<double>> images,
                            const std::filesystem::path& path, const ProgressFn& progress);
 
-/// Options of decryption.
-struct DecryptOptions {
-  /// Noise flooding for results that leave the owner's hands (IND-CPA-D, see SECURITY.md): Gaussian noise of this
-  /// standard deviation, in units of scores, is added to every score. 0: none.
-  double flood = 0;
-};
-
-struct Decrypted {
-  std::vector<std::vector<double>> scores;  ///< [image][class]
-  std::string input_id;
-};
-
-/// Decrypts an output file. Throws Error{wrong_key} if it belongs to another key or plan.
-Decrypted decrypt_scores(const plan::ClientSpec& spec, const Keys& keys, const std::filesystem::path& path,
-                         const DecryptOptions& options, const ProgressFn& progress);
-
 }  // namespace sotto::client

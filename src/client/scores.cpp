@@ -11,6 +11,7 @@
 namespace sotto::client {
 
 int argmax(const std::vector<double>& scores) {
+  if (std::any_of(scores.begin(), scores.end(), [](double s) { return std::isnan(s); })) return -1;
   return static_cast<int>(std::max_element(scores.begin(), scores.end()) - scores.begin());
 }
 
@@ -22,6 +23,7 @@ double confidence(const std::vector<double>& scores, int c) {
 }
 
 std::string class_name(const plan::Interface& io, int c) {
+  if (c < 0) return "";
   const auto i = static_cast<std::size_t>(c);
   return i < io.classes.size() ? io.classes[i] : std::to_string(c);
 }
@@ -55,16 +57,19 @@ std::string csv_field(const std::string& text) {
 
 }  // namespace
 
-void write_csv(const std::filesystem::path& path, const Scores& scores, const std::vector<images::Image>& images,
-               const plan::Interface& io) {
-  std::string out = "index,name,label,class,confidence,score,true_label,true_class\n";
+void write_csv(const std::filesystem::path& path, const Scores& scores, const std::vector<Doubt>& doubts,
+               const std::vector<images::Image>& images, const plan::Interface& io) {
+  std::string out = "index,name,label,class,confidence,score,true_label,true_class,doubtful\n";
   for (std::size_t i = 0; i < scores.size(); ++i) {
     const int label = argmax(scores[i]);
     const int truth = i < images.size() ? images[i].label : -1;
-    out += fmt::format("{},{},{},{},{:.4f},{:.6f},{},{}\n", i, i < images.size() ? csv_field(images[i].name) : "",
-                       label, csv_field(class_name(io, label)), confidence(scores[i], label),
-                       scores[i][static_cast<std::size_t>(label)], truth >= 0 ? std::to_string(truth) : "",
-                       truth >= 0 ? csv_field(class_name(io, truth)) : "");
+    const std::string found =
+        label < 0 ? ",,,"
+                  : fmt::format("{},{},{:.4f},{:.6f}", label, csv_field(class_name(io, label)),
+                                confidence(scores[i], label), scores[i][static_cast<std::size_t>(label)]);
+    out += fmt::format("{},{},{},{},{},{}\n", i, i < images.size() ? csv_field(images[i].name) : "", found,
+                       truth >= 0 ? std::to_string(truth) : "", csv_field(class_name(io, truth)),
+                       csv_field(text_of(doubts[i])));
   }
   wire::write_file(path, out);
 }

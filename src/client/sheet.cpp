@@ -18,7 +18,7 @@ namespace {
 
 using Colour = std::array<std::uint8_t, 3>;
 
-constexpr Colour kPaper{250, 250, 248}, kInk{30, 30, 30}, kRight{20, 120, 60}, kWrong{190, 40, 30};
+constexpr Colour kPaper{250, 250, 248}, kInk{30, 30, 30}, kRight{20, 120, 60}, kWrong{190, 40, 30}, kDoubt{220, 130, 0};
 
 struct Canvas {
   int width, height;
@@ -79,14 +79,15 @@ struct Caption {
 
 Caption caption_of(const images::Image& image, const std::vector<double>& scores, const plan::Interface& io) {
   const int label = argmax(scores);
-  Caption caption{fmt::format("{} {:.0f}%", class_name(io, label), 100 * confidence(scores, label)), "", false};
+  Caption caption{"no result", "", false};
+  if (label >= 0) caption.first = fmt::format("{} {:.0f}%", class_name(io, label), 100 * confidence(scores, label));
   caption.wrong = image.label >= 0 && image.label != label;
   if (caption.wrong) caption.second = "is " + class_name(io, image.label);
   return caption;
 }
 
 void write_png(const std::filesystem::path& path, const std::vector<images::Image>& images, const Scores& scores,
-               const plan::Interface& io, const std::string& title) {
+               const std::vector<Doubt>& doubts, const plan::Interface& io, const std::string& title) {
   const std::size_t count = std::min(images.size(), kMostOnSheet);
   const int zoom = std::max(1, 96 / std::max(images.front().width, images.front().height));
   const int columns = std::clamp(static_cast<int>(std::ceil(std::sqrt(1.6 * static_cast<double>(count)))), 1, 20);
@@ -98,34 +99,43 @@ void write_png(const std::filesystem::path& path, const std::vector<images::Imag
   for (std::size_t i = 0; i < count; ++i) {
     const int x = 12 + static_cast<int>(i) % columns * cell_w, y = top + static_cast<int>(i) / columns * cell_h;
     const Caption caption = caption_of(images[i], scores[i], io);
+    const bool doubt = doubts[i] != Doubt::none;
+    if (doubt) canvas.fill(x - 3, y - 3, x + images[i].width * zoom + 3, y + images[i].height * zoom + 3, kDoubt);
     canvas.picture(x, y, images[i], zoom);
     canvas.text(x, y + images[i].height * zoom + 4, caption.first,
                 caption.wrong          ? kWrong
                 : images[i].label >= 0 ? kRight
                                        : kInk);
-    canvas.text(x, y + images[i].height * zoom + 16, caption.second, kWrong);
+    canvas.text(x, y + images[i].height * zoom + 16, doubt ? "doubtful " + caption.second : caption.second,
+                doubt ? kDoubt : kWrong);
   }
   const auto bytes = canvas.png();
   wire::write_file(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 
+std::string doubt_html(Doubt doubt) {
+  return doubt == Doubt::none ? "" : "<div class=\"doubt\">doubtful: " + text_of(doubt) + "</div>";
+}
+
 void write_html(const std::filesystem::path& path, const std::vector<images::Image>& images, const Scores& scores,
-                const plan::Interface& io, const std::string& title) {
+                const std::vector<Doubt>& doubts, const plan::Interface& io, const std::string& title) {
   std::string page = fmt::format(
       "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{0}</title>\n<style>\n"
       "body{{font:14px system-ui,sans-serif;background:#fafaf8;color:#222;margin:24px}}\n"
       "main{{display:grid;grid-template-columns:repeat(auto-fill,minmax(104px,1fr));gap:14px}}\n"
       "figure{{margin:0}}img{{width:96px;height:96px;image-rendering:pixelated;display:block}}\n"
-      ".right{{color:#14783c}}.wrong{{color:#be281e}}\n</style></head>\n<body><h1>{0}</h1>\n<main>\n",
+      ".right{{color:#14783c}}.wrong{{color:#be281e}}.doubt{{color:#a05a00}}\n"
+      "figure:has(.doubt) img{{outline:3px solid #dc8200}}\n</style></head>\n<body><h1>{0}</h1>\n<main>\n",
       escape_html(title));
   for (std::size_t i = 0; i < images.size(); ++i) {
     const Caption caption = caption_of(images[i], scores[i], io);
-    page += fmt::format("<figure><img alt=\"{}\" src=\"{}\"><figcaption class=\"{}\">{}<br>{}</figcaption></figure>\n",
-                        escape_html(images[i].name), data_uri(png_of(images[i], 1)),
-                        caption.wrong          ? "wrong"
-                        : images[i].label >= 0 ? "right"
-                                               : "",
-                        escape_html(caption.first), escape_html(caption.second));
+    page +=
+        fmt::format("<figure><img alt=\"{}\" src=\"{}\"><figcaption class=\"{}\">{}<br>{}{}</figcaption></figure>\n",
+                    escape_html(images[i].name), data_uri(png_of(images[i], 1)),
+                    caption.wrong          ? "wrong"
+                    : images[i].label >= 0 ? "right"
+                                           : "",
+                    escape_html(caption.first), escape_html(caption.second), doubt_html(doubts[i]));
   }
   wire::write_file(path, page + "</main></body></html>\n");
 }
@@ -133,10 +143,11 @@ void write_html(const std::filesystem::path& path, const std::vector<images::Ima
 }  // namespace
 
 void write_sheet(const std::filesystem::path& path, const std::vector<images::Image>& images, const Scores& scores,
-                 const plan::Interface& io, const std::string& title) {
-  check(!images.empty() && images.size() == scores.size(), "a sheet needs one row of scores per image");
-  if (path.extension() == ".png") return write_png(path, images, scores, io, title);
-  if (path.extension() == ".html") return write_html(path, images, scores, io, title);
+                 const std::vector<Doubt>& doubts, const plan::Interface& io, const std::string& title) {
+  check(!images.empty() && images.size() == scores.size() && images.size() == doubts.size(),
+        "a sheet needs one row of scores per image");
+  if (path.extension() == ".png") return write_png(path, images, scores, doubts, io, title);
+  if (path.extension() == ".html") return write_html(path, images, scores, doubts, io, title);
   require_sheet_name(path.string());
 }
 

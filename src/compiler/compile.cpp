@@ -12,6 +12,7 @@
 #include "compiler/linear_form.h"
 #include "compiler/lower.h"
 #include "compiler/place.h"
+#include "compiler/probes.h"
 #include "compiler/scales.h"
 #include "plan/schedule.h"
 
@@ -147,6 +148,7 @@ Compiled compile(const graph::Network& network, const Options& options) {
     }
     out.score_error = std::sqrt(out.score_error);
     choose_rotations(out.plan);
+    place_probes(out.plan);
     out.plan.id = plan::plan_id(out.plan);
     plan::verify(out.plan);
     return out;

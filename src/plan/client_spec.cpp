@@ -10,8 +10,8 @@ namespace sotto::plan {
 ClientSpec client_part(const Plan& plan) {
   Tensor input = plan.input();
   input.moments = {};  // the server's
-  return {plan.network,        plan.parameters,     plan.tile, plan.batch, std::move(input),
-          plan.output().limbs, plan.output().scale, plan.keys, plan.io,    plan.id};
+  return {plan.network,        plan.parameters, plan.tile, plan.batch,     std::move(input), plan.output().limbs,
+          plan.output().scale, plan.keys,       plan.io,   watch_of(plan), plan.id};
 }
 
 void verify(const ClientSpec& spec) {
@@ -27,6 +27,7 @@ void verify(const ClientSpec& spec) {
       !(spec.output_scale < 0x1p100))
     bad("impossible scale");
   verify_keys(spec.parameters, spec.keys);
+  verify_watch(spec.watch, spec.parameters.prime_bits, spec.tile, spec.input.layout.group);
 }
 
 }  // namespace sotto::plan

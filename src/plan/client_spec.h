@@ -15,6 +15,7 @@ struct ClientSpec {
   double output_scale = 1;
   ckks::KeyRequest keys;
   Interface io;
+  Watch watch;
   std::string plan_id;
 };
 

@@ -35,6 +35,7 @@ class Account {
     // Transform tables, permutation tables, buffers of files, and the program itself.
     fixed_ = primes * limb_bytes() * 5 / 4 + keys * limb_bytes() / 8 +
              std::min(static_cast<std::uint64_t>(threads), keys) * 4 * limb_bytes() + (96ull << 20);
+    for (const Probe& p : plan.probes) fixed_ += 2 * static_cast<std::uint64_t>(p.limbs) * packed_bytes();
     LiveSet live(plan, schedule_);
     std::set<ckks::KeyId> read;
     for (int t = 0; t < static_cast<int>(schedule_.tasks.size()); ++t) {
@@ -134,6 +135,8 @@ Cost estimate(const Plan& plan, int threads, std::uint64_t memory_limit) {
                      ckks::ciphertext_bytes(wire::Kind::input, n, plan.parameters.prime_bits, plan.input().limbs);
   cost.output_bytes = static_cast<std::uint64_t>(plan.output().layout.ciphertexts()) *
                       ckks::ciphertext_bytes(wire::Kind::output, n, plan.parameters.prime_bits, plan.output().limbs);
+  for (const Probe& p : plan.probes)
+    cost.output_bytes += ckks::ciphertext_bytes(wire::Kind::output, n, plan.parameters.prime_bits, p.limbs);
   return cost;
 }
 

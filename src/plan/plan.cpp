@@ -359,6 +359,7 @@ void verify(const Plan& plan) {
       plan.output().layout.width != 1)
     bad("its last layer is not a vector of scores");
   verify_scales(plan);
+  verify_probes(plan);
   verify_keys(plan.parameters, plan.keys);
   const auto needed = required_keys(plan, make_schedule(plan));
   const std::set<ckks::KeyId> have(plan.keys.keys.begin(), plan.keys.keys.end());
@@ -452,6 +453,12 @@ std::string plan_id(const Plan& plan) {
     h.value(k.tier);
     h.value(k.exponent);
   }
+  for (const Probe& probe : plan.probes) {
+    for (int v : {probe.tensor, probe.limbs}) h.value(v);
+    h.value(probe.alternating);
+    h.value(probe.bound);
+  }
+  h.value(plan.score_bound);
   h.values(plan.io.mean);
   h.values(plan.io.std);
   for (const auto& c : plan.io.classes) h.bytes(c.data(), c.size() + 1);

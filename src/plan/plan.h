@@ -9,6 +9,7 @@
 #include "bootstrap/refresh_spec.h"
 #include "ckks/eval_key.h"
 #include "ckks/parameters.h"
+#include "plan/probe.h"
 
 namespace sotto::plan {
 
@@ -173,7 +174,9 @@ struct Plan {
   ckks::KeyRequest keys;
   Interface io;
   Prediction prediction;
-  std::string id;  ///< BLAKE2b of everything that key, input and output depend on (see plan_id)
+  std::vector<Probe> probes;  ///< by tensor; sums that come back beside the scores
+  double score_bound = 0;     ///< largest |score| that is no surprise; 0: unknown
+  std::string id;             ///< BLAKE2b of everything that key, input and output depend on (see plan_id)
 
   [[nodiscard]] const Tensor& input() const { return tensors.front(); }
   [[nodiscard]] const Tensor& output() const { return tensors[static_cast<std::size_t>(steps.back().output)]; }

@@ -161,6 +161,44 @@ Activation activation_from_json(const json& j) {
   return a;
 }
 
+json to_json(const Probe& p) {
+  return {{"tensor", p.tensor}, {"alternating", p.alternating}, {"limbs", p.limbs}, {"bound", p.bound}};
+}
+
+std::vector<Probe> probes_from_json(const json& j) {
+  std::vector<Probe> probes;
+  for (const json& p : wire::list(j, "probes", 4096))
+    probes.push_back({small_integer(p, "tensor", 0, 1 << 20), wire::boolean(p, "alternating"),
+                      small_integer(p, "limbs", 1, 2), wire::real(p, "bound")});
+  return probes;
+}
+
+json to_json(const Watch& w) {
+  json probes = json::array();
+  for (const ProbeView& p : w.probes)
+    probes.push_back({{"limbs", p.limbs},
+                      {"scale", p.scale},
+                      {"bound", p.bound},
+                      {"places", p.watched.places},
+                      {"rows", p.watched.rows},
+                      {"columns", p.watched.columns},
+                      {"row_gap", p.watched.row_gap},
+                       {"column_gap", p.watched.column_gap}});
+  return {{"probes", probes}, {"score_bound", w.score_bound}, {"reach", w.reach}};
+}
+
+Watch watch_from_json(const json& j) {
+  Watch w{{}, wire::real(j, "score_bound"), small_integer(j, "reach", 1, 1 << 20)};
+  for (const json& p : wire::list(j, "probes", 4096))
+    w.probes.push_back({small_integer(p, "limbs", 1, 2),
+                        wire::real(p, "scale"),
+                        wire::real(p, "bound"),
+                        {small_integer(p, "places", 1, kMaxGroup), small_integer(p, "rows", 1, 256),
+                         small_integer(p, "columns", 1, 256), small_integer(p, "row_gap", 1, 4096),
+                          small_integer(p, "column_gap", 1, 4096)}});
+  return w;
+}
+
 json to_json(const Step& s) {
   json terms = json::array();
   for (const Term& t : s.terms) {
@@ -241,7 +279,7 @@ Step step_from_json(const json& j, WeightReader& weights) {
 
 void write_plan(const std::filesystem::path& path, const Plan& plan) {
   verify(plan);
-  json tensors = json::array(), steps = json::array();
+  json tensors = json::array(), steps = json::array(), probes = json::array();
   std::vector<double> weights;
   auto append = [&](const std::vector<double>& v) { weights.insert(weights.end(), v.begin(), v.end()); };
   for (const Tensor& t : plan.tensors) {
@@ -258,6 +296,7 @@ void write_plan(const std::filesystem::path& path, const Plan& plan) {
       append(t.weights);
     }
   }
+  for (const Probe& p : plan.probes) probes.push_back(to_json(p));
   const json header = {{"network", plan.network},
                        {"parameters", to_json(plan.parameters)},
                        {"refresh", plan.refresh ? to_json(*plan.refresh) : json()},
@@ -269,6 +308,8 @@ void write_plan(const std::filesystem::path& path, const Plan& plan) {
                        {"key_request", to_json(plan.keys)},
                        {"interface", to_json(plan.io)},
                        {"prediction", to_json(plan.prediction)},
+                       {"probes", probes},
+                       {"score_bound", plan.score_bound},
                        {"plan_id", plan.id}};
   wire::FileWriter file(path, wire::Kind::plan, header, {weights.size() * sizeof(double)}, wire::Access::owner_only);
   file.write({reinterpret_cast<const unsigned char*>(weights.data()), weights.size() * sizeof(double)});
@@ -297,6 +338,8 @@ Plan read_plan(const std::filesystem::path& path) {
     plan.keys = keys_from_json(field(h, "key_request"));
     plan.io = interface_from_json(field(h, "interface"));
     plan.prediction = prediction_from_json(field(h, "prediction"));
+    plan.probes = probes_from_json(h);
+    plan.score_bound = wire::real(h, "score_bound");
     plan.id = wire::text(h, "plan_id");
     verify(plan);
     if (plan.id != plan_id(plan)) file.fail("its contents do not fit its identity");
@@ -313,6 +356,7 @@ void write_client(const std::filesystem::path& path, const ClientSpec& spec) {
                        {"output", {{"limbs", spec.output_limbs}, {"scale", spec.output_scale}}},
                        {"key_request", to_json(spec.keys)},
                        {"interface", to_json(spec.io)},
+                       {"watch", to_json(spec.watch)},
                        {"plan_id", spec.plan_id}};
   wire::FileWriter(path, wire::Kind::client, header, {}).commit();
 }
@@ -330,6 +374,7 @@ ClientSpec read_client(const std::filesystem::path& path) {
     spec.output_scale = wire::real(field(h, "output"), "scale");
     spec.keys = keys_from_json(field(h, "key_request"));
     spec.io = interface_from_json(field(h, "interface"));
+    spec.watch = watch_from_json(field(h, "watch"));
     spec.plan_id = wire::text(h, "plan_id", 64);
     verify(spec);
     return spec;

@@ -48,6 +48,7 @@ Executor::Executor(const plan::Plan& plan, const ckks::Parameters& parameters,
       ring_(*ring),
       keys_(keys),
       evaluator_(parameters, ring, plan.keys.tiers, &keys),
+      probes_(plan_, evaluator_),
       progress_(std::move(progress)),
       stop_(stop),
       store_(*ring, scratch) {
@@ -72,6 +73,9 @@ std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::PackedCiphertext> 
   check(input.size() == static_cast<std::size_t>(layout.ciphertexts()), "wrong number of input ciphertexts");
   store_.clear();
   times_.assign(plan_.steps.size(), {});
+  probes_.clear();
+  for (const ckks::PackedCiphertext& c : input)
+    if (probes_.watches(0)) probes_.add(0, ckks::unpack(ring_, c, std::min(c.limbs(), plan::kMostProbeLimbs)));
   for (std::size_t k = 0; k < input.size(); ++k)
     store_.append({0, static_cast<int>(k) / layout.blocks(), 0}, std::move(input[k]));
   plan::LiveSet live(plan_, schedule_);
@@ -97,6 +101,7 @@ std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::PackedCiphertext> 
     const double added = now();
     const plan::Source out{step.output, task.phase, 0};
     const auto done = [&](std::size_t k) {
+      probes_.add(step.output, sums[k]);
       store_.append(out, ckks::pack(ring_, std::move(sums[k])));
       // Activating or bootstrapping a phase takes minutes.
       const double part = static_cast<double>(k + 1) / static_cast<double>(sums.size());

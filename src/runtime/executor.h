@@ -13,6 +13,7 @@
 #include "plan/residency.h"
 #include "runtime/grouped_linear.h"
 #include "runtime/linear.h"
+#include "runtime/probe_sums.h"
 #include "runtime/store.h"
 
 namespace sotto::runtime {
@@ -53,6 +54,8 @@ class Executor {
   /// score of image b for the class at place s is in slot (b G + s) T^2.
   std::vector<ckks::Ciphertext> run(std::vector<ckks::PackedCiphertext> input);
 
+  /// The sums of the last run for plan.probes, which go to the client beside the scores. To be called once.
+  [[nodiscard]] std::vector<ckks::Ciphertext> take_probes() { return probes_.take(); }
   /// Seconds per step of the last run.
   [[nodiscard]] const std::vector<StepTime>& times() const { return times_; }
   /// Called after a key tier's last use, so that the owner of the keys can free it.
@@ -81,6 +84,7 @@ class Executor {
   const ring::Ring& ring_;
   ckks::KeyProvider& keys_;
   ckks::Evaluator evaluator_;
+  ProbeSums probes_;
   std::optional<LinearMap> single_;
   std::optional<GroupedLinear> grouped_;
   std::optional<bootstrap::Refresher> refresher_;

@@ -60,7 +60,7 @@ ckks::Ciphertext encrypt_public(const ring::Ring& ring, const PublicKey& key, co
   return out;
 }
 
-std::vector<double> decrypt(const SecretKey& key, const ckks::Ciphertext& c) {
+std::optional<std::vector<double>> try_decrypt(const SecretKey& key, const ckks::Ciphertext& c) {
   const ring::Ring& ring = key.ring();
   const std::size_t limbs = std::min<std::size_t>(c.c0.size(), 2);
   ring::RnsPoly message;
@@ -78,12 +78,14 @@ std::vector<double> decrypt(const SecretKey& key, const ckks::Ciphertext& c) {
   const std::unique_ptr<void, decltype(wipe)> wiper(&message, wipe);  // whatever the decoder throws
   std::vector<double> coefficients = ckks::decode_coefficients(ring, message);
   const auto [lo, hi] = std::minmax_element(coefficients.begin(), coefficients.end());
-  if (std::max(-*lo, *hi) > modulus / 8) {
-    throw Error(ErrorCode::wrong_key,
-                "the ciphertext does not decrypt: wrong key, a damaged result, or an image that drove the scores "
-                "beyond their range");
-  }
+  if (std::max(-*lo, *hi) > modulus / 8) return std::nullopt;
   return coefficients;
+}
+
+std::vector<double> decrypt(const SecretKey& key, const ckks::Ciphertext& c) {
+  auto coefficients = try_decrypt(key, c);
+  if (!coefficients) throw Error(ErrorCode::wrong_key, "the ciphertext does not decrypt under this key");
+  return std::move(*coefficients);
 }
 
 }  // namespace sotto::secret

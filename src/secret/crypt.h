@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "ckks/ciphertext_file.h"
 #include "secret/keygen.h"
 
@@ -14,7 +16,10 @@ ckks::SeededCiphertext encrypt_symmetric(const SecretKey& key, const ckks::Plain
 ckks::Ciphertext encrypt_public(const ring::Ring& ring, const PublicKey& key, const ckks::Plaintext& message);
 
 /// The centred coefficients of c0 + c1 s (message * scale + noise), from at most two limbs.
-/// Throws Error{wrong_key} if they fill the modulus, as they do under any other key.
+/// Nothing if they fill the modulus, as they do under any other key or when a value outgrew it.
+std::optional<std::vector<double>> try_decrypt(const SecretKey& key, const ckks::Ciphertext& c);
+
+/// The same; throws Error{wrong_key} in place of nothing.
 std::vector<double> decrypt(const SecretKey& key, const ckks::Ciphertext& c);
 
 }  // namespace sotto::secret

@@ -8,6 +8,7 @@
 
 #include "ckks/ciphertext_file.h"
 #include "ckks/encoder.h"
+#include "client/results.h"
 #include "plan/client_spec.h"
 #include "secret/crypt.h"
 #include "support/expect_error.h"

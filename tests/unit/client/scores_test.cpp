@@ -16,6 +16,7 @@ TEST(Argmax, TheFirstOfTheLargest) {
   EXPECT_EQ(argmax({1, 3, 2}), 1);
   EXPECT_EQ(argmax({-5, -2, -2}), 1);
   EXPECT_EQ(argmax({7}), 0);
+  EXPECT_EQ(argmax({1, std::nan(""), 3}), -1);
 }
 
 TEST(Confidence, IsTheSoftmax) {
@@ -35,6 +36,7 @@ TEST(ClassName, OrItsNumber) {
   io.classes = {"cat", "dog"};
   EXPECT_EQ(class_name(io, 1), "dog");
   EXPECT_EQ(class_name(io, 2), "2");
+  EXPECT_EQ(class_name(io, -1), "");
 }
 
 // Reads NumPy format 1.0 by its specification.
@@ -104,24 +106,28 @@ TEST(Csv, EveryFieldComesBack) {
   plan::Interface io;
   io.classes = {"cat", "dog, big", "a \"quoted\" one"};
   const std::string name = "line\nbreak,\"x\".png";
-  const std::vector<images::Image> images = {{name, 2, 3, 1, 1, {}}, {"plain.png", -1, 3, 1, 1, {}}};
-  write_csv(folder / "s.csv", {{0, 1, 0.5}, {2, 2, 3.25}}, images, io);
+  const std::vector<images::Image> images = {
+      {name, 2, 3, 1, 1, {}}, {"plain.png", -1, 3, 1, 1, {}}, {"lost", 0, 3, 1, 1, {}}};
+  const double none = std::nan("");
+  write_csv(folder / "s.csv", {{0, 1, 0.5}, {2, 2, 3.25}, {none, none, none}},
+            {Doubt::none, Doubt::range, Doubt::spoiled}, images, io);
   const auto rows = read_csv(test::read_text(folder / "s.csv"));
-  ASSERT_EQ(rows.size(), 3u);
+  ASSERT_EQ(rows.size(), 4u);
   EXPECT_EQ(rows[0], (std::vector<std::string>{"index", "name", "label", "class", "confidence", "score", "true_label",
-                                               "true_class"}));
+                                               "true_class", "doubtful"}));
   EXPECT_EQ(rows[1],
-            (std::vector<std::string>{"0", name, "1", "dog, big", "0.5065", "1.000000", "2", "a \"quoted\" one"}));
-  EXPECT_EQ(rows[2],
-            (std::vector<std::string>{"1", "plain.png", "2", "a \"quoted\" one", "0.6357", "3.250000", "", ""}));
+            (std::vector<std::string>{"0", name, "1", "dog, big", "0.5065", "1.000000", "2", "a \"quoted\" one", ""}));
+  EXPECT_EQ(rows[2], (std::vector<std::string>{"1", "plain.png", "2", "a \"quoted\" one", "0.6357", "3.250000", "", "",
+                                               "left the range"}));
+  EXPECT_EQ(rows[3], (std::vector<std::string>{"2", "lost", "", "", "", "", "0", "cat", "batch spoiled"}));
 }
 
 TEST(Csv, WithoutImagesAndNames) {
   const test::TempFolder folder;
-  write_csv(folder / "s.csv", {{5, 1}}, {}, {});
+  write_csv(folder / "s.csv", {{5, 1}}, {Doubt::none}, {}, {});
   const auto rows = read_csv(test::read_text(folder / "s.csv"));
   ASSERT_EQ(rows.size(), 2u);
-  EXPECT_EQ(rows[1], (std::vector<std::string>{"0", "", "0", "0", "0.9820", "5.000000", "", ""}));
+  EXPECT_EQ(rows[1], (std::vector<std::string>{"0", "", "0", "0", "0.9820", "5.000000", "", "", ""}));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <sodium.h>
+#include <cmath>
 
 #include "images/picture.h"
 #include "support/expect_error.h"
@@ -45,6 +46,8 @@ images::Image plain(std::array<std::uint8_t, 3> colour, int label = -1, const st
   return image;
 }
 
+std::vector<Doubt> no_doubts(std::size_t count) { return std::vector<Doubt>(count, Doubt::none); }
+
 std::size_t count(const std::string& text, const std::string& word) {
   std::size_t n = 0;
   for (auto at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) ++n;
@@ -80,7 +83,7 @@ TEST(Sheet, PngShowsEveryPicture) {
     images.push_back(plain({static_cast<std::uint8_t>(100 + i), 3, static_cast<std::uint8_t>(200 - i)}, i % 3 - 1));
     scores.push_back({static_cast<double>(i % 2), 0.5});
   }
-  write_sheet(folder / "s.png", images, scores, io, "A title");
+  write_sheet(folder / "s.png", images, scores, no_doubts(30), io, "A title");
   const Decoded d = decode(test::read_bytes(folder / "s.png"));
   for (int i = 0; i < 30; ++i) EXPECT_TRUE(d.contains({100 + i, 3, 200 - i})) << i;
   EXPECT_TRUE(d.contains({30, 30, 30})) << "title";
@@ -92,7 +95,7 @@ TEST(Sheet, PngOfManyPicturesShowsTheFirst) {
   const test::TempFolder folder;
   std::vector<images::Image> images(kMostOnSheet, plain({1, 2, 3}, -1, "a", 2));
   images.push_back(plain({9, 8, 7}, -1, "a", 2));
-  write_sheet(folder / "s.png", images, Scores(images.size(), {0.0, 1.0}), {}, "");
+  write_sheet(folder / "s.png", images, Scores(images.size(), {0.0, 1.0}), no_doubts(images.size()), {}, "");
   const Decoded d = decode(test::read_bytes(folder / "s.png"));
   EXPECT_TRUE(d.contains({1, 2, 3}));
   EXPECT_FALSE(d.contains({9, 8, 7}));
@@ -105,7 +108,7 @@ TEST(Sheet, HtmlEscapesEveryName) {
   io.classes = {evil, "x\"><img src=//evil>"};
   const std::vector<images::Image> images = {plain({1, 2, 3}, 0, evil), plain({1, 2, 3}, 1, "\" onload=\"evil"),
                                              plain({4, 5, 6}, -1, "plain")};
-  write_sheet(folder / "s.html", images, {{1, 0}, {1, 0}, {0, 1}}, io, evil);
+  write_sheet(folder / "s.html", images, {{1, 0}, {1, 0}, {0, 1}}, no_doubts(3), io, evil);
   const std::string page = test::read_text(folder / "s.html");
   EXPECT_EQ(page.find("<script"), std::string::npos);
   EXPECT_EQ(page.find("//evil>"), std::string::npos);
@@ -142,7 +145,7 @@ TEST(Sheet, OtherEndings) {
   for (const char* name : {"s.jpg", "s", "s.PNGX", ".png"})
     EXPECT_TRUE(test::fails_with(
         [&] {
-          write_sheet(folder / name, {plain({1, 2, 3})}, {{1}}, {}, "");
+          write_sheet(folder / name, {plain({1, 2, 3})}, {{1}}, no_doubts(1), {}, "");
         },
         ErrorCode::usage, {".png", ".html"}))
         << name;
@@ -154,10 +157,28 @@ TEST(Sheet, NamesThatAreNotAscii) {
   const test::TempFolder folder;
   plan::Interface io;
   io.classes = {"caf\xc3\xa9 \xe7\x8c\xab", "tab\tand\x01\x7f\x80\xff"};
-  write_sheet(folder / "s.png", {plain({1, 2, 3}, 0), plain({4, 5, 6}, 0)}, {{1, 0}, {0, 1}}, io, "\xe7\x8c\xab.onnx");
+  write_sheet(folder / "s.png", {plain({1, 2, 3}, 0), plain({4, 5, 6}, 0)}, {{1, 0}, {0, 1}}, no_doubts(2), io,
+              "\xe7\x8c\xab.onnx");
   const Decoded d = decode(test::read_bytes(folder / "s.png"));
   EXPECT_TRUE(d.contains({1, 2, 3}));
   EXPECT_TRUE(d.contains({4, 5, 6}));
+}
+
+TEST(Sheet, DoubtfulImagesAreMarked) {
+  const test::TempFolder folder;
+  plan::Interface io;
+  io.classes = {"cat", "dog"};
+  const std::vector<images::Image> images = {plain({1, 2, 3}, 0), plain({4, 5, 6}, 0)};
+  const Scores scores = {{1, 0}, {std::nan(""), 0}};
+  const std::array<int, 3> frame = {220, 130, 0};
+  write_sheet(folder / "s.png", images, {{1, 0}, {1, 0}}, no_doubts(2), io, "");
+  EXPECT_FALSE(decode(test::read_bytes(folder / "s.png")).contains(frame));
+  write_sheet(folder / "s.png", images, scores, {Doubt::none, Doubt::spoiled}, io, "");
+  EXPECT_TRUE(decode(test::read_bytes(folder / "s.png")).contains(frame));
+  write_sheet(folder / "s.html", images, scores, {Doubt::none, Doubt::spoiled}, io, "");
+  const std::string page = test::read_text(folder / "s.html");
+  EXPECT_EQ(count(page, "doubtful: batch spoiled"), 1u);
+  EXPECT_EQ(count(page, "no result"), 1u);
 }
 
 }  // namespace

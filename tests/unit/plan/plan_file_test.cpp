@@ -16,9 +16,17 @@ namespace {
 using nlohmann::json;
 using test::refuses;
 
+// The input and another tensor come back.
+Plan with_probes(Plan p, int tensor) {
+  p.probes = {{0, false, 2, 20}, {tensor, true, 2, 1000}};
+  p.score_bound = 12.5;
+  p.id = plan_id(p);
+  return p;
+}
+
 class PlanFile : public ::testing::Test {
  protected:
-  explicit PlanFile(Plan p = test::small_plan()) : plan(std::move(p)) {
+  explicit PlanFile(Plan p = with_probes(test::small_plan(), 1)) : plan(std::move(p)) {
     write_plan(plan_path, plan);
     write_client(client_path, client_part(plan));
   }
@@ -89,6 +97,8 @@ TEST_F(PlanFile, RoundTrip) {
   EXPECT_EQ(back.io.mean, plan.io.mean);
   EXPECT_EQ(back.io.std, plan.io.std);
   EXPECT_EQ(back.keys.keys, plan.keys.keys);
+  EXPECT_EQ(back.probes, plan.probes);
+  EXPECT_EQ(back.score_bound, plan.score_bound);
   ASSERT_EQ(back.tensors.size(), plan.tensors.size());
   for (std::size_t i = 0; i < plan.tensors.size(); ++i) {
     EXPECT_EQ(back.tensors[i].name, plan.tensors[i].name);
@@ -115,6 +125,10 @@ TEST_F(PlanFile, ClientRoundTrip) {
   EXPECT_EQ(back.keys.keys, plan.keys.keys);
   EXPECT_EQ(back.io.classes, plan.io.classes);
   EXPECT_EQ(back.plan_id, plan.id);
+  EXPECT_EQ(back.watch, watch_of(plan));
+  ASSERT_EQ(back.watch.probes.size(), 2u);
+  EXPECT_EQ(back.watch.probes[1].bound, 1000);
+  EXPECT_EQ(back.watch.score_bound, 12.5);
   write_client(forged, back);
   EXPECT_EQ(test::read_bytes(forged), test::read_bytes(client_path));
 }
@@ -183,7 +197,7 @@ TEST_F(PlanFile, EveryMemberOfAClientDescriptionIsCheckedOrHarmless) {
     }
   }
   for (const char* member :
-       {"network", "parameters", "tile", "batch", "input", "output", "key_request", "interface", "plan_id"})
+       {"network", "parameters", "tile", "batch", "input", "output", "key_request", "interface", "watch", "plan_id"})
     EXPECT_TRUE(client_refused([&](json& h) { h.erase(member); })) << member;
 }
 
@@ -223,7 +237,7 @@ TEST_F(PlanFile, NamesOfAnyLengthAndBytesComeBackOrAreRefused) {
 
 class SlotwisePlanFile : public PlanFile {
  protected:
-  SlotwisePlanFile() : PlanFile(test::slotwise_plan()) {}
+  SlotwisePlanFile() : PlanFile(with_probes(test::slotwise_plan(), 2)) {}
 };
 
 TEST_F(SlotwisePlanFile, RoundTrip) {

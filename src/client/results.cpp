@@ -1,0 +1,200 @@
+#include "client/results.h"
+
+#include <sodium.h>
+
+#include <algorithm>
+#include <cmath>
+#include <complex>
+#include <limits>
+#include <numbers>
+#include <optional>
+
+#include "base/error.h"
+#include "ckks/ciphertext_file.h"
+#include "ckks/encoder.h"
+#include "secret/crypt.h"
+
+namespace sotto::client {
+
+namespace {
+
+// A probe so far beyond its bound spoils the whole batch: matrices of bootstrapping mix all slots and are exact to
+// 2^-40 or so, of which the bound of a sum over that of one value may take 2^10, and results want another 2^10.
+constexpr double kSpoils = 0x1p20;
+// What a mask lets through to the next image at most, as a power of two, and what may pass: 1 %.
+constexpr double kMaskBits = 8, kHarmless = 0.01;
+
+// A standard normal value from the system's generator (Box-Muller).
+double gaussian() {
+  const auto uniform = [] {
+    std::uint64_t bits = 0;
+    randombytes_buf(&bits, sizeof bits);
+    return (static_cast<double>(bits >> 11) + 0.5) * 0x1p-53;
+  };
+  return std::sqrt(-2 * std::log(uniform())) * std::cos(2 * std::numbers::pi * uniform());
+}
+
+// One batch of an output file.
+class Batch {
+ public:
+  Batch(const plan::ClientSpec& spec, const Keys& keys, const ckks::Encoder& encoder, std::size_t images)
+      : spec_(spec),
+        keys_(keys),
+        encoder_(encoder),
+        group_(static_cast<std::size_t>(spec.input.layout.group)),
+        positions_(static_cast<std::size_t>(spec.tile) * static_cast<std::size_t>(spec.tile)),
+        scores_(images, std::vector<double>(static_cast<std::size_t>(spec.io.outputs))),
+        doubts_(images, Doubt::none),
+        range_(images) {}
+
+  // Ciphertexts of scores; probes follow them.
+  [[nodiscard]] std::size_t blocks() const {
+    return (static_cast<std::size_t>(spec_.io.outputs) + group_ - 1) / group_;
+  }
+  [[nodiscard]] const Scores& scores() const { return scores_; }
+  [[nodiscard]] const std::vector<Doubt>& doubts() const { return doubts_; }
+
+  // Ciphertext `within` of the batch.
+  void add(std::size_t within, const ckks::Ciphertext& c) {
+    const auto coefficients = secret::try_decrypt(keys_.secret, c);
+    if (!coefficients) {
+      spoiled_ = true;
+      lost_ += spec_.watch.probes.empty() || within == blocks();
+      return;
+    }
+    const auto slots = encoder_.embed(*coefficients);
+    if (within < blocks())
+      add_scores(within * group_, slots, c.scale);
+    else
+      add_probe(spec_.watch.probes[within - blocks()], slots, c.scale);
+  }
+
+  // Whether it belongs to another key, whatever its file says: no image makes the sum of the inputs outgrow its
+  // modulus. Without probes: whether no score decrypts.
+  [[nodiscard]] bool foreign() const { return lost_ == (spec_.watch.probes.empty() ? blocks() : 1); }
+
+  // To be called when all ciphertexts are there.
+  void judge() {
+    for (std::size_t i = 0; i < scores_.size(); ++i) {
+      double largest = 0;
+      for (double s : scores_[i]) largest = std::max(largest, std::abs(s));
+      const double surprise = spec_.watch.score_bound > 0 ? largest / spec_.watch.score_bound : 0;
+      if (surprise > 1) mark(i, Doubt::score, surprise);
+      if (range_[i] > 1) mark(i, Doubt::range, range_[i]);
+      spoiled_ = spoiled_ || range_[i] > kSpoils;
+    }
+    if (foreign())
+      lose(Doubt::damaged);
+    else if (spoiled_)
+      lose(Doubt::spoiled);
+  }
+
+  // No scores at all. Images that are known to be the cause keep their mark.
+  void lose(Doubt why) {
+    for (std::size_t i = 0; i < scores_.size(); ++i) {
+      if (doubts_[i] != Doubt::range || why == Doubt::damaged) doubts_[i] = why;
+      std::fill(scores_[i].begin(), scores_[i].end(), std::numeric_limits<double>::quiet_NaN());
+    }
+  }
+
+  void flood(double deviation) {
+    for (auto& row : scores_)
+      for (double& s : row) s += deviation * gaussian();
+  }
+
+ private:
+  using Slots = std::vector<std::complex<double>>;
+
+  [[nodiscard]] std::size_t slot(std::size_t image, std::size_t place, std::size_t position) const {
+    return (image * group_ + place) * positions_ + position;
+  }
+
+  void add_scores(std::size_t first, const Slots& slots, double scale) {
+    for (std::size_t i = 0; i < scores_.size(); ++i)
+      for (std::size_t s = 0; s < group_ && first + s < scores_[i].size(); ++s)
+        scores_[i][first + s] = slots[slot(i, s, 0)].real() / scale;
+  }
+
+  void add_probe(const plan::ProbeView& probe, const Slots& slots, double scale) {
+    const plan::Watched& w = probe.watched;
+    for (std::size_t i = 0; i < range_.size(); ++i)
+      for (int place = 0; place < w.places; ++place)
+        for (int y = 0; y < w.rows; y += w.row_gap)
+          for (int x = 0; x < w.columns; x += w.column_gap) {
+            const auto at = slot(i, static_cast<std::size_t>(place), static_cast<std::size_t>(y * spec_.tile + x));
+            range_[i] = std::max(range_[i], std::abs(slots[at].real()) / (scale * probe.bound));
+          }
+  }
+
+  // Marks an image so many times beyond a bound, and those that it can reach: rotations bring values of the images
+  // beside one under masks, which are only as exact as weights are.
+  void mark(std::size_t image, Doubt why, double times) {
+    doubts_[image] = std::max(doubts_[image], why);
+    const double steps = std::ceil(std::log2(times / kHarmless) / kMaskBits) * spec_.watch.reach;
+    const auto batch = static_cast<std::size_t>(spec_.batch);
+    const auto reach = static_cast<std::size_t>(std::min(steps, static_cast<double>(batch)));
+    for (std::size_t i = 0; i < scores_.size(); ++i) {
+      const std::size_t apart = i > image ? i - image : image - i;
+      if (std::min(apart, batch - apart) <= reach) doubts_[i] = std::max(doubts_[i], Doubt::neighbour);
+    }
+  }
+
+  const plan::ClientSpec& spec_;
+  const Keys& keys_;
+  const ckks::Encoder& encoder_;
+  std::size_t group_, positions_;
+  Scores scores_;
+  std::vector<Doubt> doubts_;
+  std::vector<double> range_;  // by image: the largest probe over its bound
+  bool spoiled_ = false;
+  std::size_t lost_ = 0;  // ciphertexts that show another key if all of them are lost
+};
+
+}  // namespace
+
+Decrypted decrypt_scores(const plan::ClientSpec& spec, const Keys& keys, const std::filesystem::path& path,
+                         const DecryptOptions& options, const ProgressFn& progress) {
+  const ckks::CiphertextReader file(path, wire::Kind::output);
+  const ckks::Encoder encoder(spec.parameters.log_n, spec.parameters.kind);
+  const auto images = static_cast<std::size_t>(file.info().images), size = static_cast<std::size_t>(spec.batch);
+  std::vector<ckks::CiphertextShape> probes;
+  for (const plan::ProbeView& p : spec.watch.probes) probes.push_back({p.limbs, p.scale});
+  file.expect(spec.plan_id, size, Batch(spec, keys, encoder, 0).blocks(), spec.output_limbs, spec.output_scale,
+              *keys.ring, probes);
+  if (file.info().key_id != keys.secret.id())
+    throw Error(ErrorCode::wrong_key,
+                path.string() + " was computed under another key; use the key that encrypted its input");
+  Decrypted result{{}, {}, size, file.info().input_id};
+  const auto sections = static_cast<std::size_t>(file.info().sections_per_batch());
+  const std::size_t batches = static_cast<std::size_t>(file.info().batches()), total = batches * sections;
+  std::optional<Error> damage;
+  std::size_t read = 0, foreign = 0;
+  for (std::size_t b = 0; b < batches; ++b) {
+    Batch batch(spec, keys, encoder, std::min(size, images - b * size));
+    try {
+      for (std::size_t k = 0; k < sections; ++k) {
+        if (progress) progress(b * sections + k, total);
+        batch.add(k, file.read(*keys.ring, b * sections + k));
+      }
+      ++read;
+      foreign += batch.foreign();
+      batch.judge();
+      if (options.flood > 0) batch.flood(options.flood);
+    } catch (const Error& e) {
+      if (e.code() != ErrorCode::bad_input) throw;
+      if (!damage) damage = e;
+      batch.lose(Doubt::damaged);
+    }
+    result.scores.insert(result.scores.end(), batch.scores().begin(), batch.scores().end());
+    result.doubts.insert(result.doubts.end(), batch.doubts().begin(), batch.doubts().end());
+  }
+  if (read == 0) throw *damage;
+  if (foreign == read)
+    throw Error(ErrorCode::wrong_key, path.string() +
+                                          " does not decrypt: it was computed under another key than it says, or with "
+                                          "damaged keys or images; encrypt and run it again");
+  if (progress) progress(total, total);
+  return result;
+}
+
+}  // namespace sotto::client

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "client/key_files.h"
+#include "client/scores.h"
+#include "plan/client_spec.h"
+
+namespace sotto::client {
+
+/// Options of decryption.
+struct DecryptOptions {
+  /// Noise flooding for results that leave the owner's hands (IND-CPA-D, see SECURITY.md): Gaussian noise of this
+  /// standard deviation, in units of scores, is added to every score. 0: none.
+  double flood = 0;
+};
+
+struct Decrypted {
+  Scores scores;              ///< [image][class]; not numbers where the whole batch is lost
+  std::vector<Doubt> doubts;  ///< by image
+  std::size_t batch = 0;      ///< images per batch
+  std::string input_id;
+};
+
+/// Decrypts an output file. Images whose values, or a neighbour's, left their range are marked; so are batches that are
+/// damaged or do not decrypt, while the others come out (docs/adr/0023). Throws Error{wrong_key} if the file belongs to
+/// another key or plan or no batch decrypts, Error{bad_input} if no batch can be read.
+Decrypted decrypt_scores(const plan::ClientSpec& spec, const Keys& keys, const std::filesystem::path& path,
+                         const DecryptOptions& options, const ProgressFn& progress);
+
+}  // namespace sotto::client

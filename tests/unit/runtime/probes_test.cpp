@@ -1,0 +1,69 @@
+// The sums that a run returns beside the scores are those of the interpreter, image by image. On toy rings.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "runtime/executor.h"
+#include "support/encrypted_error.h"
+#include "support/plan_builder.h"
+#include "support/toy_client.h"
+
+namespace sotto::runtime {
+namespace {
+
+class Probes : public ::testing::TestWithParam<int> {};  // channels per ciphertext
+
+TEST_P(Probes, AreSumsOfTheirTensors) {
+  plan::Plan p = test::slotwise_plan(GetParam());
+  // Input, result of a polynomial, of a square, and the smaller map of the gate, which has gaps in no phase.
+  p.probes = {{0, true, 2, 100}, {2, false, 2, 100}, {3, true, 2, 100}, {7, false, 1, 1000}};
+  p.id = plan::plan_id(p);
+  plan::verify(p);
+  test::ToyClient client(p);
+  const auto images = test::random_images(p, p.batch);
+  Executor executor(p, client.parameters, client.ring, client.keys);
+  for (int run = 0; run < 2; ++run) {  // a second run begins anew
+    (void)executor.run(client.encrypt(images));
+    const auto sums = executor.take_probes();
+    ASSERT_EQ(sums.size(), p.probes.size());
+    for (std::size_t k = 0; k < sums.size(); ++k) {
+      const plan::Probe& probe = p.probes[k];
+      EXPECT_EQ(sums[k].limbs(), probe.limbs);
+      EXPECT_EQ(sums[k].scale, p.tensors[static_cast<std::size_t>(probe.tensor)].scale);
+      const std::vector<double> slots = client.slots(sums[k]);
+      const plan::Watched w = plan::watched(p, probe);
+      for (std::size_t b = 0; b < images.size(); ++b) {
+        double expected = 0, found = 0;
+        const auto observe = [&](int t, std::span<const double> v) {
+          if (t == probe.tensor) expected = plan::probe_value(p, probe, v);
+        };
+        plan::interpret(p, images[b], observe);
+        for (int place = 0; place < w.places; ++place)
+          for (int y = 0; y < w.rows; y += w.row_gap)
+            for (int x = 0; x < w.columns; x += w.column_gap)
+              found = std::max(found, std::abs(slots[test::slot_of(p, static_cast<int>(b), place, y * p.tile + x)]));
+        EXPECT_NEAR(found, expected, 1e-2 * expected) << "probe " << k << ", image " << b;
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Groups, Probes, ::testing::Values(1, 4));
+
+TEST(ProbeSums, AreComplete) {
+  const plan::Plan p = [] {
+    plan::Plan plan = test::small_plan();
+    plan.probes = {{1, false, 2, 100}};
+    return plan;
+  }();
+  test::ToyClient client(p);
+  const ckks::Evaluator evaluator(client.parameters, client.ring, p.keys.tiers, &client.keys);
+  ProbeSums sums(p, evaluator);
+  EXPECT_TRUE(sums.watches(1));
+  EXPECT_FALSE(sums.watches(0));
+  EXPECT_THROW((void)sums.take(), Error) << "nothing was added";
+}
+
+}  // namespace
+}  // namespace sotto::runtime
