@@ -27,6 +27,7 @@ constexpr double kMostWork = 1e10;                   // multiply-adds of one pas
 constexpr double kLeastImages = 4;
 constexpr int kMostAttempts = 4;
 constexpr double kLeastReluError = 1e-4;
+constexpr double kCheaplyFiner = 16;                 // how much smaller errors are where that takes only seconds
 constexpr double kRangeMargin = 1.5;           // over the largest input of an activation on those
 constexpr double kWorthwhile = 0.95;           // time that a second packing, with keys of its own, must not exceed
 
@@ -206,6 +207,7 @@ void refine(Candidate& c, const Model& model, const PlanRequest& request) {
   const double wanted = request.agreement / 100, aim = wanted + (1 - wanted) / 2;
   const std::size_t images = model.calibration.images.size();
   c.options.score_error = model.reference.score_error_for(aim);
+  c.options.cheap_score_error = c.options.score_error / kCheaplyFiner;
   for (int attempt = 0;; ++attempt) {
     compiler::Compiled compiled = [&] {
       ProgressLine line("precision");

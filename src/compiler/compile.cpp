@@ -131,11 +131,13 @@ Compiled compile(const graph::Network& network, const Options& options) {
     if (batch < 1)
       throw Error(ErrorCode::bad_input, "the ring has no room for " + std::to_string(options.group) +
                                             " channels of this network in a ciphertext");
-    const double wanted = std::pow(options.score_error, 2) * lowered.io.outputs;
+    const int scores = lowered.io.outputs;
+    const WantedVariance wanted{std::pow(options.score_error, 2) * scores,
+                                std::pow(options.cheap_score_error, 2) * scores};
     std::optional<Draft> draft;
     if (!has(lowered, plan::Step::Finish::activate))
       draft = levels_without_refreshes(lowered, size, statistics(), wanted);
-    if (!draft || (options.precise && draft->scales.total_variance() > wanted)) {
+    if (!draft || (options.precise && draft->scales.total_variance() > wanted.at_most)) {
       Draft refreshed = with_refreshes(std::move(lowered), options, statistics(), options.precise);
       if (!draft || refreshed.scales.total_variance() < draft->scales.total_variance()) draft = std::move(refreshed);
     }

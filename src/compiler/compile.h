@@ -23,6 +23,8 @@ struct Options {
   /// Root mean square error of the scores that encryption may make: more of the modulus is spent until it is predicted
   /// to be kept, or until there is no more. Infinite: whatever comes cheapest.
   double score_error = HUGE_VAL;
+  /// The same where it costs only seconds.
+  double cheap_score_error = HUGE_VAL;
   /// Statistics of the network's values (statistics_of); default: from made-up images.
   std::function<const Statistics&()> statistics = {};
 };

@@ -16,6 +16,7 @@ constexpr int kLogN = 16;
 constexpr int kMostLimbs = 64;
 // A prime that does not lower the variance by so much is not worth its time.
 constexpr double kLeastGain = 0.02;
+constexpr double kCheapSeconds = 10;  // predicted for a typical processor
 
 // As few limbs as what follows needs, for every tensor and step; returns the most.
 int assign_limbs(plan::Plan& plan) {
@@ -61,6 +62,7 @@ class Search {
 
   [[nodiscard]] Draft take() { return std::move(best_); }
   [[nodiscard]] double variance() const { return best_.scales.total_variance(); }
+  [[nodiscard]] double seconds() const { return seconds_; }
 
   // One more extra prime, where it gains most for its time; then moves those that lie better beside. False if none helps.
   bool add() {
@@ -130,11 +132,15 @@ int most_primes(int bits) {
 }
 
 std::optional<Draft> levels_without_refreshes(plan::Plan lowered, LevelSize size, const Statistics& statistics,
-                                              double wanted) {
+                                              const WantedVariance& wanted) {
   if (!assign_levels(lowered, size)) return std::nullopt;
   for (std::size_t t = 0; t < lowered.tensors.size(); ++t) lowered.tensors[t].moments = statistics.moments[t];
   Search search(lowered, size, statistics);
-  while (search.variance() > wanted && search.add()) {
+  const auto more = [&] {
+    return search.variance() > wanted.at_most ||
+           (search.variance() > wanted.if_cheap && search.seconds() < kCheapSeconds);
+  };
+  while (more() && search.add()) {
   }
   return search.take();
 }

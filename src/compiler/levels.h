@@ -17,10 +17,15 @@ struct Draft {
   Scales scales;
 };
 
+/// Variances of the scores' errors, summed over the scores.
+struct WantedVariance {
+  double at_most = 0;   ///< whatever it costs
+  double if_cheap = 0;  ///< if a run still takes only seconds: what is measured on a few images may be too good
+};
+
 /// Levels of a lowered plan (see lower()) that bootstraps nothing. Steps get extra primes where these do most for their
-/// time, until the variance of the scores' errors, summed over the scores, is at most `wanted` or the modulus has no
-/// more. Nothing if not even the levels fit.
+/// time, until the scores are as exact as wanted or the modulus has no more. Nothing if not even the levels fit.
 std::optional<Draft> levels_without_refreshes(plan::Plan lowered, LevelSize size, const Statistics& statistics,
-                                              double wanted);
+                                              const WantedVariance& wanted);
 
 }  // namespace sotto::compiler

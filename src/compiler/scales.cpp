@@ -25,6 +25,7 @@ constexpr double kResultBits = 55;
 constexpr double kInputBits = 50;
 // Where descent begins, for a value of 1.
 constexpr double kFirstBits = 22;
+constexpr double kDeadBits = 20;  // that a channel's largest value may lie below that of its tensor
 constexpr double kMostDrop = 80;  // bits that a scale may lie below the largest one possible
 constexpr int kMostSweeps = 200;
 constexpr double kSettled = 0.01;  // bits
@@ -177,8 +178,8 @@ class Descent {
         add(std::move(g));
       } else {
         for (std::size_t c = 0; c < all.size(); ++c) {
-          const double most = room - std::log2(std::max(all[c].largest, 0x1p-200));
-          // A channel that is always zero has no preference: that of the others.
+          // A channel that was zero on all images keeps a distance, too, and has no preference: that of the others.
+          const double most = room - std::max(std::log2(std::max(all[c].largest, 0x1p-200)), largest - kDeadBits);
           log2[c] = kFirstBits - (all[c].mean_square > 0 ? std::log2(all[c].mean_square) / 2 : largest);
           add({static_cast<int>(t), {c}, most - kMostDrop, most});
         }
@@ -310,17 +311,35 @@ Scales choose_scales(const plan::Plan& plan, const Statistics& statistics,
   return Descent(plan, statistics, noise).run();
 }
 
+namespace {
+
+// log2 of the scale that a tensor states. For tensors of sums it is the middle of its channels' scales, within bounds:
+// what they differ by, and what tiny values need beyond, goes into weights. What is bootstrapped keeps its factors.
+std::vector<double> own_scales(const plan::Plan& plan, const Scales& scales) {
+  std::vector<double> own;
+  for (const auto& log2 : scales.log2) own.push_back(log2.front());
+  for (const plan::Step& s : plan.steps) {
+    const auto t = static_cast<std::size_t>(s.output), source = static_cast<std::size_t>(s.terms.front().source);
+    const auto [least, most] = std::ranges::minmax(scales.log2[t]);
+    if (s.finish == Finish::refresh)
+      own[t] += own[source] - scales.log2[source].front();
+    else if (s.finish == Finish::square || s.finish == Finish::rescale)
+      own[t] = std::clamp((least + most) / 2, 1.0, kMostBits);
+  }
+  return own;
+}
+
+}  // namespace
+
 void apply_scales(plan::Plan& plan, const Scales& scales) {
   const auto primes = ckks::Parameters::create(plan.parameters).primes();
-  // The middle of a tensor's scales is its own; what channels differ by goes into weights.
-  std::vector<std::vector<double>> factor;
+  const std::vector<double> own = own_scales(plan, scales);
+  std::vector<std::vector<double>> factor;  // log2, by channel
   for (std::size_t t = 0; t < plan.tensors.size(); ++t) {
     const auto& log2 = scales.log2[t];
-    const auto [least, most] = std::ranges::minmax(log2);
-    const double own = (least + most) / 2;
-    plan.tensors[t].scale = std::exp2(own);
+    plan.tensors[t].scale = std::exp2(own[t]);
     auto& f = factor.emplace_back();
-    for (double l : log2) f.push_back(l - own);
+    for (double l : log2) f.push_back(l - own[t]);
     std::vector<double>& moments = plan.tensors[t].moments.channels;
     for (std::size_t k = 0; k < moments.size(); ++k) moments[k] *= std::exp2(f[k / f.size()] + f[k % f.size()]);
   }

@@ -17,6 +17,7 @@ namespace {
 
 using plan::Step;
 
+constexpr std::size_t kParts = 16;
 constexpr std::size_t kMostMoments = 512;  // channels of which all products are measured
 constexpr int kMostReach = 12;             // pixels
 constexpr double kMost = 0x1p300;  // beyond it not even the reference is to be trusted
@@ -80,6 +81,33 @@ void add(plan::Moments& sums, const plan::Layout& layout, const std::vector<doub
     }
 }
 
+// Statistics of no image.
+Statistics nothing_of(const plan::Plan& plan) {
+  Statistics out;
+  for (const plan::Tensor& t : plan.tensors) out.tensors.emplace_back(static_cast<std::size_t>(t.layout.channels));
+  for (const Step& s : plan.steps) out.sums.emplace_back(out.tensors[static_cast<std::size_t>(s.output)].size());
+  out.moments = no_moments(plan);
+  return out;
+}
+
+void join(Statistics& all, const Statistics& part) {
+  const auto join_channels = [](auto& list, const auto& others) {
+    for (std::size_t t = 0; t < list.size(); ++t)
+      for (std::size_t c = 0; c < list[t].size(); ++c) {
+        list[t][c].mean_square += others[t][c].mean_square;
+        list[t][c].gradient += others[t][c].gradient;
+        list[t][c].largest = std::max(list[t][c].largest, others[t][c].largest);
+      }
+  };
+  join_channels(all.tensors, part.tensors);
+  join_channels(all.sums, part.sums);
+  for (std::size_t t = 0; t < all.moments.size(); ++t) {
+    plan::Moments& m = all.moments[t];
+    for (std::size_t k = 0; k < m.channels.size(); ++k) m.channels[k] += part.moments[t].channels[k];
+    for (std::size_t k = 0; k < m.neighbours.size(); ++k) m.neighbours[k] += part.moments[t].neighbours[k];
+  }
+}
+
 // From sums to means, and to correlations.
 void finish(plan::Moments& m, const plan::Layout& layout, std::size_t images) {
   if (m.channels.empty()) return;
@@ -101,29 +129,32 @@ double Statistics::largest(int tensor) const {
 
 Statistics measure(const plan::Plan& lowered, const Calibration& calibration,
                    const std::function<void(std::size_t)>& progress) {
-  Statistics out;
-  out.made_up = calibration.made_up;
-  for (const plan::Tensor& t : lowered.tensors) out.tensors.emplace_back(static_cast<std::size_t>(t.layout.channels));
-  for (const Step& s : lowered.steps) out.sums.emplace_back(out.tensors[static_cast<std::size_t>(s.output)].size());
-  out.moments = no_moments(lowered);
+  // Fixed parts of the images, so that sums do not depend on the number of threads.
+  std::vector<Statistics> parts(kParts, nothing_of(lowered));
   std::mutex mutex;
   std::size_t done = 0;
-  parallel_for(calibration.images.size(), [&](std::size_t k) {
-    const plan::Trace run = plan::trace(lowered, calibration.images[k]);
-    // Random signs: the mean of their squared gradients is the sum over the scores.
-    std::mt19937_64 rng(k);
-    std::vector<double> signs(run.scores(lowered).size());
-    for (double& s : signs) s = (rng() & 1) != 0 ? 1 : -1;
-    const plan::Trace slopes = plan::gradient(lowered, run, signs);
-    const std::scoped_lock lock(mutex);
-    for (std::size_t t = 0; t < out.tensors.size(); ++t)
-      add(out.tensors[t], run.tensors[t], slopes.tensors[t], calibration.room[k]);
-    for (std::size_t s = 0; s < out.sums.size(); ++s)
-      add(out.sums[s], run.sums[s], slopes.sums[s], calibration.room[k]);
-    for (std::size_t t = 0; t < out.moments.size(); ++t)
-      add(out.moments[t], lowered.tensors[t].layout, run.tensors[t]);
-    if (progress) progress(++done);
+  parallel_for(kParts, [&](std::size_t part) {
+    Statistics& sums = parts[part];
+    for (std::size_t k = part; k < calibration.images.size(); k += kParts) {
+      const plan::Trace run = plan::trace(lowered, calibration.images[k]);
+      // Random signs: the mean of their squared gradients is the sum over the scores.
+      std::mt19937_64 rng(k);
+      std::vector<double> signs(run.scores(lowered).size());
+      for (double& s : signs) s = (rng() & 1) != 0 ? 1 : -1;
+      const plan::Trace slopes = plan::gradient(lowered, run, signs);
+      for (std::size_t t = 0; t < sums.tensors.size(); ++t) {
+        add(sums.tensors[t], run.tensors[t], slopes.tensors[t], calibration.room[k]);
+        add(sums.moments[t], lowered.tensors[t].layout, run.tensors[t]);
+      }
+      for (std::size_t s = 0; s < sums.sums.size(); ++s)
+        add(sums.sums[s], run.sums[s], slopes.sums[s], calibration.room[k]);
+      const std::scoped_lock lock(mutex);
+      if (progress) progress(++done);
+    }
   });
+  Statistics out = std::move(parts.front());
+  out.made_up = calibration.made_up;
+  for (std::size_t part = 1; part < kParts; ++part) join(out, parts[part]);
   for (std::size_t t = 0; t < out.moments.size(); ++t)
     finish(out.moments[t], lowered.tensors[t].layout, calibration.images.size());
   const auto to_means = [&](std::vector<ChannelStatistics>& channels) {

@@ -24,7 +24,7 @@ void verify(const ClientSpec& spec) {
   if (spec.output_limbs < 1 || spec.output_limbs > spec.parameters.ciphertext_primes)
     bad("impossible level of the output");
   if (!(spec.input.scale > 1) || !(spec.input.scale < 0x1p100) || !(spec.output_scale > 1) ||
-      !(spec.output_scale < 0x1p100))
+      !(spec.output_scale < 0x1p400))
     bad("impossible scale");
   verify_keys(spec.parameters, spec.keys);
   verify_watch(spec.watch, spec.parameters.prime_bits, spec.tile, spec.input.layout.group);

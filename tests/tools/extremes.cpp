@@ -119,22 +119,25 @@ int run(int argc, char** argv) {
   const std::size_t bases = argc > 5 ? std::strtoul(argv[5], nullptr, 10) : 100;
   graph::Network network = graph::import_onnx(argv[1]);
   const plan::Interface io = compiler::interface_of(network);
-  Values calibration;
-  const bool made_up = std::string(argv[3]) == "-";
-  if (made_up) {
-    for (bool extreme : {false, true})
-      for (auto& image : compiler::made_up_images(io, extreme)) calibration.push_back(std::move(image));
-  } else {
+  compiler::Calibration calibration = compiler::made_up_calibration(io);
+  if (std::string(argv[3]) != "-") {
     const auto all = images::load_images({argv[3]}, io, 0, std::nullopt);
+    Values values;
     for (std::size_t k = 0; k < all.size(); k += (all.size() + 255) / 256)
-      calibration.push_back(images::preprocess(all[k], io));
+      values.push_back(images::preprocess(all[k], io));
+    calibration = compiler::calibration_from(std::move(values));
   }
+  if (graph::needs_ranges(network))
+    graph::set_ranges(network, graph::magnitudes(network, calibration.images), 1.5, true);
   const double relu_error = compiler::relu_error_for(network);
-  plan::Plan plan =
-      compiler::compile(network, {.batch = 16, .relu_error = relu_error, .bounds = [&] {
-                                    return compiler::bounds_of(network, made_up ? Values{} : calibration, relu_error);
-                                  }});
-  compiler::measure_probes(plan, calibration, made_up ? compiler::kMadeUpImages : compiler::kRealImages);
+  const compiler::Statistics statistics = compiler::statistics_of(network, calibration, relu_error);
+  plan::Plan plan = compiler::compile(network, {.batch = 16,
+                                                .relu_error = relu_error,
+                                                .statistics = [&]() -> const compiler::Statistics& {
+                                                  return statistics;
+                                                }})
+                        .plan;
+  compiler::measure_probes(plan, calibration);
   fmt::print("{}: batch {}, tile {}, {} probes, scores up to {:.3g}\n", network.name, plan.batch, plan.tile,
              plan.probes.size(), plan.score_bound);
 
