@@ -137,10 +137,12 @@ WeightNoise single_noise(const Plan& plan, const Schedule& schedule, std::size_t
   const Rounding::Factor factor = rounding.taps(term, masked);
   const double over_taps =
       masked.empty() ? 1 : std::accumulate(factor.variance.begin(), factor.variance.end(), 0.0) / masked.size();
-  // Without moments nobody knows what cancels.
+  // Errors cancel where moments say what inputs have in common, and over channels only where all are read, as in a
+  // depthwise layer they are not.
   const bool known = !plan.tensors[static_cast<std::size_t>(term.source)].moments.channels.empty();
+  const bool across = reads_all_inputs(term, in);
   for (std::size_t c = 0; c < rounding.channels().size; ++c)
-    noise.left.push_back(known ? std::min(1.0, over_taps * rounding.share(c)) : 1);
+    noise.left.push_back(known ? std::min(1.0, over_taps * (across ? rounding.share(c) : 1)) : 1);
   noise.constant = std::move(of_taps.constant);
   return noise;
 }

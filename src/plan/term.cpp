@@ -14,6 +14,10 @@ std::vector<Block> blocks_of(const Term& term, const Layout& in, const Layout& o
   return {{0, out.channels, 0, in.channels}};
 }
 
+bool reads_all_inputs(const Term& term, const Layout& in) {
+  return std::all_of(term.blocks.begin(), term.blocks.end(), [&](const Block& b) { return b.ins == in.channels; });
+}
+
 std::vector<bool> taps_in_use(const Term& term) {
   const std::size_t taps = static_cast<std::size_t>(term.kernel_h) * static_cast<std::size_t>(term.kernel_w);
   std::vector<bool> used(taps);

@@ -13,6 +13,9 @@ std::size_t weights_per_pair(const Term& term, const Layout& in);
 /// The blocks of a term, also if it connects all channels.
 std::vector<Block> blocks_of(const Term& term, const Layout& in, const Layout& out);
 
+/// Whether every output that a term reaches reads all inputs.
+bool reads_all_inputs(const Term& term, const Layout& in);
+
 /// Calls f(output, input, weights) for every connected pair of channels, block by block.
 template <class F>
 void for_each_pair(const Term& term, const Layout& in, const Layout& out, F f) {

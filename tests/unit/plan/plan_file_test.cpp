@@ -111,6 +111,47 @@ TEST_F(PlanFile, RoundTrip) {
   EXPECT_EQ(interpret(back, image), interpret(plan, image));
 }
 
+// A plan whose terms have blocks, a map of factors, a dilation and a negative pad.
+Plan sparse_plan() {
+  using enum Step::Finish;
+  test::PlanBuilder b(8, 4, {2, 8, 8, 2, 1}, 4);
+  Term t = b.convolution(0, 4, 3, 1, 2);
+  t.dilation_h = t.dilation_w = 2;
+  t.pad_left = -1;
+  t.blocks = {{0, 2, 0, 1}, {2, 2, 1, 1}};
+  t.weights.resize(4 * 9);
+  t.map = test::random_values(32, 5, 1);
+  const int x = b.step({t}, {4, 4, 8, Axes(2), Axes(1)}, square);
+  b.step({b.full(x, 3)}, {3, 1, 1, 1, 1}, keep);
+  return b.build();
+}
+
+TEST_F(PlanFile, RoundTripOfSparseTerms) {
+  const Plan sparse = sparse_plan();
+  write_plan(forged, sparse);
+  const Plan back = read_plan(forged);
+  EXPECT_EQ(back.id, sparse.id);
+  const Term &t = back.steps[0].terms[0], &old = sparse.steps[0].terms[0];
+  EXPECT_EQ(t.blocks, old.blocks);
+  EXPECT_EQ(t.map, old.map);
+  EXPECT_EQ(t.weights, old.weights);
+  EXPECT_EQ(t.pad_left, -1);
+  EXPECT_EQ(t.dilation_h, 2);
+  const auto image = test::random_values(128, 3, 1);
+  EXPECT_EQ(interpret(back, image), interpret(sparse, image));
+}
+
+TEST_F(PlanFile, SparseTermsHaveAnIdentity) {
+  const Plan sparse = sparse_plan();
+  const std::function<void(Term&)> changes[] = {[](Term& t) { t.blocks[0].in = 1, t.blocks[1].in = 0; },
+                                                [](Term& t) { t.map[3] += 1; }, [](Term& t) { t.dilation_w = 1; }};
+  for (const auto& change : changes) {
+    Plan other = sparse;
+    change(other.steps[0].terms[0]);
+    EXPECT_NE(plan_id(other), plan_id(sparse));
+  }
+}
+
 TEST_F(PlanFile, ClientRoundTrip) {
   const ClientSpec back = read_client(client_path);
   EXPECT_EQ(back.network, plan.network);

@@ -1,0 +1,199 @@
+// Joined, rearranged and sparse layers: what they mean is tested in equivalence_test.cpp; here, what they cost.
+#include <gtest/gtest.h>
+
+#include "compiler/compile.h"
+#include "graph/interpreter.h"
+#include "plan/interpret.h"
+#include "plan/noise.h"
+#include "plan/term.h"
+#include "support/network_builder.h"
+#include "support/values.h"
+
+namespace sotto::compiler {
+namespace {
+
+using graph::Rearrange;
+using test::NetworkBuilder;
+
+// A lowered network that means the same.
+plan::Plan lowered(const NetworkBuilder& b, int tile = 8) {
+  plan::Plan p = lower(b.network, tile, 1);
+  const auto image = test::random_values(b.network.input_shape().size(), 1, 1);
+  EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(b.network, image)), 1e-9)
+      << graph::describe(b.network);
+  return p;
+}
+
+std::vector<int> depths(const plan::Plan& p) {
+  std::vector<int> list;
+  for (const plan::Step& s : p.steps) list.push_back(s.limbs);
+  return list;
+}
+
+TEST(Linear, NetworksKeepTheirInput) {
+  NetworkBuilder dense({3, 6, 6}, 1), mean({3, 6, 6}, 2), pool({3, 6, 6}, 3), two({3, 6, 6}, 4), flat({9, 1, 1}, 5);
+  dense.dense(dense.flatten(0), 4);
+  mean.mean(mean.conv(0, 4, 3, 1, 1));
+  pool.dense(pool.flatten(pool.pool(0, 2, 2, 0)), 4);
+  two.dense(two.dense(two.flatten(0), 5), 3);
+  flat.dense(0, 4);
+  for (const NetworkBuilder* b : {&dense, &mean, &pool, &two, &flat}) {
+    for (int group : {1, 4}) {
+      const plan::Plan p = compile(b->network, {.batch = 1, .group = group}).plan;
+      const plan::Simulation simulation(p);
+      for (unsigned seed : {1u, 2u, 3u}) {
+        const auto image = test::random_values(b->network.input_shape().size(), seed, 1);
+        EXPECT_LT(test::relative_error(simulation.run(image, seed), graph::evaluate(b->network, image)), 0.02)
+            << "group " << group << "\n"
+            << graph::describe(b->network);
+      }
+    }
+  }
+}
+
+TEST(Concat, OfActivationsIsReadWithoutAStep) {
+  NetworkBuilder b({2, 8, 8}, 1);
+  const int squeeze = b.activation(b.conv(0, 3, 1, 1, 0));
+  const int fire = b.concat({b.activation(b.conv(squeeze, 4, 1, 1, 0)), b.activation(b.conv(squeeze, 4, 3, 1, 1))});
+  b.dense(b.mean(b.activation(b.conv(fire, 3, 1, 1, 0))), 3);
+  const plan::Plan p = lowered(b);
+  EXPECT_EQ(depths(p), (std::vector<int>{0, 1, 1, 2, 3}));
+  EXPECT_EQ(p.steps[3].terms.size(), 2u);
+}
+
+TEST(Concat, IsActivatedInOneStep) {
+  NetworkBuilder b({2, 8, 8}, 1);
+  const int x = b.square(b.conv(0, 3, 3, 1, 1));
+  const int fire = b.activation(b.concat({b.conv(x, 4, 1, 1, 0), b.conv(x, 5, 3, 1, 1), x}));
+  b.dense(b.mean(fire), 3);
+  const plan::Plan p = lowered(b);
+  EXPECT_EQ(depths(p), (std::vector<int>{0, 1, 2}));
+  ASSERT_EQ(p.steps[1].terms.size(), 3u);
+  EXPECT_EQ(p.steps[1].terms[0].blocks, (std::vector<plan::Block>{{0, 4, 0, 3}}));
+  EXPECT_EQ(p.steps[1].terms[1].blocks, (std::vector<plan::Block>{{4, 5, 0, 3}}));
+  EXPECT_EQ(p.steps[1].terms[2].weights.size(), 3u);
+}
+
+TEST(Concat, DenseConnectionsTakeOneLevelPerLayer) {
+  NetworkBuilder b({2, 8, 8}, 1);
+  std::vector<int> layers{b.conv(0, 4, 3, 1, 1)};
+  for (int k = 0; k < 5; ++k)
+    layers.push_back(b.conv(b.activation(layers.size() == 1 ? layers[0] : b.concat(layers)), 3, 3, 1, 1));
+  b.dense(b.mean(b.activation(b.concat(layers))), 3);
+  const plan::Plan p = lowered(b);
+  int deepest = 0;
+  std::size_t weights = 0;
+  for (const plan::Step& s : p.steps) {
+    deepest = std::max(deepest, s.limbs);
+    for (const plan::Term& t : s.terms) weights = std::max(weights, t.weights.size());
+  }
+  EXPECT_EQ(deepest, 6);
+  // Every earlier layer is read as a tensor, only the last one is computed in the step of the activation.
+  for (const plan::Step& s : p.steps) {
+    int kernels = 0;
+    for (const plan::Term& t : s.terms) kernels += t.kernel_h > 1;
+    EXPECT_LE(kernels, 1) << s.name;
+  }
+}
+
+TEST(Rearrange, ShortcutWithoutWeightsIsATerm) {
+  NetworkBuilder b({2, 8, 8}, 1);
+  const int x = b.square(b.conv(0, 4, 3, 1, 1));
+  const int shortcut = b.rearrange(x, {{-1, 0, 1, 2, 3, -1}, 2, 2, 0, 0}, 4, 4);
+  b.dense(b.mean(b.square(b.sum(b.conv(x, 6, 3, 2, 1), shortcut))), 3);
+  const plan::Plan p = lowered(b);
+  EXPECT_EQ(depths(p), (std::vector<int>{0, 1, 2}));
+  ASSERT_EQ(p.steps[1].terms.size(), 2u);
+  const plan::Term& t = p.steps[1].terms[1];
+  EXPECT_EQ(t.weights.size(), 4u);
+  EXPECT_EQ(t.stride_h, 2);
+}
+
+TEST(Rearrange, SlicesAndShufflesFoldIntoLayers) {
+  NetworkBuilder b({2, 8, 8}, 1);
+  const int x = b.square(b.conv(0, 8, 3, 1, 1));
+  const int shuffled = b.rearrange(x, {{0, 4, 1, 5, 2, 6, 3, 7}}, 8, 8);
+  const int half = b.rearrange(shuffled, {{4, 5, 6, 7}}, 8, 8), cut = b.rearrange(half, {{0, 1, 2, 3}, 1, 1, -2, -3}, 5, 5);
+  b.dense(b.mean(b.square(b.conv(cut, 4, 3, 2, 0, 2))), 3);
+  const plan::Plan p = lowered(b);
+  EXPECT_EQ(depths(p), (std::vector<int>{0, 1, 2}));
+  ASSERT_EQ(p.steps[1].terms.size(), 1u);
+  EXPECT_EQ(p.steps[1].terms[0].weights.size(), 2u * 4u * 9u);
+  EXPECT_EQ(p.steps[1].terms[0].pad_left, -3);
+}
+
+TEST(Rearrange, PaddingMustNotMeetWhatACropCutOff) {
+  NetworkBuilder b({2, 8, 8}, 1);
+  const int cut = b.rearrange(b.square(b.conv(0, 4, 3, 1, 1)), {{0, 1, 2, 3}, 1, 1, -2, -2}, 4, 4);
+  b.dense(b.mean(b.square(b.conv(cut, 4, 3, 1, 1))), 3);
+  EXPECT_EQ(depths(lowered(b)), (std::vector<int>{0, 1, 2, 3})) << "one step to forget the pixels";
+}
+
+TEST(Rearrange, OfALayerIsComputedOnlyWhereItIsKept) {
+  NetworkBuilder b({2, 8, 8}, 1);
+  const int x = b.rearrange(b.conv(0, 9, 3, 1, 1), {{7, -1, 2}, 2, 2, 1, 1}, 5, 5);
+  b.dense(b.mean(b.square(x)), 3);
+  const plan::Plan p = lowered(b);
+  EXPECT_EQ(depths(p), (std::vector<int>{0, 1}));
+  EXPECT_EQ(p.steps[0].terms[0].weights.size(), 2u * 2u * 9u);
+  EXPECT_EQ(p.steps[0].terms[0].map.size(), 25u) << "the border of zeros";
+}
+
+TEST(Sparse, LayersHoldTheirOwnWeights) {
+  NetworkBuilder b({4, 8, 8}, 1);
+  const int x = b.square(b.conv(0, 32, 3, 1, 1, 4));
+  const int y = b.square(b.conv(x, 32, 3, 1, 2, 32, 2));
+  b.mean(b.pool(y, 3, 2, 1));
+  const plan::Plan p = lowered(b);
+  EXPECT_EQ(p.steps[0].terms[0].weights.size(), 32u * 9u);
+  EXPECT_EQ(p.steps[1].terms[0].weights.size(), 32u * 9u);
+  EXPECT_EQ(p.steps[1].terms[0].dilation_w, 2);
+  EXPECT_EQ(p.steps[2].terms[0].weights.size(), 32u * 9u);
+  EXPECT_EQ(p.steps[3].terms[0].weights.size(), 32u * 16u) << "a mean: each channel's own pixels";
+}
+
+TEST(Pools, LeavePadsOutByAMapOfFactors) {
+  NetworkBuilder b({2, 8, 8}, 1);
+  graph::AveragePool pool{3, 3, 2, 2, 1, 1, 0, 0, false};
+  b.dense(b.flatten(b.pool(b.square(b.conv(0, 3, 3, 1, 1)), pool)), 3);
+  const plan::Plan p = lowered(b);
+  const auto& map = p.steps[1].terms[0].map;
+  ASSERT_EQ(map.size(), 16u);
+  EXPECT_DOUBLE_EQ(map[0], 9.0 / 4);
+  EXPECT_DOUBLE_EQ(map[1], 9.0 / 6);
+  EXPECT_DOUBLE_EQ(map[5], 1);
+}
+
+TEST(Flatten, ComesAfterActivations) {
+  NetworkBuilder b({2, 8, 8}, 1);
+  b.dense(b.square(b.flatten(b.conv(0, 3, 3, 1, 1))), 3);
+  const plan::Plan p = lowered(b);
+  EXPECT_EQ(p.steps.size(), 2u);
+  EXPECT_EQ(p.tensors[1].layout.ciphertexts(), 3);
+}
+
+TEST(Layouts, DifferByDirection) {
+  NetworkBuilder b({1, 8, 32}, 1);
+  const int x = b.square(b.conv(0, 2, 3, 1, 1));
+  graph::Conv2d wide;
+  wide.out_c = 2;
+  wide.kernel_w = 4;
+  wide.stride_w = 4;
+  b.dense(b.flatten(b.square(b.conv(x, wide))), 3);
+  const plan::Plan p = lowered(b);
+  EXPECT_EQ(p.input().layout.phases, plan::Axes(1, 4)) << "no ciphertext without pixels";
+  EXPECT_EQ(p.tensors[2].layout.phases, plan::Axes(1));
+  EXPECT_EQ(p.tensors[2].layout.gap, plan::Axes(1));
+}
+
+TEST(Layouts, StridesOfThreeLeaveGapsOverPhases) {
+  NetworkBuilder b({1, 12, 12}, 1);
+  b.dense(b.flatten(b.square(b.conv(0, 2, 3, 3, 0))), 3);
+  const plan::Plan p = lowered(b, 4);
+  EXPECT_EQ(p.tensors[1].layout.phases, plan::Axes(4));
+  EXPECT_EQ(p.tensors[1].layout.gap, plan::Axes(3));
+  EXPECT_EQ(lowered(b, 16).tensors[1].layout.gap, plan::Axes(3));
+}
+
+}  // namespace
+}  // namespace sotto::compiler
