@@ -41,19 +41,26 @@ Constant of_one_image(const OnnxNode& n, Constant c, const Dims& dims) {
 
 }  // namespace
 
-void set_affine(Builder& b, const OnnxNode& n, const Value& v, const Constant& scale, const Constant& shift) {
+Value affine(Builder& b, const OnnxNode& n, const Value& v, const Constant& scale, const Constant& shift) {
   const Constant factors = of_one_image(n, scale, v.dims), terms = of_one_image(n, shift, v.dims);
   Value x = v;
   for (;;) {
     const Shape s = b.shape(x.node);
     auto a = per_channel(n, factors, x.dims, s), k = per_channel(n, terms, x.dims, s);
-    if (a && k) return b.set_like(n, ChannelAffine{std::move(*a), std::move(*k)}, {x.node}, x);
+    if (a && k) {
+      x.node = b.add(n.name(), ChannelAffine{std::move(*a), std::move(*k)}, {x.node}, s);
+      return x;
+    }
     if (x.dims.size() != 1 || s == Shape{s.c, 1, 1})
       n.fail(
           "the constant must be a scalar or have one value per channel; values that differ from pixel to pixel are "
           "not supported");
     x.node = b.flat(n, x);
   }
+}
+
+void set_affine(Builder& b, const OnnxNode& n, const Value& v, const Constant& scale, const Constant& shift) {
+  b.set_value(n, affine(b, n, v, scale, shift));
 }
 
 }  // namespace sotto::graph

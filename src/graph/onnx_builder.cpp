@@ -13,10 +13,20 @@ constexpr int kMaxDim = 1 << 14;
 constexpr int kMaxChannels = 65536;
 constexpr std::size_t kMaxValue = std::size_t{1} << 26;     // numbers in one feature map
 constexpr std::size_t kMaxElements = std::size_t{1} << 28;  // of constants that are read
-constexpr std::size_t kFoldedPerRead = 4;                   // constants that are computed, per element that is read
-constexpr std::size_t kFoldedAtLeast = std::size_t{1} << 22;
+// Numbers that the import may make of every one that it reads, and in any case: a small file stays a small network.
+constexpr std::size_t kMostPerRead = 4;
+constexpr std::size_t kAtLeast = std::size_t{1} << 24;
 
 [[noreturn]] void fail(const std::string& message) { throw Error(ErrorCode::bad_input, message); }
+
+// Numbers that a node holds.
+std::size_t weights_of(const Op& op) {
+  if (const auto* c = std::get_if<Conv2d>(&op)) return c->weights.size() + c->bias.size();
+  if (const auto* d = std::get_if<Dense>(&op)) return d->weights.size() + d->bias.size();
+  if (const auto* a = std::get_if<ChannelAffine>(&op)) return a->scale.size() + a->shift.size();
+  if (const auto* r = std::get_if<Rearrange>(&op)) return r->channels.size();
+  return 0;
+}
 
 bool all_equal(const std::vector<double>& v) { return std::ranges::adjacent_find(v, std::not_equal_to()) == v.end(); }
 
@@ -24,7 +34,7 @@ bool all_equal(const std::vector<double>& v) { return std::ranges::adjacent_find
 bool uniform(const Node& node) {
   if (const auto* a = std::get_if<ChannelAffine>(&node.op)) return all_equal(a->scale) && all_equal(a->shift);
   return std::holds_alternative<Input>(node.op) || std::holds_alternative<Sum>(node.op) ||
-         std::holds_alternative<Product>(node.op) || std::holds_alternative<Relu>(node.op);
+         std::holds_alternative<Product>(node.op) || std::holds_alternative<Function>(node.op);
 }
 
 }  // namespace
@@ -47,14 +57,6 @@ const Value* Builder::find_value(const std::string& name) const {
 
 void Builder::note(const std::string& text) {
   if (std::ranges::find(network_.notes, text) == network_.notes.end()) network_.notes.push_back(text);
-}
-
-double Builder::range_of(const OnnxNode& n) const {
-  for (const std::string& name : {n.output(), n.name()}) {
-    const auto it = ranges_.find(name);
-    if (it != ranges_.end()) return it->second;
-  }
-  return 0;
 }
 
 const Value& Builder::any_value(const OnnxNode& n, int i) const {
@@ -98,14 +100,14 @@ const Constant& Builder::constant(const OnnxNode& n, int i) {
 }
 
 void Builder::define(const OnnxNode& n, const std::string& name) const {
-  if (values_.contains(name) || constants_.contains(name) || initializers_.contains(name))
+  if (values_.contains(name) || sequences_.contains(name) || constants_.contains(name) || initializers_.contains(name))
     n.fail("the value '" + name + "' is defined twice");
 }
 
 void Builder::set_constant(const OnnxNode& n, int output, Constant c) {
   define(n, n.output(output));
-  elements_ += c.size();
-  if (elements_ > kFoldedPerRead * held_ + kFoldedAtLeast) n.fail("the model computes too many constants");
+  folded_ += c.size();
+  if (folded_ > kMostPerRead * held_ + kAtLeast) n.fail("the model computes too many constants");
   constants_[n.output(output)] = std::make_shared<const Constant>(std::move(c));
 }
 
@@ -120,10 +122,23 @@ void Builder::set_value(const OnnxNode& n, Value v, int output) {
   values_[n.output(output)] = std::move(v);
 }
 
+void Builder::set_sequence(const OnnxNode& n, std::vector<Value> values) {
+  define(n, n.output());
+  sequences_[n.output()] = std::move(values);
+}
+
+const std::vector<Value>& Builder::sequence(const OnnxNode& n, int i) const {
+  const auto it = sequences_.find(n.input(i));
+  if (it == sequences_.end()) n.fail("input '" + n.input(i) + "' is no list of values");
+  return it->second;
+}
+
 int Builder::add(const std::string& name, Op op, std::vector<int> inputs, Shape s) {
   if (s.c < 1 || s.h < 1 || s.w < 1 || s.c > kMaxChannels || s.h > kMaxDim || s.w > kMaxDim)
     fail("node '" + name + "': impossible shape");
   if (s.size() > kMaxValue) fail("node '" + name + "': its value is too large");
+  weights_ += weights_of(op);
+  if (weights_ > kMostPerRead * held_ + kAtLeast) fail("node '" + name + "': the network repeats too many weights");
   network_.nodes.push_back({name, std::move(op), std::move(inputs), s});
   return static_cast<int>(network_.nodes.size()) - 1;
 }
@@ -171,7 +186,7 @@ bool Builder::reshape_input(const Shape& wanted) {
 bool Builder::turn_input(const Dims& dims) {
   const Shape turned{static_cast<int>(dims[2]), static_cast<int>(dims[0]), static_cast<int>(dims[1])};
   if (!reshape_input(turned)) return false;
-  values_.clear();  // their elements are in another order now
+  values_.clear(), sequences_.clear();  // their elements are in another order now
   note("the model's input is [batch, height, width, channels]; Sotto feeds it pictures with channels first");
   return true;
 }

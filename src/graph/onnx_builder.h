@@ -34,10 +34,6 @@ class Builder {
   Network& network() { return network_; }
   [[nodiscard]] const Value* find_value(const std::string& name) const;
   void note(const std::string& text);
-  /// Ranges that the model's metadata state, by output or name of a node.
-  void set_ranges(std::map<std::string, double> ranges) { ranges_ = std::move(ranges); }
-  /// That of a node's input; 0: not stated.
-  [[nodiscard]] double range_of(const OnnxNode& n) const;
 
   // Operands. The errors name the node.
   /// A value that a layer may read.
@@ -56,6 +52,9 @@ class Builder {
   /// The constant of input i under another name.
   void alias_constant(const OnnxNode& n, int i);
   void set_value(const OnnxNode& n, Value v, int output = 0);
+  /// A list of values, of which nodes pick single ones.
+  void set_sequence(const OnnxNode& n, std::vector<Value> values);
+  [[nodiscard]] const std::vector<Value>& sequence(const OnnxNode& n, int i) const;
   /// Adds a node and returns its index.
   int add(const std::string& name, Op op, std::vector<int> inputs, Shape shape);
   /// Adds a node that keeps shape and dimensions of a value, and makes it the output.
@@ -77,13 +76,14 @@ class Builder {
   Network network_;
   Integer batch_;
   std::map<std::string, Value> values_;
+  std::map<std::string, std::vector<Value>> sequences_;
   std::map<std::string, std::shared_ptr<const Constant>> constants_;
   std::map<std::string, const onnx::TensorProto*> initializers_;
-  std::map<std::string, double> ranges_;
   std::map<int, int> flat_;  // the flattened node of a node
   const ExternalData& external_;
-  std::size_t elements_ = 0;  // of all constants so far
-  std::size_t held_ = 0;      // of those that were read
+  std::size_t held_ = 0;     // elements of the constants that were read
+  std::size_t folded_ = 0;   // of those that were computed
+  std::size_t weights_ = 0;  // numbers in the network's nodes
 };
 
 }  // namespace sotto::graph

@@ -56,6 +56,23 @@ Constant constant(const OnnxNode& n, const Inputs&, std::size_t) {
 
 Constant identity(const OnnxNode& n, const Inputs& in, std::size_t) { return given(n, in, 0); }
 
+Constant to_integers(const OnnxNode& n, const Constant& c) {
+  if (c.integral) return c;
+  Constant out = integers(c.dims, {});
+  for (const double r : c.reals) {
+    if (std::abs(r) > 0x1p31) n.fail("a number is too large for an integer");
+    out.integers.emplace_back(static_cast<std::int64_t>(r));
+  }
+  return out;
+}
+
+Constant to_truth(const Constant& c) {
+  Constant out = integers(c.dims, {});
+  for (const Integer& i : c.integers) out.integers.emplace_back(i != 0 ? 1 : 0);
+  for (const double r : c.reals) out.integers.emplace_back(r != 0 ? 1 : 0);
+  return out;
+}
+
 Constant cast(const OnnxNode& n, const Inputs& in, std::size_t) {
   using Type = onnx::TensorProto;
   const Constant& c = given(n, in, 0);
@@ -65,27 +82,19 @@ Constant cast(const OnnxNode& n, const Inputs& in, std::size_t) {
     case Type::FLOAT16:
     case Type::BFLOAT16:
       return {c.dims, false, reals_of(n, c), {}};
-    case Type::BOOL: {
-      Constant out = integers(c.dims, {});
-      if (c.integral)
-        for (const Integer& i : c.integers) out.integers.emplace_back(i != 0 ? 1 : 0);
-      else
-        for (const double r : c.reals) out.integers.emplace_back(r != 0 ? 1 : 0);
-      return out;
-    }
+    case Type::BOOL:
+      return to_truth(c);
     case Type::INT32:
-    case Type::INT64: {
-      if (c.integral) return c;
-      Constant out = integers(c.dims, {});
-      for (const double r : c.reals) {
-        if (std::abs(r) > 0x1p31) n.fail("a number is too large for an integer");
-        out.integers.emplace_back(static_cast<std::int64_t>(r));
-      }
-      return out;
-    }
+    case Type::INT64:
+      return to_integers(n, c);
     default:
       n.fail("casts of constants to this type are not supported");
   }
+}
+
+Constant cast_like(const OnnxNode& n, const Inputs& in, std::size_t) {
+  const Constant& c = given(n, in, 0);
+  return given(n, in, 1).integral ? to_integers(n, c) : Constant{c.dims, false, reals_of(n, c), {}};
 }
 
 Constant gather(const OnnxNode& n, const Inputs& in, std::size_t most) {
@@ -247,6 +256,11 @@ Constant range(const OnnxNode& n, const Inputs& in, std::size_t most) {
   return out;
 }
 
+Constant shape(const OnnxNode& n, const Inputs& in, std::size_t) {
+  const Dims& dims = given(n, in, 0).dims;
+  return shape_part(n, {dims.begin(), dims.end()});
+}
+
 Constant size(const OnnxNode& n, const Inputs& in, std::size_t) {
   return integers({}, {static_cast<std::int64_t>(given(n, in, 0).size())});
 }
@@ -274,12 +288,25 @@ using Fold = Constant (*)(const OnnxNode&, const Inputs&, std::size_t);
 
 const std::map<std::string, Fold>& table() {
   static const std::map<std::string, Fold> folds = {
-      {"Constant", constant}, {"Identity", identity},   {"Dropout", identity},
-      {"Cast", cast},         {"Gather", gather},       {"Unsqueeze", unsqueeze},
-      {"Squeeze", squeeze},   {"Concat", concat},       {"Slice", slice},
-      {"Reshape", reshape},   {"Transpose", transpose}, {"ConstantOfShape", constant_of_shape},
-      {"Flatten", flatten},   {"Expand", expand},       {"Range", range},
-      {"Shape", nullptr},     {"Size", size},           {"Where", where},
+      {"Constant", constant},
+      {"Identity", identity},
+      {"Dropout", identity},
+      {"Cast", cast},
+      {"CastLike", cast_like},
+      {"Gather", gather},
+      {"Unsqueeze", unsqueeze},
+      {"Squeeze", squeeze},
+      {"Concat", concat},
+      {"Slice", slice},
+      {"Reshape", reshape},
+      {"Transpose", transpose},
+      {"ConstantOfShape", constant_of_shape},
+      {"Flatten", flatten},
+      {"Expand", expand},
+      {"Range", range},
+      {"Shape", shape},
+      {"Size", size},
+      {"Where", where},
   };
   return folds;
 }

@@ -5,11 +5,13 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "graph/fuse.h"
 #include "graph/onnx_advice.h"
 #include "graph/onnx_fold.h"
 #include "graph/onnx_graph.h"
 #include "graph/onnx_metadata.h"
 #include "graph/onnx_operators.h"
+#include "graph/onnx_shapes.h"
 
 namespace sotto::graph {
 
@@ -84,13 +86,11 @@ Constant shape_of(const OnnxNode& n, const Builder& b) {
   const Value& v = b.raw_value(n, 0);
   std::vector<Integer> dims(v.dims.begin(), v.dims.end());
   dims.insert(dims.begin(), b.batch());
-  const auto rank = static_cast<std::int64_t>(dims.size());
-  const auto bound = [&](std::int64_t at) { return std::clamp<std::int64_t>(at < 0 ? at + rank : at, 0, rank); };
-  const std::int64_t start = bound(n.integer("start", 0)), end = std::max(start, bound(n.integer("end", rank)));
-  return {{end - start}, true, {}, {dims.begin() + start, dims.begin() + end}};
+  return shape_part(n, dims);
 }
 
-void import_node(Builder& b, const OnnxNode& n, const std::string& domain) {
+void import_node(Builder& b, const OnnxNode& n) {
+  const std::string& domain = n.proto().domain();
   if (!domain.empty() && domain != "ai.onnx") n.fail("operators of domain '" + domain + "' are not supported");
   std::vector<const Constant*> known;
   bool all = true;
@@ -106,24 +106,53 @@ void import_node(Builder& b, const OnnxNode& n, const std::string& domain) {
       if (!n.output(static_cast<int>(i)).empty()) b.set_constant(n, static_cast<int>(i), std::move(results[i]));
     return;
   }
-  const ImportNode import = find_operator(n.op());
-  if (import == nullptr) n.fail(advice_for(n.op()));
-  import(b, n);
+  if (const ImportNode import = find_operator(n.op())) return import(b, n);
+  if (!import_activation(b, n)) n.fail(advice_for(n.op()));
 }
 
-// The ranges that the metadata state; each must belong to a Relu.
-std::map<std::string, double> ranges_of(const onnx::ModelProto& model) {
-  auto ranges = read_relu_ranges(model);
-  std::set<std::string> relus;
-  for (const auto& n : model.graph().node()) {
-    if (n.op_type() != "Relu") continue;
-    relus.insert(n.name());
-    relus.insert(n.output().begin(), n.output().end());
+// The ranges of activations that the metadata state, and where they went.
+class Ranges {
+ public:
+  explicit Ranges(const onnx::ModelProto& model) : stated_(read_relu_ranges(model)) {}
+
+  // Notes the range of an ONNX node that became the network's nodes from `first` on: it is that of the activation among
+  // them, or of a product, which may be a part of one.
+  void note(const OnnxNode& n, const Network& network, std::size_t first) {
+    const auto& nodes = network.nodes;
+    by_node_.resize(nodes.size());
+    std::size_t k = first;
+    while (k < nodes.size() && !std::holds_alternative<Function>(nodes[k].op)) ++k;
+    if (k == nodes.size()) --k;
+    if (nodes.size() == first ||
+        !(std::holds_alternative<Function>(nodes[k].op) || std::holds_alternative<Product>(nodes[k].op)))
+      return;
+    for (const std::string& name : {n.name(), n.output()}) {
+      const auto it = stated_.find(name);
+      if (it == stated_.end()) continue;
+      by_node_[k] = it->second;
+      used_.insert(name);
+    }
   }
-  for (const auto& [name, range] : ranges)
-    if (!relus.contains(name)) fail("metadata sotto.relu_ranges names '" + name + "', which is no Relu node");
-  return ranges;
-}
+
+  // Every range must be that of a node that is there, or of one that nobody needs.
+  void check(const onnx::GraphProto& graph, const std::vector<const onnx::NodeProto*>& needed) {
+    const std::set<const onnx::NodeProto*> kept(needed.begin(), needed.end());
+    for (const auto& n : graph.node()) {
+      if (kept.contains(&n)) continue;
+      used_.insert(n.name());
+      used_.insert(n.output().begin(), n.output().end());
+    }
+    for (const auto& [name, range] : stated_)
+      if (!used_.contains(name)) fail("metadata sotto.relu_ranges names '" + name + "', which is no activation");
+  }
+
+  [[nodiscard]] const std::vector<double>& by_node() const { return by_node_; }
+
+ private:
+  std::map<std::string, double> stated_;
+  std::set<std::string> used_;
+  std::vector<double> by_node_;
+};
 
 // Makes the model's output the last node and drops what does not lead to it.
 void finish(Builder& b, const std::string& output) {
@@ -150,11 +179,18 @@ Network import_model(onnx::ModelProto& model, const ExternalData& external) {
   const onnx::GraphProto& graph = model.graph();
   Builder b(graph, external);
   read_input(graph, b);
-  b.set_ranges(ranges_of(model));
+  Ranges ranges(model);
   const bool raw = b.find_value(input_of(graph).name())->integral;
   const std::string& output = output_of(graph);
-  for (const onnx::NodeProto* node : needed_nodes(graph, output))
-    import_node(b, OnnxNode(*node, opset), node->domain());
+  const std::vector<const onnx::NodeProto*> nodes = needed_nodes(graph, output);
+  for (const onnx::NodeProto* node : nodes) {
+    const OnnxNode n(*node, opset);
+    const std::size_t first = b.network().nodes.size();
+    import_node(b, n);
+    ranges.note(n, b.network(), first);
+  }
+  ranges.check(graph, nodes);
+  fuse_functions(b.network(), ranges.by_node());
   finish(b, output);
   read_metadata(model, raw, b.network());
   return std::move(b.network());

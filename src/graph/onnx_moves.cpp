@@ -94,7 +94,7 @@ Value take(Builder& b, const OnnxNode& n, Value v, std::size_t axis, const Dims&
   }
   Shape out = b.shape(v.node);
   const Shape in = out;
-  std::vector<int> channels = counted(in.c);
+  std::vector<int> channels;
   Line h, w;
   Part part = (*parts)[axis];
   // An axis of size 1 can be height or width of a map, or else one of channels before all pixels.
@@ -108,6 +108,7 @@ Value take(Builder& b, const OnnxNode& n, Value v, std::size_t axis, const Dims&
   if (part == Part::height || part == Part::width) {
     const auto line = count <= kMaxDim ? line_of(positions, size) : std::nullopt;
     if (!line) n.fail("of height and width only every k-th row or column, in order, can be taken");
+    channels = counted(in.c);
     (part == Part::height ? h : w) = *line;
     (part == Part::height ? out.h : out.w) = static_cast<int>(count);
   } else {
@@ -117,12 +118,10 @@ Value take(Builder& b, const OnnxNode& n, Value v, std::size_t axis, const Dims&
     dims[axis] = count;
     if (count_of(n, dims, kMaxChannels) == 0) n.fail("nothing is left of its input");
     const std::int64_t inner = strides_of(dims)[axis];
-    std::vector<int> all;
     for (std::int64_t o = 0, outer = in.c / (size * inner); o < outer; ++o)
       for (const std::int64_t p : positions)
         for (std::int64_t i = 0; i < inner; ++i)
-          all.push_back(p == kZero ? -1 : static_cast<int>((o * size + p) * inner + i));
-    channels = std::move(all);
+          channels.push_back(p == kZero ? -1 : static_cast<int>((o * size + p) * inner + i));
     out.c = static_cast<int>(channels.size());
   }
   v.node = add_rearrange(b, n, v.node, std::move(channels), h, w, out);
@@ -199,6 +198,25 @@ void import_split(Builder& b, const OnnxNode& n) {
   for (std::size_t i = 0; i < runs.size(); ++i)
     if (!n.output(static_cast<int>(i)).empty())
       b.set_value(n, take(b, n, v, k, positions_of(runs[i])), static_cast<int>(i));
+}
+
+void import_split_to_sequence(Builder& b, const OnnxNode& n) {
+  const Value& v = b.raw_value(n, 0);
+  const std::int64_t axis = axis_of(n, n.integer("axis", 0), v.dims.size() + 1);
+  if (axis == 0) n.fail("it splits the batch");
+  const auto k = static_cast<std::size_t>(axis) - 1;
+  const Constant* sizes = n.has_input(1) ? &b.constant(n, 1) : nullptr;
+  if (sizes == nullptr && n.integer("keepdims", 1) == 0) n.fail("parts without their axis are not supported");
+  std::vector<Value> parts;
+  for (const Run& r : split_of(n, axis, v.dims[k], sizes)) parts.push_back(take(b, n, v, k, positions_of(r)));
+  b.set_sequence(n, std::move(parts));
+}
+
+void import_sequence_at(Builder& b, const OnnxNode& n) {
+  const std::vector<Value>& values = b.sequence(n, 0);
+  const Dims at = integers_of(n, &b.constant(n, 1));
+  if (at.size() != 1) n.fail("its index must be one number");
+  b.set_value(n, values[static_cast<std::size_t>(axis_of(n, at[0], values.size()))]);
 }
 
 void import_gather(Builder& b, const OnnxNode& n) {

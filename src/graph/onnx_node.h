@@ -14,6 +14,7 @@ class OnnxNode {
  public:
   OnnxNode(const onnx::NodeProto& proto, std::int64_t opset) : proto_(proto), opset_(opset) {}
 
+  [[nodiscard]] const onnx::NodeProto& proto() const { return proto_; }
   [[nodiscard]] const std::string& op() const { return proto_.op_type(); }
   [[nodiscard]] std::int64_t opset() const { return opset_; }
   /// For messages; a node without a name is called by its output.

@@ -19,16 +19,18 @@ void import_average_pool(Builder&, const OnnxNode&);
 void import_global_average_pool(Builder&, const OnnxNode&);
 void import_reduce(Builder&, const OnnxNode&);
 
-// Element by element (onnx_arithmetic.cpp, onnx_activations.cpp).
+// Element by element (onnx_arithmetic.cpp, onnx_functions.cpp).
 void import_arithmetic(Builder&, const OnnxNode&);
 void import_negation(Builder&, const OnnxNode&);
-void import_relu(Builder&, const OnnxNode&);
+/// False if the node is no activation.
+bool import_activation(Builder&, const OnnxNode&);
 void import_pow(Builder&, const OnnxNode&);
 
 // The same elements under other dimensions (onnx_views.cpp).
 void import_identity(Builder&, const OnnxNode&);
 void import_dropout(Builder&, const OnnxNode&);
 void import_cast(Builder&, const OnnxNode&);
+void import_cast_like(Builder&, const OnnxNode&);
 void import_flatten(Builder&, const OnnxNode&);
 void import_reshape(Builder&, const OnnxNode&);
 void import_squeeze(Builder&, const OnnxNode&);
@@ -41,6 +43,8 @@ void import_log(Builder&, const OnnxNode&);
 void import_pad(Builder&, const OnnxNode&);
 void import_slice(Builder&, const OnnxNode&);
 void import_split(Builder&, const OnnxNode&);
+void import_split_to_sequence(Builder&, const OnnxNode&);
+void import_sequence_at(Builder&, const OnnxNode&);
 void import_gather(Builder&, const OnnxNode&);
 void import_transpose(Builder&, const OnnxNode&);
 void import_concat(Builder&, const OnnxNode&);

@@ -92,6 +92,13 @@ Dims axes_of(const OnnxNode& n, const Constant* input, std::size_t rank) {
   return axes;
 }
 
+Constant shape_part(const OnnxNode& n, const std::vector<Integer>& dims) {
+  const auto rank = static_cast<std::int64_t>(dims.size());
+  const auto bound = [&](std::int64_t at) { return std::clamp<std::int64_t>(at < 0 ? at + rank : at, 0, rank); };
+  const std::int64_t start = bound(n.integer("start", 0)), end = std::max(start, bound(n.integer("end", rank)));
+  return {{end - start}, true, {}, {dims.begin() + start, dims.begin() + end}};
+}
+
 std::vector<Run> slices_of(const OnnxNode& n, const std::vector<Integer>& dims,
                            const std::vector<const Constant*>& inputs) {
   const auto input = [&](std::size_t i) { return i < inputs.size() ? inputs[i] : nullptr; };
@@ -131,12 +138,16 @@ std::vector<Run> slices_of(const OnnxNode& n, const std::vector<Integer>& dims,
 
 std::vector<Run> split_of(const OnnxNode& n, std::int64_t axis, std::int64_t size, const Constant* sizes) {
   Dims parts = sizes != nullptr ? integers_of(n, sizes) : n.integers("split").value_or(Dims{});
-  const std::int64_t count = n.outputs();
-  if (parts.empty()) {  // equal parts, the last one smaller
-    const std::int64_t each = (size + count - 1) / std::max<std::int64_t>(count, 1);
-    for (std::int64_t k = 0; k < count; ++k) parts.push_back(std::min(each, size - k * each));
+  const bool sequence = n.op() == "SplitToSequence";
+  // Without sizes, or with one for all: parts of equal size, the last one smaller.
+  if (parts.empty() || (sequence && sizes != nullptr && sizes->dims.empty())) {
+    const std::int64_t outputs = std::max(n.outputs(), 1);
+    const std::int64_t each = parts.empty() ? sequence ? 1 : (size + outputs - 1) / outputs : parts[0];
+    if (each < 1) n.fail("its parts do not fit the axis");
+    for (parts.clear(); static_cast<std::int64_t>(parts.size()) * each < size;)
+      parts.push_back(std::min(each, size - static_cast<std::int64_t>(parts.size()) * each));
   }
-  if (static_cast<std::int64_t>(parts.size()) != count) n.fail("its parts and outputs differ in number");
+  if (!sequence && static_cast<int>(parts.size()) != n.outputs()) n.fail("its parts and outputs differ in number");
   std::vector<Run> runs;
   std::int64_t start = 0;
   for (const std::int64_t part : parts) {

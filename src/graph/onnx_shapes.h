@@ -29,6 +29,9 @@ std::vector<double> reals_of(const OnnxNode& n, const Constant& c);
 /// Empty: none are given.
 Dims axes_of(const OnnxNode& n, const Constant* input, std::size_t rank);
 
+/// What a Shape node makes of these dimensions.
+Constant shape_part(const OnnxNode& n, const std::vector<Integer>& dims);
+
 /// Part of an axis: start, start + step, ..; `count` of them.
 struct Run {
   std::int64_t axis, start, step, count;
@@ -37,7 +40,7 @@ struct Run {
 /// size of an axis is nullopt if it is the free batch size; such an axis must be kept whole and is not listed.
 std::vector<Run> slices_of(const OnnxNode& n, const std::vector<Integer>& dims,
                            const std::vector<const Constant*>& inputs);
-/// The parts of a Split node along its axis, of this size.
+/// The parts of a Split or SplitToSequence node along its axis, of this size.
 std::vector<Run> split_of(const OnnxNode& n, std::int64_t axis, std::int64_t size, const Constant* sizes);
 /// The order of axes of a Transpose node.
 Dims permutation_of(const OnnxNode& n, std::size_t rank);

@@ -78,6 +78,20 @@ void import_cast(Builder& b, const OnnxNode& n) {
   b.set_value(n, std::move(v));
 }
 
+void import_cast_like(Builder& b, const OnnxNode& n) {
+  const Constant *constant = b.find_constant(n, 0), *like = b.find_constant(n, 1);
+  const bool integral = like != nullptr ? like->integral : b.any_value(n, 1).integral;
+  if (constant != nullptr) {
+    if (integral && !constant->integral) n.fail("only casts to float types are supported");
+    if (integral) return b.alias_constant(n, 0);
+    return b.set_constant(n, 0, {constant->dims, false, reals_of(n, *constant), {}});
+  }
+  Value v = b.raw_value(n, 0);
+  if (integral && !v.integral) n.fail("only casts to float types are supported");
+  v.integral = integral;
+  b.set_value(n, std::move(v));
+}
+
 void import_flatten(Builder& b, const OnnxNode& n) {
   if (pass_dropped(b, n)) return;
   const Value& v = b.any_value(n, 0);

@@ -161,7 +161,7 @@ const Misfit kMisfits[] = {
        OnnxBuilder::set(m.node("Concat", {"x", "k"}, "a"), "axis", 1);
      }},
     {"softmax of a map", "export the model without it", [](auto& m) { node(m, "Softmax"); }},
-    {"logarithm", "not supported", [](auto& m) { node(m, "Log"); }},
+    {"logarithm", "does not run encrypted", [](auto& m) { node(m, "Log"); }},
     {"sum over channels", "height and width", [](auto& m) { node(m, "ReduceSum", {{1}}); }},
     {"sum over the batch", "height and width", [](auto& m) { node(m, "ReduceSum", {{0}}); }},
     {"product of a map with numbers per channel", "squeeze-and-excitation",
