@@ -92,6 +92,7 @@ void choose_relu_error(Model& model, const PlanRequest& request) {
 Model load(const PlanRequest& request) {
   Model model;
   model.network = graph::import_onnx(request.model);
+  for (const std::string& note : model.network.notes) fmt::print(stderr, "note: {}: {}\n", request.model, note);
   const plan::Interface io = compiler::interface_of(model.network);
   if (request.calibrate.empty()) {
     model.calibration = compiler::made_up_calibration(io);
@@ -220,6 +221,7 @@ void refine(Candidate& c, const Model& model, const PlanRequest& request) {
     const plan::Prediction& p = compiled.plan.prediction;
     const bool kept = p.label_agreement >= aim;
     if (kept || attempt == kMostAttempts || (c.options.precise && compiled.score_error > c.options.score_error)) {
+      const std::string worst = compiled.worst().name;
       c.plan = std::move(compiled.plan);
       compiler::measure_probes(c.plan, model.calibration);
       estimate_cost(c, request);
@@ -228,7 +230,7 @@ void refine(Candidate& c, const Model& model, const PlanRequest& request) {
                   fmt::format("{}: only {:.2f} % of the labels are predicted to agree with the float network, "
                               "--agreement asks for {:g}: layer '{}' errs most; {}",
                               request.model, 100 * c.plan.prediction.label_agreement, request.agreement,
-                              compiled.worst().name,
+                              worst,
                               model.calibration.made_up
                                   ? "this was measured on made-up images, --calibrate SRC measures on real ones"
                                   : "retrain it with smaller values, or allow fewer labels to agree"));

@@ -83,6 +83,7 @@ struct Network {
   std::vector<Node> nodes;
   std::vector<double> mean, std;     ///< per input channel, in units of pixel / 255
   std::vector<std::string> classes;  ///< may be empty
+  std::vector<std::string> notes;    ///< what the model's user should know of how it was read, one line each
 
   [[nodiscard]] const Shape& input_shape() const { return nodes.front().shape; }
   [[nodiscard]] const Shape& output_shape() const { return nodes.back().shape; }

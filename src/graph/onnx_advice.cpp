@@ -24,7 +24,11 @@ constexpr Advice kAdvice[] = {
      "it does not run encrypted; replace it with BatchNormalization and retrain"},
     {"Softmax LogSoftmax Hardmax ArgMax TopK",
      "it does not run encrypted; export the model without it: labels come from the scores alone"},
-    {"Pad", "this operator is not supported; give its pads to the Conv or AveragePool that follows"},
+    {"Resize Upsample", "it does not run encrypted; scale the pictures before they are encrypted"},
+    {"If Loop Scan", "control flow does not run encrypted; export the model by tracing it with an example image"},
+    {"QuantizeLinear DequantizeLinear QLinearConv ConvInteger MatMulInteger DynamicQuantizeLinear",
+     "quantized networks are not supported; export the model in float"},
+    {"ConvTranspose", "it is not supported; Sotto classifies whole pictures"},
 };
 
 // Whether `word` is one of the words of `list`.

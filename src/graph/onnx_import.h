@@ -6,13 +6,12 @@
 
 namespace sotto::graph {
 
-/// Reads an ONNX model (opset 13 up): one image input [batch, c, h, w], one output [batch, k].
-///
-/// Operators: Conv, BatchNormalization, Add, Sub, Mul, Div, Pow, Neg, activations (graph/onnx_activations.h),
-/// AveragePool, GlobalAveragePool, ReduceMean (spatial), Flatten, Reshape (to 2-D), Squeeze (spatial), Gemm, MatMul,
-/// Identity, Dropout, Cast, Constant. Metadata:
-/// sotto.mean, sotto.std, sotto.classes (comma separated), sotto.relu_ranges (JSON). Throws Error{bad_input} that names
-/// node and operator for anything else.
+/// Reads an ONNX model (opset 11 up, any IR version): one image input [batch, c, h, w], or [batch, h, w] or
+/// [batch, features], one output [batch, k]. Constants and shapes are computed, nodes that lead nowhere are dropped,
+/// functions are inlined, a Softmax or ArgMax at the end is left out with a note (docs/adr/0020). Operators:
+/// graph/onnx_operators.cpp, graph/onnx_activations.h, graph/onnx_fold.cpp. Metadata: sotto.mean, sotto.std,
+/// sotto.classes (comma separated), sotto.relu_ranges (JSON). Throws Error{bad_input} that names node and operator for
+/// anything else.
 Network import_onnx(const std::filesystem::path& path);
 
 }  // namespace sotto::graph

@@ -22,8 +22,8 @@ SOTTO, SERVER = BIN / "sotto", BIN / "sotto-server"
 
 OK, USAGE, BAD_INPUT, WRONG_KEY, NO_RESOURCES, INTERRUPTED = 0, 2, 3, 4, 5, 130
 
-# Long work reports its progress on stderr, too; those lines are no part of an error.
-PROGRESS = re.compile(r"^[a-z ]+: +\d+ %")
+# Long work reports its progress on stderr, and models get notes there; those lines are no part of an error.
+PROGRESS = re.compile(r"^([a-z ]+: +\d+ %|note: )")
 # Sanitized builds reserve terabytes of address space and run slowly.
 SANITIZED = b"__asan_init" in SOTTO.read_bytes() if SOTTO.exists() else False
 TIMEOUT = 120

@@ -7,7 +7,10 @@ PyTorch network that was exported ("pytorch") and the largest magnitudes before 
 For every models/NAME.onnx, NAME.json holds synthetic pictures ("pixels", [image][c][h][w]), the scores that ONNX
 Runtime gives them ("output", float32) and those of PyTorch's operators on the file's weights ("pytorch", float64).
 
-Needs numpy, onnx, onnxruntime and PyTorch. The same versions make the same files.
+usage: make_goldens.py [NAME ...]
+
+Without names it makes all. Needs numpy, onnx, onnxruntime, PyTorch and, for the exported_* models (networks of
+tests/outside/export_matrix.py), torchvision and onnxscript. The same versions make the same files.
 """
 
 import json
@@ -33,6 +36,7 @@ class Model:
     def __init__(self, rng, shape, opset=13):
         self.rng, self.shape, self.opset = rng, shape, opset
         self.nodes, self.constants, self.count, self.metadata = [], [], 0, {}
+        self.channels_last = False  # the input, which the golden file has in Sotto's order
 
     def name(self, kind):
         self.count += 1
@@ -61,10 +65,13 @@ class Model:
     def flat(self, x):
         return self.op("Flatten", x)
 
-    def save(self, name, y, grid=None):
+    def integers(self, *values):
+        return self.const(values, np.int64)
+
+    def save(self, name, y, grid=None, kind=T.FLOAT):
         graph = helper.make_graph(
             self.nodes, name,
-            [helper.make_tensor_value_info("x", T.FLOAT, ["batch", *self.shape])],
+            [helper.make_tensor_value_info("x", kind, ["batch", *self.shape])],
             [helper.make_tensor_value_info(y, T.FLOAT, ["batch", "scores"])], self.constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=8)
         helper.set_model_props(model, self.metadata)
@@ -72,8 +79,12 @@ class Model:
         x = self.rng.normal(0, 1, (1, *self.shape)).astype(np.float32)
         if grid:  # few bits, so that float16 arithmetic is exact
             x = np.clip(np.round(x * grid) / grid, -2, 2).astype(np.float32)
+        if kind == T.UINT8:
+            x = self.rng.integers(0, 256, x.shape, np.uint8)
         out = run(model.SerializeToString(), "x", x)
         (HERE / f"{name}.onnx").write_bytes(model.SerializeToString())
+        if self.channels_last:
+            x = x.transpose(0, 3, 1, 2)
         write_json(name, {"input": floats(x), "output": floats(out)})
 
 
@@ -94,9 +105,9 @@ def write_json(name, value):
     (HERE / f"{name}.json").write_text(json.dumps(value, separators=(",", ":")) + "\n")
 
 
-def golden(shape, opset=13, grid=None):
+def golden(shape, opset=13, grid=None, kind=T.FLOAT):
     def register(build):
-        MODELS[build.__name__] = (build, shape, opset, grid)
+        MODELS[build.__name__] = (build, shape, opset, grid, kind)
         return build
     return register
 
@@ -261,6 +272,177 @@ def relus(m):
     return m.op("Gemm", b, m.random(6, 3))
 
 
+@golden((2, 6, 5))
+def zero_pads(m):
+    """Pads that a Conv takes in, pads that crop, pads of channels."""
+    a = m.conv(m.op("Pad", "x", m.integers(0, 0, 1, 0, 0, 0, 2, 1)), 3, 2, 3, 3, pads=[1, 0, 0, 1])
+    a = m.conv(m.op("Pad", a, m.integers(0, 0, -1, 2, 0, 0, 1, -2), m.const(0.0)), 3, 3, 2, 2)
+    a = m.op("Pad", a, m.integers(0, 1, -1, 0, 0, 2, 0, -1))
+    return m.flat(m.conv(a, 4, 6, 2, 2))
+
+
+@golden((2, 6, 5), opset=18)
+def zero_pads_of_named_axes(m):
+    a = m.op("Pad", "x", m.integers(1, 2, 0, 1), "", m.integers(-1, 2))
+    return m.flat(m.op("Pad", m.conv(a, 3, 2, 3, 3), m.integers(-1, -1), m.const(0.0), m.integers(3)))
+
+
+@golden((2, 6, 6))
+def zero_pads_before_average_pools(m):
+    a = m.op("AveragePool", m.op("Pad", "x", m.integers(0, 0, 1, 0, 0, 0, 1, 2)), kernel_shape=[3, 3], strides=[2, 1])
+    a = m.op("Pad", a, m.integers(0, 0, 0, 1, 0, 0, 1, 1))
+    a = m.op("AveragePool", a, kernel_shape=[2, 3], pads=[1, 1, 0, 1], count_include_pad=1)
+    a = m.op("Pad", a, m.integers(0, 0, 1, 1, 0, 0, 1, 1))
+    return m.flat(m.op("AveragePool", a, kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 3]))
+
+
+@golden((2, 7, 8), opset=22)
+def average_pools_that_round_up(m):
+    a = m.op("AveragePool", "x", kernel_shape=[3, 2], strides=[2, 2], ceil_mode=1)
+    a = m.op("AveragePool", m.conv(a, 2, 2, 1, 1, pads=[2, 2, 2, 2]), kernel_shape=[3, 3], strides=[2, 2],
+             pads=[1, 1, 1, 1], ceil_mode=1)
+    a = m.conv(a, 2, 2, 1, 1, pads=[2, 1, 1, 1])
+    a = m.op("AveragePool", a, kernel_shape=[3, 2], strides=[3, 2], pads=[1, 0, 1, 1], ceil_mode=1, count_include_pad=1)
+    return m.flat(a)
+
+
+@golden((2, 9, 8))
+def auto_pad_same(m):
+    a = m.conv("x", 3, 2, 3, 4, auto_pad="SAME_UPPER", strides=[2, 2])
+    a = m.conv(a, 3, 3, 2, 2, auto_pad="SAME_LOWER")
+    a = m.op("AveragePool", a, kernel_shape=[2, 3], auto_pad="SAME_LOWER")
+    return m.flat(m.op("AveragePool", a, kernel_shape=[2, 2], strides=[2, 2], auto_pad="SAME_UPPER", count_include_pad=1))
+
+
+@golden((4, 5, 3))
+def means_axis_by_axis(m):
+    a = m.op("ReduceMean", m.op("ReduceMean", "x", axes=[3], keepdims=0), axes=[-1], keepdims=1)
+    b = m.op("ReduceMean", m.op("ReduceSum", "x", m.integers(-2), keepdims=1), axes=[3], keepdims=1)
+    c = m.op("ReduceSum", m.op("Reshape", "x", m.integers(0, 4, -1)), m.integers(2))
+    a = m.op("Add", m.op("Squeeze", a, m.integers(2)), m.op("Flatten", b))
+    return m.op("Gemm", m.op("Add", a, m.op("Squeeze", c, m.integers(-1))), m.random(4, 3))
+
+
+@golden((4, 5, 3), opset=11)
+def axes_as_attributes(m):
+    """Operators as they were before opset 13."""
+    a = m.op("ReduceSum", m.op("ReduceMean", "x", axes=[2], keepdims=0), axes=[-1], keepdims=0)
+    a = m.op("Squeeze", m.op("Unsqueeze", a, axes=[1, -1]), axes=[-1, 1])
+    left, right = (m.name("Split") for _ in range(2))
+    m.nodes.append(helper.make_node("Split", [a], [left, right], name="split", axis=1, split=[1, 3]))
+    return m.op("Dropout", m.op("Gemm", m.op("Concat", right, left, axis=1), m.random(4, 3)), ratio=0.3)
+
+
+@golden((3, 4, 4))
+def views_of_one_map(m):
+    """Dimensions that come and go; activations on the flattened map."""
+    a = m.op("Unsqueeze", m.conv("x", 4, 3, 3, 3, pads=[1, 1, 1, 1]), m.integers(1, -1))
+    a = m.op("Reshape", m.op("Flatten", a, axis=1), m.integers(-1, 8, 8))
+    a = m.op("Flatten", m.op("Unsqueeze", m.op("Mul", a, a), m.integers(1)), axis=2)
+    a = m.op("Reshape", m.op("Add", a, m.const(0.5)), m.integers(0, 4, 4, 4))
+    a = m.op("Squeeze", m.op("Unsqueeze", m.conv(a, 2, 4, 2, 2, strides=[2, 2]), m.integers(2)), m.integers(2))
+    return m.op("Gemm", m.op("Reshape", a, m.integers(-1, 8)), m.random(8, 5))
+
+
+@golden((3, 4, 4), opset=15)
+def flatten_by_computed_shapes(m):
+    a = m.conv("x", 4, 3, 3, 3)
+    batch = m.op("Unsqueeze", m.op("Gather", m.op("Shape", a), m.const(0, np.int64)), m.integers(0))
+    sizes = m.op("Shape", a, start=1)
+    size = m.op("ReduceProd", sizes, keepdims=1)
+    same = m.op("Where", m.op("Equal", batch, m.integers(-1)), m.integers(7), m.op("Mul", batch, m.integers(1)))
+    a = m.op("Reshape", a, m.op("Concat", same, m.op("Cast", size, to=T.INT64), axis=0))
+    return m.op("Gemm", a, m.random(16, 5))
+
+
+@golden((2, 4, 4))
+def computed_constants(m):
+    """Weights that the model computes: normalised, transposed, cast, expanded, sliced, joined."""
+    w = m.random(4, 2, 3, 3)
+    norm = m.op("ReduceL2", w, axes=[1, 2, 3], keepdims=1)
+    w = m.op("Mul", m.op("Div", w, norm), m.const(m.rng.uniform(0.5, 1.5, (4, 1, 1, 1))))
+    a = m.op("Conv", "x", w, m.op("Expand", m.const([0.5]), m.integers(4)))
+    scale = m.op("Cast", m.op("Range", m.const(1, np.int64), m.const(9, np.int64), m.const(2, np.int64)), to=T.FLOAT)
+    a = m.op("Mul", a, m.op("Reshape", scale, m.integers(1, -1, 1, 1)))
+    shift = m.op("Concat", m.op("ConstantOfShape", m.integers(2)), m.const([1, -1]), axis=0)
+    a = m.op("Add", a, m.op("Unsqueeze", m.op("Slice", shift, m.integers(-1), m.integers(-9), m.integers(0), m.integers(-1)),
+                            m.integers(1, 2)))
+    return m.op("MatMul", m.flat(a), m.op("Transpose", m.random(3, 16), perm=[1, 0]))
+
+
+@golden((4, 6, 6))
+def shortcuts_of_slices_and_zeros(m):
+    """The shortcut of CIFAR ResNets, by Pad and by Concat with constants."""
+    a = m.op("Slice", "x", m.integers(0, 1), m.integers(2**63 - 1, 2**31 - 1), m.integers(2, 3), m.integers(2, 2))
+    a = m.op("Pad", a, m.integers(0, 2, 0, 0, 0, 2, 0, 0))
+    b = m.op("Slice", m.op("Slice", "x", m.integers(1), m.integers(6), m.integers(2), m.integers(2)), m.integers(0),
+             m.integers(-1), m.integers(-1), m.integers(2))
+    zeros = m.op("ConstantOfShape", m.integers(1, 2, 3, 3))
+    a = m.op("Add", a, m.op("Concat", b, zeros, zeros, axis=1))
+    return m.flat(m.op("Add", a, m.conv("x", 8, 4, 3, 3, pads=[1, 1, 1, 1], strides=[2, 2])))
+
+
+@golden((6, 3, 3))
+def channels_shuffled_split_and_joined(m):
+    a = m.op("Transpose", m.op("Reshape", "x", m.integers(0, 2, 3, 3, 3)), perm=[0, 2, 1, 3, 4])
+    a = m.op("Reshape", a, m.integers(-1, 6, 3, 3))
+    left, middle, right = (m.name("Split") for _ in range(3))
+    m.nodes.append(helper.make_node("Split", [a, m.integers(1, 2, 3)], [left, middle, right], name="split", axis=1))
+    a = m.op("Concat", m.conv(right, 2, 3, 2, 2), m.op("Slice", m.conv(left, 3, 1, 2, 2), m.integers(-1), m.integers(-9),
+                                                       m.integers(1), m.integers(-2)), axis=1)
+    b = m.op("Gather", m.op("Gather", middle, m.integers(1, 0, 1), axis=1), m.integers(0, 2), axis=2)
+    b = m.op("Slice", b, m.integers(1), m.integers(3), m.integers(3))
+    c = m.op("Gather", "x", m.const(-1, np.int64), axis=2)
+    return m.op("Concat", m.flat(a), m.flat(b), m.flat(c), axis=-1)
+
+
+@golden((2, 4, 3))
+def transposed_before_a_dense_layer(m):
+    a = m.op("Transpose", m.conv("x", 3, 2, 1, 1), perm=[0, 2, 3, 1])
+    return m.op("MatMul", m.op("Reshape", a, m.integers(0, -1)), m.random(36, 4))
+
+
+@golden((4, 6, 3))
+def channels_behind(m):
+    """A picture as TensorFlow has it."""
+    m.channels_last = True
+    a = m.op("Transpose", m.op("Sub", "x", m.const(0.5)), perm=[0, 3, 1, 2])
+    return m.flat(m.conv(a, 2, 3, 3, 3, strides=[1, 2]))
+
+
+@golden((12,))
+def flat_input(m):
+    a = m.op("Gemm", m.op("Mul", "x", m.const(2.0)), m.random(12, 6), m.random(6))
+    constants = [m.const(m.rng.uniform(0.5, 1.5, 6)), m.random(6), m.random(6), m.const(m.rng.uniform(0.1, 2, 6))]
+    return m.op("Gemm", m.op("Relu", m.op("BatchNormalization", a, *constants)), m.random(6, 3))
+
+
+@golden((30,))
+def flat_input_made_a_picture(m):
+    a = m.op("Reshape", m.op("Div", "x", m.const(4.0)), m.integers(-1, 1, 6, 5))
+    return m.flat(m.conv(a, 2, 1, 3, 3))
+
+
+@golden((6, 5))
+def picture_without_channels(m):
+    return m.flat(m.conv(m.op("Unsqueeze", "x", m.integers(1)), 2, 1, 3, 3))
+
+
+@golden((3, 8))
+def signals(m):
+    """One-dimensional convolution and pooling."""
+    a = m.op("Conv", "x", m.random(4, 3, 3), m.random(4), pads=[1, 0], strides=[2], kernel_shape=[3])
+    a = m.op("AveragePool", a, kernel_shape=[2])
+    constants = [m.const(m.rng.uniform(0.5, 1.5, 4)), m.random(4), m.random(4), m.const(m.rng.uniform(0.1, 2, 4))]
+    return m.flat(m.op("GlobalAveragePool", m.op("BatchNormalization", a, *constants)))
+
+
+@golden((3, 4, 4), kind=T.UINT8)
+def raw_pixels(m):
+    a = m.op("Div", m.op("Cast", m.op("Slice", "x", m.integers(1), m.integers(4), m.integers(2)), to=T.FLOAT), m.const(255.0))
+    return m.flat(m.conv(a, 4, 3, 3, 3))
+
+
 def synthetic_pictures(count, channels, height, width):
     """Smooth colour gradients with a few soft blobs: pixels in [0, 255], [count][channels][height][width]."""
     rng = np.random.default_rng(7)
@@ -370,10 +552,47 @@ def networks():
     trained("relu_resnet", "relu", lambda kind, c, k, size: ResNet(kind, c, k, [4, 8, 16], [1, 1, 1]), (3, 16, 16))
 
 
+# Networks of the export matrix, with quadratic activations: name, network, way.
+EXPORTED = [("exported_lenet_script_11", "lenet", "script-11"),
+            ("exported_padded_script_13", "padded", "script-13-unfolded"),
+            ("exported_padded_dynamo_20", "padded", "dynamo-20-unoptimized"),
+            ("exported_joined_script_14", "joined", "script-14-inputs"),
+            ("exported_joined_dynamo_20", "joined", "dynamo-20-unoptimized"),
+            ("exported_joined_dynamo_22", "joined", "dynamo-22-embedded")]
+
+
+def exported(name, network, way):
+    """A network as PyTorch exports it, without log-probabilities at its end."""
+    sys.path.insert(0, str(ROOT / "tests" / "outside"))
+    import export_matrix as matrix
+
+    build, shape = matrix.NETWORKS[network]
+    net = matrix.make(build, shape, quadratic=True, raw=False)
+    net.end = torch.nn.Identity()
+    export = matrix.EXPORTS.get(way) or matrix.dynamo(22, external_data=False)
+    x = torch.rand(2, *shape)
+    with matrix.silence():
+        export(net, x, HERE / f"{name}.onnx")
+    model = onnx.load(HERE / f"{name}.onnx")
+    for part in [model.graph, *model.graph.node, *model.graph.value_info]:  # where it comes from takes most of the file
+        del part.metadata_props[:]
+        part.doc_string = ""
+    (HERE / f"{name}.onnx").write_bytes(model.SerializeToString())
+    x = x[:1].numpy()
+    write_json(name, {"input": floats(x), "output": floats(run(model.SerializeToString(), "input", x))})
+
+
 def main():
-    for seed, (name, (build, shape, opset, grid)) in enumerate(MODELS.items()):
+    wanted = set(sys.argv[1:])
+    for seed, (name, (build, shape, opset, grid, kind)) in enumerate(MODELS.items()):
         m = Model(np.random.default_rng(seed + 1), shape, opset)
-        m.save(name, build(m), grid)
+        if not wanted or name in wanted:
+            m.save(name, build(m), grid, kind)
+    for name, network, way in EXPORTED:
+        if not wanted or name in wanted:
+            exported(name, network, way)
+    if wanted:
+        return
     networks()
     for path in sorted((ROOT / "models").glob("*.onnx")):
         shipped(path)

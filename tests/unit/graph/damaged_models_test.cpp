@@ -75,7 +75,9 @@ TEST_P(DamagedModels, EveryTruncation) {
 
 INSTANTIATE_TEST_SUITE_P(Models, DamagedModels,
                          ::testing::Values("conv_groups", "constants_and_broadcast", "average_pool_counting_pads",
-                                           "pooled_network", "relus"),
+                                           "pooled_network", "relus", "computed_constants",
+                                           "flatten_by_computed_shapes", "channels_shuffled_split_and_joined",
+                                           "shortcuts_of_slices_and_zeros", "zero_pads", "raw_pixels"),
                          [](const auto& m) { return std::string(m.param); });
 
 TEST(NoModels, TheLimitOnAllocationsIsInForce) {
