@@ -23,7 +23,7 @@ void verify(const ClientSpec& spec) {
     bad("impossible level of the input");
   if (spec.output_limbs < 1 || spec.output_limbs > spec.parameters.ciphertext_primes)
     bad("impossible level of the output");
-  if (!(spec.input.scale > 1) || !(spec.input.scale < 0x1p100) || !(spec.output_scale > 1) ||
+  if (!(spec.input.scale > 1) || !(spec.input.scale < 0x1p100) || !(spec.output_scale > 0x1p-400) ||
       !(spec.output_scale < 0x1p400))
     bad("impossible scale");
   verify_keys(spec.parameters, spec.keys);

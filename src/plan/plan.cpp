@@ -141,7 +141,7 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vec
   if (step.output < 1 || step.output >= count || ready[step.output]) bad(name + "wrong output");
   const Tensor& out = plan.tensors[step.output];
   if (step.limbs < 1 || step.limbs > plan.parameters.ciphertext_primes) bad(name + "impossible level");
-  if (!(step.scale > 1) || !(step.scale < 0x1p600)) bad(name + "impossible scale");
+  if (!(step.scale > 0x1p-600) || !(step.scale < 0x1p600)) bad(name + "impossible scale");
   const bool last = index + 1 == plan.steps.size();
   if ((step.finish == Step::Finish::keep) != last) bad(name + "only the last layer keeps its level");
   if (out.limbs < 1 || (!step.slotwise() && out.limbs != step.limbs - levels_taken(plan, step)))
@@ -349,8 +349,8 @@ void verify(const Plan& plan) {
     verify_layout(t.layout, plan.tile);
     verify_moments(t);
     if (t.layout.group != plan.group()) bad("its tensors are packed differently");
-    if (t.limbs < 1 || t.limbs > plan.parameters.ciphertext_primes || !(t.scale > 1) || !(t.scale < 0x1p400))
-      bad("a tensor has an impossible level or scale");
+    if (t.limbs < 1 || t.limbs > plan.parameters.ciphertext_primes || !(t.scale > 0x1p-400) || !(t.scale < 0x1p400))
+      bad("the tensor " + t.name + " has an impossible level or scale (2^" + std::to_string(std::log2(t.scale)) + ")");
   }
   std::vector<bool> ready(plan.tensors.size());
   ready[0] = true;
