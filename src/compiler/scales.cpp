@@ -15,8 +15,9 @@ using Finish = plan::Step::Finish;
 
 // log2 of the largest slot of what is bootstrapped.
 constexpr double kPeakBits = 44;
-// Bits of the last modulus above the largest score: decryption takes what comes within three for damage.
-constexpr double kScoreRoom = 3.5;
+// Bits of the last modulus above the largest score: decryption takes what comes within three for damage. Where the last
+// layer has an extra prime its weights do not need these bits, and an image beyond its range spoils fewer others.
+constexpr double kScoreRoom = 3.5, kWideScoreRoom = 11;
 // Bits of the modulus above the largest value of a tensor; no slot needs more than kMostBits.
 constexpr double kRoom = 2, kMostBits = 80;
 // Slots of polynomials' results stay below 2^56 (plan::verify); one more for noise.
@@ -158,7 +159,8 @@ class Descent {
         const bool together = of_activation || argument(refreshed->output);
         for (std::size_t c = 0; c < all.size(); ++c) log2[c] = peak - (together ? largest : bound(c));
       } else if (made != nullptr && made->finish == Finish::keep) {
-        log2.assign(all.size(), room + kRoom - kScoreRoom - largest);
+        const double above = made->extra_primes > 0 ? kWideScoreRoom : kScoreRoom;
+        log2.assign(all.size(), room + kRoom - above - largest);
       } else if (of_refresh) {
         const auto& source = scales_.log2[index(made->terms.front().source)];
         log2 = source;

@@ -16,8 +16,10 @@ namespace {
 std::string model(test::OnnxBuilder& b) {
   b.ones("w1", {8, 3, 3, 3});
   b.ones("w2", {8, 8, 3, 3});
-  b.ones("w3", {4, 8});
-  b.ones("b3", {4});
+  std::vector<float> w3(32);  // classes that differ
+  for (std::size_t k = 0; k < w3.size(); ++k) w3[k] = static_cast<float>(k % 7) - 3;
+  b.constant("w3", {4, 8}, w3);
+  b.constant("b3", {4}, {0, 1, 2, 3});
   b.set(b.node("Conv", {"x", "w1"}, "c1"), "pads", std::vector<std::int64_t>{1, 1, 1, 1});
   b.node("Mul", {"c1", "c1"}, "a1");
   b.set(b.node("Conv", {"a1", "w2"}, "c2"), "pads", std::vector<std::int64_t>{1, 1, 1, 1});

@@ -68,7 +68,7 @@ TEST_F(Container, RoundTripOfHeaderAndSections) {
 TEST_F(Container, LayoutIsTheDocumentedOne) {
   // Other programs read these files: the bytes are part of the interface.
   FileWriter(path, Kind::client, {{"a", 1}}, {}).commit();
-  EXPECT_EQ(test::read_bytes(path), raw_container(3, 2, R"({"a":1,"sections":[]})", 21));
+  EXPECT_EQ(test::read_bytes(path), raw_container(kVersion, 2, R"({"a":1,"sections":[]})", 21));
 }
 
 TEST_F(Container, EveryKindIsReadAsItselfOnly) {
@@ -88,7 +88,7 @@ TEST_F(Container, EveryKindIsReadAsItselfOnly) {
 
 TEST_F(Container, AnotherVersionIsSaidSo) {
   for (std::uint32_t version : {0u, 1u, 257u, 0x01000001u, 0xffffffffu}) {
-    const Bytes right = raw_container(3, 1, R"({"sections":[]})", 15);
+    const Bytes right = raw_container(kVersion, 1, R"({"sections":[]})", 15);
     Bytes bumped = right;
     std::memcpy(bumped.data() + 8, &version, 4);
     EXPECT_TRUE(open_refuses(bumped, {"version", std::to_string(version)})) << "checksum as it was";
@@ -98,9 +98,9 @@ TEST_F(Container, AnotherVersionIsSaidSo) {
 }
 
 TEST_F(Container, UnknownKind) {
-  EXPECT_TRUE(open_refuses(raw_container(3, 0, R"({"sections":[]})", 15), {"unknown"}));
+  EXPECT_TRUE(open_refuses(raw_container(kVersion, 0, R"({"sections":[]})", 15), {"unknown"}));
   EXPECT_EQ(kind_of(path), std::nullopt);
-  EXPECT_TRUE(open_refuses(raw_container(3, 99, R"({"sections":[]})", 15), {"unknown"}));
+  EXPECT_TRUE(open_refuses(raw_container(kVersion, 99, R"({"sections":[]})", 15), {"unknown"}));
   EXPECT_EQ(kind_of(path), std::nullopt);
 }
 
@@ -108,7 +108,7 @@ TEST_F(Container, HugeHeaderLengthsAreNotBelieved) {
   for (std::uint64_t length :
        {std::uint64_t{16}, std::uint64_t{100}, kMaxHeaderBytes, kMaxHeaderBytes + 1, std::uint64_t{1} << 40,
         std::uint64_t{1} << 63, ~std::uint64_t{0}, ~std::uint64_t{0} - kPreambleBytes + 1})
-    EXPECT_TRUE(open_refuses(raw_container(3, 1, R"({"sections":[]})", length), {"truncated"})) << length;
+    EXPECT_TRUE(open_refuses(raw_container(kVersion, 1, R"({"sections":[]})", length), {"truncated"})) << length;
 }
 
 TEST_F(Container, HeadersThatMakeNoSense) {
