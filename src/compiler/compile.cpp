@@ -65,15 +65,10 @@ int largest_tile(const graph::Network& network) {
   return std::min(static_cast<int>(std::bit_ceil(static_cast<unsigned>(std::max(canvas.h, canvas.w)))), kMaxTile);
 }
 
-// Whether the network's strides fit this tile.
+// Whether the network's maps fit this tile.
 bool fits(const graph::Network& network, int tile) {
-  try {
-    lower(network, tile, 1);
-    return true;
-  } catch (const Error& e) {
-    if (e.code() != ErrorCode::bad_input) throw;
-    return false;
-  }
+  const plan::Axes canvas = canvas_of(network);
+  return std::max(canvas.h, canvas.w) <= plan::kMostPhases * tile;
 }
 
 // Keys, and with groups how far sources are rotated before sums are: that saves rotations of sums, but needs keys.

@@ -12,7 +12,7 @@ namespace sotto::compiler {
 
 /// What the user may choose about a plan.
 struct Options {
-  /// Images per run at least, if the network's strides allow it; the plan's batch is the next size that fills the
+  /// Images per run at least, if the network's maps allow it; the plan's batch is the next size that fills the
   /// slots.
   int batch = 1024;
   int group = 1;                   ///< channels per ciphertext, a power of two up to plan::kMaxGroup

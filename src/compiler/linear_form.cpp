@@ -73,8 +73,8 @@ void simplify(Term& t, const Layout& in, const Layout& out) {
   if (t.blocks.size() == 1 && t.blocks.front() == Block{0, out.channels, 0, in.channels}) t.blocks.clear();
 }
 
-// Whether a window of taps over a form of `size` pixels in one direction reaches beyond them to pixels that exist in the
-// source of a term of that form.
+// Whether a window of taps over a form of `size` pixels in one direction reaches beyond them to pixels that exist in
+// the source of a term of that form.
 bool leaks(int outputs, int kernel, int dilation, int stride, int pad, int size, int source_size, const Term& t,
            bool vertical) {
   const int taps = vertical ? t.kernel_h : t.kernel_w, apart = vertical ? t.dilation_h : t.dilation_w;
@@ -167,8 +167,8 @@ std::vector<double> convolved_bias(const LinearForm& value, const graph::Conv2d&
 
 // A full connection of a value by blocks; weight(output, channel, pixel), all of the value.
 template <class F>
-LinearForm connected(const plan::Plan& plan, const LinearForm& value, int outputs,
-                     const std::vector<Block>& blocks, F weight) {
+LinearForm connected(const plan::Plan& plan, const LinearForm& value, int outputs, const std::vector<Block>& blocks,
+                     F weight) {
   LinearForm l{{outputs, 1, 1, 1, 1, value.layout.group}, {}, {}, value.depth};
   l.bias.resize(static_cast<std::size_t>(outputs));
   const auto pixels = static_cast<int>(value.plane());
@@ -256,8 +256,7 @@ void scale(LinearForm& l, const std::vector<double>& factor, const std::vector<d
         for (std::size_t k = 0; k < static_cast<std::size_t>(b.ins) * per_pair; ++k, ++w)
           *w *= factor[static_cast<std::size_t>(o)];
   }
-  for (std::size_t k = 0; k < l.bias.size(); ++k)
-    l.bias[k] = l.bias[k] * factor[k / l.plane()] + shift[k / l.plane()];
+  for (std::size_t k = 0; k < l.bias.size(); ++k) l.bias[k] = l.bias[k] * factor[k / l.plane()] + shift[k / l.plane()];
 }
 
 LinearForm concat(const plan::Plan& plan, std::vector<LinearForm> parts) {
@@ -280,8 +279,8 @@ LinearForm concat(const plan::Plan& plan, std::vector<LinearForm> parts) {
   return l;
 }
 
-std::optional<LinearForm> rearranged(const plan::Plan& plan, const LinearForm& l,
-                                     const graph::Rearrange& r, const graph::Shape& shape) {
+std::optional<LinearForm> rearranged(const plan::Plan& plan, const LinearForm& l, const graph::Rearrange& r,
+                                     const graph::Shape& shape) {
   const Layout& from = l.layout;
   LinearForm out{strided(plan, from, shape, r.stride_h, r.stride_w), {}, {}, l.depth};
   // The pixel of `l` at (y, x); -1 if there is none.
@@ -338,9 +337,10 @@ bool is_value(const plan::Plan& plan, const LinearForm& l) {
   });
 }
 
-std::optional<LinearForm> convolved(const plan::Plan& plan, const LinearForm& value,
-                                    const graph::Conv2d& c, const graph::Shape& shape, const std::vector<double>& map) {
-  LinearForm l{strided(plan, value.layout, shape, c.stride_h, c.stride_w), {}, convolved_bias(value, c, shape), value.depth};
+std::optional<LinearForm> convolved(const plan::Plan& plan, const LinearForm& value, const graph::Conv2d& c,
+                                    const graph::Shape& shape, const std::vector<double>& map) {
+  LinearForm l{
+      strided(plan, value.layout, shape, c.stride_h, c.stride_w), {}, convolved_bias(value, c, shape), value.depth};
   const std::size_t pixels = l.plane();
   for (std::size_t k = 0; k < l.bias.size(); ++k)
     l.bias[k] = l.bias[k] * (map.empty() ? 1 : map[k % pixels]) + c.bias[k / pixels];
@@ -378,8 +378,8 @@ std::optional<LinearForm> convolved(const plan::Plan& plan, const LinearForm& va
   return l;
 }
 
-LinearForm fully_connected(const plan::Plan& plan, const LinearForm& value,
-                           const std::vector<double>& weights, const std::vector<double>& bias) {
+LinearForm fully_connected(const plan::Plan& plan, const LinearForm& value, const std::vector<double>& weights,
+                           const std::vector<double>& bias) {
   const int outputs = static_cast<int>(bias.size()), channels = value.layout.channels;
   const std::size_t pixels = value.plane();
   const bool of_means = weights.size() == bias.size() * static_cast<std::size_t>(channels);

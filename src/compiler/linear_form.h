@@ -24,7 +24,8 @@ struct LinearForm {
 plan::Axes canvas_of(const graph::Network& network);
 
 /// The layout of maps of another shape whose pixels lie `stride` times as far apart.
-plan::Layout strided(const plan::Plan& plan, const plan::Layout& in, const graph::Shape& shape, int stride_h, int stride_w);
+plan::Layout strided(const plan::Plan& plan, const plan::Layout& in, const graph::Shape& shape, int stride_h,
+                     int stride_w);
 
 /// alpha[c] * tensor + beta[c].
 LinearForm tensor_form(const plan::Plan& plan, int tensor, const std::vector<double>& alpha,
@@ -40,8 +41,8 @@ void add(LinearForm& l, LinearForm r);
 LinearForm concat(const plan::Plan& plan, std::vector<LinearForm> parts);
 
 /// The form with its pixels and channels moved; nothing if it is the sum of a map's pixels and pixels move.
-std::optional<LinearForm> rearranged(const plan::Plan& plan, const LinearForm& l,
-                                     const graph::Rearrange& r, const graph::Shape& shape);
+std::optional<LinearForm> rearranged(const plan::Plan& plan, const LinearForm& l, const graph::Rearrange& r,
+                                     const graph::Shape& shape);
 
 // A *value* is a form whose terms only pick: kernels of one tap, at most one input channel for an output channel, no
 // map of factors. Linear maps of values need no step in between.
@@ -50,13 +51,13 @@ bool is_value(const plan::Plan& plan, const LinearForm& l);
 
 /// A convolution of a value, times `map` (a factor per output pixel; empty: 1) without the bias. Nothing if its padding
 /// would meet pixels that the value leaves out.
-std::optional<LinearForm> convolved(const plan::Plan& plan, const LinearForm& value,
-                                    const graph::Conv2d& c, const graph::Shape& shape, const std::vector<double>& map);
+std::optional<LinearForm> convolved(const plan::Plan& plan, const LinearForm& value, const graph::Conv2d& c,
+                                    const graph::Shape& shape, const std::vector<double>& map);
 
 /// Sums over all pixels of a value: output o is bias[o] + sum of weights[o][channel][pixel] * value, or with as many
 /// weights as channels [o][channel] * mean of the channel.
-LinearForm fully_connected(const plan::Plan& plan, const LinearForm& value,
-                           const std::vector<double>& weights, const std::vector<double>& bias);
+LinearForm fully_connected(const plan::Plan& plan, const LinearForm& value, const std::vector<double>& weights,
+                           const std::vector<double>& bias);
 
 /// The mean of every channel.
 LinearForm mean(const plan::Plan& plan, const LinearForm& value);

@@ -11,6 +11,7 @@
 #include "compiler/function_approximation.h"
 #include "compiler/linear_form.h"
 #include "compiler/polynomial.h"
+#include "compiler/unread_steps.h"
 
 namespace sotto::compiler {
 
@@ -319,8 +320,7 @@ class Lowering {
     }
     for (std::size_t k = 0; k < nodes.size(); ++k) {
       const Polynomial& p = polynomial_[nodes[k]];
-      if (p.linear() && p.root != 0 && readers(p.root) > 1 && parts[k].depth < depth &&
-          !is_value(plan_, parts[k]))
+      if (p.linear() && p.root != 0 && readers(p.root) > 1 && parts[k].depth < depth && !is_value(plan_, parts[k]))
         parts[k] = form(tensors(nodes[k], p));
     }
     return parts;
@@ -447,6 +447,7 @@ class Lowering {
     if (network_.output_shape().h != 1 || network_.output_shape().w != 1)
       fail(last, "the output must be a vector of scores");
     emit(last, expression(last), Step::Finish::keep);
+    drop_unread_steps(plan_);  // of values that were read in another way in the end
   }
 
   const Network& network_;

@@ -118,7 +118,8 @@ WeightNoise single_noise(const Plan& plan, const Schedule& schedule, std::size_t
     if (is_mean(term, in)) {
       noise.constant.assign(taps, 1.0);
     } else {  // one plaintext with a value for each position of the tile, for each phase
-      const double variance = in.phase_count() * static_cast<double>(plan.tile) * plan.tile * every_coefficient(plan, step);
+      const double variance =
+          in.phase_count() * static_cast<double>(plan.tile) * plan.tile * every_coefficient(plan, step);
       for_each_pair(term, in, out, [&](int o, int i, const double*) { noise.spread.push_back({o, i, variance}); });
     }
     return noise;
@@ -181,8 +182,8 @@ void round_constants(Term& term, const Tensor& source, const Layout& out, double
     else
       for (double& w : rounded) w = std::nearbyint(w);
     for (std::size_t k = 0; k < weights.size(); ++k)
-      *weights[k] += std::sqrt(noise.constant[static_cast<std::size_t>(list[k % list.size()])]) *
-                     (rounded[k] - exact[k]) / scale;
+      *weights[k] +=
+          std::sqrt(noise.constant[static_cast<std::size_t>(list[k % list.size()])]) * (rounded[k] - exact[k]) / scale;
   });
 }
 

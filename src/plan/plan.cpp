@@ -28,7 +28,8 @@ void verify_layout(const Layout& l, int tile) {
   if (l.channels < 1 || l.channels > 65536 || l.height < 1 || l.width < 1 || l.height > 4096 || l.width > 4096)
     bad("a tensor has an impossible shape");
   const auto verify_axis = [&](int size, int phases, int gap) {
-    if (!power_of_two(phases) || phases > 64 || gap < 1 || gap > 4096) bad("a tensor has an impossible layout");
+    if (!power_of_two(phases) || phases > kMostPhases || gap < 1 || gap > 4096)
+      bad("a tensor has an impossible layout");
     if ((size - 1) * gap >= phases * tile) bad("a tensor does not fit its ciphertexts");
   };
   verify_axis(l.height, l.phases.h, l.gap.h);
@@ -39,8 +40,7 @@ void verify_moments(const Tensor& t) {
   const Moments& m = t.moments;
   const auto c = static_cast<std::size_t>(t.layout.channels), reach = static_cast<std::size_t>(m.reach);
   if (m.channels.empty() && m.neighbours.empty()) return;
-  if (m.reach < 0 || m.reach > 63 || m.channels.size() != c * c ||
-      m.neighbours.size() != (reach + 1) * (2 * reach + 1))
+  if (m.reach < 0 || m.reach > 63 || m.channels.size() != c * c || m.neighbours.size() != (reach + 1) * (2 * reach + 1))
     bad("a tensor has impossible moments");
   const auto within = [](double v, double most) { return std::abs(v) <= most; };
   for (double v : m.neighbours)
@@ -411,9 +411,8 @@ std::string plan_id(const Plan& plan) {
                 plan.level_primes, plan.tile, plan.batch})
     h.value(v);
   for (const Tensor& t : plan.tensors) {
-    for (int v :
-         {t.layout.channels, t.layout.height, t.layout.width, t.layout.phases.h, t.layout.phases.w, t.layout.gap.h,
-          t.layout.gap.w, t.layout.group, t.limbs})
+    for (int v : {t.layout.channels, t.layout.height, t.layout.width, t.layout.phases.h, t.layout.phases.w,
+                  t.layout.gap.h, t.layout.gap.w, t.layout.group, t.limbs})
       h.value(v);
     h.value(t.scale);
     h.values(t.moments.channels);
@@ -433,9 +432,8 @@ std::string plan_id(const Plan& plan) {
     h.value(s.scale);
     h.values(s.bias);
     for (const Term& t : s.terms) {
-      for (int v :
-           {static_cast<int>(t.kind), t.source, t.kernel_h, t.kernel_w, t.stride_h, t.stride_w, t.pad_top, t.pad_left,
-            t.dilation_h, t.dilation_w})
+      for (int v : {static_cast<int>(t.kind), t.source, t.kernel_h, t.kernel_w, t.stride_h, t.stride_w, t.pad_top,
+                    t.pad_left, t.dilation_h, t.dilation_w})
         h.value(v);
       h.value(t.blocks.size());
       for (const Block& b : t.blocks)

@@ -15,6 +15,8 @@ namespace sotto::plan {
 
 /// Most channels that share a ciphertext.
 inline constexpr int kMaxGroup = 64;
+/// Most phases of a map in each direction.
+inline constexpr int kMostPhases = 64;
 
 /// A number for the height and one for the width of maps.
 struct Axes {
@@ -58,8 +60,8 @@ struct Layout {
 /// Second moments of a feature map's values over calibration images, as the map lies in slots: how weights that read it
 /// are rounded best (plan/rounding.h). Empty if unknown.
 struct Moments {
-  std::vector<double> channels;   ///< [c][c]: mean over images and pixels of the products of two channels
-  int reach = 0;                  ///< farthest pixels whose products were measured, in each direction
+  std::vector<double> channels;    ///< [c][c]: mean over images and pixels of the products of two channels
+  int reach = 0;                   ///< farthest pixels whose products were measured, in each direction
   std::vector<double> neighbours;  ///< [dy 0 .. reach][dx -reach .. reach]: such means over the one for (0, 0)
 
   /// Of pixels that lie (dy, dx) apart; `otherwise` beyond the reach.

@@ -40,13 +40,13 @@ Axes axes_from_json(const json& j, const char* name, int least, int most) {
 }
 
 json to_json(const Layout& l) {
-  return {{"channels", l.channels},       {"height", l.height},     {"width", l.width},
+  return {{"channels", l.channels},      {"height", l.height},    {"width", l.width},
           {"phases", to_json(l.phases)}, {"gap", to_json(l.gap)}, {"group", l.group}};
 }
 
 Layout layout_from_json(const json& j) {
   return {small_integer(j, "channels", 1, 65536), small_integer(j, "height", 1, 4096),
-          small_integer(j, "width", 1, 4096),     axes_from_json(j, "phases", 1, 64),
+          small_integer(j, "width", 1, 4096),     axes_from_json(j, "phases", 1, kMostPhases),
           axes_from_json(j, "gap", 1, 4096),      small_integer(j, "group", 1, kMaxGroup)};
 }
 
@@ -183,7 +183,7 @@ json to_json(const Watch& w) {
                       {"rows", p.watched.rows},
                       {"columns", p.watched.columns},
                       {"row_gap", p.watched.row_gap},
-                       {"column_gap", p.watched.column_gap}});
+                      {"column_gap", p.watched.column_gap}});
   return {{"probes", probes}, {"score_bound", w.score_bound}, {"reach", w.reach}};
 }
 
@@ -195,7 +195,7 @@ Watch watch_from_json(const json& j) {
                         wire::real(p, "bound"),
                         {small_integer(p, "places", 1, kMaxGroup), small_integer(p, "rows", 1, 256),
                          small_integer(p, "columns", 1, 256), small_integer(p, "row_gap", 1, 4096),
-                          small_integer(p, "column_gap", 1, 4096)}});
+                         small_integer(p, "column_gap", 1, 4096)}});
   return w;
 }
 

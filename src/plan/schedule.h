@@ -26,7 +26,7 @@ struct Tap {
   Source source;
   /// T^2 flags by tile position; empty if all are set and the term has no map of factors. Unused by full terms.
   std::vector<std::uint8_t> mask;
-  int shift = 0;                   ///< places by which the source's rotation moves channels, 0 .. baby - 1
+  int shift = 0;  ///< places by which the source's rotation moves channels, 0 .. baby - 1
 };
 
 /// The work for one output phase of one step.
@@ -81,8 +81,8 @@ std::size_t step_period(const Plan& plan, const Step& step);
 /// else backwards.
 int channel_move(const Plan& plan, const Layout& in, int s, int channel);
 
-/// With groups: the moves of a term that a weight needs, with the pairs of an output and an input block between which it
-/// needs them.
+/// With groups: the moves of a term that a weight needs, with the pairs of an output and an input block between which
+/// it needs them.
 std::map<int, std::set<std::pair<int, int>>> connected_blocks(const Plan& plan, const Step& step, const Term& term);
 /// These moves alone.
 std::set<int> channel_moves(const Plan& plan, const Step& step, const Term& term);

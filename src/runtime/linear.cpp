@@ -224,8 +224,8 @@ void LinearMap::round(const plan::Task& task, int term, const Row& row, const st
 
 // weights: product after product [run][row][column], centred residues modulo prime `limb`. Columns go in blocks of a
 // cache line of weights, because neighbouring runs lie far apart.
-void LinearMap::fill_weights(const std::vector<plan::Product>& products, const std::vector<Row>& rows,
-                             std::size_t limb, double* weights) const {
+void LinearMap::fill_weights(const std::vector<plan::Product>& products, const std::vector<Row>& rows, std::size_t limb,
+                             double* weights) const {
   constexpr std::size_t kBlock = 8;
   const u64 q = ring_.prime(limb);
   const simd::NttView& table = ring_.subring_table(limb, period_);
@@ -326,9 +326,11 @@ std::vector<ckks::Ciphertext> LinearMap::run(
         };
         for (std::size_t half = 0; half < 2; ++half)
           for (std::size_t row = 0; row < height; ++row)
-            dst[half * height + row] = product.first ? word(half, row) : sums.data() + (half * height + row) * run_length_;
-        simd::MatmulArgs args{nullptr, mod.data(), dst.data(), mod.data(),  weights.data() + begins[p] + r * height * stride,
-                              stride,  height,     stride,     run_length_, false};
+            dst[half * height + row] =
+                product.first ? word(half, row) : sums.data() + (half * height + row) * run_length_;
+        simd::MatmulArgs args{
+            nullptr, mod.data(), dst.data(), mod.data(),  weights.data() + begins[p] + r * height * stride,
+            stride,  height,     stride,     run_length_, false};
         args.packed = src.data();
         args.sets = 2;
         ring_.kernels().matmul(args);

@@ -55,9 +55,9 @@ class NetworkBuilder {
     const int inputs = in.c / c.groups * c.kernel_h * c.kernel_w;
     c.weights = values(c.out_c * inputs, 1.5 / std::sqrt(inputs));
     c.bias = values(c.out_c, 0.5);
-    const graph::Shape out{
-        c.out_c, (in.h + c.pad_top + c.pad_bottom - c.dilation_h * (c.kernel_h - 1) - 1) / c.stride_h + 1,
-        (in.w + c.pad_left + c.pad_right - c.dilation_w * (c.kernel_w - 1) - 1) / c.stride_w + 1};
+    const graph::Shape out{c.out_c,
+                           (in.h + c.pad_top + c.pad_bottom - c.dilation_h * (c.kernel_h - 1) - 1) / c.stride_h + 1,
+                           (in.w + c.pad_left + c.pad_right - c.dilation_w * (c.kernel_w - 1) - 1) / c.stride_w + 1};
     return node("conv", std::move(c), {x}, out);
   }
   int concat(std::vector<int> parts) {
@@ -179,8 +179,8 @@ inline graph::Network random_network(unsigned seed) {
 /// A small network of random structure with what random_network() lacks: convolutions of any shape, depthwise ones,
 /// joined and rearranged channels, pools that leave pads out, and parts without any activation.
 inline graph::Network structured_network(unsigned seed) {
-  NetworkBuilder b({1 + static_cast<int>(seed % 4), 4 + static_cast<int>(seed * 7 % 6), 4 + static_cast<int>(seed * 5 % 6)},
-                   seed);
+  NetworkBuilder b(
+      {1 + static_cast<int>(seed % 4), 4 + static_cast<int>(seed * 7 % 6), 4 + static_cast<int>(seed * 5 % 6)}, seed);
   const bool linear = b.pick(0, 4) == 0;
   const auto curved = [&](int x) {
     const auto is = [&](int v, std::string_view kind) {
@@ -236,8 +236,15 @@ inline graph::Network structured_network(unsigned seed) {
         break;
       case 4:
         if (in.h >= 2 && in.w >= 2)
-          x = b.pool(x, {.kernel_h = 3, .kernel_w = 2, .stride_h = b.pick(1, 2), .stride_w = 1, .pad_top = 1,
-                         .pad_left = 1, .pad_bottom = 1, .pad_right = 0, .count_pad = b.chance()});
+          x = b.pool(x, {.kernel_h = 3,
+                         .kernel_w = 2,
+                         .stride_h = b.pick(1, 2),
+                         .stride_w = 1,
+                         .pad_top = 1,
+                         .pad_left = 1,
+                         .pad_bottom = 1,
+                         .pad_right = 0,
+                         .count_pad = b.chance()});
         break;
       case 5: {  // a shortcut without weights: every second pixel, zeros for the further channels
         graph::Rearrange r{{}, 2, 2, 0, 0};

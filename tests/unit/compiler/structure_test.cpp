@@ -113,7 +113,8 @@ TEST(Rearrange, SlicesAndShufflesFoldIntoLayers) {
   NetworkBuilder b({2, 8, 8}, 1);
   const int x = b.square(b.conv(0, 8, 3, 1, 1));
   const int shuffled = b.rearrange(x, {{0, 4, 1, 5, 2, 6, 3, 7}}, 8, 8);
-  const int half = b.rearrange(shuffled, {{4, 5, 6, 7}}, 8, 8), cut = b.rearrange(half, {{0, 1, 2, 3}, 1, 1, -2, -3}, 5, 5);
+  const int half = b.rearrange(shuffled, {{4, 5, 6, 7}}, 8, 8),
+            cut = b.rearrange(half, {{0, 1, 2, 3}, 1, 1, -2, -3}, 5, 5);
   b.dense(b.mean(b.square(b.conv(cut, 4, 3, 2, 0, 2))), 3);
   const plan::Plan p = lowered(b);
   EXPECT_EQ(depths(p), (std::vector<int>{0, 1, 2}));
