@@ -49,7 +49,7 @@ bool same_scale(double a, double b) { return std::abs(a / b - 1) < 0x1p-40; }
 
 CiphertextShape shape_from_json(const nlohmann::json& j) {
   const CiphertextShape shape{wire::small_integer(j, "limbs", 1, 64), wire::real(j, "scale")};
-  if (!(shape.scale > 1)) wire::bad_field("scale");
+  if (!(shape.scale > 0x1p-400)) wire::bad_field("scale");
   return shape;
 }
 

@@ -16,6 +16,10 @@ namespace {
 
 // Errors are kept to this part of the spread: margins of a few images say little about those of many.
 constexpr double kErrorOfSpread = 1.0 / 256;
+// Best scores that lie closer, over the largest score, are tied already in single precision: there is no right label.
+constexpr double kTie = 0x1p-20;
+// The same over the spread for made-up images, of which plain ones can leave a network without an opinion.
+constexpr double kMadeUpTie = 0x1p-8;
 // Flips seen from which on their number is taken as it is.
 constexpr std::size_t kCounted = 20;
 
@@ -30,6 +34,10 @@ struct Top {
       if (k != first && scores[k] > scores[second]) second = k;
   }
   [[nodiscard]] double margin(const std::vector<double>& scores) const { return scores[first] - scores[second]; }
+  [[nodiscard]] bool tied(const std::vector<double>& scores, double tie) const {
+    const auto [least, most] = std::ranges::minmax(scores);
+    return margin(scores) <= std::max(tie, kTie * std::max(-least, most));
+  }
 };
 
 // The part of labels that survives, from margins and from what errors do to them. Every error is tried on every margin,
@@ -50,26 +58,29 @@ plan::Prediction compare(const Calibration& calibration, const Reference& refere
   plan::Prediction out;
   out.made_up = calibration.made_up;
   out.spread = reference.spread;
-  std::vector<double> margins, changes;
-  double squares = 0;
-  std::size_t flips = 0, values = 0, done = 0;
+  std::vector<std::optional<std::vector<double>>> all(calibration.images.size());
+  std::size_t done = 0;
   std::mutex mutex;
-  parallel_for(calibration.images.size(), [&](std::size_t k) {
-    const std::optional<std::vector<double>> scores = run(k);
+  parallel_for(all.size(), [&](std::size_t k) {
+    all[k] = run(k);
     const std::scoped_lock lock(mutex);
-    if (scores) {
-      const std::vector<double>& exact = reference.scores[k];
-      const Top top(exact);
-      ++out.images;
-      if (exact.size() > 1) {
-        margins.push_back(top.margin(exact));
-        changes.push_back(top.margin(*scores) - margins.back());
-        flips += Top(*scores).first != top.first;
-      }
-      for (std::size_t c = 0; c < exact.size(); ++c, ++values) squares += std::pow((*scores)[c] - exact[c], 2);
-    }
     if (progress) progress(++done);
   });
+  std::vector<double> margins, changes;
+  double squares = 0;
+  std::size_t flips = 0, values = 0;
+  for (std::size_t k = 0; k < all.size(); ++k) {  // in order: sums are the same for any number of threads
+    if (!all[k]) continue;
+    const std::vector<double>&scores = *all[k], &exact = reference.scores[k];
+    const Top top(exact);
+    ++out.images;
+    if (exact.size() > 1 && !top.tied(exact, reference.tie)) {
+      margins.push_back(top.margin(exact));
+      changes.push_back(scores[top.first] - scores[top.second] - margins.back());
+      flips += Top(scores).first != top.first;
+    }
+    for (std::size_t c = 0; c < exact.size(); ++c, ++values) squares += std::pow(scores[c] - exact[c], 2);
+  }
   out.score_error = values == 0 ? 0 : std::sqrt(squares / static_cast<double>(values));
   out.label_agreement = agreement_of(margins, std::move(changes), flips);
   return out;
@@ -91,7 +102,7 @@ plan::Hooks range_check(const plan::Plan& plan, bool& inside) {
 double Reference::score_error_for(double agreement) const {
   std::vector<double> margins;
   for (const auto& s : scores)
-    if (s.size() > 1) margins.push_back(Top(s).margin(s));
+    if (s.size() > 1 && !Top(s).tied(s, tie)) margins.push_back(Top(s).margin(s));
   double low = 0, high = spread * kErrorOfSpread;
   const auto lost = [&](double error) {
     double sum = 0;
@@ -119,6 +130,7 @@ Reference reference_of(const graph::Network& network, const Calibration& calibra
     for (const auto& s : out.scores) variance += (s[c] - mean) * (s[c] - mean) / images;
   }
   out.spread = std::sqrt(variance / static_cast<double>(std::max<std::size_t>(classes, 1)));
+  out.tie = calibration.made_up ? kMadeUpTie * out.spread : 0;
   return out;
 }
 

@@ -13,6 +13,7 @@ namespace sotto::compiler {
 struct Reference {
   std::vector<std::vector<double>> scores;  ///< [image][class]
   double spread = 0;  ///< root mean square, over classes, of how far scores lie from their mean over the images
+  double tie = 0;     ///< images whose two best scores lie no farther apart tell nothing about labels
 
   /// The root mean square error of scores with which so many labels (a fraction) stay what they are, if errors of
   /// different scores have nothing to do with each other, or less: errors stay a small part of the spread.

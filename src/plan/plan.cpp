@@ -347,7 +347,6 @@ void verify(const Plan& plan) {
   for (const Tensor& t : plan.tensors) {
     verify_name(t.name);
     verify_layout(t.layout, plan.tile);
-    verify_moments(t);
     if (t.layout.group != plan.group()) bad("its tensors are packed differently");
     if (t.limbs < 1 || t.limbs > plan.parameters.ciphertext_primes || !(t.scale > 0x1p-400) || !(t.scale < 0x1p400))
       bad("the tensor " + t.name + " has an impossible level or scale (2^" + std::to_string(std::log2(t.scale)) + ")");
@@ -355,6 +354,7 @@ void verify(const Plan& plan) {
   std::vector<bool> ready(plan.tensors.size());
   ready[0] = true;
   for (std::size_t i = 0; i < plan.steps.size(); ++i) verify_step(plan, plan.steps[i], i, ready);
+  for (const Tensor& t : plan.tensors) verify_moments(t);
   if (plan.output().layout.channels != plan.io.outputs || plan.output().layout.height != 1 ||
       plan.output().layout.width != 1)
     bad("its last layer is not a vector of scores");

@@ -285,8 +285,6 @@ void write_plan(const std::filesystem::path& path, const Plan& plan) {
   for (const Tensor& t : plan.tensors) {
     tensors.push_back(to_json(t));
     tensors.back()["moments"] = to_json(t.moments);
-    append(t.moments.channels);
-    append(t.moments.neighbours);
   }
   for (const Step& s : plan.steps) {
     steps.push_back(to_json(s));
@@ -295,6 +293,10 @@ void write_plan(const std::filesystem::path& path, const Plan& plan) {
       append(t.map);
       append(t.weights);
     }
+  }
+  for (const Tensor& t : plan.tensors) {
+    append(t.moments.channels);
+    append(t.moments.neighbours);
   }
   for (const Probe& p : plan.probes) probes.push_back(to_json(p));
   const json header = {{"network", plan.network},
@@ -329,11 +331,11 @@ Plan read_plan(const std::filesystem::path& path) {
     plan.level_primes = small_integer(h, "level_primes", 1, 2);
     plan.tile = small_integer(h, "tile", 1, 256);
     plan.batch = small_integer(h, "batch", 1, 1 << 17);
-    for (const json& t : wire::list(h, "tensors", 100000)) {
-      plan.tensors.push_back(tensor_from_json(t));
-      plan.tensors.back().moments = moments_from_json(field(t, "moments"), weights);
-    }
+    const auto& tensors = wire::list(h, "tensors", 100000);
+    for (const json& t : tensors) plan.tensors.push_back(tensor_from_json(t));
     for (const json& s : wire::list(h, "steps", 100000)) plan.steps.push_back(step_from_json(s, weights));
+    for (std::size_t t = 0; t < tensors.size(); ++t)
+      plan.tensors[t].moments = moments_from_json(field(tensors[t], "moments"), weights);
     if (weights.at != weights.values.size()) file.fail("it has more weights than its layers use");
     plan.keys = keys_from_json(field(h, "key_request"));
     plan.io = interface_from_json(field(h, "interface"));

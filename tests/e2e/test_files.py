@@ -197,7 +197,7 @@ class Hostile(FilesCase):
     def test_weights_that_someone_changed(self):
         # The identity of a plan covers its weights.
         c = Container(self.good["net.plan"])
-        c.sections = [c.sections[0][8:] + c.sections[0][:8]]
+        c.sections = [c.sections[0][8:16] + c.sections[0][:8] + c.sections[0][16:]]
         self.refuse("net.plan", c.bytes(), words=["identity"])
 
     def test_input_id_names_no_other_file(self):
@@ -255,7 +255,7 @@ class Mismatched(FilesCase):
         # An output that only claims to belong to this key decrypts to noise, which must not pass for scores.
         c = Container((self.dir / "other-out.sotto").read_bytes())
         mine = Container(self.good["out.sotto"])
-        for name in ("plan_id", "key_id", "scale"):
+        for name in ("plan_id", "key_id", "scale", "probes"):
             c.header[name] = mine.header[name]
         (self.dir / "broken/forged.sotto").write_bytes(c.bytes())
         self.assert_refused(WRONG_KEY, "decrypt", "net.client", "--keys", "keys", "--in", "broken/forged.sotto", "--out", "x.npy")

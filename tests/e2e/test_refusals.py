@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import numpy as np
+import onnx
 from onnx import helper
 
 import harness
@@ -345,10 +346,13 @@ class Models(Case):
 
     def test_wrong_graphs(self):
         nodes, constants = self.ending("image")
+        behind = onnx.NodeProto()
+        behind.CopyFrom(nodes[0])
+        behind.input[0] = "a"
         cases = {
             "undefined input": ([helper.make_node("Flatten", ["nothing"], ["scores"], "the-culprit")], []),
             "weights of another shape": (nodes, [models.tensor("w", np.ones((4, 3)))]),
-            "cycle": ([helper.make_node("Add", ["b", "image"], ["a"], "a"), helper.make_node("Add", ["a", "image"], ["b"], "b"), *nodes], constants),
+            "cycle": ([helper.make_node("Add", ["b", "image"], ["a"], "a"), helper.make_node("Add", ["a", "image"], ["b"], "b"), behind, *nodes[1:]], constants),
             "output defined twice": ([*nodes, helper.make_node("Flatten", ["pool"], ["scores"], "again")], constants),
             "no nodes": ([], []),
         }
