@@ -173,7 +173,7 @@ TEST_P(CiphertextFile, EveryMemberOfTheHeaderIsChecked) {
           << m << " = " << value;
     }
   }
-  for (const double scale : {1.0, 0.0, -0x1p30})
+  for (const double scale : {0.0, -0x1p30})
     EXPECT_TRUE(forged_refused([&](test::Contents& c) { c.header["scale"] = scale; }, {"scale"}));
 }
 
