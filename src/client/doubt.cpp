@@ -30,6 +30,8 @@ std::string text_of(Doubt doubt) {
   switch (doubt) {
     case Doubt::none:
       break;
+    case Doubt::error:
+      return "scores within the error";
     case Doubt::neighbour:
       return "a neighbour left the range";
     case Doubt::score:

@@ -34,6 +34,18 @@ double gaussian() {
   return std::sqrt(-2 * std::log(uniform())) * std::cos(2 * std::numbers::pi * uniform());
 }
 
+// Scores whose deviation from each other is no larger than so many predicted errors say nothing.
+constexpr double kErrors = 8;
+
+bool within_error(const std::vector<double>& scores, double error) {
+  if (scores.size() < 2 || error <= 0) return false;
+  const auto count = static_cast<double>(scores.size());
+  double mean = 0, squares = 0;
+  for (double s : scores) mean += s / count;
+  for (double s : scores) squares += (s - mean) * (s - mean) / count;
+  return std::sqrt(squares) < kErrors * error;
+}
+
 // One batch of an output file.
 class Batch {
  public:
@@ -79,6 +91,7 @@ class Batch {
       double largest = 0;
       for (double s : scores_[i]) largest = std::max(largest, std::abs(s));
       const double surprise = spec_.watch.score_bound > 0 ? largest / spec_.watch.score_bound : 0;
+      if (within_error(scores_[i], spec_.watch.score_error)) doubts_[i] = std::max(doubts_[i], Doubt::error);
       if (surprise > 1) mark(i, Doubt::score, surprise);
       if (range_[i] > 1) mark(i, Doubt::range, range_[i]);
       spoiled_ = spoiled_ || range_[i] > kSpoils;

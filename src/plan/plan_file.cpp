@@ -184,11 +184,12 @@ json to_json(const Watch& w) {
                       {"columns", p.watched.columns},
                       {"row_gap", p.watched.row_gap},
                       {"column_gap", p.watched.column_gap}});
-  return {{"probes", probes}, {"score_bound", w.score_bound}, {"reach", w.reach}};
+  return {{"probes", probes}, {"score_bound", w.score_bound}, {"reach", w.reach}, {"score_error", w.score_error}};
 }
 
 Watch watch_from_json(const json& j) {
-  Watch w{{}, wire::real(j, "score_bound"), small_integer(j, "reach", 1, 1 << 20)};
+  Watch w{{}, wire::real(j, "score_bound"), small_integer(j, "reach", 1, 1 << 20),
+          wire::real(j, "score_error")};
   for (const json& p : wire::list(j, "probes", 4096))
     w.probes.push_back({small_integer(p, "limbs", 1, 2),
                         wire::real(p, "scale"),

@@ -82,6 +82,7 @@ Watch watch_of(const Plan& plan) {
   for (const Probe& p : plan.probes)
     watch.probes.push_back({p.limbs, tensor_of(plan, p).scale, p.bound, watched(plan, p)});
   watch.score_bound = plan.score_bound;
+  watch.score_error = plan.prediction.score_error;
   for (const Task& task : make_schedule(plan).tasks)
     for (const Tap& tap : task.taps)
       watch.reach =
@@ -94,7 +95,9 @@ bool has_room(double bound, double scale, int limbs, int prime_bits) {
 }
 
 void verify_probes(const Plan& plan) {
-  if (!std::isfinite(plan.score_bound) || plan.score_bound < 0) bad("impossible bound of its scores");
+  const double error = plan.prediction.score_error;
+  if (!std::isfinite(plan.score_bound) || plan.score_bound < 0 || !std::isfinite(error) || error < 0)
+    bad("impossible bound of its scores");
   int last = -1;
   for (const Probe& p : plan.probes) {
     if (p.tensor <= last || p.tensor >= static_cast<int>(plan.tensors.size())) bad("impossible probe");
@@ -108,7 +111,8 @@ void verify_probes(const Plan& plan) {
 
 void verify_watch(const Watch& watch, int prime_bits, int tile, int group) {
   if (watch.probes.size() > kMostProbes || watch.reach < 1 || watch.reach > 1 << 20 ||
-      !std::isfinite(watch.score_bound) || watch.score_bound < 0)
+      !std::isfinite(watch.score_bound) || watch.score_bound < 0 || !std::isfinite(watch.score_error) ||
+      watch.score_error < 0)
     bad("impossible bounds");
   const auto within = [](int v, int most) { return v >= 1 && v <= most; };
   for (const ProbeView& p : watch.probes)

@@ -49,6 +49,7 @@ struct Watch {
   std::vector<ProbeView> probes;  ///< in the order of an output file; the first is the input's
   double score_bound = 0;         ///< largest |score| that is no surprise; 0: unknown
   int reach = 1;                  ///< images by which a rotation passes beyond its own
+  double score_error = 0;         ///< predicted root mean square error of the scores; 0: unknown
 
   bool operator==(const Watch&) const = default;
 };

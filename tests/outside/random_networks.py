@@ -171,7 +171,9 @@ def run(sotto, seed, folder):
     report, scores = json.loads((folder / "r.json").read_text()), np.load(folder / "s.npy")
     marked = set(report["doubtful"])
     kept = [k for k in range(len(exact)) if k not in marked]
-    agree = float(np.mean(scores[kept].argmax(1) == exact[kept].argmax(1))) if kept else 1.0
+    # A label that ties with the best one in single precision is right.
+    chosen = np.take_along_axis(exact[kept], scores[kept].argmax(1)[:, None], 1)[:, 0]
+    agree = float(np.mean(chosen >= exact[kept].max(1) - 1e-5 * np.abs(exact).max())) if kept else 1.0
     result.update(agreement=agree, predicted=report["predicted_label_agreement"], marked=len(marked),
                   rms=float(np.sqrt(np.mean((scores[kept] - exact[kept]) ** 2))) if kept else 0.0,
                   bootstraps=report["bootstraps"])

@@ -124,6 +124,15 @@ TEST_F(Results, ScoresBeyondTheirBound) {
   EXPECT_TRUE(doubtful(decrypt().doubts).empty()) << "no bound is known";
 }
 
+TEST_F(Results, ScoresThatDifferByNoMoreThanTheirErrors) {
+  for (std::size_t c = 0; c < kClasses; ++c) value(5, c) = 1 + 0.01 * static_cast<double>(c);
+  EXPECT_TRUE(doubtful(decrypt().doubts).empty()) << "no error is known";
+  spec.watch.score_error = 0.002;
+  const Decrypted r = decrypt();
+  EXPECT_EQ(r.doubts[5], Doubt::error);
+  EXPECT_EQ(doubtful(r.doubts), std::vector<std::size_t>{5}) << "neighbours are not concerned";
+}
+
 TEST_F(Results, AProbeFarBeyondItsBoundSpoilsTheBatch) {
   value(20, kInner) = 50 * 0x1p21;
   const Decrypted r = decrypt();
