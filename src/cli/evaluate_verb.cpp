@@ -167,8 +167,8 @@ void print_summary(const json& r) {
   line("accuracy, encrypted", percent(r["accuracy"]));
   line("accuracy, float model", percent(r["plain_accuracy"]));
   line("labels that agree", percent(r["label_agreement"]));
-  line("labels predicted to agree", percent(r["predicted_label_agreement"]) +
-                                        (r["calibration_made_up"].get<bool>() ? ", by made-up images" : ""));
+  line("labels predicted to agree",
+       percent(r["predicted_label_agreement"]) + (r["calibration_made_up"].get<bool>() ? ", by made-up images" : ""));
   if (const std::size_t doubts = r["doubtful"].size(); doubts > 0) {
     line("doubtful results", fmt::format("{} (--csv says why)", doubts));
     line("labels that agree, of others", percent(r["certain_label_agreement"]));

@@ -23,13 +23,13 @@ namespace {
 constexpr int kDefaultImages = 1024;
 constexpr int kMostRuns = 4;                   // that are tried in place of one with single channels
 constexpr std::size_t kMostCalibration = 512;  // images
-constexpr double kMostWork = 1e10;                   // multiply-adds of one pass over the images
+constexpr double kMostWork = 1e10;             // multiply-adds of one pass over the images
 constexpr double kLeastImages = 4;
 constexpr int kMostAttempts = 4;
 constexpr double kLeastReluError = 1e-4;
-constexpr double kCheaplyFiner = 16;                 // how much smaller errors are where that takes only seconds
-constexpr double kRangeMargin = 1.5;           // over the largest input of an activation on those
-constexpr double kWorthwhile = 0.95;           // time that a second packing, with keys of its own, must not exceed
+constexpr double kCheaplyFiner = 16;  // how much smaller errors are where that takes only seconds
+constexpr double kRangeMargin = 1.5;  // over the largest input of an activation on those
+constexpr double kWorthwhile = 0.95;  // time that a second packing, with keys of its own, must not exceed
 
 // Errors of the compiler name the model, as those of the import do.
 template <class F>
@@ -81,9 +81,9 @@ void choose_relu_error(Model& model, const PlanRequest& request) {
     const plan::Plan lowered = compiler::lower_for_statistics(model.network, model.relu_error);
     if (!compiler::has(lowered, plan::Step::Finish::activate)) return;
     ProgressLine line("polynomials");
-    const plan::Prediction p = compiler::predict_polynomials(
-        lowered, model.calibration, model.reference,
-        [&](std::size_t done) { line.update(done, model.calibration.images.size()); });
+    const plan::Prediction p =
+        compiler::predict_polynomials(lowered, model.calibration, model.reference,
+                                      [&](std::size_t done) { line.update(done, model.calibration.images.size()); });
     if (100 * p.label_agreement >= request.agreement + (100 - request.agreement) / 2) return;
   }
   model.relu_error = compiler::relu_error_for(model.network);
@@ -103,16 +103,16 @@ Model load(const PlanRequest& request) {
   if (graph::needs_ranges(model.network)) {
     ProgressLine line("ranges");
     const std::size_t count = model.calibration.images.size();
-    const auto largest = graph::magnitudes(model.network, model.calibration.images,
-                                           [&](std::size_t done) { line.update(done, count); });
+    const auto largest =
+        graph::magnitudes(model.network, model.calibration.images, [&](std::size_t done) { line.update(done, count); });
     // What the model states beats what made-up images show.
     graph::set_ranges(model.network, largest, kRangeMargin, model.calibration.made_up);
   }
   const std::size_t images = model.calibration.images.size();
   {
     ProgressLine line("float model");
-    model.reference = compiler::reference_of(model.network, model.calibration,
-                                             [&](std::size_t done) { line.update(done, images); });
+    model.reference =
+        compiler::reference_of(model.network, model.calibration, [&](std::size_t done) { line.update(done, images); });
   }
   named(request.model, [&] {
     choose_relu_error(model, request);
@@ -188,14 +188,16 @@ std::vector<Candidate> candidates(const Model& model, const PlanRequest& request
     if (!list.empty() && plan.batch == list.back().plan.batch) break;
     add(std::move(plan), options);
     const Candidate& last = list.back();
-    if (last.plan.batch >= images && list.size() > 1 && last.seconds >= list[list.size() - 2].seconds_for(images)) break;
+    if (last.plan.batch >= images && list.size() > 1 && last.seconds >= list[list.size() - 2].seconds_for(images))
+      break;
   }
   const int single = list.front().plan.batch;
   int few = images;
   for (const Candidate& c : list)
     if (images % c.plan.batch != 0) few = std::min(few, images % c.plan.batch);
   options.batch = 1;
-  for (options.group = 2; options.group <= std::min(single, plan::kMaxGroup) && few * options.group <= single * kMostRuns;
+  for (options.group = 2;
+       options.group <= std::min(single, plan::kMaxGroup) && few * options.group <= single * kMostRuns;
        options.group *= 2) {
     line.update(0.5, std::to_string(options.group) + " channels per ciphertext");
     if (auto plan = grouped(model.network, options)) add(std::move(*plan), options);
@@ -229,14 +231,15 @@ void refine(Candidate& c, const Model& model, const PlanRequest& request) {
       throw Error(ErrorCode::no_resources,
                   fmt::format("{}: only {:.2f} % of the labels are predicted to agree with the float network, "
                               "--agreement asks for {:g}: layer '{}' errs most; {}",
-                              request.model, 100 * c.plan.prediction.label_agreement, request.agreement,
-                              worst,
+                              request.model, 100 * c.plan.prediction.label_agreement, request.agreement, worst,
                               model.calibration.made_up
                                   ? "this was measured on made-up images, --calibrate SRC measures on real ones"
                                   : "retrain it with smaller values, or allow fewer labels to agree"));
     }
-    if (compiled.score_error > c.options.score_error) c.options.precise = true;  // the modulus is used up
-    else c.options.score_error /= 2;
+    if (compiled.score_error > c.options.score_error)
+      c.options.precise = true;  // the modulus is used up
+    else
+      c.options.score_error /= 2;
   }
 }
 
@@ -314,11 +317,11 @@ std::vector<Part> make_parts(const PlanRequest& request) {
 }
 
 std::string describe(const plan::Prediction& p) {
-  return fmt::format("predicted: {:.2f} % of the labels agree with the float network, scores err by {:.2g} "
-                     "({:.2g} % of their spread); measured on {} {}images{}",
-                     100 * p.label_agreement, p.score_error, p.spread > 0 ? 100 * p.score_error / p.spread : 0.0,
-                     p.images, p.made_up ? "made-up " : "",
-                     p.made_up ? "; --calibrate SRC measures on real ones" : "");
+  return fmt::format(
+      "predicted: {:.2f} % of the labels agree with the float network, scores err by {:.2g} "
+      "({:.2g} % of their spread); measured on {} {}images{}",
+      100 * p.label_agreement, p.score_error, p.spread > 0 ? 100 * p.score_error / p.spread : 0.0, p.images,
+      p.made_up ? "made-up " : "", p.made_up ? "; --calibrate SRC measures on real ones" : "");
 }
 
 void require_memory(const plan::Cost& cost, std::uint64_t limit) {

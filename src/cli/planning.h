@@ -25,8 +25,8 @@ struct PlanRequest {
 void add_plan_options(CLI::App& verb, PlanRequest& request);
 
 /// Imports and compiles a model with the packing that serves so many images in the least predicted time, in one run or
-/// several, and with as much precision as the agreement takes. Throws Error{no_resources} if no packing fits the memory,
-/// or if fewer labels are predicted to agree.
+/// several, and with as much precision as the agreement takes. Throws Error{no_resources} if no packing fits the
+/// memory, or if fewer labels are predicted to agree.
 plan::Plan make_plan(const PlanRequest& request);
 
 /// Some images and the packing that serves them.

@@ -55,7 +55,10 @@ double seconds_of(plan::Plan plan) {
 class Search {
  public:
   Search(const plan::Plan& plan, LevelSize size, const Statistics& statistics)
-      : size_(size), statistics_(statistics), noise_(plan::weight_noise(plan, plan::make_schedule(plan))), best_{plan, {}} {
+      : size_(size),
+        statistics_(statistics),
+        noise_(plan::weight_noise(plan, plan::make_schedule(plan))),
+        best_{plan, {}} {
     best_.scales = choose_scales(best_.plan, statistics_, noise_);
     seconds_ = seconds_of(best_.plan);
   }
@@ -64,7 +67,8 @@ class Search {
   [[nodiscard]] double variance() const { return best_.scales.total_variance(); }
   [[nodiscard]] double seconds() const { return seconds_; }
 
-  // One more extra prime, where it gains most for its time; then moves those that lie better beside. False if none helps.
+  // One more extra prime, where it gains most for its time; then moves those that lie better beside. False if none
+  // helps.
   bool add() {
     std::optional<Draft> next;
     double most = 0, next_seconds = 0;

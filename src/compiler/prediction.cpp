@@ -47,8 +47,7 @@ double agreement_of(const std::vector<double>& margins, std::vector<double> chan
   if (flips >= kCounted) return 1 - static_cast<double>(flips) / static_cast<double>(changes.size());
   std::ranges::sort(changes);
   double lost = 0;
-  for (double m : margins)
-    lost += static_cast<double>(std::ranges::lower_bound(changes, -m) - changes.begin());
+  for (double m : margins) lost += static_cast<double>(std::ranges::lower_bound(changes, -m) - changes.begin());
   return 1 - lost / static_cast<double>(margins.size() * changes.size());
 }
 

@@ -104,7 +104,8 @@ class Descent {
         w.by_output.resize(statistics_.sums[s].size());
         w.by_input.resize(sources.size());
         const auto add = [&](int o, int i, double variance) {
-          const double left = n.left.empty() ? 1 : n.left[index(i)], error = variance * left * sources[index(i)].mean_square;
+          const double left = n.left.empty() ? 1 : n.left[index(i)],
+                       error = variance * left * sources[index(i)].mean_square;
           if (error == 0) return;
           w.by_output[index(o)].emplace_back(index(i), error);
           w.by_input[index(i)].emplace_back(index(o), error);
@@ -361,13 +362,13 @@ void apply_scales(plan::Plan& plan, const Scales& scales) {
       const auto& columns = factor[static_cast<std::size_t>(t.source)];
       const plan::Layout& in = plan.tensors[static_cast<std::size_t>(t.source)].layout;
       const std::size_t per_pair = plan::weights_per_pair(t, in);
-      plan::for_each_pair(t, in, plan.tensors[static_cast<std::size_t>(s.output)].layout,
-                          [&](int o, int i, const double* weights) {
-                            const double factor = row_factor(static_cast<std::size_t>(o)) *
-                                                  std::exp2(-columns[static_cast<std::size_t>(i)]);
-                            double* w = t.weights.data() + (weights - t.weights.data());
-                            for (std::size_t k = 0; k < per_pair; ++k) w[k] *= factor;
-                          });
+      plan::for_each_pair(
+          t, in, plan.tensors[static_cast<std::size_t>(s.output)].layout, [&](int o, int i, const double* weights) {
+            const double factor =
+                row_factor(static_cast<std::size_t>(o)) * std::exp2(-columns[static_cast<std::size_t>(i)]);
+            double* w = t.weights.data() + (weights - t.weights.data());
+            for (std::size_t k = 0; k < per_pair; ++k) w[k] *= factor;
+          });
     }
     const std::size_t each = s.bias.size() / rows.size();
     for (std::size_t k = 0; k < s.bias.size(); ++k) s.bias[k] *= row_factor(k / each);

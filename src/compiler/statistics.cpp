@@ -20,7 +20,7 @@ using plan::Step;
 constexpr std::size_t kParts = 16;
 constexpr std::size_t kMostMoments = 512;  // channels of which all products are measured
 constexpr int kMostReach = 12;             // pixels
-constexpr double kMost = 0x1p300;  // beyond it not even the reference is to be trusted
+constexpr double kMost = 0x1p300;          // beyond it not even the reference is to be trusted
 
 // Adds one image's values and gradients of a tensor or sum.
 void add(std::vector<ChannelStatistics>& channels, const std::vector<double>& values, const std::vector<double>& slope,
@@ -75,7 +75,8 @@ void add(plan::Moments& sums, const plan::Layout& layout, const std::vector<doub
       for (std::size_t channel = 0; channel < c && last > first; ++channel)
         for (int y = 0; y + dy < layout.height; ++y) {
           const double* a = values.data() + (channel * h + static_cast<std::size_t>(y)) * w + first;
-          sum += std::inner_product(a, a + (last - first), a + static_cast<std::ptrdiff_t>(dy) * layout.width + dx, 0.0);
+          sum +=
+              std::inner_product(a, a + (last - first), a + static_cast<std::ptrdiff_t>(dy) * layout.width + dx, 0.0);
         }
       sums.neighbours[static_cast<std::size_t>(dy * (2 * reach + 1) + dx + reach)] += sum;
     }

@@ -188,8 +188,7 @@ json to_json(const Watch& w) {
 }
 
 Watch watch_from_json(const json& j) {
-  Watch w{{}, wire::real(j, "score_bound"), small_integer(j, "reach", 1, 1 << 20),
-          wire::real(j, "score_error")};
+  Watch w{{}, wire::real(j, "score_bound"), small_integer(j, "reach", 1, 1 << 20), wire::real(j, "score_error")};
   for (const json& p : wire::list(j, "probes", 4096))
     w.probes.push_back({small_integer(p, "limbs", 1, 2),
                         wire::real(p, "scale"),

@@ -66,9 +66,8 @@ double probe_value(const Plan& plan, const Probe& probe, std::span<const double>
         double sum = 0;
         for (int k = 0; k < l.ciphertexts(); ++k) {
           const int phase = k / l.blocks(), block = k % l.blocks();
-          sum += sign_of(probe, k) *
-                 pixel(l.channel_at(block, place), ty * l.phases.h + phase / l.phases.w,
-                       tx * l.phases.w + phase % l.phases.w);
+          sum += sign_of(probe, k) * pixel(l.channel_at(block, place), ty * l.phases.h + phase / l.phases.w,
+                                           tx * l.phases.w + phase % l.phases.w);
         }
         largest = std::isnan(sum) ? HUGE_VAL : std::max(largest, std::abs(sum));
       }

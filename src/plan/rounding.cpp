@@ -50,18 +50,17 @@ Rounding::Rounding(const Tensor& tensor) : moments_(tensor.moments) {
   }
   for (std::size_t k = 0; k < c; ++k) share_.push_back(matrix[k * c + k]);
   channels_ = factorise(std::move(matrix), c);
-  for (std::size_t k = 0; k < c; ++k)
-    share_[k] = share_[k] > 0 ? std::min(1.0, channels_.variance[k] / share_[k]) : 1;
+  for (std::size_t k = 0; k < c; ++k) share_[k] = share_[k] > 0 ? std::min(1.0, channels_.variance[k] / share_[k]) : 1;
 }
 
 Rounding::Factor Rounding::taps(const Term& term, std::span<const int> list) const {
   std::vector<double> matrix;
   for (int a : list)
     for (int b : list)
-      matrix.push_back(a == b ? 1
-                              : moments_.correlation((a / term.kernel_w - b / term.kernel_w) * term.dilation_h,
-                                                     (a % term.kernel_w - b % term.kernel_w) * term.dilation_w,
-                                                     kAlike));
+      matrix.push_back(a == b
+                           ? 1
+                           : moments_.correlation((a / term.kernel_w - b / term.kernel_w) * term.dilation_h,
+                                                  (a % term.kernel_w - b % term.kernel_w) * term.dilation_w, kAlike));
   return factorise(std::move(matrix), list.size());
 }
 
@@ -70,7 +69,8 @@ void Rounding::round(const Factor& taps, std::span<const int> channels,
   std::size_t length = 0;
   for (const auto& v : vectors) length = std::max(length, v.size());
   const std::size_t count = channels.size(), row = taps.size * length;
-  // A channel that is not read has no errors. done[c][t]: errors of channel c, weighted for tap t; carried to the channels that follow by G of the channels.
+  // A channel that is not read has no errors. done[c][t]: errors of channel c, weighted for tap t; carried to the
+  // channels that follow by G of the channels.
   std::vector<double> done(count * row), wanted(row);
   for (std::size_t c = count; c-- > 0;) {
     std::fill(wanted.begin(), wanted.end(), 0.0);

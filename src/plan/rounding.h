@@ -10,11 +10,11 @@ namespace sotto::plan {
 /// Rounds the plaintexts of a convolution to integers so that their errors cancel over the inputs that they meet.
 ///
 /// A plaintext's rounding error is multiplied by what its tap reads, and a sum errs by sum_k e_k x_k. Taps read
-/// neighbouring pixels, channels are never negative and look alike: what they have in common is multiplied by the sum of
-/// the errors. With the second moments H = E[x x^T] the mean square of the sum is e^T H e, and rounding one plaintext
-/// after the other, each with the errors of those before it taken into account, is Babai's nearest plane (1986) in the
-/// lattice of H = G D G^T, as in the quantisation of networks (Frantar et al., GPTQ, 2022): (1/12) sum_k D_k is left of
-/// (1/12) trace(H). H is taken to be the product of moments over channels and over taps (docs/adr/0025).
+/// neighbouring pixels, channels are never negative and look alike: what they have in common is multiplied by the sum
+/// of the errors. With the second moments H = E[x x^T] the mean square of the sum is e^T H e, and rounding one
+/// plaintext after the other, each with the errors of those before it taken into account, is Babai's nearest plane
+/// (1986) in the lattice of H = G D G^T, as in the quantisation of networks (Frantar et al., GPTQ, 2022): (1/12) sum_k
+/// D_k is left of (1/12) trace(H). H is taken to be the product of moments over channels and over taps (docs/adr/0025).
 class Rounding {
  public:
   /// The unit triangular factor G of a matrix of moments, and what it leaves of every variance.

@@ -131,12 +131,11 @@ int run(int argc, char** argv) {
     graph::set_ranges(network, graph::magnitudes(network, calibration.images), 1.5, true);
   const double relu_error = compiler::relu_error_for(network);
   const compiler::Statistics statistics = compiler::statistics_of(network, calibration, relu_error);
-  plan::Plan plan = compiler::compile(network, {.batch = 16,
-                                                .relu_error = relu_error,
-                                                .statistics = [&]() -> const compiler::Statistics& {
-                                                  return statistics;
-                                                }})
-                        .plan;
+  plan::Plan plan =
+      compiler::compile(network, {.batch = 16,
+                                  .relu_error = relu_error,
+                                  .statistics = [&]() -> const compiler::Statistics& { return statistics; }})
+          .plan;
   compiler::measure_probes(plan, calibration);
   fmt::print("{}: batch {}, tile {}, {} probes, scores up to {:.3g}\n", network.name, plan.batch, plan.tile,
              plan.probes.size(), plan.score_bound);

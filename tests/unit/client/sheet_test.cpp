@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <sodium.h>
+
 #include <cmath>
 
 #include "images/picture.h"

@@ -73,7 +73,8 @@ TEST(Golden, ImportedModelsMeanTheSame) {
     if (name == "sums_products_and_powers") continue;  // see refused_networks_test.cpp
     Network network = graph::import_onnx(test::kGoldenFolder + name + ".onnx");
     // Polynomials are only close to activations.
-    if (std::ranges::any_of(network.nodes, [](const graph::Node& n) { return std::holds_alternative<graph::Function>(n.op); }))
+    if (std::ranges::any_of(network.nodes,
+                            [](const graph::Node& n) { return std::holds_alternative<graph::Function>(n.op); }))
       continue;
     if (std::holds_alternative<graph::Dense>(network.nodes.back().op) || network.output_shape().c <= 8) {
       expect_equal(network);

@@ -120,14 +120,38 @@ const Break kBreaks[] = {
     {"another stride", "key list", [](Plan& p) { p.steps[1].terms[0].stride_w = 1; }},
     {"dilation 0", "convolution", [](Plan& p) { p.steps[0].terms[0].dilation_h = 0; }},
     {"huge dilation", "convolution", [](Plan& p) { p.steps[0].terms[0].dilation_w = 4097; }},
-    {"block of outputs that are not there", "channels", [](Plan& p) { p.steps[0].terms[0].blocks = {{1, 2, 0, 2}}; }},
-    {"block of inputs that are not there", "channels", [](Plan& p) { p.steps[0].terms[0].blocks = {{0, 2, 2, 1}}; }},
-    {"block of negative channels", "channels", [](Plan& p) { p.steps[0].terms[0].blocks = {{-1, 2, 0, 2}}; }},
-    {"block without outputs", "channels", [](Plan& p) { p.steps[0].terms[0].blocks = {{0, 0, 0, 2}}; }},
-    {"block of endless inputs", "channels", [](Plan& p) { p.steps[0].terms[0].blocks = {{0, 1, 1, 2147483647}}; }},
-    {"channels in two blocks", "twice", [](Plan& p) { p.steps[0].terms[0].blocks = {{0, 2, 0, 1}, {1, 1, 0, 2}}; }},
-    {"fewer blocks", "weights", [](Plan& p) { p.steps[0].terms[0].blocks = {{0, 2, 0, 1}}; }},
-    {"map of another size", "map", [](Plan& p) { p.steps[0].terms[0].map = {1, 2}; }},
+    {"block of outputs that are not there", "channels",
+     [](Plan& p) {
+       p.steps[0].terms[0].blocks = {{1, 2, 0, 2}};
+     }},
+    {"block of inputs that are not there", "channels",
+     [](Plan& p) {
+       p.steps[0].terms[0].blocks = {{0, 2, 2, 1}};
+     }},
+    {"block of negative channels", "channels",
+     [](Plan& p) {
+       p.steps[0].terms[0].blocks = {{-1, 2, 0, 2}};
+     }},
+    {"block without outputs", "channels",
+     [](Plan& p) {
+       p.steps[0].terms[0].blocks = {{0, 0, 0, 2}};
+     }},
+    {"block of endless inputs", "channels",
+     [](Plan& p) {
+       p.steps[0].terms[0].blocks = {{0, 1, 1, 2147483647}};
+     }},
+    {"channels in two blocks", "twice",
+     [](Plan& p) {
+       p.steps[0].terms[0].blocks = {{0, 2, 0, 1}, {1, 1, 0, 2}};
+     }},
+    {"fewer blocks", "weights",
+     [](Plan& p) {
+       p.steps[0].terms[0].blocks = {{0, 2, 0, 1}};
+     }},
+    {"map of another size", "map",
+     [](Plan& p) {
+       p.steps[0].terms[0].map = {1, 2};
+     }},
     {"map of a full connection", "map", [](Plan& p) { p.steps[3].terms[0].map = {1}; }},
     {"map that is no number", "weight", [](Plan& p) { p.steps[0].terms[0].map.assign(64, kNan); }},
     // Keys.
