@@ -364,10 +364,10 @@ void apply_scales(plan::Plan& plan, const Scales& scales) {
       const std::size_t per_pair = plan::weights_per_pair(t, in);
       plan::for_each_pair(
           t, in, plan.tensors[static_cast<std::size_t>(s.output)].layout, [&](int o, int i, const double* weights) {
-            const double factor =
+            const double gain =
                 row_factor(static_cast<std::size_t>(o)) * std::exp2(-columns[static_cast<std::size_t>(i)]);
             double* w = t.weights.data() + (weights - t.weights.data());
-            for (std::size_t k = 0; k < per_pair; ++k) w[k] *= factor;
+            for (std::size_t k = 0; k < per_pair; ++k) w[k] *= gain;
           });
     }
     const std::size_t each = s.bias.size() / rows.size();
