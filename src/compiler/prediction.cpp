@@ -8,7 +8,7 @@
 #include "base/parallel.h"
 #include "graph/interpreter.h"
 #include "plan/interpret.h"
-#include "plan/noise.h"
+#include "plan/simulation.h"
 
 namespace sotto::compiler {
 
@@ -51,24 +51,16 @@ double agreement_of(const std::vector<double>& margins, std::vector<double> chan
   return 1 - lost / static_cast<double>(margins.size() * changes.size());
 }
 
-template <class Run>
-plan::Prediction compare(const Calibration& calibration, const Reference& reference, const Run& run,
-                         const std::function<void(std::size_t)>& progress) {
+// all: the scores of every image, or nothing where it is left out.
+plan::Prediction compare(const Calibration& calibration, const Reference& reference,
+                         const std::vector<std::optional<std::vector<double>>>& all) {
   plan::Prediction out;
   out.made_up = calibration.made_up;
   out.spread = reference.spread;
-  std::vector<std::optional<std::vector<double>>> all(calibration.images.size());
-  std::size_t done = 0;
-  std::mutex mutex;
-  parallel_for(all.size(), [&](std::size_t k) {
-    all[k] = run(k);
-    const std::scoped_lock lock(mutex);
-    if (progress) progress(++done);
-  });
   std::vector<double> margins, changes;
   double squares = 0;
   std::size_t flips = 0, values = 0;
-  for (std::size_t k = 0; k < all.size(); ++k) {  // in order: sums are the same for any number of threads
+  for (std::size_t k = 0; k < all.size(); ++k) {
     if (!all[k]) continue;
     const std::vector<double>&scores = *all[k], &exact = reference.scores[k];
     const Top top(exact);
@@ -135,29 +127,29 @@ Reference reference_of(const graph::Network& network, const Calibration& calibra
 
 plan::Prediction predict(const plan::Plan& plan, const Calibration& calibration, const Reference& reference,
                          const std::function<void(std::size_t)>& progress) {
-  const plan::Simulation simulation(plan);
-  return compare(
-      calibration, reference,
-      [&](std::size_t k) -> std::optional<std::vector<double>> {
-        bool inside = true;
-        plan::interpret(plan, calibration.images[k], range_check(plan, inside));
-        if (!inside) return std::nullopt;
-        return simulation.run(calibration.images[k], k);
-      },
-      progress);
+  plan::SimulationHooks hooks;
+  const std::size_t images = calibration.images.size();
+  if (progress) hooks.progress = [&](std::size_t done, std::size_t of) { progress(images * done / of); };
+  const plan::Simulated simulated = plan::simulate(plan, calibration.images, 1, hooks);
+  std::vector<std::optional<std::vector<double>>> all(images);
+  for (std::size_t k = 0; k < images; ++k)
+    if (simulated.inside[k]) all[k] = simulated.scores[k];
+  return compare(calibration, reference, all);
 }
 
 plan::Prediction predict_polynomials(const plan::Plan& lowered, const Calibration& calibration,
                                      const Reference& reference, const std::function<void(std::size_t)>& progress) {
-  return compare(
-      calibration, reference,
-      [&](std::size_t k) -> std::optional<std::vector<double>> {
-        bool inside = true;
-        std::vector<double> scores = plan::interpret(lowered, calibration.images[k], range_check(lowered, inside));
-        if (!inside) return std::nullopt;
-        return scores;
-      },
-      progress);
+  std::vector<std::optional<std::vector<double>>> all(calibration.images.size());
+  std::size_t done = 0;
+  std::mutex mutex;
+  parallel_for(all.size(), [&](std::size_t k) {
+    bool inside = true;
+    std::vector<double> scores = plan::interpret(lowered, calibration.images[k], range_check(lowered, inside));
+    const std::scoped_lock lock(mutex);
+    if (inside) all[k] = std::move(scores);
+    if (progress) progress(++done);
+  });
+  return compare(calibration, reference, all);
 }
 
 }  // namespace sotto::compiler

@@ -24,7 +24,7 @@ struct Reference {
 Reference reference_of(const graph::Network& network, const Calibration& calibration,
                        const std::function<void(std::size_t)>& progress = {});
 
-/// Runs a plan with the errors of encryption (plan::Simulation) on the calibration images and compares with the float
+/// Runs a plan with the errors of encryption (plan::simulate) on the calibration images and compares with the float
 /// network. Images whose values leave the range of an activation are left out: such are marked when they are decrypted.
 plan::Prediction predict(const plan::Plan& plan, const Calibration& calibration, const Reference& reference,
                          const std::function<void(std::size_t)>& progress = {});

@@ -5,12 +5,9 @@
 #include <cmath>
 #include <map>
 #include <numeric>
-#include <random>
-#include <set>
+#include <string>
 
-#include "base/parallel.h"
 #include "ckks/encoder.h"
-#include "plan/interpret.h"
 #include "plan/rounding.h"
 #include "plan/term.h"
 
@@ -66,7 +63,7 @@ TapNoise tap_noise(const Plan& plan, const Schedule& schedule, std::size_t s, st
     for (int x = 0; x < out.width; ++x)
       share[static_cast<std::size_t>(place_of(out, plan.tile, y, x).phase)] +=
           1.0 / (static_cast<double>(out.height) * out.width);
-  std::map<std::vector<std::uint8_t>, double> known;
+  std::map<std::string, double> known;  // by mask
   for (const Task& task : schedule.tasks) {
     if (task.step != static_cast<int>(s)) continue;
     const double pixels = share[static_cast<std::size_t>(task.phase)];
@@ -77,7 +74,7 @@ TapNoise tap_noise(const Plan& plan, const Schedule& schedule, std::size_t s, st
         noise.constant[t] += pixels;
         continue;
       }
-      const auto [at, missing] = known.try_emplace(tap.mask, 0.0);
+      const auto [at, missing] = known.try_emplace({tap.mask.begin(), tap.mask.end()}, 0.0);
       if (missing)
         at->second = step.terms[k].map.empty() ? std::pow(NoiseModel::weight(tap.mask, step_period(plan, step)), 2)
                                                : every_coefficient(plan, step);
@@ -148,53 +145,6 @@ WeightNoise single_noise(const Plan& plan, const Schedule& schedule, std::size_t
   return noise;
 }
 
-// Rounds a term's weights, times `scale`, as the runtime does those without masks: each tap by its share of pixels.
-// together: whether it rounds those of a sum so that errors cancel.
-void round_constants(Term& term, const Tensor& source, const Layout& out, double scale, const WeightNoise& noise,
-                     bool together) {
-  std::vector<int> list;
-  for (std::size_t t = 0; t < noise.constant.size(); ++t)
-    if (noise.constant[t] > 0) list.push_back(static_cast<int>(t));
-  if (list.empty()) return;
-  const Rounding rounding(source);
-  const Rounding::Factor factor = together ? rounding.taps(term, list) : Rounding::Factor();
-  std::vector<std::map<int, double*>> rows(static_cast<std::size_t>(out.channels));  // weights by input channel
-  double* const first = term.weights.data();
-  for_each_pair(term, source.layout, out, [&](int o, int i, const double* weights) {
-    rows[static_cast<std::size_t>(o)][i] = first + (weights - first);
-  });
-  parallel_for(rows.size(), [&](std::size_t o) {
-    std::vector<double> exact;
-    std::vector<double*> weights;
-    std::vector<int> channels;
-    for (const auto& [channel, pair] : rows[o]) {
-      channels.push_back(channel);
-      for (int t : list) {
-        weights.push_back(pair + t);
-        exact.push_back(pair[t] * scale);
-      }
-    }
-    std::vector<double> rounded = exact;
-    std::vector<std::span<double>> vectors;
-    for (double& w : rounded) vectors.push_back(w == 0 ? std::span<double>() : std::span<double>(&w, 1));
-    if (together)
-      rounding.round(factor, channels, vectors);
-    else
-      for (double& w : rounded) w = std::nearbyint(w);
-    for (std::size_t k = 0; k < weights.size(); ++k)
-      *weights[k] +=
-          std::sqrt(noise.constant[static_cast<std::size_t>(list[k % list.size()])]) * (rounded[k] - exact[k]) / scale;
-  });
-}
-
-// Mean square over the pixels of every channel.
-std::vector<double> energy_of(const Layout& layout, std::span<const double> values) {
-  const std::size_t plane = static_cast<std::size_t>(layout.height) * layout.width;
-  std::vector<double> e(static_cast<std::size_t>(layout.channels));
-  for (std::size_t k = 0; k < values.size(); ++k) e[k / plane] += values[k] * values[k] / static_cast<double>(plane);
-  return e;
-}
-
 }  // namespace
 
 std::vector<std::vector<WeightNoise>> weight_noise(const Plan& plan, const Schedule& schedule) {
@@ -206,62 +156,6 @@ std::vector<std::vector<WeightNoise>> weight_noise(const Plan& plan, const Sched
                                           : single_noise(plan, schedule, s, k));
   }
   return noise;
-}
-
-Simulation::Simulation(const Plan& plan) : plan_(plan), weights_(weight_noise(plan, make_schedule(plan))) {
-  for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
-    Step& step = plan_.steps[s];
-    for (std::size_t k = 0; k < weights_[s].size(); ++k) {
-      Term& term = step.terms[k];
-      if (weights_[s][k].constant.empty()) continue;
-      const Tensor& source = plan_.tensors[static_cast<std::size_t>(term.source)];
-      const Layout& out = plan_.tensors[static_cast<std::size_t>(step.output)].layout;
-      round_constants(term, source, out, step.scale / source.scale, weights_[s][k], !weights_[s][k].left.empty());
-    }
-  }
-}
-
-std::vector<double> Simulation::run(std::span<const double> image, std::uint64_t seed,
-                                    const std::function<void(int, std::span<const double>)>& observe) const {
-  std::mt19937_64 rng(seed);
-  std::normal_distribution<double> normal;
-  const double rounding = NoiseModel::rounding(plan_.parameters.log_n);
-  std::vector<std::vector<double>> energy(plan_.tensors.size());
-  const auto disturb = [&](int tensor, std::vector<double>& v, double deviation) {
-    for (double& x : v) x += deviation * normal(rng);
-    energy[static_cast<std::size_t>(tensor)] = energy_of(plan_.tensors[static_cast<std::size_t>(tensor)].layout, v);
-  };
-  Hooks hooks;
-  hooks.input = [&](std::vector<double>& v) {
-    disturb(0, v, NoiseModel::encryption(plan_.parameters.log_n) / plan_.input().scale);
-  };
-  hooks.sum = [&](int s, std::vector<double>& sum) {
-    const Step& step = plan_.steps[static_cast<std::size_t>(s)];
-    if (step.slotwise()) return;
-    const Layout& out = plan_.tensors[static_cast<std::size_t>(step.output)].layout;
-    std::vector<double> variance(static_cast<std::size_t>(out.channels));
-    for (std::size_t k = 0; k < step.terms.size(); ++k) {
-      const auto source = static_cast<std::size_t>(step.terms[k].source);
-      const WeightNoise& noise = weights_[static_cast<std::size_t>(s)][k];
-      std::vector<double> e = energy[source];
-      for (std::size_t i = 0; i < noise.left.size(); ++i) e[i] *= noise.left[i];
-      const double unit = plan_.tensors[source].scale / step.scale;
-      for (const WeightNoise::Pair& p : noise.spread)
-        variance[static_cast<std::size_t>(p.out)] += unit * unit * p.variance * e[static_cast<std::size_t>(p.in)];
-    }
-    const std::size_t plane = static_cast<std::size_t>(out.height) * out.width;
-    for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += std::sqrt(variance[k / plane]) * normal(rng);
-  };
-  hooks.result = [&](int s, std::vector<double>& v) {
-    const Step& step = plan_.steps[static_cast<std::size_t>(s)];
-    const double scale = plan_.tensors[static_cast<std::size_t>(step.output)].scale;
-    double deviation = step.finish == Step::Finish::keep && step.extra_primes == 0 ? 0 : rounding / scale;
-    if (step.finish == Step::Finish::refresh)
-      deviation = std::hypot(deviation, NoiseModel::refresh() * plan_.refresh->input_peak / step.scale);
-    disturb(step.output, v, deviation);
-    if (observe) observe(step.output, v);
-  };
-  return interpret(plan_, image, hooks);
 }
 
 }  // namespace sotto::plan

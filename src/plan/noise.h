@@ -1,8 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <span>
 #include <vector>
 
 #include "plan/plan.h"
@@ -43,21 +41,5 @@ struct WeightNoise {
 
 /// By step and term.
 std::vector<std::vector<WeightNoise>> weight_noise(const Plan& plan, const Schedule& schedule);
-
-/// A plan in float64 with Gaussian errors where the encrypted run makes them, and weights without masks rounded as it
-/// rounds them: what labels and scores to expect of it.
-class Simulation {
- public:
-  explicit Simulation(const Plan& plan);
-
-  /// The scores of one image (preprocessed, [c][h][w]). seed decides the errors. observe(tensor index, values) is
-  /// called for every result of a step if given.
-  [[nodiscard]] std::vector<double> run(std::span<const double> image, std::uint64_t seed,
-                                        const std::function<void(int, std::span<const double>)>& observe = {}) const;
-
- private:
-  Plan plan_;  // with rounded weights
-  std::vector<std::vector<WeightNoise>> weights_;
-};
 
 }  // namespace sotto::plan

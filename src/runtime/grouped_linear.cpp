@@ -1,8 +1,6 @@
 #include "runtime/grouped_linear.h"
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 
 #include "base/error.h"
 #include "base/parallel.h"
@@ -38,91 +36,11 @@ void spread(u64* dst, const u64* src, std::size_t at, std::size_t n, std::size_t
 
 }  // namespace
 
-// One product: a source and its weights: values in slots, then coefficients, which are integers.
+// One product: a source and its weights.
 struct GroupedLinear::Column {
   const ckks::PackedCiphertext* source = nullptr;
-  const plan::Tap* tap = nullptr;
-  int in_block = 0;
-  double scale = 1;
-  std::vector<double> slots;
   Integers integers;
-
-  // Rounds the polynomial with these coefficients, times the scale.
-  void set_coefficients(std::vector<double> coefficients);
 };
-
-void GroupedLinear::Column::set_coefficients(std::vector<double> coefficients) {
-  slots = {};
-  for (double& v : coefficients) v = std::nearbyint(v * scale);
-  integers = Integers(std::move(coefficients));
-}
-
-const ckks::Encoder& GroupedLinear::encoder(std::size_t period) const {
-  const std::scoped_lock lock(mutex_);
-  return encoders_.try_emplace(period, std::countr_zero(period), ring::RingKind::conjugate_invariant).first->second;
-}
-
-// The weights of a column in the slots of its source; empty if all are zero.
-std::vector<double> GroupedLinear::tap_slots(const plan::Task& task, const plan::WeightTable& weights,
-                                             const Column& column, int block, int giant, std::size_t period) const {
-  const plan::Tap& tap = *column.tap;
-  const plan::Step& step = plan_.steps[static_cast<std::size_t>(task.step)];
-  const plan::Term& term = step.terms[static_cast<std::size_t>(tap.term)];
-  const plan::Layout& in = plan_.tensors[static_cast<std::size_t>(term.source)].layout;
-  const plan::Layout& out = plan_.tensors[static_cast<std::size_t>(step.output)].layout;
-  const int tile2 = plan_.tile * plan_.tile, ahead = giant * step.baby, move = ahead + tap.shift;
-  const bool full = term.kind == plan::Term::Kind::full;
-  std::vector<double> slots, factors;
-  if (!tap.mask.empty()) factors = plan::mask_values(tap, term, out, plan_.tile, task.phase);
-  for (int q = 0; q < static_cast<int>(period) / tile2; ++q) {
-    // Place q of the rotated source holds what was at place q + shift, and the giant step takes it to place q - ahead;
-    // with several images both may lie in another image than q.
-    const int s = ((q - ahead) % out.group + out.group) % out.group;
-    const int from = plan_.batch == 1 ? (s + move) % in.group : s + move;
-    if (from < 0 || from >= in.group) continue;
-    const int o = out.channel_at(block, s), i = in.channel_at(column.in_block, from);
-    if (o < 0 || i < 0 || plan::channel_move(plan_, in, s, i % in.group) != move) continue;
-    const double* w = weights.find(o, i);
-    if (w == nullptr || (!full && w[tap.tap] == 0)) continue;
-    if (slots.empty()) slots.resize(period);
-    double* to = slots.data() + static_cast<std::ptrdiff_t>(q) * tile2;
-    if (full) {
-      for (int y = 0; y < in.height; ++y) {
-        for (int x = 0; x < in.width; ++x) {
-          const plan::Place place = plan::place_of(in, plan_.tile, y, x);
-          if (place.phase == tap.source.phase) to[place.position] = w[y * in.width + x];
-        }
-      }
-    } else {
-      for (int p = 0; p < tile2; ++p)
-        to[p] = factors.empty() ? w[tap.tap] : w[tap.tap] * factors[static_cast<std::size_t>(p)];
-    }
-  }
-  if (std::all_of(slots.begin(), slots.end(), [](double v) { return v == 0; })) slots.clear();
-  return slots;
-}
-
-std::vector<double> GroupedLinear::bias_slots(const plan::Task& task, int block, std::size_t period) const {
-  const plan::Step& step = plan_.steps[static_cast<std::size_t>(task.step)];
-  const plan::Layout& out = plan_.tensors[static_cast<std::size_t>(step.output)].layout;
-  const int tile2 = plan_.tile * plan_.tile;
-  const bool uniform = step.bias.size() == static_cast<std::size_t>(out.channels);
-  std::vector<double> slots(period);
-  for (int s = 0; s < static_cast<int>(period) / tile2; ++s) {
-    const int o = out.channel_at(block, s % out.group);
-    if (o < 0) continue;
-    for (int y = 0; y < out.height; ++y) {
-      for (int x = 0; x < out.width; ++x) {
-        const plan::Place place = plan::place_of(out, plan_.tile, y, x);
-        if (place.phase == task.phase)
-          slots[static_cast<std::size_t>(s * tile2 + place.position)] =
-              uniform ? step.bias[static_cast<std::size_t>(o)]
-                      : step.bias[(static_cast<std::size_t>(o) * out.height + y) * out.width + x];
-      }
-    }
-  }
-  return slots;
-}
 
 // sum += sum over columns of weights times source, modulo one prime.
 void GroupedLinear::multiply(const std::vector<Column>& columns, std::size_t limb, std::size_t period,
@@ -166,10 +84,10 @@ void GroupedLinear::multiply(const std::vector<Column>& columns, std::size_t lim
   }
 }
 
-void GroupedLinear::add_bias(const Column& bias, std::size_t limb, std::size_t period, ckks::Ciphertext& sum) const {
+void GroupedLinear::add_bias(const Integers& bias, std::size_t limb, std::size_t period, ckks::Ciphertext& sum) const {
   const std::size_t n = ring_.n(), run = n / period;
   simd::AlignedArray<u64> values(period), repeated(n);
-  bias.integers.residues(ring_.kernels(), ring_.modulus(limb), values.data());
+  bias.residues(ring_.kernels(), ring_.modulus(limb), values.data());
   ring_.kernels().ntt(values.data(), ring_.subring_table(limb, period));
   spread(repeated.data(), values.data(), 0, n, run);
   u64* c0 = sum.c0[limb].data();
@@ -181,34 +99,13 @@ std::optional<ckks::Ciphertext> GroupedLinear::run(
     int giant) const {
   const plan::Step& step = plan_.steps[static_cast<std::size_t>(task.step)];
   const std::size_t period = plan::step_period(plan_, step);
+  plan::GroupedPlaintexts::Sum plaintexts = plaintexts_.of(task, block, giant);
+  if (plaintexts.columns.empty() && giant != 0) return std::nullopt;
   std::vector<Column> columns;
-  std::vector<plan::WeightTable> tables;
-  const plan::Layout& output = plan_.tensors[static_cast<std::size_t>(step.output)].layout;
-  for (const plan::Term& t : step.terms)
-    tables.emplace_back(t, plan_.tensors[static_cast<std::size_t>(t.source)].layout, output);
-  for (std::size_t k = 0; k < task.taps.size(); ++k) {
-    const int source = step.terms[static_cast<std::size_t>(task.taps[k].term)].source;
-    const double scale = step.scale / plan_.tensors[static_cast<std::size_t>(source)].scale;
-    for (std::size_t i = 0; i < sources[k].size(); ++i)
-      columns.push_back({sources[k][i], &task.taps[k], static_cast<int>(i), scale, {}, {}});
-  }
-  parallel_for(columns.size(), [&](std::size_t c) {
-    const plan::WeightTable& weights = tables[static_cast<std::size_t>(columns[c].tap->term)];
-    columns[c].slots = tap_slots(task, weights, columns[c], block, giant, period);
-  });
-  std::erase_if(columns, [](const Column& c) { return c.slots.empty(); });
-  if (columns.empty() && giant != 0) return std::nullopt;
-  Column bias{nullptr, nullptr, 0, step.scale, {}, {}};
-  if (giant == 0) bias.slots = bias_slots(task, block, period);
-  // Two plaintexts share a transform.
-  const std::size_t plaintexts = columns.size() + (giant == 0 ? 1 : 0);
-  const auto plaintext = [&](std::size_t k) -> Column& { return k < columns.size() ? columns[k] : bias; };
-  parallel_for((plaintexts + 1) / 2, [&](std::size_t pair) {
-    Column none, &a = plaintext(2 * pair), &b = 2 * pair + 1 < plaintexts ? plaintext(2 * pair + 1) : none;
-    auto [first, second] = encoder(period).embed_inverse_pair(a.slots, b.slots);
-    a.set_coefficients(std::move(first));
-    b.set_coefficients(std::move(second));
-  });
+  for (plan::GroupedPlaintexts::Column& c : plaintexts.columns)
+    columns.push_back({sources[static_cast<std::size_t>(c.tap)][static_cast<std::size_t>(c.block)],
+                       Integers(std::move(c.coefficients))});
+  const Integers bias(std::move(plaintexts.bias));
 
   ckks::Ciphertext sum;
   sum.scale = step.scale;

@@ -1,14 +1,11 @@
 #pragma once
 
-#include <map>
-#include <mutex>
 #include <optional>
 #include <vector>
 
 #include "ckks/ciphertext.h"
-#include "ckks/encoder.h"
-#include "plan/schedule.h"
-#include "plan/term.h"
+#include "plan/grouped_plaintexts.h"
+#include "runtime/integers.h"
 
 namespace sotto::runtime {
 
@@ -20,7 +17,7 @@ namespace sotto::runtime {
 class GroupedLinear {
  public:
   /// `ring` must be conjugate-invariant.
-  GroupedLinear(const plan::Plan& plan, const ring::Ring& ring) : plan_(plan), ring_(ring) {}
+  GroupedLinear(const plan::Plan& plan, const ring::Ring& ring) : plan_(plan), ring_(ring), plaintexts_(plan) {}
 
   /// sources[k][i]: block i of the ciphertext that tap k of the task reads, at least step.limbs limbs each. Returns the
   /// sum for output block `block` with step.limbs limbs and scale step.scale, for giant step 0 with the bias in it;
@@ -31,17 +28,12 @@ class GroupedLinear {
 
  private:
   struct Column;
-  [[nodiscard]] const ckks::Encoder& encoder(std::size_t period) const;
-  [[nodiscard]] std::vector<double> tap_slots(const plan::Task& task, const plan::WeightTable& weights,
-                                              const Column& column, int block, int giant, std::size_t period) const;
-  [[nodiscard]] std::vector<double> bias_slots(const plan::Task& task, int block, std::size_t period) const;
   void multiply(const std::vector<Column>& columns, std::size_t limb, std::size_t period, ckks::Ciphertext& sum) const;
-  void add_bias(const Column& bias, std::size_t limb, std::size_t period, ckks::Ciphertext& sum) const;
+  void add_bias(const Integers& bias, std::size_t limb, std::size_t period, ckks::Ciphertext& sum) const;
 
   const plan::Plan& plan_;
   const ring::Ring& ring_;
-  mutable std::mutex mutex_;
-  mutable std::map<std::size_t, ckks::Encoder> encoders_;  // by period
+  plan::GroupedPlaintexts plaintexts_;
 };
 
 }  // namespace sotto::runtime

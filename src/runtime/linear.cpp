@@ -3,9 +3,6 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
-#include <map>
 #include <mutex>
 
 #include "base/error.h"
@@ -59,48 +56,24 @@ std::vector<std::size_t> weights_before(const std::vector<plan::Product>& produc
 
 }  // namespace
 
-// One source row of a matrix product: input channel `channel` of tap `tap`, or the bias (tap < 0).
-struct LinearMap::Column {
-  int tap = -1;
-  int channel = 0;
-};
-
 // The weights of one output channel.
 struct LinearMap::Row {
   struct Part {
     std::size_t product, first;  // index, and the first of its columns
   };
   std::vector<Part> parts;
-  std::vector<Column> columns;     // of all parts
-  std::vector<Integers> integers;  // of each column
+  std::vector<plan::Column> columns;  // of all parts
+  std::vector<Integers> integers;     // of each column
 };
 
 LinearMap::LinearMap(const plan::Plan& plan, const ring::Ring& ring)
     : plan_(plan),
       ring_(ring),
-      period_(std::max<std::size_t>(64, static_cast<std::size_t>(plan.tile) * plan.tile)),
+      plaintexts_(plan),
+      period_(plaintexts_.period()),
       runs_(period_),
-      run_length_(ring.n() / period_),
-      encoder_(std::countr_zero(period_), ring::RingKind::conjugate_invariant) {
-  for (const plan::Tensor& t : plan.tensors) roundings_.emplace_back(t);
+      run_length_(ring.n() / period_) {
   check(ring.conjugate_invariant() && run_length_ >= 16, "the ring is too small for this tile");
-}
-
-LinearMap::Patterns LinearMap::patterns(const plan::Task& task) const {
-  const plan::Step& step = plan_.steps[task.step];
-  const plan::Layout& out = plan_.tensors[step.output].layout;
-  const std::size_t tile2 = static_cast<std::size_t>(plan_.tile) * plan_.tile;
-  Patterns patterns(task.taps.size());
-  for (std::size_t k = 0; k < task.taps.size(); ++k) {
-    const plan::Tap& tap = task.taps[k];
-    if (tap.mask.empty()) continue;
-    std::vector<double> slots =
-        plan::mask_values(tap, step.terms[static_cast<std::size_t>(tap.term)], out, plan_.tile, task.phase);
-    slots.resize(period_);
-    for (std::size_t j = tile2; j < period_; ++j) slots[j] = slots[j % tile2];
-    patterns[k] = encoder_.embed_inverse(std::span<const double>(slots));
-  }
-  return patterns;
 }
 
 // What every output channel reads, product by product.
@@ -108,7 +81,7 @@ std::vector<LinearMap::Row> LinearMap::rows(const std::vector<plan::Product>& pr
   std::vector<Row> rows;
   for (std::size_t p = 0; p < products.size(); ++p) {
     const plan::Product& product = products[p];
-    std::vector<Column> columns;
+    std::vector<plan::Column> columns;
     for (const plan::Product::Columns& c : product.columns)
       for (int i = c.channel; i < c.channel + c.count; ++i) columns.push_back({c.tap, i});
     if (product.first) columns.push_back({});
@@ -120,106 +93,6 @@ std::vector<LinearMap::Row> LinearMap::rows(const std::vector<plan::Product>& pr
     }
   }
   return rows;
-}
-
-// Integer coefficients of what a bias or a whole-map weight puts on the pixels of one phase: `value(y, x)` in the
-// slots.
-template <class F>
-std::vector<double> LinearMap::map_coefficients(const plan::Layout& layout, int phase, F&& value, double factor) const {
-  const std::size_t tile2 = static_cast<std::size_t>(plan_.tile) * plan_.tile;
-  std::vector<double> slots(period_);
-  for (int y = 0; y < layout.height; ++y) {
-    for (int x = 0; x < layout.width; ++x) {
-      const plan::Place place = plan::place_of(layout, plan_.tile, y, x);
-      if (place.phase == phase) slots[place.position] = value(y, x);
-    }
-  }
-  const bool same = std::all_of(slots.begin(), slots.begin() + static_cast<std::ptrdiff_t>(tile2),
-                                [&](double v) { return v == slots[0]; });
-  if (same) return {std::nearbyint(slots[0] * factor)};
-  for (std::size_t j = tile2; j < period_; ++j) slots[j] = slots[j % tile2];
-  std::vector<double> coefficients = encoder_.embed_inverse(std::span<const double>(slots));
-  for (double& v : coefficients) v = std::nearbyint(v * factor);
-  return coefficients;
-}
-
-std::vector<double> LinearMap::bias_coefficients(const plan::Task& task, std::size_t o) const {
-  const plan::Step& step = plan_.steps[task.step];
-  const plan::Layout& out = plan_.tensors[step.output].layout;
-  const bool uniform = step.bias.size() == static_cast<std::size_t>(out.channels);
-  const bool fills = out.phases.h * plan_.tile == out.height && out.phases.w * plan_.tile == out.width;
-  if (uniform && fills && out.gap == plan::Axes(1)) return {std::nearbyint(step.bias[o] * step.scale)};
-  const auto value = [&](int y, int x) {
-    return uniform ? step.bias[o] : step.bias[(o * static_cast<std::size_t>(out.height) + y) * out.width + x];
-  };
-  return map_coefficients(out, task.phase, value, step.scale);
-}
-
-// The integer plaintexts of output channel o, column by column: one coefficient for a constant, else `period_`.
-void LinearMap::set_plaintexts(const plan::Task& task, const std::vector<plan::WeightTable>& tables,
-                               const Patterns& patterns, std::size_t o, Row& row) const {
-  const plan::Step& step = plan_.steps[task.step];
-  std::vector<std::vector<double>> result(row.columns.size());
-  // What is rounded together: the plaintexts with masks of a term, and its constants.
-  std::map<std::pair<int, bool>, std::vector<std::size_t>> together;  // columns
-  for (std::size_t c = 0; c < row.columns.size(); ++c) {
-    const Column& column = row.columns[c];
-    if (column.tap < 0) {
-      result[c] = bias_coefficients(task, o);
-      continue;
-    }
-    const plan::Tap& tap = task.taps[column.tap];
-    const plan::Term& term = step.terms[tap.term];
-    const plan::Layout& in = plan_.tensors[term.source].layout;
-    const double scale = step.scale / plan_.tensors[term.source].scale;
-    const double* weights = tables[static_cast<std::size_t>(tap.term)].find(static_cast<int>(o), column.channel);
-    if (weights == nullptr) {
-      result[c] = {0};
-      continue;
-    }
-    if (term.kind == plan::Term::Kind::full) {
-      result[c] = map_coefficients(
-          in, tap.source.phase, [&](int y, int x) { return weights[y * in.width + x]; }, scale);
-      continue;
-    }
-    const double w = weights[tap.tap] * scale;
-    const std::vector<double>& pattern = patterns[static_cast<std::size_t>(column.tap)];
-    if (w == 0) {
-      result[c] = {0};
-      continue;
-    }
-    together[{tap.term, !pattern.empty()}].push_back(c);
-    result[c] = pattern.empty() ? std::vector<double>{1} : pattern;
-    for (double& v : result[c]) v *= w;
-  }
-  for (const auto& [which, list] : together) round(task, which.first, row, list, result);
-  for (std::vector<double>& coefficients : result) row.integers.emplace_back(std::move(coefficients));
-}
-
-// Rounds the plaintexts of some columns that read one term's source.
-void LinearMap::round(const plan::Task& task, int term, const Row& row, const std::vector<std::size_t>& list,
-                      std::vector<std::vector<double>>& plaintexts) const {
-  const plan::Term& of = plan_.steps[task.step].terms[static_cast<std::size_t>(term)];
-  const plan::Rounding& rounding = roundings_[static_cast<std::size_t>(of.source)];
-  std::vector<int> taps, channels;  // of the task; of the source
-  for (std::size_t c : list) {
-    taps.push_back(row.columns[c].tap);
-    channels.push_back(row.columns[c].channel);
-  }
-  for (std::vector<int>* v : {&taps, &channels}) {
-    std::ranges::sort(*v);
-    v->erase(std::unique(v->begin(), v->end()), v->end());
-  }
-  std::vector<int> kernel;
-  for (int t : taps) kernel.push_back(task.taps[static_cast<std::size_t>(t)].tap);
-  std::vector<std::span<double>> vectors(taps.size() * channels.size());
-  for (std::size_t c : list) {
-    const auto at = [&](const std::vector<int>& sorted, int v) {
-      return static_cast<std::size_t>(std::ranges::lower_bound(sorted, v) - sorted.begin());
-    };
-    vectors[at(channels, row.columns[c].channel) * taps.size() + at(taps, row.columns[c].tap)] = plaintexts[c];
-  }
-  rounding.round(rounding.taps(of, kernel), channels, vectors);
 }
 
 // weights: product after product [run][row][column], centred residues modulo prime `limb`. Columns go in blocks of a
@@ -272,11 +145,12 @@ std::vector<ckks::Ciphertext> LinearMap::run(
   std::vector<unsigned char> ones = zeros;
   for (std::size_t j = 0; j < run_length_; ++j) ones[j * simd::kPackedBytes] = 1;
 
-  std::vector<plan::WeightTable> tables;
-  for (const plan::Term& t : step.terms) tables.emplace_back(t, plan_.tensors[t.source].layout, output);
-  const Patterns tap_patterns = patterns(task);
+  const plan::TaskPlaintexts plaintexts(plaintexts_, task);
   std::vector<Row> rows = this->rows(products);
-  parallel_for(channels, [&](std::size_t o) { set_plaintexts(task, tables, tap_patterns, o, rows[o]); });
+  parallel_for(channels, [&](std::size_t o) {
+    for (std::vector<double>& coefficients : plaintexts.row(o, rows[o].columns))
+      rows[o].integers.emplace_back(std::move(coefficients));
+  });
   std::size_t widest = 1, tallest = channels;
   for (const plan::Product& p : products) widest = std::max(widest, stride_of(p));
 

@@ -1,14 +1,10 @@
 #pragma once
 
-#include <functional>
-#include <span>
 #include <vector>
 
 #include "ckks/ciphertext.h"
-#include "ckks/encoder.h"
+#include "plan/plaintexts.h"
 #include "plan/products.h"
-#include "plan/rounding.h"
-#include "plan/term.h"
 #include "runtime/integers.h"
 
 namespace sotto::runtime {
@@ -29,27 +25,15 @@ class LinearMap {
       const plan::Task& task, const std::vector<std::vector<const ckks::PackedCiphertext*>>& sources) const;
 
  private:
-  struct Column;
   struct Row;
-  using Patterns = std::vector<std::vector<double>>;  // by tap: subring coefficients of its mask; empty: all ones
-  [[nodiscard]] Patterns patterns(const plan::Task& task) const;
   [[nodiscard]] std::vector<Row> rows(const std::vector<plan::Product>& products) const;
-  template <class F>
-  [[nodiscard]] std::vector<double> map_coefficients(const plan::Layout& layout, int phase, F&& value,
-                                                     double factor) const;
-  [[nodiscard]] std::vector<double> bias_coefficients(const plan::Task& task, std::size_t o) const;
-  void set_plaintexts(const plan::Task& task, const std::vector<plan::WeightTable>& tables, const Patterns& patterns,
-                      std::size_t o, Row& row) const;
-  void round(const plan::Task& task, int term, const Row& row, const std::vector<std::size_t>& list,
-             std::vector<std::vector<double>>& plaintexts) const;
   void fill_weights(const std::vector<plan::Product>& products, const std::vector<Row>& rows, std::size_t limb,
                     double* weights) const;
 
   const plan::Plan& plan_;
   const ring::Ring& ring_;
+  plan::Plaintexts plaintexts_;
   std::size_t period_, runs_, run_length_;
-  ckks::Encoder encoder_;
-  std::vector<plan::Rounding> roundings_;  // by the tensor that is read
 };
 
 }  // namespace sotto::runtime

@@ -4,7 +4,7 @@
 #include "compiler/compile.h"
 #include "graph/interpreter.h"
 #include "plan/interpret.h"
-#include "plan/noise.h"
+#include "plan/simulation.h"
 #include "plan/term.h"
 #include "support/network_builder.h"
 #include "support/values.h"
@@ -40,10 +40,11 @@ TEST(Linear, NetworksKeepTheirInput) {
   for (const NetworkBuilder* b : {&dense, &mean, &pool, &two, &flat}) {
     for (int group : {1, 4}) {
       const plan::Plan p = compile(b->network, {.batch = 1, .group = group}).plan;
-      const plan::Simulation simulation(p);
       for (unsigned seed : {1u, 2u, 3u}) {
         const auto image = test::random_values(b->network.input_shape().size(), seed, 1);
-        EXPECT_LT(test::relative_error(simulation.run(image, seed), graph::evaluate(b->network, image)), 0.02)
+        EXPECT_LT(test::relative_error(plan::simulate(p, std::vector<std::vector<double>>{image}, seed).scores.front(),
+                                       graph::evaluate(b->network, image)),
+                  0.02)
             << "group " << group << "\n"
             << graph::describe(b->network);
       }

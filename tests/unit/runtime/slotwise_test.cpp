@@ -4,6 +4,7 @@
 #include <set>
 
 #include "plan/noise.h"
+#include "plan/simulation.h"
 #include "plan/switch_work.h"
 #include "support/encrypted_error.h"
 #include "support/expect_error.h"
@@ -157,15 +158,16 @@ std::vector<double> simulated(const Plan& p) {
     truth[static_cast<std::size_t>(t)].assign(v.begin(), v.end());
   });
   std::vector<double> squares(p.tensors.size()), count(p.tensors.size());
-  const plan::Simulation simulation(p);
+  plan::SimulationHooks hooks;
+  hooks.observe = [&](int tensor, std::size_t, std::span<const double> v) {
+    const auto t = static_cast<std::size_t>(tensor);
+    for (std::size_t k = 0; k < v.size(); ++k) {
+      squares[t] += (v[k] - truth[t][k]) * (v[k] - truth[t][k]);
+      ++count[t];
+    }
+  };
   for (unsigned seed = 0; seed < 16; ++seed)
-    (void)simulation.run(image, seed, [&](int tensor, std::span<const double> v) {
-      const auto t = static_cast<std::size_t>(tensor);
-      for (std::size_t k = 0; k < v.size(); ++k) {
-        squares[t] += (v[k] - truth[t][k]) * (v[k] - truth[t][k]);
-        ++count[t];
-      }
-    });
+    (void)plan::simulate(p, std::vector<std::vector<double>>{image}, seed, hooks);
   for (std::size_t t = 0; t < squares.size(); ++t) squares[t] = std::sqrt(squares[t] / count[t]);
   return squares;
 }

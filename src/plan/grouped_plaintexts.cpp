@@ -1,0 +1,119 @@
+#include "plan/grouped_plaintexts.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "base/parallel.h"
+
+namespace sotto::plan {
+
+const ckks::Encoder& GroupedPlaintexts::encoder(std::size_t period) const {
+  const std::scoped_lock lock(mutex_);
+  return encoders_.try_emplace(period, std::countr_zero(period), ring::RingKind::conjugate_invariant).first->second;
+}
+
+// The weights of a column in the slots of its source; empty if all are zero.
+std::vector<double> GroupedPlaintexts::tap_slots(const Task& task, const WeightTable& weights, const Column& column,
+                                                 int block, int giant, std::size_t period) const {
+  const Tap& tap = task.taps[static_cast<std::size_t>(column.tap)];
+  const Step& step = plan_.steps[static_cast<std::size_t>(task.step)];
+  const Term& term = step.terms[static_cast<std::size_t>(tap.term)];
+  const Layout& in = plan_.tensors[static_cast<std::size_t>(term.source)].layout;
+  const Layout& out = plan_.tensors[static_cast<std::size_t>(step.output)].layout;
+  const int tile2 = plan_.tile * plan_.tile, ahead = giant * step.baby, move = ahead + tap.shift;
+  const bool full = term.kind == Term::Kind::full;
+  std::vector<double> slots, factors;
+  if (!tap.mask.empty()) factors = mask_values(tap, term, out, plan_.tile, task.phase);
+  for (int q = 0; q < static_cast<int>(period) / tile2; ++q) {
+    // Place q of the rotated source holds what was at place q + shift, and the giant step takes it to place q - ahead;
+    // with several images both may lie in another image than q.
+    const int s = ((q - ahead) % out.group + out.group) % out.group;
+    const int from = plan_.batch == 1 ? (s + move) % in.group : s + move;
+    if (from < 0 || from >= in.group) continue;
+    const int o = out.channel_at(block, s), i = in.channel_at(column.block, from);
+    if (o < 0 || i < 0 || channel_move(plan_, in, s, i % in.group) != move) continue;
+    const double* w = weights.find(o, i);
+    if (w == nullptr || (!full && w[tap.tap] == 0)) continue;
+    if (slots.empty()) slots.resize(period);
+    double* to = slots.data() + static_cast<std::ptrdiff_t>(q) * tile2;
+    if (full) {
+      for (int y = 0; y < in.height; ++y) {
+        for (int x = 0; x < in.width; ++x) {
+          const Place place = place_of(in, plan_.tile, y, x);
+          if (place.phase == tap.source.phase) to[place.position] = w[y * in.width + x];
+        }
+      }
+    } else {
+      for (int p = 0; p < tile2; ++p)
+        to[p] = factors.empty() ? w[tap.tap] : w[tap.tap] * factors[static_cast<std::size_t>(p)];
+    }
+  }
+  if (std::all_of(slots.begin(), slots.end(), [](double v) { return v == 0; })) slots.clear();
+  return slots;
+}
+
+std::vector<double> GroupedPlaintexts::bias_slots(const Task& task, int block, std::size_t period) const {
+  const Step& step = plan_.steps[static_cast<std::size_t>(task.step)];
+  const Layout& out = plan_.tensors[static_cast<std::size_t>(step.output)].layout;
+  const int tile2 = plan_.tile * plan_.tile;
+  const bool uniform = step.bias.size() == static_cast<std::size_t>(out.channels);
+  std::vector<double> slots(period);
+  for (int s = 0; s < static_cast<int>(period) / tile2; ++s) {
+    const int o = out.channel_at(block, s % out.group);
+    if (o < 0) continue;
+    for (int y = 0; y < out.height; ++y) {
+      for (int x = 0; x < out.width; ++x) {
+        const Place place = place_of(out, plan_.tile, y, x);
+        if (place.phase == task.phase)
+          slots[static_cast<std::size_t>(s * tile2 + place.position)] =
+              uniform ? step.bias[static_cast<std::size_t>(o)]
+                      : step.bias[(static_cast<std::size_t>(o) * out.height + y) * out.width + x];
+      }
+    }
+  }
+  return slots;
+}
+
+GroupedPlaintexts::Sum GroupedPlaintexts::of(const Task& task, int block, int giant) const {
+  const Step& step = plan_.steps[static_cast<std::size_t>(task.step)];
+  const std::size_t period = step_period(plan_, step);
+  const auto source = [&](const Tap& tap) -> const Tensor& {
+    return plan_.tensors[static_cast<std::size_t>(step.terms[static_cast<std::size_t>(tap.term)].source)];
+  };
+  std::vector<WeightTable> tables;
+  const Layout& output = plan_.tensors[static_cast<std::size_t>(step.output)].layout;
+  for (const Term& t : step.terms)
+    tables.emplace_back(t, plan_.tensors[static_cast<std::size_t>(t.source)].layout, output);
+  Sum sum;
+  for (std::size_t k = 0; k < task.taps.size(); ++k)
+    for (int i = 0; i < source(task.taps[k]).layout.blocks(); ++i) sum.columns.push_back({static_cast<int>(k), i, {}});
+  std::vector<std::vector<double>> slots(sum.columns.size());
+  parallel_for(slots.size(), [&](std::size_t c) {
+    const Column& column = sum.columns[c];
+    const Tap& tap = task.taps[static_cast<std::size_t>(column.tap)];
+    slots[c] = tap_slots(task, tables[static_cast<std::size_t>(tap.term)], column, block, giant, period);
+    const double scale = step.scale / source(tap).scale;
+    for (double& v : slots[c]) v *= scale;
+  });
+  for (std::size_t c = 0; c < slots.size(); ++c) sum.columns[c].coefficients = std::move(slots[c]);
+  std::erase_if(sum.columns, [](const Column& c) { return c.coefficients.empty(); });
+  if (giant == 0) {
+    sum.bias = bias_slots(task, block, period);
+    for (double& v : sum.bias) v *= step.scale;
+  }
+  // From slots to coefficients; two plaintexts share a transform.
+  const std::size_t plaintexts = sum.columns.size() + (giant == 0 ? 1 : 0);
+  const auto plaintext = [&](std::size_t k) -> std::vector<double>& {
+    return k < sum.columns.size() ? sum.columns[k].coefficients : sum.bias;
+  };
+  parallel_for((plaintexts + 1) / 2, [&](std::size_t pair) {
+    std::vector<double> none, &a = plaintext(2 * pair), &b = 2 * pair + 1 < plaintexts ? plaintext(2 * pair + 1) : none;
+    std::tie(a, b) = encoder(period).embed_inverse_pair(a, b);
+    for (std::vector<double>* list : {&a, &b})
+      for (double& v : *list) v = std::nearbyint(v);
+  });
+  return sum;
+}
+
+}  // namespace sotto::plan

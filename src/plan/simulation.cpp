@@ -1,0 +1,330 @@
+#include "plan/simulation.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <complex>
+#include <mutex>
+#include <optional>
+#include <random>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "plan/grouped_plaintexts.h"
+#include "plan/noise.h"
+#include "plan/plaintexts.h"
+
+namespace sotto::plan {
+
+namespace {
+
+// The slots of one ciphertext that belong to an image, for one image after the other.
+using Slots = std::vector<double>;
+// A feature map: phase by phase, its blocks of channels.
+using Map = std::vector<Slots>;
+
+class Simulator {
+ public:
+  Simulator(const Plan& plan, std::span<const std::vector<double>> images, std::uint64_t seed,
+            const SimulationHooks& hooks);
+  Simulated run();
+
+ private:
+  [[nodiscard]] const Tensor& tensor(int t) const { return plan_.tensors[static_cast<std::size_t>(t)]; }
+  [[nodiscard]] const Slots& source(const Source& s, int block) const {
+    const auto at = static_cast<std::size_t>(s.phase * tensor(s.tensor).layout.blocks() + block);
+    return maps_[static_cast<std::size_t>(s.tensor)][at];
+  }
+  void set_input();
+  void run_step(std::size_t s, std::span<const Task> tasks);
+  [[nodiscard]] Slots single_sum(const TaskPlaintexts& plaintexts, const Task& task, int o) const;
+  [[nodiscard]] Slots grouped_sum(const Task& task, int block) const;
+  void add(Slots& sum, std::span<const double> weights, const Slots& values, std::int64_t rotation) const;
+  void add_bias(Slots& sum, std::span<const double> bias) const;
+  [[nodiscard]] Slots rotated(const Slots& values, std::int64_t rotation) const;
+  void finish(const Step& step, std::size_t ciphertext, Slots& values);
+  void activate(const Step& step, std::size_t ciphertext, Slots& values);
+  void disturb(Slots& values, double deviation, std::uint64_t which) const;
+  [[nodiscard]] std::vector<std::vector<double>> values(int tensor);
+  template <class F>
+  void for_each_pixel(const Layout& layout, std::size_t ciphertext, F f) const;
+  template <class F>
+  void for_each_value(const Layout& layout, Map& map, F f) const;
+  void release(std::size_t step);
+
+  const Plan& plan_;
+  std::span<const std::vector<double>> images_;
+  std::uint64_t seed_;
+  const SimulationHooks& hooks_;
+  Schedule schedule_;
+  std::size_t slots_;  // of one image
+  std::vector<Map> maps_;
+  std::vector<std::size_t> last_use_;  // of a tensor: a step
+  std::optional<Plaintexts> single_;
+  std::optional<GroupedPlaintexts> grouped_;
+  std::mutex mutex_;
+  std::size_t done_ = 0;  // tasks
+  std::vector<bool> inside_;
+};
+
+Simulator::Simulator(const Plan& plan, std::span<const std::vector<double>> images, std::uint64_t seed,
+                     const SimulationHooks& hooks)
+    : plan_(plan),
+      images_(images),
+      seed_(seed),
+      hooks_(hooks),
+      schedule_(make_schedule(plan)),
+      slots_(static_cast<std::size_t>(plan.period())),
+      maps_(plan.tensors.size()),
+      last_use_(plan.tensors.size(), plan.steps.size()),
+      inside_(images.size(), true) {
+  for (std::size_t s = 0; s < plan.steps.size(); ++s)
+    for (const Term& t : plan.steps[s].terms) last_use_[static_cast<std::size_t>(t.source)] = s;
+  if (plan.group() == 1)
+    single_.emplace(plan);
+  else
+    grouped_.emplace(plan);
+}
+
+// Calls f(index [c][h][w], slot) for the pixels in a ciphertext, for every place that repeats a channel, too.
+template <class F>
+void Simulator::for_each_pixel(const Layout& layout, std::size_t ciphertext, F f) const {
+  const int block = static_cast<int>(ciphertext) % layout.blocks(),
+            phase = static_cast<int>(ciphertext) / layout.blocks();
+  for (int y = 0; y < layout.height; ++y) {
+    for (int x = 0; x < layout.width; ++x) {
+      const Place at = place_of(layout, plan_.tile, y, x);
+      if (at.phase != phase) continue;
+      for (int place = 0; place < layout.group; ++place) {
+        const int c = layout.channel_at(block, place);
+        if (c >= 0)
+          f((static_cast<std::size_t>(c) * layout.height + y) * layout.width + x,
+            static_cast<std::size_t>(place * plan_.tile * plan_.tile + at.position));
+      }
+    }
+  }
+}
+
+// Calls f(image, index [c][h][w], value) for all values of a map.
+template <class F>
+void Simulator::for_each_value(const Layout& layout, Map& map, F f) const {
+  for (std::size_t c = 0; c < map.size(); ++c)
+    for_each_pixel(layout, c, [&](std::size_t index, std::size_t slot) {
+      for (std::size_t k = 0; k < images_.size(); ++k) f(k, index, map[c][k * slots_ + slot]);
+    });
+}
+
+void Simulator::set_input() {
+  const Layout& layout = plan_.input().layout;
+  const std::size_t size = static_cast<std::size_t>(layout.channels) * layout.height * layout.width;
+  for (const auto& image : images_) check(image.size() == size, "image of another size");
+  Map& map = maps_.front();
+  map.assign(static_cast<std::size_t>(layout.ciphertexts()), Slots(images_.size() * slots_));
+  for_each_value(layout, map, [&](std::size_t k, std::size_t index, double& value) { value = images_[k][index]; });
+  const double deviation = NoiseModel::encryption(plan_.parameters.log_n) / plan_.input().scale;
+  for (std::size_t k = 0; k < map.size(); ++k) disturb(map[k], deviation, k);
+}
+
+void Simulator::disturb(Slots& values, double deviation, std::uint64_t which) const {
+  if (deviation == 0) return;
+  std::seed_seq seeds{seed_ >> 32, seed_, which >> 32, which};  // of 32 bits each
+  std::mt19937_64 rng(seeds);
+  std::normal_distribution<double> normal(0, deviation);
+  for (double& v : values) v += normal(rng);
+}
+
+// sum[p] += weights[p] values[p + rotation]; one weight stands for all, and they repeat.
+void Simulator::add(Slots& sum, std::span<const double> weights, const Slots& values, std::int64_t rotation) const {
+  const auto count = static_cast<std::int64_t>(slots_);
+  const auto ahead = static_cast<std::size_t>((rotation % count + count) % count);
+  const std::size_t run = std::min(weights.size(), slots_);
+  for (std::size_t k = 0; k < images_.size(); ++k) {
+    double* to = sum.data() + k * slots_;
+    const double* from = values.data() + k * slots_;
+    for (const auto& [first, last, shift] :
+         {std::array{std::size_t{0}, slots_ - ahead, ahead}, std::array{slots_ - ahead, slots_, ahead - slots_}}) {
+      if (run == 1) {
+        for (std::size_t p = first; p < last; ++p) to[p] += weights[0] * from[p + shift];
+      } else if (run == slots_) {
+        for (std::size_t p = first; p < last; ++p) to[p] += weights[p] * from[p + shift];
+      } else {
+        for (std::size_t p = first; p < last; ++p) to[p] += weights[p % run] * from[p + shift];
+      }
+    }
+  }
+}
+
+void Simulator::add_bias(Slots& sum, std::span<const double> bias) const {
+  for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += bias[k % slots_ % bias.size()];
+}
+
+Slots Simulator::rotated(const Slots& values, std::int64_t rotation) const {
+  Slots out(values.size());
+  const std::array one{1.0};
+  add(out, one, values, rotation);
+  return out;
+}
+
+// The slots of integer coefficients, in units of `unit`.
+std::vector<double> slots_of(const ckks::Encoder& encoder, std::span<const double> coefficients, double unit) {
+  if (coefficients.size() == 1) return {coefficients[0] * unit};
+  std::vector<double> slots;
+  for (const std::complex<double>& v : encoder.embed(coefficients)) slots.push_back(v.real() * unit);
+  return slots;
+}
+
+Slots Simulator::single_sum(const TaskPlaintexts& plaintexts, const Task& task, int o) const {
+  const Step& step = plan_.steps[static_cast<std::size_t>(task.step)];
+  Slots sum(images_.size() * slots_);
+  const std::vector<Column> columns = plaintexts.columns(static_cast<std::size_t>(o));
+  const auto rows = plaintexts.row(static_cast<std::size_t>(o), columns);
+  for (std::size_t c = 0; c < columns.size(); ++c) {
+    if (rows[c].size() == 1 && rows[c][0] == 0) continue;
+    if (columns[c].tap < 0) {
+      add_bias(sum, slots_of(single_->encoder(), rows[c], 1 / step.scale));
+      continue;
+    }
+    const Tap& tap = task.taps[static_cast<std::size_t>(columns[c].tap)];
+    add(sum, slots_of(single_->encoder(), rows[c], tensor(tap.source.tensor).scale / step.scale),
+        source(tap.source, columns[c].channel), tap.source.rotation);
+  }
+  return sum;
+}
+
+Slots Simulator::grouped_sum(const Task& task, int block) const {
+  const Step& step = plan_.steps[static_cast<std::size_t>(task.step)];
+  const std::int64_t rotation = giant_rotation(plan_, step);
+  const ckks::Encoder& encoder = grouped_->encoder(step_period(plan_, step));
+  const auto add_sum = [&](Slots& sum, int giant) {
+    const GroupedPlaintexts::Sum plaintexts = grouped_->of(task, block, giant);
+    for (const GroupedPlaintexts::Column& c : plaintexts.columns) {
+      const Source& from = task.taps[static_cast<std::size_t>(c.tap)].source;
+      add(sum, slots_of(encoder, c.coefficients, tensor(from.tensor).scale / step.scale), source(from, c.block),
+          from.rotation);
+    }
+    if (!plaintexts.bias.empty()) add_bias(sum, slots_of(encoder, plaintexts.bias, 1 / step.scale));
+  };
+  Slots sum(images_.size() * slots_), below = sum;
+  for (int g = task.last_giant; g > 0; --g) {
+    add_sum(sum, g);
+    sum = rotated(sum, rotation);
+  }
+  for (int g = task.first_giant; g < 0; ++g) {
+    add_sum(below, g);
+    below = rotated(below, -rotation);
+  }
+  add_sum(sum, 0);
+  for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += below[k];
+  return sum;
+}
+
+void Simulator::activate(const Step& step, std::size_t ciphertext, Slots& values) {
+  const Layout& layout = tensor(step.output).layout;
+  std::vector<bool> outside(images_.size());
+  for_each_pixel(layout, ciphertext, [&](std::size_t, std::size_t slot) {
+    for (std::size_t k = 0; k < images_.size(); ++k)
+      if (!(std::abs(values[k * slots_ + slot]) <= step.activation.range)) outside[k] = true;
+  });
+  // Outside a polynomial's range there is nothing to learn, and powers of it would be no numbers.
+  for (double& v : values) v = step.activation(std::clamp(v, -step.activation.range, step.activation.range));
+  const std::scoped_lock lock(mutex_);
+  for (std::size_t k = 0; k < outside.size(); ++k)
+    if (outside[k]) inside_[k] = false;
+}
+
+void Simulator::finish(const Step& step, std::size_t ciphertext, Slots& values) {
+  const Tensor& out = tensor(step.output);
+  double deviation = NoiseModel::rounding(plan_.parameters.log_n) / out.scale;
+  switch (step.finish) {
+    case Step::Finish::square:
+      for (double& v : values) v *= v;
+      break;
+    case Step::Finish::activate:
+      activate(step, ciphertext, values);
+      break;
+    case Step::Finish::refresh:
+      deviation = std::hypot(deviation, NoiseModel::refresh() * plan_.refresh->input_peak / step.scale);
+      break;
+    case Step::Finish::rescale:
+      break;
+    case Step::Finish::keep:
+      if (step.extra_primes == 0) deviation = 0;
+      break;
+  }
+  disturb(values, deviation, (static_cast<std::uint64_t>(step.output) << 32) + ciphertext);
+}
+
+void Simulator::run_step(std::size_t s, std::span<const Task> tasks) {
+  const Step& step = plan_.steps[s];
+  const auto blocks = static_cast<std::size_t>(tensor(step.output).layout.blocks());
+  std::vector<std::optional<TaskPlaintexts>> plaintexts(tasks.size());
+  if (single_ && !step.slotwise())
+    parallel_for(tasks.size(), [&](std::size_t t) { plaintexts[t].emplace(*single_, tasks[t]); });
+  Map map(tasks.size() * blocks);
+  parallel_for(map.size(), [&](std::size_t k) {
+    const Task& task = tasks[k / blocks];
+    const int block = static_cast<int>(k % blocks);
+    Slots values;
+    if (step.slotwise())
+      values = source(task.taps.front().source, block);
+    else
+      values = single_ ? single_sum(*plaintexts[k / blocks], task, block) : grouped_sum(task, block);
+    const bool full = std::ranges::any_of(
+        task.taps, [&](const Tap& t) { return step.terms[static_cast<std::size_t>(t.term)].kind == Term::Kind::full; });
+    if (full) {
+      for (std::int64_t r : sum_rotations(plan_.tile * plan_.tile)) {
+        const Slots other = rotated(values, r);
+        for (std::size_t j = 0; j < values.size(); ++j) values[j] += other[j];
+      }
+    }
+    const std::size_t ciphertext = static_cast<std::size_t>(task.phase) * blocks + k % blocks;
+    finish(step, ciphertext, values);
+    map[ciphertext] = std::move(values);
+    if (!hooks_.progress) return;
+    const std::scoped_lock lock(mutex_);
+    hooks_.progress(done_ + k / blocks, schedule_.tasks.size());
+  });
+  done_ += tasks.size();
+  maps_[static_cast<std::size_t>(step.output)] = std::move(map);
+}
+
+void Simulator::release(std::size_t step) {
+  for (std::size_t t = 0; t < maps_.size(); ++t)
+    if (last_use_[t] == step) maps_[t] = {};
+}
+
+// The values of a tensor, image by image.
+std::vector<std::vector<double>> Simulator::values(int t) {
+  const Layout& layout = tensor(t).layout;
+  std::vector<std::vector<double>> out(images_.size());
+  for (auto& v : out) v.resize(static_cast<std::size_t>(layout.channels) * layout.height * layout.width);
+  for_each_value(layout, maps_[static_cast<std::size_t>(t)],
+                 [&](std::size_t k, std::size_t index, double value) { out[k][index] = value; });
+  return out;
+}
+
+Simulated Simulator::run() {
+  set_input();
+  auto first = schedule_.tasks.begin();
+  for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
+    const auto last =
+        std::find_if(first, schedule_.tasks.end(), [&](const Task& t) { return t.step != static_cast<int>(s); });
+    run_step(s, {first, last});
+    first = last;
+    if (hooks_.observe) {
+      const auto images = values(plan_.steps[s].output);
+      for (std::size_t k = 0; k < images.size(); ++k) hooks_.observe(plan_.steps[s].output, k, images[k]);
+    }
+    release(s);
+  }
+  return {values(plan_.steps.back().output), inside_};
+}
+
+}  // namespace
+
+Simulated simulate(const Plan& plan, std::span<const std::vector<double>> images, std::uint64_t seed,
+                   const SimulationHooks& hooks) {
+  return Simulator(plan, images, seed, hooks).run();
+}
+
+}  // namespace sotto::plan
