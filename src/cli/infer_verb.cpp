@@ -16,7 +16,7 @@
 #include "plan/cost.h"
 #include "plan/parallelism.h"
 #include "plan/plan_file.h"
-#include "runtime/executor.h"
+#include "runtime/batch_run.h"
 #include "wire/writer.h"
 
 namespace sotto::cli {
@@ -115,6 +115,7 @@ int run(const InferOptions& o) {
 
   const std::uint64_t at_once = keep_keys ? batches_at_once(o, plan, cost, threads, room) : 1;
   ProgressLine line("inference");
+  const runtime::Model model(plan, parameters, ring);
   std::vector<runtime::StepTime> times(plan.steps.size());
   std::mutex mutex;  // of what batches in flight share: the line and the times; never held over a parallel loop
   std::vector<double> done(batches);
@@ -130,16 +131,19 @@ int run(const InferOptions& o) {
       show(b, 0, "reading the input");
       images.push_back(ckks::pack(*ring, input.read(*ring, b * per_batch + k)));
     }
-    runtime::Executor executor(
-        plan, parameters, ring, keys,
-        [&](const runtime::Progress& p) { show(b, p.done, plan.steps[static_cast<std::size_t>(p.step)].name); },
-        &stop_requested(), scratch);
-    if (cost.residency) executor.limit_memory(*cost.residency);
-    if (!keep_keys || (at_once == 1 && b + 1 == batches)) executor.tier_done = [&](int tier) { keys.drop_tier(tier); };
-    auto results = executor.run(std::move(images));
-    for (ckks::Ciphertext& p : executor.take_probes()) results.push_back(std::move(p));
+    runtime::RunOptions options;
+    options.progress = [&](const runtime::Progress& p) {
+      show(b, p.done, plan.steps[static_cast<std::size_t>(p.step)].name);
+    };
+    options.stop = &stop_requested();
+    options.residency = cost.residency;
+    options.scratch = scratch;
+    if (!keep_keys || (at_once == 1 && b + 1 == batches)) options.tier_done = [&](int tier) { keys.drop_tier(tier); };
+    runtime::BatchRun run(model, keys, std::move(options));
+    auto results = run.execute(std::move(images));
+    for (ckks::Ciphertext& p : run.take_probes()) results.push_back(std::move(p));
     const std::scoped_lock lock(mutex);
-    for (std::size_t s = 0; s < times.size(); ++s) times[s] += executor.times()[s];
+    for (std::size_t s = 0; s < times.size(); ++s) times[s] += run.times()[s];
     return results;
   };
   // Results are written in order; an interruption keeps those of the batches before.

@@ -37,7 +37,7 @@ struct Cost {
   [[nodiscard]] double seconds(const Speed& speed) const;
 };
 
-/// Walks through the schedule as the executor does, counting instead of computing. threads: of the run; each holds the
+/// Walks through the schedule as a run does, counting instead of computing. threads: of the run; each holds the
 /// weights of one limb of a layer. memory_limit: bytes that the process may use, 0: no limit.
 Cost estimate(const Plan& plan, int threads = static_cast<int>(std::thread::hardware_concurrency()),
               std::uint64_t memory_limit = 0);

@@ -9,7 +9,7 @@ namespace sotto::plan {
 
 /// Which ciphertexts exist while a schedule runs: phases of tensors and their rotated copies, with their limbs.
 ///
-/// The one place that says when a ciphertext is made and when it, or its upper limbs, can go. The executor, the cost
+/// The one place that says when a ciphertext is made and when it, or its upper limbs, can go. A run, the cost
 /// model and the choice of what to keep in memory all follow it: for every task copies(t), make_copies(t), release(t),
 /// add_output(t).
 class LiveSet {

@@ -163,7 +163,7 @@ struct Prediction {
 /// Everything that a server needs to run a network on encrypted images, and in `client_part` what the client needs.
 ///
 /// A plan is data: a list of steps over tensors, with levels and scales fixed. It is interpreted in float64
-/// (plan/interpret.h), as cost (plan/cost.h) and on ciphertexts (runtime/executor.h).
+/// (plan/interpret.h), as cost (plan/cost.h) and on ciphertexts (runtime/batch_run.h).
 struct Plan {
   std::string network;  ///< name of the model file
   ckks::ParametersSpec parameters;

@@ -7,7 +7,7 @@
 #include <map>
 #include <vector>
 
-#include "runtime/executor.h"
+#include "runtime/batch_run.h"
 #include "support/places.h"
 #include "support/toy_client.h"
 #include "support/values.h"
@@ -41,8 +41,9 @@ inline double worst_error(const plan::Plan& p) {
   });
   double worst = 0;
   std::size_t compared = 0;
-  runtime::Executor executor(p, client.parameters, client.ring, client.keys);
-  executor.observe = [&](int t, int phase, const std::vector<ckks::PackedCiphertext>& blocks) {
+  const runtime::Model model(p, client.parameters, client.ring);
+  runtime::RunOptions options;
+  options.observe = [&](int t, int phase, const std::vector<ckks::PackedCiphertext>& blocks) {
     const plan::Tensor& tensor = p.tensors[static_cast<std::size_t>(t)];
     const plan::Layout& l = tensor.layout;
     ASSERT_EQ(blocks.size(), static_cast<std::size_t>((l.channels + l.group - 1) / l.group));
@@ -69,7 +70,8 @@ inline double worst_error(const plan::Plan& p) {
             }
     }
   };
-  EXPECT_EQ(executor.run(client.encrypt(images)).size(), static_cast<std::size_t>(p.output().layout.blocks()));
+  runtime::BatchRun run(model, client.keys, options);
+  EXPECT_EQ(run.execute(client.encrypt(images)).size(), static_cast<std::size_t>(p.output().layout.blocks()));
   return compared > 0 ? worst : INFINITY;
 }
 

@@ -9,7 +9,7 @@
 #include "ckks/chebyshev.h"
 #include "client/results.h"
 #include "compiler/probes.h"
-#include "runtime/executor.h"
+#include "runtime/batch_run.h"
 #include "support/files.h"
 #include "support/plan_builder.h"
 #include "support/toy_client.h"
@@ -87,9 +87,10 @@ class Engine {
 
   // Runs one batch from images to marks.
   Decrypted run(const Images& images) {
-    runtime::Executor executor(plan, toy_.parameters, toy_.ring, toy_.keys);
-    std::vector<ckks::Ciphertext> results = executor.run(toy_.encrypt(images));
-    for (ckks::Ciphertext& c : executor.take_probes()) results.push_back(std::move(c));
+    const runtime::Model model(plan, toy_.parameters, toy_.ring);
+    runtime::BatchRun run(model, toy_.keys);
+    std::vector<ckks::Ciphertext> results = run.execute(toy_.encrypt(images));
+    for (ckks::Ciphertext& c : run.take_probes()) results.push_back(std::move(c));
     const plan::Tensor& scores = plan.output();
     ckks::CiphertextFileInfo info{plan.id,
                                   keys_.secret.id(),

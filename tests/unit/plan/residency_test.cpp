@@ -18,7 +18,7 @@ struct Replay {
   std::uint64_t most_task = 0;  // that one task needs
 };
 
-// Follows the moves as the executor does; every source must be in memory when its task runs.
+// Follows the moves as the run does; every source must be in memory when its task runs.
 Replay replay(const Plan& plan, const Schedule& schedule, const Residency& r) {
   Replay result;
   LiveSet live(plan, schedule);

@@ -81,12 +81,13 @@ TEST(Functions, EncryptedWithinTheirErrors) {
     const auto& piece = approximation->pieces.front();
     const Pieces p = pieces(*approximation, f.range);
     test::ToyClient client(p.plan);
-    Executor executor(p.plan, client.parameters, client.ring, client.keys);
+    const Model model(p.plan, client.parameters, client.ring);
+    RunOptions options;
     const auto images = test::random_images(p.plan, 1);
     std::map<int, std::vector<double>> truth;
     plan::interpret(p.plan, images[0], [&](int t, std::span<const double> v) { truth[t].assign(v.begin(), v.end()); });
     double encrypted = 0, polynomial = 0, largest = 0;
-    executor.observe = [&](int t, int, const std::vector<ckks::PackedCiphertext>& blocks) {
+    options.observe = [&](int t, int, const std::vector<ckks::PackedCiphertext>& blocks) {
       if (t != p.results[0]) return;
       for (std::size_t c = 0; c < 2; ++c) {
         const std::vector<double> slots = client.slots(ckks::unpack(*client.ring, blocks[c], blocks[c].limbs()));
@@ -98,7 +99,8 @@ TEST(Functions, EncryptedWithinTheirErrors) {
         }
       }
     };
-    (void)executor.run(client.encrypt(images));
+    BatchRun run(model, client.keys, options);
+    (void)run.execute(client.encrypt(images));
     EXPECT_LE(largest, f.range);
     EXPECT_GE(largest, f.range / 4) << "or the test shows nothing";
     EXPECT_LE(polynomial, approximation->error * (1 + 1e-9));

@@ -156,13 +156,14 @@ TEST(Grouped, RandomPlans) {
 TEST(Grouped, TheNumberOfThreadsDoesNotMatter) {
   const Plan p = test::small_grouped_plan();
   test::ToyClient client(p);
+  const Model model(p, client.parameters, client.ring);
   const auto input = client.encrypt(test::random_images(p, p.batch));
   const auto scores = [&](std::size_t threads) {
     const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, threads);
     std::vector<ckks::PackedCiphertext> copy;
     for (const auto& c : input) copy.push_back(ckks::pack(*client.ring, ckks::unpack(*client.ring, c, c.limbs())));
     std::vector<std::vector<std::uint64_t>> words;
-    for (const auto& c : Executor(p, client.parameters, client.ring, client.keys).run(std::move(copy)))
+    for (const auto& c : BatchRun(model, client.keys).execute(std::move(copy)))
       for (const ring::RnsPoly* poly : {&c.c0, &c.c1})
         for (const ring::Limb& limb : *poly) words.emplace_back(limb.data(), limb.data() + client.ring->n());
     return words;

@@ -4,7 +4,7 @@
 #include <set>
 
 #include "plan/cost.h"
-#include "runtime/executor.h"
+#include "runtime/batch_run.h"
 #include "support/plan_builder.h"
 #include "support/toy_client.h"
 
@@ -42,15 +42,17 @@ Count count(const Plan& p) {
   test::ToyClient client(p);
   CountingKeys keys(client.keys);
   Count c{std::vector<std::size_t>(p.steps.size()), {}};
-  Executor executor(p, client.parameters, client.ring, keys);
+  const Model model(p, client.parameters, client.ring);
+  RunOptions options;
   std::size_t before = 0;
-  executor.observe = [&](int tensor, int, const auto&) {
+  options.observe = [&](int tensor, int, const auto&) {
     for (std::size_t s = 0; s < p.steps.size(); ++s)
       if (p.steps[s].output == tensor) c.counted[s] += keys.uses - before;
     before = keys.uses;
   };
   const auto pixels = static_cast<std::size_t>(p.io.channels * p.io.height * p.io.width);
-  (void)executor.run(client.encrypt({test::random_values(pixels, 1, 1)}));
+  BatchRun run(model, keys, options);
+  (void)run.execute(client.encrypt({test::random_values(pixels, 1, 1)}));
   EXPECT_EQ(keys.used, keys.announced) << "all that was announced was used";
   EXPECT_EQ(std::vector(keys.used.begin(), keys.used.end()), p.keys.keys);
   for (const auto& s : plan::estimate(p).steps) c.predicted.push_back(s.key_switches);

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "plan/cost.h"
-#include "runtime/executor.h"
+#include "runtime/batch_run.h"
 #include "support/expect_error.h"
 #include "support/files.h"
 #include "support/plan_builder.h"
@@ -38,18 +38,21 @@ void expect_the_same_scores(const plan::Plan& p) {
   test::ToyClient client(p);
   const plan::Schedule schedule = plan::make_schedule(p);
   const auto input = client.encrypt({test::random_values(2 * 8 * 8, 5, 1.0)});
-  Executor free(p, client.parameters, client.ring, client.keys);
-  const auto expected = bytes_of(client, free.run(copy(client, input)));
+  const Model model(p, client.parameters, client.ring);
+  BatchRun free(model, client.keys);
+  const auto expected = bytes_of(client, free.execute(copy(client, input)));
   const std::uint64_t least = plan::plan_residency(p, schedule, [](int) { return ~std::uint64_t{0}; }).least_limbs;
   const test::TempFolder folder;
   std::uint64_t moved = 0;
   for (std::uint64_t cap : {least, least + 7, least + 40}) {
     const auto residency = plan::plan_residency(p, schedule, [&](int) { return cap; });
     for (const auto& moves : residency.tasks) moved += moves.limbs;
-    Executor executor(p, client.parameters, client.ring, client.keys, {}, nullptr, folder.path());
-    executor.limit_memory(residency);
-    EXPECT_EQ(bytes_of(client, executor.run(copy(client, input))), expected) << cap;
-    EXPECT_EQ(bytes_of(client, executor.run(copy(client, input))), expected) << "a second batch, cap " << cap;
+    RunOptions options;
+    options.scratch = folder.path();
+    options.residency = residency;
+    BatchRun limited(model, client.keys, options);
+    EXPECT_EQ(bytes_of(client, limited.execute(copy(client, input))), expected) << cap;
+    EXPECT_EQ(bytes_of(client, limited.execute(copy(client, input))), expected) << "a second batch, cap " << cap;
   }
   EXPECT_GT(moved, 0u);
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
@@ -66,9 +69,12 @@ TEST(MemoryLimit, AFolderThatIsNotThere) {
   test::ToyClient client(p);
   const plan::Schedule schedule = plan::make_schedule(p);
   const std::uint64_t least = plan::plan_residency(p, schedule, [](int) { return ~std::uint64_t{0}; }).least_limbs;
-  Executor executor(p, client.parameters, client.ring, client.keys, {}, nullptr, "/no/such/folder");
-  executor.limit_memory(plan::plan_residency(p, schedule, [&](int) { return least; }));
-  const auto run = [&] { return executor.run(client.encrypt({test::random_values(2 * 8 * 8, 5, 1.0)})); };
+  const Model model(p, client.parameters, client.ring);
+  RunOptions options;
+  options.scratch = "/no/such/folder";
+  options.residency = plan::plan_residency(p, schedule, [&](int) { return least; });
+  BatchRun limited(model, client.keys, options);
+  const auto run = [&] { return limited.execute(client.encrypt({test::random_values(2 * 8 * 8, 5, 1.0)})); };
   EXPECT_TRUE(test::refuses(run, {"/no/such/folder", "--scratch"}));
 }
 

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "plan/simulation.h"
-#include "runtime/executor.h"
+#include "runtime/batch_run.h"
 #include "support/plan_builder.h"
 #include "support/toy_client.h"
 
@@ -46,8 +46,9 @@ TEST(Noise, MeasuredErrorsOfEveryLayerAreThosePredicted) {
     for (std::size_t k = 0; k < v.size(); ++k) predicted[t].add(v[k] - truth[image][t][k]);
   };
   for (unsigned seed = 0; seed < 8; ++seed) (void)plan::simulate(p, images, seed, hooks);
-  Executor executor(p, client.parameters, client.ring, client.keys);
-  executor.observe = [&](int t, int phase, const std::vector<ckks::PackedCiphertext>& channels) {
+  const Model model(p, client.parameters, client.ring);
+  RunOptions options;
+  options.observe = [&](int t, int phase, const std::vector<ckks::PackedCiphertext>& channels) {
     const Layout& l = p.tensors[t].layout;
     for (int c = 0; c < l.channels; ++c) {
       const auto slots = client.slots(ckks::unpack(*client.ring, channels[c], channels[c].limbs()));
@@ -61,7 +62,8 @@ TEST(Noise, MeasuredErrorsOfEveryLayerAreThosePredicted) {
           }
     }
   };
-  (void)executor.run(client.encrypt(images));
+  BatchRun run(model, client.keys, options);
+  (void)run.execute(client.encrypt(images));
   for (std::size_t t = 1; t < p.tensors.size(); ++t) {
     ASSERT_GT(measured[t].count, 0u);
     EXPECT_NEAR(measured[t].rms() / predicted[t].rms(), 1, 0.1) << "tensor " << t;

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "runtime/executor.h"
+#include "runtime/batch_run.h"
 #include "support/encrypted_error.h"
 #include "support/plan_builder.h"
 #include "support/toy_client.h"
@@ -22,10 +22,11 @@ TEST_P(Probes, AreSumsOfTheirTensors) {
   plan::verify(p);
   test::ToyClient client(p);
   const auto images = test::random_images(p, p.batch);
-  Executor executor(p, client.parameters, client.ring, client.keys);
-  for (int run = 0; run < 2; ++run) {  // a second run begins anew
-    (void)executor.run(client.encrypt(images));
-    const auto sums = executor.take_probes();
+  const Model model(p, client.parameters, client.ring);
+  BatchRun run(model, client.keys);
+  for (int batch = 0; batch < 2; ++batch) {  // a second run begins anew
+    (void)run.execute(client.encrypt(images));
+    const auto sums = run.take_probes();
     ASSERT_EQ(sums.size(), p.probes.size());
     for (std::size_t k = 0; k < sums.size(); ++k) {
       const plan::Probe& probe = p.probes[k];

@@ -89,11 +89,12 @@ TEST(SlotwiseSteps, ExtraPrimesMakeWeightsPrecise) {
     EXPECT_EQ(p.tensors[static_cast<std::size_t>(y)].limbs, 6 - 2 * (1 + extra));
     error[extra] = 0;
     test::ToyClient client(p);
-    Executor executor(p, client.parameters, client.ring, client.keys);
+    const Model model(p, client.parameters, client.ring);
+    RunOptions options;
     const auto images = test::random_images(p, 1);
     std::map<int, std::vector<double>> truth;
     plan::interpret(p, images[0], [&](int t, std::span<const double> v) { truth[t].assign(v.begin(), v.end()); });
-    executor.observe = [&](int t, int phase, const std::vector<ckks::PackedCiphertext>& blocks) {
+    options.observe = [&](int t, int phase, const std::vector<ckks::PackedCiphertext>& blocks) {
       if (t != x || phase != 0) return;
       const std::vector<double> slots = client.slots(ckks::unpack(*client.ring, blocks[0], blocks[0].limbs()));
       for (int k = 0; k < 16; ++k) {
@@ -101,7 +102,8 @@ TEST(SlotwiseSteps, ExtraPrimesMakeWeightsPrecise) {
         error[extra] = std::max(error[extra], std::abs(slots[static_cast<std::size_t>(k)] - truth[x][pixel]));
       }
     };
-    (void)executor.run(client.encrypt(images));
+    BatchRun run(model, client.keys, options);
+    (void)run.execute(client.encrypt(images));
   }
   EXPECT_LT(error[1], error[0] / 100);
   EXPECT_GT(error[0], 1e-5);
@@ -110,21 +112,23 @@ TEST(SlotwiseSteps, ExtraPrimesMakeWeightsPrecise) {
 TEST(SlotwiseSteps, TiersAreDoneAfterTheirLastTask) {
   const Plan p = test::slotwise_plan();
   test::ToyClient client(p);
-  Executor executor(p, client.parameters, client.ring, client.keys);
+  const Model model(p, client.parameters, client.ring);
+  RunOptions options;
   std::vector<int> done, tensors;
-  executor.observe = [&](int t, int, const auto&) { tensors.push_back(t); };
-  executor.tier_done = [&](int tier) {
+  options.observe = [&](int t, int, const auto&) { tensors.push_back(t); };
+  options.tier_done = [&](int tier) {
     done.push_back(tier);
     std::erase_if(client.keys.keys, [&](const auto& entry) { return entry.first.tier == tier; });
     if (tier == 2) {
       EXPECT_EQ(tensors.back(), 5) << "after the last bootstrapping";
     }
   };
-  (void)executor.run(client.encrypt(test::random_images(p, 1)));
+  BatchRun run(model, client.keys, options);
+  (void)run.execute(client.encrypt(test::random_images(p, 1)));
   EXPECT_EQ(done.front(), 2);
   EXPECT_EQ(std::set<int>(done.begin(), done.end()), (std::set<int>{0, 1, 2}));
-  EXPECT_EQ(executor.times().size(), p.steps.size());
-  for (const StepTime& t : executor.times()) EXPECT_GT(t.total(), 0);
+  EXPECT_EQ(run.times().size(), p.steps.size());
+  for (const StepTime& t : run.times()) EXPECT_GT(t.total(), 0);
 }
 
 TEST(SlotwiseSteps, MissingKeysAreSaidSo) {
@@ -132,9 +136,10 @@ TEST(SlotwiseSteps, MissingKeysAreSaidSo) {
   for (std::uint64_t exponent : {ckks::kToEphemeral, ckks::kFromEphemeral}) {
     test::ToyClient client(p);
     std::erase_if(client.keys.keys, [&](const auto& entry) { return entry.first.exponent == exponent; });
-    Executor executor(p, client.parameters, client.ring, client.keys);
-    const auto run = [&] { return executor.run(client.encrypt(test::random_images(p, 1))); };
-    EXPECT_TRUE(test::fails_with(run, ErrorCode::wrong_key)) << exponent;
+    const Model model(p, client.parameters, client.ring);
+    BatchRun run(model, client.keys);
+    const auto attempt = [&] { return run.execute(client.encrypt(test::random_images(p, 1))); };
+    EXPECT_TRUE(test::fails_with(attempt, ErrorCode::wrong_key)) << exponent;
   }
 }
 
@@ -145,9 +150,13 @@ TEST(SlotwiseSteps, StopBetweenBootstraps) {
   const auto progress = [&](const Progress& now) {
     if (now.step == 3) stop = true;
   };
-  Executor executor(p, client.parameters, client.ring, client.keys, progress, &stop);
-  const auto run = [&] { return executor.run(client.encrypt(test::random_images(p, 1))); };
-  EXPECT_TRUE(test::fails_with(run, ErrorCode::interrupted));
+  const Model model(p, client.parameters, client.ring);
+  RunOptions options;
+  options.progress = progress;
+  options.stop = &stop;
+  BatchRun run(model, client.keys, options);
+  const auto attempt = [&] { return run.execute(client.encrypt(test::random_images(p, 1))); };
+  EXPECT_TRUE(test::fails_with(attempt, ErrorCode::interrupted));
 }
 
 // Root of the mean square of simulated errors, by tensor.

@@ -1,6 +1,5 @@
-#include "runtime/executor.h"
+#include "runtime/batch_run.h"
 
-#include <malloc.h>
 #include <tbb/task_arena.h>
 
 #include <algorithm>
@@ -8,7 +7,6 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
-#include "plan/cost.h"
 #include "plan/parallelism.h"
 #include "plan/switch_work.h"
 #include "runtime/activate.h"
@@ -39,36 +37,20 @@ bool sums_tile(const plan::Plan& plan, const plan::Task& task) {
 
 }  // namespace
 
-Executor::Executor(const plan::Plan& plan, const ckks::Parameters& parameters,
-                   const std::shared_ptr<const ring::Ring>& ring, ckks::KeyProvider& keys,
-                   std::function<void(const Progress&)> progress, const std::atomic<bool>* stop,
-                   const std::filesystem::path& scratch)
-    : plan_(plan),
-      schedule_(plan::make_schedule(plan)),
-      ring_(*ring),
+BatchRun::BatchRun(const Model& model, ckks::KeyProvider& keys, RunOptions options)
+    : model_(model),
+      plan_(model.plan()),
+      ring_(*model.ring()),
       keys_(keys),
-      evaluator_(parameters, ring, plan.keys.tiers, &keys),
+      options_(std::move(options)),
+      evaluator_(model.parameters(), model.ring(), plan_.keys.tiers, &keys),
       probes_(plan_, evaluator_),
-      progress_(std::move(progress)),
-      stop_(stop),
-      store_(*ring, scratch) {
-  if (plan.group() == 1)
-    single_.emplace(plan, *ring);
-  else
-    grouped_.emplace(plan, *ring);
-  if (plan.refresh) {
-    refresher_.emplace(*plan.refresh, *ring);
-    ::malloc_trim(0);  // making its matrices leaves free memory in the heaps of all threads
-  }
-  tiers_ = plan::tier_spans(plan, schedule_);
-  // share_[t]: part of the predicted work that lies before task t.
-  share_.push_back(0);
-  for (const plan::Cost::Task& t : plan::estimate(plan).tasks)
-    share_.push_back(share_.back() + t.total().seconds(plan::kTypicalSpeed));
-  for (double& s : share_) s /= share_.back();
+      store_(ring_, options_.scratch) {
+  if (options_.residency)
+    check(options_.residency->tasks.size() == model.schedule().tasks.size(), "moves for another plan");
 }
 
-std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::PackedCiphertext> input) {
+std::vector<ckks::Ciphertext> BatchRun::execute(std::vector<ckks::PackedCiphertext> input) {
   const plan::Layout& layout = plan_.input().layout;
   check(input.size() == static_cast<std::size_t>(layout.ciphertexts()), "wrong number of input ciphertexts");
   store_.clear();
@@ -78,13 +60,14 @@ std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::PackedCiphertext> 
     if (probes_.watches(0)) probes_.add(0, ckks::unpack(ring_, c, std::min(c.limbs(), plan::kMostProbeLimbs)));
   for (std::size_t k = 0; k < input.size(); ++k)
     store_.append({0, static_cast<int>(k) / layout.blocks(), 0}, std::move(input[k]));
-  plan::LiveSet live(plan_, schedule_);
+  plan::LiveSet live(plan_, model_.schedule());
 
-  for (std::size_t t = 0; t < schedule_.tasks.size(); ++t) {
+  const std::vector<plan::Task>& tasks = model_.schedule().tasks;
+  for (std::size_t t = 0; t < tasks.size(); ++t) {
     check_stop();
-    const plan::Task& task = schedule_.tasks[t];
+    const plan::Task& task = tasks[t];
     const plan::Step& step = plan_.steps[task.step];
-    if (progress_) progress_({t, schedule_.tasks.size(), task.step, share_[t]});
+    if (options_.progress) options_.progress({t, tasks.size(), task.step, model_.work_before(t)});
     StepTime& time = times_[task.step];
     const int index = static_cast<int>(t);
     move_before(t, time);
@@ -105,8 +88,9 @@ std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::PackedCiphertext> 
       store_.append(out, ckks::pack(ring_, std::move(sums[k])));
       // Activating or bootstrapping a phase takes minutes.
       const double part = static_cast<double>(k + 1) / static_cast<double>(sums.size());
-      if (progress_ && step.slotwise())
-        progress_({t, schedule_.tasks.size(), task.step, share_[t] + part * (share_[t + 1] - share_[t])});
+      if (options_.progress && step.slotwise())
+        options_.progress({t, tasks.size(), task.step,
+                           model_.work_before(t) + part * (model_.work_before(t + 1) - model_.work_before(t))});
     };
     const bool sum_tile = sums_tile(plan_, task);
     if (step.finish == plan::Step::Finish::refresh)
@@ -121,44 +105,39 @@ std::vector<ckks::Ciphertext> Executor::run(std::vector<ckks::PackedCiphertext> 
           done);
     live.add_output(index);
     time.activate += now() - added;
-    if (observe) observe(step.output, task.phase, store_.at(out));
-    for (const auto& [tier, span] : tiers_)
-      if (tier_done && span.last == index) tier_done(tier);
+    if (options_.observe) options_.observe(step.output, task.phase, store_.at(out));
+    for (const auto& [tier, span] : model_.tiers())
+      if (options_.tier_done && span.last == index) options_.tier_done(tier);
   }
-  if (progress_)
-    progress_({schedule_.tasks.size(), schedule_.tasks.size(), static_cast<int>(plan_.steps.size()) - 1, 1.0});
+  if (options_.progress) options_.progress({tasks.size(), tasks.size(), static_cast<int>(plan_.steps.size()) - 1, 1.0});
   std::vector<ckks::Ciphertext> scores;
   for (const auto& c : store_.at({plan_.steps.back().output, 0, 0}))
     scores.push_back(ckks::unpack(ring_, c, c.limbs()));
   return scores;
 }
 
-void Executor::check_stop() const {
-  if (stop_ != nullptr && stop_->load()) throw Error(ErrorCode::interrupted, "interrupted; no output was written");
+void BatchRun::check_stop() const {
+  if (options_.stop != nullptr && options_.stop->load())
+    throw Error(ErrorCode::interrupted, "interrupted; no output was written");
 }
 
-void Executor::limit_memory(plan::Residency residency) {
-  check(residency.tasks.size() == schedule_.tasks.size(), "moves for another plan");
-  residency_ = std::move(residency);
-}
-
-void Executor::move_before(std::size_t task, StepTime& time) {
-  if (!residency_) return;
+void BatchRun::move_before(std::size_t task, StepTime& time) {
+  if (!options_.residency) return;
   const double start = now();
-  for (const plan::Source& s : residency_->tasks[task].store) store_.store(s);
-  for (const plan::Source& s : residency_->tasks[task].load) store_.load(s);
+  for (const plan::Source& s : options_.residency->tasks[task].store) store_.store(s);
+  for (const plan::Source& s : options_.residency->tasks[task].load) store_.load(s);
   time.disk += now() - start;
 }
 
-void Executor::move_after(std::size_t task, StepTime& time) {
-  if (!residency_) return;
+void BatchRun::move_after(std::size_t task, StepTime& time) {
+  if (!options_.residency) return;
   const double start = now();
-  for (const plan::Source& s : residency_->tasks[task].store_after) store_.store(s);
+  for (const plan::Source& s : options_.residency->tasks[task].store_after) store_.store(s);
   time.disk += now() - start;
 }
 
 // One decomposition serves all rotations of a ciphertext.
-void Executor::make_copies(const std::vector<plan::LiveSet::Copies>& list, int limbs) {
+void BatchRun::make_copies(const std::vector<plan::LiveSet::Copies>& list, int limbs) {
   for (const plan::LiveSet::Copies& copies : list) {
     for (std::int64_t r : copies.rotations) store_.erase({copies.from.tensor, copies.from.phase, r});
     const Store::Blocks& from = store_.at(copies.from);
@@ -179,21 +158,21 @@ void Executor::make_copies(const std::vector<plan::LiveSet::Copies>& list, int l
 }
 
 // What a slotwise task works on.
-std::vector<ckks::Ciphertext> Executor::copies(const plan::Task& task) const {
+std::vector<ckks::Ciphertext> BatchRun::copies(const plan::Task& task) const {
   std::vector<ckks::Ciphertext> list;
   for (const auto& c : store_.at(task.taps.front().source))
     list.push_back(ckks::unpack(ring_, c, plan_.steps[task.step].limbs));
   return list;
 }
 
-void Executor::refresh(const plan::Step& step, std::vector<ckks::Ciphertext>& list,
+void BatchRun::refresh(const plan::Step& step, std::vector<ckks::Ciphertext>& list,
                        const std::function<void(std::size_t)>& done) const {
   const plan::Tensor& out = plan_.tensors[step.output];
   for (std::size_t first = 0; first < list.size(); first += plan::kRefreshedTogether) {
     check_stop();
     const auto part =
         std::span(list).subspan(first, std::min<std::size_t>(plan::kRefreshedTogether, list.size() - first));
-    refresher_->run(evaluator_, part, out.scale);
+    model_.refresher()->run(evaluator_, part, out.scale);
     for (std::size_t k = 0; k < part.size(); ++k) {
       if (part[k].limbs() > out.limbs) part[k] = evaluator_.drop_to(part[k], out.limbs);
       done(first + k);
@@ -201,7 +180,7 @@ void Executor::refresh(const plan::Step& step, std::vector<ckks::Ciphertext>& li
   }
 }
 
-Executor::Sources Executor::sources(const plan::Task& task) const {
+BatchRun::Sources BatchRun::sources(const plan::Task& task) const {
   Sources sources;
   for (const plan::Tap& tap : task.taps) {
     auto& list = sources.emplace_back();
@@ -211,10 +190,10 @@ Executor::Sources Executor::sources(const plan::Task& task) const {
 }
 
 // The linear part of a task: one ciphertext per block of output channels.
-std::vector<ckks::Ciphertext> Executor::sums(const plan::Task& task, const Sources& sources, StepTime& time) const {
-  if (single_) {
+std::vector<ckks::Ciphertext> BatchRun::sums(const plan::Task& task, const Sources& sources, StepTime& time) const {
+  if (model_.single() != nullptr) {
     const double start = now();
-    auto result = single_->run(task, sources);
+    auto result = model_.single()->run(task, sources);
     time.linear += now() - start;
     return result;
   }
@@ -225,13 +204,13 @@ std::vector<ckks::Ciphertext> Executor::sums(const plan::Task& task, const Sourc
 }
 
 // Horner's rule over giant steps, from both ends towards step 0, so that one key serves each direction.
-ckks::Ciphertext Executor::giant_steps(const plan::Task& task, const Sources& sources, int block,
+ckks::Ciphertext BatchRun::giant_steps(const plan::Task& task, const Sources& sources, int block,
                                        StepTime& time) const {
   const std::int64_t rotation = plan::giant_rotation(plan_, plan_.steps[task.step]);
   const auto add_sum = [&](std::optional<ckks::Ciphertext> so_far, int giant) {
     check_stop();
     const double start = now();
-    auto sum = grouped_->run(task, sources, block, giant);
+    auto sum = model_.grouped()->run(task, sources, block, giant);
     if (sum && so_far) sum = evaluator_.add(*sum, *so_far);
     time.linear += now() - start;
     return sum ? std::move(sum) : std::move(so_far);
@@ -249,7 +228,7 @@ ckks::Ciphertext Executor::giant_steps(const plan::Task& task, const Sources& so
   return below ? evaluator_.add(*total, *below) : std::move(*total);
 }
 
-ckks::Ciphertext Executor::finish(const plan::Step& step, bool sum_tile, ckks::Ciphertext c) const {
+ckks::Ciphertext BatchRun::finish(const plan::Step& step, bool sum_tile, ckks::Ciphertext c) const {
   if (sum_tile)
     for (std::int64_t r : plan::sum_rotations(plan_.tile * plan_.tile)) c = evaluator_.rotate_sum(c, std::array{r});
   switch (step.finish) {

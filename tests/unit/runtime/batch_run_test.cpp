@@ -1,5 +1,5 @@
 // Encrypted layers against the float64 interpretation of the same plan, pixel by pixel.
-#include "runtime/executor.h"
+#include "runtime/batch_run.h"
 
 #include <gtest/gtest.h>
 
@@ -100,13 +100,14 @@ void expect_matches_interpreter(const Plan& p, double tolerance) {
                       [&](int t, std::span<const double> v) { truth[b][t].assign(v.begin(), v.end()); });
     }
     ckks::KeyMap& keys = const_cast<ckks::KeyMap&>(client.keys);
-    Executor executor(p, client.parameters, client.ring, keys);
+    const Model model(p, client.parameters, client.ring);
+    RunOptions options;
     std::vector<double> largest(p.tensors.size());
     for (const auto& image : truth)
       for (const auto& [t, v] : image)
         for (double x : v) largest[t] = std::max(largest[t], std::abs(x));
     std::size_t compared = 0;
-    executor.observe = [&](int t, int phase, const std::vector<ckks::PackedCiphertext>& channels) {
+    options.observe = [&](int t, int phase, const std::vector<ckks::PackedCiphertext>& channels) {
       const Layout& l = p.tensors[t].layout;
       ASSERT_EQ(channels.size(), static_cast<std::size_t>(l.channels));
       for (int c = 0; c < l.channels; ++c) {
@@ -126,19 +127,20 @@ void expect_matches_interpreter(const Plan& p, double tolerance) {
             }
       }
     };
-    (void)executor.run(client.encrypt(images));
+    BatchRun run(model, keys, options);
+    (void)run.execute(client.encrypt(images));
     EXPECT_GT(compared, 0u);
   }
 }
 
-TEST(Executor, ConvolutionStride1OnSixteenPhases) {
+TEST(BatchRun, ConvolutionStride1OnSixteenPhases) {
   Builder b(8, 2, 32, 32, 4, 4);
   const int t = b.step({b.convolution(0, 3, 3, 1, 1)}, {3, 32, 32, 4, 1}, Step::Finish::square, true);
   b.step({b.full(t, 4)}, {4, 1, 1, 1, 8}, Step::Finish::keep, false);
   expect_matches_interpreter(b.build(), 1e-2);
 }
 
-TEST(Executor, ResidualBlockWithStride2AndProjection) {
+TEST(BatchRun, ResidualBlockWithStride2AndProjection) {
   Builder b(8, 3, 16, 16, 2, 6);
   const int x = b.step({b.convolution(0, 4, 3, 1, 1)}, {4, 16, 16, 2, 1}, Step::Finish::square, false);
   const int y = b.step({b.convolution(x, 5, 3, 2, 1)}, {5, 8, 8, 1, 1}, Step::Finish::square, true);
@@ -148,7 +150,7 @@ TEST(Executor, ResidualBlockWithStride2AndProjection) {
   expect_matches_interpreter(b.build(), 3e-2);
 }
 
-TEST(Executor, StridesBeyondOnePhaseLeaveGaps) {
+TEST(BatchRun, StridesBeyondOnePhaseLeaveGaps) {
   Builder b(8, 1, 8, 8, 1, 5);
   const int x = b.step({b.convolution(0, 2, 3, 2, 1)}, {2, 4, 4, 1, 2}, Step::Finish::square, false);
   const int y = b.step({b.convolution(x, 3, 3, 1, 1)}, {3, 4, 4, 1, 2}, Step::Finish::square, true);
@@ -157,7 +159,7 @@ TEST(Executor, StridesBeyondOnePhaseLeaveGaps) {
   expect_matches_interpreter(b.build(), 1e-2);
 }
 
-TEST(Executor, OddSizesAndValidConvolutionsInLargerTiles) {
+TEST(BatchRun, OddSizesAndValidConvolutionsInLargerTiles) {
   Builder b(16, 1, 28, 28, 2, 4);
   const int x = b.step({b.convolution(0, 2, 5, 1, 0)}, {2, 24, 24, 2, 1}, Step::Finish::square, false);
   const int y = b.step({b.convolution(x, 2, 2, 2, 0)}, {2, 12, 12, 1, 1}, Step::Finish::rescale, false);
@@ -165,7 +167,7 @@ TEST(Executor, OddSizesAndValidConvolutionsInLargerTiles) {
   expect_matches_interpreter(b.build(), 3e-2);
 }
 
-TEST(Executor, RotatedCopiesForLaterLayersOfHigherLevels) {
+TEST(BatchRun, RotatedCopiesForLaterLayersOfHigherLevels) {
   // Layer w reads the same rotations of x as layer z before it, with more limbs.
   Builder b(8, 1, 8, 8, 1, 5);
   const int x = b.step({b.convolution(0, 2, 1, 1, 0)}, {2, 8, 8, 1, 1}, Step::Finish::square, false);
@@ -177,31 +179,35 @@ TEST(Executor, RotatedCopiesForLaterLayersOfHigherLevels) {
   expect_matches_interpreter(b.build(), 3e-2);
 }
 
-TEST(Executor, StopsWhenAsked) {
+TEST(BatchRun, StopsWhenAsked) {
   Builder b(8, 1, 8, 8, 1, 3);
   const int x = b.step({b.convolution(0, 2, 3, 1, 1)}, {2, 8, 8, 1, 1}, Step::Finish::square, false);
   b.step({b.full(x, 2)}, {2, 1, 1, 1, 8}, Step::Finish::keep, false);
   const Plan p = b.build();
   test::ToyClient client(p);
   std::atomic<bool> stop{true};
-  Executor executor(p, client.parameters, client.ring, client.keys, {}, &stop);
+  const Model model(p, client.parameters, client.ring);
+  RunOptions options;
+  options.stop = &stop;
+  BatchRun run(model, client.keys, options);
   try {
-    (void)executor.run(client.encrypt({std::vector<double>(64, 0.0)}));
+    (void)run.execute(client.encrypt({std::vector<double>(64, 0.0)}));
     FAIL();
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), ErrorCode::interrupted);
   }
 }
 
-TEST(Executor, MissingKeysAreSaidSo) {
+TEST(BatchRun, MissingKeysAreSaidSo) {
   Builder b(8, 1, 8, 8, 1, 3);
   const int x = b.step({b.convolution(0, 2, 3, 1, 1)}, {2, 8, 8, 1, 1}, Step::Finish::square, false);
   b.step({b.full(x, 2)}, {2, 1, 1, 1, 8}, Step::Finish::keep, false);
   const Plan p = b.build();
   test::ToyClient client(p);
   client.keys.keys.erase(client.keys.keys.begin());
-  Executor executor(p, client.parameters, client.ring, client.keys);
-  EXPECT_THROW((void)executor.run(client.encrypt({std::vector<double>(64, 0.0)})), Error);
+  const Model model(p, client.parameters, client.ring);
+  BatchRun run(model, client.keys);
+  EXPECT_THROW((void)run.execute(client.encrypt({std::vector<double>(64, 0.0)})), Error);
 }
 
 }  // namespace

@@ -3,16 +3,13 @@
 #include <atomic>
 #include <filesystem>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <vector>
 
-#include "bootstrap/refresher.h"
 #include "ckks/evaluator.h"
 #include "plan/live_set.h"
 #include "plan/residency.h"
-#include "runtime/grouped_linear.h"
-#include "runtime/linear.h"
+#include "runtime/model.h"
 #include "runtime/probe_sums.h"
 #include "runtime/store.h"
 
@@ -38,30 +35,33 @@ struct Progress {
   double done = 0;  ///< fraction of the predicted cost, 0 .. 1
 };
 
-/// The encrypted interpretation of a plan: runs one batch, task by task, freeing every ciphertext after its last use.
-class Executor {
- public:
-  /// keys: the plan's key request, held by the caller. `progress` may be empty; `stop`, when set by someone, ends the
-  /// run with Error{interrupted} soon.
-  Executor(const plan::Plan& plan, const ckks::Parameters& parameters, const std::shared_ptr<const ring::Ring>& ring,
-           ckks::KeyProvider& keys, std::function<void(const Progress&)> progress = {},
-           const std::atomic<bool>* stop = nullptr, const std::filesystem::path& scratch = {});
+/// What a run does beside computing; each may be empty.
+struct RunOptions {
+  std::function<void(const Progress&)> progress;
+  const std::atomic<bool>* stop = nullptr;   ///< set by someone: the run ends with Error{interrupted} soon
+  std::optional<plan::Residency> residency;  ///< moves between memory and a scratch file: keeps to a memory limit
+  std::filesystem::path scratch;             ///< the folder of that file
+  /// Called after a key tier's last use, so that the owner of the keys can free it.
+  std::function<void(int tier)> tier_done;
+  /// Called with every finished phase of a tensor, all its blocks of channels (for tests).
+  std::function<void(int tensor, int phase, const std::vector<ckks::PackedCiphertext>& blocks)> observe;
+};
 
-  /// Keeps to a memory limit by these moves to a scratch file, which lies in the folder `scratch` of the constructor.
-  void limit_memory(plan::Residency residency);
+/// The encrypted interpretation of a plan: runs batches, task by task, freeing every ciphertext after its last use.
+/// One batch at a time; several runs may share a model and keys.
+class BatchRun {
+ public:
+  /// keys: the plan's key request. Model and keys must outlive the run.
+  BatchRun(const Model& model, ckks::KeyProvider& keys, RunOptions options = {});
 
   /// input: [phase * blocks + block] of the input tensor. Returns the scores, one ciphertext per block of classes: the
   /// score of image b for the class at place s is in slot (b G + s) T^2.
-  std::vector<ckks::Ciphertext> run(std::vector<ckks::PackedCiphertext> input);
+  std::vector<ckks::Ciphertext> execute(std::vector<ckks::PackedCiphertext> input);
 
-  /// The sums of the last run for plan.probes, which go to the client beside the scores. To be called once.
+  /// The sums of the last batch for plan.probes, which go to the client beside the scores. To be called once.
   [[nodiscard]] std::vector<ckks::Ciphertext> take_probes() { return probes_.take(); }
-  /// Seconds per step of the last run.
+  /// Seconds per step of the last batch.
   [[nodiscard]] const std::vector<StepTime>& times() const { return times_; }
-  /// Called after a key tier's last use, so that the owner of the keys can free it.
-  std::function<void(int tier)> tier_done;
-  /// Called with every finished tensor phase (for tests): tensor, phase, blocks.
-  std::function<void(int, int, const std::vector<ckks::PackedCiphertext>&)> observe;
 
  private:
   using Sources = std::vector<std::vector<const ckks::PackedCiphertext*>>;
@@ -78,21 +78,14 @@ class Executor {
   void refresh(const plan::Step& step, std::vector<ckks::Ciphertext>& list,
                const std::function<void(std::size_t)>& done) const;
 
+  const Model& model_;
   const plan::Plan& plan_;
-  plan::Schedule schedule_;
-  std::vector<double> share_;
   const ring::Ring& ring_;
   ckks::KeyProvider& keys_;
+  RunOptions options_;
   ckks::Evaluator evaluator_;
   ProbeSums probes_;
-  std::optional<LinearMap> single_;
-  std::optional<GroupedLinear> grouped_;
-  std::optional<bootstrap::Refresher> refresher_;
-  std::map<int, plan::TaskSpan> tiers_;
-  std::function<void(const Progress&)> progress_;
-  const std::atomic<bool>* stop_;
   Store store_;
-  std::optional<plan::Residency> residency_;
   std::vector<StepTime> times_;
 };
 
