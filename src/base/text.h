@@ -8,4 +8,7 @@ namespace sotto {
 /// is not UTF-8 and for every control character.
 std::string readable_text(std::string text);
 
+/// "1.23 GiB", in powers of 1024.
+std::string format_bytes(double bytes);
+
 }  // namespace sotto

@@ -55,6 +55,7 @@ class KeyFile : public KeyProvider {
 
   [[nodiscard]] const std::string& key_id() const { return key_id_; }
   [[nodiscard]] std::uint64_t bytes() const { return file_.file_bytes(); }
+  [[nodiscard]] const std::filesystem::path& path() const { return file_.path(); }
 
  private:
   [[nodiscard]] SwitchingKey load(const KeyId& id) const;

@@ -10,14 +10,12 @@
 #include <cmath>
 #include <csignal>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <new>
 #include <system_error>
 
 #include "base/error.h"
 #include "base/text.h"
-#include "cli/cgroup.h"
 
 namespace sotto::cli {
 
@@ -110,16 +108,6 @@ std::uint64_t parse_bytes(const std::string& text) {
   return static_cast<std::uint64_t>(value);
 }
 
-std::string format_bytes(double bytes) {
-  static constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  int unit = 0;
-  while (bytes >= 1024 && unit < 4) {
-    bytes /= 1024;
-    ++unit;
-  }
-  return fmt::format("{:.{}f} {}", bytes, unit == 0 ? 0 : 2, kUnits[unit]);
-}
-
 std::string format_seconds(double seconds) {
   if (seconds < 60) return fmt::format("{:.1f} s", seconds);
   const auto whole = std::llround(seconds);
@@ -128,36 +116,6 @@ std::string format_seconds(double seconds) {
 }
 
 std::filesystem::path program_folder() { return std::filesystem::read_symlink("/proc/self/exe").parent_path(); }
-
-namespace {
-
-std::uint64_t memory_info(const char* file, const std::string& field) {
-  std::ifstream info(file);
-  std::string word;
-  while (info >> word) {
-    if (word != field) continue;
-    std::uint64_t kilobytes = 0;
-    info >> kilobytes;
-    return kilobytes * 1024;
-  }
-  return 0;
-}
-
-}  // namespace
-
-std::uint64_t available_memory() {
-  const std::uint64_t machine = memory_info("/proc/meminfo", "MemAvailable:");
-  const auto group = group_memory("/");
-  return group ? (machine == 0 ? group->available : std::min(machine, group->available)) : machine;
-}
-
-std::uint64_t total_memory() {
-  const std::uint64_t machine = memory_info("/proc/meminfo", "MemTotal:");
-  const auto group = group_memory("/");
-  return group ? (machine == 0 ? group->limit : std::min(machine, group->limit)) : machine;
-}
-
-std::uint64_t peak_memory() { return memory_info("/proc/self/status", "VmHWM:"); }
 
 int set_threads(int threads) {
   static std::unique_ptr<tbb::global_control> control;  // in force until it is destroyed

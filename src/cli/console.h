@@ -7,6 +7,9 @@
 #include <functional>
 #include <string>
 
+#include "base/memory.h"
+#include "base/text.h"
+
 namespace sotto::cli {
 
 /// Set by Ctrl-C or SIGTERM; long work looks at it between steps.
@@ -25,20 +28,11 @@ void print_error(const std::string& text);
 
 /// "8G", "512M", "1.5GiB", "2000000000" in bytes (powers of 1024). Throws Error{usage}.
 std::uint64_t parse_bytes(const std::string& text);
-/// "1.23 GB" (powers of 1000 would differ from what users type: powers of 1024, as everywhere here).
-std::string format_bytes(double bytes);
 /// "12.3 s", "3 min 05 s", "2 h 10 min".
 std::string format_seconds(double seconds);
 
 /// Folder of the running program.
 std::filesystem::path program_folder();
-
-/// Memory that this process could get now and all that it may ever have: what the machine has (MemAvailable, MemTotal),
-/// or less if a control group says so (cli/cgroup.h); 0 if unknown.
-std::uint64_t available_memory();
-std::uint64_t total_memory();
-/// Most memory that this process has had in RAM (VmHWM).
-std::uint64_t peak_memory();
 
 /// Limits the threads of everything that follows; 0: one per hardware thread. Returns the number in force.
 int set_threads(int threads);

@@ -1,4 +1,4 @@
-#include "cli/cgroup.h"
+#include "base/control_group.h"
 
 #include <algorithm>
 #include <charconv>
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace sotto::cli {
+namespace sotto {
 
 namespace fs = std::filesystem;
 
@@ -110,4 +110,4 @@ std::optional<GroupMemory> group_memory(const fs::path& root) {
   return least;
 }
 
-}  // namespace sotto::cli
+}  // namespace sotto

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <optional>
 
-namespace sotto::cli {
+namespace sotto {
 
 /// Memory that the control groups of this process allow it.
 struct GroupMemory {
@@ -18,4 +18,4 @@ struct GroupMemory {
 /// process; nothing if none has a limit. root: where /proc and the mounted groups are, "/" but in tests.
 std::optional<GroupMemory> group_memory(const std::filesystem::path& root);
 
-}  // namespace sotto::cli
+}  // namespace sotto

@@ -1,11 +1,11 @@
 // Limits of control groups, from files as the kernel shows them.
-#include "cli/cgroup.h"
+#include "base/control_group.h"
 
 #include <gtest/gtest.h>
 
 #include "support/files.h"
 
-namespace sotto::cli {
+namespace sotto {
 namespace {
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
@@ -85,4 +85,4 @@ TEST_F(Groups, NoLimits) {
 }
 
 }  // namespace
-}  // namespace sotto::cli
+}  // namespace sotto
