@@ -220,6 +220,7 @@ void refine(Candidate& c, const Model& model, const PlanRequest& request) {
     ProgressLine line("prediction");
     compiled.plan.prediction = compiler::predict(compiled.plan, model.calibration, model.reference,
                                                  [&](std::size_t done) { line.update(done, images); });
+    compiled.plan.prediction.promised = wanted;
     const plan::Prediction& p = compiled.plan.prediction;
     const bool kept = p.label_agreement >= aim;
     if (kept || attempt == kMostAttempts || (c.options.precise && compiled.score_error > c.options.score_error)) {

@@ -31,7 +31,7 @@ std::string text_of(Doubt doubt) {
     case Doubt::none:
       break;
     case Doubt::error:
-      return "scores within the error";
+      return "best scores too close";
     case Doubt::neighbour:
       return "a neighbour left the range";
     case Doubt::score:
@@ -65,7 +65,7 @@ std::string summary_of(const std::vector<Doubt>& doubts, std::size_t batch) {
   if (doubts.size() > batch)
     out += fmt::format(" (batch{} {})", batches.size() == 1 ? "" : "es", ranges(batches, kMostPieces));
   std::string causes;
-  for (Doubt d : {Doubt::damaged, Doubt::spoiled, Doubt::range, Doubt::score, Doubt::neighbour})
+  for (Doubt d : {Doubt::damaged, Doubt::spoiled, Doubt::range, Doubt::score, Doubt::neighbour, Doubt::error})
     if (const auto n = std::count(doubts.begin(), doubts.end(), d); n > 0)
       causes += fmt::format("{}{} {}", causes.empty() ? "" : ", ", n, text_of(d));
   return out + ": " + causes;

@@ -8,7 +8,7 @@ namespace sotto::client {
 /// Why the label of an image may be wrong, from none to worst.
 enum class Doubt {
   none,
-  error,      ///< its scores differ by no more than the errors that encryption is predicted to make
+  error,      ///< its best scores lie so close that errors of encryption may exchange them
   neighbour,  ///< an image beside it in the ciphertexts left the range
   score,      ///< a score far beyond those of all calibration images
   range,      ///< its own values left the range

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "ckks/ciphertext_file.h"
 #include "ckks/encoder.h"
+#include "client/close_scores.h"
 #include "secret/crypt.h"
 
 namespace sotto::client {
@@ -34,16 +35,9 @@ double gaussian() {
   return std::sqrt(-2 * std::log(uniform())) * std::cos(2 * std::numbers::pi * uniform());
 }
 
-// Scores whose deviation from each other is no larger than so many predicted errors say nothing.
-constexpr double kErrors = 8;
-
-bool within_error(const std::vector<double>& scores, double error) {
-  if (scores.size() < 2 || error <= 0) return false;
-  const auto count = static_cast<double>(scores.size());
-  double mean = 0, squares = 0;
-  for (double s : scores) mean += s / count;
-  for (double s : scores) squares += (s - mean) * (s - mean) / count;
-  return std::sqrt(squares) < kErrors * error;
+void flood(Scores& scores, double deviation) {
+  for (auto& row : scores)
+    for (double& s : row) s += deviation * gaussian();
 }
 
 // One batch of an output file.
@@ -91,7 +85,6 @@ class Batch {
       double largest = 0;
       for (double s : scores_[i]) largest = std::max(largest, std::abs(s));
       const double surprise = spec_.watch.score_bound > 0 ? largest / spec_.watch.score_bound : 0;
-      if (within_error(scores_[i], spec_.watch.score_error)) doubts_[i] = std::max(doubts_[i], Doubt::error);
       if (surprise > 1) mark(i, Doubt::score, surprise);
       if (range_[i] > 1) mark(i, Doubt::range, range_[i]);
       spoiled_ = spoiled_ || range_[i] > kSpoils;
@@ -108,11 +101,6 @@ class Batch {
       if (doubts_[i] != Doubt::range || why == Doubt::damaged) doubts_[i] = why;
       std::fill(scores_[i].begin(), scores_[i].end(), std::numeric_limits<double>::quiet_NaN());
     }
-  }
-
-  void flood(double deviation) {
-    for (auto& row : scores_)
-      for (double& s : row) s += deviation * gaussian();
   }
 
  private:
@@ -192,7 +180,6 @@ Decrypted decrypt_scores(const plan::ClientSpec& spec, const Keys& keys, const s
       ++read;
       foreign += batch.foreign();
       batch.judge();
-      if (options.flood > 0) batch.flood(options.flood);
     } catch (const Error& e) {
       if (e.code() != ErrorCode::bad_input) throw;
       if (!damage) damage = e;
@@ -206,6 +193,8 @@ Decrypted decrypt_scores(const plan::ClientSpec& spec, const Keys& keys, const s
     throw Error(ErrorCode::wrong_key, path.string() +
                                           " does not decrypt: it was computed under another key than it says, or with "
                                           "damaged keys or images; encrypt and run it again");
+  mark_close_scores(spec.watch, result.scores, result.doubts);
+  if (options.flood > 0) flood(result.scores, options.flood);
   if (progress) progress(total, total);
   return result;
 }

@@ -158,6 +158,7 @@ struct Prediction {
   double spread = 0;           ///< root mean square deviation of the scores from their means over the images
   int images = 0;              ///< on which this was measured; 0: nothing was predicted
   bool made_up = false;        ///< whether nobody gave images
+  double promised = 0;         ///< the least label_agreement with which the plan was to be made
 };
 
 /// Everything that a server needs to run a network on encrypted images, and in `client_part` what the client needs.

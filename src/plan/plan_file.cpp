@@ -110,12 +110,13 @@ json to_json(const Prediction& p) {
           {"score_error", p.score_error},
           {"spread", p.spread},
           {"images", p.images},
-          {"made_up", p.made_up}};
+          {"made_up", p.made_up},
+          {"promised", p.promised}};
 }
 
 Prediction prediction_from_json(const json& j) {
-  return {wire::real(j, "label_agreement"), wire::real(j, "score_error"), wire::real(j, "spread"),
-          small_integer(j, "images", 0, 1 << 20), wire::boolean(j, "made_up")};
+  return {wire::real(j, "label_agreement"),       wire::real(j, "score_error"), wire::real(j, "spread"),
+          small_integer(j, "images", 0, 1 << 20), wire::boolean(j, "made_up"),  wire::real(j, "promised")};
 }
 
 // Moments lie with the weights.
@@ -184,11 +185,21 @@ json to_json(const Watch& w) {
                       {"columns", p.watched.columns},
                       {"row_gap", p.watched.row_gap},
                       {"column_gap", p.watched.column_gap}});
-  return {{"probes", probes}, {"score_bound", w.score_bound}, {"reach", w.reach}, {"score_error", w.score_error}};
+  return {{"probes", probes},
+          {"score_bound", w.score_bound},
+          {"reach", w.reach},
+          {"score_error", w.score_error},
+          {"score_spread", w.score_spread},
+          {"agreement", w.agreement}};
 }
 
 Watch watch_from_json(const json& j) {
-  Watch w{{}, wire::real(j, "score_bound"), small_integer(j, "reach", 1, 1 << 20), wire::real(j, "score_error")};
+  Watch w{{},
+          wire::real(j, "score_bound"),
+          small_integer(j, "reach", 1, 1 << 20),
+          wire::real(j, "score_error"),
+          wire::real(j, "score_spread"),
+          wire::real(j, "agreement")};
   for (const json& p : wire::list(j, "probes", 4096))
     w.probes.push_back({small_integer(p, "limbs", 1, 2),
                         wire::real(p, "scale"),

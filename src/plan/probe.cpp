@@ -82,6 +82,8 @@ Watch watch_of(const Plan& plan) {
     watch.probes.push_back({p.limbs, tensor_of(plan, p).scale, p.bound, watched(plan, p)});
   watch.score_bound = plan.score_bound;
   watch.score_error = plan.prediction.score_error;
+  watch.score_spread = plan.prediction.spread;
+  watch.agreement = plan.prediction.promised;
   for (const Task& task : make_schedule(plan).tasks)
     for (const Tap& tap : task.taps)
       watch.reach =
@@ -94,8 +96,9 @@ bool has_room(double bound, double scale, int limbs, int prime_bits) {
 }
 
 void verify_probes(const Plan& plan) {
-  const double error = plan.prediction.score_error;
-  if (!std::isfinite(plan.score_bound) || plan.score_bound < 0 || !std::isfinite(error) || error < 0)
+  const Prediction& p = plan.prediction;
+  if (!std::isfinite(plan.score_bound) || plan.score_bound < 0 || !std::isfinite(p.score_error) || p.score_error < 0 ||
+      !std::isfinite(p.spread) || p.spread < 0 || !(p.promised >= 0 && p.promised <= 1))
     bad("impossible bound of its scores");
   int last = -1;
   for (const Probe& p : plan.probes) {
@@ -111,7 +114,8 @@ void verify_probes(const Plan& plan) {
 void verify_watch(const Watch& watch, int prime_bits, int tile, int group) {
   if (watch.probes.size() > kMostProbes || watch.reach < 1 || watch.reach > 1 << 20 ||
       !std::isfinite(watch.score_bound) || watch.score_bound < 0 || !std::isfinite(watch.score_error) ||
-      watch.score_error < 0)
+      watch.score_error < 0 || !std::isfinite(watch.score_spread) || watch.score_spread < 0 ||
+      !(watch.agreement >= 0 && watch.agreement <= 1))
     bad("impossible bounds");
   const auto within = [](int v, int most) { return v >= 1 && v <= most; };
   for (const ProbeView& p : watch.probes)

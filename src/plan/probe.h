@@ -50,6 +50,8 @@ struct Watch {
   double score_bound = 0;         ///< largest |score| that is no surprise; 0: unknown
   int reach = 1;                  ///< images by which a rotation passes beyond its own
   double score_error = 0;         ///< predicted root mean square error of the scores; 0: unknown
+  double score_spread = 0;        ///< how far apart the scores lay on which it was predicted (plan::Prediction)
+  double agreement = 0;           ///< part of the labels that the plan promises to keep
 
   bool operator==(const Watch&) const = default;
 };

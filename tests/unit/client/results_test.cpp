@@ -1,6 +1,7 @@
 // Which results of an output file are marked, and that one lost batch loses no other. Over a ring without security.
 #include "client/results.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -124,13 +125,15 @@ TEST_F(Results, ScoresBeyondTheirBound) {
   EXPECT_TRUE(doubtful(decrypt().doubts).empty()) << "no bound is known";
 }
 
-TEST_F(Results, ScoresThatDifferByNoMoreThanTheirErrors) {
+TEST_F(Results, ScoresThatLieTooCloseForTheirErrors) {
   for (std::size_t c = 0; c < kClasses; ++c) value(5, c) = 1 + 0.01 * static_cast<double>(c);
   EXPECT_TRUE(doubtful(decrypt().doubts).empty()) << "no error is known";
-  spec.watch.score_error = 0.002;
+  spec.watch.score_error = 0.01;
+  spec.watch.agreement = 0.999;
   const Decrypted r = decrypt();
   EXPECT_EQ(r.doubts[5], Doubt::error);
   EXPECT_EQ(doubtful(r.doubts), std::vector<std::size_t>{5}) << "neighbours are not concerned";
+  EXPECT_THAT(summary_of(r.doubts, 100), ::testing::HasSubstr("1 best scores too close"));
 }
 
 TEST_F(Results, AProbeFarBeyondItsBoundSpoilsTheBatch) {

@@ -1,0 +1,68 @@
+#include "client/close_scores.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace sotto::client {
+
+namespace {
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::ranges::nth_element(values, middle);
+  return *middle;
+}
+
+// How far scores of different images lie apart: the root mean square, over classes, of their distance to the median
+// image, for the image in the middle. Few images among many, however strange, do not count.
+double spread_of(const std::vector<const std::vector<double>*>& images) {
+  const std::size_t classes = images.front()->size();
+  std::vector<double> squares(images.size());
+  for (std::size_t c = 0; c < classes; ++c) {
+    std::vector<double> column;
+    for (const auto* scores : images) column.push_back((*scores)[c]);
+    const double centre = median(column);
+    for (std::size_t i = 0; i < images.size(); ++i)
+      squares[i] += std::pow(column[i] - centre, 2) / static_cast<double>(classes);
+  }
+  return std::sqrt(median(squares));
+}
+
+// The chance that errors of this deviation lift another score above the largest one, or a bound on it.
+double chance_of_exchange(const std::vector<double>& scores, double error) {
+  const int best = argmax(scores);
+  double chance = 0;
+  for (std::size_t c = 0; c < scores.size(); ++c)
+    if (static_cast<int>(c) != best)
+      chance += 0.5 * std::erfc((scores[static_cast<std::size_t>(best)] - scores[c]) / (2 * error));
+  return std::min(1.0, chance);
+}
+
+}  // namespace
+
+void mark_close_scores(const plan::Watch& watch, const Scores& scores, std::vector<Doubt>& doubts) {
+  if (watch.score_error <= 0 || scores.empty() || scores.front().size() < 2) return;
+  std::vector<std::size_t> trusted;
+  std::vector<const std::vector<double>*> rows;
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    if (doubts[i] != Doubt::none) continue;
+    trusted.push_back(i);
+    rows.push_back(&scores[i]);
+  }
+  if (trusted.empty()) return;
+  const double livelier = watch.score_spread > 0 ? std::max(1.0, spread_of(rows) / watch.score_spread) : 1;
+  std::vector<double> chances;
+  for (const auto* row : rows) chances.push_back(chance_of_exchange(*row, watch.score_error * livelier));
+  std::vector<std::size_t> order(trusted.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::sort(order, [&](std::size_t a, std::size_t b) { return chances[a] > chances[b]; });
+  double expected = std::accumulate(chances.begin(), chances.end(), 0.0);
+  for (std::size_t k = 0; k < order.size(); ++k) {
+    if (expected <= (1 - watch.agreement) * static_cast<double>(order.size() - k)) break;
+    doubts[trusted[order[k]]] = Doubt::error;
+    expected -= chances[order[k]];
+  }
+}
+
+}  // namespace sotto::client

@@ -1,0 +1,83 @@
+#include "client/close_scores.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+namespace sotto::client {
+namespace {
+
+plan::Watch watch(double error, double spread = 1, double agreement = 0.995) {
+  plan::Watch w;
+  w.score_error = error;
+  w.score_spread = spread;
+  w.agreement = agreement;
+  return w;
+}
+
+// Scores of many images, all classes alike, with this deviation.
+Scores random_scores(std::size_t images, double deviation, unsigned seed) {
+  std::mt19937_64 rng(seed);
+  std::normal_distribution<double> normal(0, deviation);
+  Scores scores(images, std::vector<double>(10));
+  for (auto& row : scores)
+    for (double& s : row) s = normal(rng);
+  return scores;
+}
+
+std::vector<Doubt> marks(const plan::Watch& w, const Scores& scores) {
+  std::vector<Doubt> doubts(scores.size(), Doubt::none);
+  mark_close_scores(w, scores, doubts);
+  return doubts;
+}
+
+TEST(CloseScores, NothingIsMarkedWherePredictionsHold) {
+  EXPECT_TRUE(doubtful(marks(watch(0.001), random_scores(1000, 1, 1))).empty());
+  EXPECT_TRUE(doubtful(marks(watch(0.1, 1, 0), random_scores(1000, 1, 1))).empty()) << "nothing was promised";
+  EXPECT_TRUE(doubtful(marks(watch(0), random_scores(1000, 1, 1))).empty()) << "no error is known";
+}
+
+TEST(CloseScores, UnmarkedLabelsKeepThePromise) {
+  const Scores exact = random_scores(4000, 0.01, 2), noise = random_scores(4000, 0.002, 3);
+  Scores scores = exact;
+  for (std::size_t i = 0; i < scores.size(); ++i)
+    for (std::size_t c = 0; c < 10; ++c) scores[i][c] += noise[i][c];
+  const std::vector<Doubt> doubts = marks(watch(0.002), scores);
+  std::size_t all = 0, trusted = 0, wrong = 0, wrong_and_trusted = 0;
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    const bool differs = argmax(scores[i]) != argmax(exact[i]), marked = doubts[i] == Doubt::error;
+    ++all;
+    trusted += !marked;
+    wrong += differs;
+    wrong_and_trusted += differs && !marked;
+  }
+  EXPECT_GT(wrong, all / 20) << "or the test shows nothing";
+  EXPECT_LE(static_cast<double>(wrong_and_trusted), 0.01 * static_cast<double>(trusted));
+  EXPECT_GT(trusted, all / 3) << "marks are not for everyone";
+}
+
+TEST(CloseScores, LivelierScoresHaveLargerErrors) {
+  const Scores scores = random_scores(1000, 100, 4);
+  EXPECT_TRUE(doubtful(marks(watch(0.1, 100), scores)).empty());
+  EXPECT_FALSE(doubtful(marks(watch(0.1, 1), scores)).empty());
+  Scores with_strange_ones = scores;
+  for (std::size_t i = 0; i < 20; ++i)
+    for (double& s : with_strange_ones[i]) s *= 1e6;
+  EXPECT_TRUE(doubtful(marks(watch(0.1, 100), with_strange_ones)).empty()) << "a few strange images change nothing";
+}
+
+TEST(CloseScores, OtherMarksStay) {
+  Scores scores = random_scores(10, 1, 5);
+  scores[3] = std::vector<double>(10, 1.0);
+  std::vector<Doubt> doubts(10, Doubt::none);
+  doubts[3] = Doubt::range;
+  mark_close_scores(watch(1e-6), scores, doubts);
+  EXPECT_EQ(doubtful(doubts), std::vector<std::size_t>{3});
+  EXPECT_EQ(doubts[3], Doubt::range);
+  doubts[3] = Doubt::none;
+  mark_close_scores(watch(1e-6), scores, doubts);
+  EXPECT_EQ(doubts[3], Doubt::error);
+}
+
+}  // namespace
+}  // namespace sotto::client
