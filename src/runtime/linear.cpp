@@ -15,6 +15,9 @@ using u64 = std::uint64_t;
 
 namespace {
 
+// Runs that a thread takes one after the other for each product, so that sources are read in long pieces.
+constexpr std::size_t kRunsTogether = 8;
+
 // Large arrays, used again by one limb after another: fresh memory costs as much as filling it.
 class Buffers {
  public:
@@ -141,9 +144,6 @@ std::vector<ckks::Ciphertext> LinearMap::run(
   const auto channels = static_cast<std::size_t>(output.channels);
   const std::vector<plan::Product> products = plan::products_of(plan_, task);
   const std::vector<std::size_t> begins = weights_before(products, runs_);
-  const std::vector<unsigned char> zeros(run_length_ * simd::kPackedBytes, 0);
-  std::vector<unsigned char> ones = zeros;
-  for (std::size_t j = 0; j < run_length_; ++j) ones[j * simd::kPackedBytes] = 1;
 
   const plan::TaskPlaintexts plaintexts(plaintexts_, task);
   std::vector<Row> rows = this->rows(products);
@@ -168,50 +168,41 @@ std::vector<ckks::Ciphertext> LinearMap::run(
     fill_weights(products, rows, limb, weights.data());
     const simd::ModulusView& modulus = ring_.modulus(limb);
     const std::vector<const simd::ModulusView*> mod(std::max(widest, tallest), &modulus);
-    parallel_for(runs_, [&](std::size_t r) {
+    parallel_for((runs_ + kRunsTogether - 1) / kRunsTogether, [&](std::size_t block) {
+      const std::size_t begin = block * kRunsTogether, end = std::min(begin + kRunsTogether, runs_);
       std::vector<const unsigned char*> src;
       std::vector<u64*> dst;
-      simd::AlignedArray<u64> sums(0);  // of a product that adds to what is there
-      const std::size_t at = r * run_length_ * simd::kPackedBytes;
       for (std::size_t p = 0; p < products.size(); ++p) {
         const plan::Product& product = products[p];
-        const std::size_t stride = stride_of(product), height = static_cast<std::size_t>(product.rows);
-        if (stride == 0) continue;
-        // Both polynomials of every source; the bias is a constant in the first.
-        src.resize(2 * stride);
-        std::size_t column = 0;
-        for (const plan::Product::Columns& c : product.columns) {
-          for (int i = c.channel; i < c.channel + c.count; ++i, ++column) {
-            const ckks::PackedCiphertext& from = *sources[c.tap][i];
-            src[column] = from.c0[limb].data() + at;
-            src[stride + column] = from.c1[limb].data() + at;
-          }
-        }
-        if (product.first) {
-          src[column] = ones.data();
-          src[stride + column] = zeros.data();
-        } else if (sums.size() < 2 * height * run_length_) {
-          sums = simd::AlignedArray<u64>(2 * height * run_length_);
-        }
+        const std::size_t width = product.width(), stride = stride_of(product);
+        const auto height = static_cast<std::size_t>(product.rows);
+        // Both polynomials of every source and result.
+        src.resize(2 * width);
         dst.resize(2 * height);
-        const auto word = [&](std::size_t half, std::size_t row) {
-          ckks::Ciphertext& c = out[static_cast<std::size_t>(product.row) + row];
-          return (half == 0 ? c.c0 : c.c1)[limb].data() + r * run_length_;
-        };
-        for (std::size_t half = 0; half < 2; ++half)
-          for (std::size_t row = 0; row < height; ++row)
-            dst[half * height + row] =
-                product.first ? word(half, row) : sums.data() + (half * height + row) * run_length_;
-        simd::MatmulArgs args{
-            nullptr, mod.data(), dst.data(), mod.data(),  weights.data() + begins[p] + r * height * stride,
-            stride,  height,     stride,     run_length_, false};
-        args.packed = src.data();
-        args.sets = 2;
-        ring_.kernels().matmul(args);
-        if (product.first) continue;
-        for (std::size_t half = 0; half < 2; ++half)
-          for (std::size_t row = 0; row < height; ++row)
-            ring_.kernels().add(word(half, row), word(half, row), dst[half * height + row], run_length_, modulus);
+        for (std::size_t r = begin; r < end; ++r) {
+          const std::size_t at = r * run_length_;
+          std::size_t column = 0;
+          for (const plan::Product::Columns& c : product.columns) {
+            for (int i = c.channel; i < c.channel + c.count; ++i, ++column) {
+              const ckks::PackedCiphertext& from = *sources[c.tap][i];
+              src[column] = from.c0[limb].data() + at * simd::kPackedBytes;
+              src[width + column] = from.c1[limb].data() + at * simd::kPackedBytes;
+            }
+          }
+          for (std::size_t row = 0; row < height; ++row) {
+            ckks::Ciphertext& c = out[static_cast<std::size_t>(product.row) + row];
+            dst[row] = c.c0[limb].data() + at;
+            dst[height + row] = c.c1[limb].data() + at;
+          }
+          simd::MatmulArgs args{
+              nullptr, mod.data(), dst.data(), mod.data(),  weights.data() + begins[p] + r * height * stride,
+              stride,  height,     width,      run_length_, false};
+          args.packed = src.data();
+          args.sets = 2;
+          // The bias is a constant in the first polynomial.
+          args.start = product.first ? simd::SumStart::constant : simd::SumStart::present;
+          ring_.kernels().matmul(args);
+        }
       }
     });
     buffers.give(std::move(weights));

@@ -58,7 +58,12 @@ void matmul(const MatmulArgs& g) {
   for (std::size_t j0 = 0; j0 < g.length; j0 += panel) {
     for (std::size_t r0 = 0; r0 < g.rows; r0 += kMaxRowBlock) {
       const std::size_t rows = kMaxRowBlock < g.rows - r0 ? kMaxRowBlock : g.rows - r0;
-      for (std::size_t i = 0; i < rows * panel; i += V::kLanes) V::store(total + i, V::set1(0.0));
+      for (std::size_t r = 0; r < rows; ++r) {
+        const D constant = V::set1(g.start == SumStart::constant ? g.weight[(r0 + r) * g.stride + g.cols] : 0.0);
+        for (std::size_t k = 0; k < panel; k += V::kLanes)
+          V::store(total + r * panel + k,
+                   g.start == SumStart::present ? V::from_words(g.dst[r0 + r] + j0 + k) : constant);
+      }
       for (std::size_t c0 = 0; c0 < inputs; c0 += chunk) {
         const std::size_t cols = chunk < inputs - c0 ? chunk : inputs - c0;
         const bool overshoot = g.exact && c0 + cols == inputs;
