@@ -2,6 +2,7 @@
 // cache; each inner kernel computes kTileRows rows by kTileVectors vectors with error-free accumulators.
 
 inline constexpr std::size_t kPanelDoubles = 3072;  // 24 KiB
+inline constexpr std::size_t kPackedAhead = 512;    // how far ahead of use, in words, packed sources are asked for
 
 // sum over `cols` panel columns for R rows and C vectors, added to total (row stride `panel`).
 template <class V, std::size_t R, std::size_t C>
@@ -72,6 +73,7 @@ void matmul(const MatmulArgs& g) {
           const ModulusView& m = *g.src_mod[c0 + c];
           const D q = V::set1(m.qd), half = V::set1((m.qd - 1) / 2);
           for (std::size_t k = 0; k < panel; k += V::kLanes) {
+            if (g.packed != nullptr) V::prefetch(g.packed[c0 + c] + kPackedBytes * (j0 + k + kPackedAhead));
             const D word = g.packed != nullptr ? V::from_packed(g.packed[c0 + c] + kPackedBytes * (j0 + k))
                                                : V::from_words(g.src[c0 + c] + j0 + k);
             V::store(x + c * panel + k, V::centre(word, q, half));
