@@ -16,8 +16,8 @@ constexpr double kConstantWeight = 0.2;
 // A word of a matrix of weights costs more than its transform: rounding together, writing to memory and reading back
 // (measured).
 constexpr double kMatrixWeight = 4;
-// A product of fewer rows takes as long as one of so many: its time goes into reading the sources (measured, ADR 0030).
-constexpr int kLeastRows = 4;
+// A product of fewer rows takes as long as one of so many: its time goes into reading the sources (measured, ADR 0029).
+constexpr int kLeastRows = 3;
 
 // The products of a task with its sources.
 Work linear_work(const Plan& plan, const Task& task) {
