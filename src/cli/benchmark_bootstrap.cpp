@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <random>
 
@@ -8,6 +7,7 @@
 #include "ckks/encoder.h"
 #include "ckks/security.h"
 #include "cli/benchmarks.h"
+#include "cli/medians.h"
 #include "secret/crypt.h"
 #include "secret/keygen.h"
 
@@ -17,8 +17,6 @@ namespace {
 
 constexpr int kLogN = 16, kLimbs = 29, kSpecial = 7;
 constexpr double kInputScale = 0x1p36, kOutputScale = 0x1p40;  // of values in [-1, 1]
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 }  // namespace
 

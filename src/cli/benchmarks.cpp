@@ -1,13 +1,13 @@
 #include "cli/benchmarks.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <random>
 
 #include "base/error.h"
 #include "ckks/encoder.h"
 #include "ckks/evaluator.h"
+#include "cli/medians.h"
 #include "secret/crypt.h"
 #include "secret/keygen.h"
 
@@ -19,29 +19,6 @@ namespace {
 
 constexpr int kLogN = 16;
 constexpr std::size_t kN = std::size_t{1} << kLogN;
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-// Seconds of each function: medians over rounds that call them in turn, so that all see the same machine.
-template <class... F>
-std::vector<double> medians(int rounds, F&&... functions) {
-  std::vector<std::vector<double>> times(sizeof...(F));
-  for (int r = 0; r < rounds; ++r) {
-    std::size_t i = 0;
-    const auto once = [&](auto& f) {
-      const double start = now();
-      f();
-      times[i++].push_back(now() - start);
-    };
-    (once(functions), ...);
-  }
-  std::vector<double> out;
-  for (auto& t : times) {
-    std::nth_element(t.begin(), t.begin() + static_cast<std::ptrdiff_t>(t.size() / 2), t.end());
-    out.push_back(t[t.size() / 2]);
-  }
-  return out;
-}
 
 void fill_random(std::uint64_t* x, std::uint64_t q, unsigned seed) {
   std::mt19937_64 rng(seed);
@@ -234,11 +211,9 @@ std::vector<json> bench_baseconv() {
 }  // namespace
 
 const std::vector<Benchmark>& benchmarks() {
-  static const std::vector<Benchmark> all = {{"ntt", bench_ntt},
-                                             {"keyswitch", bench_keyswitch},
-                                             {"conv", bench_conv},
-                                             {"baseconv", bench_baseconv},
-                                             {"bootstrap", bench_bootstrap}};
+  static const std::vector<Benchmark> all = {{"ntt", bench_ntt},           {"keyswitch", bench_keyswitch},
+                                             {"conv", bench_conv},         {"layers", bench_layers},
+                                             {"baseconv", bench_baseconv}, {"bootstrap", bench_bootstrap}};
   return all;
 }
 

@@ -16,6 +16,11 @@ struct Benchmark {
 
 const std::vector<Benchmark>& benchmarks();
 
+/// The products of dense, grouped and depthwise layers at rank 2^16 on the same rotated copies, without the rotations:
+/// time per product and bytes of sources per second, beside what plainly reading these sources takes. Results are
+/// decoded and compared with convolutions in floating point.
+std::vector<nlohmann::json> bench_layers();
+
 /// Bootstrapping of all slots at rank 2^16 and 128 bits, one ciphertext at a time and four together; the values are
 /// decrypted and compared. Layers left: levels behind the result that another bootstrapping does not need.
 std::vector<nlohmann::json> bench_bootstrap();

@@ -11,23 +11,8 @@ namespace sotto::plan {
 
 namespace {
 
-// With fewer rows a matrix product spends its time on reading the sources: one product for all of them is best.
-constexpr int kFewRows = 8;
-
 using Rows = std::pair<int, int>;  // first, count
 using Columns = Product::Columns;
-
-// Columns of one tap without overlaps.
-void add_united(std::vector<Columns>& to, std::vector<Columns> list) {
-  std::sort(list.begin(), list.end(), [](const Columns& a, const Columns& b) { return a.channel < b.channel; });
-  for (const Columns& c : list) {
-    Columns* last = to.empty() || to.back().tap != c.tap ? nullptr : &to.back();
-    if (last != nullptr && c.channel <= last->channel + last->count)
-      last->count = std::max(last->count, c.channel + c.count - last->channel);
-    else
-      to.push_back(c);
-  }
-}
 
 }  // namespace
 
@@ -40,20 +25,12 @@ std::size_t Product::width() const {
 std::vector<Product> products_of(const Plan& plan, const Task& task) {
   const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
   const Layout& out = plan.tensors[static_cast<std::size_t>(step.output)].layout;
-  const bool together = out.channels <= kFewRows;
   std::map<Rows, std::vector<Columns>> parts;
   for (std::size_t k = 0; k < task.taps.size(); ++k) {
     const Term& term = step.terms[static_cast<std::size_t>(task.taps[k].term)];
     const Layout& in = plan.tensors[static_cast<std::size_t>(term.source)].layout;
-    std::vector<Columns> all;
-    for (const Block& b : blocks_of(term, in, out)) {
-      const Columns columns{static_cast<int>(k), b.in, b.ins};
-      if (together)
-        all.push_back(columns);
-      else
-        parts[{b.out, b.outs}].push_back(columns);
-    }
-    if (together) add_united(parts[{0, out.channels}], std::move(all));
+    for (const Block& b : blocks_of(term, in, out))
+      parts[{b.out, b.outs}].push_back({static_cast<int>(k), b.in, b.ins});
   }
   parts.try_emplace({0, out.channels});
   // The largest begin the sums of their rows.

@@ -16,8 +16,8 @@ constexpr double kConstantWeight = 0.2;
 // A word of a matrix of weights costs more than its transform: rounding together, writing to memory and reading back
 // (measured).
 constexpr double kMatrixWeight = 4;
-// A product of fewer rows takes as long as one of so many: its time goes into reading the sources (measured: 4 to 7).
-constexpr int kLeastRows = 6;
+// A product of fewer rows takes as long as one of so many: its time goes into reading the sources (measured, ADR 0029).
+constexpr int kLeastRows = 3;
 
 // The products of a task with its sources.
 Work linear_work(const Plan& plan, const Task& task) {
@@ -28,7 +28,7 @@ Work linear_work(const Plan& plan, const Task& task) {
   Work work;
   if (plan.group() == 1) {
     for (const Product& p : products_of(plan, task)) {
-      double columns = p.first ? 1 : 0, masked = columns;
+      double columns = 0, masked = p.first ? 1 : 0;
       for (const Product::Columns& c : p.columns) {
         columns += c.count;
         masked += task.taps[static_cast<std::size_t>(c.tap)].mask.empty() ? kConstantWeight * c.count : c.count;

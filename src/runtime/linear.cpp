@@ -1,6 +1,7 @@
 #include "runtime/linear.h"
 
 #include <sys/mman.h>
+#include <tbb/task_arena.h>
 
 #include <algorithm>
 #include <mutex>
@@ -14,6 +15,10 @@ namespace sotto::runtime {
 using u64 = std::uint64_t;
 
 namespace {
+
+// How many runs a thread multiplies in a row: more do not read memory faster.
+constexpr std::size_t kMostTogether = 8;
+constexpr std::size_t kPiecesPerThread = 4;
 
 // Large arrays, used again by one limb after another: fresh memory costs as much as filling it.
 class Buffers {
@@ -134,16 +139,46 @@ void LinearMap::fill_weights(const std::vector<plan::Product>& products, const s
   });
 }
 
-std::vector<ckks::Ciphertext> LinearMap::run(
-    const plan::Task& task, const std::vector<std::vector<const ckks::PackedCiphertext*>>& sources) const {
+// Runs [first, end) of a product modulo prime `limb`, one after the other, so that sources are read in long pieces.
+void LinearMap::multiply(const plan::Product& product, const double* weights, std::size_t limb, std::size_t first,
+                         std::size_t end, const Sources& sources, std::vector<ckks::Ciphertext>& out) const {
+  const std::size_t width = product.width(), stride = stride_of(product);
+  const auto height = static_cast<std::size_t>(product.rows);
+  const std::vector<const simd::ModulusView*> mod(std::max(width, height), &ring_.modulus(limb));
+  // Both polynomials of every source and result.
+  std::vector<const unsigned char*> src(2 * width);
+  std::vector<u64*> dst(2 * height);
+  for (std::size_t r = first; r < end; ++r) {
+    const std::size_t at = r * run_length_;
+    std::size_t column = 0;
+    for (const plan::Product::Columns& c : product.columns) {
+      for (int i = c.channel; i < c.channel + c.count; ++i, ++column) {
+        const ckks::PackedCiphertext& from = *sources[static_cast<std::size_t>(c.tap)][static_cast<std::size_t>(i)];
+        src[column] = from.c0[limb].data() + at * simd::kPackedBytes;
+        src[width + column] = from.c1[limb].data() + at * simd::kPackedBytes;
+      }
+    }
+    for (std::size_t row = 0; row < height; ++row) {
+      ckks::Ciphertext& c = out[static_cast<std::size_t>(product.row) + row];
+      dst[row] = c.c0[limb].data() + at;
+      dst[height + row] = c.c1[limb].data() + at;
+    }
+    simd::MatmulArgs args{nullptr, mod.data(), dst.data(), mod.data(),  weights + r * height * stride,
+                          stride,  height,     width,      run_length_, false};
+    args.packed = src.data();
+    args.sets = 2;
+    // The bias is a constant in the first polynomial.
+    args.start = product.first ? simd::SumStart::constant : simd::SumStart::present;
+    ring_.kernels().matmul(args);
+  }
+}
+
+std::vector<ckks::Ciphertext> LinearMap::run(const plan::Task& task, const Sources& sources) const {
   const plan::Step& step = plan_.steps[task.step];
   const plan::Layout& output = plan_.tensors[step.output].layout;
   const auto channels = static_cast<std::size_t>(output.channels);
   const std::vector<plan::Product> products = plan::products_of(plan_, task);
   const std::vector<std::size_t> begins = weights_before(products, runs_);
-  const std::vector<unsigned char> zeros(run_length_ * simd::kPackedBytes, 0);
-  std::vector<unsigned char> ones = zeros;
-  for (std::size_t j = 0; j < run_length_; ++j) ones[j * simd::kPackedBytes] = 1;
 
   const plan::TaskPlaintexts plaintexts(plaintexts_, task);
   std::vector<Row> rows = this->rows(products);
@@ -151,8 +186,9 @@ std::vector<ckks::Ciphertext> LinearMap::run(
     for (std::vector<double>& coefficients : plaintexts.row(o, rows[o].columns))
       rows[o].integers.emplace_back(std::move(coefficients));
   });
-  std::size_t widest = 1, tallest = channels;
-  for (const plan::Product& p : products) widest = std::max(widest, stride_of(p));
+  const auto limbs = static_cast<std::size_t>(step.limbs);
+  const auto pieces = kPiecesPerThread * static_cast<std::size_t>(tbb::this_task_arena::max_concurrency());
+  const std::size_t together = std::clamp<std::size_t>(runs_ * limbs / pieces, 1, kMostTogether);
 
   Buffers buffers;  // all of one size
   std::vector<ckks::Ciphertext> out(channels);
@@ -163,56 +199,13 @@ std::vector<ckks::Ciphertext> LinearMap::run(
       c.c1.push_back(ring_.limb());
     }
   }
-  parallel_for(static_cast<std::size_t>(step.limbs), [&](std::size_t limb) {
+  parallel_for(limbs, [&](std::size_t limb) {
     simd::AlignedArray<double> weights = buffers.take(begins.back());
     fill_weights(products, rows, limb, weights.data());
-    const simd::ModulusView& modulus = ring_.modulus(limb);
-    const std::vector<const simd::ModulusView*> mod(std::max(widest, tallest), &modulus);
-    parallel_for(runs_, [&](std::size_t r) {
-      std::vector<const unsigned char*> src;
-      std::vector<u64*> dst;
-      simd::AlignedArray<u64> sums(0);  // of a product that adds to what is there
-      const std::size_t at = r * run_length_ * simd::kPackedBytes;
-      for (std::size_t p = 0; p < products.size(); ++p) {
-        const plan::Product& product = products[p];
-        const std::size_t stride = stride_of(product), height = static_cast<std::size_t>(product.rows);
-        if (stride == 0) continue;
-        // Both polynomials of every source; the bias is a constant in the first.
-        src.resize(2 * stride);
-        std::size_t column = 0;
-        for (const plan::Product::Columns& c : product.columns) {
-          for (int i = c.channel; i < c.channel + c.count; ++i, ++column) {
-            const ckks::PackedCiphertext& from = *sources[c.tap][i];
-            src[column] = from.c0[limb].data() + at;
-            src[stride + column] = from.c1[limb].data() + at;
-          }
-        }
-        if (product.first) {
-          src[column] = ones.data();
-          src[stride + column] = zeros.data();
-        } else if (sums.size() < 2 * height * run_length_) {
-          sums = simd::AlignedArray<u64>(2 * height * run_length_);
-        }
-        dst.resize(2 * height);
-        const auto word = [&](std::size_t half, std::size_t row) {
-          ckks::Ciphertext& c = out[static_cast<std::size_t>(product.row) + row];
-          return (half == 0 ? c.c0 : c.c1)[limb].data() + r * run_length_;
-        };
-        for (std::size_t half = 0; half < 2; ++half)
-          for (std::size_t row = 0; row < height; ++row)
-            dst[half * height + row] =
-                product.first ? word(half, row) : sums.data() + (half * height + row) * run_length_;
-        simd::MatmulArgs args{
-            nullptr, mod.data(), dst.data(), mod.data(),  weights.data() + begins[p] + r * height * stride,
-            stride,  height,     stride,     run_length_, false};
-        args.packed = src.data();
-        args.sets = 2;
-        ring_.kernels().matmul(args);
-        if (product.first) continue;
-        for (std::size_t half = 0; half < 2; ++half)
-          for (std::size_t row = 0; row < height; ++row)
-            ring_.kernels().add(word(half, row), word(half, row), dst[half * height + row], run_length_, modulus);
-      }
+    parallel_for((runs_ + together - 1) / together, [&](std::size_t piece) {
+      const std::size_t first = piece * together, end = std::min(first + together, runs_);
+      for (std::size_t p = 0; p < products.size(); ++p)
+        multiply(products[p], weights.data() + begins[p], limb, first, end, sources, out);
     });
     buffers.give(std::move(weights));
   });

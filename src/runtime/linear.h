@@ -19,16 +19,19 @@ class LinearMap {
   /// `ring` must be conjugate-invariant.
   LinearMap(const plan::Plan& plan, const ring::Ring& ring);
 
-  /// sources[k][i]: channel i of the ciphertext that tap k of the task reads, at least step.limbs limbs each.
+  /// [k][i]: channel i of the ciphertext that tap k of the task reads, at least step.limbs limbs each.
+  using Sources = std::vector<std::vector<const ckks::PackedCiphertext*>>;
+
   /// Returns one ciphertext per output channel with step.limbs limbs and scale step.scale.
-  [[nodiscard]] std::vector<ckks::Ciphertext> run(
-      const plan::Task& task, const std::vector<std::vector<const ckks::PackedCiphertext*>>& sources) const;
+  [[nodiscard]] std::vector<ckks::Ciphertext> run(const plan::Task& task, const Sources& sources) const;
 
  private:
   struct Row;
   [[nodiscard]] std::vector<Row> rows(const std::vector<plan::Product>& products) const;
   void fill_weights(const std::vector<plan::Product>& products, const std::vector<Row>& rows, std::size_t limb,
                     double* weights) const;
+  void multiply(const plan::Product& product, const double* weights, std::size_t limb, std::size_t first,
+                std::size_t end, const Sources& sources, std::vector<ckks::Ciphertext>& out) const;
 
   const plan::Plan& plan_;
   const ring::Ring& ring_;

@@ -2,6 +2,7 @@
 // cache; each inner kernel computes kTileRows rows by kTileVectors vectors with error-free accumulators.
 
 inline constexpr std::size_t kPanelDoubles = 3072;  // 24 KiB
+inline constexpr std::size_t kPackedAhead = 512;    // how far ahead of use, in words, packed sources are asked for
 
 // sum over `cols` panel columns for R rows and C vectors, added to total (row stride `panel`).
 template <class V, std::size_t R, std::size_t C>
@@ -58,7 +59,12 @@ void matmul(const MatmulArgs& g) {
   for (std::size_t j0 = 0; j0 < g.length; j0 += panel) {
     for (std::size_t r0 = 0; r0 < g.rows; r0 += kMaxRowBlock) {
       const std::size_t rows = kMaxRowBlock < g.rows - r0 ? kMaxRowBlock : g.rows - r0;
-      for (std::size_t i = 0; i < rows * panel; i += V::kLanes) V::store(total + i, V::set1(0.0));
+      for (std::size_t r = 0; r < rows; ++r) {
+        const D constant = V::set1(g.start == SumStart::constant ? g.weight[(r0 + r) * g.stride + g.cols] : 0.0);
+        for (std::size_t k = 0; k < panel; k += V::kLanes)
+          V::store(total + r * panel + k,
+                   g.start == SumStart::present ? V::from_words(g.dst[r0 + r] + j0 + k) : constant);
+      }
       for (std::size_t c0 = 0; c0 < inputs; c0 += chunk) {
         const std::size_t cols = chunk < inputs - c0 ? chunk : inputs - c0;
         const bool overshoot = g.exact && c0 + cols == inputs;
@@ -67,6 +73,7 @@ void matmul(const MatmulArgs& g) {
           const ModulusView& m = *g.src_mod[c0 + c];
           const D q = V::set1(m.qd), half = V::set1((m.qd - 1) / 2);
           for (std::size_t k = 0; k < panel; k += V::kLanes) {
+            if (g.packed != nullptr) V::prefetch(g.packed[c0 + c] + kPackedBytes * (j0 + k + kPackedAhead));
             const D word = g.packed != nullptr ? V::from_packed(g.packed[c0 + c] + kPackedBytes * (j0 + k))
                                                : V::from_words(g.src[c0 + c] + j0 + k);
             V::store(x + c * panel + k, V::centre(word, q, half));

@@ -56,6 +56,13 @@ struct NttView {
   TwiddleView inverse;
 };
 
+/// What the sums of a matrix product begin with.
+enum class SumStart {
+  zero,
+  constant,  ///< column `cols` of the weights, in the first set only; not with `exact`
+  present,   ///< what the destinations hold
+};
+
 /// A modular matrix product: dst[r][j] = sum_c weight[r][c] * src[c][j] mod dst_mod[r], for j < length.
 ///
 /// Source words are residues of src_mod[c], read as centred representatives in (-q/2, q/2]; weights are centred
@@ -67,7 +74,7 @@ struct MatmulArgs {
   std::uint64_t* const* dst = nullptr;          ///< rows pointers to length words; may not overlap any source
   const ModulusView* const* dst_mod = nullptr;  ///< rows moduli
   const double* weight = nullptr;               ///< rows x stride, row-major, integers of magnitude <= q/2
-  std::size_t stride = 0;                       ///< >= cols (+ 1 if exact)
+  std::size_t stride = 0;                       ///< >= cols (+ 1 if exact or with a constant)
   std::size_t rows = 0;
   std::size_t cols = 0;    ///< <= 65536
   std::size_t length = 0;  ///< multiple of 16
@@ -79,6 +86,7 @@ struct MatmulArgs {
   /// The same weights for so many sets of sources and destinations: src or packed then hold sets x cols pointers, dst
   /// sets x rows. Weights are prepared once.
   std::size_t sets = 1;
+  SumStart start = SumStart::zero;
 
   /// The arguments of one set.
   [[nodiscard]] MatmulArgs set(std::size_t k) const {
@@ -87,6 +95,7 @@ struct MatmulArgs {
     if (packed != nullptr) one.packed += k * cols;
     one.dst += k * rows;
     one.sets = 1;
+    if (k > 0 && start == SumStart::constant) one.start = SumStart::zero;
     return one;
   }
 };

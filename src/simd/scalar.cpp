@@ -210,6 +210,8 @@ void matmul(const MatmulArgs& g) {
     for (size_t r = 0; r < g.rows; ++r) {
       const double* w = g.weight + r * g.stride;
       i128 sum = 0;
+      if (g.start == SumStart::present) sum = static_cast<i128>(g.dst[r][j]);
+      if (g.start == SumStart::constant) sum = static_cast<i128>(w[g.cols]);
       for (size_t c = 0; c < inputs; ++c) sum += static_cast<i128>(column[c]) * static_cast<std::int64_t>(w[c]);
       const auto q = static_cast<i128>(g.dst_mod[r]->q);
       sum %= q;

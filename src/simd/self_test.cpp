@@ -1,4 +1,5 @@
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "simd/kernels.h"
@@ -108,6 +109,22 @@ bool products_match(const Kernels& k, const Kernels& reference) {
   args.dst = expected_ptr;
   reference.matmul(args);
   for (std::size_t r = 0; r < rows; ++r) ok = ok && equal(out[r], expected[r]);
+
+  // Few rows of one modulus in two sets, with a constant and on top of what is there, as in a depthwise layer.
+  for (const auto& [height, start] : {std::pair{std::size_t{1}, SumStart::constant}, {3, SumStart::present}}) {
+    const ModulusView* same[9];
+    for (auto& q : same) q = &m[0];
+    args = {nullptr, same, out_ptr, same, weight, cols + 1, height, 9, n, false};
+    const unsigned char* of_first[18];  // modulo the first prime
+    for (std::size_t c = 0; c < 18; ++c) of_first[c] = packed_ptr[c % 14 * 2];
+    args.packed = of_first;
+    args.sets = 2;
+    args.start = start;
+    k.matmul(args);
+    args.dst = expected_ptr;
+    reference.matmul(args);
+    for (std::size_t r = 0; r < rows; ++r) ok = ok && equal(out[r], expected[r]);
+  }
 
   k.inner_product(out_ptr[0], out_ptr[1], src_ptr, packed_ptr + 8, packed_ptr + 16, 3, n, m[1]);
   reference.inner_product(expected_ptr[0], expected_ptr[1], src_ptr, packed_ptr + 8, packed_ptr + 16, 3, n, m[1]);

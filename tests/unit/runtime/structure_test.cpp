@@ -53,6 +53,17 @@ TEST(Structure, DepthwiseSeparableLayers) {
   expect_right(b.network, 4);
 }
 
+// Products of one to five rows, in few rows and many.
+TEST(Structure, GroupsOfAFewChannels) {
+  for (int each = 1; each <= 5; ++each) {
+    SCOPED_TRACE(each);
+    NetworkBuilder b({3, 8, 8}, 1);
+    const int x = b.square(b.conv(b.conv(0, 3, 3, 1, 1, 3), 4 * each, 1, 1, 0));
+    b.dense(b.mean(b.conv(x, 4 * each, 3, 2, 1, 4)), 3);
+    expect_right(b.network, 4);
+  }
+}
+
 TEST(Structure, ShuffledChannelsInGroups) {
   NetworkBuilder b({4, 4, 4}, 1);
   graph::Rearrange shuffle;

@@ -285,6 +285,96 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Matmul,
                                            Shape{65, 24, 16, false}, Shape{7, 25, 1024, true}, Shape{2, 48, 16, true},
                                            Shape{4, 1728, 16, false}));
 
+// What the sums begin with, for one modulus and for two, packed and not, few rows and many, one chunk of columns and
+// two.
+TEST(Kernels, MatrixProductsBeginWithZeroAConstantOrWhatIsThere) {
+  const ModulusView mod[] = {make_modulus_view(kPrimes[0]), make_modulus_view(kPrimes[1])};
+  constexpr std::size_t kSets = 2;
+  std::vector<const Kernels*> kernels = vector_sets();
+  kernels.push_back(&scalar_kernels());
+  for (const auto& [rows, cols, length] : {std::tuple<std::size_t, std::size_t, std::size_t>{1, 9, 80},
+                                           {1, 1, 16},
+                                           {2, 9, 48},
+                                           {3, 4, 64},
+                                           {4, 36, 16},
+                                           {5, 9, 32},
+                                           {1, 600, 32},
+                                           {6, 600, 16},
+                                           {3, 0, 16}}) {
+    for (const std::size_t moduli : {1u, 2u}) {
+      std::mt19937_64 rng(rows * 1000 + cols);
+      const auto extreme = [&](u64 q) {
+        return rng() % 4 == 0 ? q / 2 + rng() % 2 : rng() % 4 == 0 ? q - 1 : rng() % q;
+      };
+      std::vector<AlignedArray<u64>> src, held;
+      std::vector<std::vector<unsigned char>> packed;
+      std::vector<const u64*> src_ptr;
+      std::vector<const unsigned char*> packed_ptr;
+      std::vector<const ModulusView*> src_mod, dst_mod;
+      for (std::size_t k = 0; k < kSets * cols; ++k) {
+        const ModulusView& m = mod[k % cols % moduli];
+        if (k < cols) src_mod.push_back(&m);
+        auto& words = src.emplace_back(length);
+        for (std::size_t j = 0; j < length; ++j) words[j] = extreme(m.q);
+        packed.push_back(packed_words(words));
+      }
+      for (const auto& words : src) src_ptr.push_back(words.data());
+      for (const auto& bytes : packed) packed_ptr.push_back(bytes.data());
+      std::vector<double> weight(rows * (cols + 1));
+      for (std::size_t r = 0; r < rows; ++r) {
+        const ModulusView& m = mod[r % moduli];
+        dst_mod.push_back(&m);
+        for (std::size_t c = 0; c <= cols; ++c) {
+          const u64 w = extreme(m.q);
+          weight[r * (cols + 1) + c] = static_cast<double>(w) - (w > m.q / 2 ? m.qd : 0.0);
+        }
+      }
+      for (std::size_t k = 0; k < kSets * rows; ++k) {
+        auto& words = held.emplace_back(length);
+        for (std::size_t j = 0; j < length; ++j) words[j] = extreme(dst_mod[k % rows]->q);
+      }
+      for (const SumStart start : {SumStart::zero, SumStart::constant, SumStart::present}) {
+        // By the definition.
+        __extension__ using i128 = __int128;
+        const auto expected = [&](std::size_t set, std::size_t r, std::size_t j) {
+          const double* w = weight.data() + r * (cols + 1);
+          const auto q = static_cast<i128>(dst_mod[r]->q);
+          i128 sum = 0;
+          if (start == SumStart::constant && set == 0) sum = static_cast<i128>(w[cols]);
+          if (start == SumStart::present) sum = static_cast<i128>(held[set * rows + r][j]);
+          for (std::size_t c = 0; c < cols; ++c) {
+            const u64 x = src[set * cols + c][j], p = src_mod[c]->q;
+            sum = (sum + (static_cast<i128>(x) - (x > p / 2 ? p : 0)) * static_cast<i128>(w[c])) % q;
+          }
+          return static_cast<u64>((sum % q + q) % q);
+        };
+        for (const Kernels* k : kernels) {
+          for (const bool pack : {false, true}) {
+            std::vector<AlignedArray<u64>> out;
+            std::vector<u64*> out_ptr;
+            for (const auto& words : held) {
+              out_ptr.push_back(out.emplace_back(length).data());
+              std::memcpy(out_ptr.back(), words.data(), length * sizeof(u64));
+            }
+            MatmulArgs args{src_ptr.data(), src_mod.data(), out_ptr.data(), dst_mod.data(), weight.data(),
+                            cols + 1,       rows,           cols,           length,         false};
+            if (pack) args.packed = packed_ptr.data();
+            args.sets = kSets;
+            args.start = start;
+            k->matmul(args);
+            for (std::size_t set = 0; set < kSets; ++set)
+              for (std::size_t r = 0; r < rows; ++r)
+                for (std::size_t j = 0; j < length; ++j)
+                  ASSERT_EQ(out[set * rows + r][j], expected(set, r, j))
+                      << k->name << " rows " << rows << " cols " << cols << " moduli " << moduli << " packed " << pack
+                      << " start " << static_cast<int>(start) << " set " << set << " row " << r << " word " << j;
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(Kernels, InnerProductsMatchScalarForEveryNumberOfTerms) {
   constexpr std::size_t n = 128;
   const ModulusView m = make_modulus_view(kPrimes[1]);
