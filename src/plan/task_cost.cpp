@@ -16,7 +16,7 @@ constexpr double kConstantWeight = 0.2;
 // A word of a matrix of weights costs more than its transform: rounding together, writing to memory and reading back
 // (measured).
 constexpr double kMatrixWeight = 4;
-// A product of fewer rows takes as long as one of so many: its time goes into reading the sources (measured, ADR 0029).
+// A product of fewer rows takes as long as one of so many: its time goes into reading the sources (measured, ADR 0026).
 constexpr int kLeastRows = 3;
 
 // The products of a task with its sources.
