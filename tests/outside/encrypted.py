@@ -55,6 +55,8 @@ def plan(sotto, model, batch, more=()):
              [[s["output"], s["ciphertexts"], s["limbs"], s["key_switches"]] for s in p["steps"]]]
     return {"exit": 0, "plan_seconds": seconds, "id": p["plan_id"], "shape": shape, "batch": p["batch"], "group": p["group"],
             "bootstraps": p["bootstraps"], "levels": p["parameters"]["ciphertext_primes"],
+            "layers": [[s["name"], s["predicted_rotate_seconds"], s["predicted_linear_seconds"], s["predicted_activate_seconds"]]
+                       for s in p["steps"]],
             "seconds": p["predicted_seconds"], "bytes": p["predicted_peak_bytes"],
             "agreement": p["predicted_label_agreement"], "error": p["predicted_score_error"] / p["score_spread"]}
 
@@ -107,7 +109,8 @@ def evaluate(sotto, model, pictures, values, more=()):
             "error": float(np.sqrt(np.mean(difference**2)) / max(spread, 1e-30)) if difference.size else 0.0,
             "labels": int(len(np.unique(exact.argmax(1)))), "seconds": report["wall_seconds"], "all_seconds": seconds,
             "bytes": report["peak_rss_bytes"], "bootstraps": report["bootstraps"], "batch": report["batch"],
-            "predicted_seconds": report["predicted_seconds"], "predicted_bytes": report["predicted_peak_bytes"]}
+            "predicted_seconds": report["predicted_seconds"], "predicted_bytes": report["predicted_peak_bytes"],
+            "layers": [[s["name"], s["rotate_seconds"], s["linear_seconds"], s["activate_seconds"]] for s in report["steps"]]}
 
 
 def line_of_run(r):

@@ -222,7 +222,7 @@ NETWORKS = {
     "vgg": (Vgg, (3, 32, 32)),
     "resnet18": (lambda: resnet(R.BasicBlock, [2, 2, 2, 2], 8), (3, 32, 32)),
     "resnet34": (lambda: resnet(R.BasicBlock, [3, 4, 6, 3], 16), (3, 16, 16)),
-    "resnet50": (lambda: resnet(R.Bottleneck, [3, 4, 6, 3], 32), (3, 16, 16)),
+    "resnet50": (lambda: resnet(R.Bottleneck, [3, 4, 6, 3], 64), (3, 16, 16)),
     "mobilenet1": (MobileNet, (3, 32, 32)),
     "mobilenet2": (lambda: narrow(M(10, 1.0, MOBILE), 8), (3, 32, 32)),
     "densenet": (lambda: DenseNet(8, (2, 3, 2), 8, num_classes=10), (3, 32, 32)),
@@ -240,14 +240,14 @@ WITH_RELU = {
     "resnet18": (lambda: resnet(R.BasicBlock, [1, 1, 1, 1], 32), (3, 16, 16)),
     "resnet34": (lambda: resnet(R.BasicBlock, [1, 2, 1, 1], 32), (3, 16, 16)),
     "resnet50": (lambda: resnet(R.Bottleneck, [2, 1, 1, 1], 64), (3, 16, 16)),
-    "mobilenet1": (lambda: MobileNet(2), (3, 16, 16)),
+    "mobilenet1": (lambda: MobileNet(4), (3, 16, 16)),
     "mobilenet2": (lambda: narrow(M(10, 1.0, MOBILE), 32), (3, 16, 16)),
     "densenet": (lambda: DenseNet(2, (2, 2), 4, 2, num_classes=10), (3, 16, 16)),
     "squeezenet": (lambda: narrow(torchvision.models.SqueezeNet("1_1", num_classes=10), 32), (3, 24, 24)),
-    "shufflenet": (lambda: torchvision.models.ShuffleNetV2([2, 1, 1], [4, 8, 8, 16, 16], num_classes=10), (3, 16, 16)),
-    "option-a": (lambda: CifarResNet(OptionA, 4), (3, 16, 16)),
-    "option-a-concat": (lambda: CifarResNet(OptionAConcat, 4), (3, 16, 16)),
-    "raw-pixels": (lambda: RawPixels(4), (3, 16, 16)),
+    "shufflenet": (lambda: torchvision.models.ShuffleNetV2([1, 1, 1], [4, 4, 4, 8, 8], num_classes=10), (3, 16, 16)),
+    "option-a": (lambda: CifarResNet(OptionA, 2), (3, 16, 16)),
+    "option-a-concat": (lambda: CifarResNet(OptionAConcat, 2), (3, 16, 16)),
+    "raw-pixels": (lambda: RawPixels(2), (3, 16, 16)),
 }
 
 
@@ -264,14 +264,15 @@ class Centred(nn.Module):
         return (self.net(x) - self.mean) / self.spread
 
 
-def calibrated(net, values):
+def calibrated(net, values, quadratic):
     """Gives a network the statistics of these inputs, and scores that make labels vary, as training leaves both."""
     torch.manual_seed(2)
     norms = [m for m in net.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d))]
     layers = [m for m in net.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
     for m in norms:
         m.momentum = None  # the mean of all batches
-        nn.init.uniform_(m.weight, 0.2, 0.6)  # residual sums of squares must not grow beyond all bounds
+        # Residual sums of squares must not grow beyond all bounds; polynomials for ReLU err less beside larger values.
+        nn.init.uniform_(m.weight, *((0.2, 0.6) if quadratic else (0.5, 1.5)))
         nn.init.uniform_(m.bias, -0.5, 0.5)
     with torch.no_grad():
         if norms:
@@ -316,7 +317,8 @@ def make(network, activation):
     """One of NETWORKS, on pictures between 0 and 1, or on bytes."""
     build, shape = builder_and_shape(network, activation)
     torch.manual_seed(1)
-    return calibrated(swap(build(), activation == "quadratic"), values_of(network, pictures.smooth(128, shape, seed=3)))
+    quadratic = activation == "quadratic"
+    return calibrated(swap(build(), quadratic), values_of(network, pictures.smooth(128, shape, seed=3)), quadratic)
 
 
 def values_of(network, pixels):
