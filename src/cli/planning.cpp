@@ -11,6 +11,7 @@
 #include "cli/console.h"
 #include "compiler/prediction.h"
 #include "compiler/probes.h"
+#include "compiler/relu_error.h"
 #include "compiler/scales.h"
 #include "graph/calibrate.h"
 #include "graph/onnx_import.h"
@@ -73,20 +74,19 @@ std::vector<std::vector<double>> calibration_images(const PlanRequest& request, 
   return values;
 }
 
-// The largest error of polynomials, of those tried one after the other, with which labels are predicted to agree.
+// The largest error of polynomials with which labels are predicted to agree.
 void choose_relu_error(Model& model, const PlanRequest& request) {
   model.relu_error = request.relu_error.value_or(compiler::relu_error_for(model.network));
   if (request.relu_error) return;
-  for (; model.relu_error > kLeastReluError; model.relu_error /= 2) {
-    const plan::Plan lowered = compiler::lower_for_statistics(model.network, model.relu_error);
-    if (!compiler::has(lowered, plan::Step::Finish::activate)) return;
+  const auto agreement = [&](double error) {
+    const plan::Plan lowered = compiler::lower_for_statistics(model.network, error);
+    if (!compiler::has(lowered, plan::Step::Finish::activate)) return 1.0;
     ProgressLine line("polynomials");
-    const plan::Prediction p =
-        compiler::predict_polynomials(lowered, model.calibration, model.reference,
-                                      [&](std::size_t done) { line.update(done, model.calibration.images.size()); });
-    if (100 * p.label_agreement >= request.agreement + (100 - request.agreement) / 2) return;
-  }
-  model.relu_error = compiler::relu_error_for(model.network);
+    const auto progress = [&](std::size_t done) { line.update(done, model.calibration.images.size()); };
+    return compiler::predict_polynomials(lowered, model.calibration, model.reference, progress).label_agreement;
+  };
+  const double wanted = request.agreement / 100, aim = wanted + (1 - wanted) / 2;
+  model.relu_error = compiler::relu_error_reaching(aim, model.relu_error, kLeastReluError, agreement);
 }
 
 Model load(const PlanRequest& request) {
@@ -103,8 +103,10 @@ Model load(const PlanRequest& request) {
   if (graph::needs_ranges(model.network)) {
     ProgressLine line("ranges");
     const std::size_t count = model.calibration.images.size();
-    const auto largest =
-        graph::magnitudes(model.network, model.calibration.images, [&](std::size_t done) { line.update(done, count); });
+    const auto largest = named(request.model, [&] {
+      return graph::magnitudes(model.network, model.calibration.images,
+                               [&](std::size_t done) { line.update(done, count); });
+    });
     // What the model states beats what made-up images show.
     graph::set_ranges(model.network, largest, kRangeMargin, model.calibration.made_up);
   }

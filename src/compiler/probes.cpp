@@ -15,6 +15,9 @@ namespace {
 using plan::Step;
 using Finish = Step::Finish;
 
+// A patch of white has the largest sum that inputs can have, and noise must not mark it.
+constexpr double kInputRoom = 1.05;
+
 // Values that a polynomial gives over its range.
 std::pair<double, double> extent(const plan::Activation& a) {
   constexpr int kSamples = 2048;
@@ -59,7 +62,7 @@ void place_probes(plan::Plan& plan) {
       if (plan::has_room(probe.bound, t.scale, limbs, plan.parameters.prime_bits)) probe.limbs = limbs;
     if (probe.limbs > 0) plan.probes.push_back(probe);
   };
-  add(0, false, std::max(1.0, largest_pixel(plan.io)));
+  add(0, false, kInputRoom * std::max(1.0, largest_pixel(plan.io)));
   std::set<int> watched;
   for (const Step& s : plan.steps) {
     if (s.finish == Finish::activate) {

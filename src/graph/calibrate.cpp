@@ -37,7 +37,9 @@ std::vector<double> magnitudes(const Network& network, const std::vector<std::ve
   });
   for (std::size_t k = 0; k < largest.size(); ++k)
     if (!std::isfinite(largest[k]))
-      throw Error(ErrorCode::bad_input, "node '" + network.nodes[k].name + "': its values grow too large to be finite");
+      throw Error(ErrorCode::bad_input,
+                  "node '" + network.nodes[k].name + "': its values grow too large to be finite " +
+                      "on the images that ranges are measured on; use ordinary ones (--calibrate SRC)");
   return largest;
 }
 

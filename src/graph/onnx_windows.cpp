@@ -28,8 +28,8 @@ void place(const OnnxNode& n, WindowAxis& a, const std::string& auto_pad, bool c
     a.after = total - a.before;
   }
   const int room = a.size + a.before + a.after - span;
-  if (room < 0) n.fail("its window does not fit the input");
-  a.count = room / a.stride + 1;
+  if (room < 0 && !(ceil && room > -a.stride)) n.fail("its window does not fit the input");
+  a.count = room < 0 ? 0 : room / a.stride + 1;
   // One more window for what is left over, unless it would start behind the input.
   if (ceil && room % a.stride != 0 && a.count * a.stride < a.size + a.before) {
     a.beyond = a.count * a.stride - room;

@@ -38,6 +38,7 @@ inline const std::vector<std::string>& golden_models() {
       "zero_pads_of_named_axes",
       "zero_pads_before_average_pools",
       "average_pools_that_round_up",
+      "average_pools_wider_than_their_input",
       "auto_pad_same",
       "means_axis_by_axis",
       "axes_as_attributes",

@@ -57,7 +57,11 @@ TEST(Calibrate, RangesAreSetWithAMargin) {
 
 TEST(Calibrate, WhatIsNotFiniteIsRefused) {
   for (double bad : {INFINITY, NAN})
-    EXPECT_TRUE(test::refuses([&] { magnitudes(three_relus(), {{1, 1}, {bad, 1}}); }, {"'input'", "finite"}));
+    EXPECT_TRUE(test::refuses(
+        [&] {
+          magnitudes(three_relus(), {{1, 1}, {bad, 1}});
+        },
+        {"'input'", "finite", "--calibrate"}));
   EXPECT_TRUE(test::refuses([&] { magnitudes(three_relus(), {{1, 1, 1}}); }, {"size"}));
 }
 
