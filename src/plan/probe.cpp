@@ -96,9 +96,10 @@ bool has_room(double bound, double scale, int limbs, int prime_bits) {
 }
 
 void verify_probes(const Plan& plan) {
-  const Prediction& p = plan.prediction;
-  if (!std::isfinite(plan.score_bound) || plan.score_bound < 0 || !std::isfinite(p.score_error) || p.score_error < 0 ||
-      !std::isfinite(p.spread) || p.spread < 0 || !(p.promised >= 0 && p.promised <= 1))
+  const Prediction& expected = plan.prediction;
+  if (!std::isfinite(plan.score_bound) || plan.score_bound < 0 || !std::isfinite(expected.score_error) ||
+      expected.score_error < 0 || !std::isfinite(expected.spread) || expected.spread < 0 ||
+      !(expected.promised >= 0 && expected.promised <= 1))
     bad("impossible bound of its scores");
   int last = -1;
   for (const Probe& p : plan.probes) {
