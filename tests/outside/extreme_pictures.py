@@ -63,7 +63,7 @@ class Model:
     def call(self, *arguments):
         code, out, error, self.seconds = encrypted.run([self.sotto, *arguments])
         if code:
-            raise SystemExit(f"sotto {arguments[0]}: exit code {code}: {error}")
+            raise RuntimeError(f"sotto {arguments[0]}: exit code {code}: {error}")
         return out
 
     def exact(self, images):
@@ -181,7 +181,12 @@ def main():
     for card in cards:
         if args.models and card["name"] not in args.models:
             continue
-        run_model(args, results, card, f"{card['dataset']}:{args.data}")
+        try:
+            run_model(args, results, card, f"{card['dataset']}:{args.data}")
+        except RuntimeError as e:  # the other models go on
+            failed = True
+            table.append(f"{card['name']}: {e}")
+            print(table[-1], flush=True)
         batches = [r for key, r in results.all.items() if key.startswith(card["name"] + ",")]
         if not batches:
             continue

@@ -93,7 +93,7 @@ class MobileNet(nn.Module):
 
     def forward(self, x):
         x = self.features(x)
-        return self.last(F.avg_pool2d(x, 4 // self.thinner).reshape(-1, 32 // self.thinner))
+        return self.last(F.avg_pool2d(x, 4 if self.thinner == 1 else 2).reshape(-1, 32 // self.thinner))
 
 
 class OptionA(nn.Module):
