@@ -14,6 +14,8 @@
 #include "compiler/place.h"
 #include "compiler/probes.h"
 #include "compiler/scales.h"
+#include "compiler/weight_errors.h"
+#include "plan/noise.h"
 #include "plan/schedule.h"
 
 namespace sotto::compiler {
@@ -55,7 +57,8 @@ Draft with_refreshes(plan::Plan lowered, const Options& options, const Statistic
   plan.parameters = {kLogN, ring::RingKind::conjugate_invariant, placement.limbs, placement.special, kOnePrime.bits};
   const Statistics expanded = expand(statistics, plan);
   for (std::size_t t = 0; t < plan.tensors.size(); ++t) plan.tensors[t].moments = expanded.moments[t];
-  Scales scales = choose_scales(plan, expanded, plan::weight_noise(plan, plan::make_schedule(plan)));
+  Scales scales = choose_scales(
+      plan, expanded, weight_errors(plan, expanded, plan::weight_noise(plan, plan::make_schedule(plan))));
   return {std::move(plan), std::move(scales)};
 }
 
