@@ -139,7 +139,7 @@ Compiled compile(const graph::Network& network, const Options& options) {
       Draft refreshed = with_refreshes(std::move(lowered), options, statistics(), options.precise);
       if (!draft || refreshed.scales.total_variance() < draft->scales.total_variance()) draft = std::move(refreshed);
     }
-    Compiled out{std::move(draft->plan), 0, std::move(draft->scales.variance)};
+    Compiled out{std::move(draft->plan), 0, std::move(draft->scales.variance), std::move(draft->scales.sums)};
     apply_scales(out.plan, draft->scales);
     out.plan.batch = batch;
     for (double& v : out.step_errors) {

@@ -41,6 +41,7 @@ struct Compiled {
   plan::Plan plan;
   double score_error = 0;           ///< root mean square, over scores, of the errors of encryption
   std::vector<double> step_errors;  ///< the part of every step
+  std::vector<std::vector<double>> sum_variance = {};  ///< [step][channel]: Scales::sums
 
   /// The step that errs most.
   [[nodiscard]] const plan::Step& worst() const;

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <mutex>
 #include <optional>
+#include <random>
 
 #include "base/parallel.h"
 #include "graph/interpreter.h"
 #include "plan/interpret.h"
+#include "plan/noise.h"
 #include "plan/simulation.h"
 
 namespace sotto::compiler {
@@ -88,6 +91,55 @@ plan::Hooks range_check(const plan::Plan& plan, bool& inside) {
   return hooks;
 }
 
+// The errors of encryption, drawn for one image, and whether its values stay within the ranges. `inside` must outlive
+// the hooks.
+plan::Hooks drawn_errors(const Compiled& compiled, std::size_t image, bool& inside) {
+  const plan::Plan& plan = compiled.plan;
+  const auto rng = std::make_shared<std::mt19937_64>(image);
+  const auto disturb = [rng](double& value, double deviation) {
+    value += deviation * std::normal_distribution<double>()(*rng);
+  };
+  plan::Hooks hooks = range_check(plan, inside);
+  hooks.input = [&plan, disturb](std::vector<double>& v) {
+    for (double& x : v) disturb(x, plan::NoiseModel::encryption(plan.parameters.log_n) / plan.input().scale);
+  };
+  hooks.sum = [&compiled, disturb, check_range = hooks.sum](int s, std::vector<double>& sum) {
+    check_range(s, sum);
+    const std::vector<double>& variance = compiled.sum_variance[static_cast<std::size_t>(s)];
+    const double scale = compiled.plan.steps[static_cast<std::size_t>(s)].scale;
+    const std::size_t plane = sum.size() / variance.size();
+    for (std::size_t k = 0; k < sum.size(); ++k)
+      if (variance[k / plane] > 0) disturb(sum[k], std::sqrt(variance[k / plane]) / scale);
+  };
+  hooks.result = [&plan, disturb](int s, std::vector<double>& v) {
+    const plan::Step& step = plan.steps[static_cast<std::size_t>(s)];
+    if (step.finish == plan::Step::Finish::keep && step.extra_primes == 0) return;
+    double deviation = plan::NoiseModel::rounding(plan.parameters.log_n) /
+                       plan.tensors[static_cast<std::size_t>(step.output)].scale;
+    if (step.finish == plan::Step::Finish::refresh)
+      deviation = std::hypot(deviation, plan::NoiseModel::refresh() * plan.refresh->input_peak / step.scale);
+    for (double& x : v) disturb(x, deviation);
+  };
+  return hooks;
+}
+
+// A prediction from runs of one image after the other: run(image, inside).
+template <class Run>
+plan::Prediction predict_on_images(const Calibration& calibration, const Reference& reference, const Run& run,
+                                   const std::function<void(std::size_t)>& progress) {
+  std::vector<std::optional<std::vector<double>>> all(calibration.images.size());
+  std::size_t done = 0;
+  std::mutex mutex;
+  parallel_for(all.size(), [&](std::size_t k) {
+    bool inside = true;
+    std::vector<double> scores = run(k, inside);
+    const std::scoped_lock lock(mutex);
+    if (inside) all[k] = std::move(scores);
+    if (progress) progress(++done);
+  });
+  return compare(calibration, reference, all);
+}
+
 }  // namespace
 
 double Reference::score_error_for(double agreement) const {
@@ -137,19 +189,25 @@ plan::Prediction predict(const plan::Plan& plan, const Calibration& calibration,
   return compare(calibration, reference, all);
 }
 
+plan::Prediction predict_by_variances(const Compiled& compiled, const Calibration& calibration,
+                                      const Reference& reference,
+                                      const std::function<void(std::size_t)>& progress) {
+  return predict_on_images(
+      calibration, reference,
+      [&](std::size_t k, bool& inside) {
+        return plan::interpret(compiled.plan, calibration.images[k], drawn_errors(compiled, k, inside));
+      },
+      progress);
+}
+
 plan::Prediction predict_polynomials(const plan::Plan& lowered, const Calibration& calibration,
                                      const Reference& reference, const std::function<void(std::size_t)>& progress) {
-  std::vector<std::optional<std::vector<double>>> all(calibration.images.size());
-  std::size_t done = 0;
-  std::mutex mutex;
-  parallel_for(all.size(), [&](std::size_t k) {
-    bool inside = true;
-    std::vector<double> scores = plan::interpret(lowered, calibration.images[k], range_check(lowered, inside));
-    const std::scoped_lock lock(mutex);
-    if (inside) all[k] = std::move(scores);
-    if (progress) progress(++done);
-  });
-  return compare(calibration, reference, all);
+  return predict_on_images(
+      calibration, reference,
+      [&](std::size_t k, bool& inside) {
+        return plan::interpret(lowered, calibration.images[k], range_check(lowered, inside));
+      },
+      progress);
 }
 
 }  // namespace sotto::compiler

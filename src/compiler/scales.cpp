@@ -86,7 +86,10 @@ class Descent {
       }
       if (moved < kSettled) break;
     }
-    for (std::size_t s = 0; s < plan_.steps.size(); ++s) scales_.variance.push_back(variance(s));
+    for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
+      scales_.sums.push_back(weights_of(s));
+      scales_.variance.push_back(variance(s));
+    }
     return std::move(scales_);
   }
 
@@ -185,7 +188,7 @@ class Descent {
     return std::pow(plan::NoiseModel::rounding(plan_.parameters.log_n), 2);
   }
 
-  // Rounding of the weights that make the channels of a step's sum, over the squares of their scales.
+  // What rounding its weights does to the channels of a step's sum: variances in slots.
   [[nodiscard]] std::vector<double> weights_of(std::size_t s) const {
     std::vector<double> sums(statistics_.sums[s].size());
     for (std::size_t k = 0; k < errors_[s].size(); ++k) {
@@ -197,7 +200,6 @@ class Descent {
         for (const WeightErrors::Pair& p : e.by_output[o]) sums[o] += p.error * source[p.channel];
       }
     }
-    for (std::size_t o = 0; o < sums.size(); ++o) sums[o] *= statistics_.sums[s][o].gradient;
     return sums;
   }
 
@@ -211,7 +213,7 @@ class Descent {
       const std::vector<double> weights = weights_of(s);
       for (std::size_t c = 0; c < all.size(); ++c) {
         all[c].power = power;
-        all[c].weights_of = weights[c] / std::pow(divisors_[s], power);
+        all[c].weights_of = weights[c] * statistics_.sums[s][c].gradient / std::pow(divisors_[s], power);
       }
     }
     for (const auto& [s, k] : readers_[t]) {
@@ -261,14 +263,13 @@ class Descent {
     const plan::Step& step = plan_.steps[s];
     const std::size_t t = index(step.output);
     double sum = 0;
-    const std::vector<double> weights = step.slotwise() ? std::vector<double>() : weights_of(s);
     for (std::size_t o = 0; o < channels(t).size(); ++o) {
       double slots = rounding(t) * std::exp2(-2 * scales_.log2[t][o]);
       if (step.finish == Finish::refresh)
         slots += std::pow(plan::NoiseModel::refresh(), 2) *
                  std::exp2(2 * (kPeakBits - scales_.log2[index(step.terms.front().source)][o]));
       sum += slots * channels(t)[o].gradient;
-      if (!step.slotwise()) sum += weights[o] / sum_scale(s, o);
+      if (!step.slotwise()) sum += scales_.sums[s][o] * statistics_.sums[s][o].gradient / sum_scale(s, o);
     }
     if (s == 0)
       for (std::size_t c = 0; c < channels(0).size(); ++c)
