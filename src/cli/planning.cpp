@@ -78,11 +78,11 @@ std::vector<std::vector<double>> calibration_images(const PlanRequest& request, 
 // The largest error of polynomials, of those tried one after the other, with which labels are predicted to agree.
 void choose_relu_error(Model& model, const PlanRequest& request) {
   model.relu_error = request.relu_error.value_or(compiler::relu_error_for(model.network));
-  if (request.relu_error) return;
+  if (request.relu_error || !graph::has_functions(model.network)) return;
   for (; model.relu_error > kLeastReluError; model.relu_error /= 2) {
-    const plan::Plan lowered = compiler::lower_for_statistics(model.network, model.relu_error);
-    if (!compiler::has(lowered, plan::Step::Finish::activate)) return;
     ProgressLine line("polynomials");
+    line.update(0.0);
+    const plan::Plan lowered = compiler::lower_for_statistics(model.network, model.relu_error);
     const plan::Prediction p =
         compiler::predict_polynomials(lowered, model.calibration, model.reference,
                                       [&](std::size_t done) { line.update(done, model.calibration.images.size()); });
@@ -104,6 +104,7 @@ Model load(const PlanRequest& request) {
   thin(model.calibration, model.network);
   if (graph::needs_ranges(model.network)) {
     ProgressLine line("ranges");
+    line.update(0.0);
     const std::size_t count = model.calibration.images.size();
     const auto largest =
         graph::magnitudes(model.network, model.calibration.images, [&](std::size_t done) { line.update(done, count); });
@@ -113,12 +114,14 @@ Model load(const PlanRequest& request) {
   const std::size_t images = model.calibration.images.size();
   {
     ProgressLine line("float model");
+    line.update(0.0);
     model.reference =
         compiler::reference_of(model.network, model.calibration, [&](std::size_t done) { line.update(done, images); });
   }
   named(request.model, [&] {
     choose_relu_error(model, request);
     ProgressLine line("values");
+    line.update(0.0);
     model.statistics = compiler::statistics_of(model.network, model.calibration, model.relu_error,
                                                [&](std::size_t done) { line.update(done, images); });
     return 0;

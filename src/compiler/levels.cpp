@@ -61,7 +61,7 @@ class Search {
       : size_(size),
         statistics_(statistics),
         plan_(std::move(plan)),
-        errors_(weight_errors(plan_, statistics_, plan::weight_noise(plan_, plan::make_schedule(plan_)))) {
+        errors_(weight_errors(plan_, plan::weight_noise(plan_, plan::make_schedule(plan_)))) {
     for (const plan::Step& s : plan_.steps) best_.extra.push_back(s.extra_primes);
     best_.scales = choose_scales(plan_, statistics_, errors_);
     best_.seconds = seconds_of(plan_);
@@ -69,7 +69,7 @@ class Search {
 
   [[nodiscard]] Draft take() {
     check(apply(best_.extra), "levels that were assigned before");
-    return {std::move(plan_), std::move(best_.scales)};
+    return {std::move(plan_), std::move(errors_), std::move(best_.scales)};
   }
   [[nodiscard]] double variance() const { return best_.scales.total_variance(); }
   [[nodiscard]] double seconds() const { return best_.seconds; }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <random>
@@ -91,37 +90,64 @@ plan::Hooks range_check(const plan::Plan& plan, bool& inside) {
   return hooks;
 }
 
-// The errors of encryption, drawn for one image, and whether its values stay within the ranges. `inside` must outlive
-// the hooks.
-plan::Hooks drawn_errors(const Compiled& compiled, std::size_t image, bool& inside) {
-  const plan::Plan& plan = compiled.plan;
-  const auto rng = std::make_shared<std::mt19937_64>(image);
-  const auto disturb = [rng](double& value, double deviation) {
-    value += deviation * std::normal_distribution<double>()(*rng);
-  };
-  plan::Hooks hooks = range_check(plan, inside);
-  hooks.input = [&plan, disturb](std::vector<double>& v) {
-    for (double& x : v) disturb(x, plan::NoiseModel::encryption(plan.parameters.log_n) / plan.input().scale);
-  };
-  hooks.sum = [&compiled, disturb, check_range = hooks.sum](int s, std::vector<double>& sum) {
-    check_range(s, sum);
-    const std::vector<double>& variance = compiled.sum_variance[static_cast<std::size_t>(s)];
-    const double scale = compiled.plan.steps[static_cast<std::size_t>(s)].scale;
+// The errors of encryption, drawn for one image.
+class DrawnErrors {
+ public:
+  DrawnErrors(const Compiled& compiled, std::uint64_t seed)
+      : plan_(compiled.plan), errors_(compiled.weight_errors), rng_(seed), energy_(plan_.tensors.size()) {}
+
+  // Scores of the image, and whether its values keep within the ranges.
+  std::vector<double> run(const std::vector<double>& image, bool& inside) {
+    plan::Hooks hooks = range_check(plan_, inside);
+    hooks.input = [&](std::vector<double>& v) {
+      disturb(0, v, plan::NoiseModel::encryption(plan_.parameters.log_n) / plan_.input().scale);
+    };
+    hooks.sum = [&, check_range = hooks.sum](int s, std::vector<double>& sum) {
+      check_range(s, sum);
+      round_weights(static_cast<std::size_t>(s), sum);
+    };
+    hooks.result = [&](int s, std::vector<double>& v) {
+      const plan::Step& step = plan_.steps[static_cast<std::size_t>(s)];
+      double deviation = plan::NoiseModel::rounding(plan_.parameters.log_n) /
+                         plan_.tensors[static_cast<std::size_t>(step.output)].scale;
+      if (step.finish == plan::Step::Finish::keep && step.extra_primes == 0) deviation = 0;
+      if (step.finish == plan::Step::Finish::refresh)
+        deviation = std::hypot(deviation, plan::NoiseModel::refresh() * plan_.refresh->input_peak / step.scale);
+      disturb(step.output, v, deviation);
+    };
+    return plan::interpret(plan_, image, hooks);
+  }
+
+ private:
+  void round_weights(std::size_t s, std::vector<double>& sum) {
+    const plan::Step& step = plan_.steps[s];
+    if (step.slotwise()) return;
+    std::vector<double> variance(
+        static_cast<std::size_t>(plan_.tensors[static_cast<std::size_t>(step.output)].layout.channels));
+    for (std::size_t k = 0; k < step.terms.size(); ++k)
+      errors_[s][k].add_to(variance, energy_[static_cast<std::size_t>(step.terms[k].source)]);
     const std::size_t plane = sum.size() / variance.size();
     for (std::size_t k = 0; k < sum.size(); ++k)
-      if (variance[k / plane] > 0) disturb(sum[k], std::sqrt(variance[k / plane]) / scale);
-  };
-  hooks.result = [&plan, disturb](int s, std::vector<double>& v) {
-    const plan::Step& step = plan.steps[static_cast<std::size_t>(s)];
-    if (step.finish == plan::Step::Finish::keep && step.extra_primes == 0) return;
-    double deviation = plan::NoiseModel::rounding(plan.parameters.log_n) /
-                       plan.tensors[static_cast<std::size_t>(step.output)].scale;
-    if (step.finish == plan::Step::Finish::refresh)
-      deviation = std::hypot(deviation, plan::NoiseModel::refresh() * plan.refresh->input_peak / step.scale);
-    for (double& x : v) disturb(x, deviation);
-  };
-  return hooks;
-}
+      sum[k] += std::sqrt(variance[k / plane]) / step.scale * normal_(rng_);
+  }
+
+  void disturb(int tensor, std::vector<double>& v, double deviation) {
+    const plan::Tensor& t = plan_.tensors[static_cast<std::size_t>(tensor)];
+    std::vector<double>& energy = energy_[static_cast<std::size_t>(tensor)];
+    energy.assign(static_cast<std::size_t>(t.layout.channels), 0);
+    const std::size_t plane = v.size() / energy.size();
+    for (std::size_t k = 0; k < v.size(); ++k) {
+      v[k] += deviation * normal_(rng_);
+      energy[k / plane] += std::pow(v[k] * t.scale, 2) / static_cast<double>(plane);
+    }
+  }
+
+  const plan::Plan& plan_;
+  const std::vector<std::vector<WeightErrors>>& errors_;
+  std::mt19937_64 rng_;
+  std::normal_distribution<double> normal_;
+  std::vector<std::vector<double>> energy_;  // [tensor][channel]: mean squares of the slots
+};
 
 // A prediction from runs of one image after the other: run(image, inside).
 template <class Run>
@@ -195,7 +221,7 @@ plan::Prediction predict_by_variances(const Compiled& compiled, const Calibratio
   return predict_on_images(
       calibration, reference,
       [&](std::size_t k, bool& inside) {
-        return plan::interpret(compiled.plan, calibration.images[k], drawn_errors(compiled, k, inside));
+        return DrawnErrors(compiled, k).run(calibration.images[k], inside);
       },
       progress);
 }

@@ -86,10 +86,7 @@ class Descent {
       }
       if (moved < kSettled) break;
     }
-    for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
-      scales_.sums.push_back(weights_of(s));
-      scales_.variance.push_back(variance(s));
-    }
+    for (std::size_t s = 0; s < plan_.steps.size(); ++s) scales_.variance.push_back(variance(s));
     return std::move(scales_);
   }
 
@@ -192,13 +189,10 @@ class Descent {
   [[nodiscard]] std::vector<double> weights_of(std::size_t s) const {
     std::vector<double> sums(statistics_.sums[s].size());
     for (std::size_t k = 0; k < errors_[s].size(); ++k) {
-      const WeightErrors& e = errors_[s][k];
-      const auto& source = squares_[index(plan_.steps[s].terms[k].source)];
-      const double common = e.common * std::inner_product(e.energy.begin(), e.energy.end(), source.begin(), 0.0);
-      for (std::size_t o = 0; o < sums.size(); ++o) {
-        if (e.alike[o]) sums[o] += common;
-        for (const WeightErrors::Pair& p : e.by_output[o]) sums[o] += p.error * source[p.channel];
-      }
+      const std::size_t source = index(plan_.steps[s].terms[k].source);
+      std::vector<double> energy = squares_[source];
+      for (std::size_t i = 0; i < energy.size(); ++i) energy[i] *= channels(source)[i].mean_square;
+      errors_[s][k].add_to(sums, energy);
     }
     return sums;
   }
@@ -216,19 +210,14 @@ class Descent {
         all[c].weights_of = weights[c] * statistics_.sums[s][c].gradient / std::pow(divisors_[s], power);
       }
     }
+    std::vector<double> weights_from(all.size());
     for (const auto& [s, k] : readers_[t]) {
-      const WeightErrors& e = errors_[s][k];
-      std::vector<double> worth;  // of an error in a sum
-      double common = 0;
-      for (std::size_t o = 0; o < e.alike.size(); ++o) {
+      std::vector<double> worth;
+      for (std::size_t o = 0; o < statistics_.sums[s].size(); ++o)
         worth.push_back(statistics_.sums[s][o].gradient / sum_scale(s, o));
-        if (e.alike[o]) common += e.common * worth.back();
-      }
-      for (std::size_t c = 0; c < all.size(); ++c) {
-        all[c].weights_from += common * e.energy[c];
-        for (const WeightErrors::Pair& p : e.by_input[c]) all[c].weights_from += p.error * worth[p.channel];
-      }
+      errors_[s][k].add_back(weights_from, worth);
     }
+    for (std::size_t c = 0; c < all.size(); ++c) all[c].weights_from = weights_from[c] * channels(t)[c].mean_square;
     return all;
   }
 
@@ -263,13 +252,14 @@ class Descent {
     const plan::Step& step = plan_.steps[s];
     const std::size_t t = index(step.output);
     double sum = 0;
+    const std::vector<double> weights = step.slotwise() ? std::vector<double>() : weights_of(s);
     for (std::size_t o = 0; o < channels(t).size(); ++o) {
       double slots = rounding(t) * std::exp2(-2 * scales_.log2[t][o]);
       if (step.finish == Finish::refresh)
         slots += std::pow(plan::NoiseModel::refresh(), 2) *
                  std::exp2(2 * (kPeakBits - scales_.log2[index(step.terms.front().source)][o]));
       sum += slots * channels(t)[o].gradient;
-      if (!step.slotwise()) sum += scales_.sums[s][o] * statistics_.sums[s][o].gradient / sum_scale(s, o);
+      if (!step.slotwise()) sum += weights[o] * statistics_.sums[s][o].gradient / sum_scale(s, o);
     }
     if (s == 0)
       for (std::size_t c = 0; c < channels(0).size(); ++c)

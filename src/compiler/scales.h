@@ -20,7 +20,6 @@ inline constexpr LevelSize kOnePrime{1, 48}, kTwoPrimes{2, 30};
 struct Scales {
   std::vector<std::vector<double>> log2;  ///< [tensor][channel]: a slot holds value * 2^log2
   std::vector<double> variance;           ///< by step: what it adds to the sum of squared errors of the scores
-  std::vector<std::vector<double>> sums;  ///< [step][channel]: variance, in slots, of its sum by its rounded weights
   [[nodiscard]] double total_variance() const;
 };
 

@@ -1,6 +1,7 @@
 #include "compiler/weight_errors.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "plan/term.h"
 
@@ -31,13 +32,11 @@ std::vector<double> variances(const plan::Term& term, const plan::WeightNoise& n
 }
 
 WeightErrors errors_of(const plan::Term& term, const plan::WeightNoise& noise, const plan::Layout& in,
-                       const plan::Layout& out, const std::vector<ChannelStatistics>& sources) {
+                       const plan::Layout& out) {
   const auto inputs = static_cast<std::size_t>(in.channels), outputs = static_cast<std::size_t>(out.channels);
-  WeightErrors errors{0, std::vector<double>(inputs), std::vector<bool>(outputs),
-                      std::vector<std::vector<WeightErrors::Pair>>(outputs),
+  WeightErrors errors{0, noise.left, std::vector<bool>(outputs), std::vector<std::vector<WeightErrors::Pair>>(outputs),
                       std::vector<std::vector<WeightErrors::Pair>>(inputs)};
-  for (std::size_t i = 0; i < inputs; ++i)
-    errors.energy[i] = (noise.left.empty() ? 1 : noise.left[i]) * sources[i].mean_square;
+  if (errors.left.empty()) errors.left.assign(inputs, 1);
   const std::vector<double> all = variances(term, noise, in, out);
   for (std::size_t o = 0; o < outputs; ++o) {
     const double* row = all.data() + o * inputs;
@@ -46,10 +45,10 @@ WeightErrors errors_of(const plan::Term& term, const plan::WeightNoise& noise, c
     errors.alike[o] = even && row[0] == errors.common;
     if (errors.alike[o]) continue;
     for (std::size_t i = 0; i < inputs; ++i) {
-      const double error = row[i] * errors.energy[i];
-      if (error == 0) continue;
-      errors.by_output[o].push_back({i, error});
-      errors.by_input[i].push_back({o, error});
+      const double variance = row[i] * errors.left[i];
+      if (variance == 0) continue;
+      errors.by_output[o].push_back({i, variance});
+      errors.by_input[i].push_back({o, variance});
     }
   }
   return errors;
@@ -57,16 +56,32 @@ WeightErrors errors_of(const plan::Term& term, const plan::WeightNoise& noise, c
 
 }  // namespace
 
-std::vector<std::vector<WeightErrors>> weight_errors(const plan::Plan& plan, const Statistics& statistics,
+void WeightErrors::add_to(std::span<double> sums, std::span<const double> energy) const {
+  const double together = common * std::inner_product(left.begin(), left.end(), energy.begin(), 0.0);
+  for (std::size_t o = 0; o < sums.size(); ++o) {
+    if (alike[o]) sums[o] += together;
+    for (const Pair& p : by_output[o]) sums[o] += p.variance * energy[p.channel];
+  }
+}
+
+void WeightErrors::add_back(std::span<double> influence, std::span<const double> worth) const {
+  double together = 0;
+  for (std::size_t o = 0; o < worth.size(); ++o)
+    if (alike[o]) together += common * worth[o];
+  for (std::size_t i = 0; i < influence.size(); ++i) {
+    influence[i] += left[i] * together;
+    for (const Pair& p : by_input[i]) influence[i] += p.variance * worth[p.channel];
+  }
+}
+
+std::vector<std::vector<WeightErrors>> weight_errors(const plan::Plan& plan,
                                                      const std::vector<std::vector<plan::WeightNoise>>& noise) {
   std::vector<std::vector<WeightErrors>> errors(noise.size());
   for (std::size_t s = 0; s < noise.size(); ++s) {
     for (std::size_t k = 0; k < noise[s].size(); ++k) {
       const plan::Term& term = plan.steps[s].terms[k];
-      const auto source = static_cast<std::size_t>(term.source);
-      errors[s].push_back(errors_of(term, noise[s][k], plan.tensors[source].layout,
-                                    plan.tensors[static_cast<std::size_t>(plan.steps[s].output)].layout,
-                                    statistics.tensors[source]));
+      errors[s].push_back(errors_of(term, noise[s][k], plan.tensors[static_cast<std::size_t>(term.source)].layout,
+                                    plan.tensors[static_cast<std::size_t>(plan.steps[s].output)].layout));
     }
   }
   return errors;
