@@ -26,7 +26,7 @@ namespace sotto::cli {
 namespace {
 
 std::atomic<bool> stop{false};
-std::atomic<int> at_once{0};         // that exist
+std::atomic<int> at_once{0};          // that exist
 std::array<char, 128> farewell = {};  // of AtOnce
 const char kInterrupted[] = "interrupted; no output was written";
 

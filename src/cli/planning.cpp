@@ -191,8 +191,7 @@ std::vector<Candidate> candidates(const Model& model, const PlanRequest& request
     if (!list.empty() && plan.batch == list.back().batch) break;
     list.push_back(candidate(options, plan, request));
     const Candidate& last = list.back();
-    if (last.batch >= images && list.size() > 1 && last.seconds >= list[list.size() - 2].seconds_for(images))
-      break;
+    if (last.batch >= images && list.size() > 1 && last.seconds >= list[list.size() - 2].seconds_for(images)) break;
   }
   const int single = list.front().batch;
   int few = images;

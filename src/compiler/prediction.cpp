@@ -127,8 +127,7 @@ class DrawnErrors {
     for (std::size_t k = 0; k < step.terms.size(); ++k)
       errors_[s][k].add_to(variance, energy_[static_cast<std::size_t>(step.terms[k].source)]);
     const std::size_t plane = sum.size() / variance.size();
-    for (std::size_t k = 0; k < sum.size(); ++k)
-      sum[k] += std::sqrt(variance[k / plane]) / step.scale * normal_(rng_);
+    for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += std::sqrt(variance[k / plane]) / step.scale * normal_(rng_);
   }
 
   void disturb(int tensor, std::vector<double>& v, double deviation) {
@@ -216,13 +215,10 @@ plan::Prediction predict(const plan::Plan& plan, const Calibration& calibration,
 }
 
 plan::Prediction predict_by_variances(const Compiled& compiled, const Calibration& calibration,
-                                      const Reference& reference,
-                                      const std::function<void(std::size_t)>& progress) {
+                                      const Reference& reference, const std::function<void(std::size_t)>& progress) {
   return predict_on_images(
       calibration, reference,
-      [&](std::size_t k, bool& inside) {
-        return DrawnErrors(compiled, k).run(calibration.images[k], inside);
-      },
+      [&](std::size_t k, bool& inside) { return DrawnErrors(compiled, k).run(calibration.images[k], inside); },
       progress);
 }
 

@@ -271,9 +271,9 @@ class Descent {
   const Statistics& statistics_;
   const std::vector<std::vector<WeightErrors>>& errors_;  // by step and term
   std::vector<std::uint64_t> primes_;
-  std::vector<double> divisors_;  // of the steps
-  std::vector<int> producer_;     // step that makes a tensor
-  std::vector<int> least_limbs_;  // at which a tensor is held or read
+  std::vector<double> divisors_;                                           // of the steps
+  std::vector<int> producer_;                                              // step that makes a tensor
+  std::vector<int> least_limbs_;                                           // at which a tensor is held or read
   std::vector<std::vector<std::pair<std::size_t, std::size_t>>> readers_;  // steps and their terms
   std::vector<Group> groups_;
   Scales scales_;

@@ -21,7 +21,8 @@ std::vector<double> variances(const plan::Term& term, const plan::WeightNoise& n
   if (std::ranges::all_of(noise.constant, [](double share) { return share == 0; })) return all;
   // A mean multiplies all pixels by the same number: its error meets their sum.
   const std::size_t taps = noise.constant.size();
-  const double together = term.kind == plan::Term::Kind::full ? static_cast<double>(taps) : 1;
+  const double pixels = static_cast<double>(in.height) * in.width;
+  const double together = term.kind == plan::Term::Kind::full ? pixels * pixels / static_cast<double>(taps) : 1;
   plan::for_each_pair(term, in, out, [&](int o, int i, const double* weights) {
     double sum = 0;
     for (std::size_t t = 0; t < taps; ++t)

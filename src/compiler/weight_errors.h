@@ -8,8 +8,8 @@
 
 namespace sotto::compiler {
 
-/// What rounding the weights of one term does to the sums of its step: variances in slots, for inputs whose slots have a
-/// mean square of 1. Nearly always an output reads all inputs with weights that err alike, so that the variance from
+/// What rounding the weights of one term does to the sums of its step: variances in slots, for inputs whose slots have
+/// a mean square of 1. Nearly always an output reads all inputs with weights that err alike, so that the variance from
 /// input i is `common * left[i]`: of such outputs nothing is kept by pairs of channels, of which large networks have
 /// millions.
 struct WeightErrors {

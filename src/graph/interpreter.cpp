@@ -111,6 +111,11 @@ struct Evaluate {
   Values operator()(const ChannelAffine& a) const {
     return per_channel([&](std::size_t c, double x) { return a.scale[c] * x + a.shift[c]; });
   }
+  Values operator()(const PixelBias& p) const {
+    Values y = in(0);
+    for (std::size_t k = 0; k < y.size(); ++k) y[k] += p.values[k];
+    return y;
+  }
   Values operator()(const Sum&) const {
     Values y = in(0);
     for (std::size_t k = 0; k < y.size(); ++k) y[k] += in(1)[k];

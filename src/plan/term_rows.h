@@ -30,7 +30,7 @@ void for_each_row(const Term& term, const Layout& in, const Layout& out, F&& row
     r.stride = term.stride_w;
     for (int ky = 0; ky < kh; ++ky) {
       for (int kx = 0; kx < kw; ++kx) {
-        r.weight = weights[ky * kw + kx];
+        r.weight = weights[term.even ? 0 : ky * kw + kx];
         if (r.weight == 0) continue;
         const int dy = ky * term.dilation_h - term.pad_top, dx = kx * term.dilation_w - term.pad_left;
         const auto rows = inside(out.height, term.stride_h, dy, in.height);

@@ -66,8 +66,7 @@ TEST(Rounding, ChannelsWithoutMomentsCountAsAlike) {
       stated.moments.channels[static_cast<std::size_t>(i * kChannels + j)] = i == j ? 1 : 2.0 / 3;
   const auto exact = test::random_values(kChannels, 6, 50);
   EXPECT_EQ(errors(Rounding(unknown), exact), errors(Rounding(stated), exact));
-  for (std::size_t c = 0; c < kChannels; ++c)
-    EXPECT_NEAR(Rounding(unknown).share(c), Rounding(stated).share(c), 1e-12);
+  for (std::size_t c = 0; c < kChannels; ++c) EXPECT_NEAR(Rounding(unknown).share(c), Rounding(stated).share(c), 1e-12);
   unknown.layout.channels = 2048;
   const Rounding wide(unknown);
   EXPECT_TRUE(wide.channels().lower.empty());
