@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <system_error>
@@ -22,8 +24,15 @@ namespace sotto::cli {
 namespace {
 
 std::atomic<bool> stop{false};
+std::atomic<int> at_once{0};          // that exist
+std::array<char, 128> farewell = {};  // of AtOnce
+const char kInterrupted[] = "interrupted; no output was written";
 
 void on_signal(int number) {
+  if (at_once > 0) {
+    (void)!::write(STDERR_FILENO, farewell.data(), std::strlen(farewell.data()));
+    ::_exit(static_cast<int>(ErrorCode::interrupted));
+  }
   // The second Ctrl-C ends the program at once.
   if (stop.exchange(true)) {
     std::signal(number, SIG_DFL);
@@ -36,8 +45,14 @@ void on_signal(int number) {
 const std::atomic<bool>& stop_requested() { return stop; }
 
 void check_stop() {
-  if (stop) throw Error(ErrorCode::interrupted, "interrupted; no output was written");
+  if (stop) throw Error(ErrorCode::interrupted, kInterrupted);
 }
+
+AtOnce::AtOnce() {
+  check_stop();
+  ++at_once;
+}
+AtOnce::~AtOnce() { --at_once; }
 
 // A log that nobody can read any more is no reason to stop.
 void print_error(const std::string& text) { (void)std::fputs(text.c_str(), stderr); }
@@ -45,6 +60,9 @@ void print_error(const std::string& text) { (void)std::fputs(text.c_str(), stder
 void print_note(const std::string& text) { print_error("note: " + readable_text(text) + "\n"); }
 
 int guarded_main(const char* program, const std::function<int()>& body) {
+  // Behind a progress line on a terminal; made here because a signal handler may only write.
+  std::snprintf(farewell.data(), farewell.size(), "%s%s: %s\n", isatty(STDERR_FILENO) != 0 ? "\n" : "", program,
+                kInterrupted);
   for (int number : {SIGINT, SIGTERM, SIGHUP}) {
     struct sigaction action {};
     ::sigaction(number, nullptr, &action);

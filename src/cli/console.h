@@ -17,6 +17,15 @@ const std::atomic<bool>& stop_requested();
 /// Throws Error{interrupted} if it is set.
 void check_stop();
 
+/// While one exists, Ctrl-C ends the program at once, wherever it is: for long work that leaves nothing behind.
+class AtOnce {
+ public:
+  AtOnce();
+  ~AtOnce();
+  AtOnce(const AtOnce&) = delete;
+  AtOnce& operator=(const AtOnce&) = delete;
+};
+
 /// Runs a program's body: installs the signal handlers, turns errors into one line on stderr and the exit code of the
 /// contract.
 int guarded_main(const char* program, const std::function<int()>& body);

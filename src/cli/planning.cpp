@@ -16,6 +16,7 @@
 #include "graph/calibrate.h"
 #include "graph/onnx_import.h"
 #include "images/image_source.h"
+#include "plan/simulation.h"
 
 namespace sotto::cli {
 
@@ -27,6 +28,7 @@ constexpr std::size_t kMostCalibration = 512;  // images
 constexpr double kMostWork = 1e10;             // multiply-adds of one pass over the images
 constexpr double kLeastImages = 4;
 constexpr int kMostAttempts = 4;
+constexpr double kMostSimulated = 2e11;  // multiply-adds of plaintexts, some minutes
 constexpr double kLeastReluError = 1e-4;
 constexpr double kCheaplyFiner = 16;  // how much smaller errors are where that takes only seconds
 constexpr double kRangeMargin = 1.5;  // over the largest input of an activation on those
@@ -77,11 +79,12 @@ std::vector<std::vector<double>> calibration_images(const PlanRequest& request, 
 // The largest error of polynomials with which labels are predicted to agree.
 void choose_relu_error(Model& model, const PlanRequest& request) {
   model.relu_error = request.relu_error.value_or(compiler::relu_error_for(model.network));
-  if (request.relu_error) return;
+  if (request.relu_error || !graph::has_functions(model.network)) return;
   const auto agreement = [&](double error) {
+    ProgressLine line("polynomials");
+    line.update(0.0);
     const plan::Plan lowered = compiler::lower_for_statistics(model.network, error);
     if (!compiler::has(lowered, plan::Step::Finish::activate)) return 1.0;
-    ProgressLine line("polynomials");
     const auto progress = [&](std::size_t done) { line.update(done, model.calibration.images.size()); };
     return compiler::predict_polynomials(lowered, model.calibration, model.reference, progress).label_agreement;
   };
@@ -102,6 +105,7 @@ Model load(const PlanRequest& request) {
   thin(model.calibration, model.network);
   if (graph::needs_ranges(model.network)) {
     ProgressLine line("ranges");
+    line.update(0.0);
     const std::size_t count = model.calibration.images.size();
     const auto largest = named(request.model, [&] {
       return graph::magnitudes(model.network, model.calibration.images,
@@ -113,12 +117,14 @@ Model load(const PlanRequest& request) {
   const std::size_t images = model.calibration.images.size();
   {
     ProgressLine line("float model");
+    line.update(0.0);
     model.reference =
         compiler::reference_of(model.network, model.calibration, [&](std::size_t done) { line.update(done, images); });
   }
   named(request.model, [&] {
     choose_relu_error(model, request);
     ProgressLine line("values");
+    line.update(0.0);
     model.statistics = compiler::statistics_of(model.network, model.calibration, model.relu_error,
                                                [&](std::size_t done) { line.update(done, images); });
     return 0;
@@ -132,16 +138,16 @@ compiler::Options options_for(const Model& model, const PlanRequest& request) {
           .statistics = [&model]() -> const compiler::Statistics& { return *model.statistics; }};
 }
 
-// A packing with its predicted cost.
+// A packing with its predicted cost. Its plan is made again when it is chosen: large networks have millions of weights.
 struct Candidate {
   compiler::Options options;
-  plan::Plan plan;
+  int batch = 0;
   double seconds = 0;  // of a run
   std::uint64_t least_bytes = 0;
   bool fits = true;
 
   [[nodiscard]] double seconds_for(int images) const {
-    return seconds * ((images + plan.batch - 1) / plan.batch);  // NOLINT(bugprone-integer-division): whole runs
+    return seconds * ((images + batch - 1) / batch);  // NOLINT(bugprone-integer-division): whole runs
   }
 };
 
@@ -153,12 +159,14 @@ std::uint64_t most_memory(const PlanRequest& request) {
   return request.memory.empty() ? total_memory() : parse_bytes(request.memory);
 }
 
-void estimate_cost(Candidate& c, const PlanRequest& request) {
+Candidate candidate(const compiler::Options& options, const plan::Plan& plan, const PlanRequest& request) {
+  Candidate c{options, plan.batch};
   const std::uint64_t limit = request.memory.empty() ? 0 : parse_bytes(request.memory), most = most_memory(request);
-  const plan::Cost cost = plan::estimate(c.plan, static_cast<int>(std::thread::hardware_concurrency()), limit);
+  const plan::Cost cost = plan::estimate(plan, static_cast<int>(std::thread::hardware_concurrency()), limit);
   c.seconds = cost.seconds(plan::kTypicalSpeed);
   c.least_bytes = cost.least_bytes;
   c.fits = most == 0 || cost.least_bytes <= most;
+  return c;
 }
 
 // A packing with several channels per ciphertext, if the network fits one.
@@ -178,37 +186,43 @@ std::vector<Candidate> candidates(const Model& model, const PlanRequest& request
   const int images = images_of(request);
   ProgressLine line("packings");
   std::vector<Candidate> list;
-  const auto add = [&](plan::Plan plan, const compiler::Options& options) {
-    list.push_back({options, std::move(plan)});
-    estimate_cost(list.back(), request);
-  };
   compiler::Options options = options_for(model, request);
   for (;;) {
-    line.update(0.0, "batches of " + std::to_string(options.batch = list.empty() ? 1 : list.back().plan.batch + 1));
+    line.update(0.0, "batches of " + std::to_string(options.batch = list.empty() ? 1 : list.back().batch + 1));
     if (options.batch > 65536) break;
-    plan::Plan plan = named(request.model, [&] { return compiler::compile(model.network, options).plan; });
-    if (!list.empty() && plan.batch == list.back().plan.batch) break;
-    add(std::move(plan), options);
+    const plan::Plan plan = named(request.model, [&] { return compiler::compile(model.network, options).plan; });
+    if (!list.empty() && plan.batch == list.back().batch) break;
+    list.push_back(candidate(options, plan, request));
     const Candidate& last = list.back();
-    if (last.plan.batch >= images && list.size() > 1 && last.seconds >= list[list.size() - 2].seconds_for(images))
-      break;
+    if (last.batch >= images && list.size() > 1 && last.seconds >= list[list.size() - 2].seconds_for(images)) break;
   }
-  const int single = list.front().plan.batch;
+  const int single = list.front().batch;
   int few = images;
   for (const Candidate& c : list)
-    if (images % c.plan.batch != 0) few = std::min(few, images % c.plan.batch);
+    if (images % c.batch != 0) few = std::min(few, images % c.batch);
   options.batch = 1;
   for (options.group = 2;
        options.group <= std::min(single, plan::kMaxGroup) && few * options.group <= single * kMostRuns;
        options.group *= 2) {
     line.update(0.5, std::to_string(options.group) + " channels per ciphertext");
-    if (auto plan = grouped(model.network, options)) add(std::move(*plan), options);
+    if (const auto plan = grouped(model.network, options)) list.push_back(candidate(options, *plan, request));
   }
   return list;
 }
 
-// Gives a packing the precision that the labels need, and the prediction that they get it.
-void refine(Candidate& c, const Model& model, const PlanRequest& request) {
+// What the user should know of a plan beside its numbers.
+void add_notes(const plan::Plan& plan, const PlanRequest& request) {
+  if (!request.precise) return;
+  if (!plan.refresh)
+    print_note("--precise changes nothing: no value of " + request.model + " is bootstrapped");
+  else if (plan.group() > 1)
+    print_note("--precise changes nothing: with several channels per ciphertext squares have an extra prime anyway");
+  else if (!compiler::has(plan, plan::Step::Finish::square))
+    print_note("--precise changes nothing: " + request.model + " has no squares, only activations of other kinds");
+}
+
+// The plan of a packing with the precision that the labels need, and the prediction that they get it.
+plan::Plan refine(Candidate c, const Model& model, const PlanRequest& request) {
   const double wanted = request.agreement / 100, aim = wanted + (1 - wanted) / 2;
   const std::size_t images = model.calibration.images.size();
   c.options.score_error = model.reference.score_error_for(aim);
@@ -219,22 +233,28 @@ void refine(Candidate& c, const Model& model, const PlanRequest& request) {
       line.update(0.0);
       return named(request.model, [&] { return compiler::compile(model.network, c.options); });
     }();
+    const bool drawn = plan::simulation_work(compiled.plan, images) > kMostSimulated;
     ProgressLine line("prediction");
-    compiled.plan.prediction = compiler::predict(compiled.plan, model.calibration, model.reference,
-                                                 [&](std::size_t done) { line.update(done, images); });
+    const auto progress = [&](std::size_t done) { line.update(done, images); };
+    compiled.plan.prediction =
+        drawn ? compiler::predict_by_variances(compiled, model.calibration, model.reference, progress)
+              : compiler::predict(compiled.plan, model.calibration, model.reference, progress);
     compiled.plan.prediction.promised = wanted;
     const plan::Prediction& p = compiled.plan.prediction;
     const bool kept = p.label_agreement >= aim;
     if (kept || attempt == kMostAttempts || (c.options.precise && compiled.score_error > c.options.score_error)) {
-      const std::string worst = compiled.worst().name;
-      c.plan = std::move(compiled.plan);
-      compiler::measure_probes(c.plan, model.calibration);
-      estimate_cost(c, request);
-      if (p.label_agreement >= wanted) return;
+      if (drawn)
+        print_note(request.model +
+                   " is too large for its plaintexts to be tried out: the prediction draws the errors of its weights");
+      compiler::measure_probes(compiled.plan, model.calibration);
+      if (p.label_agreement >= wanted) {
+        add_notes(compiled.plan, request);
+        return std::move(compiled.plan);
+      }
       throw Error(ErrorCode::no_resources,
                   fmt::format("{}: only {:.2f} % of the labels are predicted to agree with the float network, "
                               "--agreement asks for {:g}: layer '{}' errs most; {}",
-                              request.model, 100 * c.plan.prediction.label_agreement, request.agreement, worst,
+                              request.model, 100 * p.label_agreement, request.agreement, compiled.worst().name,
                               model.calibration.made_up
                                   ? "this was measured on made-up images, --calibrate SRC measures on real ones"
                                   : "retrain it with smaller values, or allow fewer labels to agree"));
@@ -256,7 +276,7 @@ const Candidate& best_of(const std::vector<Candidate>& list, int images, const s
   if (best != nullptr) return *best;
   if (memory.empty()) return *smallest;
   throw Error(ErrorCode::no_resources,
-              fmt::format("even a batch of {} needs about {}, --memory allows {}; give it more", smallest->plan.batch,
+              fmt::format("even a batch of {} needs about {}, --memory allows {}; give it more", smallest->batch,
                           format_bytes(static_cast<double>(smallest->least_bytes)),
                           format_bytes(static_cast<double>(parse_bytes(memory)))));
 }
@@ -286,13 +306,13 @@ void add_plan_options(CLI::App& verb, PlanRequest& request) {
 }
 
 plan::Plan make_plan(const PlanRequest& request) {
+  const AtOnce nothing_is_written;
   const Model model = load(request);
-  Candidate best = best_of(candidates(model, request), images_of(request), request.memory);
-  refine(best, model, request);
-  return std::move(best.plan);
+  return refine(best_of(candidates(model, request), images_of(request), request.memory), model, request);
 }
 
 std::vector<Part> make_parts(const PlanRequest& request) {
+  const AtOnce nothing_is_written;
   const int images = images_of(request);
   const std::string& memory = request.memory;
   const Model model = load(request);
@@ -300,8 +320,8 @@ std::vector<Part> make_parts(const PlanRequest& request) {
   const Candidate &alone = best_of(list, images, memory), *bulk = &alone, *rest = nullptr;
   double least = alone.seconds_for(images) * kWorthwhile;
   for (const Candidate& a : list) {
-    const int left = images % a.plan.batch;
-    if (!a.fits || a.plan.batch > images || left == 0) continue;
+    const int left = images % a.batch;
+    if (!a.fits || a.batch > images || left == 0) continue;
     const Candidate& b = best_of(list, left, memory);
     const double seconds = a.seconds_for(images - left) + b.seconds_for(left);
     if (&b == &a || seconds >= least) continue;
@@ -310,13 +330,9 @@ std::vector<Part> make_parts(const PlanRequest& request) {
     rest = &b;
   }
   const auto count = static_cast<std::size_t>(images);
-  const auto refined = [&](Candidate c) {
-    refine(c, model, request);
-    return std::move(c.plan);
-  };
-  if (rest == nullptr) return {{refined(alone), count}};
-  const std::size_t left = count % static_cast<std::size_t>(bulk->plan.batch);
-  return {{refined(*bulk), count - left}, {refined(*rest), left}};
+  if (rest == nullptr) return {{refine(alone, model, request), count}};
+  const std::size_t left = count % static_cast<std::size_t>(bulk->batch);
+  return {{refine(*bulk, model, request), count - left}, {refine(*rest, model, request), left}};
 }
 
 std::string describe(const plan::Prediction& p) {

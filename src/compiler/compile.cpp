@@ -14,6 +14,8 @@
 #include "compiler/place.h"
 #include "compiler/probes.h"
 #include "compiler/scales.h"
+#include "compiler/weight_errors.h"
+#include "plan/noise.h"
 #include "plan/schedule.h"
 
 namespace sotto::compiler {
@@ -55,8 +57,9 @@ Draft with_refreshes(plan::Plan lowered, const Options& options, const Statistic
   plan.parameters = {kLogN, ring::RingKind::conjugate_invariant, placement.limbs, placement.special, kOnePrime.bits};
   const Statistics expanded = expand(statistics, plan);
   for (std::size_t t = 0; t < plan.tensors.size(); ++t) plan.tensors[t].moments = expanded.moments[t];
-  Scales scales = choose_scales(plan, expanded, plan::weight_noise(plan, plan::make_schedule(plan)));
-  return {std::move(plan), std::move(scales)};
+  auto errors = weight_errors(plan, plan::weight_noise(plan, plan::make_schedule(plan)));
+  Scales scales = choose_scales(plan, expanded, errors);
+  return {std::move(plan), std::move(errors), std::move(scales)};
 }
 
 // No larger than the largest map; smaller maps need fewer rotations then.
@@ -136,7 +139,7 @@ Compiled compile(const graph::Network& network, const Options& options) {
       Draft refreshed = with_refreshes(std::move(lowered), options, statistics(), options.precise);
       if (!draft || refreshed.scales.total_variance() < draft->scales.total_variance()) draft = std::move(refreshed);
     }
-    Compiled out{std::move(draft->plan), 0, std::move(draft->scales.variance)};
+    Compiled out{std::move(draft->plan), 0, std::move(draft->scales.variance), std::move(draft->errors)};
     apply_scales(out.plan, draft->scales);
     out.plan.batch = batch;
     for (double& v : out.step_errors) {

@@ -5,6 +5,7 @@
 
 #include "compiler/lower.h"
 #include "compiler/statistics.h"
+#include "compiler/weight_errors.h"
 #include "graph/network.h"
 #include "plan/plan.h"
 
@@ -41,6 +42,7 @@ struct Compiled {
   plan::Plan plan;
   double score_error = 0;           ///< root mean square, over scores, of the errors of encryption
   std::vector<double> step_errors;  ///< the part of every step
+  std::vector<std::vector<WeightErrors>> weight_errors = {};  ///< by step and term
 
   /// The step that errs most.
   [[nodiscard]] const plan::Step& worst() const;

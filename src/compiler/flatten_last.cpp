@@ -24,7 +24,7 @@ std::optional<std::vector<double>> per_channel(const std::vector<double>& values
 // An operation on flattened values as one on maps of `shape`; nothing if it is none.
 std::optional<graph::Op> on_maps(const graph::Op& op, const graph::Shape& shape) {
   if (std::holds_alternative<graph::Sum>(op) || std::holds_alternative<graph::Product>(op) ||
-      std::holds_alternative<graph::Function>(op))
+      std::holds_alternative<graph::Function>(op) || std::holds_alternative<graph::PixelBias>(op))
     return op;
   const auto* affine = std::get_if<graph::ChannelAffine>(&op);
   if (affine == nullptr) return std::nullopt;

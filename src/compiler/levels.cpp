@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/error.h"
 #include "ckks/security.h"
 #include "compiler/key_tiers.h"
+#include "compiler/weight_errors.h"
 #include "plan/cost.h"
+#include "plan/noise.h"
 #include "plan/schedule.h"
 
 namespace sotto::compiler {
@@ -44,78 +47,93 @@ bool assign_levels(plan::Plan& plan, LevelSize size) {
   return true;
 }
 
-// Predicted seconds, with one tier of keys.
-double seconds_of(plan::Plan plan) {
+// Predicted seconds, with one tier of keys, which the plan then holds.
+double seconds_of(plan::Plan& plan) {
   plan.keys.tiers = {{plan.parameters.ciphertext_primes, plan.parameters.special_primes}};
   plan.keys.keys = plan::required_keys(plan, plan::make_schedule(plan));
   return plan::estimate(plan).seconds(plan::kTypicalSpeed);
 }
 
-// Extra primes for some steps, tried out.
+// Extra primes for some steps, tried out on one plan, whose weights are too many to be copied.
 class Search {
  public:
-  Search(const plan::Plan& plan, LevelSize size, const Statistics& statistics)
+  Search(plan::Plan plan, LevelSize size, const Statistics& statistics)
       : size_(size),
         statistics_(statistics),
-        noise_(plan::weight_noise(plan, plan::make_schedule(plan))),
-        best_{plan, {}} {
-    best_.scales = choose_scales(best_.plan, statistics_, noise_);
-    seconds_ = seconds_of(best_.plan);
+        plan_(std::move(plan)),
+        errors_(weight_errors(plan_, plan::weight_noise(plan_, plan::make_schedule(plan_)))) {
+    for (const plan::Step& s : plan_.steps) best_.extra.push_back(s.extra_primes);
+    best_.scales = choose_scales(plan_, statistics_, errors_);
+    best_.seconds = seconds_of(plan_);
   }
 
-  [[nodiscard]] Draft take() { return std::move(best_); }
+  [[nodiscard]] Draft take() {
+    check(apply(best_.extra), "levels that were assigned before");
+    return {std::move(plan_), std::move(errors_), std::move(best_.scales)};
+  }
   [[nodiscard]] double variance() const { return best_.scales.total_variance(); }
-  [[nodiscard]] double seconds() const { return seconds_; }
+  [[nodiscard]] double seconds() const { return best_.seconds; }
 
   // One more extra prime, where it gains most for its time; then moves those that lie better beside. False if none
   // helps.
   bool add() {
-    std::optional<Draft> next;
-    double most = 0, next_seconds = 0;
-    for (std::size_t s = 0; s < best_.plan.steps.size(); ++s) {
-      if (best_.plan.steps[s].slotwise() || best_.plan.steps[s].extra_primes > 0) continue;
-      std::optional<Draft> tried = with(s, 1, s, 1);
+    std::optional<Choice> next;
+    double most = 0;
+    for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
+      if (plan_.steps[s].slotwise() || best_.extra[s] > 0) continue;
+      std::vector<int> extra = best_.extra;
+      extra[s] = 1;
+      std::optional<Choice> tried = try_out(std::move(extra));
       if (!tried) continue;
-      const double gain = std::log(variance() / tried->scales.total_variance());
-      if (gain < kLeastGain) continue;
-      const double seconds = seconds_of(tried->plan), rate = gain / std::max(seconds - seconds_, 1e-3 * seconds_);
+      const double gain = std::log(variance() / tried->scales.total_variance()),
+                   rate = gain / std::max(tried->seconds - seconds(), 1e-3 * seconds());
       if (rate <= most) continue;
       most = rate;
       next = std::move(tried);
-      next_seconds = seconds;
     }
     if (!next) return false;
     best_ = std::move(*next);
-    seconds_ = next_seconds;
     while (move()) {
     }
     return true;
   }
 
  private:
-  // The best plan with the extra primes of two steps changed.
-  [[nodiscard]] std::optional<Draft> with(std::size_t a, int extra_a, std::size_t b, int extra_b) const {
-    Draft d{best_.plan, {}};
-    d.plan.steps[a].extra_primes = extra_a;
-    d.plan.steps[b].extra_primes = extra_b;
-    if (!assign_levels(d.plan, size_)) return std::nullopt;
-    d.scales = choose_scales(d.plan, statistics_, noise_);
-    return d;
+  struct Choice {
+    std::vector<int> extra;  // primes, by step
+    Scales scales;
+    double seconds = 0;
+  };
+
+  bool apply(const std::vector<int>& extra) {
+    for (std::size_t s = 0; s < extra.size(); ++s) plan_.steps[s].extra_primes = extra[s];
+    return assign_levels(plan_, size_);
+  }
+
+  // The plan with these extra primes, if the modulus has room for them and they are worth it.
+  std::optional<Choice> try_out(std::vector<int> extra) {
+    if (!apply(extra)) return std::nullopt;
+    Choice c{std::move(extra), choose_scales(plan_, statistics_, errors_)};
+    if (std::log(variance() / c.scales.total_variance()) < kLeastGain) return std::nullopt;
+    c.seconds = seconds_of(plan_);
+    return c;
   }
 
   // Gives an extra prime to a neighbour of the step that has it, if that lowers the error; earlier ones are cheaper.
   bool move() {
-    const auto count = static_cast<std::ptrdiff_t>(best_.plan.steps.size());
+    const auto count = static_cast<std::ptrdiff_t>(plan_.steps.size());
     for (std::ptrdiff_t s = 0; s < count; ++s) {
-      if (best_.plan.steps[static_cast<std::size_t>(s)].extra_primes == 0) continue;
+      if (best_.extra[static_cast<std::size_t>(s)] == 0) continue;
       for (std::ptrdiff_t to : {s - 1, s + 1, s - 2, s + 2}) {
-        if (to < 0 || to >= count || best_.plan.steps[static_cast<std::size_t>(to)].slotwise() ||
-            best_.plan.steps[static_cast<std::size_t>(to)].extra_primes > 0)
+        if (to < 0 || to >= count || plan_.steps[static_cast<std::size_t>(to)].slotwise() ||
+            best_.extra[static_cast<std::size_t>(to)] > 0)
           continue;
-        std::optional<Draft> tried = with(static_cast<std::size_t>(s), 0, static_cast<std::size_t>(to), 1);
-        if (!tried || std::log(variance() / tried->scales.total_variance()) < kLeastGain) continue;
+        std::vector<int> extra = best_.extra;
+        extra[static_cast<std::size_t>(s)] = 0;
+        extra[static_cast<std::size_t>(to)] = 1;
+        std::optional<Choice> tried = try_out(std::move(extra));
+        if (!tried) continue;
         best_ = std::move(*tried);
-        seconds_ = seconds_of(best_.plan);
         return true;
       }
     }
@@ -124,9 +142,9 @@ class Search {
 
   LevelSize size_;
   const Statistics& statistics_;
-  std::vector<std::vector<plan::WeightNoise>> noise_;
-  Draft best_;
-  double seconds_ = 0;
+  plan::Plan plan_;
+  std::vector<std::vector<WeightErrors>> errors_;
+  Choice best_;
 };
 
 }  // namespace
@@ -139,7 +157,7 @@ std::optional<Draft> levels_without_refreshes(plan::Plan lowered, LevelSize size
                                               const WantedVariance& wanted) {
   if (!assign_levels(lowered, size)) return std::nullopt;
   for (std::size_t t = 0; t < lowered.tensors.size(); ++t) lowered.tensors[t].moments = statistics.moments[t];
-  Search search(lowered, size, statistics);
+  Search search(std::move(lowered), size, statistics);
   const auto more = [&] {
     return search.variance() > wanted.at_most ||
            (search.variance() > wanted.if_cheap && search.seconds() < kCheapSeconds);

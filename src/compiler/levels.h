@@ -14,6 +14,7 @@ int most_primes(int bits);
 /// A plan with levels and parameters, before its scales are its own.
 struct Draft {
   plan::Plan plan;
+  std::vector<std::vector<WeightErrors>> errors;
   Scales scales;
 };
 

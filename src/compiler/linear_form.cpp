@@ -165,10 +165,11 @@ std::vector<double> convolved_bias(const LinearForm& value, const graph::Conv2d&
   return bias;
 }
 
-// A full connection of a value by blocks; weight(output, channel, pixel), all of the value.
+// A full connection of a value by blocks; weight(output, channel, pixel), all of the value. even: it is the same for
+// all pixels.
 template <class F>
 LinearForm connected(const plan::Plan& plan, const LinearForm& value, int outputs, const std::vector<Block>& blocks,
-                     F weight) {
+                     bool even, F weight) {
   LinearForm l{{outputs, 1, 1, 1, 1, value.layout.group}, {}, {}, value.depth};
   l.bias.resize(static_cast<std::size_t>(outputs));
   const auto pixels = static_cast<int>(value.plane());
@@ -183,8 +184,15 @@ LinearForm connected(const plan::Plan& plan, const LinearForm& value, int output
     Term t;
     t.kind = Term::Kind::full;
     t.source = from.source;
+    // If every pixel of the source is read.
+    t.even = even && value.plane() == static_cast<std::size_t>(in.height) * in.width && from.stride_h == 1 &&
+             from.stride_w == 1 && from.pad_top == 0 && from.pad_left == 0;
     for (const Block& b : blocks)
       append_block(t, b, picks, plan::weights_per_pair(t, in), [&](int o, int c, double alpha, double* to) {
+        if (t.even) {
+          *to += alpha * weight(o, c, 0);
+          return;
+        }
         for (int p = 0; p < pixels; ++p) {
           const int y = p / value.layout.width * from.stride_h - from.pad_top;
           const int x = p % value.layout.width * from.stride_w - from.pad_left;
@@ -383,7 +391,7 @@ LinearForm fully_connected(const plan::Plan& plan, const LinearForm& value, cons
   const int outputs = static_cast<int>(bias.size()), channels = value.layout.channels;
   const std::size_t pixels = value.plane();
   const bool of_means = weights.size() == bias.size() * static_cast<std::size_t>(channels);
-  LinearForm l = connected(plan, value, outputs, {{0, outputs, 0, channels}}, [&](int o, int c, int p) {
+  LinearForm l = connected(plan, value, outputs, {{0, outputs, 0, channels}}, of_means, [&](int o, int c, int p) {
     const std::size_t pair = static_cast<std::size_t>(o) * channels + c;
     return of_means ? weights[pair] / static_cast<double>(pixels) : weights[pair * pixels + p];
   });
@@ -395,14 +403,14 @@ LinearForm mean(const plan::Plan& plan, const LinearForm& value) {
   std::vector<Block> blocks;
   for (int c = 0; c < value.layout.channels; ++c) blocks.push_back({c, 1, c, 1});
   const double weight = 1.0 / static_cast<double>(value.plane());
-  return connected(plan, value, value.layout.channels, blocks, [&](int, int, int) { return weight; });
+  return connected(plan, value, value.layout.channels, blocks, true, [&](int, int, int) { return weight; });
 }
 
 LinearForm flattened(const plan::Plan& plan, const LinearForm& value) {
   const auto pixels = static_cast<int>(value.plane());
   std::vector<Block> blocks;
   for (int c = 0; c < value.layout.channels; ++c) blocks.push_back({c * pixels, pixels, c, 1});
-  return connected(plan, value, value.layout.channels * pixels, blocks,
+  return connected(plan, value, value.layout.channels * pixels, blocks, false,
                    [&](int o, int, int p) { return o % pixels == p ? 1.0 : 0.0; });
 }
 

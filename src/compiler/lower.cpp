@@ -282,11 +282,17 @@ class Lowering {
       return std::move(parts[0]);
     }
     if (std::holds_alternative<graph::Concat>(n.op)) return concat(plan_, joined(concat_parts(root)));
+    if (const auto* p = std::get_if<graph::PixelBias>(&n.op)) return biased(expression(n.inputs[0]), *p);
     if (const auto* r = std::get_if<graph::Rearrange>(&n.op)) {
       if (auto l = rearranged(plan_, expression(n.inputs[0]), *r, n.shape)) return std::move(*l);
       return *rearranged(plan_, as_tensor(n.inputs[0]), *r, n.shape);
     }
     fail(root, "this operation cannot be lowered");
+  }
+
+  static Linear biased(Linear l, const graph::PixelBias& p) {
+    for (std::size_t k = 0; k < l.bias.size(); ++k) l.bias[k] += p.values[k];
+    return l;
   }
 
   // What a Concat joins, those inside another at first hand.
@@ -357,6 +363,8 @@ class Lowering {
         moved = concat(plan_, std::move(parts));
       } else if (const auto* r = std::get_if<graph::Rearrange>(&root.op)) {
         moved = rearranged(plan_, value(root.inputs[0]), *r, root.shape);
+      } else if (const auto* b = std::get_if<graph::PixelBias>(&root.op)) {
+        moved = biased(value(root.inputs[0]), *b);
       }
       if (moved && is_value(plan_, *moved)) {
         scale(*moved, p.of(1), p.of(0));

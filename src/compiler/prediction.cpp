@@ -4,10 +4,12 @@
 #include <cmath>
 #include <mutex>
 #include <optional>
+#include <random>
 
 #include "base/parallel.h"
 #include "graph/interpreter.h"
 #include "plan/interpret.h"
+#include "plan/noise.h"
 #include "plan/simulation.h"
 
 namespace sotto::compiler {
@@ -88,6 +90,81 @@ plan::Hooks range_check(const plan::Plan& plan, bool& inside) {
   return hooks;
 }
 
+// The errors of encryption, drawn for one image.
+class DrawnErrors {
+ public:
+  DrawnErrors(const Compiled& compiled, std::uint64_t seed)
+      : plan_(compiled.plan), errors_(compiled.weight_errors), rng_(seed), energy_(plan_.tensors.size()) {}
+
+  // Scores of the image, and whether its values keep within the ranges.
+  std::vector<double> run(const std::vector<double>& image, bool& inside) {
+    plan::Hooks hooks = range_check(plan_, inside);
+    hooks.input = [&](std::vector<double>& v) {
+      disturb(0, v, plan::NoiseModel::encryption(plan_.parameters.log_n) / plan_.input().scale);
+    };
+    hooks.sum = [&, check_range = hooks.sum](int s, std::vector<double>& sum) {
+      check_range(s, sum);
+      round_weights(static_cast<std::size_t>(s), sum);
+    };
+    hooks.result = [&](int s, std::vector<double>& v) {
+      const plan::Step& step = plan_.steps[static_cast<std::size_t>(s)];
+      double deviation = plan::NoiseModel::rounding(plan_.parameters.log_n) /
+                         plan_.tensors[static_cast<std::size_t>(step.output)].scale;
+      if (step.finish == plan::Step::Finish::keep && step.extra_primes == 0) deviation = 0;
+      if (step.finish == plan::Step::Finish::refresh)
+        deviation = std::hypot(deviation, plan::NoiseModel::refresh() * plan_.refresh->input_peak / step.scale);
+      disturb(step.output, v, deviation);
+    };
+    return plan::interpret(plan_, image, hooks);
+  }
+
+ private:
+  void round_weights(std::size_t s, std::vector<double>& sum) {
+    const plan::Step& step = plan_.steps[s];
+    if (step.slotwise()) return;
+    std::vector<double> variance(
+        static_cast<std::size_t>(plan_.tensors[static_cast<std::size_t>(step.output)].layout.channels));
+    for (std::size_t k = 0; k < step.terms.size(); ++k)
+      errors_[s][k].add_to(variance, energy_[static_cast<std::size_t>(step.terms[k].source)]);
+    const std::size_t plane = sum.size() / variance.size();
+    for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += std::sqrt(variance[k / plane]) / step.scale * normal_(rng_);
+  }
+
+  void disturb(int tensor, std::vector<double>& v, double deviation) {
+    const plan::Tensor& t = plan_.tensors[static_cast<std::size_t>(tensor)];
+    std::vector<double>& energy = energy_[static_cast<std::size_t>(tensor)];
+    energy.assign(static_cast<std::size_t>(t.layout.channels), 0);
+    const std::size_t plane = v.size() / energy.size();
+    for (std::size_t k = 0; k < v.size(); ++k) {
+      v[k] += deviation * normal_(rng_);
+      energy[k / plane] += std::pow(v[k] * t.scale, 2) / static_cast<double>(plane);
+    }
+  }
+
+  const plan::Plan& plan_;
+  const std::vector<std::vector<WeightErrors>>& errors_;
+  std::mt19937_64 rng_;
+  std::normal_distribution<double> normal_;
+  std::vector<std::vector<double>> energy_;  // [tensor][channel]: mean squares of the slots
+};
+
+// A prediction from runs of one image after the other: run(image, inside).
+template <class Run>
+plan::Prediction predict_on_images(const Calibration& calibration, const Reference& reference, const Run& run,
+                                   const std::function<void(std::size_t)>& progress) {
+  std::vector<std::optional<std::vector<double>>> all(calibration.images.size());
+  std::size_t done = 0;
+  std::mutex mutex;
+  parallel_for(all.size(), [&](std::size_t k) {
+    bool inside = true;
+    std::vector<double> scores = run(k, inside);
+    const std::scoped_lock lock(mutex);
+    if (inside) all[k] = std::move(scores);
+    if (progress) progress(++done);
+  });
+  return compare(calibration, reference, all);
+}
+
 }  // namespace
 
 double Reference::score_error_for(double agreement) const {
@@ -137,19 +214,22 @@ plan::Prediction predict(const plan::Plan& plan, const Calibration& calibration,
   return compare(calibration, reference, all);
 }
 
+plan::Prediction predict_by_variances(const Compiled& compiled, const Calibration& calibration,
+                                      const Reference& reference, const std::function<void(std::size_t)>& progress) {
+  return predict_on_images(
+      calibration, reference,
+      [&](std::size_t k, bool& inside) { return DrawnErrors(compiled, k).run(calibration.images[k], inside); },
+      progress);
+}
+
 plan::Prediction predict_polynomials(const plan::Plan& lowered, const Calibration& calibration,
                                      const Reference& reference, const std::function<void(std::size_t)>& progress) {
-  std::vector<std::optional<std::vector<double>>> all(calibration.images.size());
-  std::size_t done = 0;
-  std::mutex mutex;
-  parallel_for(all.size(), [&](std::size_t k) {
-    bool inside = true;
-    std::vector<double> scores = plan::interpret(lowered, calibration.images[k], range_check(lowered, inside));
-    const std::scoped_lock lock(mutex);
-    if (inside) all[k] = std::move(scores);
-    if (progress) progress(++done);
-  });
-  return compare(calibration, reference, all);
+  return predict_on_images(
+      calibration, reference,
+      [&](std::size_t k, bool& inside) {
+        return plan::interpret(lowered, calibration.images[k], range_check(lowered, inside));
+      },
+      progress);
 }
 
 }  // namespace sotto::compiler

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "ckks/parameters.h"
+#include "plan/noise.h"
 #include "plan/term.h"
 
 namespace sotto::compiler {
@@ -37,7 +38,7 @@ struct Influence {
 
   [[nodiscard]] double slope(double log2) const {
     const double d = std::exp2(log2);
-    return -2 * rounding / (d * d) - power * weights_of / std::pow(d, power) + 2 * weights_from * d * d;
+    return -2 * rounding / (d * d) - power * weights_of / (power == 1 ? d : d * d) + 2 * weights_from * d * d;
   }
 };
 
@@ -50,21 +51,23 @@ struct Group {
 
 class Descent {
  public:
-  Descent(const plan::Plan& plan, const Statistics& statistics,
-          const std::vector<std::vector<plan::WeightNoise>>& noise)
+  Descent(const plan::Plan& plan, const Statistics& statistics, const std::vector<std::vector<WeightErrors>>& errors)
       : plan_(plan),
         statistics_(statistics),
+        errors_(errors),
         primes_(ckks::Parameters::create(plan.parameters).primes()),
         producer_(plan.tensors.size(), -1),
-        least_limbs_(plan.tensors.size()) {
+        least_limbs_(plan.tensors.size()),
+        readers_(plan.tensors.size()) {
     for (std::size_t t = 0; t < plan.tensors.size(); ++t) least_limbs_[t] = plan.tensors[t].limbs;
     for (std::size_t s = 0; s < plan.steps.size(); ++s) {
       producer_[index(plan.steps[s].output)] = static_cast<int>(s);
       for (const plan::Term& term : plan.steps[s].terms)
         least_limbs_[index(term.source)] = std::min(least_limbs_[index(term.source)], plan.steps[s].limbs);
+      for (std::size_t k = 0; k < errors[s].size(); ++k)
+        readers_[index(plan.steps[s].terms[k].source)].emplace_back(s, k);
     }
     for (const plan::Step& s : plan.steps) divisors_.push_back(plan::level_modulus(plan, s, primes_));
-    measure_weights(noise);
     begin();
     for (std::size_t t = 0; t < plan.tensors.size(); ++t) {
       squares_.emplace_back();
@@ -75,7 +78,12 @@ class Descent {
   Scales run() {
     for (int sweep = 0; sweep < kMostSweeps; ++sweep) {
       double moved = 0;
-      for (const Group& g : groups_) moved = std::max(moved, settle(g));
+      for (auto first = groups_.begin(); first != groups_.end();) {
+        const std::vector<Influence> influences = influences_on(index(first->tensor));
+        const int tensor = first->tensor;
+        for (; first != groups_.end() && first->tensor == tensor; ++first)
+          moved = std::max(moved, settle(*first, influences));
+      }
       if (moved < kSettled) break;
     }
     for (std::size_t s = 0; s < plan_.steps.size(); ++s) scales_.variance.push_back(variance(s));
@@ -89,41 +97,6 @@ class Descent {
     double bits = 0;
     for (int k = 0; k < limbs; ++k) bits += std::log2(static_cast<double>(primes_[index(k)]));
     return bits;
-  }
-
-  // Squared error of a sum's output channel from one input channel whose slots hold the values themselves: rounding of
-  // the weights between them times what they multiply.
-  void measure_weights(const std::vector<std::vector<plan::WeightNoise>>& noise) {
-    weights_.resize(noise.size());
-    for (std::size_t s = 0; s < noise.size(); ++s) {
-      for (std::size_t k = 0; k < noise[s].size(); ++k) {
-        const plan::Term& term = plan_.steps[s].terms[k];
-        const plan::WeightNoise& n = noise[s][k];
-        const auto& sources = channels(index(term.source));
-        Weights& w = weights_[s].emplace_back();
-        w.by_output.resize(statistics_.sums[s].size());
-        w.by_input.resize(sources.size());
-        const auto add = [&](int o, int i, double variance) {
-          const double left = n.left.empty() ? 1 : n.left[index(i)],
-                       error = variance * left * sources[index(i)].mean_square;
-          if (error == 0) return;
-          w.by_output[index(o)].emplace_back(index(i), error);
-          w.by_input[index(i)].emplace_back(index(o), error);
-        };
-        for (const plan::WeightNoise::Pair& p : n.spread) add(p.out, p.in, p.variance);
-        // A mean multiplies all pixels by the same number: its error meets their sum.
-        const std::size_t taps = n.constant.size();
-        const double together = term.kind == plan::Term::Kind::full ? static_cast<double>(taps) : 1;
-        const plan::Layout &in = plan_.tensors[index(term.source)].layout,
-                           &out = plan_.tensors[index(plan_.steps[s].output)].layout;
-        plan::for_each_pair(term, in, out, [&](int o, int i, const double* weights) {
-          double constant = 0;
-          for (std::size_t t = 0; t < taps; ++t)
-            if (weights[t] != 0) constant += together * n.constant[t] / 12;
-          if (constant > 0) add(o, i, constant);
-        });
-      }
-    }
   }
 
   // The squared scale of a step's sum for an output channel.
@@ -212,43 +185,50 @@ class Descent {
     return std::pow(plan::NoiseModel::rounding(plan_.parameters.log_n), 2);
   }
 
-  // Rounding of the weights that make channel o of a step's sum, over the square of its scale.
-  [[nodiscard]] double weights_of(std::size_t s, std::size_t o) const {
-    double sum = 0;
-    for (std::size_t k = 0; k < weights_[s].size(); ++k) {
-      const auto& source = squares_[index(plan_.steps[s].terms[k].source)];
-      for (const auto& [i, error] : weights_[s][k].by_output[o]) sum += error * source[i];
+  // What rounding its weights does to the channels of a step's sum: variances in slots.
+  [[nodiscard]] std::vector<double> weights_of(std::size_t s) const {
+    std::vector<double> sums(statistics_.sums[s].size());
+    for (std::size_t k = 0; k < errors_[s].size(); ++k) {
+      const std::size_t source = index(plan_.steps[s].terms[k].source);
+      std::vector<double> energy = squares_[source];
+      for (std::size_t i = 0; i < energy.size(); ++i) energy[i] *= channels(source)[i].mean_square;
+      errors_[s][k].add_to(sums, energy);
     }
-    return sum * statistics_.sums[s][o].gradient;
+    return sums;
   }
 
-  Influence influence(std::size_t t, std::size_t c) const {
-    Influence f;
-    f.rounding = rounding(t) * channels(t)[c].gradient;
+  // On the channels of a tensor. None of them depends on the scales of the others.
+  [[nodiscard]] std::vector<Influence> influences_on(std::size_t t) const {
+    std::vector<Influence> all(channels(t).size());
+    for (std::size_t c = 0; c < all.size(); ++c) all[c].rounding = rounding(t) * channels(t)[c].gradient;
     if (producer_[t] >= 0 && !plan_.steps[index(producer_[t])].slotwise()) {
       const std::size_t s = index(producer_[t]);
-      const bool square = plan_.steps[s].finish == Finish::square;
-      f.power = square ? 1 : 2;
-      f.weights_of = weights_of(s, c) / std::pow(divisors_[s], f.power);
-    }
-    for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
-      for (std::size_t k = 0; k < weights_[s].size(); ++k) {
-        if (index(plan_.steps[s].terms[k].source) != t) continue;
-        for (const auto& [o, error] : weights_[s][k].by_input[c])
-          f.weights_from += error * statistics_.sums[s][o].gradient / sum_scale(s, o);
+      const double power = plan_.steps[s].finish == Finish::square ? 1 : 2;
+      const std::vector<double> weights = weights_of(s);
+      for (std::size_t c = 0; c < all.size(); ++c) {
+        all[c].power = power;
+        all[c].weights_of = weights[c] * statistics_.sums[s][c].gradient / std::pow(divisors_[s], power);
       }
     }
-    return f;
+    std::vector<double> weights_from(all.size());
+    for (const auto& [s, k] : readers_[t]) {
+      std::vector<double> worth;
+      for (std::size_t o = 0; o < statistics_.sums[s].size(); ++o)
+        worth.push_back(statistics_.sums[s][o].gradient / sum_scale(s, o));
+      errors_[s][k].add_back(weights_from, worth);
+    }
+    for (std::size_t c = 0; c < all.size(); ++c) all[c].weights_from = weights_from[c] * channels(t)[c].mean_square;
+    return all;
   }
 
   // Moves a group to where its slope is zero; returns by how many bits.
-  double settle(const Group& g) {
+  double settle(const Group& g, const std::vector<Influence>& influences) {
     std::vector<double>& log2 = scales_.log2[index(g.tensor)];
     const double before = log2[g.channels.front()];
     std::vector<std::pair<Influence, double>> all;  // with the distance from the first channel
     bool any = false;
     for (std::size_t c : g.channels) {
-      all.emplace_back(influence(index(g.tensor), c), log2[c] - before);
+      all.emplace_back(influences[c], log2[c] - before);
       any = any || all.back().first.rounding > 0 || all.back().first.weights_of > 0;
     }
     if (!any) return 0;
@@ -272,13 +252,14 @@ class Descent {
     const plan::Step& step = plan_.steps[s];
     const std::size_t t = index(step.output);
     double sum = 0;
+    const std::vector<double> weights = step.slotwise() ? std::vector<double>() : weights_of(s);
     for (std::size_t o = 0; o < channels(t).size(); ++o) {
       double slots = rounding(t) * std::exp2(-2 * scales_.log2[t][o]);
       if (step.finish == Finish::refresh)
         slots += std::pow(plan::NoiseModel::refresh(), 2) *
                  std::exp2(2 * (kPeakBits - scales_.log2[index(step.terms.front().source)][o]));
       sum += slots * channels(t)[o].gradient;
-      if (!step.slotwise()) sum += weights_of(s, o) / sum_scale(s, o);
+      if (!step.slotwise()) sum += weights[o] * statistics_.sums[s][o].gradient / sum_scale(s, o);
     }
     if (s == 0)
       for (std::size_t c = 0; c < channels(0).size(); ++c)
@@ -288,14 +269,12 @@ class Descent {
 
   const plan::Plan& plan_;
   const Statistics& statistics_;
+  const std::vector<std::vector<WeightErrors>>& errors_;  // by step and term
   std::vector<std::uint64_t> primes_;
-  std::vector<double> divisors_;  // of the steps
-  std::vector<int> producer_;     // step that makes a tensor
-  std::vector<int> least_limbs_;  // at which a tensor is held or read
-  struct Weights {
-    std::vector<std::vector<std::pair<std::size_t, double>>> by_output, by_input;  // the other channel, and the error
-  };
-  std::vector<std::vector<Weights>> weights_;  // by step and term
+  std::vector<double> divisors_;                                           // of the steps
+  std::vector<int> producer_;                                              // step that makes a tensor
+  std::vector<int> least_limbs_;                                           // at which a tensor is held or read
+  std::vector<std::vector<std::pair<std::size_t, std::size_t>>> readers_;  // steps and their terms
   std::vector<Group> groups_;
   Scales scales_;
   std::vector<std::vector<double>> squares_;  // 2^(2 log2) of them
@@ -310,8 +289,8 @@ bool has(const plan::Plan& plan, Finish finish) {
 }
 
 Scales choose_scales(const plan::Plan& plan, const Statistics& statistics,
-                     const std::vector<std::vector<plan::WeightNoise>>& noise) {
-  return Descent(plan, statistics, noise).run();
+                     const std::vector<std::vector<WeightErrors>>& errors) {
+  return Descent(plan, statistics, errors).run();
 }
 
 namespace {

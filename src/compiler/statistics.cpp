@@ -131,12 +131,13 @@ double Statistics::largest(int tensor) const {
 Statistics measure(const plan::Plan& lowered, const Calibration& calibration,
                    const std::function<void(std::size_t)>& progress) {
   // Fixed parts of the images, so that sums do not depend on the number of threads.
-  std::vector<Statistics> parts(kParts, nothing_of(lowered));
+  const std::size_t count = std::clamp<std::size_t>(calibration.images.size(), 1, kParts);
+  std::vector<Statistics> parts(count, nothing_of(lowered));
   std::mutex mutex;
   std::size_t done = 0;
-  parallel_for(kParts, [&](std::size_t part) {
+  parallel_for(count, [&](std::size_t part) {
     Statistics& sums = parts[part];
-    for (std::size_t k = part; k < calibration.images.size(); k += kParts) {
+    for (std::size_t k = part; k < calibration.images.size(); k += count) {
       const plan::Trace run = plan::trace(lowered, calibration.images[k]);
       // Random signs: the mean of their squared gradients is the sum over the scores.
       std::mt19937_64 rng(k);
@@ -155,7 +156,10 @@ Statistics measure(const plan::Plan& lowered, const Calibration& calibration,
   });
   Statistics out = std::move(parts.front());
   out.made_up = calibration.made_up;
-  for (std::size_t part = 1; part < kParts; ++part) join(out, parts[part]);
+  for (std::size_t part = 1; part < count; ++part) {
+    join(out, parts[part]);
+    parts[part] = {};
+  }
   for (std::size_t t = 0; t < out.moments.size(); ++t)
     finish(out.moments[t], lowered.tensors[t].layout, calibration.images.size());
   const auto to_means = [&](std::vector<ChannelStatistics>& channels) {

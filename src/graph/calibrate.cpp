@@ -54,6 +54,11 @@ void set_ranges(Network& network, std::span<const double> magnitudes, double mar
   }
 }
 
+bool has_functions(const Network& network) {
+  return std::any_of(network.nodes.begin(), network.nodes.end(),
+                     [](const Node& n) { return std::holds_alternative<Function>(n.op); });
+}
+
 bool needs_ranges(const Network& network) {
   return std::any_of(network.nodes.begin(), network.nodes.end(), [](const Node& n) {
     return std::holds_alternative<Function>(n.op) || std::holds_alternative<Product>(n.op);

@@ -21,4 +21,7 @@ void set_ranges(Network& network, std::span<const double> magnitudes, double mar
 /// Whether the network has activations, or polynomials of more than one factor.
 bool needs_ranges(const Network& network);
 
+/// Whether the network has activations.
+bool has_functions(const Network& network);
+
 }  // namespace sotto::graph

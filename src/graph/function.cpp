@@ -51,6 +51,8 @@ double value(const Function::Step& s, double x, double y) {
       return std::erf(x);
     case Kind::abs:
       return std::abs(x);
+    case Kind::greater:
+      return x > s.alpha || (s.beta != 0 && x == s.alpha) ? 1 : 0;
     case Kind::affine:
       return s.alpha * x + s.beta;
     case Kind::sum:
@@ -61,9 +63,10 @@ double value(const Function::Step& s, double x, double y) {
   return NAN;
 }
 
-constexpr const char* kNames[] = {"Relu",     "Clip",    "LeakyRelu",   "Elu",       "Selu",  "Celu", "Softplus",
-                                  "Softsign", "Sigmoid", "HardSigmoid", "HardSwish", "Swish", "Gelu", "Gelu",
-                                  "Tanh",     "Mish",    "Erf",         "Abs",       "",      "",     ""};
+constexpr const char* kNames[] = {"Relu",     "Clip",    "LeakyRelu",   "Elu",       "Selu",    "Celu", "Softplus",
+                                  "Softsign", "Sigmoid", "HardSigmoid", "HardSwish", "Swish",   "Gelu", "Gelu",
+                                  "Tanh",     "Mish",    "Erf",         "Abs",       "Greater", "",     "",
+                                  ""};
 
 }  // namespace
 

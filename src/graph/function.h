@@ -30,7 +30,8 @@ struct Function {
     mish,
     erf,
     abs,
-    affine,  ///< alpha x + beta
+    greater,  ///< 1 for x > alpha, or x >= alpha if beta is not 0; else 0
+    affine,   ///< alpha x + beta
     sum,
     product,
   };

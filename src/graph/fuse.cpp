@@ -90,6 +90,12 @@ Function joined(const Network& network, const Region& region) {
   return f;
 }
 
+// Whether a value jumps, as a comparison does: what it is a part of may not.
+bool jumps(const Node& n) {
+  const auto* f = std::get_if<Function>(&n.op);
+  return f != nullptr && std::ranges::any_of(f->steps, [](const Function::Step& s) { return s.kind == Kind::greater; });
+}
+
 bool has_function(const Network& network, const Region& region) {
   return std::any_of(region.members.begin(), region.members.end(), [&](int i) {
     return std::holds_alternative<Function>(network.nodes[static_cast<std::size_t>(i)].op);
@@ -105,7 +111,10 @@ void fuse_functions(Network& network, const std::vector<double>& ranges) {
   for (int i = 0; i < static_cast<int>(network.nodes.size()); ++i) {
     Node& n = network.nodes[static_cast<std::size_t>(i)];
     if (auto* f = std::get_if<Function>(&n.op)) f->range = stated(i);
-    if (!std::holds_alternative<Product>(n.op)) continue;
+    const bool closes_gap = std::holds_alternative<Sum>(n.op) && std::ranges::any_of(n.inputs, [&](int k) {
+                              return jumps(network.nodes[static_cast<std::size_t>(k)]);
+                            });
+    if (!std::holds_alternative<Product>(n.op) && !closes_gap) continue;
     const auto region = region_of(network, i);
     if (!region || !has_function(network, *region)) {
       if (stated(i) > 0)

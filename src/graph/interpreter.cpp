@@ -1,7 +1,7 @@
 #include "graph/interpreter.h"
 
 #include <algorithm>
-#include <atomic>
+#include <mutex>
 
 #include "base/error.h"
 #include "base/index.h"
@@ -29,6 +29,13 @@ Values convolve(const Conv2d& c, const Shape& in, const Shape& out, const Values
           const int dy = ky * c.dilation_h - c.pad_top;
           const auto rows = inside(out.h, c.stride_h, dy, in.h);
           const auto [x0, x1] = inside(out.w, c.stride_w, dx, in.w);
+          if (c.stride_h == 1 && x1 - x0 == in.w && x1 - x0 == out.w) {  // rows that follow each other in both maps
+            const double* from = src + static_cast<std::size_t>(std::max(rows.first + dy, 0)) * in.w;
+            double* dst = plane + static_cast<std::size_t>(rows.first) * out.w;
+            const int count = (rows.last - rows.first) * out.w;
+            for (int k = 0; k < count; ++k) dst[k] += weight * from[k];
+            continue;
+          }
           for (int oy = rows.first; oy < rows.last; ++oy) {
             const double* row = src + static_cast<std::size_t>(oy * c.stride_h + dy) * in.w;
             double* dst = plane + static_cast<std::size_t>(oy) * out.w;
@@ -104,6 +111,11 @@ struct Evaluate {
   Values operator()(const ChannelAffine& a) const {
     return per_channel([&](std::size_t c, double x) { return a.scale[c] * x + a.shift[c]; });
   }
+  Values operator()(const PixelBias& p) const {
+    Values y = in(0);
+    for (std::size_t k = 0; k < y.size(); ++k) y[k] += p.values[k];
+    return y;
+  }
   Values operator()(const Sum&) const {
     Values y = in(0);
     for (std::size_t k = 0; k < y.size(); ++k) y[k] += in(1)[k];
@@ -167,11 +179,12 @@ std::vector<double> evaluate(const Network& network, std::span<const double> ima
 std::vector<std::vector<double>> evaluate_all(const Network& network, const std::vector<std::vector<double>>& images,
                                               const std::function<void(std::size_t)>& progress) {
   std::vector<std::vector<double>> out(images.size());
-  std::atomic<std::size_t> done{0};
+  std::size_t done = 0;
+  std::mutex mutex;
   parallel_for(images.size(), [&](std::size_t i) {
     out[i] = evaluate(network, images[i]);
-    const std::size_t count = ++done;
-    if (progress && count % 16 == 0) progress(count);
+    const std::scoped_lock lock(mutex);
+    if (progress) progress(++done);
   });
   return out;
 }

@@ -13,7 +13,8 @@ namespace sotto::graph {
 std::vector<double> evaluate(const Network& network, std::span<const double> image,
                              const std::function<void(int, std::span<const double>)>& observe = {});
 
-/// The same for many images on all threads of the current TBB arena; progress(images done) is called now and then.
+/// The same for many images on all threads of the current TBB arena; progress(images done) is called
+/// after each, by one thread at a time.
 std::vector<std::vector<double>> evaluate_all(const Network& network, const std::vector<std::vector<double>>& images,
                                               const std::function<void(std::size_t)>& progress = {});
 

@@ -32,6 +32,7 @@ struct OpName {
   std::string operator()(const Dense&) const { return "Dense"; }
   std::string operator()(const Concat&) const { return "Concat"; }
   std::string operator()(const Rearrange&) const { return "Rearrange"; }
+  std::string operator()(const PixelBias&) const { return "PixelBias"; }
 };
 
 }  // namespace

@@ -31,6 +31,11 @@ struct ChannelAffine {
   std::vector<double> scale, shift;
 };
 
+/// x + values, which differ from pixel to pixel: [c][h][w].
+struct PixelBias {
+  std::vector<double> values;
+};
+
 /// Element-wise sum and product of two values of equal shape.
 struct Sum {};
 struct Product {};
@@ -66,7 +71,7 @@ struct Rearrange {
 };
 
 using Op = std::variant<Input, Conv2d, ChannelAffine, Sum, Product, Function, AveragePool, GlobalAveragePool, Flatten,
-                        Dense, Concat, Rearrange>;
+                        Dense, Concat, Rearrange, PixelBias>;
 
 /// One operation; inputs are indices of earlier nodes.
 struct Node {

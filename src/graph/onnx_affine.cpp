@@ -28,6 +28,14 @@ std::optional<std::vector<double>> per_channel(const OnnxNode& n, const Constant
   return out;
 }
 
+// A constant over the elements of `dims`, element by element.
+std::vector<double> per_element(const OnnxNode& n, const Constant& c, const Dims& dims) {
+  const std::vector<double> values = reals_of(n, c);
+  std::vector<double> out;
+  for (std::size_t from : places(dims, broadcast_strides(n, c.dims, dims))) out.push_back(values[from]);
+  return out;
+}
+
 // The constant without leading axes of size 1 beyond the value's, that of the batch among them.
 Constant of_one_image(const OnnxNode& n, Constant c, const Dims& dims) {
   while (c.dims.size() > dims.size()) {
@@ -51,10 +59,14 @@ Value affine(Builder& b, const OnnxNode& n, const Value& v, const Constant& scal
       x.node = b.add(n.name(), ChannelAffine{std::move(*a), std::move(*k)}, {x.node}, s);
       return x;
     }
+    if (a) {
+      const std::vector<double> none(a->size());
+      x.node = b.add(n.name(), ChannelAffine{std::move(*a), none}, {x.node}, s);
+      x.node = b.add(n.name(), PixelBias{per_element(n, terms, x.dims)}, {x.node}, s);
+      return x;
+    }
     if (x.dims.size() != 1 || s == Shape{s.c, 1, 1})
-      n.fail(
-          "the constant must be a scalar or have one value per channel; values that differ from pixel to pixel are "
-          "not supported");
+      n.fail("factors that differ from pixel to pixel are not supported: they must be one number or one per channel");
     x.node = b.flat(n, x);
   }
 }

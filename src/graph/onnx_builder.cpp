@@ -25,6 +25,7 @@ std::size_t weights_of(const Op& op) {
   if (const auto* d = std::get_if<Dense>(&op)) return d->weights.size() + d->bias.size();
   if (const auto* a = std::get_if<ChannelAffine>(&op)) return a->scale.size() + a->shift.size();
   if (const auto* r = std::get_if<Rearrange>(&op)) return r->channels.size();
+  if (const auto* p = std::get_if<PixelBias>(&op)) return p->values.size();
   return 0;
 }
 

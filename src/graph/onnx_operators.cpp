@@ -20,9 +20,13 @@ ImportNode find_operator(const std::string& op_type) {
       {"Gather", import_gather},
       {"Gemm", import_dense},
       {"GlobalAveragePool", import_global_average_pool},
+      {"Greater", import_comparison},
+      {"GreaterOrEqual", import_comparison},
       {"Hardmax", import_softmax},
       {"Identity", import_identity},
       {"Log", import_log},
+      {"Less", import_comparison},
+      {"LessOrEqual", import_comparison},
       {"LogSoftmax", import_softmax},
       {"MatMul", import_dense},
       {"Mul", import_arithmetic},
@@ -41,6 +45,7 @@ ImportNode find_operator(const std::string& op_type) {
       {"Sub", import_arithmetic},
       {"Transpose", import_transpose},
       {"Unsqueeze", import_unsqueeze},
+      {"Where", import_where},
   };
   const auto found = table.find(op_type);
   return found == table.end() ? nullptr : found->second;

@@ -25,6 +25,8 @@ void import_negation(Builder&, const OnnxNode&);
 /// False if the node is no activation.
 bool import_activation(Builder&, const OnnxNode&);
 void import_pow(Builder&, const OnnxNode&);
+void import_comparison(Builder&, const OnnxNode&);
+void import_where(Builder&, const OnnxNode&);
 
 // The same elements under other dimensions (onnx_views.cpp).
 void import_identity(Builder&, const OnnxNode&);

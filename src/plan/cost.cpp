@@ -41,8 +41,7 @@ class Account {
     for (int t = 0; t < static_cast<int>(schedule_.tasks.size()); ++t) {
       tasks_.push_back(task_cost(plan, schedule_.tasks[static_cast<std::size_t>(t)], live.copies(t), read, threads));
       live.make_copies(t);
-      waiting_.push_back(0);
-      for (const auto& [item, limbs] : live.items()) waiting_.back() += live.size(item, limbs);
+      waiting_.push_back(live.total());
       live.release(t);
       live.add_output(t);
     }

@@ -41,7 +41,7 @@ std::vector<double> GroupedPlaintexts::tap_slots(const Task& task, const WeightT
       for (int y = 0; y < in.height; ++y) {
         for (int x = 0; x < in.width; ++x) {
           const Place place = place_of(in, plan_.tile, y, x);
-          if (place.phase == tap.source.phase) to[place.position] = w[y * in.width + x];
+          if (place.phase == tap.source.phase) to[place.position] = w[term.even ? 0 : y * in.width + x];
         }
       }
     } else {

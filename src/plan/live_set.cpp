@@ -6,7 +6,17 @@ namespace sotto::plan {
 
 LiveSet::LiveSet(const Plan& plan, const Schedule& schedule) : plan_(plan), schedule_(schedule) {
   const Layout& in = plan.input().layout;
-  for (int p = 0; p < in.phase_count(); ++p) items_[{0, p, 0}] = plan.input().limbs;
+  for (int p = 0; p < in.phase_count(); ++p) {
+    fresh_.push_back({0, p, 0});
+    hold(fresh_.back(), plan.input().limbs);
+  }
+}
+
+void LiveSet::hold(const Source& item, int limbs) {
+  const auto [at, added] = items_.try_emplace(item, 0);
+  total_ += size(item, limbs) - size(item, at->second);
+  at->second = limbs;
+  if (limbs == 0) items_.erase(at);
 }
 
 std::vector<LiveSet::Copies> LiveSet::copies(int t) const {
@@ -29,26 +39,33 @@ std::vector<LiveSet::Copies> LiveSet::copies(int t) const {
 void LiveSet::make_copies(int t) {
   const int limbs = plan_.steps[static_cast<std::size_t>(schedule_.tasks[static_cast<std::size_t>(t)].step)].limbs;
   for (const Copies& c : copies(t))
-    for (std::int64_t r : c.rotations) items_[{c.from.tensor, c.from.phase, r}] = limbs;
+    for (std::int64_t r : c.rotations) hold({c.from.tensor, c.from.phase, r}, limbs);
 }
 
+// Only what task t read, and what is new, can be needed less than before.
 void LiveSet::release(int t) {
-  for (auto& [item, held] : items_) {
-    const auto uses = schedule_.uses.find(item);
-    int limbs = 0;
-    if (uses != schedule_.uses.end())
-      for (const auto& [task, needed] : uses->second)
-        if (task > t) limbs = std::max(limbs, needed);
-    // Scores are read by nobody here.
-    if (item.tensor != plan_.steps.back().output) held = std::min(held, limbs);
+  for (const Tap& tap : schedule_.tasks[static_cast<std::size_t>(t)].taps) {
+    fresh_.push_back(tap.source);
+    fresh_.push_back({tap.source.tensor, tap.source.phase, 0});
   }
-  std::erase_if(items_, [](const auto& entry) { return entry.second == 0; });
+  for (const Source& item : fresh_) {
+    const auto found = items_.find(item);
+    // Scores are read by nobody here.
+    if (found == items_.end() || item.tensor == plan_.steps.back().output) continue;
+    int limbs = 0;
+    if (const auto uses = schedule_.uses.find(item); uses != schedule_.uses.end())
+      for (auto use = uses->second.rbegin(); use != uses->second.rend() && use->first > t; ++use)
+        limbs = std::max(limbs, use->second);
+    if (limbs < found->second) hold(item, limbs);
+  }
+  fresh_.clear();
 }
 
 void LiveSet::add_output(int t) {
   const Task& task = schedule_.tasks[static_cast<std::size_t>(t)];
   const int tensor = plan_.steps[static_cast<std::size_t>(task.step)].output;
-  items_[{tensor, task.phase, 0}] = plan_.tensors[static_cast<std::size_t>(tensor)].limbs;
+  fresh_.push_back({tensor, task.phase, 0});
+  hold(fresh_.back(), plan_.tensors[static_cast<std::size_t>(tensor)].limbs);
 }
 
 std::uint64_t LiveSet::size(const Source& item, int limbs) const {

@@ -32,15 +32,22 @@ class LiveSet {
 
   /// Limbs of everything that exists.
   [[nodiscard]] const std::map<Source, int>& items() const { return items_; }
+  /// Limbs of both polynomials of all ciphertexts of them.
+  [[nodiscard]] std::uint64_t total() const { return total_; }
   /// Limbs of both polynomials of all ciphertexts of an item with `limbs` limbs.
   [[nodiscard]] std::uint64_t size(const Source& item, int limbs) const;
   /// The first task after t that reads the item; the number of tasks if there is none.
   [[nodiscard]] int next_use(const Source& item, int t) const;
 
  private:
+  // Changes the limbs of an item; 0: it goes.
+  void hold(const Source& item, int limbs);
+
   const Plan& plan_;
   const Schedule& schedule_;
   std::map<Source, int> items_;
+  std::vector<Source> fresh_;  // since the last release
+  std::uint64_t total_ = 0;
 };
 
 }  // namespace sotto::plan

@@ -96,7 +96,8 @@ std::vector<std::vector<double>> TaskPlaintexts::row(std::size_t o, std::span<co
     }
     if (term.kind == Term::Kind::full) {
       result[c] = map_coefficients(
-          source.layout, tap.source.phase, [&](int y, int x) { return weights[y * source.layout.width + x]; }, scale);
+          source.layout, tap.source.phase,
+          [&](int y, int x) { return weights[term.even ? 0 : y * source.layout.width + x]; }, scale);
       continue;
     }
     const double w = weights[tap.tap] * scale;

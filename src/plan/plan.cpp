@@ -120,6 +120,7 @@ void verify_term(const Term& t, const Layout& in, const Layout& out, const std::
     bad(name + "impossible convolution");
   const std::size_t plane = static_cast<std::size_t>(out.height) * out.width;
   const bool full = t.kind == Term::Kind::full;
+  if (t.even && !full) bad(name + "only a full connection has one weight for all pixels");
   if (full && plane != 1) bad(name + "a full connection has one output pixel");
   if (!t.map.empty() && (full || t.map.size() != plane)) bad(name + "wrong map of factors");
   // What the schedule walks through; real networks stay far below.
@@ -433,7 +434,7 @@ std::string plan_id(const Plan& plan) {
     h.values(s.bias);
     for (const Term& t : s.terms) {
       for (int v : {static_cast<int>(t.kind), t.source, t.kernel_h, t.kernel_w, t.stride_h, t.stride_w, t.pad_top,
-                    t.pad_left, t.dilation_h, t.dilation_w})
+                    t.pad_left, t.dilation_h, t.dilation_w, t.even ? 1 : 0})
         h.value(v);
       h.value(t.blocks.size());
       for (const Block& b : t.blocks)

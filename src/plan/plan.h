@@ -100,6 +100,7 @@ struct Term {
   int dilation_h = 1, dilation_w = 1;
   std::vector<Block> blocks = {};  ///< no pair of channels twice; empty: one block of all channels
   std::vector<double> map = {};    ///< of a convolution: a factor for every output pixel; empty: 1
+  bool even = false;  ///< of a full term: one weight for all pixels of a pair of channels, as behind a mean
 };
 
 /// A function of one real number by polynomials over [-1, 1] (compiler/function_approximation.h): range f(x / range),

@@ -223,6 +223,7 @@ json to_json(const Step& s) {
                      {"dilation", {{"h", t.dilation_h}, {"w", t.dilation_w}}},
                      {"blocks", t.blocks.empty() ? json() : blocks},
                      {"map", t.map.size()},
+                     {"even", t.even},
                      {"weights", t.weights.size()}});
   }
   json step = {{"name", s.name},
@@ -266,6 +267,7 @@ Term term_from_json(const json& j, WeightReader& weights) {
     for (const json& b : wire::list(j, "blocks", 1 << 22)) t.blocks.push_back(block_from_json(b));
     if (t.blocks.empty()) wire::bad_field("blocks");
   }
+  t.even = wire::boolean(j, "even");
   t.map = weights.take(j, "map");
   t.weights = weights.take(j, "weights");
   return t;

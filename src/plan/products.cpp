@@ -4,7 +4,6 @@
 #include <map>
 #include <tuple>
 
-#include "base/index.h"
 #include "plan/term.h"
 
 namespace sotto::plan {
@@ -52,25 +51,6 @@ std::vector<Product> products_of(const Plan& plan, const Task& task) {
     }
   }
   return products;
-}
-
-std::size_t grouped_products(const Plan& plan, const Task& task) {
-  const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
-  // Products of a tap without its shift, by term, giant step and shift.
-  std::map<std::tuple<int, int, int>, std::size_t> of_tap;
-  for (std::size_t k = 0; k < step.terms.size(); ++k) {
-    for (const auto& [move, blocks] : connected_blocks(plan, step, step.terms[k])) {
-      const int giant = floor_div(move, step.baby);
-      of_tap[{static_cast<int>(k), giant, move - giant * step.baby}] += blocks.size();
-    }
-  }
-  std::size_t sum = 0;
-  for (int giant = task.first_giant; giant <= task.last_giant; ++giant)
-    for (const Tap& tap : task.taps) {
-      const auto found = of_tap.find({tap.term, giant, tap.shift});
-      if (found != of_tap.end()) sum += found->second;
-    }
-  return sum;
 }
 
 }  // namespace sotto::plan

@@ -26,7 +26,4 @@ struct Product {
 /// depthwise layer, a pool or a shortcut costs what it multiplies.
 std::vector<Product> products_of(const Plan& plan, const Task& task);
 
-/// With groups: products of a source ciphertext with a plaintext that a task makes.
-std::size_t grouped_products(const Plan& plan, const Task& task);
-
 }  // namespace sotto::plan

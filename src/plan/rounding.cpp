@@ -17,24 +17,45 @@ Rounding::Factor factorise(std::vector<double> matrix, std::size_t size) {
   double trace = 0;
   for (std::size_t k = 0; k < size; ++k) trace += matrix[k * size + k];
   const double ridge = trace > 0 ? kRidge * trace / static_cast<double>(size) : 1;
-  Rounding::Factor f{size, std::vector<double>(size * size), std::vector<double>(size)};
-  Rounding::Factor diagonal = f;
-  for (std::size_t k = 0; k < size; ++k) {
-    matrix[k * size + k] += ridge;
-    diagonal.variance[k] = matrix[k * size + k];
-    diagonal.lower[k * size + k] = 1;
-  }
+  for (std::size_t k = 0; k < size; ++k) matrix[k * size + k] += ridge;
+  Rounding::Factor f{size, {}, {}, {}};
+  for (std::size_t k = 0; k < size; ++k) f.variance.push_back(matrix[k * size + k]);
+  const std::vector<double> diagonal = f.variance;
+  std::vector<double> column(size);  // of G: the update below reads it in order
   for (std::size_t j = 0; j < size; ++j) {
     const double d = matrix[j * size + j];
-    if (!(d > ridge / 2)) return diagonal;
-    f.variance[j] = d;
-    f.lower[j * size + j] = 1;
-    for (std::size_t i = j + 1; i < size; ++i) f.lower[i * size + j] = matrix[i * size + j] / d;
-    for (std::size_t i = j + 1; i < size; ++i) {
-      const double g = f.lower[i * size + j] * d;
-      if (g == 0) continue;
-      for (std::size_t k = j + 1; k <= i; ++k) matrix[i * size + k] -= g * f.lower[k * size + j];
+    if (!(d > ridge / 2)) {
+      Rounding::Factor alone{size, std::vector<double>(size * size), diagonal, {}};
+      for (std::size_t k = 0; k < size; ++k) alone.lower[k * size + k] = 1;
+      return alone;
     }
+    f.variance[j] = d;
+    for (std::size_t i = j + 1; i < size; ++i) column[i] = matrix[i * size + j] / d;
+    for (std::size_t i = j + 1; i < size; ++i) {
+      const double g = matrix[i * size + j];
+      if (g == 0) continue;
+      double* row = matrix.data() + i * size;
+      for (std::size_t k = j + 1; k <= i; ++k) row[k] -= g * column[k];
+      row[j] = column[i];
+    }
+    std::fill(matrix.begin() + static_cast<std::ptrdiff_t>(j * size + j + 1),
+              matrix.begin() + static_cast<std::ptrdiff_t>((j + 1) * size), 0.0);
+    matrix[j * size + j] = 1;
+  }
+  f.lower = std::move(matrix);
+  return f;
+}
+
+// The same for variables of variance 1 of which every two have kAlike in common: what is left after each has the same
+// form.
+Rounding::Factor factorise_alike(std::size_t size) {
+  const double own = 1 + kRidge - kAlike;
+  Rounding::Factor f{size, {}, {}, {}};
+  double common = kAlike;
+  for (std::size_t j = 0; j < size; ++j) {
+    f.variance.push_back(own + common);
+    f.common.push_back(common / (own + common));
+    common *= own / (own + common);
   }
   return f;
 }
@@ -44,12 +65,9 @@ Rounding::Factor factorise(std::vector<double> matrix, std::size_t size) {
 Rounding::Rounding(const Tensor& tensor) : moments_(tensor.moments) {
   const auto c = static_cast<std::size_t>(tensor.layout.channels);
   std::vector<double> matrix = moments_.channels;
-  if (matrix.size() != c * c) {
-    matrix.assign(c * c, kAlike);
-    for (std::size_t k = 0; k < c; ++k) matrix[k * c + k] = 1;
-  }
-  for (std::size_t k = 0; k < c; ++k) share_.push_back(matrix[k * c + k]);
-  channels_ = factorise(std::move(matrix), c);
+  const bool known = matrix.size() == c * c;
+  for (std::size_t k = 0; k < c; ++k) share_.push_back(known ? matrix[k * c + k] : 1);
+  channels_ = known ? factorise(std::move(matrix), c) : factorise_alike(c);
   for (std::size_t k = 0; k < c; ++k) share_[k] = share_[k] > 0 ? std::min(1.0, channels_.variance[k] / share_[k]) : 1;
 }
 
@@ -71,15 +89,19 @@ void Rounding::round(const Factor& taps, std::span<const int> channels,
   const std::size_t count = channels.size(), row = taps.size * length;
   // A channel that is not read has no errors. done[c][t]: errors of channel c, weighted for tap t; carried to the
   // channels that follow by G of the channels.
-  std::vector<double> done(count * row), wanted(row);
+  std::vector<double> done(count * row), wanted(row), sum(row);
   for (std::size_t c = count; c-- > 0;) {
-    std::fill(wanted.begin(), wanted.end(), 0.0);
-    for (std::size_t other = c + 1; other < count; ++other) {
-      const double g = channels_.lower[static_cast<std::size_t>(channels[other]) * channels_.size +
-                                       static_cast<std::size_t>(channels[c])];
-      const double* from = done.data() + other * row;
-      if (g != 0)
-        for (std::size_t k = 0; k < row; ++k) wanted[k] += g * from[k];
+    const auto column = static_cast<std::size_t>(channels[c]);
+    if (!channels_.common.empty()) {
+      for (std::size_t k = 0; k < row; ++k) wanted[k] = channels_.common[column] * sum[k];
+    } else {
+      std::fill(wanted.begin(), wanted.end(), 0.0);
+      for (std::size_t other = c + 1; other < count; ++other) {
+        const double g = channels_.lower[static_cast<std::size_t>(channels[other]) * channels_.size + column];
+        const double* from = done.data() + other * row;
+        if (g != 0)
+          for (std::size_t k = 0; k < row; ++k) wanted[k] += g * from[k];
+      }
     }
     double* own = done.data() + c * row;
     for (std::size_t t = taps.size; t-- > 0;) {
@@ -93,6 +115,7 @@ void Rounding::round(const Factor& taps, std::span<const int> channels,
           own[before * length + k] += taps.lower[t * taps.size + before] * error;
       }
     }
+    for (std::size_t k = 0; k < row; ++k) sum[k] += own[k];
   }
 }
 

@@ -22,6 +22,7 @@ class Rounding {
     std::size_t size = 0;
     std::vector<double> lower;     ///< G, row by row; ones on the diagonal
     std::vector<double> variance;  ///< D
+    std::vector<double> common;    ///< in place of G if all variables are alike: by column, every number below the one
   };
 
   Rounding() = default;

@@ -59,30 +59,64 @@ int channel_move(const Plan& plan, const Layout& in, int s, int channel) {
   return s + forwards < group || plan.batch == 1 ? forwards : forwards - places;
 }
 
-std::map<int, std::set<std::pair<int, int>>> connected_blocks(const Plan& plan, const Step& step, const Term& term) {
-  const Layout& in = plan.tensors[static_cast<std::size_t>(term.source)].layout;
-  const Layout& out = plan.tensors[static_cast<std::size_t>(step.output)].layout;
-  const std::size_t count = weights_per_pair(term, in);
-  const int group = in.group, places = out.places(), across = in.blocks(), per_move = out.blocks() * across;
-  std::vector<bool> found(static_cast<std::size_t>(2 * group) * static_cast<std::size_t>(per_move));
-  for_each_pair(term, in, out, [&](int o, int i, const double* w) {
-    if (std::all_of(w, w + count, [](double v) { return v == 0; })) return;
-    const int pair = o / group * across + i / group;
-    for (int s = o % group; s < group; s += places)
-      found[static_cast<std::size_t>((channel_move(plan, in, s, i % group) + group) * per_move + pair)] = true;
-  });
-  std::map<int, std::set<std::pair<int, int>>> moves;
-  for (std::size_t k = 0; k < found.size(); ++k) {
-    const auto pair = static_cast<int>(k % static_cast<std::size_t>(per_move));
-    if (found[k])
-      moves[static_cast<int>(k / static_cast<std::size_t>(per_move)) - group].insert({pair / across, pair % across});
+namespace {
+
+// Which pairs of blocks a term connects with which moves of channels.
+class Connections {
+ public:
+  Connections(const Plan& plan, const Step& step, const Term& term) {
+    const Layout& in = plan.tensors[static_cast<std::size_t>(term.source)].layout;
+    const Layout& out = plan.tensors[static_cast<std::size_t>(step.output)].layout;
+    const std::size_t count = weights_per_pair(term, in);
+    const int group = in.group, places = out.places();
+    group_ = group;
+    across_ = in.blocks();
+    pairs_ = out.blocks() * across_;
+    found_.resize(static_cast<std::size_t>(2 * group) * static_cast<std::size_t>(pairs_));
+    std::vector<std::size_t> first;  // entry of a move, by place and channel of a block
+    for (int s = 0; s < group; ++s)
+      for (int c = 0; c < group; ++c)
+        first.push_back(static_cast<std::size_t>((channel_move(plan, in, s, c) + group) * pairs_));
+    for_each_pair(term, in, out, [&](int o, int i, const double* w) {
+      if (std::all_of(w, w + count, [](double v) { return v == 0; })) return;
+      const auto pair = static_cast<std::size_t>(o / group * across_ + i / group);
+      for (int s = o % group; s < group; s += places)
+        found_[first[static_cast<std::size_t>(s * group + i % group)] + pair] = 1;
+    });
   }
+
+  // f(move, block of outputs, block of inputs), in this order.
+  template <class F>
+  void for_each(F f) const {
+    for (std::size_t k = 0; k < found_.size(); ++k) {
+      const int entry = static_cast<int>(k), pair = entry % pairs_;
+      if (found_[k] != 0) f(entry / pairs_ - group_, pair / across_, pair % across_);
+    }
+  }
+
+  // Pairs of blocks, by move.
+  [[nodiscard]] std::map<int, std::size_t> counts() const {
+    std::map<int, std::size_t> counts;
+    for_each([&](int move, int, int) { ++counts[move]; });
+    return counts;
+  }
+
+ private:
+  int group_ = 1, across_ = 1, pairs_ = 1;
+  std::vector<char> found_;
+};
+
+}  // namespace
+
+std::map<int, std::set<std::pair<int, int>>> connected_blocks(const Plan& plan, const Step& step, const Term& term) {
+  std::map<int, std::set<std::pair<int, int>>> moves;
+  Connections(plan, step, term).for_each([&](int move, int to, int from) { moves[move].insert({to, from}); });
   return moves;
 }
 
 std::set<int> channel_moves(const Plan& plan, const Step& step, const Term& term) {
   std::set<int> moves;
-  for (const auto& [move, blocks] : connected_blocks(plan, step, term)) moves.insert(move);
+  for (const auto& [move, count] : Connections(plan, step, term).counts()) moves.insert(move);
   return moves;
 }
 
@@ -171,11 +205,16 @@ Schedule make_schedule(const Plan& plan) {
     std::vector<std::set<int>> shifts(step.terms.size());  // of the sources, by term
     std::vector<std::vector<bool>> used;
     for (const Term& term : step.terms) used.push_back(taps_in_use(term));
+    std::vector<std::map<int, std::size_t>> products(step.terms.size());  // of a tap without its shift, by shift
     int first_giant = 0, last_giant = 0;
     for (std::size_t k = 0; k < step.terms.size(); ++k) {
-      for (int move : plan.group() > 1 && !step.slotwise() ? channel_moves(plan, step, step.terms[k]) : std::set{0}) {
+      const std::map<int, std::size_t> moves = plan.group() > 1 && !step.slotwise()
+                                                   ? Connections(plan, step, step.terms[k]).counts()
+                                                   : std::map<int, std::size_t>{{0, 0}};
+      for (const auto& [move, blocks] : moves) {
         const int giant = floor_div(move, step.baby);
         shifts[k].insert(move - giant * step.baby);
+        products[k][move - giant * step.baby] += blocks;
         first_giant = std::min(first_giant, giant);
         last_giant = std::max(last_giant, giant);
       }
@@ -188,6 +227,7 @@ Schedule make_schedule(const Plan& plan) {
             Tap tap = plain;
             tap.shift = shift;
             tap.source.rotation += std::int64_t{shift} * plan.tile * plan.tile;
+            task.products += products[k][shift];
             task.taps.push_back(std::move(tap));
           }
         }

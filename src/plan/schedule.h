@@ -38,6 +38,7 @@ struct Task {
   int phase = 0;
   std::vector<Tap> taps;
   int first_giant = 0, last_giant = 0;
+  std::size_t products = 0;  ///< with groups: of a source ciphertext with a plaintext
 };
 
 /// Tasks in the order of execution, with the uses of every source.

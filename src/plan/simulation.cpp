@@ -13,10 +13,14 @@
 #include "plan/grouped_plaintexts.h"
 #include "plan/noise.h"
 #include "plan/plaintexts.h"
+#include "plan/products.h"
 
 namespace sotto::plan {
 
 namespace {
+
+// Of a point of a transform, against a multiply-add: it is complex, and its memory lies further apart.
+constexpr double kTransformWork = 4;
 
 // The slots of one ciphertext that belong to an image, for one image after the other.
 using Slots = std::vector<double>;
@@ -325,6 +329,23 @@ Simulated Simulator::run() {
 Simulated simulate(const Plan& plan, std::span<const std::vector<double>> images, std::uint64_t seed,
                    const SimulationHooks& hooks) {
   return Simulator(plan, images, seed, hooks).run();
+}
+
+double simulation_work(const Plan& plan, std::size_t images) {
+  const auto period = static_cast<double>(plan.period());
+  // A plaintext that is no constant is transformed both ways.
+  const double made = kTransformWork * std::log2(std::max(period, 64.0)), used = static_cast<double>(images);
+  double work = 0;
+  for (const Task& task : make_schedule(plan).tasks) {
+    if (plan.group() > 1) work += static_cast<double>(task.products) * period * (made + used);
+    if (plan.group() > 1 || plan.steps[static_cast<std::size_t>(task.step)].slotwise()) continue;
+    for (const Product& p : products_of(plan, task))
+      for (const Product::Columns& c : p.columns) {
+        const bool constant = task.taps[static_cast<std::size_t>(c.tap)].mask.empty();
+        work += static_cast<double>(c.count) * p.rows * period * (constant ? used : made + used);
+      }
+  }
+  return work;
 }
 
 }  // namespace sotto::plan

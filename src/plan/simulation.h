@@ -29,4 +29,7 @@ struct SimulationHooks {
 Simulated simulate(const Plan& plan, std::span<const std::vector<double>> images, std::uint64_t seed,
                    const SimulationHooks& hooks = {});
 
+/// Multiply-adds of a simulation, about: those of its sums, and what making their plaintexts takes.
+double simulation_work(const Plan& plan, std::size_t images);
+
 }  // namespace sotto::plan

@@ -38,7 +38,7 @@ Work linear_work(const Plan& plan, const Task& task) {
     }
     return work;
   }
-  const auto products = static_cast<double>(grouped_products(plan, task));
+  const auto products = static_cast<double>(task.products);
   work.weights = products * period * limbs;
   work.embedded_words = products * period * std::log2(period);
   work.words = (products + 2.0 * (task.last_giant - task.first_giant) * rows) * limbs * n;

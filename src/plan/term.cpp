@@ -5,6 +5,7 @@
 namespace sotto::plan {
 
 std::size_t weights_per_pair(const Term& term, const Layout& in) {
+  if (term.even) return 1;
   if (term.kind == Term::Kind::full) return static_cast<std::size_t>(in.height) * static_cast<std::size_t>(in.width);
   return static_cast<std::size_t>(term.kernel_h) * static_cast<std::size_t>(term.kernel_w);
 }

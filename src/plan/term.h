@@ -7,7 +7,8 @@
 
 namespace sotto::plan {
 
-/// Weights between one input and one output channel: the taps of a convolution, the source's pixels of a full term.
+/// Weights between one input and one output channel: the taps of a convolution, the source's pixels of a full term, or
+/// one for all of them.
 std::size_t weights_per_pair(const Term& term, const Layout& in);
 
 /// The blocks of a term, also if it connects all channels.

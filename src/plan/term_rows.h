@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 
 #include "base/index.h"
@@ -29,14 +30,18 @@ void for_each_row(const Term& term, const Layout& in, const Layout& out, F&& row
     r.stride = term.stride_w;
     for (int ky = 0; ky < kh; ++ky) {
       for (int kx = 0; kx < kw; ++kx) {
-        r.weight = weights[ky * kw + kx];
+        r.weight = weights[term.even ? 0 : ky * kw + kx];
         if (r.weight == 0) continue;
         const int dy = ky * term.dilation_h - term.pad_top, dx = kx * term.dilation_w - term.pad_left;
         const auto rows = inside(out.height, term.stride_h, dy, in.height);
         const auto columns = inside(out.width, term.stride_w, dx, in.width);
         r.count = columns.last - columns.first;
         if (r.count <= 0) continue;
-        for (int y = rows.first; y < rows.last; ++y) {
+        // Rows that follow each other in both maps are one: small maps have short ones.
+        const bool whole = term.stride_h == 1 && r.count == in.width && r.count == out.width;
+        const int height = std::max(rows.last - rows.first, 0), step = whole ? std::max(height, 1) : 1;
+        if (whole) r.count *= height;
+        for (int y = rows.first; y < rows.last; y += step) {
           r.source = i * in_plane + static_cast<std::size_t>(y * term.stride_h + dy) * in.width +
                      static_cast<std::size_t>(columns.first * term.stride_w + dx);
           const std::size_t pixel = static_cast<std::size_t>(y) * out.width + columns.first;

@@ -77,6 +77,9 @@ class NetworkBuilder {
     for (double& s : a.scale) s += s < 0 ? -0.5 : 0.5;
     return node("affine", std::move(a), {x}, shape(x));
   }
+  int pixel_bias(int x) {
+    return node("pixels", graph::PixelBias{values(static_cast<int>(shape(x).size()), 0.5)}, {x}, shape(x));
+  }
   int sum(int a, int b) { return node("sum", graph::Sum{}, {a, b}, shape(a)); }
   int product(int a, int b) { return node("product", graph::Product{}, {a, b}, shape(a)); }
   int square(int x) { return product(x, x); }

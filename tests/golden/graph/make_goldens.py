@@ -451,6 +451,25 @@ def average_pools_wider_than_their_input(m):
     return m.flat(a)
 
 
+@golden((2, 4, 6))
+def constants_by_pixel(m):
+    a = m.conv(m.op("Add", "x", m.random(2, 4, 6)), 3, 2, 3, 3, pads=[1, 1, 1, 1])
+    a = m.op("Sub", m.op("Mul", a, a), m.random(1, 3, 4, 6))
+    a = m.op("Sub", m.random(4, 6), a)
+    return m.op("Add", m.flat(a), m.random(1, 72))
+
+
+# As PyTorch's dynamo exporter writes Softplus, and what else has two sides.
+@golden((2, 4, 4))
+def sides(m):
+    a = m.conv("x", 3, 2, 3, 3, pads=[1, 1, 1, 1])
+    a = m.op("Where", m.op("Greater", a, m.const(0.5)), a, m.op("Softplus", a))
+    b = m.op("Where", m.op("LessOrEqual", m.const(0.6), a), m.const(0.6), a)
+    b = m.op("Where", m.op("Less", b, m.const(0.55)), b, m.const(-0.5))
+    c = m.op("Where", m.op("GreaterOrEqual", m.flat(a), m.const([0.7])), m.const(2), m.const(-1))
+    return m.op("Add", m.flat(b), c)
+
+
 def synthetic_pictures(count, channels, height, width):
     """Smooth colour gradients with a few soft blobs: pixels in [0, 255], [count][channels][height][width]."""
     rng = np.random.default_rng(7)

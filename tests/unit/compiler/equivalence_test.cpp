@@ -223,6 +223,19 @@ TEST(Layers, ConstantsMeetZeroPadding) {
   EXPECT_EQ(p.steps[1].bias.size(), 2u * 36u) << "per pixel";
 }
 
+// Before and behind layers, of the input, of flattened maps, and beside a shortcut; they take no level.
+TEST(Layers, ConstantsByPixel) {
+  NetworkBuilder b({2, 6, 5}, 5);
+  const int x = b.square(b.pixel_bias(b.conv(b.pixel_bias(0), 3, 3, 2, 1)));
+  const int y = b.sum(b.pixel_bias(b.conv(b.pixel_bias(x), 3, 3, 1, 1)), x);
+  b.dense(b.flatten(b.pixel_bias(b.square(b.pixel_bias(y)))), 4);
+  const plan::Plan p = expect_equal(b.network);
+  EXPECT_EQ(p.steps.size(), 3u);
+  NetworkBuilder c({2, 4, 4}, 6);
+  c.dense(c.pixel_bias(c.flatten(c.square(c.conv(0, 2, 3, 1, 1)))), 3);
+  EXPECT_EQ(expect_equal(c.network).steps.size(), 2u);
+}
+
 TEST(Layers, ShortcutsFromTheInput) {
   NetworkBuilder b({2, 8, 8}, 6);
   const int x = b.square(b.sum(b.conv(0, 2, 3, 1, 1), 0));
@@ -236,6 +249,18 @@ TEST(Layers, ActivationsOfScoresAndMeans) {
   const int x = b.activation(b.mean(b.activation(b.conv(0, 3, 3, 1, 1))));
   b.activation(b.dense(b.activation(b.dense(x, 4)), 3));
   expect_equal(b.network);
+}
+
+// One weight for a pair of channels: as many as pixels would be millions behind a mean over 7 x 7.
+TEST(Layers, WeightsBehindAMeanAreOneForAllPixels) {
+  NetworkBuilder b({2, 6, 6}, 9);
+  b.dense(b.mean(b.square(b.conv(0, 3, 3, 1, 1))), 4);
+  const plan::Term last = expect_equal(b.network).steps.back().terms.front();
+  EXPECT_TRUE(last.even);
+  EXPECT_EQ(last.weights.size(), 12u);
+  NetworkBuilder c({2, 6, 6}, 9);  // a mean of some pixels of a tensor
+  c.dense(c.mean(c.rearrange(c.square(c.conv(0, 3, 3, 1, 1)), {{2, 0, 1}, 2, 2}, 3, 3)), 4);
+  EXPECT_FALSE(expect_equal(c.network).steps.back().terms.front().even);
 }
 
 TEST(Layers, TheMeanAlone) {

@@ -76,6 +76,19 @@ TEST(Prediction, ErrorsAreThoseThatScalesWereChosenFor) {
   EXPECT_EQ(p.score_error, again.score_error) << "whatever threads do";
 }
 
+TEST(Prediction, ByVariancesIsOfTheSameSize) {
+  const graph::Network network = scaled(1);
+  const Compiled c = compiled(network);
+  const Calibration calibration = images();
+  const Reference reference = reference_of(network, calibration);
+  const double exact = predict(c.plan, calibration, reference).score_error;
+  const plan::Prediction p = predict_by_variances(c, calibration, reference);
+  EXPECT_EQ(p.images, 16);
+  EXPECT_LT(p.score_error, 3 * exact);
+  EXPECT_GT(p.score_error, exact / 3);
+  EXPECT_EQ(p.score_error, predict_by_variances(c, calibration, reference).score_error) << "whatever threads do";
+}
+
 TEST(Prediction, LabelsAreLostWhereErrorsExceedMargins) {
   const graph::Network network = scaled(1);
   Compiled c = compiled(network);

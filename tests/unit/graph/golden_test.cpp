@@ -87,7 +87,7 @@ void expect_golden_scores(const Network& network, const nlohmann::json& golden) 
     EXPECT_LT(test::relative_error(computed[i], exact.at(i)), 1e-9) << i;
   }
   EXPECT_GT(test::relative_error(computed[0], scores[1]), 1e-2) << "pictures that all score alike test nothing";
-  EXPECT_EQ(reported, 0u) << "progress comes every 16 images";
+  EXPECT_EQ(reported, images.size());
 }
 
 // Looks into models/ when it runs, not when it is built: a model that is added without its golden file fails.

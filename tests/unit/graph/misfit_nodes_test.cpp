@@ -131,14 +131,14 @@ const Misfit kMisfits[] = {
      [](auto& m) {
        pool(m, {2, 2, 2});
      }},
-    {"constant per pixel",
+    {"factor per pixel",
      [](auto& m) {
-       with_constant(m, "Add", {2, 4, 4});
+       with_constant(m, "Mul", {2, 4, 4});
        m.graph().mutable_initializer(0)->set_float_data(5, 2);
      }},
-    {"constant per column",
+    {"factor per column",
      [](auto& m) {
-       with_constant(m, "Add", {4});
+       with_constant(m, "Mul", {4});
        m.graph().mutable_initializer(0)->set_float_data(3, 2);
      }},
     {"constant that broadcasts over width", [](auto& m) { with_constant(m, "Mul", {2}); }},

@@ -57,6 +57,22 @@ TEST(Rounding, ErrorsCancelOverInputsThatLookAlike) {
   EXPECT_LT(together, nearest / 5);
 }
 
+// 2,048 channels without moments: a matrix of them would be factorised in seconds and rounded in minutes.
+TEST(Rounding, ChannelsWithoutMomentsCountAsAlike) {
+  Tensor unknown = alike(), stated = alike();
+  unknown.moments = {};
+  for (int i = 0; i < kChannels; ++i)
+    for (int j = 0; j < kChannels; ++j)
+      stated.moments.channels[static_cast<std::size_t>(i * kChannels + j)] = i == j ? 1 : 2.0 / 3;
+  const auto exact = test::random_values(kChannels, 6, 50);
+  EXPECT_EQ(errors(Rounding(unknown), exact), errors(Rounding(stated), exact));
+  for (std::size_t c = 0; c < kChannels; ++c) EXPECT_NEAR(Rounding(unknown).share(c), Rounding(stated).share(c), 1e-12);
+  unknown.layout.channels = 2048;
+  const Rounding wide(unknown);
+  EXPECT_TRUE(wide.channels().lower.empty());
+  EXPECT_NEAR(wide.share(2047), 1.0 / 3, 0.01);
+}
+
 TEST(Rounding, InputsThatHaveNothingInCommonAreRoundedToTheNearest) {
   Tensor t = alike();
   for (int i = 0; i < kChannels; ++i)
