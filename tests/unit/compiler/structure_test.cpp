@@ -151,7 +151,7 @@ TEST(Sparse, LayersHoldTheirOwnWeights) {
   EXPECT_EQ(p.steps[1].terms[0].weights.size(), 32u * 9u);
   EXPECT_EQ(p.steps[1].terms[0].dilation_w, 2);
   EXPECT_EQ(p.steps[2].terms[0].weights.size(), 32u * 9u);
-  EXPECT_EQ(p.steps[3].terms[0].weights.size(), 32u * 16u) << "a mean: each channel's own pixels";
+  EXPECT_EQ(p.steps[3].terms[0].weights.size(), 32u) << "a mean: one for all pixels of a channel";
 }
 
 TEST(Pools, LeavePadsOutByAMapOfFactors) {
