@@ -129,7 +129,8 @@ class ArraySource : public Source {
   void look_at(const std::vector<float>& values) {
     for (const float v : values) {
       const float scaled = v * 255;
-      whole_ = whole_ && v >= 0 && v <= 255 && v == std::floor(v);
+      shades_ = shades_ && v >= 0 && v <= 255;
+      whole_ = whole_ && shades_ && v == std::floor(v);
       parts_ = parts_ && v >= 0 && v <= 1 && std::abs(scaled - std::round(scaled)) < 1e-4F;
       largest_ = std::max(largest_, v);
     }
@@ -139,10 +140,13 @@ class ArraySource : public Source {
   std::vector<std::int64_t> labels_;
   plan::Interface io_;
   Shape shape_{};
-  bool nhwc_ = false, whole_ = true, parts_ = true;
+  bool nhwc_ = false, shades_ = true, whole_ = true, parts_ = true;
   float largest_ = 0;
   std::size_t next_ = 0;
 };
+
+// Values that are not whole and above it are no preprocessed ones.
+constexpr float kDeepShade = 32;
 
 std::vector<std::string> ArraySource::notes() const {
   if (array_.type() != NpyStream::Type::floats) return {};
@@ -154,7 +158,9 @@ std::vector<std::string> ArraySource::notes() const {
     plain = plain && io_.mean[c] == 0 && io_.std[c] == 1;
   }
   const std::string advice = "; floats are taken as already preprocessed: save uint8 to have pixels preprocessed";
-  if (whole_ && largest_ > 1 && static_cast<double>(largest_) > 1.01 * most)
+  // Pictures that were scaled are not whole any more.
+  if (((whole_ && largest_ > 1) || (shades_ && largest_ > kDeepShade)) &&
+      static_cast<double>(largest_) > 1.01 * most)
     return {
         fmt::format("{} holds floats that look like pixels of 0 to 255, but this network takes values up to {:.3g}{}",
                     name(), most, advice)};

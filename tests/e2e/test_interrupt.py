@@ -7,6 +7,9 @@ import signal
 import subprocess
 import time
 
+import numpy as np
+from onnx import helper
+
 import harness
 import models
 from harness import INTERRUPTED, Case
@@ -132,6 +135,26 @@ class Verbs(InterruptCase):
                     self.assertEqual((self.dir / out).exists(), r.code == 0, r)
                     self.assertFalse(left_over)
         trace.unlink()
+
+
+class Planning(InterruptCase):
+    """A plan of a large network is made in minutes, of which single layers take seconds."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        rng = np.random.default_rng(5)
+        nodes = [helper.make_node("Conv", ["image", "w1"], ["a"], pads=[1] * 4), helper.make_node("Mul", ["a", "a"], ["b"]),
+                 helper.make_node("Conv", ["b", "w2"], ["c"], pads=[3] * 4), helper.make_node("GlobalAveragePool", ["c"], ["d"]),
+                 helper.make_node("Flatten", ["d"], ["scores"])]
+        constants = [models.tensor("w1", rng.normal(0, 0.2, (64, 3, 3, 3))), models.tensor("w2", rng.normal(0, 0.02, (512, 64, 7, 7)))]
+        models.save(cls.dir / "large.onnx", nodes, constants, (3, 128, 128), 512)
+
+    def test_ends_within_a_layer(self):
+        for verb in (["plan", "large.onnx"], ["compile", "large.onnx", "--out", "large"]):
+            until = time.monotonic() + 4
+            r = self.interrupt(signal.SIGINT, *verb, when=lambda: time.monotonic() > until)
+            self.assertLess(r.seconds_after_signal, 2)
 
 
 class Resume(Case):

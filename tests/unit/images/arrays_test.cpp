@@ -146,6 +146,12 @@ TEST_F(Arrays, FloatsThatLookLikePixelsAreSaidSo) {
   ASSERT_EQ(notes.size(), 1u);
   EXPECT_NE(notes[0].find("0 to 255"), std::string::npos) << notes[0];
   notes.clear();
+  std::vector<float> resized = pixels;
+  for (float& v : resized) v += 0.25F;
+  floats(resized, "(1, 3, 2, 4)", kColour);
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_NE(notes[0].find("0 to 255"), std::string::npos) << notes[0];
+  notes.clear();
   floats(parts, "(1, 3, 2, 4)", kColour);
   ASSERT_EQ(notes.size(), 1u);
   EXPECT_NE(notes[0].find("divided by 255"), std::string::npos) << notes[0];
