@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <tuple>
 
 #include "base/parallel.h"
 
@@ -88,30 +89,29 @@ GroupedPlaintexts::Sum GroupedPlaintexts::of(const Task& task, int block, int gi
   Sum sum;
   for (std::size_t k = 0; k < task.taps.size(); ++k)
     for (int i = 0; i < source(task.taps[k]).layout.blocks(); ++i) sum.columns.push_back({static_cast<int>(k), i, {}});
-  std::vector<std::vector<double>> slots(sum.columns.size());
-  parallel_for(slots.size(), [&](std::size_t c) {
-    const Column& column = sum.columns[c];
-    const Tap& tap = task.taps[static_cast<std::size_t>(column.tap)];
-    slots[c] = tap_slots(task, tables[static_cast<std::size_t>(tap.term)], column, block, giant, period);
-    const double scale = step.scale / source(tap).scale;
-    for (double& v : slots[c]) v *= scale;
+  parallel_for(sum.columns.size(), [&](std::size_t c) {
+    Column& column = sum.columns[c];
+    const int term = task.taps[static_cast<std::size_t>(column.tap)].term;
+    column.coefficients = tap_slots(task, tables[static_cast<std::size_t>(term)], column, block, giant, period);
   });
-  for (std::size_t c = 0; c < slots.size(); ++c) sum.columns[c].coefficients = std::move(slots[c]);
   std::erase_if(sum.columns, [](const Column& c) { return c.coefficients.empty(); });
-  if (giant == 0) {
-    sum.bias = bias_slots(task, block, period);
-    for (double& v : sum.bias) v *= step.scale;
-  }
-  // From slots to coefficients; two plaintexts share a transform.
+  if (giant == 0) sum.bias = bias_slots(task, block, period);
+  // From slots to coefficients. Two plaintexts share a transform, and are scaled behind it: the bias has a scale so
+  // much larger that its rounding would drown weights.
   const std::size_t plaintexts = sum.columns.size() + (giant == 0 ? 1 : 0);
   const auto plaintext = [&](std::size_t k) -> std::vector<double>& {
     return k < sum.columns.size() ? sum.columns[k].coefficients : sum.bias;
   };
+  const auto scale = [&](std::size_t k) {
+    if (k >= sum.columns.size()) return step.scale;
+    return step.scale / source(task.taps[static_cast<std::size_t>(sum.columns[k].tap)]).scale;
+  };
   parallel_for((plaintexts + 1) / 2, [&](std::size_t pair) {
-    std::vector<double> none, &a = plaintext(2 * pair), &b = 2 * pair + 1 < plaintexts ? plaintext(2 * pair + 1) : none;
+    const std::size_t first = 2 * pair, second = first + 1;
+    std::vector<double> none, &a = plaintext(first), &b = second < plaintexts ? plaintext(second) : none;
     std::tie(a, b) = encoder(period).embed_inverse_pair(a, b);
-    for (std::vector<double>* list : {&a, &b})
-      for (double& v : *list) v = std::nearbyint(v);
+    for (double& v : a) v = std::nearbyint(v * scale(first));
+    for (double& v : b) v = std::nearbyint(v * scale(second));
   });
   return sum;
 }

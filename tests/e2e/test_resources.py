@@ -28,7 +28,7 @@ class FullDisk(PreparedCase):
         # not ignore it; some parents ignore it on their children's behalf.
         decrypt = ["decrypt", "net.client", "--keys", "keys", "--in", "out.sotto"]
         verbs = {
-            "compile": (["compile", "net.onnx", "--out", "new"], 4000),
+            "compile": (["compile", "net.onnx", "--out", "new"], 2000),
             "compile, second file": (["compile", "net.onnx", "--out", "new"], 500),
             "keygen": (["keygen", "net.client", "--out", "keys", "--force"], 1 << 20),
             "encrypt": (["encrypt", "net.client", "--keys", "keys", "--data", "images", "--out", "new.sotto"], 1 << 20),
