@@ -6,8 +6,8 @@ import re
 import sys
 
 # Lowest first: the order of src/CMakeLists.txt.
-ORDER = ["base", "simd", "wire", "graph", "ring", "ckks", "bootstrap", "secret", "plan", "images", "compiler", "runtime", "client", "cli"]
-WITHOUT_SECRET = {"base", "simd", "wire", "graph", "ring", "ckks", "bootstrap", "plan", "images", "compiler", "runtime"}
+ORDER = ["base", "simd", "wire", "graph", "ring", "ckks", "bootstrap", "secret", "plan", "images", "compiler", "runtime", "engine", "client", "cli"]
+WITHOUT_SECRET = {"base", "simd", "wire", "graph", "ring", "ckks", "bootstrap", "plan", "images", "compiler", "runtime", "engine"}
 SERVER_FILES = {"server_main.cpp", "compile_verb.cpp", "plan_verb.cpp", "infer_verb.cpp", "planning.cpp", "planning.h", "console.cpp",
                 "console.h", "parse.cpp", "verbs.h"}
 MOST_LINES = 500

@@ -159,8 +159,7 @@ std::vector<std::string> ArraySource::notes() const {
   }
   const std::string advice = "; floats are taken as already preprocessed: save uint8 to have pixels preprocessed";
   // Pictures that were scaled are not whole any more.
-  if (((whole_ && largest_ > 1) || (shades_ && largest_ > kDeepShade)) &&
-      static_cast<double>(largest_) > 1.01 * most)
+  if (((whole_ && largest_ > 1) || (shades_ && largest_ > kDeepShade)) && static_cast<double>(largest_) > 1.01 * most)
     return {
         fmt::format("{} holds floats that look like pixels of 0 to 255, but this network takes values up to {:.3g}{}",
                     name(), most, advice)};

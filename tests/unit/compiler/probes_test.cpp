@@ -56,7 +56,8 @@ TEST(PlaceProbes, OfANetworkThatFitsTheModulusIsTheInput) {
   ASSERT_EQ(p.probes.size(), 1u);
   EXPECT_EQ(p.probes[0].tensor, 0);
   EXPECT_EQ(p.score_bound, 0);
-  EXPECT_GT(p.probes[0].bound, 1.01 * plan::probe_value(p, p.probes[0], std::vector<double>(128, 1))) << "white and noise";
+  EXPECT_GT(p.probes[0].bound, 1.01 * plan::probe_value(p, p.probes[0], std::vector<double>(128, 1)))
+      << "white and noise";
 }
 
 TEST(PlaceProbes, OfBootstrappedSquares) {
