@@ -68,7 +68,10 @@ std::string summary_of(const std::vector<Doubt>& doubts, std::size_t batch) {
   for (Doubt d : {Doubt::damaged, Doubt::spoiled, Doubt::range, Doubt::score, Doubt::neighbour, Doubt::error})
     if (const auto n = std::count(doubts.begin(), doubts.end(), d); n > 0)
       causes += fmt::format("{}{} {}", causes.empty() ? "" : ", ", n, text_of(d));
-  return out + ": " + causes;
+  out += ": " + causes;
+  if (std::ranges::count(doubts, Doubt::error) > 0)
+    out += "; a plan that is calibrated on images like these predicts errors better";
+  return out;
 }
 
 }  // namespace sotto::client

@@ -13,6 +13,22 @@ inline constexpr std::size_t kIfmaFewRows = 4;          // that need no panels
 inline constexpr std::size_t kIfmaFewRowsAhead = 512;   // how far ahead of use, in words, their sources are asked for
 inline constexpr std::uint64_t kIfmaOffset = std::uint64_t{1} << 47;  // makes centred sources positive
 
+// Adds the products of one column's words with the weights of R rows, which lie `stride` apart.
+template <class V, std::size_t R, std::size_t C>
+[[gnu::always_inline]] inline void ifma_add_column(typename V::U (&low)[R][C], typename V::U (&high)[R][C],
+                                                   const typename V::U (&in)[C], const std::uint64_t* w,
+                                                   std::size_t stride) {
+#pragma GCC unroll 8
+  for (std::size_t r = 0; r < R; ++r) {
+    const auto weight = V::set1_word(w[r * stride]);
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < C; ++v) {
+      low[r][v] = V::madd_low(low[r][v], in[v], weight);
+      high[r][v] = V::madd_high(high[r][v], in[v], weight);
+    }
+  }
+}
+
 template <class V, std::size_t R>
 inline void ifma_tile(const std::uint64_t* x, std::size_t cols, const std::uint64_t* w, std::uint64_t* const* dst,
                       std::size_t at, bool accumulate, const std::uint64_t* start, const ModulusView* const* mod) {
@@ -29,15 +45,7 @@ inline void ifma_tile(const std::uint64_t* x, std::size_t cols, const std::uint6
     typename V::U in[C];
 #pragma GCC unroll 8
     for (std::size_t v = 0; v < C; ++v) in[v] = V::load_words(x + (c * C + v) * V::kLanes);
-#pragma GCC unroll 8
-    for (std::size_t r = 0; r < R; ++r) {
-      const auto weight = V::set1_word(w[r * cols + c]);
-#pragma GCC unroll 8
-      for (std::size_t v = 0; v < C; ++v) {
-        low[r][v] = V::madd_low(low[r][v], in[v], weight);
-        high[r][v] = V::madd_high(high[r][v], in[v], weight);
-      }
-    }
+    ifma_add_column<V, R, C>(low, high, in, w + c, cols);
   }
 #pragma GCC unroll 8
   for (std::size_t r = 0; r < R; ++r) {
@@ -173,15 +181,7 @@ inline void ifma_few_rows_at(const MatmulArgs& g, std::size_t c0, std::size_t co
     typename V::U in[C];
 #pragma GCC unroll 8
     for (std::size_t v = 0; v < C; ++v) in[v] = V::load_packed(x + kPackedBytes * V::kLanes * v);
-#pragma GCC unroll 8
-    for (std::size_t r = 0; r < R; ++r) {
-      const auto weight = V::set1_word(w[r * cols + c]);
-#pragma GCC unroll 8
-      for (std::size_t v = 0; v < C; ++v) {
-        low[r][v] = V::madd_low(low[r][v], in[v], weight);
-        high[r][v] = V::madd_high(high[r][v], in[v], weight);
-      }
-    }
+    ifma_add_column<V, R, C>(low, high, in, w + c, cols);
   }
 #pragma GCC unroll 8
   for (std::size_t r = 0; r < R; ++r)

@@ -134,6 +134,7 @@ TEST_F(Results, ScoresThatLieTooCloseForTheirErrors) {
   EXPECT_EQ(r.doubts[5], Doubt::error);
   EXPECT_EQ(doubtful(r.doubts), std::vector<std::size_t>{5}) << "neighbours are not concerned";
   EXPECT_THAT(summary_of(r.doubts, 100), ::testing::HasSubstr("1 best scores too close"));
+  EXPECT_THAT(summary_of(r.doubts, 100), ::testing::HasSubstr("calibrated on images like these"));
 }
 
 TEST_F(Results, AProbeFarBeyondItsBoundSpoilsTheBatch) {
