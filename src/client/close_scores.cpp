@@ -21,6 +21,7 @@ double spread_of(const std::vector<const std::vector<double>*>& images) {
   std::vector<double> squares(images.size());
   for (std::size_t c = 0; c < classes; ++c) {
     std::vector<double> column;
+    column.reserve(images.size());
     for (const auto* scores : images) column.push_back((*scores)[c]);
     const double centre = median(column);
     for (std::size_t i = 0; i < images.size(); ++i)
@@ -53,6 +54,7 @@ void mark_close_scores(const plan::Watch& watch, const Scores& scores, std::vect
   if (trusted.empty()) return;
   const double livelier = watch.score_spread > 0 ? std::max(1.0, spread_of(rows) / watch.score_spread) : 1;
   std::vector<double> chances;
+  chances.reserve(rows.size());
   for (const auto* row : rows) chances.push_back(chance_of_exchange(*row, watch.score_error * livelier));
   std::vector<std::size_t> order(trusted.size());
   std::iota(order.begin(), order.end(), std::size_t{0});

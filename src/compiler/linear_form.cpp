@@ -401,6 +401,7 @@ LinearForm fully_connected(const plan::Plan& plan, const LinearForm& value, cons
 
 LinearForm mean(const plan::Plan& plan, const LinearForm& value) {
   std::vector<Block> blocks;
+  blocks.reserve(static_cast<std::size_t>(value.layout.channels));
   for (int c = 0; c < value.layout.channels; ++c) blocks.push_back({c, 1, c, 1});
   const double weight = 1.0 / static_cast<double>(value.plane());
   return connected(plan, value, value.layout.channels, blocks, true, [&](int, int, int) { return weight; });
@@ -409,6 +410,7 @@ LinearForm mean(const plan::Plan& plan, const LinearForm& value) {
 LinearForm flattened(const plan::Plan& plan, const LinearForm& value) {
   const auto pixels = static_cast<int>(value.plane());
   std::vector<Block> blocks;
+  blocks.reserve(static_cast<std::size_t>(value.layout.channels));
   for (int c = 0; c < value.layout.channels; ++c) blocks.push_back({c * pixels, pixels, c, 1});
   return connected(plan, value, value.layout.channels * pixels, blocks, false,
                    [&](int o, int, int p) { return o % pixels == p ? 1.0 : 0.0; });

@@ -1,11 +1,13 @@
 #include "compiler/relu_error.h"
 
+#include <cmath>
+
 namespace sotto::compiler {
 
 double relu_error_reaching(double wanted, double first, double least, const std::function<double(double)>& agreement) {
   double best = first, most = -1;
-  for (double error = first; error >= least; error /= 2) {
-    const double found = agreement(error);
+  for (int halvings = 0; std::ldexp(first, -halvings) >= least; ++halvings) {
+    const double error = std::ldexp(first, -halvings), found = agreement(error);
     if (found > most) {
       most = found;
       best = error;

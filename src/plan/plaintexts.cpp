@@ -129,6 +129,7 @@ void TaskPlaintexts::round(int term, std::span<const Column> columns, const std:
     v->erase(std::unique(v->begin(), v->end()), v->end());
   }
   std::vector<int> kernel;
+  kernel.reserve(taps.size());
   for (int t : taps) kernel.push_back(task_.taps[static_cast<std::size_t>(t)].tap);
   std::vector<std::span<double>> vectors(taps.size() * channels.size());
   for (std::size_t c : list) {

@@ -73,8 +73,8 @@ class Ring {
     kernels_.intt(dst, src, tables_[i]->view(), factor);
   }
 
-  /// Transform tables of the subring of a period (rank or degree), a power of two from 64 to n: its elements are constant
-  /// over runs of n / period values of the full transform, in the same order.
+  /// Transform tables of the subring of a period (rank or degree), a power of two from 64 to n: its elements are
+  /// constant over runs of n / period values of the full transform, in the same order.
   [[nodiscard]] const simd::NttView& subring_table(std::size_t i, std::size_t period) const;
 
   /// Exponent of the automorphism that moves slot j + steps to slot j (5^steps).

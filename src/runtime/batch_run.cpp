@@ -199,6 +199,7 @@ std::vector<ckks::Ciphertext> BatchRun::sums(const plan::Task& task, const Sourc
   }
   std::vector<ckks::Ciphertext> result;
   const int blocks = plan_.tensors[plan_.steps[task.step].output].layout.blocks();
+  result.reserve(static_cast<std::size_t>(blocks));
   for (int b = 0; b < blocks; ++b) result.push_back(giant_steps(task, sources, b, time));
   return result;
 }
