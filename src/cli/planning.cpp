@@ -30,6 +30,7 @@ constexpr double kLeastImages = 4;
 constexpr int kMostAttempts = 4;
 constexpr double kMostSimulated = 2e11;  // multiply-adds of plaintexts, some minutes
 constexpr double kLeastReluError = 1e-4;
+constexpr double kLeastInside = 0.5;  // part of the images, for a prediction
 constexpr double kCheaplyFiner = 16;  // how much smaller errors are where that takes only seconds
 constexpr double kRangeMargin = 1.5;  // over the largest input of an activation on those
 constexpr double kWorthwhile = 0.95;  // time that a second packing, with keys of its own, must not exceed
@@ -241,6 +242,14 @@ plan::Plan refine(Candidate c, const Model& model, const PlanRequest& request) {
               : compiler::predict(compiled.plan, model.calibration, model.reference, progress);
     compiled.plan.prediction.promised = wanted;
     const plan::Prediction& p = compiled.plan.prediction;
+    if (static_cast<double>(p.images) < kLeastInside * static_cast<double>(images))
+      throw Error(ErrorCode::no_resources,
+                  fmt::format("{}: the values of {} of {} {}images leave the ranges of its activations, so there is no "
+                              "telling how many labels agree; {}",
+                              request.model, images - static_cast<std::size_t>(p.images), images,
+                              model.calibration.made_up ? "made-up " : "",
+                              model.calibration.made_up ? "measure on real ones (--calibrate SRC)"
+                                                        : "state larger ranges, or none, in the model"));
     const bool kept = p.label_agreement >= aim;
     if (kept || attempt == kMostAttempts || (c.options.precise && compiled.score_error > c.options.score_error)) {
       if (drawn)

@@ -57,9 +57,11 @@ Draft with_refreshes(plan::Plan lowered, const Options& options, const Statistic
   plan.parameters = {kLogN, ring::RingKind::conjugate_invariant, placement.limbs, placement.special, kOnePrime.bits};
   const Statistics expanded = expand(statistics, plan);
   for (std::size_t t = 0; t < plan.tensors.size(); ++t) plan.tensors[t].moments = expanded.moments[t];
-  auto errors = weight_errors(plan, plan::weight_noise(plan, plan::make_schedule(plan)));
-  Scales scales = choose_scales(plan, expanded, errors);
-  return {std::move(plan), std::move(errors), std::move(scales)};
+  const plan::Schedule schedule = plan::make_schedule(plan);
+  auto errors = weight_errors(plan, plan::weight_noise(plan, schedule));
+  std::vector<double> rotated = plan::rotated_share(plan, schedule);
+  Scales scales = choose_scales(plan, expanded, errors, rotated);
+  return {std::move(plan), std::move(errors), std::move(rotated), std::move(scales)};
 }
 
 // No larger than the largest map; smaller maps need fewer rotations then.
@@ -139,7 +141,8 @@ Compiled compile(const graph::Network& network, const Options& options) {
       Draft refreshed = with_refreshes(std::move(lowered), options, statistics(), options.precise);
       if (!draft || refreshed.scales.total_variance() < draft->scales.total_variance()) draft = std::move(refreshed);
     }
-    Compiled out{std::move(draft->plan), 0, std::move(draft->scales.variance), std::move(draft->errors)};
+    Compiled out{std::move(draft->plan), 0, std::move(draft->scales.variance), std::move(draft->errors),
+                 std::move(draft->rotated)};
     apply_scales(out.plan, draft->scales);
     out.plan.batch = batch;
     for (double& v : out.step_errors) {

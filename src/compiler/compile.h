@@ -43,6 +43,7 @@ struct Compiled {
   double score_error = 0;           ///< root mean square, over scores, of the errors of encryption
   std::vector<double> step_errors;  ///< the part of every step
   std::vector<std::vector<WeightErrors>> weight_errors = {};  ///< by step and term
+  std::vector<double> rotated = {};                           ///< by tensor: plan::rotated_share
 
   /// The step that errs most.
   [[nodiscard]] const plan::Step& worst() const;

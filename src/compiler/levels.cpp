@@ -58,18 +58,18 @@ double seconds_of(plan::Plan& plan) {
 class Search {
  public:
   Search(plan::Plan plan, LevelSize size, const Statistics& statistics)
-      : size_(size),
-        statistics_(statistics),
-        plan_(std::move(plan)),
-        errors_(weight_errors(plan_, plan::weight_noise(plan_, plan::make_schedule(plan_)))) {
+      : size_(size), statistics_(statistics), plan_(std::move(plan)) {
+    const plan::Schedule schedule = plan::make_schedule(plan_);
+    errors_ = weight_errors(plan_, plan::weight_noise(plan_, schedule));
+    rotated_ = plan::rotated_share(plan_, schedule);
     for (const plan::Step& s : plan_.steps) best_.extra.push_back(s.extra_primes);
-    best_.scales = choose_scales(plan_, statistics_, errors_);
+    best_.scales = choose_scales(plan_, statistics_, errors_, rotated_);
     best_.seconds = seconds_of(plan_);
   }
 
   [[nodiscard]] Draft take() {
     check(apply(best_.extra), "levels that were assigned before");
-    return {std::move(plan_), std::move(errors_), std::move(best_.scales)};
+    return {std::move(plan_), std::move(errors_), std::move(rotated_), std::move(best_.scales)};
   }
   [[nodiscard]] double variance() const { return best_.scales.total_variance(); }
   [[nodiscard]] double seconds() const { return best_.seconds; }
@@ -113,7 +113,7 @@ class Search {
   // The plan with these extra primes, if the modulus has room for them and they are worth it.
   std::optional<Choice> try_out(std::vector<int> extra) {
     if (!apply(extra)) return std::nullopt;
-    Choice c{std::move(extra), choose_scales(plan_, statistics_, errors_)};
+    Choice c{std::move(extra), choose_scales(plan_, statistics_, errors_, rotated_)};
     if (std::log(variance() / c.scales.total_variance()) < kLeastGain) return std::nullopt;
     c.seconds = seconds_of(plan_);
     return c;
@@ -144,6 +144,7 @@ class Search {
   const Statistics& statistics_;
   plan::Plan plan_;
   std::vector<std::vector<WeightErrors>> errors_;
+  std::vector<double> rotated_;
   Choice best_;
 };
 

@@ -15,6 +15,7 @@ int most_primes(int bits);
 struct Draft {
   plan::Plan plan;
   std::vector<std::vector<WeightErrors>> errors;
+  std::vector<double> rotated;  ///< plan::rotated_share
   Scales scales;
 };
 

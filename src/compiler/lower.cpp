@@ -203,6 +203,22 @@ class Lowering {
     return std::holds_alternative<graph::Function>(network_.nodes[node].op);
   }
 
+  // Whether a form leaves values in slots that hold no pixel: the sum over a map leaves sums over parts of it there,
+  // which may be larger than itself and leave the range of a polynomial.
+  [[nodiscard]] bool spills(const Linear& l) const {
+    return std::ranges::any_of(l.terms, [&](const Term& t) {
+      const Layout& in = plan_.tensors[static_cast<std::size_t>(t.source)].layout;
+      return t.kind == Term::Kind::full && plane(in) > 1;
+    });
+  }
+
+  // A copy of a tensor that is zero in all slots without a pixel.
+  int masked(int node, int tensor) {
+    const auto channels = static_cast<std::size_t>(plan_.tensors[static_cast<std::size_t>(tensor)].layout.channels);
+    const Linear copy = tensor_form(plan_, tensor, std::vector<double>(channels, 1), std::vector<double>(channels, 0));
+    return emit(node, copy, Step::Finish::rescale);
+  }
+
   // The tensors of a function: its input as a tensor of its own, then a polynomial slot by slot.
   struct Activated {
     std::vector<int> tensors;
@@ -220,10 +236,12 @@ class Lowering {
     for (const auto& piece : f.pieces) {
       Linear l = expression(n.inputs[0]);
       for (double& b : l.bias) b += piece.shift;
-      const int source = emit(n.inputs[0], l, Step::Finish::rescale);
+      int source = emit(n.inputs[0], l, Step::Finish::rescale);
+      if (spills(l)) source = masked(n.inputs[0], source);
+      const int depth = plan_.tensors[static_cast<std::size_t>(source)].limbs;
       out.tensors.push_back(static_cast<int>(plan_.tensors.size()));
       out.gains.push_back(piece.gain);
-      plan_.tensors.push_back({n.name, l.layout, l.depth + 1 + piece.activation.depth(), 1});
+      plan_.tensors.push_back({n.name, l.layout, depth + piece.activation.depth(), 1});
       plan_.steps.push_back(copy_step(n.name, out.tensors.back(), source, Step::Finish::activate));
       plan_.steps.back().activation = piece.activation;
     }

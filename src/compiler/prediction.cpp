@@ -25,17 +25,23 @@ constexpr double kMadeUpTie = 0x1p-8;
 // Flips seen from which on their number is taken as it is.
 constexpr std::size_t kCounted = 20;
 
-// The best score and the next one.
+// What a label depends on: the best score and the next one, or on which side of the middle of all images a single
+// score lies.
 struct Top {
   std::size_t first = 0, second = 0;
+  double side = 1, middle = 0;
 
-  explicit Top(const std::vector<double>& scores) {
+  Top(const std::vector<double>& scores, double middle_of_all) : middle(middle_of_all) {
+    if (scores.size() == 1) side = scores[0] < middle ? -1 : 1;
     first = static_cast<std::size_t>(std::ranges::max_element(scores) - scores.begin());
     second = first == 0 && scores.size() > 1 ? 1 : 0;
     for (std::size_t k = 0; k < scores.size(); ++k)
       if (k != first && scores[k] > scores[second]) second = k;
   }
-  [[nodiscard]] double margin(const std::vector<double>& scores) const { return scores[first] - scores[second]; }
+  [[nodiscard]] bool same(const Top& other) const { return first == other.first && side == other.side; }
+  [[nodiscard]] double margin(const std::vector<double>& scores) const {
+    return scores.size() == 1 ? side * (scores[0] - middle) : scores[first] - scores[second];
+  }
   [[nodiscard]] bool tied(const std::vector<double>& scores, double tie) const {
     const auto [least, most] = std::ranges::minmax(scores);
     return margin(scores) <= std::max(tie, kTie * std::max(-least, most));
@@ -65,12 +71,12 @@ plan::Prediction compare(const Calibration& calibration, const Reference& refere
   for (std::size_t k = 0; k < all.size(); ++k) {
     if (!all[k]) continue;
     const std::vector<double>&scores = *all[k], &exact = reference.scores[k];
-    const Top top(exact);
+    const Top top(exact, reference.middle);
     ++out.images;
-    if (exact.size() > 1 && !top.tied(exact, reference.tie)) {
+    if (!top.tied(exact, reference.tie)) {
       margins.push_back(top.margin(exact));
-      changes.push_back(scores[top.first] - scores[top.second] - margins.back());
-      flips += Top(scores).first != top.first;
+      changes.push_back(top.margin(scores) - margins.back());
+      flips += !Top(scores, reference.middle).same(top);
     }
     for (std::size_t c = 0; c < exact.size(); ++c, ++values) squares += std::pow(scores[c] - exact[c], 2);
   }
@@ -94,7 +100,11 @@ plan::Hooks range_check(const plan::Plan& plan, bool& inside) {
 class DrawnErrors {
  public:
   DrawnErrors(const Compiled& compiled, std::uint64_t seed)
-      : plan_(compiled.plan), errors_(compiled.weight_errors), rng_(seed), energy_(plan_.tensors.size()) {}
+      : plan_(compiled.plan),
+        errors_(compiled.weight_errors),
+        rotated_(compiled.rotated),
+        rng_(seed),
+        energy_(plan_.tensors.size()) {}
 
   // Scores of the image, and whether its values keep within the ranges.
   std::vector<double> run(const std::vector<double>& image, bool& inside) {
@@ -132,6 +142,9 @@ class DrawnErrors {
 
   void disturb(int tensor, std::vector<double>& v, double deviation) {
     const plan::Tensor& t = plan_.tensors[static_cast<std::size_t>(tensor)];
+    // A copy for every rotation errs anew; here all of them err alike.
+    deviation = std::hypot(deviation, std::sqrt(rotated_[static_cast<std::size_t>(tensor)]) *
+                                          plan::NoiseModel::rounding(plan_.parameters.log_n) / t.scale);
     std::vector<double>& energy = energy_[static_cast<std::size_t>(tensor)];
     energy.assign(static_cast<std::size_t>(t.layout.channels), 0);
     const std::size_t plane = v.size() / energy.size();
@@ -143,6 +156,7 @@ class DrawnErrors {
 
   const plan::Plan& plan_;
   const std::vector<std::vector<WeightErrors>>& errors_;
+  const std::vector<double>& rotated_;
   std::mt19937_64 rng_;
   std::normal_distribution<double> normal_;
   std::vector<std::vector<double>> energy_;  // [tensor][channel]: mean squares of the slots
@@ -170,7 +184,7 @@ plan::Prediction predict_on_images(const Calibration& calibration, const Referen
 double Reference::score_error_for(double agreement) const {
   std::vector<double> margins;
   for (const auto& s : scores)
-    if (s.size() > 1 && !Top(s).tied(s, tie)) margins.push_back(Top(s).margin(s));
+    if (const Top top(s, middle); !top.tied(s, tie)) margins.push_back(top.margin(s));
   double low = 0, high = spread * kErrorOfSpread;
   const auto lost = [&](double error) {
     double sum = 0;
@@ -179,8 +193,8 @@ double Reference::score_error_for(double agreement) const {
   };
   if (lost(high) <= 1 - agreement) return high;
   for (int k = 0; k < 60; ++k) {
-    const double middle = (low + high) / 2;
-    (lost(middle) <= 1 - agreement ? low : high) = middle;
+    const double between = (low + high) / 2;
+    (lost(between) <= 1 - agreement ? low : high) = between;
   }
   return low;
 }
@@ -195,6 +209,7 @@ Reference reference_of(const graph::Network& network, const Calibration& calibra
   for (std::size_t c = 0; c < classes; ++c) {
     double mean = 0;
     for (const auto& s : out.scores) mean += s[c] / images;
+    out.middle = mean;
     for (const auto& s : out.scores) variance += (s[c] - mean) * (s[c] - mean) / images;
   }
   out.spread = std::sqrt(variance / static_cast<double>(std::max<std::size_t>(classes, 1)));

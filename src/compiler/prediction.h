@@ -14,6 +14,7 @@ namespace sotto::compiler {
 struct Reference {
   std::vector<std::vector<double>> scores;  ///< [image][class]
   double spread = 0;  ///< root mean square, over classes, of how far scores lie from their mean over the images
+  double middle = 0;  ///< of networks with one score: its mean
   double tie = 0;     ///< images whose two best scores lie no farther apart tell nothing about labels
 
   /// The root mean square error of scores with which so many labels (a fraction) stay what they are, if errors of

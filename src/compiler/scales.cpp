@@ -51,10 +51,12 @@ struct Group {
 
 class Descent {
  public:
-  Descent(const plan::Plan& plan, const Statistics& statistics, const std::vector<std::vector<WeightErrors>>& errors)
+  Descent(const plan::Plan& plan, const Statistics& statistics, const std::vector<std::vector<WeightErrors>>& errors,
+          const std::vector<double>& rotated)
       : plan_(plan),
         statistics_(statistics),
         errors_(errors),
+        rotated_(rotated),
         primes_(ckks::Parameters::create(plan.parameters).primes()),
         producer_(plan.tensors.size(), -1),
         least_limbs_(plan.tensors.size()),
@@ -177,12 +179,14 @@ class Descent {
     groups_.push_back(std::move(g));
   }
 
-  // The rounding of a division, or of the input's encryption, in slots: variance.
+  // The rounding of a division, or of the input's encryption, and that of rotated copies, in slots: variance.
   [[nodiscard]] double rounding(std::size_t t) const {
-    if (producer_[t] < 0) return std::pow(plan::NoiseModel::encryption(plan_.parameters.log_n), 2);
+    const double division = std::pow(plan::NoiseModel::rounding(plan_.parameters.log_n), 2);
+    if (producer_[t] < 0)
+      return std::pow(plan::NoiseModel::encryption(plan_.parameters.log_n), 2) + rotated_[t] * division;
     const plan::Step& made = plan_.steps[index(producer_[t])];
     if (made.finish == Finish::keep && made.extra_primes == 0) return 0;
-    return std::pow(plan::NoiseModel::rounding(plan_.parameters.log_n), 2);
+    return (1 + rotated_[t]) * division;
   }
 
   // What rounding its weights does to the channels of a step's sum: variances in slots.
@@ -270,6 +274,7 @@ class Descent {
   const plan::Plan& plan_;
   const Statistics& statistics_;
   const std::vector<std::vector<WeightErrors>>& errors_;  // by step and term
+  const std::vector<double>& rotated_;                    // by tensor
   std::vector<std::uint64_t> primes_;
   std::vector<double> divisors_;                                           // of the steps
   std::vector<int> producer_;                                              // step that makes a tensor
@@ -289,8 +294,8 @@ bool has(const plan::Plan& plan, Finish finish) {
 }
 
 Scales choose_scales(const plan::Plan& plan, const Statistics& statistics,
-                     const std::vector<std::vector<WeightErrors>>& errors) {
-  return Descent(plan, statistics, errors).run();
+                     const std::vector<std::vector<WeightErrors>>& errors, const std::vector<double>& rotated) {
+  return Descent(plan, statistics, errors, rotated).run();
 }
 
 namespace {

@@ -27,9 +27,10 @@ struct Scales {
 /// rounding of divisions and more from that of the weights that read it; with the statistics of a network both are
 /// sums of powers of the scales, so that the least sum is found by descent (docs/adr/0025). Values stay within the
 /// modulus of the steps that read them, what is bootstrapped fills the range of its circuit, arguments of polynomials
-/// have the scale of their prime. statistics: of the plan's own tensors and steps; errors: weight_errors of the plan.
+/// have the scale of their prime. statistics: of the plan's own tensors and steps; errors: weight_errors of the plan;
+/// rotated: plan::rotated_share.
 Scales choose_scales(const plan::Plan& plan, const Statistics& statistics,
-                     const std::vector<std::vector<WeightErrors>>& errors);
+                     const std::vector<std::vector<WeightErrors>>& errors, const std::vector<double>& rotated);
 
 /// Gives a plan these scales: what channels of one tensor have different becomes part of the weights around it.
 void apply_scales(plan::Plan& plan, const Scales& scales);

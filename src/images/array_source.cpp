@@ -77,7 +77,10 @@ class ArraySource : public Source {
                                             : " (its axes must be image, channel, row, column)"));
     }
     shape_ = *shape;
-    if (shape_.channels * shape_.height * shape_.width > kMostPixels || axes[0] > SIZE_MAX)
+    for (const std::uint64_t axis : {shape_.channels, shape_.height, shape_.width})
+      if (axis == 0 || axis > kMostPixels) refuse(array_.name(), shapes);
+    if (shape_.channels * shape_.height > kMostPixels || shape_.channels * shape_.height * shape_.width > kMostPixels ||
+        axes[0] > SIZE_MAX)
       refuse(array_.name(), shapes);
     if (axes.size() != 2) nhwc_ = nhwc_ && axes.size() == 4;
     if (!labels_.empty() && labels_.size() != axes[0])

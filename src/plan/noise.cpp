@@ -42,6 +42,18 @@ double NoiseModel::rounding(int log_n) { return std::ldexp(2.0, log_n) / std::sq
 double NoiseModel::refresh() { return 0x1p-15; }
 double NoiseModel::encryption(int log_n) { return std::sqrt(std::ldexp(2.0, log_n) * (kSigma * kSigma + 1.0 / 12)); }
 
+std::vector<double> rotated_share(const Plan& plan, const Schedule& schedule) {
+  std::vector<double> all(plan.tensors.size()), rotated(plan.tensors.size());
+  for (const Task& task : schedule.tasks)
+    for (const Tap& tap : task.taps) {
+      all[static_cast<std::size_t>(tap.source.tensor)] += 1;
+      rotated[static_cast<std::size_t>(tap.source.tensor)] += tap.source.rotation != 0;
+    }
+  for (std::size_t t = 0; t < all.size(); ++t)
+    if (all[t] > 0) rotated[t] /= all[t];
+  return rotated;
+}
+
 namespace {
 
 // How often each tap of a term meets a mask, and how often none: variances of masks and shares of pixels.

@@ -39,6 +39,10 @@ struct WeightNoise {
   std::vector<double> left;
 };
 
+/// By tensor: the part of the taps of its readers that read a rotated copy. Rotating adds the error of a division,
+/// another one for every copy.
+std::vector<double> rotated_share(const Plan& plan, const Schedule& schedule);
+
 /// By step and term.
 std::vector<std::vector<WeightNoise>> weight_noise(const Plan& plan, const Schedule& schedule);
 

@@ -46,15 +46,17 @@ int sign_of(const Probe& probe, int ciphertext) {
 
 Watched watched(const Plan& plan, const Probe& probe) {
   const Layout& l = tensor_of(plan, probe).layout;
-  return {l.places(), (l.height - 1) * l.gap.h / l.phases.h + 1, (l.width - 1) * l.gap.w / l.phases.w + 1, l.gap.h,
-          l.gap.w};
+  // Tile rows between those of two pixels, where that is the same for all; otherwise every row is watched.
+  const auto apart = [](int gap, int phases) { return gap % phases == 0 ? gap / phases : 1; };
+  return {l.places(), (l.height - 1) * l.gap.h / l.phases.h + 1, (l.width - 1) * l.gap.w / l.phases.w + 1,
+          apart(l.gap.h, l.phases.h), apart(l.gap.w, l.phases.w)};
 }
 
 double probe_value(const Plan& plan, const Probe& probe, std::span<const double> values) {
   const Layout& l = tensor_of(plan, probe).layout;
   const Watched w = watched(plan, probe);
   const double rest = resting_value(plan, probe.tensor);
-  const auto pixel = [&](int channel, int cy, int cx) {
+  const auto pixel = [&](int channel, int cy, int cx) {  // on the canvas
     const int y = cy / l.gap.h, x = cx / l.gap.w;
     if (channel < 0 || cy % l.gap.h != 0 || cx % l.gap.w != 0 || y >= l.height || x >= l.width) return rest;
     return values[(static_cast<std::size_t>(channel) * l.height + y) * l.width + x];

@@ -7,9 +7,11 @@
 #include <mutex>
 #include <optional>
 #include <random>
+#include <utility>
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "bootstrap/refresh_spec.h"
 #include "plan/grouped_plaintexts.h"
 #include "plan/noise.h"
 #include "plan/plaintexts.h"
@@ -27,6 +29,36 @@ using Slots = std::vector<double>;
 // A feature map: phase by phase, its blocks of channels.
 using Map = std::vector<Slots>;
 
+// What an error is drawn for: the same for the same seed, whatever thread comes first.
+struct Draw {
+  enum class What : std::uint32_t { result, copies, rotation } what;
+  int tensor;
+  std::size_t ciphertext;
+  int number = 0;  // of a rotation
+};
+
+// The errors of the rotated copies that a sum reads: variances by slot, which repeat.
+class CopyErrors {
+ public:
+  // weights: of one column, in units in which a copy errs by `deviation`; one stands for all slots, and they repeat.
+  void add(std::span<const double> weights, double deviation) {
+    if (variances_.size() < weights.size()) {
+      const std::vector<double> few = std::exchange(variances_, std::vector<double>(weights.size()));
+      for (std::size_t p = 0; p < variances_.size() && !few.empty(); ++p) variances_[p] = few[p % few.size()];
+    }
+    for (std::size_t p = 0; p < variances_.size(); ++p)
+      variances_[p] += std::pow(weights[p % weights.size()] * deviation, 2);
+  }
+  [[nodiscard]] std::vector<double> deviations() const {
+    std::vector<double> all;
+    for (double v : variances_) all.push_back(std::sqrt(v));
+    return all;
+  }
+
+ private:
+  std::vector<double> variances_;
+};
+
 class Simulator {
  public:
   Simulator(const Plan& plan, std::span<const std::vector<double>> images, std::uint64_t seed,
@@ -39,6 +71,10 @@ class Simulator {
     const auto at = static_cast<std::size_t>(s.phase * tensor(s.tensor).layout.blocks() + block);
     return maps_[static_cast<std::size_t>(s.tensor)][at];
   }
+  [[nodiscard]] std::size_t ciphertext_of(const Task& task, int block) const {
+    const Step& step = plan_.steps[static_cast<std::size_t>(task.step)];
+    return static_cast<std::size_t>(task.phase * tensor(step.output).layout.blocks() + block);
+  }
   void set_input();
   void run_step(std::size_t s, std::span<const Task> tasks);
   [[nodiscard]] Slots single_sum(const TaskPlaintexts& plaintexts, const Task& task, int o) const;
@@ -47,8 +83,11 @@ class Simulator {
   void add_bias(Slots& sum, std::span<const double> bias) const;
   [[nodiscard]] Slots rotated(const Slots& values, std::int64_t rotation) const;
   void finish(const Step& step, std::size_t ciphertext, Slots& values);
-  void activate(const Step& step, std::size_t ciphertext, Slots& values);
-  void disturb(Slots& values, double deviation, std::uint64_t which) const;
+  void bound(const Slots& values, double range);
+  void activate(const Step& step, Slots& values);
+  void disturb(Slots& values, std::span<const double> deviations, const Draw& draw) const;
+  void disturb(Slots& values, double deviation, const Draw& draw) const;
+  void sum_tile(const Step& step, Slots& values, std::size_t ciphertext) const;
   [[nodiscard]] std::vector<std::vector<double>> values(int tensor);
   template <class F>
   void for_each_pixel(const Layout& layout, std::size_t ciphertext, F f) const;
@@ -61,6 +100,7 @@ class Simulator {
   std::uint64_t seed_;
   const SimulationHooks& hooks_;
   Schedule schedule_;
+  double division_;    // error in slots, standard deviation
   std::size_t slots_;  // of one image
   std::vector<Map> maps_;
   std::vector<std::size_t> last_use_;  // of a tensor: a step
@@ -78,6 +118,7 @@ Simulator::Simulator(const Plan& plan, std::span<const std::vector<double>> imag
       seed_(seed),
       hooks_(hooks),
       schedule_(make_schedule(plan)),
+      division_(NoiseModel::rounding(plan.parameters.log_n)),
       slots_(static_cast<std::size_t>(plan.period())),
       maps_(plan.tensors.size()),
       last_use_(plan.tensors.size(), plan.steps.size()),
@@ -126,15 +167,25 @@ void Simulator::set_input() {
   map.assign(static_cast<std::size_t>(layout.ciphertexts()), Slots(images_.size() * slots_));
   for_each_value(layout, map, [&](std::size_t k, std::size_t index, double& value) { value = images_[k][index]; });
   const double deviation = NoiseModel::encryption(plan_.parameters.log_n) / plan_.input().scale;
-  for (std::size_t k = 0; k < map.size(); ++k) disturb(map[k], deviation, k);
+  for (std::size_t k = 0; k < map.size(); ++k) disturb(map[k], deviation, {Draw::What::result, 0, k});
 }
 
-void Simulator::disturb(Slots& values, double deviation, std::uint64_t which) const {
-  if (deviation == 0) return;
-  std::seed_seq seeds{seed_ >> 32, seed_, which >> 32, which};  // of 32 bits each
+// deviations: by slot; they repeat.
+void Simulator::disturb(Slots& values, std::span<const double> deviations, const Draw& draw) const {
+  if (std::ranges::all_of(deviations, [](double d) { return d == 0; })) return;
+  std::seed_seq seeds{seed_ >> 32,
+                      seed_,
+                      static_cast<std::uint64_t>(draw.what),
+                      static_cast<std::uint64_t>(draw.tensor),
+                      static_cast<std::uint64_t>(draw.ciphertext),
+                      static_cast<std::uint64_t>(draw.number)};  // of 32 bits each
   std::mt19937_64 rng(seeds);
-  std::normal_distribution<double> normal(0, deviation);
-  for (double& v : values) v += normal(rng);
+  std::normal_distribution<double> normal;
+  for (std::size_t k = 0; k < values.size(); ++k) values[k] += deviations[k % slots_ % deviations.size()] * normal(rng);
+}
+
+void Simulator::disturb(Slots& values, double deviation, const Draw& draw) const {
+  disturb(values, std::array{deviation}, draw);
 }
 
 // sum[p] += weights[p] values[p + rotation]; one weight stands for all, and they repeat.
@@ -182,6 +233,7 @@ Slots Simulator::single_sum(const TaskPlaintexts& plaintexts, const Task& task, 
   Slots sum(images_.size() * slots_);
   const std::vector<Column> columns = plaintexts.columns(static_cast<std::size_t>(o));
   const auto rows = plaintexts.row(static_cast<std::size_t>(o), columns);
+  CopyErrors errors;
   for (std::size_t c = 0; c < columns.size(); ++c) {
     if (rows[c].size() == 1 && rows[c][0] == 0) continue;
     if (columns[c].tap < 0) {
@@ -189,64 +241,78 @@ Slots Simulator::single_sum(const TaskPlaintexts& plaintexts, const Task& task, 
       continue;
     }
     const Tap& tap = task.taps[static_cast<std::size_t>(columns[c].tap)];
-    add(sum, slots_of(single_->encoder(), rows[c], tensor(tap.source.tensor).scale / step.scale),
-        source(tap.source, columns[c].channel), tap.source.rotation);
+    const std::vector<double> weights =
+        slots_of(single_->encoder(), rows[c], tensor(tap.source.tensor).scale / step.scale);
+    add(sum, weights, source(tap.source, columns[c].channel), tap.source.rotation);
+    if (tap.source.rotation != 0) errors.add(weights, division_ / tensor(tap.source.tensor).scale);
   }
+  disturb(sum, errors.deviations(), {Draw::What::copies, step.output, ciphertext_of(task, o)});
   return sum;
 }
 
 Slots Simulator::grouped_sum(const Task& task, int block) const {
   const Step& step = plan_.steps[static_cast<std::size_t>(task.step)];
   const std::int64_t rotation = giant_rotation(plan_, step);
+  const std::size_t ciphertext = ciphertext_of(task, block);
   const ckks::Encoder& encoder = grouped_->encoder(step_period(plan_, step));
   const auto add_sum = [&](Slots& sum, int giant) {
     const GroupedPlaintexts::Sum plaintexts = grouped_->of(task, block, giant);
+    CopyErrors errors;
     for (const GroupedPlaintexts::Column& c : plaintexts.columns) {
       const Source& from = task.taps[static_cast<std::size_t>(c.tap)].source;
-      add(sum, slots_of(encoder, c.coefficients, tensor(from.tensor).scale / step.scale), source(from, c.block),
-          from.rotation);
+      const std::vector<double> weights = slots_of(encoder, c.coefficients, tensor(from.tensor).scale / step.scale);
+      add(sum, weights, source(from, c.block), from.rotation);
+      if (from.rotation != 0) errors.add(weights, division_ / tensor(from.tensor).scale);
     }
     if (!plaintexts.bias.empty()) add_bias(sum, slots_of(encoder, plaintexts.bias, 1 / step.scale));
+    disturb(sum, errors.deviations(), {Draw::What::copies, step.output, ciphertext, giant});
+  };
+  const auto turn = [&](Slots& sum, int giant) {
+    sum = rotated(sum, giant > 0 ? rotation : -rotation);
+    disturb(sum, division_ / step.scale, {Draw::What::rotation, step.output, ciphertext, giant});
   };
   Slots sum(images_.size() * slots_), below = sum;
   for (int g = task.last_giant; g > 0; --g) {
     add_sum(sum, g);
-    sum = rotated(sum, rotation);
+    turn(sum, g);
   }
   for (int g = task.first_giant; g < 0; ++g) {
     add_sum(below, g);
-    below = rotated(below, -rotation);
+    turn(below, g);
   }
   add_sum(sum, 0);
   for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += below[k];
   return sum;
 }
 
-void Simulator::activate(const Step& step, std::size_t ciphertext, Slots& values) {
-  const Layout& layout = tensor(step.output).layout;
+// Takes note of the images that have a value beyond a range, in slots without a pixel, too: there they spoil as much.
+void Simulator::bound(const Slots& values, double range) {
   std::vector<bool> outside(images_.size());
-  for_each_pixel(layout, ciphertext, [&](std::size_t, std::size_t slot) {
-    for (std::size_t k = 0; k < images_.size(); ++k)
-      if (!(std::abs(values[k * slots_ + slot]) <= step.activation.range)) outside[k] = true;
-  });
-  // Outside a polynomial's range there is nothing to learn, and powers of it would be no numbers.
-  for (double& v : values) v = step.activation(std::clamp(v, -step.activation.range, step.activation.range));
+  for (std::size_t k = 0; k < values.size(); ++k)
+    if (!(std::abs(values[k]) <= range)) outside[k / slots_] = true;
   const std::scoped_lock lock(mutex_);
   for (std::size_t k = 0; k < outside.size(); ++k)
     if (outside[k]) inside_[k] = false;
 }
 
+void Simulator::activate(const Step& step, Slots& values) {
+  bound(values, step.activation.range);
+  // Outside a polynomial's range there is nothing to learn, and powers of it would be no numbers.
+  for (double& v : values) v = step.activation(std::clamp(v, -step.activation.range, step.activation.range));
+}
+
 void Simulator::finish(const Step& step, std::size_t ciphertext, Slots& values) {
   const Tensor& out = tensor(step.output);
-  double deviation = NoiseModel::rounding(plan_.parameters.log_n) / out.scale;
+  double deviation = division_ / out.scale;
   switch (step.finish) {
     case Step::Finish::square:
       for (double& v : values) v *= v;
       break;
     case Step::Finish::activate:
-      activate(step, ciphertext, values);
+      activate(step, values);
       break;
     case Step::Finish::refresh:
+      bound(values, plan_.refresh->input_peak / bootstrap::kMessageRatio / step.scale);
       deviation = std::hypot(deviation, NoiseModel::refresh() * plan_.refresh->input_peak / step.scale);
       break;
     case Step::Finish::rescale:
@@ -255,7 +321,17 @@ void Simulator::finish(const Step& step, std::size_t ciphertext, Slots& values) 
       if (step.extra_primes == 0) deviation = 0;
       break;
   }
-  disturb(values, deviation, (static_cast<std::uint64_t>(step.output) << 32) + ciphertext);
+  disturb(values, deviation, {Draw::What::result, step.output, ciphertext});
+}
+
+// Every slot becomes the sum over as many slots as a tile has, itself the first.
+void Simulator::sum_tile(const Step& step, Slots& values, std::size_t ciphertext) const {
+  int number = 0;
+  for (std::int64_t r : sum_rotations(plan_.tile * plan_.tile)) {
+    Slots other = rotated(values, r);
+    disturb(other, division_ / step.scale, {Draw::What::rotation, step.output, ciphertext, ++number});
+    for (std::size_t j = 0; j < values.size(); ++j) values[j] += other[j];
+  }
 }
 
 void Simulator::run_step(std::size_t s, std::span<const Task> tasks) {
@@ -275,13 +351,8 @@ void Simulator::run_step(std::size_t s, std::span<const Task> tasks) {
       values = single_ ? single_sum(*plaintexts[k / blocks], task, block) : grouped_sum(task, block);
     const bool full = std::ranges::any_of(
         task.taps, [&](const Tap& t) { return step.terms[static_cast<std::size_t>(t.term)].kind == Term::Kind::full; });
-    if (full) {
-      for (std::int64_t r : sum_rotations(plan_.tile * plan_.tile)) {
-        const Slots other = rotated(values, r);
-        for (std::size_t j = 0; j < values.size(); ++j) values[j] += other[j];
-      }
-    }
-    const std::size_t ciphertext = static_cast<std::size_t>(task.phase) * blocks + k % blocks;
+    const std::size_t ciphertext = ciphertext_of(task, block);
+    if (full) sum_tile(step, values, ciphertext);
     finish(step, ciphertext, values);
     map[ciphertext] = std::move(values);
     if (!hooks_.progress) return;

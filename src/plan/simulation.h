@@ -12,7 +12,8 @@ namespace sotto::plan {
 /// What encryption makes of images.
 struct Simulated {
   std::vector<std::vector<double>> scores;  ///< by image
-  std::vector<bool> inside;                 ///< by image: whether its values kept within the ranges of all activations
+  std::vector<bool>
+      inside;  ///< by image: whether all of its slots kept within the ranges of activations and bootstrapping
 };
 
 /// Who looks on; each may be empty.
@@ -23,9 +24,9 @@ struct SimulationHooks {
 };
 
 /// Carries a plan out in float64 as the encrypted run does, slot by slot: with the same integer plaintexts (their
-/// errors are the same for all images), and with Gaussian errors for encryption, divisions and bootstrapping
-/// (plan::NoiseModel, drawn from `seed`). Every image is its own neighbour in the ciphertext. images: preprocessed,
-/// [c][h][w].
+/// errors are the same for all images), and with Gaussian errors for encryption, divisions, rotations and bootstrapping
+/// (plan::NoiseModel, drawn from `seed`). Those of rotated copies are drawn anew for every sum that reads them,
+/// although sums share copies. Every image is its own neighbour in the ciphertext. images: preprocessed, [c][h][w].
 Simulated simulate(const Plan& plan, std::span<const std::vector<double>> images, std::uint64_t seed,
                    const SimulationHooks& hooks = {});
 

@@ -183,6 +183,11 @@ TEST_F(Arrays, TypesThatAreNotImages) {
               {"Fortran", "ascontiguousarray"}));
 }
 
+TEST_F(Arrays, NoPixelsCannotBeResized) {
+  for (const char* shape : {"(2, 3, 0, 5)", "(2, 3, 5, 0)", "(2, 3, 4294967296, 4294967296)"})
+    EXPECT_TRUE(refuses([&] { load(npy("|u1", shape, {}), kColour, {.fit = Fit::stretch}); }, {"a.npy"})) << shape;
+}
+
 TEST_F(Arrays, HeadersThatLie) {
   for (const char* shape :
        {"(99999999999, 2, 4)", "(18446744073709551616, 2, 4)", "(4294967296, 4294967296, 4294967296)", "(1, 2, 4",
