@@ -190,6 +190,13 @@ Plaintext encode(const ring::Ring& ring, std::span<const double> coefficients, d
   return p;
 }
 
+namespace {
+
+// Exact coefficients of a decrypted polynomial, with its ciphertext, tell about the key.
+void wipe(ring::Limb& limb, std::size_t words) { explicit_bzero(limb.data(), words * sizeof(std::uint64_t)); }
+
+}  // namespace
+
 std::vector<double> decode_coefficients(const ring::Ring& ring, const ring::RnsPoly& poly) {
   check(!poly.empty(), "decode: no limbs");
   const std::size_t n = ring.n();
@@ -203,6 +210,7 @@ std::vector<double> decode_coefficients(const ring::Ring& ring, const ring::RnsP
       const std::uint64_t v = x.data()[i];
       out[i] = v > q0 / 2 ? -static_cast<double>(q0 - v) : static_cast<double>(v);
     }
+    wipe(x, n);
     return out;
   }
   // Garner with two limbs: v = x0 + q0 * ((x1 - x0) / q0 mod q1), centred modulo q0 q1.
@@ -219,6 +227,8 @@ std::vector<double> decode_coefficients(const ring::Ring& ring, const ring::RnsP
     if (v > q / 2) v -= q;
     out[i] = static_cast<double>(v);
   }
+  wipe(x, n);
+  wipe(y, n);
   return out;
 }
 

@@ -95,7 +95,12 @@ std::vector<images::Image> find_images(const DecryptVerbOptions& o, const plan::
   const std::size_t count = result.scores.size();
   if (!o.data.data.empty()) return load_images(o.data, spec.io, count, images::TrueLabels::dropped);
   const auto record = client::read_input_record(key_folder(o.keys), result.input_id);
-  if (!record || record->count != count) return {};
+  if (!record) return {};
+  if (record->count != count) {
+    print_note(fmt::format("{} images were encrypted, there are results for {}: whoever computed them left some out",
+                           record->count, count));
+    return {};
+  }
   try {
     auto images = images::load_images(record->sources, spec.io, record->start, record->count,
                                       {record->fit, record->layout, images::TrueLabels::dropped});

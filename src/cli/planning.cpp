@@ -70,7 +70,7 @@ void thin(compiler::Calibration& calibration, const graph::Network& network) {
 
 // The images that a user gives, at equal distances: a data set may be sorted by class.
 std::vector<std::vector<double>> calibration_images(const PlanRequest& request, const plan::Interface& io) {
-  const auto images = images::load_images(request.calibrate, io, 0, std::nullopt);
+  const auto images = images::load_images(request.calibrate, io, 0, std::nullopt, {.note = print_note});
   const std::size_t stride = (images.size() + kMostCalibration - 1) / kMostCalibration;
   std::vector<std::vector<double>> values;
   for (std::size_t k = 0; k < images.size(); k += stride) values.push_back(images::preprocess(images[k], io));
@@ -302,8 +302,8 @@ void add_plan_options(CLI::App& verb, PlanRequest& request) {
       ->check(CLI::Range(0.0, 99.99));
   verb.add_option("--memory", request.memory, "Most memory that inference may use, e.g. 8G");
   verb.add_option("--calibrate", request.calibrate,
-                  "Images to measure the ranges of values on, for Relu and deep networks: cifar10-train:DIR, "
-                  "cifar100-train:DIR, or PNG and JPEG files or folders (512 at most are used)")
+                  "Images like those to come, to measure ranges, errors and labels on: any SRC of --data, "
+                  "e.g. cifar10-train:DIR, a folder or an array (512 at most are used)")
       ->expected(1, -1);
   verb.add_flag("--precise", request.precise,
                 "With bootstrapping: twice the modulus for every square, closer to the float model but slower");

@@ -67,6 +67,11 @@ Draft with_refreshes(plan::Plan lowered, const Options& options, const Statistic
 // No larger than the largest map; smaller maps need fewer rotations then.
 int largest_tile(const graph::Network& network) {
   const plan::Axes canvas = canvas_of(network);
+  if (std::max(canvas.h, canvas.w) > plan::kMostPhases * kMaxTile)
+    throw Error(ErrorCode::bad_input,
+                "no packing has room for its largest map: with the pixels that strides leave out it may have " +
+                    std::to_string(plan::kMostPhases * kMaxTile) +
+                    " rows and columns; use less padding before strides");
   return std::min(static_cast<int>(std::bit_ceil(static_cast<unsigned>(std::max(canvas.h, canvas.w)))), kMaxTile);
 }
 

@@ -17,6 +17,8 @@ using plan::Term;
 
 namespace {
 
+constexpr int kFarthest = 1 << 20;  // pixels of a canvas
+
 // Phases and gap of one direction without a common factor; a single pixel lies in the first phase of any layout.
 // A map that grew beyond its tile gets more phases.
 void fit(int size, int tile, int& phases, int& gap) {
@@ -215,12 +217,19 @@ Axes canvas_of(const graph::Network& network) {
     const graph::Node& n = network.nodes[k];
     if (!n.inputs.empty()) {
       const Axes in = apart[static_cast<std::size_t>(n.inputs.front())], stride = stride_of(n.op);
-      apart[k] = {in.h * stride.h, in.w * stride.w};
+      // Farther than any packing has room for is as far as too far.
+      const auto far = [](int distance, int times) {
+        return static_cast<int>(std::min<std::int64_t>(std::int64_t{distance} * times, kFarthest));
+      };
+      apart[k] = {far(in.h, stride.h), far(in.w, stride.w)};
     }
     if (n.shape.h == 1) apart[k].h = 1;
     if (n.shape.w == 1) apart[k].w = 1;
-    most.h = std::max(most.h, (n.shape.h - 1) * apart[k].h + 1);
-    most.w = std::max(most.w, (n.shape.w - 1) * apart[k].w + 1);
+    const auto span = [](int size, int distance) {
+      return static_cast<int>(std::min<std::int64_t>(std::int64_t{size - 1} * distance + 1, kFarthest));
+    };
+    most.h = std::max(most.h, span(n.shape.h, apart[k].h));
+    most.w = std::max(most.w, span(n.shape.w, apart[k].w));
   }
   return most;
 }

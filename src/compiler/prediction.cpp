@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <mutex>
+#include <numbers>
 #include <optional>
 #include <random>
 
@@ -24,6 +25,8 @@ constexpr double kTie = 0x1p-20;
 constexpr double kMadeUpTie = 0x1p-8;
 // Flips seen from which on their number is taken as it is.
 constexpr std::size_t kCounted = 20;
+// The smallest margins that tell how many there are next to zero.
+constexpr std::size_t kClosest = 16;
 
 // What a label depends on: the best score and the next one, or on which side of the middle of all images a single
 // score lies.
@@ -48,15 +51,27 @@ struct Top {
   }
 };
 
+// The part of images per unit of margin that has next to none. Few of some hundred images have margins as small as
+// errors are; there are as many at zero as up to the kClosest-th smallest margin.
+double density_of_close(std::vector<double> margins) {
+  if (margins.empty()) return 0;
+  const std::size_t rank = std::min(kClosest, margins.size());
+  const auto last = margins.begin() + static_cast<std::ptrdiff_t>(rank) - 1;
+  std::ranges::nth_element(margins, last);
+  return *last > 0 ? static_cast<double>(rank) / (static_cast<double>(margins.size()) * *last) : 0;
+}
+
 // The part of labels that survives, from margins and from what errors do to them. Every error is tried on every margin,
-// so that a few images tell of rare flips.
+// so that a few images tell of rare flips, and on as many margins next to zero as there ought to be.
 double agreement_of(const std::vector<double>& margins, std::vector<double> changes, std::size_t flips) {
   if (margins.empty()) return 1;
-  if (flips >= kCounted) return 1 - static_cast<double>(flips) / static_cast<double>(changes.size());
+  const auto count = static_cast<double>(changes.size());
+  if (flips >= kCounted) return 1 - static_cast<double>(flips) / count;
   std::ranges::sort(changes);
-  double lost = 0;
+  double lost = 0, shrinking = 0;
   for (double m : margins) lost += static_cast<double>(std::ranges::lower_bound(changes, -m) - changes.begin());
-  return 1 - lost / static_cast<double>(margins.size() * changes.size());
+  for (double c : changes) shrinking += std::max(0.0, -c);
+  return 1 - std::max(lost / static_cast<double>(margins.size()), density_of_close(margins) * shrinking) / count;
 }
 
 // all: the scores of every image, or nothing where it is left out.
@@ -185,11 +200,15 @@ double Reference::score_error_for(double agreement) const {
   std::vector<double> margins;
   for (const auto& s : scores)
     if (const Top top(s, middle); !top.tied(s, tie)) margins.push_back(top.margin(s));
+  const double density = density_of_close(margins);
   double low = 0, high = spread * kErrorOfSpread;
   const auto lost = [&](double error) {
     double sum = 0;
     for (double m : margins) sum += 0.5 * std::erfc(m / (2 * error));  // two errors: the deviation is sqrt(2) error
-    return sum / static_cast<double>(std::max<std::size_t>(margins.size(), 1));
+    // A normal change of this deviation takes 1 / sqrt(2 pi) of it away from a margin, on average.
+    const double change = std::numbers::sqrt2 * error;
+    return std::max(sum / static_cast<double>(std::max<std::size_t>(margins.size(), 1)),
+                    density * change / std::sqrt(2 * std::numbers::pi));
   };
   if (lost(high) <= 1 - agreement) return high;
   for (int k = 0; k < 60; ++k) {

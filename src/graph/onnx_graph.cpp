@@ -10,7 +10,8 @@ namespace {
 
 constexpr int kOldest = 11;
 constexpr int kMaxNodes = 1 << 18;
-constexpr int kMaxDepth = 16;  // of functions that call functions
+constexpr std::size_t kMaxInlined = std::size_t{1} << 28;  // bytes of functions' nodes, each time they are called
+constexpr int kMaxDepth = 16;                              // of functions that call functions
 
 [[noreturn]] void fail(const std::string& message) { throw Error(ErrorCode::bad_input, message); }
 
@@ -28,8 +29,7 @@ class Inliner {
   void node(const onnx::NodeProto& n, onnx::GraphProto& out, int depth) {
     const auto found = functions_.find({n.domain(), n.op_type()});
     if (found == functions_.end()) {
-      if (out.node_size() >= kMaxNodes) fail("the model has too many nodes");
-      *out.add_node() = n;
+      *add_to(out) = n;
       return;
     }
     if (depth > kMaxDepth) fail("the function '" + n.op_type() + "' calls itself");
@@ -37,6 +37,11 @@ class Inliner {
   }
 
  private:
+  static onnx::NodeProto* add_to(onnx::GraphProto& out) {
+    if (out.node_size() >= kMaxNodes) fail("the model has too many nodes");
+    return out.add_node();
+  }
+
   // The nodes of a function under the names and attributes of one call.
   void call(const onnx::NodeProto& n, const onnx::FunctionProto& f, onnx::GraphProto& out, int depth) {
     const std::string where = (n.name().empty() ? n.op_type() : n.name()) + "/" + std::to_string(++calls_) + "/";
@@ -47,6 +52,8 @@ class Inliner {
       if (!n.output(i).empty()) names[f.output(i)] = n.output(i);
     const auto name = [&](const std::string& inner) { return names.emplace(inner, where + inner).first->second; };
     for (const auto& inner : f.node()) {
+      inlined_ += inner.ByteSizeLong();
+      if (inlined_ > kMaxInlined) fail("the functions of the model are too large for the times that they are called");
       onnx::NodeProto copy = inner;
       copy.set_name(where + (inner.name().empty() ? inner.op_type() : inner.name()));
       for (auto& s : *copy.mutable_input()) s = name(s);
@@ -59,7 +66,7 @@ class Inliner {
     for (int i = 0; i < f.output_size() && i < n.output_size(); ++i)
       for (int k = 0; k < f.input_size(); ++k)
         if (f.output(i) == f.input(k) && k < n.input_size()) {
-          auto* same = out.add_node();
+          auto* same = add_to(out);
           same->set_op_type("Identity");
           same->set_name(where + "Identity");
           same->add_input(n.input(k));
@@ -83,6 +90,7 @@ class Inliner {
 
   std::map<Name, const onnx::FunctionProto*> functions_;
   int calls_ = 0;
+  std::size_t inlined_ = 0;  // bytes
 };
 
 }  // namespace

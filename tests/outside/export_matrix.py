@@ -5,7 +5,7 @@ usage: export_matrix.py --sotto BIN --json matrix.json [--only PATTERN] [--float
 
 BIN is build/release/bin. Needs PyTorch, torchvision, onnx, onnxscript and onnxruntime. Every network has AvgPool for
 MaxPool and quadratic or ReLU activations, random weights and the normalisation of smooth random pictures, of which 128
-calibrate its plan, with --agreement 99. Sotto's import is compared with ONNX Runtime for every export. Exports of a network
+calibrate its plan. Sotto's import is compared with ONNX Runtime for every export. Exports of a network
 that are imported as the same nodes have the same plan up to constants; `sotto plan` shows whether the others have, too. One
 export of each plan runs encrypted on 256 pictures, or 64 where that takes long (--every: all of them). Goes on where an earlier run with the same --json ended.
 
@@ -125,6 +125,7 @@ class Network:
         with silence():
             try:
                 EXPORTS[way](self.net, networks.values_of(self.name, self.pixels(2)), path)
+                onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])  # it can be read at all
             except Exception:  # whatever PyTorch throws
                 path.unlink(missing_ok=True)
                 return None
@@ -137,9 +138,11 @@ class Network:
         return networks.values_of(self.name, pixels).numpy()
 
     def calibration(self):
-        """Options for `sotto`; a folder cannot hold flat pictures, for which made-up ones serve."""
+        """Options for `sotto`; a folder cannot hold flat pictures, an array can."""
         if len(self.shape) == 1:
-            return []
+            array = self.folder / f"calibration-{self.shape[0]}.npy"
+            np.save(array, pictures.smooth(128, self.shape, seed=3))
+            return ["--calibrate", array]
         folder = self.folder / "calibration" / "x".join(map(str, self.shape))
         if not folder.exists():
             pictures.save_folder(pictures.smooth(128, self.shape, seed=3), folder)
@@ -147,7 +150,7 @@ class Network:
 
 
 def options_of(args, network):
-    return ["--memory", args.memory, "--agreement", 100 * AGREEMENT, *network.calibration()]
+    return ["--memory", args.memory, *network.calibration()]
 
 
 def plan_of(args, network, path):

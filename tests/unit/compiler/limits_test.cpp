@@ -128,6 +128,14 @@ TEST(Sizes, MapsLargerThanTheImage) {
   }
 }
 
+TEST(Sizes, PixelsTooFarApart) {
+  NetworkBuilder b({1, 2, 2}, 2);
+  int x = 0;
+  for (int k = 0; k < 3; ++k) x = b.conv(x, 1, 1, 8192, 8192);  // strides of 2^39 together
+  b.dense(b.mean(x), 2);
+  EXPECT_TRUE(test::fails_with([&] { (void)compile(b.network, {}); }, ErrorCode::bad_input, {"4096", "padding"}));
+}
+
 TEST(Sizes, LargeImagesLeaveRoomForFewerOthers) {
   NetworkBuilder b({1, 1024, 8}, 2);
   b.dense(b.mean(b.conv(0, 1, 1, 4, 0)), 2);

@@ -43,6 +43,38 @@ TEST(RefusedModels, WhatToUseInstead) {
   }
 }
 
+// Eight functions, each of which calls the next eight times: 2^24 copies of the last one's constant of 64 KB.
+TEST(RefusedModels, FunctionsThatMultiplyTheirConstants) {
+  OnnxBuilder m;
+  m.model.set_ir_version(9);
+  const auto name = [](int level) { return "f" + std::to_string(level); };
+  for (int level = 0; level < 9; ++level) {
+    auto* f = m.model.add_functions();
+    f->set_name(name(level));
+    f->set_domain("local");
+    f->add_input("a");
+    f->add_output("b");
+    for (int k = 0; k < (level < 8 ? 8 : 1); ++k) {
+      auto* n = f->add_node();
+      n->set_op_type(level < 8 ? name(level + 1) : "Constant");
+      n->set_domain(level < 8 ? "local" : "");
+      if (level < 8) n->add_input("a");
+      n->add_output(k == 0 ? "b" : "unused" + std::to_string(k));
+      if (level < 8) continue;
+      auto* value = n->add_attribute();
+      value->set_name("value");
+      value->set_type(onnx::AttributeProto::TENSOR);
+      value->mutable_t()->set_data_type(onnx::TensorProto::UINT8);
+      value->mutable_t()->add_dims(1 << 16);
+      value->mutable_t()->set_raw_data(std::string(1 << 16, 'x'));
+    }
+  }
+  m.model.add_opset_import()->set_version(1);
+  m.model.mutable_opset_import(1)->set_domain("local");
+  m.node(name(0), {"x"}, "y").set_domain("local");
+  EXPECT_TRUE(refuses([&] { m.import(); }, {"model.onnx", "functions", "too large"}));
+}
+
 TEST(RefusedModels, InputsThatAreNotThere) {
   OnnxBuilder m;
   m.node("Conv", {"x", "weights"}, "c");
