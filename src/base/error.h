@@ -15,15 +15,22 @@ enum class ErrorCode : int {
   interrupted = 130,  ///< The user pressed Ctrl-C (128 + SIGINT).
 };
 
+/// What a caller may set to another value to do without an error. Each program and package has its own name for it and
+/// says it behind the message.
+enum class Setting { none, agreement, calibration, function_error, memory, scratch };
+
 /// The one exception type of Sotto. `what()` is a single line that says what is wrong and, where possible, what to do.
 class Error : public std::runtime_error {
  public:
-  Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  Error(ErrorCode code, const std::string& message, Setting setting = Setting::none)
+      : std::runtime_error(message), code_(code), setting_(setting) {}
 
   [[nodiscard]] ErrorCode code() const noexcept { return code_; }
+  [[nodiscard]] Setting setting() const noexcept { return setting_; }
 
  private:
   ErrorCode code_;
+  Setting setting_;
 };
 
 /// Throws Error{ErrorCode::internal}: a broken invariant, never a reaction to user input.

@@ -28,6 +28,25 @@ std::atomic<int> at_once{0};          // that exist
 std::array<char, 128> farewell = {};  // of AtOnce
 const char kInterrupted[] = "interrupted; no output was written";
 
+// How the programs name what an error says, in brackets behind it.
+std::string option_for(Setting setting) {
+  switch (setting) {
+    case Setting::none:
+      break;
+    case Setting::agreement:
+      return " (--agreement)";
+    case Setting::calibration:
+      return " (--calibrate SRC)";
+    case Setting::function_error:
+      return " (--relu-error)";
+    case Setting::memory:
+      return " (--memory)";
+    case Setting::scratch:
+      return " (--scratch, --memory)";
+  }
+  return "";
+}
+
 void on_signal(int number) {
   if (at_once > 0) {
     (void)!::write(STDERR_FILENO, farewell.data(), std::strlen(farewell.data()));
@@ -87,7 +106,7 @@ int guarded_main(const char* program, const std::function<int()>& body) {
     if (std::fflush(stdout) != 0) return report("cannot write to the standard output", ErrorCode::no_resources);
     return status;
   } catch (const Error& e) {
-    return report(e.what(), e.code());
+    return report(e.what() + option_for(e.setting()), e.code());
   } catch (const std::bad_alloc&) {
     return report("not enough memory; use a smaller --batch, or a machine with more", ErrorCode::no_resources);
   } catch (const std::filesystem::filesystem_error& e) {

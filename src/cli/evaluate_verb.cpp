@@ -72,7 +72,8 @@ struct Comparison {
 
 // Layers by name: what they took in several packings adds up. A packing may bootstrap where another does not; sizes are
 // those of the first packing that has the layer.
-json layer_report(const std::vector<Part>& parts, const std::vector<PartResult>& results, const plan::Speed& speed) {
+json layer_report(const std::vector<engine::Part>& parts, const std::vector<PartResult>& results,
+                  const plan::Speed& speed) {
   constexpr std::array kSeconds = {"rotate_seconds", "linear_seconds", "activate_seconds", "disk_seconds"};
   json steps = json::array();
   std::map<std::string, std::size_t> index;
@@ -108,7 +109,7 @@ json layer_report(const std::vector<Part>& parts, const std::vector<PartResult>&
   return steps;
 }
 
-json part_report(const Part& part, const PartResult& r, const plan::Speed& speed) {
+json part_report(const engine::Part& part, const PartResult& r, const plan::Speed& speed) {
   const auto batches = r.stats["batches"].get<std::uint64_t>();
   return {{"images", part.images},
           {"batch", part.plan.batch},
@@ -124,18 +125,18 @@ json part_report(const Part& part, const PartResult& r, const plan::Speed& speed
 }
 
 // Over all images of all parts.
-double predicted_agreement(const std::vector<Part>& parts) {
+double predicted_agreement(const std::vector<engine::Part>& parts) {
   double sum = 0, images = 0;
-  for (const Part& p : parts) {
+  for (const engine::Part& p : parts) {
     sum += p.plan.prediction.label_agreement * static_cast<double>(p.images);
     images += static_cast<double>(p.images);
   }
   return sum / images;
 }
 
-double predicted_error(const std::vector<Part>& parts) {
+double predicted_error(const std::vector<engine::Part>& parts) {
   double squares = 0, images = 0;
-  for (const Part& p : parts) {
+  for (const engine::Part& p : parts) {
     squares += std::pow(p.plan.prediction.score_error, 2) * static_cast<double>(p.images);
     images += static_cast<double>(p.images);
   }
@@ -188,7 +189,7 @@ void print_summary(const json& r) {
 }
 
 // Without --batch, or with one for all images, the cheapest way for exactly these; else runs of the packing asked for.
-std::vector<Part> choose_parts(PlanRequest request, std::size_t images) {
+std::vector<engine::Part> choose_parts(PlanRequest request, std::size_t images) {
   const auto all = static_cast<int>(std::min(images, kMostAtOnce));
   const bool exact = images <= kMostAtOnce && (request.images == 0 || request.images == all);
   if (request.images == 0) request.images = all;
@@ -206,7 +207,7 @@ int run(const EvaluateOptions& o) {
   const graph::Network network = graph::import_onnx(o.request.model);
   const plan::Interface io = compiler::interface_of(network);
   const auto images = load_images(o.data, io, o.data.count, images::TrueLabels::needed);
-  const std::vector<Part> parts = choose_parts(o.request, images.size());
+  const std::vector<engine::Part> parts = choose_parts(o.request, images.size());
   std::vector<std::vector<double>> values;
   values.reserve(images.size());
   for (const auto& image : images) values.push_back(images::preprocess(image, io));
@@ -220,7 +221,7 @@ int run(const EvaluateOptions& o) {
   std::vector<PartResult> results;
   client::Scores scores;
   std::vector<client::Doubt> doubts;
-  for (const Part& part : parts) {
+  for (const engine::Part& part : parts) {
     results.push_back(
         run_part(part.plan, std::span(values).subspan(scores.size(), part.images), threads, o.request.memory));
     if (results.back().exit_code != 0) return results.back().exit_code;

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "compiler/compile.h"
+#include "engine/planner.h"
 #include "plan/cost.h"
 
 namespace sotto::cli {
@@ -29,15 +29,9 @@ void add_plan_options(CLI::App& verb, PlanRequest& request);
 /// memory, or if fewer labels are predicted to agree.
 plan::Plan make_plan(const PlanRequest& request);
 
-/// Some images and the packing that serves them.
-struct Part {
-  plan::Plan plan;
-  std::size_t images = 0;
-};
-
 /// The cheapest way to serve exactly request.images images by predicted time: one packing, or full runs of one and the
 /// rest in runs of a smaller one. Errors as for make_plan.
-std::vector<Part> make_parts(const PlanRequest& request);
+std::vector<engine::Part> make_parts(const PlanRequest& request);
 
 /// One line: the predicted agreement of labels and error of scores, and on which images it was measured.
 std::string describe(const plan::Prediction& prediction);

@@ -241,6 +241,13 @@ Layout strided(const plan::Plan& plan, const Layout& in, const graph::Shape& sha
   return l;
 }
 
+bool spills(const plan::Plan& plan, const LinearForm& l) {
+  return std::ranges::any_of(l.terms, [&](const Term& t) {
+    const Layout& in = plan.tensors[static_cast<std::size_t>(t.source)].layout;
+    return t.kind == Term::Kind::full && in.height * in.width > 1;
+  });
+}
+
 LinearForm tensor_form(const plan::Plan& plan, int tensor, const std::vector<double>& alpha,
                        const std::vector<double>& beta) {
   const plan::Tensor& source = plan.tensors[static_cast<std::size_t>(tensor)];

@@ -31,6 +31,10 @@ plan::Layout strided(const plan::Plan& plan, const plan::Layout& in, const graph
 LinearForm tensor_form(const plan::Plan& plan, int tensor, const std::vector<double>& alpha,
                        const std::vector<double>& beta);
 
+/// Whether a form leaves values in slots that hold no pixel: the sum over a map leaves sums over parts of it there,
+/// which may be larger than itself and leave the range of a polynomial.
+bool spills(const plan::Plan& plan, const LinearForm& l);
+
 /// l = factor[c] * l + shift[c].
 void scale(LinearForm& l, const std::vector<double>& factor, const std::vector<double>& shift);
 

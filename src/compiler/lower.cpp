@@ -93,8 +93,8 @@ class Lowering {
   }
 
  private:
-  [[noreturn]] void fail(int node, const std::string& message) const {
-    throw Error(ErrorCode::bad_input, "node '" + network_.nodes[node].name + "': " + message);
+  [[noreturn]] void fail(int node, const std::string& message, Setting setting = Setting::none) const {
+    throw Error(ErrorCode::bad_input, "node '" + network_.nodes[node].name + "': " + message, setting);
   }
 
   Polynomial itself(int node) const {
@@ -203,15 +203,6 @@ class Lowering {
     return std::holds_alternative<graph::Function>(network_.nodes[node].op);
   }
 
-  // Whether a form leaves values in slots that hold no pixel: the sum over a map leaves sums over parts of it there,
-  // which may be larger than itself and leave the range of a polynomial.
-  [[nodiscard]] bool spills(const Linear& l) const {
-    return std::ranges::any_of(l.terms, [&](const Term& t) {
-      const Layout& in = plan_.tensors[static_cast<std::size_t>(t.source)].layout;
-      return t.kind == Term::Kind::full && plane(in) > 1;
-    });
-  }
-
   // A copy of a tensor that is zero in all slots without a pixel.
   int masked(int node, int tensor) {
     const auto channels = static_cast<std::size_t>(plan_.tensors[static_cast<std::size_t>(tensor)].layout.channels);
@@ -237,7 +228,7 @@ class Lowering {
       Linear l = expression(n.inputs[0]);
       for (double& b : l.bias) b += piece.shift;
       int source = emit(n.inputs[0], l, Step::Finish::rescale);
-      if (spills(l)) source = masked(n.inputs[0], source);
+      if (spills(plan_, l)) source = masked(n.inputs[0], source);
       const int depth = plan_.tensors[static_cast<std::size_t>(source)].limbs;
       out.tensors.push_back(static_cast<int>(plan_.tensors.size()));
       out.gains.push_back(piece.gain);
@@ -251,14 +242,14 @@ class Lowering {
   FunctionApproximation approximation(int node) const {
     const auto& f = std::get<graph::Function>(network_.nodes[node].op);
     if (!(f.range > 0))
-      fail(node, "the range of the input of this " + f.name() +
-                     " is not known; give images to measure it on (--calibrate SRC)");
+      fail(node, "the range of the input of this " + f.name() + " is not known; give images to measure it on",
+           Setting::calibration);
     if (auto approximation = approximate(f, relu_error_)) return *approximation;
     std::ostringstream text;
     text << "node '" << network_.nodes[node].name << "': no polynomial that runs encrypted is as close to this "
          << f.name() << " as " << relu_error_ << " of its span, for inputs up to " << f.range
-         << "; allow a larger error (--relu-error), or bring its inputs into a smaller range and retrain";
-    throw Error(ErrorCode::no_resources, text.str());
+         << "; bring its inputs into a smaller range and retrain, or allow a larger error";
+    throw Error(ErrorCode::no_resources, text.str(), Setting::function_error);
   }
 
   // The linear expression of a root, computed once.

@@ -242,7 +242,8 @@ Placement place(const plan::Plan& lowered) {
     throw Error(
         ErrorCode::no_resources,
         "a layer of this network needs more levels than bootstrapping leaves at 128-bit security; allow a larger "
-        "error of its activations (--relu-error)");
+        "error of its activations",
+        Setting::function_error);
   return best_placement(graph, kPreciseWorth * fastest.seconds);
 }
 

@@ -178,7 +178,8 @@ Statistics measure(const plan::Plan& lowered, const Calibration& calibration,
     if (!(out.largest(static_cast<int>(t)) < kMost))
       throw Error(ErrorCode::bad_input,
                   "values after '" + lowered.tensors[t].name + "' grow too large for encrypted arithmetic" +
-                      (calibration.made_up ? " on made-up images; measure on real ones (--calibrate SRC)" : ""));
+                      (calibration.made_up ? " on made-up images; measure on real ones" : ""),
+                  calibration.made_up ? Setting::calibration : Setting::none);
   return out;
 }
 

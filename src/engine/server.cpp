@@ -50,13 +50,15 @@ Server::Server(plan::Plan plan, ServerOptions options)
     throw Error(
         ErrorCode::no_resources,
         fmt::format("this plan needs about {} at least, the limit is {}; compile with a smaller batch or raise it",
-                    bytes(cost_.least_bytes), bytes(options_.memory)));
+                    bytes(cost_.least_bytes), bytes(options_.memory)),
+        Setting::memory);
   const std::uint64_t available = available_memory();
   if (available != 0 && cost_.peak_bytes > available)
     throw Error(ErrorCode::no_resources,
                 fmt::format("this plan needs about {}, the machine has {} free; compile with a smaller batch or set a "
                             "limit of memory",
-                            bytes(cost_.peak_bytes), bytes(available)));
+                            bytes(cost_.peak_bytes), bytes(available)),
+                Setting::memory);
   ring_ = parameters_.make_ring(simd::select_kernels(), options_.memory);
 }
 

@@ -39,7 +39,8 @@ std::vector<double> magnitudes(const Network& network, const std::vector<std::ve
     if (!std::isfinite(largest[k]))
       throw Error(ErrorCode::bad_input,
                   "node '" + network.nodes[k].name + "': its values grow too large to be finite " +
-                      "on the images that ranges are measured on; use ordinary ones (--calibrate SRC)");
+                      "on the images that ranges are measured on; use ordinary ones",
+                  Setting::calibration);
   return largest;
 }
 

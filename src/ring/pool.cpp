@@ -17,8 +17,9 @@ void MemoryBudget::take(std::size_t bytes) {
   std::size_t taken = taken_;
   do {
     if (limit_ != 0 && taken + bytes > limit_)
-      throw Error(ErrorCode::no_resources, "the memory limit of " + std::to_string(limit_ >> 20) +
-                                               " MiB is too small for this step; raise --memory");
+      throw Error(ErrorCode::no_resources,
+                  "the memory limit of " + std::to_string(limit_ >> 20) + " MiB is too small for this step; raise it",
+                  Setting::memory);
   } while (!taken_.compare_exchange_weak(taken, taken + bytes));
 }
 

@@ -23,7 +23,8 @@ void ScratchFile::fail(int error) const {
   const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
   throw Error(full ? ErrorCode::no_resources : ErrorCode::bad_input,
               "cannot use a scratch file in " + folder_.string() + ": " + std::strerror(error) +
-                  "; name another folder with --scratch or allow more --memory");
+                  "; name another folder for it or allow more memory",
+              Setting::scratch);
 }
 
 std::uint64_t ScratchFile::take() {

@@ -170,7 +170,7 @@ TEST(Place, PlansWithActivations) {
 TEST(Place, ActivationsThatAreTooDeep) {
   // 22 levels: nothing that bootstrapping leaves suffices.
   EXPECT_TRUE(
-      test::fails_with([&] { return place(relus(2, 0x1p-20)).limbs; }, ErrorCode::no_resources, {"--relu-error"}));
+      test::fails_with([&] { return place(relus(2, 0x1p-20)).limbs; }, ErrorCode::no_resources, {"larger error"}));
 }
 
 TEST(Place, ExtraPrimesThatAreThereStay) {

@@ -41,7 +41,7 @@ TEST(Refused, FunctionsThatNoPolynomialFollows) {
   const int x = b.function(b.conv(0, 2, 3, 1, 1), graph::Function::of(graph::Function::Kind::tanh), 5000);
   b.dense(b.mean(x), 2);
   EXPECT_TRUE(test::fails_with([&] { (void)compile(b.network, {}); }, ErrorCode::no_resources,
-                               {name_of(b, x), "Tanh", "5000", "--relu-error"}));
+                               {name_of(b, x), "Tanh", "5000", "larger error"}));
 }
 
 TEST(Refused, RelusOfUnknownRange) {
@@ -52,7 +52,7 @@ TEST(Refused, RelusOfUnknownRange) {
     if (range > 0) {
       EXPECT_NO_THROW((void)compile(b.network, {}));
     } else {
-      EXPECT_TRUE(refused_at(b, y, "--calibrate")) << range;
+      EXPECT_TRUE(refused_at(b, y, "images to measure it on")) << range;
     }
   }
 }

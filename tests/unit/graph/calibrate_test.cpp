@@ -61,7 +61,7 @@ TEST(Calibrate, WhatIsNotFiniteIsRefused) {
         [&] {
           magnitudes(three_relus(), {{1, 1}, {bad, 1}});
         },
-        {"'input'", "finite", "--calibrate"}));
+        {"'input'", "finite", "ordinary ones"}));
   EXPECT_TRUE(test::refuses([&] { magnitudes(three_relus(), {{1, 1, 1}}); }, {"size"}));
 }
 

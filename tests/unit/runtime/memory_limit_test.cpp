@@ -75,7 +75,7 @@ TEST(MemoryLimit, AFolderThatIsNotThere) {
   options.residency = plan::plan_residency(p, schedule, [&](int) { return least; });
   BatchRun limited(model, client.keys, options);
   const auto run = [&] { return limited.execute(client.encrypt({test::random_values(2 * 8 * 8, 5, 1.0)})); };
-  EXPECT_TRUE(test::refuses(run, {"/no/such/folder", "--scratch"}));
+  EXPECT_TRUE(test::refuses(run, {"/no/such/folder", "another folder"}));
 }
 
 TEST(MemoryLimit, EstimatesKeepToTheLimitOrNameTheLeastOne) {

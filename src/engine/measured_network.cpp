@@ -1,0 +1,67 @@
+#include "engine/measured_network.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "compiler/relu_error.h"
+#include "compiler/scales.h"
+#include "graph/calibrate.h"
+
+namespace sotto::engine {
+
+namespace {
+
+constexpr std::size_t kMostImages = 512;
+constexpr double kMostWork = 1e10;  // multiply-adds of one pass over the images
+constexpr double kLeastImages = 4;
+constexpr double kRangeMargin = 1.5;  // over the largest input of an activation on those
+constexpr double kLeastFunctionError = 1e-4;
+
+// Images at equal distances, as a data set may be sorted by class: so many that a pass over them takes seconds.
+void thin(compiler::Calibration& calibration, double work_of_image) {
+  const auto affordable = static_cast<std::size_t>(std::max(kLeastImages, kMostWork / std::max(work_of_image, 1.0)));
+  const std::size_t most = std::min(affordable, kMostImages), stride = (calibration.images.size() + most - 1) / most;
+  if (stride <= 1) return;
+  compiler::Calibration few{{}, {}, calibration.made_up};
+  for (std::size_t k = 0; k < calibration.images.size(); k += stride) {
+    few.images.push_back(std::move(calibration.images[k]));
+    few.room.push_back(calibration.room[k]);
+  }
+  calibration = std::move(few);
+}
+
+// Polynomials may take half of the labels that may change, encryption the rest.
+double halfway(double agreement) { return agreement + (1 - agreement) / 2; }
+
+// The largest error of polynomials with which labels are predicted to agree.
+double choose_function_error(const MeasuredNetwork& m, double agreement, const PlanningHooks& hooks) {
+  const double first = compiler::relu_error_for(m.network);
+  if (!graph::has_functions(m.network)) return first;
+  const auto predicted = [&](double error) {
+    const auto progress = hooks.images("polynomials", m.calibration.images.size());
+    const plan::Plan lowered = compiler::lower_for_statistics(m.network, error);
+    if (!compiler::has(lowered, plan::Step::Finish::activate)) return 1.0;
+    return compiler::predict_polynomials(lowered, m.calibration, m.reference, progress).label_agreement;
+  };
+  return compiler::relu_error_reaching(agreement, first, kLeastFunctionError, predicted);
+}
+
+}  // namespace
+
+MeasuredNetwork measure(graph::Network network, compiler::Calibration calibration, double agreement,
+                        std::optional<double> function_error, const PlanningHooks& hooks) {
+  MeasuredNetwork m{std::move(network), std::move(calibration), {}, {}, 0};
+  thin(m.calibration, graph::multiply_adds(m.network));
+  const std::size_t images = m.calibration.images.size();
+  if (graph::needs_ranges(m.network)) {
+    const auto largest = graph::magnitudes(m.network, m.calibration.images, hooks.images("ranges", images));
+    // What the network states beats what made-up images show.
+    graph::set_ranges(m.network, largest, kRangeMargin, m.calibration.made_up);
+  }
+  m.reference = compiler::reference_of(m.network, m.calibration, hooks.images("float model", images));
+  m.function_error = function_error ? *function_error : choose_function_error(m, halfway(agreement), hooks);
+  m.statistics = compiler::statistics_of(m.network, m.calibration, m.function_error, hooks.images("values", images));
+  return m;
+}
+
+}  // namespace sotto::engine

@@ -1,0 +1,217 @@
+#include "engine/planner.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "compiler/probes.h"
+#include "plan/cost.h"
+#include "plan/simulation.h"
+
+namespace sotto::engine {
+
+namespace {
+
+constexpr int kMostBatch = 65536;
+constexpr int kMostRuns = 4;  // of packings with several channels that are tried in place of one with single channels
+constexpr int kMostAttempts = 4;
+constexpr double kLeastInside = 0.5;     // part of the images, for a prediction
+constexpr double kMostSimulated = 2e11;  // multiply-adds of plaintexts, some minutes
+constexpr double kCheaplyFiner = 16;     // how much smaller errors are where that takes only seconds
+constexpr double kWorthwhile = 0.95;     // time that a second packing, with keys of its own, must not exceed
+
+int threads() { return static_cast<int>(std::thread::hardware_concurrency()); }
+
+std::string bytes(std::uint64_t n) { return format_bytes(static_cast<double>(n)); }
+
+// A plan with several channels per ciphertext, if the network fits one.
+std::optional<plan::Plan> grouped(const graph::Network& network, const compiler::Options& options) {
+  try {
+    return compiler::compile(network, options).plan;
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::bad_input && e.code() != ErrorCode::no_resources) throw;
+    return std::nullopt;
+  }
+}
+
+// Halfway from the agreement that is asked for to all labels: predictions have errors, too.
+double aim_of(double agreement) { return agreement + (1 - agreement) / 2; }
+
+}  // namespace
+
+double Planner::Packing::seconds_for(int images) const {
+  return seconds * ((images + batch - 1) / batch);  // NOLINT(bugprone-integer-division): whole runs
+}
+
+Planner::Planner(MeasuredNetwork network, PlannerOptions options, PlanningHooks hooks)
+    : network_(std::move(network)), options_(options), hooks_(std::move(hooks)) {}
+
+Planner::Packing Planner::packing(const compiler::Options& options, const plan::Plan& plan) const {
+  Packing p{options, plan.batch};
+  const plan::Cost cost = plan::estimate(plan, threads(), options_.memory);
+  const std::uint64_t most = options_.memory != 0 ? options_.memory : total_memory();
+  p.seconds = cost.seconds(plan::kTypicalSpeed);
+  p.least_bytes = cost.least_bytes;
+  p.fits = most == 0 || cost.least_bytes <= most;
+  return p;
+}
+
+// Every packing worth a look, with no more precision than comes for nothing: each with single channels holds four times
+// the images of the one before, until one that holds all images is no faster than the one before, or strides do not fit
+// any more; several channels per ciphertext are for few images, or few left over.
+std::vector<Planner::Packing> Planner::packings(int images) const {
+  std::vector<Packing> list;
+  compiler::Options options;
+  options.relu_error = network_.function_error;
+  options.precise = options_.precise;
+  options.statistics = [this]() -> const compiler::Statistics& { return network_.statistics; };
+  for (;;) {
+    options.batch = list.empty() ? 1 : list.back().batch + 1;
+    hooks_.stage("packings", 0, fmt::format("batches of {}", options.batch));
+    if (options.batch > kMostBatch) break;
+    const plan::Plan plan = compiler::compile(network_.network, options).plan;
+    if (!list.empty() && plan.batch == list.back().batch) break;
+    list.push_back(packing(options, plan));
+    const Packing& last = list.back();
+    if (last.batch >= images && list.size() > 1 && last.seconds >= list[list.size() - 2].seconds_for(images)) break;
+  }
+  const int single = list.front().batch;
+  int few = images;
+  for (const Packing& p : list)
+    if (images % p.batch != 0) few = std::min(few, images % p.batch);
+  options.batch = 1;
+  for (options.group = 2;
+       options.group <= std::min(single, plan::kMaxGroup) && few * options.group <= single * kMostRuns;
+       options.group *= 2) {
+    hooks_.stage("packings", 0.5, fmt::format("{} channels per ciphertext", options.group));
+    if (const auto plan = grouped(network_.network, options)) list.push_back(packing(options, *plan));
+  }
+  return list;
+}
+
+// Those that memory has room for, the fastest for so many images first; without a limit set by the user at least the
+// smallest one.
+std::vector<Planner::Packing> Planner::by_time(std::vector<Packing> list, int images) const {
+  const Packing smallest = *std::ranges::min_element(list, {}, &Packing::least_bytes);
+  std::erase_if(list, [](const Packing& p) { return !p.fits; });
+  if (list.empty() && options_.memory != 0)
+    throw Error(ErrorCode::no_resources,
+                fmt::format("even a batch of {} needs about {}, the limit is {}; give it more", smallest.batch,
+                            bytes(smallest.least_bytes), bytes(options_.memory)),
+                Setting::memory);
+  if (list.empty()) return {smallest};
+  std::ranges::stable_sort(list, {}, [&](const Packing& p) { return p.seconds_for(images); });
+  return list;
+}
+
+// The plan of a packing with the precision that the labels need, or as much as there is, and its prediction.
+compiler::Compiled Planner::refined(const Packing& packing) const {
+  const std::size_t images = network_.calibration.images.size();
+  const double aim = aim_of(options_.agreement);
+  compiler::Options options = packing.options;
+  options.score_error = network_.reference.score_error_for(aim);
+  options.cheap_score_error = options.score_error / kCheaplyFiner;
+  for (int attempt = 0;; ++attempt) {
+    hooks_.stage("precision");
+    compiler::Compiled compiled = compiler::compile(network_.network, options);
+    const auto progress = hooks_.images("prediction", images);
+    compiled.plan.prediction =
+        too_large_to_simulate(compiled.plan)
+            ? compiler::predict_by_variances(compiled, network_.calibration, network_.reference, progress)
+            : compiler::predict(compiled.plan, network_.calibration, network_.reference, progress);
+    compiled.plan.prediction.promised = options_.agreement;
+    const bool used_up = compiled.score_error > options.score_error;  // the modulus
+    if (compiled.plan.prediction.label_agreement >= aim || attempt == kMostAttempts || (used_up && options.precise))
+      return compiled;
+    if (used_up)
+      options.precise = true;
+    else
+      options.score_error /= 2;
+  }
+}
+
+bool Planner::too_large_to_simulate(const plan::Plan& plan) const {
+  return plan::simulation_work(plan, network_.calibration.images.size()) > kMostSimulated;
+}
+
+bool Planner::measured(const plan::Prediction& p) const {
+  return static_cast<double>(p.images) >= kLeastInside * static_cast<double>(network_.calibration.images.size());
+}
+
+bool Planner::serves(const compiler::Compiled& compiled) const {
+  const plan::Prediction& p = compiled.plan.prediction;
+  return measured(p) && p.label_agreement >= options_.agreement;
+}
+
+void Planner::refuse(const compiler::Compiled& compiled) const {
+  const bool made_up = network_.calibration.made_up;
+  const std::size_t images = network_.calibration.images.size();
+  if (const plan::Prediction& p = compiled.plan.prediction; !measured(p))
+    throw Error(ErrorCode::no_resources,
+                fmt::format("the values of {} of {} {}images leave the ranges of its activations, so there is no "
+                            "telling how many labels agree; {}",
+                            images - static_cast<std::size_t>(p.images), images, made_up ? "made-up " : "",
+                            made_up ? "measure on real ones" : "state larger ranges, or none, in the model"),
+                made_up ? Setting::calibration : Setting::none);
+  throw Error(
+      ErrorCode::no_resources,
+      fmt::format("only {:.2f} % of the labels are predicted to agree with the float network, {:g} % are asked "
+                  "for: layer '{}' errs most; {}",
+                  100 * compiled.plan.prediction.label_agreement, 100 * options_.agreement, compiled.worst().name,
+                  made_up ? "this was measured on made-up images, real ones tell more"
+                          : "retrain it with smaller values, or allow fewer labels to agree"),
+      made_up ? Setting::calibration : Setting::agreement);
+}
+
+plan::Plan Planner::finished(compiler::Compiled compiled) const {
+  if (hooks_.note && too_large_to_simulate(compiled.plan))
+    hooks_.note(compiled.plan.network +
+                " is too large for its plaintexts to be tried out: the prediction draws the errors of its weights");
+  compiler::measure_probes(compiled.plan, network_.calibration);
+  return std::move(compiled.plan);
+}
+
+// The first of these packings, or the first of the other kind if it falls short: what limits the precision of one
+// limits all of its kind.
+plan::Plan Planner::first_that_serves(const std::vector<Packing>& list) const {
+  compiler::Compiled first = refined(list.front());
+  if (serves(first)) return finished(std::move(first));
+  const auto grouped = [](const Packing& p) { return p.options.group > 1; };
+  const auto other = std::ranges::find_if(list, [&](const Packing& p) { return grouped(p) != grouped(list.front()); });
+  if (other != list.end())
+    if (compiler::Compiled second = refined(*other); serves(second)) return finished(std::move(second));
+  refuse(first);
+}
+
+plan::Plan Planner::plan(int images) const { return first_that_serves(by_time(packings(images), images)); }
+
+std::vector<Part> Planner::parts(int images) const {
+  const std::vector<Packing> all = packings(images), alone = by_time(all, images);
+  std::optional<std::pair<Packing, Packing>> mixed;  // full runs, and the rest
+  double least = alone.front().seconds_for(images) * kWorthwhile;
+  for (const Packing& bulk : alone) {
+    const int left = images % bulk.batch;
+    if (bulk.batch > images || left == 0) continue;
+    const Packing rest = by_time(all, left).front();
+    const double seconds = bulk.seconds_for(images - left) + rest.seconds_for(left);
+    if (seconds >= least) continue;
+    least = seconds;
+    mixed = {bulk, rest};
+  }
+  const auto count = static_cast<std::size_t>(images);
+  if (mixed) {
+    compiler::Compiled bulk = refined(mixed->first), rest = refined(mixed->second);
+    const std::size_t left = count % static_cast<std::size_t>(bulk.plan.batch);
+    if (serves(bulk) && serves(rest))
+      return {{finished(std::move(bulk)), count - left}, {finished(std::move(rest)), left}};
+  }
+  return {{first_that_serves(alone), count}};
+}
+
+}  // namespace sotto::engine

@@ -1,0 +1,132 @@
+// Which packing, or mix of packings, serves a number of images, and with what precision.
+#include "engine/planner.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "plan/cost.h"
+#include "support/expect_error.h"
+#include "support/network_builder.h"
+
+namespace sotto::engine {
+namespace {
+
+using test::NetworkBuilder;
+
+// Two convolutions of 32 x 32 pixels, a mean and a fully connected layer.
+graph::Network network() {
+  NetworkBuilder b({3, 32, 32}, 4);
+  b.dense(b.mean(b.square(b.conv(b.square(b.conv(0, 8, 3, 1, 1)), 8, 3, 1, 1))), 4);
+  return b.network;
+}
+
+MeasuredNetwork measured(graph::Network network, double agreement = 0.995) {
+  compiler::Calibration images = compiler::made_up_calibration(compiler::interface_of(network));
+  return measure(std::move(network), std::move(images), agreement);
+}
+
+// Predicted time of a packing with no more precision than comes for nothing, as packings are compared.
+double seconds(const graph::Network& network, const plan::Plan& packing, std::size_t images) {
+  const plan::Plan p = compiler::compile(network, {.batch = packing.batch, .group = packing.group()}).plan;
+  const double runs = std::ceil(static_cast<double>(images) / p.batch);
+  return runs * plan::estimate(p).seconds(plan::kTypicalSpeed);
+}
+
+TEST(Planner, PartsServeAllImagesAndCostLessThanOnePacking) {
+  const graph::Network net = network();
+  const Planner planner(measured(net));
+  bool mixed = false;
+  for (int images : {1, 2, 3, 37, 64, 65, 300, 1000, 1100, 5000}) {
+    const std::vector<Part> parts = planner.parts(images);
+    ASSERT_GE(parts.size(), 1u);
+    ASSERT_LE(parts.size(), 2u);
+    std::size_t sum = 0;
+    double time = 0;
+    for (const Part& p : parts) {
+      EXPECT_GT(p.images, 0u);
+      sum += p.images;
+      time += seconds(net, p.plan, p.images);
+    }
+    EXPECT_EQ(sum, static_cast<std::size_t>(images));
+    const plan::Plan alone = planner.plan(images);
+    EXPECT_LE(time, seconds(net, alone, sum) * (1 + 1e-9)) << images;
+    if (parts.size() == 1) continue;
+    mixed = true;
+    EXPECT_EQ(parts[0].images % static_cast<std::size_t>(parts[0].plan.batch), 0u) << "full runs first";
+    EXPECT_LT(time, seconds(net, alone, sum) * 0.96) << "a second packing is worth it";
+  }
+  EXPECT_TRUE(mixed);
+}
+
+TEST(Planner, NoPackingIsCheaper) {
+  const graph::Network net = network();
+  const Planner planner(measured(net));
+  std::vector<plan::Plan> others;
+  for (int batch : {1, 65, 1025}) others.push_back(compiler::compile(net, {.batch = batch}).plan);
+  for (int group : {2, 64}) others.push_back(compiler::compile(net, {.batch = 1, .group = group}).plan);
+  for (int images : {1, 64, 4096}) {
+    const plan::Plan best = planner.plan(images);
+    for (const plan::Plan& other : others)
+      EXPECT_LE(seconds(net, best, static_cast<std::size_t>(images)),
+                seconds(net, other, static_cast<std::size_t>(images)) * (1 + 1e-9))
+          << images << " images, batch " << other.batch << ", group " << other.group();
+  }
+}
+
+TEST(Planner, MemoryThatSufficesForNothingIsRefusedWithWhatWould) {
+  PlannerOptions options;
+  options.memory = 10 << 20;
+  const Planner planner(measured(network()), options);
+  const auto refused = [&](const auto& f) {
+    return test::fails_with(f, ErrorCode::no_resources, {"10.00 MiB", "needs about"});
+  };
+  EXPECT_TRUE(refused([&] { return planner.plan(100).batch; }));
+  EXPECT_TRUE(refused([&] { return planner.parts(1100).size(); }));
+}
+
+TEST(Planner, PromisesWhatIsAskedFor) {
+  for (double agreement : {0.9, 0.9999}) {
+    PlannerOptions options;
+    options.agreement = agreement;
+    const plan::Plan p = Planner(measured(network(), agreement), options).plan(64);
+    EXPECT_EQ(p.prediction.promised, agreement);
+    EXPECT_GE(p.prediction.label_agreement, agreement);
+    EXPECT_TRUE(p.prediction.made_up);
+  }
+}
+
+// The polynomial's error is a part of its range, whatever the modulus.
+TEST(Planner, LabelsThatCannotBeKeptAreRefusedWithTheLayer) {
+  NetworkBuilder b({3, 8, 8}, 4);
+  const int features = b.mean(b.relu(b.conv(0, 8, 3, 1, 1), 1e4));  // of a range that drowns all inputs
+  b.dense(features, 4);
+  EXPECT_TRUE(test::fails_with([&] { return Planner(measured(b.network)).plan(64).batch; }, ErrorCode::no_resources,
+                               {"labels", "99.5 %", "layer '", "made-up"}));
+}
+
+TEST(Planner, ImagesThatLeaveAllRangesAreNoMeasure) {
+  NetworkBuilder b({3, 8, 8}, 4);
+  b.dense(b.mean(b.relu(b.conv(0, 8, 3, 1, 1), 1e-3)), 4);
+  EXPECT_TRUE(test::fails_with([&] { return Planner(measured(b.network)).plan(64).batch; }, ErrorCode::no_resources,
+                               {"leave the ranges", "measure on real ones"}));
+}
+
+TEST(Planner, ProgressAndNotesAreHeard) {
+  std::vector<std::string> stages;
+  PlanningHooks hooks;
+  hooks.progress = [&](const PlanningProgress& p) {
+    if (stages.empty() || stages.back() != p.stage) stages.push_back(p.stage);
+    EXPECT_GE(p.done, 0);
+    EXPECT_LE(p.done, 1);
+  };
+  const graph::Network net = network();
+  (void)Planner(measure(net, compiler::made_up_calibration(compiler::interface_of(net)), 0.995, {}, hooks), {}, hooks)
+      .plan(64);
+  EXPECT_EQ(stages,
+            (std::vector<std::string>{"ranges", "float model", "values", "packings", "precision", "prediction"}));
+}
+
+}  // namespace
+}  // namespace sotto::engine
