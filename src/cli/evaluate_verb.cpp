@@ -204,6 +204,8 @@ int run(const EvaluateOptions& o) {
   client::require_sheet_name(o.sheet);
   const bool streamed =
       wire::require_outputs(std::array{o.sheet, o.npy}, std::array{o.report_json, o.report_html, o.csv});
+  for (const auto& inputs : {std::vector{o.request.model}, o.data.data, o.request.calibrate})
+    wire::require_kept(inputs, std::array{o.sheet, o.npy, o.report_json, o.report_html, o.csv});
   const graph::Network network = graph::import_onnx(o.request.model);
   const plan::Interface io = compiler::interface_of(network);
   const auto images = load_images(o.data, io, o.data.count, images::TrueLabels::needed);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/error.h"
 #include "compiler/relu_error.h"
 #include "compiler/scales.h"
 #include "graph/calibrate.h"
@@ -50,6 +51,11 @@ double choose_function_error(const MeasuredNetwork& m, double agreement, const P
 
 MeasuredNetwork measure(graph::Network network, compiler::Calibration calibration, double agreement,
                         std::optional<double> function_error, const PlanningHooks& hooks) {
+  if (!calibration.made_up && std::ranges::all_of(calibration.images, [&](const std::vector<double>& image) {
+        return image == calibration.images.front();
+      }))
+    throw Error(ErrorCode::bad_input, "the images to calibrate on are all the same; give some that differ",
+                Setting::calibration);
   MeasuredNetwork m{std::move(network), std::move(calibration), {}, {}, 0};
   thin(m.calibration, graph::multiply_adds(m.network));
   const std::size_t images = m.calibration.images.size();

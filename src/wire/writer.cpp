@@ -188,6 +188,32 @@ bool require_outputs(std::span<const std::string> files, std::span<const std::st
   return standard;
 }
 
+namespace {
+
+bool is_picture(const std::filesystem::path& path) {
+  std::string ending = path.extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
+}
+
+}  // namespace
+
+void require_kept(std::span<const std::string> inputs, std::span<const std::string> outputs) {
+  std::error_code none;
+  for (const std::string& output : outputs) {
+    if (output.empty() || !std::filesystem::is_regular_file(output, none)) continue;
+    const auto target = std::filesystem::canonical(output, none);
+    for (const std::string& input : inputs) {
+      if (input.empty() || !std::filesystem::exists(input, none)) continue;
+      const auto source = std::filesystem::canonical(input, none);
+      const auto [end, rest] = std::mismatch(source.begin(), source.end(), target.begin(), target.end());
+      if (end == source.end() && (rest == target.end() || is_picture(target)))
+        throw Error(ErrorCode::usage, output + " is an input, too, and would be replaced; name another output");
+    }
+  }
+}
+
 void write_file(const std::filesystem::path& path, std::string_view contents) {
   if (is_standard_output(path)) {
     if (std::fwrite(contents.data(), 1, contents.size(), stdout) != contents.size() || std::fflush(stdout) != 0)

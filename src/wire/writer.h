@@ -77,6 +77,10 @@ void require_writable(const std::filesystem::path& path, std::optional<Kind> kin
 /// Only `texts` may be the standard output. Returns whether one of them is: then nothing else belongs there.
 bool require_outputs(std::span<const std::string> files, std::span<const std::string> texts);
 
+/// Throws Error{usage} if one of the outputs is there already and is one of the files that are read, or a picture in
+/// one of the folders. Names that are no paths, and empty ones, are passed over.
+void require_kept(std::span<const std::string> inputs, std::span<const std::string> outputs);
+
 /// Writes a text or picture that needs no container: atomically, or to the standard output.
 void write_file(const std::filesystem::path& path, std::string_view contents);
 

@@ -113,6 +113,13 @@ TEST(Planner, ImagesThatLeaveAllRangesAreNoMeasure) {
                                {"leave the ranges", "measure on real ones"}));
 }
 
+TEST(Planner, EqualImagesTellNothing) {
+  const graph::Network net = network();
+  const compiler::Calibration black = compiler::calibration_from({4, std::vector<double>(3 * 32 * 32)});
+  EXPECT_TRUE(test::fails_with([&] { return measure(net, black, 0.995).function_error; }, ErrorCode::bad_input,
+                               {"all the same"}));
+}
+
 TEST(Planner, ProgressAndNotesAreHeard) {
   std::vector<std::string> stages;
   PlanningHooks hooks;

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <csignal>
+#include <fstream>
 
 #include "support/expect_error.h"
 #include "support/files.h"
@@ -200,6 +201,21 @@ TEST(RequireOutputs, FindsOneFileUnderTwoNames) {
   EXPECT_TRUE(test::fails_with([&] { require_outputs(names("a", "link"), {}); }, ErrorCode::usage, {"two outputs"}));
   EXPECT_TRUE(test::fails_with([&] { require_outputs(names("a", "b"), names("c", "./b")); }, ErrorCode::usage));
   EXPECT_EQ(folder.names(), Names{"link"});
+}
+
+TEST(RequireKept, InputsAreNotReplaced) {
+  const test::TempFolder folder;
+  const auto path = [&](const std::string& name) { return (folder / name).string(); };
+  std::filesystem::create_directory(folder / "pictures");
+  for (const char* name : {"net.onnx", "pictures/a.png", "pictures/labels.csv"}) std::ofstream(path(name)) << "x";
+  std::filesystem::create_symlink("net.onnx", path("link"));
+  const std::vector<std::string> inputs{path("net.onnx"), path("pictures"), "cifar10:nowhere", ""};
+  for (const char* name : {"net.onnx", "link", "pictures/a.png"})
+    EXPECT_TRUE(test::fails_with([&] { require_kept(inputs, std::vector{path(name)}); }, ErrorCode::usage,
+                                 {name, "another output"}))
+        << name;
+  for (const char* name : {"new.json", "pictures/new.png", "pictures/labels.csv", ""})
+    EXPECT_NO_THROW(require_kept(inputs, std::vector{path(name)})) << name;
 }
 
 // Runs f in a child that may not write files longer than `limit` bytes, which fails as a full disk does. Returns its
