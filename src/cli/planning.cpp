@@ -50,9 +50,11 @@ void note_on_precise(const plan::Plan& plan, const PlanRequest& request) {
 
 compiler::Calibration calibration_for(const PlanRequest& request, const plan::Interface& io) {
   if (request.calibrate.empty()) return compiler::made_up_calibration(io);
+  const auto images = images::load_images(request.calibrate, io, 0, std::nullopt, {.note = print_note});
+  // At equal distances: a data set may be sorted by class.
+  const std::size_t stride = (images.size() + engine::kMostCalibration - 1) / engine::kMostCalibration;
   std::vector<std::vector<double>> values;
-  for (const images::Image& image : images::load_images(request.calibrate, io, 0, std::nullopt, {.note = print_note}))
-    values.push_back(images::preprocess(image, io));
+  for (std::size_t k = 0; k < images.size(); k += stride) values.push_back(images::preprocess(images[k], io));
   return compiler::calibration_from(std::move(values));
 }
 
@@ -62,7 +64,12 @@ auto with_planner(const PlanRequest& request, const Make& make) {
   const AtOnce nothing_is_written;
   graph::Network network = graph::import_onnx(request.model);
   for (const std::string& note : network.notes) print_note(request.model + ": " + note);
-  compiler::Calibration calibration = calibration_for(request, compiler::interface_of(network));
+  const plan::Interface io = compiler::interface_of(network);
+  if (io.outputs == 1)
+    print_note(request.model +
+               ": it has one score, so all images get the same label; compare the scores with a threshold "
+               "of your own: none is marked for lying close to it");
+  compiler::Calibration calibration = calibration_for(request, io);
   StageLines lines;
   engine::PlanningHooks hooks;
   hooks.progress = [&](const engine::PlanningProgress& p) { lines.show(p); };

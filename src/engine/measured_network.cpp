@@ -12,7 +12,6 @@ namespace sotto::engine {
 
 namespace {
 
-constexpr std::size_t kMostImages = 512;
 constexpr double kMostWork = 1e10;  // multiply-adds of one pass over the images
 constexpr double kLeastImages = 4;
 constexpr double kRangeMargin = 1.5;  // over the largest input of an activation on those
@@ -21,7 +20,8 @@ constexpr double kLeastFunctionError = 1e-4;
 // Images at equal distances, as a data set may be sorted by class: so many that a pass over them takes seconds.
 void thin(compiler::Calibration& calibration, double work_of_image) {
   const auto affordable = static_cast<std::size_t>(std::max(kLeastImages, kMostWork / std::max(work_of_image, 1.0)));
-  const std::size_t most = std::min(affordable, kMostImages), stride = (calibration.images.size() + most - 1) / most;
+  const std::size_t most = std::min(affordable, kMostCalibration),
+                    stride = (calibration.images.size() + most - 1) / most;
   if (stride <= 1) return;
   compiler::Calibration few{{}, {}, calibration.made_up};
   for (std::size_t k = 0; k < calibration.images.size(); k += stride) {
@@ -54,7 +54,7 @@ MeasuredNetwork measure(graph::Network network, compiler::Calibration calibratio
   if (!calibration.made_up && std::ranges::all_of(calibration.images, [&](const std::vector<double>& image) {
         return image == calibration.images.front();
       }))
-    throw Error(ErrorCode::bad_input, "the images to calibrate on are all the same; give some that differ",
+    throw Error(ErrorCode::bad_input, "the images to calibrate on are all the same; give several that differ",
                 Setting::calibration);
   MeasuredNetwork m{std::move(network), std::move(calibration), {}, {}, 0};
   thin(m.calibration, graph::multiply_adds(m.network));

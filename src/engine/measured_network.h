@@ -11,6 +11,8 @@
 
 namespace sotto::engine {
 
+inline constexpr std::size_t kMostCalibration = 512;  ///< images that are measured
+
 /// A network and what calibration images show of it: everything that plans of it are made from, in any packing.
 struct MeasuredNetwork {
   graph::Network network;
@@ -25,8 +27,8 @@ struct MeasuredNetwork {
 ///
 /// agreement: part of the labels that the polynomials for ReLUs and the like must keep, 0 .. 1.
 /// function_error: their largest error over their range; without it, the largest one with that agreement.
-/// Throws Error{bad_input} for a network that cannot run encrypted, naming the node, or whose values grow too large, and
-/// for images that are all the same.
+/// Throws Error{bad_input} for a network that cannot run encrypted, naming the node, or whose values grow too large,
+/// and for images that are all the same.
 MeasuredNetwork measure(graph::Network network, compiler::Calibration calibration, double agreement,
                         std::optional<double> function_error = std::nullopt, const PlanningHooks& hooks = {});
 
