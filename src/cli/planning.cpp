@@ -8,6 +8,7 @@
 #include "cli/console.h"
 #include "compiler/scales.h"
 #include "engine/planner.h"
+#include "graph/calibrate.h"
 #include "graph/onnx_import.h"
 #include "images/image_source.h"
 
@@ -69,6 +70,11 @@ auto with_planner(const PlanRequest& request, const Make& make) {
     print_note(request.model +
                ": it has one score, so all images get the same label; compare the scores with a threshold "
                "of your own: none is marked for lying close to it");
+  if (request.calibrate.empty() && graph::has_functions(network))
+    print_note(
+        request.model +
+        ": the polynomials for its activations are measured on made-up images; with pictures that are "
+        "much darker or of less contrast labels can be wrong without a mark: give such pictures (--calibrate SRC)");
   compiler::Calibration calibration = calibration_for(request, io);
   StageLines lines;
   engine::PlanningHooks hooks;
