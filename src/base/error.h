@@ -17,7 +17,7 @@ enum class ErrorCode : int {
 
 /// What a caller may set to another value to do without an error. Each program and package has its own name for it and
 /// says it behind the message.
-enum class Setting { none, agreement, calibration, function_error, memory, scratch };
+enum class Setting { none, agreement, calibration, count, fit, function_error, layout, memory, scratch };
 
 /// The one exception type of Sotto. `what()` is a single line that says what is wrong and, where possible, what to do.
 class Error : public std::runtime_error {

@@ -75,7 +75,8 @@ int encrypt(const EncryptOptions& o) {
   const std::string id = client::encrypt_images(spec, keys, values, o.out,
                                                 [&](std::size_t done, std::size_t total) { line.update(done, total); });
   remember_input(o, id,
-                 {o.data.data, o.data.start, images.size(), images::digest_of(images), o.data.fit(), o.data.layout});
+                 {o.data.data, o.data.start, images.size(), images::digest_of(images), o.data.reading.fit(),
+                  o.data.reading.layout});
   const std::size_t batch = static_cast<std::size_t>(spec.batch), batches = (images.size() + batch - 1) / batch;
   fmt::print("encrypted {} image{} in {} batch{} of up to {}: {} ({})\n", images.size(), images.size() == 1 ? "" : "s",
              batches, batches == 1 ? "" : "es", batch, o.out, format_bytes(static_cast<double>(fs::file_size(o.out))));

@@ -53,6 +53,7 @@ void add_compile(CLI::App& app) {
   verb->add_option("MODEL", o->request.model, "The network, ONNX")->required();
   verb->add_option("--out", o->out, "Writes OUT.plan and OUT.client (OUT may end in .plan)")->required();
   add_plan_options(*verb, o->request);
+  add_reading_options(*verb, o->request.reading);
   verb->callback([o] { throw CLI::RuntimeError(run(*o)); });
 }
 

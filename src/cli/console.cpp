@@ -37,6 +37,12 @@ std::string option_for(Setting setting) {
       return " (--agreement)";
     case Setting::calibration:
       return " (--calibrate SRC)";
+    case Setting::count:
+      return " (--start, --count)";
+    case Setting::fit:
+      return " (--resize, --crop)";
+    case Setting::layout:
+      return " (--layout nchw or nhwc)";
     case Setting::function_error:
       return " (--relu-error)";
     case Setting::memory:

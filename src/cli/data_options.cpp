@@ -8,7 +8,6 @@
 namespace sotto::cli {
 
 void add_data_options(CLI::App& verb, DataOptions& o, bool required) {
-  using images::ArrayLayout, images::Fit;
   auto* data = verb.add_option("--data", o.data,
                                "cifar10:DIR, cifar100:DIR, mnist:DIR (test images), cifar10-train:DIR and so on, "
                                "FILE.npy or FILE.npz, or PNG and JPEG files or folders of them")
@@ -16,6 +15,11 @@ void add_data_options(CLI::App& verb, DataOptions& o, bool required) {
   if (required) data->required();
   verb.add_option("--start", o.start, "Number of the first image (default 0)")->check(image_number());
   verb.add_option("--count", o.count, "How many images (default: all)")->check(image_number());
+  add_reading_options(verb, o.reading);
+}
+
+void add_reading_options(CLI::App& verb, ReadingOptions& o) {
+  using images::ArrayLayout, images::Fit;
   static const std::map<std::string, Fit> fits = {{"stretch", Fit::stretch}, {"crop", Fit::crop}};
   auto* resize = verb.add_option("--resize", o.resize,
                                  "Scale images to the network's size: stretch (all of an image, its shape changes) or "
@@ -31,7 +35,7 @@ void add_data_options(CLI::App& verb, DataOptions& o, bool required) {
 
 std::vector<images::Image> load_images(const DataOptions& o, const plan::Interface& io,
                                        std::optional<std::size_t> count, images::TrueLabels labels) {
-  return images::load_images(o.data, io, o.start, count, {o.fit(), o.layout, labels, print_note});
+  return images::load_images(o.data, io, o.start, count, {o.reading.fit(), o.reading.layout, labels, print_note});
 }
 
 }  // namespace sotto::cli

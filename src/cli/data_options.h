@@ -9,11 +9,8 @@
 
 namespace sotto::cli {
 
-/// Which images a verb reads, and how.
-struct DataOptions {
-  std::vector<std::string> data = {};
-  std::size_t start = 0;
-  std::optional<std::size_t> count = {};
+/// How images of other sizes, and arrays, become what a network takes.
+struct ReadingOptions {
   images::Fit resize = images::Fit::exact;
   images::ArrayLayout layout = images::ArrayLayout::unstated;
   bool crop = false;
@@ -21,7 +18,18 @@ struct DataOptions {
   [[nodiscard]] images::Fit fit() const { return crop ? images::Fit::middle : resize; }
 };
 
-/// Adds --data, --start, --count, --resize, --crop and --layout.
+/// Adds --resize, --crop and --layout.
+void add_reading_options(CLI::App& verb, ReadingOptions& o);
+
+/// Which images a verb reads, and how.
+struct DataOptions {
+  std::vector<std::string> data = {};
+  std::size_t start = 0;
+  std::optional<std::size_t> count = {};
+  ReadingOptions reading = {};
+};
+
+/// Adds --data, --start, --count and the options of ReadingOptions.
 void add_data_options(CLI::App& verb, DataOptions& o, bool required);
 
 /// Loads the images, `count` of them if given, and tells the user what there is to know about them.

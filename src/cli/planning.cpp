@@ -51,7 +51,9 @@ void note_on_precise(const plan::Plan& plan, const PlanRequest& request) {
 
 compiler::Calibration calibration_for(const PlanRequest& request, const plan::Interface& io) {
   if (request.calibrate.empty()) return compiler::made_up_calibration(io);
-  const auto images = images::load_images(request.calibrate, io, 0, std::nullopt, {.note = print_note});
+  images::LoadOptions options{.fit = request.reading.fit(), .note = print_note};
+  if (images::is_array(request.calibrate.front())) options.layout = request.reading.layout;
+  const auto images = images::load_images(request.calibrate, io, 0, std::nullopt, options);
   // At equal distances: a data set may be sorted by class.
   const std::size_t stride = (images.size() + engine::kMostCalibration - 1) / engine::kMostCalibration;
   std::vector<std::vector<double>> values;
@@ -73,8 +75,8 @@ auto with_planner(const PlanRequest& request, const Make& make) {
   if (request.calibrate.empty() && graph::has_functions(network))
     print_note(
         request.model +
-        ": the polynomials for its activations are measured on made-up images; with pictures that are "
-        "much darker or of less contrast labels can be wrong without a mark: give such pictures (--calibrate SRC)");
+        ": the polynomials for its activations are measured on made-up images; scores of pictures that are much darker "
+        "or of less contrast err more, and more of them are marked: give such pictures (--calibrate SRC)");
   compiler::Calibration calibration = calibration_for(request, io);
   StageLines lines;
   engine::PlanningHooks hooks;

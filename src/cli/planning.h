@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/data_options.h"
 #include "engine/planner.h"
 #include "plan/cost.h"
 
@@ -16,6 +17,7 @@ struct PlanRequest {
   int images = 0;                           ///< 0: 1024
   std::string memory = {};                  ///< empty: what this machine has, if any packing keeps to that
   std::vector<std::string> calibrate = {};  ///< images to measure ranges on, as for images::load_images; may be empty
+  ReadingOptions reading = {};              ///< of those
   bool precise = false;                     ///< an extra prime for every square of a deep network
   std::optional<double> relu_error = {};    ///< default: the largest that keeps the agreement
   double agreement = 99.5;                  ///< percent of labels that must be predicted to be the float network's

@@ -8,6 +8,9 @@ namespace sotto::client {
 
 namespace {
 
+// Scores that lie closer than this part of the spread on which errors were predicted tell of faint pictures.
+constexpr double kFaint = 0.5;
+
 double median(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::ranges::nth_element(values, middle);
@@ -28,6 +31,13 @@ double spread_of(const std::vector<const std::vector<double>*>& images) {
       squares[i] += std::pow(column[i] - centre, 2) / static_cast<double>(classes);
   }
   return std::sqrt(median(squares));
+}
+
+// What scores err by that lie so far apart. Errors grow with values beyond those on which they were predicted. Scores
+// that lie much closer may be those of pictures whose values are small, of which polynomials see only the middle.
+double error_of(const plan::Watch& watch, double spread) {
+  if (spread < watch.score_spread * kFaint) return std::max(watch.score_error, watch.faint_error);
+  return watch.score_spread > 0 ? watch.score_error * std::max(1.0, spread / watch.score_spread) : watch.score_error;
 }
 
 // The chance that errors of this deviation lift another score above the largest one, or a bound on it.
@@ -52,10 +62,10 @@ void mark_close_scores(const plan::Watch& watch, const Scores& scores, std::vect
     rows.push_back(&scores[i]);
   }
   if (trusted.empty()) return;
-  const double livelier = watch.score_spread > 0 ? std::max(1.0, spread_of(rows) / watch.score_spread) : 1;
+  const double error = error_of(watch, spread_of(rows));
   std::vector<double> chances;
   chances.reserve(rows.size());
-  for (const auto* row : rows) chances.push_back(chance_of_exchange(*row, watch.score_error * livelier));
+  for (const auto* row : rows) chances.push_back(chance_of_exchange(*row, error));
   std::vector<std::size_t> order(trusted.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::sort(order, [&](std::size_t a, std::size_t b) { return chances[a] > chances[b]; });

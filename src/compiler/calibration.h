@@ -20,4 +20,8 @@ Calibration calibration_from(std::vector<std::vector<double>> images);
 /// times as large as on ordinary ones, half as large again as on pictures whose channels are black or white everywhere.
 Calibration made_up_calibration(const plan::Interface& io);
 
+/// Pictures like the ordinary ones of made_up_calibration of less contrast: dark, grey and bright ones, so many of each
+/// kind. A network that is used to such brings their values back to full size, where others leave its ranges unused.
+std::vector<Calibration> faint_calibrations(const plan::Interface& io, std::size_t images);
+
 }  // namespace sotto::compiler

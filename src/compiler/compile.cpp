@@ -116,7 +116,7 @@ const plan::Step& Compiled::worst() const {
 }
 
 Compiled compile(const graph::Network& network, const Options& options) {
-  if (options.batch < 1 || options.batch > 65536) throw Error(ErrorCode::usage, "--batch must be between 1 and 65536");
+  if (options.batch < 1 || options.batch > 65536) throw Error(ErrorCode::usage, "a batch is of 1 to 65536 images");
   if (options.group < 1 || options.group > plan::kMaxGroup ||
       !std::has_single_bit(static_cast<unsigned>(options.group)))
     throw Error(ErrorCode::usage,

@@ -1,10 +1,11 @@
 #include "compiler/lower.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
-#include <sstream>
 
 #include "base/error.h"
 #include "compiler/flatten_last.h"
@@ -242,14 +243,13 @@ class Lowering {
   FunctionApproximation approximation(int node) const {
     const auto& f = std::get<graph::Function>(network_.nodes[node].op);
     if (!(f.range > 0))
-      fail(node, "the range of the input of this " + f.name() + " is not known; give images to measure it on",
-           Setting::calibration);
+      fail(node, "nobody knows the range of this " + f.name() + "; give images to measure on", Setting::calibration);
     if (auto approximation = approximate(f, relu_error_)) return *approximation;
-    std::ostringstream text;
-    text << "node '" << network_.nodes[node].name << "': no polynomial that runs encrypted is as close to this "
-         << f.name() << " as " << relu_error_ << " of its span, for inputs up to " << f.range
-         << "; bring its inputs into a smaller range and retrain, or allow a larger error";
-    throw Error(ErrorCode::no_resources, text.str(), Setting::function_error);
+    throw Error(ErrorCode::no_resources,
+                fmt::format("node '{}': no polynomial that runs encrypted is as close to this {} as {:g} of its span "
+                            "for inputs up to {:g}; measure on images like those to come, or allow a larger error",
+                            network_.nodes[node].name, f.name(), relu_error_, f.range),
+                Setting::function_error);
   }
 
   // The linear expression of a root, computed once.

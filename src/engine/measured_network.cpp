@@ -14,13 +14,19 @@ namespace {
 
 constexpr double kMostWork = 1e10;  // multiply-adds of one pass over the images
 constexpr double kLeastImages = 4;
-constexpr double kRangeMargin = 1.5;  // over the largest input of an activation on those
+constexpr std::size_t kMostFaint = 8;  // of a kind
+constexpr double kFaintMargin = 1.5;   // over what their scores err by: there are more kinds
+constexpr double kRangeMargin = 1.5;   // over the largest input of an activation on those
 constexpr double kLeastFunctionError = 1e-4;
 
-// Images at equal distances, as a data set may be sorted by class: so many that a pass over them takes seconds.
+// Images of which a pass over all takes seconds.
+std::size_t affordable(double work_of_image) {
+  return static_cast<std::size_t>(std::max(kLeastImages, kMostWork / std::max(work_of_image, 1.0)));
+}
+
+// Images at equal distances, as a data set may be sorted by class.
 void thin(compiler::Calibration& calibration, double work_of_image) {
-  const auto affordable = static_cast<std::size_t>(std::max(kLeastImages, kMostWork / std::max(work_of_image, 1.0)));
-  const std::size_t most = std::min(affordable, kMostCalibration),
+  const std::size_t most = std::min(affordable(work_of_image), kMostCalibration),
                     stride = (calibration.images.size() + most - 1) / most;
   if (stride <= 1) return;
   compiler::Calibration few{{}, {}, calibration.made_up};
@@ -33,6 +39,22 @@ void thin(compiler::Calibration& calibration, double work_of_image) {
 
 // Polynomials may take half of the labels that may change, encryption the rest.
 double halfway(double agreement) { return agreement + (1 - agreement) / 2; }
+
+// Made-up images may be livelier than those to come, of which activations then see the middle of their range only,
+// where polynomials err most.
+double error_on_faint_images(const MeasuredNetwork& m, const PlanningHooks& hooks) {
+  if (!m.calibration.made_up || !graph::has_functions(m.network)) return 0;
+  const plan::Plan lowered = compiler::lower_for_statistics(m.network, m.function_error);
+  if (!compiler::has(lowered, plan::Step::Finish::activate)) return 0;
+  const std::size_t images = std::min(kMostFaint, affordable(graph::multiply_adds(m.network)));
+  double largest = 0;
+  for (const compiler::Calibration& kind : compiler::faint_calibrations(lowered.io, images)) {
+    const auto progress = hooks.images("faint images", images);
+    const compiler::Reference exact = compiler::reference_of(m.network, kind);
+    largest = std::max(largest, compiler::predict_polynomials(lowered, kind, exact, progress).score_error);
+  }
+  return kFaintMargin * largest;
+}
 
 // The largest error of polynomials with which labels are predicted to agree.
 double choose_function_error(const MeasuredNetwork& m, double agreement, const PlanningHooks& hooks) {
@@ -66,6 +88,7 @@ MeasuredNetwork measure(graph::Network network, compiler::Calibration calibratio
   }
   m.reference = compiler::reference_of(m.network, m.calibration, hooks.images("float model", images));
   m.function_error = function_error ? *function_error : choose_function_error(m, halfway(agreement), hooks);
+  m.faint_error = error_on_faint_images(m, hooks);
   m.statistics = compiler::statistics_of(m.network, m.calibration, m.function_error, hooks.images("values", images));
   return m;
 }

@@ -20,6 +20,8 @@ struct MeasuredNetwork {
   compiler::Reference reference;
   compiler::Statistics statistics;
   double function_error = compiler::kReluError;  ///< of the polynomials that stand for activations, over their range
+  double faint_error =
+      0;  ///< of scores, by those polynomials: the largest on made-up faint pictures, if none are given
 };
 
 /// Runs the float network on calibration images (see compiler::calibration_from and made_up_calibration) and measures

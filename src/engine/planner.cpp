@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -102,8 +103,9 @@ std::vector<Planner::Packing> Planner::by_time(std::vector<Packing> list, int im
   std::erase_if(list, [](const Packing& p) { return !p.fits; });
   if (list.empty() && options_.memory != 0)
     throw Error(ErrorCode::no_resources,
-                fmt::format("even a batch of {} needs about {}, the limit is {}; give it more", smallest.batch,
-                            bytes(smallest.least_bytes), bytes(options_.memory)),
+                fmt::format("even runs of {} images need about {}, the limit is {}; give it more{}", smallest.batch,
+                            bytes(smallest.least_bytes), bytes(options_.memory),
+                            images > 1 ? ", or plan for fewer images" : ""),
                 Setting::memory);
   if (list.empty()) return {smallest};
   std::ranges::stable_sort(list, {}, [&](const Packing& p) { return p.seconds_for(images); });
@@ -126,6 +128,8 @@ compiler::Compiled Planner::refined(const Packing& packing) const {
             ? compiler::predict_by_variances(compiled, network_.calibration, network_.reference, progress)
             : compiler::predict(compiled.plan, network_.calibration, network_.reference, progress);
     compiled.plan.prediction.promised = options_.agreement;
+    if (network_.faint_error > 0)  // encryption errs beside the polynomials
+      compiled.plan.prediction.faint_error = std::hypot(network_.faint_error, compiled.plan.prediction.score_error);
     const bool used_up = compiled.score_error > options.score_error;  // the modulus
     if (compiled.plan.prediction.label_agreement >= aim || attempt == kMostAttempts || (used_up && options.precise))
       return compiled;

@@ -51,6 +51,10 @@ double value(const Function::Step& s, double x, double y) {
       return std::erf(x);
     case Kind::abs:
       return std::abs(x);
+    case Kind::exp:
+      return std::exp(x);
+    case Kind::reciprocal:
+      return 1 / x;
     case Kind::greater:
       return x > s.alpha || (s.beta != 0 && x == s.alpha) ? 1 : 0;
     case Kind::affine:
@@ -63,10 +67,14 @@ double value(const Function::Step& s, double x, double y) {
   return NAN;
 }
 
-constexpr const char* kNames[] = {"Relu",     "Clip",    "LeakyRelu",   "Elu",       "Selu",    "Celu", "Softplus",
-                                  "Softsign", "Sigmoid", "HardSigmoid", "HardSwish", "Swish",   "Gelu", "Gelu",
-                                  "Tanh",     "Mish",    "Erf",         "Abs",       "Greater", "",     "",
-                                  ""};
+// Poles are looked for at both signs of 2^-20 .. 2^20.
+constexpr int kPoleOctaves = 20, kPointsPerOctave = 16, kPolePoints = 2 * kPoleOctaves * kPointsPerOctave;
+constexpr double kNearZero = 1e-3;
+
+constexpr const char* kNames[] = {
+    "Relu",    "Clip",        "LeakyRelu", "Elu",        "Selu",    "Celu", "Softplus", "Softsign",
+    "Sigmoid", "HardSigmoid", "HardSwish", "Swish",      "Gelu",    "Gelu", "Tanh",     "Mish",
+    "Erf",     "Abs",         "Exp",       "Reciprocal", "Greater", "",     "",         ""};
 
 }  // namespace
 
@@ -85,11 +93,32 @@ void Function::apply(std::span<double> values) const {
   std::vector<double> at(steps.size() + 1);
   for (double& x : values) {
     at[0] = x;
-    for (std::size_t k = 0; k < steps.size(); ++k)
-      at[k + 1] =
-          value(steps[k], at[static_cast<std::size_t>(steps[k].left)], at[static_cast<std::size_t>(steps[k].right)]);
+    run(at);
     x = at.back();
   }
+}
+
+bool Function::has_pole() const {
+  std::vector<double> at(steps.size() + 1);
+  std::vector<double> sign(steps.size(), 0);  // of what a step divides by, so far
+  for (int k = -kPolePoints; k <= kPolePoints; ++k) {
+    const double size = std::exp2(static_cast<double>(std::abs(k)) / kPointsPerOctave - kPoleOctaves);
+    at[0] = k == 0 ? 0 : std::copysign(size, k);
+    run(at);
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      if (steps[i].kind != Kind::reciprocal) continue;
+      const double divisor = at[static_cast<std::size_t>(steps[i].left)];
+      if (std::abs(divisor) < kNearZero || divisor * sign[i] < 0) return true;
+      sign[i] = std::copysign(1, divisor);
+    }
+  }
+  return false;
+}
+
+void Function::run(std::span<double> at) const {
+  for (std::size_t k = 0; k < steps.size(); ++k)
+    at[k + 1] =
+        value(steps[k], at[static_cast<std::size_t>(steps[k].left)], at[static_cast<std::size_t>(steps[k].right)]);
 }
 
 std::string Function::name() const {

@@ -30,8 +30,10 @@ struct Function {
     mish,
     erf,
     abs,
-    greater,  ///< 1 for x > alpha, or x >= alpha if beta is not 0; else 0
-    affine,   ///< alpha x + beta
+    exp,
+    reciprocal,  ///< 1 / x; runs only as a part of what has no pole (graph/fuse.h)
+    greater,     ///< 1 for x > alpha, or x >= alpha if beta is not 0; else 0
+    affine,      ///< alpha x + beta
     sum,
     product,
   };
@@ -50,8 +52,14 @@ struct Function {
   [[nodiscard]] double operator()(double x) const;
   /// Replaces every value by the function of it.
   void apply(std::span<double> values) const;
+  /// Whether it divides by something that is zero, or nearly so, for some argument.
+  [[nodiscard]] bool has_pole() const;
   /// The operators that it consists of, for people: "Relu", "Sigmoid * Affine".
   [[nodiscard]] std::string name() const;
+
+ private:
+  /// All values of the program for the argument at[0].
+  void run(std::span<double> at) const;
 };
 
 }  // namespace sotto::graph

@@ -37,21 +37,20 @@ struct Region {
   std::set<int> members;
 };
 
-// The smallest region behind `node`: the latest of the values that it depends on is taken apart until one is left.
-std::optional<Region> region_of(const Network& network, int node) {
+// The smallest region behind `node`, or the largest: the latest of the values that it depends on is taken apart until
+// one is left.
+std::optional<Region> region_of(const Network& network, int node, bool largest) {
   const auto at = [&](int i) -> const Node& { return network.nodes[static_cast<std::size_t>(i)]; };
-  Region region;
-  std::set<int> open(at(node).inputs.begin(), at(node).inputs.end());
-  while (open.size() > 1) {
+  std::optional<Region> found;
+  std::set<int> members{node}, open(at(node).inputs.begin(), at(node).inputs.end());
+  for (;;) {
     const int last = *open.rbegin();
-    if (!elementwise(at(last)) || region.members.size() == kMostSteps) return std::nullopt;
+    if (open.size() == 1) found = Region{last, members};
+    if ((found && !largest) || !elementwise(at(last)) || members.size() == kMostSteps) return found;
     open.erase(last);
-    region.members.insert(last);
+    members.insert(last);
     open.insert(at(last).inputs.begin(), at(last).inputs.end());
   }
-  region.argument = *open.begin();
-  region.members.insert(node);
-  return region;
 }
 
 // A range of the region's argument x, from that of a member which reads a x + b.
@@ -90,11 +89,13 @@ Function joined(const Network& network, const Region& region) {
   return f;
 }
 
-// Whether a value jumps, as a comparison does: what it is a part of may not.
-bool jumps(const Node& n) {
+bool has_step(const Node& n, Kind kind) {
   const auto* f = std::get_if<Function>(&n.op);
-  return f != nullptr && std::ranges::any_of(f->steps, [](const Function::Step& s) { return s.kind == Kind::greater; });
+  return f != nullptr && std::ranges::any_of(f->steps, [&](const Function::Step& s) { return s.kind == kind; });
 }
+
+// Whether a value jumps, as a comparison does: what it is a part of may not.
+bool jumps(const Node& n) { return has_step(n, Kind::greater); }
 
 bool has_function(const Network& network, const Region& region) {
   return std::any_of(region.members.begin(), region.members.end(), [&](int i) {
@@ -114,8 +115,9 @@ void fuse_functions(Network& network, const std::vector<double>& ranges) {
     const bool closes_gap = std::holds_alternative<Sum>(n.op) && std::ranges::any_of(n.inputs, [&](int k) {
                               return jumps(network.nodes[static_cast<std::size_t>(k)]);
                             });
-    if (!std::holds_alternative<Product>(n.op) && !closes_gap) continue;
-    const auto region = region_of(network, i);
+    const bool has_pole = has_step(n, Kind::reciprocal);
+    if (!std::holds_alternative<Product>(n.op) && !closes_gap && !has_pole) continue;
+    const auto region = region_of(network, i, has_pole);
     if (!region || !has_function(network, *region)) {
       if (stated(i) > 0)
         throw Error(ErrorCode::bad_input, "metadata sotto.relu_ranges names '" + n.name + "', which is no activation");

@@ -7,8 +7,9 @@
 namespace sotto::graph {
 
 /// Turns every product of activations that depends on one earlier value x alone into one Function of x: x * sigmoid(x),
-/// GELU as exporters write it, x * tanh(softplus(x)), or any other way of spelling such a function; and every sum with
-/// a comparison in it, as what Where makes of two sides. Nodes in between stay where they are for others that read them
+/// GELU as exporters write it, x * tanh(softplus(x)), or any other way of spelling such a function; every sum with
+/// a comparison in it, as what Where makes of two sides; and every 1 / f(x), whose argument is traced back as far as it
+/// depends on one value: f may keep away from the pole. Nodes in between stay where they are for others that read them
 /// (keep_ancestors drops them). Products without an activation stay.
 ///
 /// ranges: by node, the largest magnitude of its input that the model states, or 0. They become those of the Functions;

@@ -40,6 +40,8 @@ const std::map<std::string, Rule>& rules() {
       {"Mish", {Kind::mish}},
       {"Erf", {Kind::erf}},
       {"Abs", {Kind::abs}},
+      {"Exp", {Kind::exp}},
+      {"Reciprocal", {Kind::reciprocal}},
   };
   return kRules;
 }

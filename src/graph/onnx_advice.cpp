@@ -18,7 +18,7 @@ constexpr Advice kAdvice[] = {
     {"GlobalMaxPool GlobalLpPool", "it does not run encrypted; replace it with GlobalAveragePool and retrain"},
     {"ThresholdedRelu Shrink Sign Floor Ceil Round",
      "it jumps, and no polynomial follows a jump; use Relu or another continuous activation and retrain"},
-    {"Exp Log Sqrt Reciprocal",
+    {"Log Sqrt",
      "it does not run encrypted on its own; use an activation (Relu, Swish, Gelu, Sigmoid, Tanh, ..) and retrain"},
     {"LayerNormalization GroupNormalization InstanceNormalization LpNormalization MeanVarianceNormalization LRN",
      "it does not run encrypted; replace it with BatchNormalization and retrain"},

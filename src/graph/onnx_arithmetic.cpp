@@ -14,13 +14,20 @@ ChannelAffine negative(int channels) {
   return {std::vector<double>(c, -1.0), std::vector<double>(c, 0.0)};
 }
 
+// 1 / v, which runs as a part of an activation (fuse.h).
+Value inverse(Builder& b, const OnnxNode& n, const Value& v) {
+  Value out = v;
+  out.node = b.add(n.name(), Function::of(Function::Kind::reciprocal), {v.node}, b.shape(v.node));
+  return out;
+}
+
 void with_constant(Builder& b, const OnnxNode& n, const Value& v, const Constant& c, bool constant_first) {
   const std::string& op = n.op();
   Constant k{c.dims, false, reals_of(n, c), {}};
   if (op == "Add") return set_affine(b, n, v, scalar(1), k);
   if (op == "Mul") return set_affine(b, n, v, k, scalar(0));
   if (op == "Sub" && constant_first) return set_affine(b, n, v, scalar(-1), k);
-  if (op == "Div" && constant_first) n.fail("division by a value is not supported");
+  if (op == "Div" && constant_first) return set_affine(b, n, inverse(b, n, v), k, scalar(0));
   for (double& x : k.reals) {
     if (op == "Div" && x == 0) n.fail("division by zero");
     x = op == "Div" ? 1 / x : -x;
@@ -35,18 +42,20 @@ void import_arithmetic(Builder& b, const OnnxNode& n) {
   const Constant *left = b.find_constant(n, 0), *right = b.find_constant(n, 1);
   if (left != nullptr || right != nullptr)
     return with_constant(b, n, b.value(n, left != nullptr ? 1 : 0), left != nullptr ? *left : *right, left != nullptr);
-  const Value &x = b.value(n, 0), &y = b.value(n, 1);
-  if (n.op() == "Div") n.fail("division by a value is not supported");
+  const bool is_product = n.op() == "Mul" || n.op() == "Div";
+  const Value& x = b.value(n, 0);
+  Value y = b.value(n, 1);
   if (x.dims != y.dims) {
-    n.fail(n.op() == "Mul" ? "operands have different shapes; products of a map with one number per channel "
-                             "(squeeze-and-excitation) do not run encrypted"
-                           : "operands have different shapes");
+    n.fail(is_product ? "operands have different shapes; products of a map with one number per channel "
+                        "(squeeze-and-excitation) do not run encrypted"
+                      : "operands have different shapes");
   }
+  if (n.op() == "Div") y = inverse(b, n, y);
   int first = x.node, second = y.node;
   if (b.shape(first) != b.shape(second)) first = b.flat(n, x), second = b.flat(n, y);
   const Shape s = b.shape(first);
   if (n.op() == "Sub") second = b.add(n.name(), negative(s.c), {second}, s);
-  n.op() == "Mul" ? b.set_like(n, Product{}, {first, second}, x) : b.set_like(n, Sum{}, {first, second}, x);
+  is_product ? b.set_like(n, Product{}, {first, second}, x) : b.set_like(n, Sum{}, {first, second}, x);
 }
 
 void import_negation(Builder& b, const OnnxNode& n) { set_affine(b, n, b.value(n, 0), scalar(-1), scalar(0)); }

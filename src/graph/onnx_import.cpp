@@ -173,6 +173,14 @@ void finish(Builder& b, const std::string& output) {
   keep_ancestors(b.network(), node);
 }
 
+// Polynomials follow no function to infinity.
+void refuse_poles(const Network& network) {
+  for (const Node& n : network.nodes) {
+    const auto* f = std::get_if<Function>(&n.op);
+    if (f != nullptr && f->has_pole()) fail("node '" + n.name + "': division by a value that can be zero");
+  }
+}
+
 Network import_model(onnx::ModelProto& model, const ExternalData& external) {
   const std::int64_t opset = opset_of(model);
   inline_functions(model);
@@ -192,6 +200,7 @@ Network import_model(onnx::ModelProto& model, const ExternalData& external) {
   ranges.check(graph, nodes);
   fuse_functions(b.network(), ranges.by_node());
   finish(b, output);
+  refuse_poles(b.network());
   read_metadata(model, raw, b.network());
   return std::move(b.network());
 }

@@ -70,10 +70,10 @@ class ArraySource : public Source {
                           axes[1] != 1 && axes[1] != 3 && axes[1] != 4;
     if (!shape || !fits(*shape, io, options.fit) || doubtful) {
       if (axes.size() == 4 && !stated && (doubtful || (other && fits(*other, io, options.fit))))
-        refuse(array_.name(), shapes + "; if its axes are image, row, column, channel say --layout nhwc");
+        refuse(array_.name(), shapes + "; if its axes are image, row, column, channel say so", Setting::layout);
       if (axes.size() == 2 && !stated && other && fits(*other, io, options.fit))
-        refuse(array_.name(), shapes + "; say with --layout nchw or nhwc in which order a row is");
-      refuse(array_.name(), shapes + (nhwc_ ? " (with --layout nhwc: image, row, column, channel)"
+        refuse(array_.name(), shapes + "; say in which order a row is", Setting::layout);
+      refuse(array_.name(), shapes + (nhwc_ ? " (its axes are said to be image, row, column, channel)"
                                             : " (its axes must be image, channel, row, column)"));
     }
     shape_ = *shape;

@@ -156,7 +156,7 @@ class PythonSource : public CifarSource {
     try {
       return parse_pickle(bytes);
     } catch (const Error& e) {
-      refuse(file.string(), e.what());
+      refuse(file.string(), e.what(), e.setting());
     }
   }
 

@@ -68,13 +68,15 @@ std::vector<T> resampled(const std::vector<T>& in, const Image& image, const std
 Image fitted(Image image, int height, int width, Fit fit) {
   if (image.height == height && image.width == width) return image;
   if (fit == Fit::exact)
-    throw Error(
-        ErrorCode::bad_input,
-        fmt::format("it is {}x{} pixels, the network takes {}x{}; resize it first, or ask for --resize or --crop",
-                    image.width, image.height, width, height));
+    throw Error(ErrorCode::bad_input,
+                fmt::format("it is {}x{} pixels, the network takes {}x{}; resize it first, or have it fitted",
+                            image.width, image.height, width, height),
+                Setting::fit);
   if (fit == Fit::middle && (image.height < height || image.width < width))
-    throw Error(ErrorCode::bad_input, fmt::format("it is {}x{} pixels, too small to cut {}x{} out of it; use --resize",
-                                                  image.width, image.height, width, height));
+    throw Error(ErrorCode::bad_input,
+                fmt::format("it is {}x{} pixels, too small to cut {}x{} out of it; have it scaled", image.width,
+                            image.height, width, height),
+                Setting::fit);
   double part_height = image.height, part_width = image.width;
   if (fit == Fit::crop) {
     const double scale = std::min(part_height / height, part_width / width);

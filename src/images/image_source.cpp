@@ -20,7 +20,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-[[noreturn]] void bad(const std::string& what) { throw Error(ErrorCode::bad_input, what); }
+[[noreturn]] void bad(const std::string& what, Setting setting = Setting::none) {
+  throw Error(ErrorCode::bad_input, what, setting);
+}
 
 constexpr std::array kDataSets = {
     "cifar10:", "cifar10-train:", "cifar100:", "cifar100-train:", "mnist:", "mnist-train:"};
@@ -32,23 +34,16 @@ std::string data_set(const std::string& source) {
   return "";
 }
 
-bool is_array(const std::string& source) {
-  std::string ending = fs::path(source).extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  std::error_code none;
-  return (ending == ".npy" || ending == ".npz") && !fs::is_directory(source, none);
-}
-
 std::unique_ptr<Source> open_source(const std::vector<std::string>& sources, const plan::Interface& io,
                                     const LoadOptions& options) {
   for (const std::string& source : sources)
     if (sources.size() > 1 && (!data_set(source).empty() || is_array(source)))
-      throw Error(ErrorCode::usage, "--data takes one data set, one array, or pictures, not several of these");
+      throw Error(ErrorCode::usage, "images come from one data set, one array, or pictures, not from several of these");
   const std::string prefix = data_set(sources.front());
   const bool array = is_array(sources.front());
   if (options.layout != ArrayLayout::unstated && !array)
-    throw Error(ErrorCode::usage, "--layout is for arrays (.npy, .npz); other images have one of their own");
+    throw Error(ErrorCode::usage, "the order of axes is for arrays (.npy, .npz); other images have one of their own",
+                Setting::layout);
   if (array) return open_array(sources.front(), io, options);
   if (prefix.empty()) return open_pictures(sources, io, options);
   const fs::path dir = sources.front().substr(prefix.size());
@@ -61,10 +56,11 @@ std::unique_ptr<Source> open_source(const std::vector<std::string>& sources, con
 void require_range(std::size_t available, std::size_t start, std::optional<std::size_t> count,
                    const std::string& where) {
   if (available == 0) bad("no images in " + where);
-  if (count && *count == 0) throw Error(ErrorCode::usage, "--count must be at least 1");
+  if (count && *count == 0) throw Error(ErrorCode::usage, "at least one image must be asked for", Setting::count);
   if (start >= available || (count && *count > available - start))
-    bad(fmt::format("{} holds {} images; --start {}{} asks for more", where, available, start,
-                    count ? fmt::format(" --count {}", *count) : ""));
+    bad(fmt::format("{} holds {} images; {} from number {} on are asked for", where, available,
+                    count ? fmt::to_string(*count) : "those", start),
+        Setting::count);
 }
 
 bool same_name(const std::string& a, const std::string& b) {
@@ -113,6 +109,14 @@ void show_values(Image& image, const plan::Interface& io) {
 
 }  // namespace
 
+bool is_array(const std::string& source) {
+  std::string ending = fs::path(source).extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::error_code none;
+  return (ending == ".npy" || ending == ".npz") && !fs::is_directory(source, none);
+}
+
 std::string shape_text(std::size_t channels, std::size_t height, std::size_t width) {
   return fmt::format("{}x{}x{}", channels, height, width);
 }
@@ -133,12 +137,13 @@ void require_shape(const std::string& what, std::size_t channels, std::size_t he
   bad(fmt::format("{} {}, the network takes {}{}", what, shape_text(channels, height, width),
                   shape_text(static_cast<std::size_t>(io.channels), static_cast<std::size_t>(io.height),
                              static_cast<std::size_t>(io.width)),
-                  scalable ? "; ask for --resize or --crop" : ""));
+                  scalable ? "; have them fitted" : ""),
+      scalable ? Setting::fit : Setting::none);
 }
 
 std::vector<Image> load_images(const std::vector<std::string>& sources, const plan::Interface& io, std::size_t start,
                                std::optional<std::size_t> count, const LoadOptions& options) {
-  if (sources.empty()) throw Error(ErrorCode::usage, "name the images with --data");
+  if (sources.empty()) throw Error(ErrorCode::usage, "no images are named");
   try {
     const auto source = open_source(sources, io, options);
     require_range(source->size(), start, count, source->name());

@@ -36,6 +36,9 @@ struct LoadOptions {
   std::function<void(const std::string&)> note = {};  ///< gets what the user should know, a line at a time
 };
 
+/// Whether a source is a NumPy file, by its name.
+bool is_array(const std::string& source);
+
 /// Reads images. `sources` is one of
 /// - "cifar10:DIR", "cifar100:DIR" (and "cifar10-train:", "cifar100-train:"): the binary or Python files;
 /// - "mnist:DIR", "mnist-train:DIR": IDX files, plain or gzip;

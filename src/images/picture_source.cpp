@@ -55,7 +55,7 @@ class PictureSource : public Source {
       return image;
     } catch (const Error& e) {
       if (e.code() != ErrorCode::bad_input) throw;
-      refuse(path.string(), e.what());
+      refuse(path.string(), e.what(), e.setting());
     }
   }
   [[nodiscard]] std::vector<std::string> notes() const override {
@@ -66,7 +66,9 @@ class PictureSource : public Source {
  private:
   // Also decides how many channels the network gets of a picture of this size.
   void require_size(std::uint64_t width, std::uint64_t height) {
-    const auto fail = [](const std::string& what) { throw Error(ErrorCode::bad_input, what); };
+    const auto fail = [](const std::string& what, Setting setting = Setting::none) {
+      throw Error(ErrorCode::bad_input, what, setting);
+    };
     if (width > kMostPixels || height > kMostPixels || width * height > kMostPixels || width == 0 || height == 0)
       fail(
           fmt::format("it is {}x{} pixels; more than {} million are not read", width, height, kMostPixels / 1'000'000));
@@ -82,8 +84,9 @@ class PictureSource : public Source {
     const bool same =
         width == static_cast<std::uint64_t>(io_.width) && height == static_cast<std::uint64_t>(io_.height);
     if (!same && fit_ == Fit::exact)
-      fail(fmt::format("it is {}x{} pixels, the network takes {}x{}; resize it first, or ask for --resize or --crop",
-                       width, height, io_.width, io_.height));
+      fail(fmt::format("it is {}x{} pixels, the network takes {}x{}; resize it first, or have it fitted", width, height,
+                       io_.width, io_.height),
+           Setting::fit);
   }
 
   std::string name_;

@@ -461,7 +461,9 @@ std::string plan_id(const Plan& plan) {
   h.values(plan.io.mean);
   h.values(plan.io.std);
   const Prediction& expected = plan.prediction;
-  for (double v : {expected.label_agreement, expected.score_error, expected.spread, expected.promised}) h.value(v);
+  for (double v :
+       {expected.label_agreement, expected.score_error, expected.spread, expected.promised, expected.faint_error})
+    h.value(v);
   h.value(expected.images);
   h.value(expected.made_up);
   for (const auto& c : plan.io.classes) h.bytes(c.data(), c.size() + 1);

@@ -160,6 +160,7 @@ struct Prediction {
   int images = 0;              ///< on which this was measured; 0: nothing was predicted
   bool made_up = false;        ///< whether nobody gave images
   double promised = 0;         ///< the least label_agreement with which the plan was to be made
+  double faint_error = 0;      ///< as score_error, of pictures of little contrast; 0: nothing but score_error is known
 };
 
 /// Everything that a server needs to run a network on encrypted images, and in `client_part` what the client needs.

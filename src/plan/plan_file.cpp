@@ -111,12 +111,15 @@ json to_json(const Prediction& p) {
           {"spread", p.spread},
           {"images", p.images},
           {"made_up", p.made_up},
-          {"promised", p.promised}};
+          {"promised", p.promised},
+          {"faint_error", p.faint_error}};
 }
 
 Prediction prediction_from_json(const json& j) {
-  return {wire::real(j, "label_agreement"),       wire::real(j, "score_error"), wire::real(j, "spread"),
-          small_integer(j, "images", 0, 1 << 20), wire::boolean(j, "made_up"),  wire::real(j, "promised")};
+  return {wire::real(j, "label_agreement"), wire::real(j, "score_error"),
+          wire::real(j, "spread"),          small_integer(j, "images", 0, 1 << 20),
+          wire::boolean(j, "made_up"),      wire::real(j, "promised"),
+          wire::real(j, "faint_error")};
 }
 
 // Moments lie with the weights.
@@ -190,7 +193,8 @@ json to_json(const Watch& w) {
           {"reach", w.reach},
           {"score_error", w.score_error},
           {"score_spread", w.score_spread},
-          {"agreement", w.agreement}};
+          {"agreement", w.agreement},
+          {"faint_error", w.faint_error}};
 }
 
 Watch watch_from_json(const json& j) {
@@ -199,7 +203,8 @@ Watch watch_from_json(const json& j) {
           small_integer(j, "reach", 1, 1 << 20),
           wire::real(j, "score_error"),
           wire::real(j, "score_spread"),
-          wire::real(j, "agreement")};
+          wire::real(j, "agreement"),
+          wire::real(j, "faint_error")};
   for (const json& p : wire::list(j, "probes", 4096))
     w.probes.push_back({small_integer(p, "limbs", 1, 2),
                         wire::real(p, "scale"),

@@ -19,6 +19,9 @@ constexpr std::size_t kMostProbes = 4096;
 
 [[noreturn]] void bad(const std::string& what) { throw Error(ErrorCode::bad_input, "the plan is not valid: " + what); }
 
+bool is_size(double v) { return std::isfinite(v) && v >= 0; }
+bool is_fraction(double v) { return v >= 0 && v <= 1; }
+
 // What slots without a pixel or a channel hold: 0, or what polynomials make of it.
 double resting_value(const Plan& plan, int tensor) {
   for (const Step& s : plan.steps) {
@@ -86,6 +89,7 @@ Watch watch_of(const Plan& plan) {
   watch.score_error = plan.prediction.score_error;
   watch.score_spread = plan.prediction.spread;
   watch.agreement = plan.prediction.promised;
+  watch.faint_error = plan.prediction.faint_error;
   for (const Task& task : make_schedule(plan).tasks)
     for (const Tap& tap : task.taps)
       watch.reach =
@@ -99,9 +103,8 @@ bool has_room(double bound, double scale, int limbs, int prime_bits) {
 
 void verify_probes(const Plan& plan) {
   const Prediction& expected = plan.prediction;
-  if (!std::isfinite(plan.score_bound) || plan.score_bound < 0 || !std::isfinite(expected.score_error) ||
-      expected.score_error < 0 || !std::isfinite(expected.spread) || expected.spread < 0 ||
-      !(expected.promised >= 0 && expected.promised <= 1))
+  if (!is_size(plan.score_bound) || !is_size(expected.score_error) || !is_size(expected.spread) ||
+      !is_size(expected.faint_error) || !is_fraction(expected.promised))
     bad("impossible bound of its scores");
   int last = -1;
   for (const Probe& p : plan.probes) {
@@ -115,10 +118,9 @@ void verify_probes(const Plan& plan) {
 }
 
 void verify_watch(const Watch& watch, int prime_bits, int tile, int group) {
-  if (watch.probes.size() > kMostProbes || watch.reach < 1 || watch.reach > 1 << 20 ||
-      !std::isfinite(watch.score_bound) || watch.score_bound < 0 || !std::isfinite(watch.score_error) ||
-      watch.score_error < 0 || !std::isfinite(watch.score_spread) || watch.score_spread < 0 ||
-      !(watch.agreement >= 0 && watch.agreement <= 1))
+  if (watch.probes.size() > kMostProbes || watch.reach < 1 || watch.reach > 1 << 20 || !is_size(watch.score_bound) ||
+      !is_size(watch.score_error) || !is_size(watch.score_spread) || !is_size(watch.faint_error) ||
+      !is_fraction(watch.agreement))
     bad("impossible bounds");
   const auto within = [](int v, int most) { return v >= 1 && v <= most; };
   for (const ProbeView& p : watch.probes)

@@ -52,6 +52,7 @@ struct Watch {
   double score_error = 0;         ///< predicted root mean square error of the scores; 0: unknown
   double score_spread = 0;        ///< how far apart the scores lay on which it was predicted (plan::Prediction)
   double agreement = 0;           ///< part of the labels that the plan promises to keep
+  double faint_error = 0;         ///< score_error where scores lie far closer than score_spread (plan::Prediction)
 
   bool operator==(const Watch&) const = default;
 };

@@ -88,7 +88,7 @@ AtomicFile::AtomicFile(std::filesystem::path path, Access access, std::optional<
   if (std::filesystem::exists(there) && !std::filesystem::is_regular_file(there)) refuse("it is not a regular file");
   target_ = output_target(path_);
   if (access != Access::secret_key && kind_of(path_) == Kind::secret_key)
-    refuse("it is a secret key, which only keygen --force replaces");
+    refuse("it is a secret key, which only new keys may replace, and only if that is asked for");
   if (const auto other = kind_of(path_); other && other != kind && access != Access::secret_key)
     refuse("it is a Sotto file (" + std::string(name_of(*other)) + "), which another kind of output may not replace");
   if (temporary == Temporary::continued) {

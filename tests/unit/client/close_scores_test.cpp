@@ -66,6 +66,16 @@ TEST(CloseScores, LivelierScoresHaveLargerErrors) {
   EXPECT_TRUE(doubtful(marks(watch(0.1, 100), with_strange_ones)).empty()) << "a few strange images change nothing";
 }
 
+TEST(CloseScores, ScoresThatLieCloseMayBeThoseOfFaintPictures) {
+  const Scores scores = random_scores(1000, 1, 6);
+  plan::Watch w = watch(0.001, 10);
+  EXPECT_TRUE(doubtful(marks(w, scores)).empty());
+  w.faint_error = 0.1;
+  EXPECT_FALSE(doubtful(marks(w, scores)).empty());
+  w.score_spread = 1;
+  EXPECT_TRUE(doubtful(marks(w, scores)).empty()) << "as lively as those on which errors were predicted";
+}
+
 TEST(CloseScores, OtherMarksStay) {
   Scores scores = random_scores(10, 1, 5);
   scores[3] = std::vector<double>(10, 1.0);

@@ -80,7 +80,7 @@ TEST(Planner, MemoryThatSufficesForNothingIsRefusedWithWhatWould) {
   options.memory = 10 << 20;
   const Planner planner(measured(network()), options);
   const auto refused = [&](const auto& f) {
-    return test::fails_with(f, ErrorCode::no_resources, {"10.00 MiB", "needs about"});
+    return test::fails_with(f, ErrorCode::no_resources, {"10.00 MiB", "need about", "fewer images"});
   };
   EXPECT_TRUE(refused([&] { return planner.plan(100).batch; }));
   EXPECT_TRUE(refused([&] { return planner.parts(1100).size(); }));
@@ -111,6 +111,19 @@ TEST(Planner, ImagesThatLeaveAllRangesAreNoMeasure) {
   b.dense(b.mean(b.relu(b.conv(0, 8, 3, 1, 1), 1e-3)), 4);
   EXPECT_TRUE(test::fails_with([&] { return Planner(measured(b.network)).plan(64).batch; }, ErrorCode::no_resources,
                                {"leave the ranges", "measure on real ones"}));
+}
+
+// Activations of faint pictures see the middle of their range only. Who gives images has said what is to come.
+TEST(MeasuredNetwork, FaintPicturesAreLookedAtWhereNobodyGivesImages) {
+  NetworkBuilder relus({3, 8, 8}, 4);
+  relus.dense(relus.mean(relus.relu(relus.conv(0, 8, 3, 1, 1), 8)), 4);
+  EXPECT_GT(measured(relus.network).faint_error, 0);
+  EXPECT_EQ(measured(network()).faint_error, 0) << "squares have no range";
+  const MeasuredNetwork of_mine =
+      measure(relus.network, compiler::calibration_from(measured(relus.network).calibration.images), 0.995);
+  EXPECT_EQ(of_mine.faint_error, 0);
+  const plan::Prediction p = Planner(measured(relus.network)).plan(64).prediction;
+  EXPECT_GT(p.faint_error, p.score_error);
 }
 
 TEST(Planner, EqualImagesTellNothing) {

@@ -201,13 +201,36 @@ void write_hard_swish(OnnxBuilder& m, const std::string& x) {
   m.node("Div", {"q", "six"}, "a");
 }
 
+void write_softsign(OnnxBuilder& m, const std::string& x) {
+  m.constant("one", {}, {1});
+  m.node("Abs", {x}, "b");
+  m.node("Add", {"b", "one"}, "d");
+  m.node("Div", {x, "d"}, "a");
+}
+void write_sigmoid(OnnxBuilder& m, const std::string& x) {
+  m.constant("one", {}, {1});
+  m.node("Neg", {x}, "n");
+  m.node("Exp", {"n"}, "e");
+  m.node("Add", {"e", "one"}, "d");
+  m.node("Div", {"one", "d"}, "a");
+}
+void write_lorentzian(OnnxBuilder& m, const std::string& x) {
+  m.constant("one", {}, {1});
+  m.node("Mul", {x, x}, "s");
+  m.node("Add", {"s", "one"}, "d");
+  m.node("Reciprocal", {"d"}, "a");
+}
+
 TEST(Activations, AsExportersWriteThem) {
   const std::pair<Writer, Values> cases[] = {
       {write_swish, {-0.10259268, -0.24061599, 0, 0.31122965, 2.3103546, 8.9988896}},
       {write_mish, {-0.10409575, -0.27649471, 0, 0.37524524, 2.4713924, 9}},
       {write_gelu, {-0.00081422925, -0.16997051, 0, 0.34573123, 2.4844761, 9}},
       {write_gelu_tanh, {-0.00061614811, -0.17003945, 0, 0.345714, 2.4849157, 9}},
-      {write_hard_swish, {0, -0.28125, 0, 0.29166666, 2.2916667, 9}}};
+      {write_hard_swish, {0, -0.28125, 0, 0.29166666, 2.2916667, 9}},
+      {write_softsign, {-0.77777779, -0.42857146, 0, 0.33333334, 0.71428573, 0.9}},
+      {write_sigmoid, {0.029312193, 0.32082132, 0.5, 0.62245929, 0.92414182, 0.99987662}},
+      {write_lorentzian, {0.0754717, 0.64, 1, 0.8, 0.13793103, 0.012195122}}};
   for (const auto& [write, values] : cases) {
     OnnxBuilder m = model();
     m.constant("zero channel", {1, 1, 1, 1}, {0});
@@ -262,6 +285,17 @@ TEST(Activations, StatedRangesOfJoinedOnes) {
         range([](OnnxBuilder& m, const std::string& x) { m.node("Mul", {x, x}, "a"); }, R"({"a": 1})");
       },
       {"sotto.relu_ranges", "no activation"}));
+}
+
+TEST(Activations, PolesAreRefused) {
+  for (const double added : {0.0, -1.0, 1e-5}) {
+    OnnxBuilder m = model();
+    m.constant("added", {}, {static_cast<float>(added)});
+    m.node("Abs", {"x"}, "b");
+    m.node("Add", {"b", "added"}, "d");
+    m.node("Div", {"x", "d"}, "a");
+    EXPECT_TRUE(test::refuses([&] { imported(m); }, {"Div_a", "can be zero"})) << added;
+  }
 }
 
 TEST(Activations, ParametersThatMakeNoSense) {

@@ -28,7 +28,7 @@ TEST(RefusedModels, WhatToUseInstead) {
                                                        {"GlobalMaxPool", "GlobalAveragePool"},
                                                        {"ThresholdedRelu", "no polynomial follows a jump"},
                                                        {"Shrink", "no polynomial follows a jump"},
-                                                       {"Exp", "use an activation"},
+                                                       {"Sqrt", "use an activation"},
                                                        {"LayerNormalization", "BatchNormalization"},
                                                        {"Softmax", "export the model without it"},
                                                        {"Resize", "before they are encrypted"},

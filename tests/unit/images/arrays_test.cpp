@@ -66,12 +66,12 @@ TEST_F(Arrays, BytesInTheOrderOfTheNetwork) {
 
 TEST_F(Arrays, ChannelsLastOnlyWhenDeclared) {
   const Bytes data = counting(24), file = npy("|u1", "(1, 2, 4, 3)", data);
-  EXPECT_TRUE(refuses([&] { load(file, kColour); }, {"1x2x4x3", "3x2x4", "--layout nhwc"}));
+  EXPECT_TRUE(refuses([&] { load(file, kColour); }, {"1x2x4x3", "3x2x4", "say so"}));
   const auto images = load(file, kColour, {.layout = ArrayLayout::nhwc});
   for (std::size_t c = 0; c < 3; ++c)
     for (std::size_t p = 0; p < 8; ++p) EXPECT_EQ(images.at(0).pixels[c * 8 + p], data[p * 3 + c]);
   EXPECT_TRUE(refuses([&] { load(npy("|u1", "(1, 3, 2, 4)", data), kColour, {.layout = ArrayLayout::nhwc}); },
-                      {"1x3x2x4", "nhwc"}));
+                      {"1x3x2x4", "image, row, column, channel"}));
 }
 
 TEST_F(Arrays, OneChannelNeedsNoAxis) {
@@ -83,7 +83,7 @@ TEST_F(Arrays, OneChannelNeedsNoAxis) {
 
 TEST_F(Arrays, RowsOfSeveralChannelsNeedAnOrder) {
   const Bytes data = counting(24), file = npy("|u1", "(1, 24)", data);
-  EXPECT_TRUE(refuses([&] { load(file, kColour); }, {"1x24", "3x2x4", "--layout"}));
+  EXPECT_TRUE(refuses([&] { load(file, kColour); }, {"1x24", "3x2x4", "order a row"}));
   EXPECT_EQ(load(file, kColour, {.layout = ArrayLayout::nchw}).at(0).pixels, data);
   EXPECT_EQ(load(file, kColour, {.layout = ArrayLayout::nhwc}).at(0).pixels[8], data[1]);
 }
@@ -98,7 +98,8 @@ TEST_F(Arrays, FlatNetworksTakeAsManyValues) {
   EXPECT_EQ(load(npy("|u1", "(2, 16)", data), kFlat).at(0).width, 4) << "a square picture, to be shown";
   EXPECT_TRUE(refuses([&] { load(npy("|u1", "(2, 15)", data), kFlat); }, {"2x15", "16x1x1"}));
   const plan::Interface colours{12, 1, 1, std::vector<double>(12), std::vector<double>(12, 1), {}, 10};
-  EXPECT_TRUE(refuses([&] { load(npy("|u1", "(1, 2, 2, 3)", counting(12)), colours); }, {"--layout nhwc"}));
+  EXPECT_TRUE(
+      refuses([&] { load(npy("|u1", "(1, 2, 2, 3)", counting(12)), colours); }, {"row, column, channel say so"}));
   EXPECT_EQ(load(npy("|u1", "(1, 2, 2, 3)", counting(12)), colours, {.layout = ArrayLayout::nhwc}).at(0).pixels[1],
             counting(12)[3]);
 }

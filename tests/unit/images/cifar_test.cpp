@@ -80,11 +80,11 @@ TEST_F(CifarFolder, RangesAcrossFiles) {
 TEST_F(CifarFolder, RangesThatAskForTooMuch) {
   write(folder / "test_batch.bin", 3, 1);
   EXPECT_EQ(load("cifar10:", 1, 2).size(), 2u);
-  EXPECT_TRUE(refuses([&] { load("cifar10:", 1, 3); }, {"3 images", "--start 1", "--count 3"}));
-  EXPECT_TRUE(refuses([&] { load("cifar10:", 3); }, {"3 images", "--start 3"}));
+  EXPECT_TRUE(refuses([&] { load("cifar10:", 1, 3); }, {"3 images", "3 from number 1 on"}));
+  EXPECT_TRUE(refuses([&] { load("cifar10:", 3); }, {"3 images", "those from number 3 on"}));
   EXPECT_TRUE(refuses([&] { load("cifar10:", SIZE_MAX, 2); }));
   EXPECT_TRUE(refuses([&] { load("cifar10:", 1, SIZE_MAX); }));
-  EXPECT_TRUE(test::fails_with([&] { load("cifar10:", 0, 0); }, ErrorCode::usage, {"--count"}));
+  EXPECT_TRUE(test::fails_with([&] { load("cifar10:", 0, 0); }, ErrorCode::usage, {"at least one image"}));
 }
 
 TEST_F(CifarFolder, FilesThatAreDamagedOrMissing) {
@@ -115,7 +115,7 @@ TEST_F(CifarFolder, OneSourceOnly) {
   write(folder / "test_batch.bin", 1, 1);
   const std::string source = "cifar10:" + folder.path().string();
   EXPECT_TRUE(test::fails_with([&] { load_images({source, source}, kCifar, 0, {}); }, ErrorCode::usage));
-  EXPECT_TRUE(test::fails_with([&] { load_images({}, kCifar, 0, {}); }, ErrorCode::usage, {"--data"}));
+  EXPECT_TRUE(test::fails_with([&] { load_images({}, kCifar, 0, {}); }, ErrorCode::usage, {"no images"}));
 }
 
 }  // namespace

@@ -74,7 +74,7 @@ TEST_F(MnistFolder, OtherShapesAreSaidSo) {
   plan::Interface io{3, 32, 32, {}, {}, {}, 10};
   EXPECT_TRUE(refuses([&] { load("mnist:", 0, {}, io); }, {"1x3x2", "3x32x32"}));
   io = {1, 32, 32, {0}, {1}, {}, 10};
-  EXPECT_TRUE(refuses([&] { load("mnist:", 0, {}, io); }, {"1x3x2", "1x32x32", "--resize"}));
+  EXPECT_TRUE(refuses([&] { load("mnist:", 0, {}, io); }, {"1x3x2", "1x32x32", "fitted"}));
   EXPECT_EQ(load("mnist:", 0, {}, io, {.fit = Fit::stretch}).at(0).pixels.size(), 1024u);
   io = {6, 1, 1, std::vector<double>(6), std::vector<double>(6, 1), {}, 10};
   EXPECT_EQ(load("mnist:", 0, {}, io).at(1).pixels[0], 6) << "a flat network takes as many values";

@@ -152,7 +152,7 @@ TEST_F(Pictures, Ranges) {
   EXPECT_EQ(some[0].name, "1.png");
   EXPECT_EQ(load({""}, kColour, 4).size(), 1u);
   EXPECT_TRUE(refuses([&] { load({""}, kColour, 5); }, {"5 images"}));
-  EXPECT_TRUE(refuses([&] { load({""}, kColour, 1, 5); }, {"5 images", "--count 5"}));
+  EXPECT_TRUE(refuses([&] { load({""}, kColour, 1, 5); }, {"5 images", "5 from number 1 on"}));
   EXPECT_TRUE(test::fails_with([&] { load({""}, kColour, 0, 0); }, ErrorCode::usage));
   write("9.png", 1, 1);
   EXPECT_EQ(load({""}, kColour, 0, 5).size(), 5u) << "pictures outside the range may be anything";
