@@ -52,7 +52,7 @@ TEST(Refused, RelusOfUnknownRange) {
     if (range > 0) {
       EXPECT_NO_THROW((void)compile(b.network, {}));
     } else {
-      EXPECT_TRUE(refused_at(b, y, "images to measure it on")) << range;
+      EXPECT_TRUE(refused_at(b, y, "images to measure on")) << range;
     }
   }
 }
