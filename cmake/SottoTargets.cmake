@@ -1,7 +1,7 @@
 # Helpers that give every target the same warnings, include root and sanitizers.
 
 add_library(sotto_options INTERFACE)
-target_include_directories(sotto_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
+target_include_directories(sotto_options INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
 target_compile_options(sotto_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -ffp-contract=off
   $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)  # GCC 12 warns wrongly about string concatenation
 if(SOTTO_WERROR)

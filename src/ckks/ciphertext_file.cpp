@@ -55,10 +55,10 @@ CiphertextShape shape_from_json(const nlohmann::json& j) {
 
 }  // namespace
 
-CiphertextWriter::CiphertextWriter(const std::filesystem::path& path, wire::Kind kind, const ring::Ring& ring,
+CiphertextWriter::CiphertextWriter(const Sink& sink, wire::Kind kind, const ring::Ring& ring,
                                    const CiphertextFileInfo& info, bool resumable)
     : ring_(ring),
-      file_(path, kind, header(kind, info), section_sizes(kind, ring, info), wire::Access::everyone,
+      file_(sink, kind, header(kind, info), section_sizes(kind, ring, info), wire::Access::everyone,
             resumable ? info.sections_per_batch() : 0) {}
 
 void CiphertextWriter::write(const ring::RnsPoly& poly) {
@@ -77,8 +77,7 @@ void CiphertextWriter::write(const Ciphertext& c) {
   write(c.c1);
 }
 
-CiphertextReader::CiphertextReader(const std::filesystem::path& path, wire::Kind kind)
-    : kind_(kind), file_(path, kind) {
+CiphertextReader::CiphertextReader(const Source& source, wire::Kind kind) : kind_(kind), file_(source, kind) {
   file_.decode([&](const auto& h) {
     constexpr std::int64_t kMost = std::int64_t{1} << 40;
     info_.plan_id = wire::text(h, "plan_id", 64);
@@ -105,7 +104,7 @@ void CiphertextReader::expect(const std::string& plan_id, std::uint64_t batch, s
                               double scale, const ring::Ring& ring, std::span<const CiphertextShape> probes) const {
   if (info_.plan_id != plan_id)
     throw Error(ErrorCode::wrong_key,
-                file_.path().string() + " was made for another plan (" + info_.plan_id + ", not " + plan_id + ")");
+                file_.name() + " was made for another plan (" + info_.plan_id + ", not " + plan_id + ")");
   bool fits = info_.batch == batch && info_.per_batch == per_batch && info_.limbs == limbs &&
               same_scale(info_.scale, scale) && info_.probes.size() == probes.size();
   for (std::size_t k = 0; k < info_.probes.size() && fits; ++k)

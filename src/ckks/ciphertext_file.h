@@ -56,8 +56,8 @@ struct CiphertextFileInfo {
 class CiphertextWriter {
  public:
   /// resumable: batches that are finished are kept if the work is interrupted (see wire::FileWriter).
-  CiphertextWriter(const std::filesystem::path& path, wire::Kind kind, const ring::Ring& ring,
-                   const CiphertextFileInfo& info, bool resumable = false);
+  CiphertextWriter(const Sink& sink, wire::Kind kind, const ring::Ring& ring, const CiphertextFileInfo& info,
+                   bool resumable = false);
 
   /// Ciphertexts that are there already, at first those of an earlier run.
   [[nodiscard]] std::size_t finished() const { return file_.finished(); }
@@ -77,7 +77,7 @@ class CiphertextWriter {
 class CiphertextReader {
  public:
   /// Throws Error{bad_input} for a damaged file.
-  CiphertextReader(const std::filesystem::path& path, wire::Kind kind);
+  CiphertextReader(const Source& source, wire::Kind kind);
 
   [[nodiscard]] const CiphertextFileInfo& info() const { return info_; }
   [[nodiscard]] std::uint64_t bytes() const { return file_.file_bytes(); }

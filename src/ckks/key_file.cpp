@@ -37,11 +37,10 @@ SwitchingKey expand(const ring::Ring& ring, const KeyTier& tier, int ciphertext_
   return out;
 }
 
-KeyFileWriter::KeyFileWriter(const std::filesystem::path& path, const ring::Ring& ring,
-                             const ParametersSpec& parameters, const KeyRequest& request, const std::string& plan_id,
-                             const std::string& key_id)
+KeyFileWriter::KeyFileWriter(const Sink& sink, const ring::Ring& ring, const ParametersSpec& parameters,
+                             const KeyRequest& request, const std::string& plan_id, const std::string& key_id)
     : ring_(ring),
-      file_(path, wire::Kind::eval_key,
+      file_(sink, wire::Kind::eval_key,
             {{"plan_id", plan_id},
              {"key_id", key_id},
              {"log_n", parameters.log_n},
@@ -61,16 +60,16 @@ void KeyFileWriter::write(const SeededSwitchingKey& key) {
   }
 }
 
-KeyFile::KeyFile(const std::filesystem::path& path, std::shared_ptr<const ring::Ring> ring,
-                 const ParametersSpec& parameters, const KeyRequest& request, const std::string& plan_id)
+KeyFile::KeyFile(const Source& source, std::shared_ptr<const ring::Ring> ring, const ParametersSpec& parameters,
+                 const KeyRequest& request, const std::string& plan_id)
     : ring_(std::move(ring)),
       ciphertext_primes_(parameters.ciphertext_primes),
       request_(request),
-      file_(path, wire::Kind::eval_key) {
+      file_(source, wire::Kind::eval_key) {
   file_.decode([&](const auto& h) {
     if (wire::text(h, "plan_id", 64) != plan_id)
       throw Error(ErrorCode::wrong_key,
-                  path.string() + " was made for another plan; make keys with this plan's client file (sotto keygen)");
+                  source.name() + " was made for another plan; make keys with this plan's client file");
     key_id_ = wire::text(h, "key_id", 64);
     const auto expected = key_section_bytes(ring_->n(), ring_->prime_bits(), request_);
     bool same = file_.sections() == expected.size();
@@ -105,7 +104,7 @@ void KeyFile::prepare(std::span<const KeyId> ids) {
 SwitchingKey KeyFile::load(const KeyId& id) const {
   const auto at = std::lower_bound(request_.keys.begin(), request_.keys.end(), id);
   if (at == request_.keys.end() || *at != id)
-    throw Error(ErrorCode::wrong_key, file_.path().string() + " lacks a key that the plan needs");
+    throw Error(ErrorCode::wrong_key, file_.name() + " lacks a key that the plan needs");
   const KeyTier& tier = request_.tiers[static_cast<std::size_t>(id.tier)];
   const auto digits = static_cast<std::size_t>(key_digits(tier, id.exponent)),
              limbs = static_cast<std::size_t>(tier.max_limbs + tier.special);

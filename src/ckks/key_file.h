@@ -28,8 +28,8 @@ SwitchingKey expand(const ring::Ring& ring, const KeyTier& tier, int ciphertext_
 class KeyFileWriter {
  public:
   /// key_id: identity of the secret key; plan_id: the plan that asked for these keys.
-  KeyFileWriter(const std::filesystem::path& path, const ring::Ring& ring, const ParametersSpec& parameters,
-                const KeyRequest& request, const std::string& plan_id, const std::string& key_id);
+  KeyFileWriter(const Sink& sink, const ring::Ring& ring, const ParametersSpec& parameters, const KeyRequest& request,
+                const std::string& plan_id, const std::string& key_id);
 
   void write(const SeededSwitchingKey& key);
   void commit() { file_.commit(); }
@@ -43,7 +43,7 @@ class KeyFileWriter {
 class KeyFile : public KeyProvider {
  public:
   /// Throws Error{bad_input} for a damaged file, Error{wrong_key} for one made for another plan.
-  KeyFile(const std::filesystem::path& path, std::shared_ptr<const ring::Ring> ring, const ParametersSpec& parameters,
+  KeyFile(const Source& source, std::shared_ptr<const ring::Ring> ring, const ParametersSpec& parameters,
           const KeyRequest& request, const std::string& plan_id);
 
   const SwitchingKey& key(const KeyId& id) override;
@@ -55,7 +55,7 @@ class KeyFile : public KeyProvider {
 
   [[nodiscard]] const std::string& key_id() const { return key_id_; }
   [[nodiscard]] std::uint64_t bytes() const { return file_.file_bytes(); }
-  [[nodiscard]] const std::filesystem::path& path() const { return file_.path(); }
+  [[nodiscard]] const std::string& name() const { return file_.name(); }
 
  private:
   [[nodiscard]] SwitchingKey load(const KeyId& id) const;

@@ -15,7 +15,7 @@
 #include "client/sheet.h"
 #include "images/image_source.h"
 #include "plan/plan_file.h"
-#include "wire/writer.h"
+#include "wire/outputs.h"
 
 namespace sotto::cli {
 
@@ -26,7 +26,7 @@ namespace {
 constexpr int kDoubtful = 6;  // exit code of decrypt --strict
 
 struct KeygenOptions {
-  std::string client, out;
+  std::string client, out, evaluation_keys;
   bool force = false;
 };
 
@@ -34,11 +34,13 @@ int keygen(const KeygenOptions& o) {
   const plan::ClientSpec spec = plan::read_client(o.client);
   const auto parameters = ckks::Parameters::create(spec.parameters);
   ProgressLine line("keys");
-  client::make_keys(spec, parameters, o.out, o.force,
-                    [&](std::size_t done, std::size_t total) { line.update(done, total); });
-  const fs::path dir = o.out;
-  fmt::print("wrote {} (keep it secret) and {} ({}, for the server)\n", (dir / "secret.key").string(),
-             (dir / "eval.key").string(), format_bytes(static_cast<double>(fs::file_size(dir / "eval.key"))));
+  const bool fresh = client::make_keys(spec, parameters, o.out, {o.evaluation_keys, o.force},
+                                       [&](std::size_t done, std::size_t total) { line.update(done, total); });
+  const fs::path dir = o.out,
+                 evaluation_keys = o.evaluation_keys.empty() ? dir / "eval.key" : fs::path(o.evaluation_keys);
+  fmt::print("wrote {}{} ({}, for the server)\n",
+             fresh ? (dir / "secret.key").string() + " (keep it secret) and " : std::string(), evaluation_keys.string(),
+             format_bytes(static_cast<double>(fs::file_size(evaluation_keys))));
   return 0;
 }
 
@@ -70,7 +72,7 @@ int encrypt(const EncryptOptions& o) {
   std::vector<std::vector<double>> values;
   values.reserve(images.size());
   for (const auto& image : images) values.push_back(images::preprocess(image, spec.io));
-  const client::Keys keys = client::read_keys(spec, ckks::Parameters::create(spec.parameters), o.keys);
+  const client::Keys keys = client::read_keys(ckks::Parameters::create(spec.parameters), o.keys);
   ProgressLine line("encryption");
   const std::string id = client::encrypt_images(spec, keys, values, o.out,
                                                 [&](std::size_t done, std::size_t total) { line.update(done, total); });
@@ -113,9 +115,7 @@ std::vector<images::Image> find_images(const DecryptVerbOptions& o, const plan::
   }
 }
 
-std::string note_of(client::Doubt doubt) {
-  return doubt == client::Doubt::none ? "" : "  doubtful: " + client::text_of(doubt);
-}
+std::string note_of(Doubt doubt) { return doubt == Doubt::none ? "" : "  doubtful: " + text_of(doubt); }
 
 // Labels of the first images, and how many are right.
 void print_table(const client::Decrypted& result, const std::vector<images::Image>& images, const plan::Interface& io) {
@@ -147,7 +147,7 @@ int decrypt(const DecryptVerbOptions& o) {
   const bool streamed = wire::require_outputs(std::array{o.npy, o.sheet}, std::array{o.csv});
   wire::require_kept(o.data.data, std::array{o.npy, o.sheet, o.csv});
   const plan::ClientSpec spec = plan::read_client(o.client);
-  const client::Keys keys = client::read_keys(spec, ckks::Parameters::create(spec.parameters), o.keys);
+  const client::Keys keys = client::read_keys(ckks::Parameters::create(spec.parameters), o.keys);
   ProgressLine line("decryption");
   const client::Decrypted result = client::decrypt_scores(
       spec, keys, o.in, {o.flood}, [&](std::size_t done, std::size_t total) { line.update(done, total); });
@@ -171,8 +171,12 @@ void add_keygen(CLI::App& app) {
   auto* verb = app.add_subcommand("keygen", "Make a secret key and the evaluation keys for the server");
   auto o = std::make_shared<KeygenOptions>();
   verb->add_option("CLIENT", o->client, "NAME.client")->required();
-  verb->add_option("--out", o->out, "Folder for secret.key and eval.key")->required();
-  verb->add_flag("--force", o->force, "Replace keys that are there");
+  verb->add_option("--out", o->out,
+                   "Folder for secret.key and eval.key; a secret key that is there serves this plan, too")
+      ->required();
+  verb->add_option("--eval-key", o->evaluation_keys,
+                   "Where the evaluation keys go instead, e.g. beside those of another plan");
+  verb->add_flag("--force", o->force, "Replace keys that are there, the secret one, too");
   verb->callback([o] { throw CLI::RuntimeError(keygen(*o)); });
 }
 

@@ -8,7 +8,7 @@
 #include "cli/planning.h"
 #include "cli/verbs.h"
 #include "plan/plan_file.h"
-#include "wire/writer.h"
+#include "wire/outputs.h"
 
 namespace sotto::cli {
 

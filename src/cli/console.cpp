@@ -41,6 +41,8 @@ std::string option_for(Setting setting) {
       return " (--start, --count)";
     case Setting::fit:
       return " (--resize, --crop)";
+    case Setting::keys:
+      return " (--eval-key, --force)";
     case Setting::layout:
       return " (--layout nchw or nhwc)";
     case Setting::function_error:

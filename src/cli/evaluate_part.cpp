@@ -43,18 +43,17 @@ class WorkFolder {
 
 PartResult run_part(const plan::Plan& plan, std::span<const std::vector<double>> values, int threads,
                     const std::string& memory) {
-  const auto parameters = ckks::Parameters::create(plan.parameters);
   const WorkFolder work;
   plan::write_plan(work / "net.plan", plan);
   plan::write_client(work / "net.client", plan::client_part(plan));
   const plan::ClientSpec spec = plan::read_client(work / "net.client");
+  const client::Keys keys = client::keys_of(secret::OwnerKey::generate(), ckks::Parameters::create(plan.parameters));
   {
     ProgressLine line("keys");
-    client::make_keys(spec, parameters, work / "keys", false,
-                      [&](std::size_t done, std::size_t total) { line.update(done, total); });
+    client::write_evaluation_keys(spec, keys, work / "eval.key",
+                                  [&](std::size_t done, std::size_t total) { line.update(done, total); });
   }
   {
-    const client::Keys keys = client::read_keys(spec, parameters, work / "keys");
     ProgressLine line("encryption");
     client::encrypt_images(spec, keys, values, work / "in.sotto",
                            [&](std::size_t done, std::size_t total) { line.update(done, total); });
@@ -65,7 +64,7 @@ PartResult run_part(const plan::Plan& plan, std::span<const std::vector<double>>
                                       "infer",
                                       work / "net.plan",
                                       "--eval-key",
-                                      work / "keys/eval.key",
+                                      work / "eval.key",
                                       "--in",
                                       work / "in.sotto",
                                       "--out",
@@ -86,7 +85,6 @@ PartResult run_part(const plan::Plan& plan, std::span<const std::vector<double>>
   }
   if (inference.exit_code != 0) return result;
 
-  const client::Keys keys = client::read_keys(spec, parameters, work / "keys");
   ProgressLine line("decryption");
   client::Decrypted decrypted = client::decrypt_scores(
       spec, keys, work / "out.sotto", {}, [&](std::size_t done, std::size_t total) { line.update(done, total); });
@@ -96,7 +94,7 @@ PartResult run_part(const plan::Plan& plan, std::span<const std::vector<double>>
   result.stats = nlohmann::json::parse(stats);
   result.cost = plan::estimate(plan, threads, memory.empty() ? 0 : parse_bytes(memory));
   result.wall_seconds = inference.wall_seconds;
-  result.key_bytes = fs::file_size(work / "keys/eval.key");
+  result.key_bytes = fs::file_size(work / "eval.key");
   result.input_bytes = fs::file_size(work / "in.sotto");
   result.output_bytes = fs::file_size(work / "out.sotto");
   return result;

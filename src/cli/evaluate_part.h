@@ -14,7 +14,7 @@ namespace sotto::cli {
 struct PartResult {
   int exit_code = 0;  ///< not 0: the inference process has said why
   client::Scores scores;
-  std::vector<client::Doubt> doubts;
+  std::vector<Doubt> doubts;
   nlohmann::json stats;  ///< of the inference process (infer --stats)
   plan::Cost cost;
   double wall_seconds = 0;  ///< of the inference process

@@ -12,7 +12,7 @@
 #include "cli/svg_packing.h"
 #include "cli/svg_plot.h"
 #include "client/sheet.h"
-#include "wire/writer.h"
+#include "wire/atomic_file.h"
 
 namespace sotto::cli {
 
@@ -177,7 +177,7 @@ std::string error_plot(const client::Scores& scores, const client::Scores& plain
 }
 
 std::string gallery(const std::vector<images::Image>& images, const client::Scores& scores, const client::Scores& plain,
-                    const std::vector<client::Doubt>& doubts, const plan::Interface& io) {
+                    const std::vector<Doubt>& doubts, const plan::Interface& io) {
   std::string out = "<div class=\"gallery\">\n";
   for (std::size_t i = 0; i < std::min(images.size(), kMostImages); ++i) {
     const int label = client::argmax(scores[i]), truth = images[i].label, exact = client::argmax(plain[i]);
@@ -191,7 +191,7 @@ std::string gallery(const std::vector<images::Image>& images, const client::Scor
                      : "",
         label < 0 ? "no result" : fmt::format("{} {:.0f}%", name(label), 100 * client::confidence(scores[i], label)),
         wrong ? "<br>is " + name(truth) : "", exact != label ? "<br>float model: " + name(exact) : "",
-        doubts[i] != client::Doubt::none ? "<br>doubtful: " + safe(client::text_of(doubts[i])) : "");
+        doubts[i] != Doubt::none ? "<br>doubtful: " + safe(text_of(doubts[i])) : "");
   }
   return out + "</div>\n";
 }
@@ -199,8 +199,8 @@ std::string gallery(const std::vector<images::Image>& images, const client::Scor
 }  // namespace
 
 void write_html_report(const std::filesystem::path& path, const json& r, const std::vector<images::Image>& images,
-                       const client::Scores& scores, const client::Scores& plain,
-                       const std::vector<client::Doubt>& doubts, const plan::Interface& io) {
+                       const client::Scores& scores, const client::Scores& plain, const std::vector<Doubt>& doubts,
+                       const plan::Interface& io) {
   const json steps = r.value("steps", json::array());
   const std::string network = words(r, "network");
   std::string page = fmt::format(

@@ -12,7 +12,6 @@ namespace sotto::cli {
 /// the first images with their labels. Figures that are missing or null show as unknown.
 void write_html_report(const std::filesystem::path& path, const nlohmann::json& report,
                        const std::vector<images::Image>& images, const client::Scores& scores,
-                       const client::Scores& plain, const std::vector<client::Doubt>& doubts,
-                       const plan::Interface& io);
+                       const client::Scores& plain, const std::vector<Doubt>& doubts, const plan::Interface& io);
 
 }  // namespace sotto::cli

@@ -17,7 +17,8 @@
 #include "graph/interpreter.h"
 #include "graph/onnx_import.h"
 #include "images/image_source.h"
-#include "wire/writer.h"
+#include "wire/atomic_file.h"
+#include "wire/outputs.h"
 
 namespace sotto::cli {
 
@@ -51,7 +52,7 @@ struct Comparison {
   std::vector<int> labels;
 
   Comparison(const std::vector<images::Image>& images, const client::Scores& scores, const client::Scores& plain,
-             const std::vector<client::Doubt>& doubts) {
+             const std::vector<Doubt>& doubts) {
     const double middle = middle_of_one_score(plain);
     for (std::size_t i = 0; i < images.size(); ++i) {
       const int label = client::argmax(scores[i]), plain_label = client::argmax(plain[i]);
@@ -59,8 +60,8 @@ struct Comparison {
                         (plain[i].size() > 1 || label < 0 || (scores[i][0] < middle) == (plain[i][0] < middle));
       labels.push_back(label);
       agree += same;
-      certain += doubts[i] == client::Doubt::none;
-      certain_agree += doubts[i] == client::Doubt::none && same;
+      certain += doubts[i] == Doubt::none;
+      certain_agree += doubts[i] == Doubt::none && same;
       if (images[i].label >= 0) {
         ++labelled;
         correct += label == images[i].label;
@@ -235,7 +236,7 @@ int run(const EvaluateOptions& o) {
 
   std::vector<PartResult> results;
   client::Scores scores;
-  std::vector<client::Doubt> doubts;
+  std::vector<Doubt> doubts;
   for (const engine::Part& part : parts) {
     results.push_back(
         run_part(part.plan, std::span(values).subspan(scores.size(), part.images), threads, o.request.memory));

@@ -8,7 +8,8 @@
 #include "cli/verbs.h"
 #include "engine/server.h"
 #include "plan/plan_file.h"
-#include "wire/writer.h"
+#include "wire/atomic_file.h"
+#include "wire/outputs.h"
 
 namespace sotto::cli {
 

@@ -68,15 +68,6 @@ auto with_planner(const PlanRequest& request, const Make& make) {
   graph::Network network = graph::import_onnx(request.model);
   for (const std::string& note : network.notes) print_note(request.model + ": " + note);
   const plan::Interface io = compiler::interface_of(network);
-  if (io.outputs == 1)
-    print_note(request.model +
-               ": it has one score, so all images get the same label; compare the scores with a threshold "
-               "of your own: none is marked for lying close to it");
-  if (request.calibrate.empty() && graph::has_functions(network))
-    print_note(
-        request.model +
-        ": the polynomials for its activations are measured on made-up images; scores of pictures that are much darker "
-        "or of less contrast err more, and more of them are marked: give such pictures (--calibrate SRC)");
   compiler::Calibration calibration = calibration_for(request, io);
   StageLines lines;
   engine::PlanningHooks hooks;

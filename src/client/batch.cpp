@@ -42,7 +42,7 @@ std::vector<double> pack_slots(const plan::ClientSpec& spec, std::span<const std
 }
 
 std::string encrypt_images(const plan::ClientSpec& spec, const Keys& keys, std::span<const std::vector<double>> images,
-                           const std::filesystem::path& path, const ProgressFn& progress) {
+                           const Sink& sink, const ProgressFn& progress) {
   const plan::Layout& l = spec.input.layout;
   const auto batch = static_cast<std::size_t>(spec.batch), per_batch = static_cast<std::size_t>(l.ciphertexts());
   const ckks::Seed seed = ckks::random_seed();
@@ -55,7 +55,7 @@ std::string encrypt_images(const plan::ClientSpec& spec, const Keys& keys, std::
                                       spec.input.limbs,
                                       spec.input.scale,
                                       seed};
-  ckks::CiphertextWriter file(path, wire::Kind::input, *keys.ring, info);
+  ckks::CiphertextWriter file(sink, wire::Kind::input, *keys.ring, info);
   const ckks::Encoder encoder(spec.parameters.log_n, spec.parameters.kind);
   const std::size_t total = info.batches() * per_batch;
   for (std::size_t k = 0; k < total; ++k) {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <span>
 #include <vector>
 
@@ -15,8 +14,8 @@ namespace sotto::client {
 std::vector<double> pack_slots(const plan::ClientSpec& spec, std::span<const std::vector<double>> images, int phase,
                                int block);
 
-/// Encrypts preprocessed images into an input file, in batches of spec.batch. Returns the input's id.
+/// Encrypts preprocessed images into the contents of an input file, in batches of spec.batch. Returns the input's id.
 std::string encrypt_images(const plan::ClientSpec& spec, const Keys& keys, std::span<const std::vector<double>> images,
-                           const std::filesystem::path& path, const ProgressFn& progress);
+                           const Sink& sink, const ProgressFn& progress);
 
 }  // namespace sotto::client

@@ -4,6 +4,30 @@
 
 #include <algorithm>
 
+namespace sotto {
+
+std::string text_of(Doubt doubt) {
+  switch (doubt) {
+    case Doubt::none:
+      break;
+    case Doubt::error:
+      return "best scores too close";
+    case Doubt::neighbour:
+      return "a neighbour left the range";
+    case Doubt::score:
+      return "scores beyond all expectation";
+    case Doubt::range:
+      return "left the range";
+    case Doubt::spoiled:
+      return "batch spoiled";
+    case Doubt::damaged:
+      return "batch damaged";
+  }
+  return "";
+}
+
+}  // namespace sotto
+
 namespace sotto::client {
 
 namespace {
@@ -25,26 +49,6 @@ std::string ranges(const std::vector<std::size_t>& numbers, std::size_t most) {
 }
 
 }  // namespace
-
-std::string text_of(Doubt doubt) {
-  switch (doubt) {
-    case Doubt::none:
-      break;
-    case Doubt::error:
-      return "best scores too close";
-    case Doubt::neighbour:
-      return "a neighbour left the range";
-    case Doubt::score:
-      return "scores beyond all expectation";
-    case Doubt::range:
-      return "left the range";
-    case Doubt::spoiled:
-      return "batch spoiled";
-    case Doubt::damaged:
-      return "batch damaged";
-  }
-  return "";
-}
 
 std::vector<std::size_t> doubtful(const std::vector<Doubt>& doubts) {
   std::vector<std::size_t> list;

@@ -5,8 +5,8 @@
 #include <map>
 
 #include "base/error.h"
+#include "wire/atomic_file.h"
 #include "wire/fields.h"
-#include "wire/writer.h"
 
 namespace sotto::client {
 

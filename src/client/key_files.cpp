@@ -1,7 +1,6 @@
 #include "client/key_files.h"
 
 #include "base/error.h"
-#include "plan/plan_file.h"
 #include "secret/keygen.h"
 #include "wire/fields.h"
 #include "wire/reader.h"
@@ -13,13 +12,14 @@ namespace fs = std::filesystem;
 
 namespace {
 
-void write_secret(const fs::path& path, const plan::ClientSpec& spec, const secret::SecretKey& key) {
-  const nlohmann::json header = {
-      {"plan_id", spec.plan_id}, {"key_id", key.id()}, {"parameters", plan::to_json(spec.parameters)}};
-  wire::FileWriter file(path, wire::Kind::secret_key, header, {secret::SecretKey::kSeedBytes},
-                        wire::Access::secret_key);
-  file.write({key.seed().data(), key.seed().size()});
-  file.commit();
+bool is_there(const fs::path& path) {
+  std::error_code unknown;
+  return fs::exists(path, unknown);
+}
+
+fs::path key_path(const fs::path& path) {
+  std::error_code unknown;
+  return fs::is_directory(path, unknown) ? path / "secret.key" : path;
 }
 
 // Makes a folder and those above it that are missing. Those that are still empty at the end are removed again: of an
@@ -48,21 +48,42 @@ class MadeFolder {
 
 }  // namespace
 
-void make_keys(const plan::ClientSpec& spec, const ckks::Parameters& parameters, const fs::path& dir, bool replace,
-               const ProgressFn& progress) {
-  const fs::path secret_path = dir / "secret.key", eval_path = dir / "eval.key";
-  std::error_code error;
-  if (fs::exists(secret_path, error) && !replace)
-    throw Error(
-        ErrorCode::usage,
-        secret_path.string() +
-            " exists; choose another folder, or --force to replace it (results under it can then never be decrypted)");
-  const MadeFolder made(dir);
-  if (parameters.security_bits() > 0) ckks::require_secure(spec.parameters, spec.keys);
-  const auto ring = parameters.make_ring(simd::select_kernels());
-  const auto key = secret::SecretKey::generate(ring);
-  const secret::KeyGenerator generator(parameters, key);
-  ckks::KeyFileWriter file(eval_path, *ring, spec.parameters, spec.keys, spec.plan_id, key.id());
+Keys keys_of(const secret::OwnerKey& owner, ckks::Parameters parameters) {
+  auto ring = parameters.make_ring(simd::select_kernels());
+  auto secret = owner.secret_of(ring);
+  return {std::move(parameters), std::move(ring), std::move(secret)};
+}
+
+void write_owner_key(const secret::OwnerKey& key, const fs::path& path, bool replace) {
+  const fs::path file_path = key_path(path);
+  if (is_there(file_path) && !replace)
+    throw Error(ErrorCode::usage,
+                file_path.string() +
+                    " exists; choose another place, or replace it (results under it can then never be decrypted)",
+                Setting::keys);
+  wire::FileWriter file(file_path, wire::Kind::secret_key, {{"key_id", key.id()}}, {secret::OwnerKey::kBytes},
+                        wire::Access::secret_key);
+  file.write({key.bytes().data(), key.bytes().size()});
+  file.commit();
+}
+
+secret::OwnerKey read_owner_key(const fs::path& path) {
+  const wire::FileReader file(key_path(path), wire::Kind::secret_key);
+  return file.decode([&](const auto& h) {
+    if (file.sections() != 1 || file.section_bytes(0) != secret::OwnerKey::kBytes) file.fail("it holds no secret key");
+    SecretArray<unsigned char> bytes(secret::OwnerKey::kBytes);
+    file.read(0, {bytes.data(), bytes.size()});
+    secret::OwnerKey key(bytes);
+    if (key.id() != wire::text(h, "key_id", 64)) file.fail("the key does not fit its identity");
+    return key;
+  });
+}
+
+void write_evaluation_keys(const plan::ClientSpec& spec, const Keys& keys, const Sink& sink,
+                           const ProgressFn& progress) {
+  if (keys.parameters.security_bits() > 0) ckks::require_secure(spec.parameters, spec.keys);
+  const secret::KeyGenerator generator(keys.parameters, keys.secret);
+  ckks::KeyFileWriter file(sink, *keys.ring, spec.parameters, spec.keys, spec.plan_id, keys.secret.id());
   const std::size_t total = spec.keys.keys.size();
   for (std::size_t k = 0; k < total; ++k) {
     const ckks::KeyId& id = spec.keys.keys[k];
@@ -70,26 +91,30 @@ void make_keys(const plan::ClientSpec& spec, const ckks::Parameters& parameters,
     file.write(generator.switching_key(spec.keys.tiers[static_cast<std::size_t>(id.tier)], id));
   }
   file.commit();
-  write_secret(secret_path, spec, key);
   if (progress) progress(total, total);
 }
 
-Keys read_keys(const plan::ClientSpec& spec, ckks::Parameters parameters, const fs::path& dir) {
-  std::error_code unknown;
-  const wire::FileReader file(fs::is_directory(dir, unknown) ? dir / "secret.key" : dir, wire::Kind::secret_key);
-  return file.decode([&](const auto& h) {
-    if (wire::text(h, "plan_id", 64) != spec.plan_id)
-      throw Error(ErrorCode::wrong_key,
-                  file.path().string() + " was made for another plan; use the keys made with this client file");
-    if (file.sections() != 1 || file.section_bytes(0) != secret::SecretKey::kSeedBytes)
-      file.fail("it holds no secret key");
-    SecretArray<unsigned char> seed(secret::SecretKey::kSeedBytes);
-    file.read(0, {seed.data(), seed.size()});
-    auto ring = parameters.make_ring(simd::select_kernels());
-    auto key = secret::SecretKey::from_seed(ring, seed);
-    if (key.id() != wire::text(h, "key_id", 64)) file.fail("the key does not fit its identity");
-    return Keys{std::move(parameters), std::move(ring), std::move(key)};
-  });
+bool make_keys(const plan::ClientSpec& spec, const ckks::Parameters& parameters, const fs::path& dir,
+               const KeyFileOptions& options, const ProgressFn& progress) {
+  const bool elsewhere = !options.evaluation_keys.empty();
+  const fs::path secret_path = dir / "secret.key",
+                 evaluation_path = elsewhere ? options.evaluation_keys : dir / "eval.key";
+  const bool fresh = options.replace || !is_there(secret_path);
+  if (is_there(evaluation_path) && !elsewhere && !options.replace)
+    throw Error(ErrorCode::usage,
+                evaluation_path.string() +
+                    " exists; give those of this plan another file, or replace all keys "
+                    "(results under the secret key can then never be decrypted)",
+                Setting::keys);
+  const MadeFolder made(dir);
+  const secret::OwnerKey owner = fresh ? secret::OwnerKey::generate() : read_owner_key(secret_path);
+  write_evaluation_keys(spec, keys_of(owner, parameters), evaluation_path, progress);
+  if (fresh) write_owner_key(owner, secret_path, options.replace);
+  return fresh;
+}
+
+Keys read_keys(ckks::Parameters parameters, const fs::path& dir) {
+  return keys_of(read_owner_key(dir), std::move(parameters));
 }
 
 }  // namespace sotto::client

@@ -7,26 +7,47 @@
 
 #include "plan/client_spec.h"
 #include "secret/secret_key.h"
+#include "sotto/io.h"
 
 namespace sotto::client {
 
 /// Called with the work done and the work in all.
 using ProgressFn = std::function<void(std::size_t done, std::size_t total)>;
 
-/// A client's side of the cryptography for one plan.
+/// A client's side of the cryptography in the ring of a plan.
 struct Keys {
   ckks::Parameters parameters;
   std::shared_ptr<const ring::Ring> ring;
   secret::SecretKey secret;
 };
 
-/// Makes a secret key and the evaluation keys that the plan asks for: DIR/secret.key (mode 0600) and DIR/eval.key.
-/// Throws Error{usage} if DIR/secret.key exists and `replace` is not set: without it, old results could never be
-/// decrypted.
-void make_keys(const plan::ClientSpec& spec, const ckks::Parameters& parameters, const std::filesystem::path& dir,
-               bool replace, const ProgressFn& progress);
+/// Those of an owner.
+Keys keys_of(const secret::OwnerKey& owner, ckks::Parameters parameters);
 
-/// Reads DIR/secret.key. Throws Error{wrong_key} if it was made for another plan.
-Keys read_keys(const plan::ClientSpec& spec, ckks::Parameters parameters, const std::filesystem::path& dir);
+/// Writes PATH, or PATH/secret.key if PATH is a folder, mode 0600.
+/// Throws Error{usage} if a key is there and `replace` is not set: without it, old results could never be decrypted.
+void write_owner_key(const secret::OwnerKey& key, const std::filesystem::path& path, bool replace);
+
+/// Reads PATH, or PATH/secret.key if PATH is a folder. Throws Error{bad_input} for a damaged file.
+secret::OwnerKey read_owner_key(const std::filesystem::path& path);
+
+/// Makes the evaluation keys that the plan asks for. Throws Error{bad_input} for a plan whose keys would be weak.
+void write_evaluation_keys(const plan::ClientSpec& spec, const Keys& keys, const Sink& sink,
+                           const ProgressFn& progress);
+
+/// What make_keys does with what is there already.
+struct KeyFileOptions {
+  std::filesystem::path evaluation_keys;  ///< where they go; empty: DIR/eval.key
+  bool replace = false;                   ///< the secret key, too
+};
+
+/// Makes the evaluation keys of a plan under the secret key DIR/secret.key, which is made if there is none: one secret
+/// key serves all plans. Returns whether it was made. Throws Error{usage} if DIR/eval.key exists and nothing of the
+/// options is set.
+bool make_keys(const plan::ClientSpec& spec, const ckks::Parameters& parameters, const std::filesystem::path& dir,
+               const KeyFileOptions& options, const ProgressFn& progress);
+
+/// Reads DIR/secret.key, or the file DIR, for the ring of a plan.
+Keys read_keys(ckks::Parameters parameters, const std::filesystem::path& dir);
 
 }  // namespace sotto::client

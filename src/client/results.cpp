@@ -153,9 +153,9 @@ class Batch {
 
 }  // namespace
 
-Decrypted decrypt_scores(const plan::ClientSpec& spec, const Keys& keys, const std::filesystem::path& path,
+Decrypted decrypt_scores(const plan::ClientSpec& spec, const Keys& keys, const Source& source,
                          const DecryptOptions& options, const ProgressFn& progress) {
-  const ckks::CiphertextReader file(path, wire::Kind::output);
+  const ckks::CiphertextReader file(source, wire::Kind::output);
   const ckks::Encoder encoder(spec.parameters.log_n, spec.parameters.kind);
   const auto images = static_cast<std::size_t>(file.info().images), size = static_cast<std::size_t>(spec.batch);
   std::vector<ckks::CiphertextShape> probes;
@@ -164,7 +164,7 @@ Decrypted decrypt_scores(const plan::ClientSpec& spec, const Keys& keys, const s
               *keys.ring, probes);
   if (file.info().key_id != keys.secret.id())
     throw Error(ErrorCode::wrong_key,
-                path.string() + " was computed under another key; use the key that encrypted its input");
+                source.name() + " was computed under another key; use the key that encrypted its input");
   Decrypted result{{}, {}, size, file.info().input_id};
   const auto sections = static_cast<std::size_t>(file.info().sections_per_batch());
   const std::size_t batches = static_cast<std::size_t>(file.info().batches()), total = batches * sections;
@@ -190,7 +190,7 @@ Decrypted decrypt_scores(const plan::ClientSpec& spec, const Keys& keys, const s
   }
   if (read == 0) throw *damage;
   if (foreign == read)
-    throw Error(ErrorCode::wrong_key, path.string() +
+    throw Error(ErrorCode::wrong_key, source.name() +
                                           " does not decrypt: it was computed under another key than it says, or with "
                                           "damaged keys or images; encrypt and run it again");
   mark_close_scores(spec.watch, result.scores, result.doubts);

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -27,7 +26,7 @@ struct Decrypted {
 /// Decrypts an output file. Images whose values, or a neighbour's, left their range are marked; so are batches that are
 /// damaged or do not decrypt, while the others come out (docs/adr/0023). Throws Error{wrong_key} if the file belongs to
 /// another key or plan or no batch decrypts, Error{bad_input} if no batch can be read.
-Decrypted decrypt_scores(const plan::ClientSpec& spec, const Keys& keys, const std::filesystem::path& path,
+Decrypted decrypt_scores(const plan::ClientSpec& spec, const Keys& keys, const Source& source,
                          const DecryptOptions& options, const ProgressFn& progress);
 
 }  // namespace sotto::client

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "wire/writer.h"
+#include "wire/atomic_file.h"
 
 namespace sotto::client {
 

@@ -10,7 +10,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "wire/writer.h"
+#include "wire/atomic_file.h"
 
 namespace sotto::client {
 

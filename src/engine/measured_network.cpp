@@ -56,6 +56,19 @@ double error_on_faint_images(const MeasuredNetwork& m, const PlanningHooks& hook
   return kFaintMargin * largest;
 }
 
+// What predictions and marks do not cover.
+void note_limits(const MeasuredNetwork& m, const PlanningHooks& hooks) {
+  if (!hooks.note) return;
+  if (compiler::interface_of(m.network).outputs == 1)
+    hooks.note(m.network.name +
+               ": it has one score, so all images get the same label; compare the scores with a threshold of your own: "
+               "none is marked for lying close to it");
+  if (m.calibration.made_up && graph::has_functions(m.network))
+    hooks.note(m.network.name +
+               ": the polynomials for its activations are measured on made-up images; scores of pictures that are much "
+               "darker or of less contrast err more, and more of them are marked: measure on such pictures");
+}
+
 // The largest error of polynomials with which labels are predicted to agree.
 double choose_function_error(const MeasuredNetwork& m, double agreement, const PlanningHooks& hooks) {
   const double first = compiler::relu_error_for(m.network);
@@ -79,6 +92,7 @@ MeasuredNetwork measure(graph::Network network, compiler::Calibration calibratio
     throw Error(ErrorCode::bad_input, "the images to calibrate on are all the same; give several that differ",
                 Setting::calibration);
   MeasuredNetwork m{std::move(network), std::move(calibration), {}, {}, 0};
+  note_limits(m, hooks);
   thin(m.calibration, graph::multiply_adds(m.network));
   const std::size_t images = m.calibration.images.size();
   if (graph::needs_ranges(m.network)) {

@@ -29,6 +29,7 @@ struct MeasuredNetwork {
 ///
 /// agreement: part of the labels that the polynomials for ReLUs and the like must keep, 0 .. 1.
 /// function_error: their largest error over their range; without it, the largest one with that agreement.
+/// hooks.note hears what predictions and marks do not cover.
 /// Throws Error{bad_input} for a network that cannot run encrypted, naming the node, or whose values grow too large,
 /// and for images that are all the same.
 MeasuredNetwork measure(graph::Network network, compiler::Calibration calibration, double agreement,

@@ -99,14 +99,16 @@ std::vector<Planner::Packing> Planner::packings(int images) const {
 // Those that memory has room for, the fastest for so many images first; without a limit set by the user at least the
 // smallest one.
 std::vector<Planner::Packing> Planner::by_time(std::vector<Packing> list, int images) const {
+  // Of few images several channels fit a ciphertext, which may take less.
+  const bool grouped = std::ranges::any_of(list, [](const Packing& p) { return p.options.group > 1; });
   const Packing smallest = *std::ranges::min_element(list, {}, &Packing::least_bytes);
   std::erase_if(list, [](const Packing& p) { return !p.fits; });
   if (list.empty() && options_.memory != 0)
-    throw Error(ErrorCode::no_resources,
-                fmt::format("even runs of {} images need about {}, the limit is {}; give it more{}", smallest.batch,
-                            bytes(smallest.least_bytes), bytes(options_.memory),
-                            images > 1 ? ", or plan for fewer images" : ""),
-                Setting::memory);
+    throw Error(
+        ErrorCode::no_resources,
+        fmt::format("even runs of {} images need about {}, the limit is {}; give it more{}", smallest.batch,
+                    bytes(smallest.least_bytes), bytes(options_.memory), grouped ? "" : ", or plan for fewer images"),
+        Setting::memory);
   if (list.empty()) return {smallest};
   std::ranges::stable_sort(list, {}, [&](const Packing& p) { return p.seconds_for(images); });
   return list;

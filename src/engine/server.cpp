@@ -62,8 +62,8 @@ Server::Server(plan::Plan plan, ServerOptions options)
   ring_ = parameters_.make_ring(simd::select_kernels(), options_.memory);
 }
 
-std::unique_ptr<ckks::KeyFile> Server::open_keys(const fs::path& path) const {
-  return std::make_unique<ckks::KeyFile>(path, ring_, plan_.parameters, plan_.keys, plan_.id);
+std::unique_ptr<ckks::KeyFile> Server::open_keys(const Source& source) const {
+  return std::make_unique<ckks::KeyFile>(source, ring_, plan_.parameters, plan_.keys, plan_.id);
 }
 
 const runtime::Model& Server::model() {
@@ -74,12 +74,13 @@ const runtime::Model& Server::model() {
 // One input on its way to its output.
 class Server::Inference {
  public:
-  Inference(Server& server, const fs::path& input, ckks::KeyFile& keys, fs::path output, const InferenceHooks& hooks);
+  Inference(Server& server, const Source& input, ckks::KeyFile& keys, Sink output, const InferenceHooks& hooks);
   InferenceReport run();
 
  private:
   [[nodiscard]] ckks::CiphertextFileInfo output_info() const;
   [[nodiscard]] std::uint64_t batches_at_once() const;
+  [[nodiscard]] fs::path scratch() const;
   void show(std::uint64_t batch, double part, const std::string& what);
   [[nodiscard]] std::vector<ckks::Ciphertext> run_batch(std::uint64_t batch);
   void run_batches(std::uint64_t first, std::uint64_t count, ckks::CiphertextWriter& to);
@@ -88,7 +89,7 @@ class Server::Inference {
   const plan::Plan& plan_;
   const plan::Cost& cost_;
   ckks::KeyFile& keys_;
-  fs::path output_;
+  Sink output_;
   const InferenceHooks& hooks_;
   InferenceReport report_;
   ckks::CiphertextReader input_;
@@ -98,7 +99,7 @@ class Server::Inference {
   std::vector<double> done_;
 };
 
-Server::Inference::Inference(Server& server, const fs::path& input, ckks::KeyFile& keys, fs::path output,
+Server::Inference::Inference(Server& server, const Source& input, ckks::KeyFile& keys, Sink output,
                              const InferenceHooks& hooks)
     : server_(server),
       plan_(server.plan_),
@@ -113,8 +114,8 @@ Server::Inference::Inference(Server& server, const fs::path& input, ckks::KeyFil
                 static_cast<std::uint64_t>(plan_.input().layout.ciphertexts()), plan_.input().limbs,
                 plan_.input().scale, *server.ring_);
   if (keys.key_id() != input_.info().key_id)
-    throw Error(ErrorCode::wrong_key, input.string() + " was encrypted under another key than " + keys.path().string() +
-                                          " belongs to; use the eval.key made with it");
+    throw Error(ErrorCode::wrong_key, input.name() + " was encrypted under another key than " + keys.name() +
+                                          " belongs to; use the evaluation keys made with it");
   input_.verify();
   keys.verify();
   report_.images = input_.info().images;
@@ -138,6 +139,12 @@ std::uint64_t Server::Inference::batches_at_once() const {
                                            : std::max(1.0, together * plan::speed_up(threads) / alone + 0.25));
   const std::uint64_t fitting = room_ > cost_.all_keys_bytes ? (room_ - cost_.all_keys_bytes) / cost_.peak_bytes : 0;
   return std::clamp<std::uint64_t>(fitting, 1, wanted);
+}
+
+// Where values go that memory has no room for.
+fs::path Server::Inference::scratch() const {
+  if (!server_.options_.scratch.empty()) return server_.options_.scratch;
+  return output_.path() != nullptr ? fs::absolute(*output_.path()).parent_path() : fs::temp_directory_path();
 }
 
 ckks::CiphertextFileInfo Server::Inference::output_info() const {
@@ -173,7 +180,7 @@ std::vector<ckks::Ciphertext> Server::Inference::run_batch(std::uint64_t batch) 
   };
   options.stop = hooks_.stop;
   options.residency = cost_.residency;
-  options.scratch = server_.options_.scratch.empty() ? fs::absolute(output_).parent_path() : server_.options_.scratch;
+  options.scratch = scratch();
   const bool last = report_.batches_at_once == 1 && batch + 1 == report_.batches && !server_.options_.keep_keys;
   if (!keep_keys_ || last) options.tier_done = [&](int tier) { keys_.drop_tier(tier); };
   runtime::BatchRun run(server_.model(), keys_, std::move(options));
@@ -210,14 +217,14 @@ InferenceReport Server::Inference::run() {
     if (e.code() != ErrorCode::interrupted || finished() == 0) throw;
     throw Error(e.code(), fmt::format("interrupted; {} of {} batches are kept in {}.part, from which the same command "
                                       "goes on",
-                                      finished(), report_.batches, wire::output_target(output_).string()));
+                                      finished(), report_.batches, wire::output_target(*output_.path()).string()));
   }
   const Stopwatch writing(report_.write_seconds);
   output.commit();
   return std::move(report_);
 }
 
-InferenceReport Server::infer(const fs::path& input, ckks::KeyFile& keys, const fs::path& output,
+InferenceReport Server::infer(const Source& input, ckks::KeyFile& keys, const Sink& output,
                               const InferenceHooks& hooks) {
   return Inference(*this, input, keys, output, hooks).run();
 }

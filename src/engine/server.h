@@ -22,7 +22,8 @@ struct ServerOptions {
   int threads = 0;           ///< for predictions; 0: one per hardware thread
   int batches_at_once = 0;   ///< most in flight; 0: as many as keep all threads busy, memory permitting
   bool keep_keys = false;    ///< in memory from one inference to the next, if there is room for those of all levels
-  std::filesystem::path scratch;  ///< folder for what `memory` leaves no room for; empty: that of the output
+  std::filesystem::path scratch;  ///< folder for what `memory` leaves no room for; empty: that of the output file, or
+                                  ///< the one for temporary files
 };
 
 /// Where an inference stands.
@@ -62,14 +63,14 @@ class Server {
   [[nodiscard]] const ring::Ring& ring() const { return *ring_; }
 
   /// A client's evaluation keys: each is read when it is first needed and may stay in memory for later inferences.
-  /// Throws Error{bad_input} for a damaged file, Error{wrong_key} for one made for another plan.
-  [[nodiscard]] std::unique_ptr<ckks::KeyFile> open_keys(const std::filesystem::path& path) const;
+  /// Throws Error{bad_input} for a damaged source, Error{wrong_key} for one made for another plan.
+  [[nodiscard]] std::unique_ptr<ckks::KeyFile> open_keys(const Source& source) const;
 
-  /// Runs the plan on encrypted images and writes the encrypted scores. Everything is checked, to the last byte of both
-  /// files, before work starts. With several batches an interruption keeps the finished ones in `output`.part, from
-  /// which the same call goes on. Throws Error{bad_input, wrong_key, no_resources, interrupted}.
-  InferenceReport infer(const std::filesystem::path& input, ckks::KeyFile& keys, const std::filesystem::path& output,
-                        const InferenceHooks& hooks = {});
+  /// Runs the plan on encrypted images and writes the encrypted scores. Everything is checked, to the last byte of
+  /// input and keys, before work starts. With several batches and an output file an interruption keeps the finished
+  /// ones in FILE.part, from which the same call goes on. Throws Error{bad_input, wrong_key, no_resources,
+  /// interrupted}.
+  InferenceReport infer(const Source& input, ckks::KeyFile& keys, const Sink& output, const InferenceHooks& hooks = {});
 
  private:
   class Inference;

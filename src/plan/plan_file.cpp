@@ -295,7 +295,7 @@ Step step_from_json(const json& j, WeightReader& weights) {
 
 }  // namespace
 
-void write_plan(const std::filesystem::path& path, const Plan& plan) {
+void write_plan(const Sink& sink, const Plan& plan) {
   verify(plan);
   json tensors = json::array(), steps = json::array(), probes = json::array();
   std::vector<double> weights;
@@ -331,13 +331,13 @@ void write_plan(const std::filesystem::path& path, const Plan& plan) {
                        {"probes", probes},
                        {"score_bound", plan.score_bound},
                        {"plan_id", plan.id}};
-  wire::FileWriter file(path, wire::Kind::plan, header, {weights.size() * sizeof(double)}, wire::Access::owner_only);
+  wire::FileWriter file(sink, wire::Kind::plan, header, {weights.size() * sizeof(double)}, wire::Access::owner_only);
   file.write({reinterpret_cast<const unsigned char*>(weights.data()), weights.size() * sizeof(double)});
   file.commit();
 }
 
-Plan read_plan(const std::filesystem::path& path) {
-  const wire::FileReader file(path, wire::Kind::plan);
+Plan read_plan(const sotto::Source& source) {
+  const wire::FileReader file(source, wire::Kind::plan);
   return file.decode([&](const json& h) {
     if (file.sections() != 1 || file.section_bytes(0) % sizeof(double) != 0) file.fail("it has no weights");
     WeightReader weights{std::vector<double>(file.section_bytes(0) / sizeof(double))};
@@ -367,7 +367,7 @@ Plan read_plan(const std::filesystem::path& path) {
   });
 }
 
-void write_client(const std::filesystem::path& path, const ClientSpec& spec) {
+void write_client(const Sink& sink, const ClientSpec& spec) {
   const json header = {{"network", spec.network},
                        {"parameters", to_json(spec.parameters)},
                        {"tile", spec.tile},
@@ -378,11 +378,11 @@ void write_client(const std::filesystem::path& path, const ClientSpec& spec) {
                        {"interface", to_json(spec.io)},
                        {"watch", to_json(spec.watch)},
                        {"plan_id", spec.plan_id}};
-  wire::FileWriter(path, wire::Kind::client, header, {}).commit();
+  wire::FileWriter(sink, wire::Kind::client, header, {}).commit();
 }
 
-ClientSpec read_client(const std::filesystem::path& path) {
-  const wire::FileReader file(path, wire::Kind::client);
+ClientSpec read_client(const sotto::Source& source) {
+  const wire::FileReader file(source, wire::Kind::client);
   return file.decode([&](const json& h) {
     ClientSpec spec;
     spec.network = wire::text(h, "network");

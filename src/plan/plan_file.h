@@ -1,19 +1,19 @@
 #pragma once
 
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "plan/client_spec.h"
+#include "sotto/io.h"
 
 namespace sotto::plan {
 
 /// Files of docs/formats/plan.md. Reading verifies everything (see `verify`) and throws Error{bad_input} that names the
-/// file.
-void write_plan(const std::filesystem::path& path, const Plan& plan);
-Plan read_plan(const std::filesystem::path& path);
+/// source.
+void write_plan(const Sink& sink, const Plan& plan);
+Plan read_plan(const sotto::Source& source);
 
-void write_client(const std::filesystem::path& path, const ClientSpec& spec);
-ClientSpec read_client(const std::filesystem::path& path);
+void write_client(const Sink& sink, const ClientSpec& spec);
+ClientSpec read_client(const sotto::Source& source);
 
 /// The parts that several files share.
 nlohmann::json to_json(const ckks::ParametersSpec& p);

@@ -38,37 +38,57 @@ std::vector<std::uint64_t> gaussian_table(double sigma) {
 
 }  // namespace
 
-SecretKey::SecretKey(std::shared_ptr<const ring::Ring> ring, SecretArray<unsigned char> seed)
-    : ring_(std::move(ring)), seed_(std::move(seed)), coefficients_(ring_->n()) {
-  check(seed_.size() == kSeedBytes, "a secret seed has 32 bytes");
-  unsigned char nonce[crypto_stream_xchacha20_NONCEBYTES] = "Sotto secret";
-  constexpr std::size_t chunk = 4096;
-  SecretArray<unsigned char> stream(chunk);
-  for (std::size_t filled = 0, block = 0; filled < ring_->n(); ++block) {
-    sodium_memzero(stream.data(), chunk);
-    crypto_stream_xchacha20_xor_ic(stream.data(), stream.data(), chunk, nonce, block * (chunk / 64), seed_.data());
-    filled += bytes_to_ternary(stream.data(), chunk, coefficients_.data() + filled, ring_->n() - filled);
-  }
+OwnerKey OwnerKey::generate() {
+  check(sodium_init() >= 0, "libsodium does not start");
+  OwnerKey key;
+  randombytes_buf(key.bytes_.data(), kBytes);
+  key.identify();
+  return key;
+}
+
+OwnerKey::OwnerKey(const SecretArray<unsigned char>& bytes) : OwnerKey() {
+  check(sodium_init() >= 0, "libsodium does not start");
+  check(bytes.size() == kBytes, "an owner's key has 32 bytes");
+  std::memcpy(bytes_.data(), bytes.data(), kBytes);
+  identify();
+}
+
+void OwnerKey::identify() {
   unsigned char hash[16];
   static const unsigned char domain[] = "Sotto key identity";
-  crypto_generichash(hash, sizeof hash, domain, sizeof domain, seed_.data(), seed_.size());
+  crypto_generichash(hash, sizeof hash, domain, sizeof domain, bytes_.data(), kBytes);
   char hex[2 * sizeof hash + 1];
   sodium_bin2hex(hex, sizeof hex, hash, sizeof hash);
   id_ = hex;
 }
 
-SecretKey SecretKey::generate(std::shared_ptr<const ring::Ring> ring) {
-  check(sodium_init() >= 0, "libsodium does not start");
-  SecretArray<unsigned char> seed(kSeedBytes);
-  randombytes_buf(seed.data(), seed.size());
-  return {std::move(ring), std::move(seed)};
+SecretKey OwnerKey::secret_of(std::shared_ptr<const ring::Ring> ring) const {
+  struct {
+    char domain[16] = "Sotto ring key";
+    std::uint64_t dimension, cyclotomic_order;
+  } label;
+  label.dimension = ring->n();
+  label.cyclotomic_order = ring->cyclotomic_order();
+  SecretArray<unsigned char> seed(kBytes);
+  crypto_generichash(seed.data(), kBytes, reinterpret_cast<const unsigned char*>(&label), sizeof label, bytes_.data(),
+                     kBytes);
+  return {std::move(ring), seed, id_};
 }
 
-SecretKey SecretKey::from_seed(std::shared_ptr<const ring::Ring> ring, const SecretArray<unsigned char>& seed) {
-  check(sodium_init() >= 0, "libsodium does not start");
-  SecretArray<unsigned char> copy(seed.size());
-  std::memcpy(copy.data(), seed.data(), seed.size());
-  return {std::move(ring), std::move(copy)};
+SecretKey::SecretKey(std::shared_ptr<const ring::Ring> ring, const SecretArray<unsigned char>& seed, std::string id)
+    : ring_(std::move(ring)), coefficients_(ring_->n()), id_(std::move(id)) {
+  unsigned char nonce[crypto_stream_xchacha20_NONCEBYTES] = "Sotto secret";
+  constexpr std::size_t chunk = 4096;
+  SecretArray<unsigned char> stream(chunk);
+  for (std::size_t filled = 0, block = 0; filled < ring_->n(); ++block) {
+    sodium_memzero(stream.data(), chunk);
+    crypto_stream_xchacha20_xor_ic(stream.data(), stream.data(), chunk, nonce, block * (chunk / 64), seed.data());
+    filled += bytes_to_ternary(stream.data(), chunk, coefficients_.data() + filled, ring_->n() - filled);
+  }
+}
+
+SecretKey SecretKey::generate(std::shared_ptr<const ring::Ring> ring) {
+  return OwnerKey::generate().secret_of(std::move(ring));
 }
 
 SecretArray<std::uint64_t> SecretKey::values(std::size_t i) const { return to_values(*ring_, coefficients_, i); }

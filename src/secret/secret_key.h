@@ -9,30 +9,54 @@
 
 namespace sotto::secret {
 
-/// A uniform ternary secret s, expanded from 32 random bytes. Cannot be copied; wiped when destroyed.
-class SecretKey {
+class SecretKey;
+
+/// What the owner of images keeps secret: 32 random bytes, from which the secret of every ring is derived. One of them
+/// serves all plans and batch sizes. Cannot be copied; wiped when destroyed.
+class OwnerKey {
  public:
-  static constexpr std::size_t kSeedBytes = 32;
+  static constexpr std::size_t kBytes = 32;
 
   /// A fresh key from the operating system's generator.
-  static SecretKey generate(std::shared_ptr<const ring::Ring> ring);
-  /// The key that these 32 bytes stand for.
-  static SecretKey from_seed(std::shared_ptr<const ring::Ring> ring, const SecretArray<unsigned char>& seed);
+  static OwnerKey generate();
+  /// The key that these 32 bytes are.
+  explicit OwnerKey(const SecretArray<unsigned char>& bytes);
 
   /// What a key file stores.
-  [[nodiscard]] const SecretArray<unsigned char>& seed() const { return seed_; }
-  /// 32 hexadecimal digits that identify the key and reveal nothing of it (BLAKE2b of a fixed text, keyed with the
-  /// seed).
+  [[nodiscard]] const SecretArray<unsigned char>& bytes() const { return bytes_; }
+  /// 32 hexadecimal digits that identify the key and reveal nothing of it (BLAKE2b of a fixed text, keyed with it).
+  [[nodiscard]] const std::string& id() const { return id_; }
+
+  /// The secret of this ring: of another dimension or kind of ring it is another, and none tells anything of the others
+  /// (BLAKE2b of dimension and kind, keyed with the bytes, is the seed of the coefficients). Rings that differ in their
+  /// primes share it: they are moduli of one secret.
+  [[nodiscard]] SecretKey secret_of(std::shared_ptr<const ring::Ring> ring) const;
+
+ private:
+  OwnerKey() : bytes_(kBytes) {}
+  void identify();
+
+  SecretArray<unsigned char> bytes_;
+  std::string id_;
+};
+
+/// A uniform ternary secret s of one ring. Cannot be copied; wiped when destroyed.
+class SecretKey {
+ public:
+  /// The secret of a fresh OwnerKey, which nobody keeps.
+  static SecretKey generate(std::shared_ptr<const ring::Ring> ring);
+
+  /// That of the OwnerKey.
   [[nodiscard]] const std::string& id() const { return id_; }
   /// s modulo prime i, transformed; n words.
   [[nodiscard]] SecretArray<std::uint64_t> values(std::size_t i) const;
   [[nodiscard]] const ring::Ring& ring() const { return *ring_; }
 
  private:
-  SecretKey(std::shared_ptr<const ring::Ring> ring, SecretArray<unsigned char> seed);
+  friend class OwnerKey;
+  SecretKey(std::shared_ptr<const ring::Ring> ring, const SecretArray<unsigned char>& seed, std::string id);
 
   std::shared_ptr<const ring::Ring> ring_;
-  SecretArray<unsigned char> seed_;
   SecretArray<std::int8_t> coefficients_;
   std::string id_;
 };

@@ -1,9 +1,6 @@
 #include "wire/reader.h"
 
-#include <fcntl.h>
 #include <sodium.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -15,56 +12,46 @@
 
 namespace sotto::wire {
 
-FileReader::FileReader(std::filesystem::path path, Kind expected) : path_(std::move(path)) {
+FileReader::FileReader(const Source& source, Kind expected) : input_(source) {
   check(sodium_init() >= 0, "libsodium does not start");
-  fd_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe is refused, not waited for
-  if (fd_ < 0) throw Error(ErrorCode::bad_input, "cannot open " + path_.string() + ": " + std::strerror(errno));
-  try {
-    struct stat info {};
-    if (::fstat(fd_, &info) != 0 || !S_ISREG(info.st_mode)) fail("it is not a regular file");
-    file_bytes_ = static_cast<std::uint64_t>(info.st_size);
-    const std::string wanted = "a Sotto " + std::string(name_of(expected)) + " file";
-    if (file_bytes_ < kPreambleBytes) fail("it is not " + wanted + ", or it is truncated");
-    unsigned char preamble[kPreambleBytes];
-    pread_all(preamble, sizeof preamble, 0);
-    if (std::memcmp(preamble, kMagic.data(), kMagic.size()) != 0) fail("it is not " + wanted);
-    std::uint32_t version = 0, kind = 0;
-    std::uint64_t length = 0;
-    std::memcpy(&version, preamble + 8, 4);
-    std::memcpy(&kind, preamble + 12, 4);
-    std::memcpy(&length, preamble + 16, 8);
-    if (version != kVersion)
-      fail("its format version is " + std::to_string(version) + ", this program reads version " +
-           std::to_string(kVersion));
-    if (kind != static_cast<std::uint32_t>(expected))
-      fail("it is a Sotto " + std::string(name_of(static_cast<Kind>(kind))) + " file, not " + wanted);
-    if (length > kMaxHeaderBytes || length > file_bytes_ - kPreambleBytes) fail("it is truncated or corrupted");
-    std::string text(length, '\0');
-    pread_all(text.data(), text.size(), kPreambleBytes);
-    crypto_generichash_state hash;
-    crypto_generichash_init(&hash, nullptr, 0, kChecksumBytes);
-    crypto_generichash_update(&hash, preamble, 24);
-    crypto_generichash_update(&hash, reinterpret_cast<const unsigned char*>(text.data()), text.size());
-    crypto_generichash_final(&hash, header_checksum_.data(), kChecksumBytes);
-    if (sodium_memcmp(header_checksum_.data(), preamble + 24, kChecksumBytes) != 0) fail("its header is corrupted");
-    header_ = nlohmann::json::parse(text, nullptr, false);
-    if (!header_.is_object()) fail("its header is not valid");
-    for (const auto& bytes : decode([](const auto& h) { return list(h, "sections", kMaxHeaderBytes); })) {
-      if (!bytes.is_number_unsigned()) fail("its header is not valid");
-      sections_.push_back(bytes.get<std::uint64_t>());
-    }
-    std::uint64_t at = kPreambleBytes + length;
-    for (std::uint64_t bytes : sections_) {
-      offsets_.push_back(at);
-      if (at > file_bytes_ || bytes > file_bytes_ - at || kChecksumBytes > file_bytes_ - at - bytes)
-        fail("it is truncated");
-      at += bytes + kChecksumBytes;
-    }
-    if (at != file_bytes_) fail("it is longer than it says");
-  } catch (...) {
-    ::close(fd_);
-    throw;
+  const std::string wanted = "a Sotto " + std::string(name_of(expected)) + " file";
+  if (file_bytes() < kPreambleBytes) fail("it is not " + wanted + ", or it is truncated");
+  unsigned char preamble[kPreambleBytes];
+  input_.read_at(0, preamble);
+  if (std::memcmp(preamble, kMagic.data(), kMagic.size()) != 0) fail("it is not " + wanted);
+  std::uint32_t version = 0, kind = 0;
+  std::uint64_t length = 0;
+  std::memcpy(&version, preamble + 8, 4);
+  std::memcpy(&kind, preamble + 12, 4);
+  std::memcpy(&length, preamble + 16, 8);
+  if (version != kVersion)
+    fail("its format version is " + std::to_string(version) + ", this program reads version " +
+         std::to_string(kVersion));
+  if (kind != static_cast<std::uint32_t>(expected))
+    fail("it is a Sotto " + std::string(name_of(static_cast<Kind>(kind))) + " file, not " + wanted);
+  if (length > kMaxHeaderBytes || length > file_bytes() - kPreambleBytes) fail("it is truncated or corrupted");
+  std::vector<unsigned char> text(length);
+  input_.read_at(kPreambleBytes, text);
+  crypto_generichash_state hash;
+  crypto_generichash_init(&hash, nullptr, 0, kChecksumBytes);
+  crypto_generichash_update(&hash, preamble, 24);
+  crypto_generichash_update(&hash, text.data(), text.size());
+  crypto_generichash_final(&hash, header_checksum_.data(), kChecksumBytes);
+  if (sodium_memcmp(header_checksum_.data(), preamble + 24, kChecksumBytes) != 0) fail("its header is corrupted");
+  header_ = nlohmann::json::parse(text, nullptr, false);
+  if (!header_.is_object()) fail("its header is not valid");
+  for (const auto& bytes : decode([](const auto& h) { return list(h, "sections", kMaxHeaderBytes); })) {
+    if (!bytes.is_number_unsigned()) fail("its header is not valid");
+    sections_.push_back(bytes.get<std::uint64_t>());
   }
+  std::uint64_t at = kPreambleBytes + length;
+  for (std::uint64_t bytes : sections_) {
+    offsets_.push_back(at);
+    if (at > file_bytes() || bytes > file_bytes() - at || kChecksumBytes > file_bytes() - at - bytes)
+      fail("it is truncated");
+    at += bytes + kChecksumBytes;
+  }
+  if (at != file_bytes()) fail("it is longer than it says");
 }
 
 // BLAKE2b of a section's number and bytes, keyed with the header's checksum.
@@ -86,27 +73,8 @@ class FileReader::SectionHash {
   crypto_generichash_state state_;
 };
 
-FileReader::~FileReader() { ::close(fd_); }
-
-void FileReader::fail(const std::string& what) const {
-  throw Error(ErrorCode::bad_input, "cannot use " + path_.string() + ": " + what);
-}
-
 bool FileReader::names_file(const Error& e) const {
-  return std::string_view(e.what()).find(path_.string()) != std::string_view::npos;
-}
-
-void FileReader::pread_all(void* dst, std::size_t bytes, std::uint64_t offset) const {
-  auto* p = static_cast<unsigned char*>(dst);
-  while (bytes > 0) {
-    const ssize_t done = ::pread(fd_, p, bytes, static_cast<off_t>(offset));
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0) fail(std::strerror(errno));
-    if (done == 0) fail("it is truncated");
-    p += done;
-    bytes -= static_cast<std::size_t>(done);
-    offset += static_cast<std::uint64_t>(done);
-  }
+  return std::string_view(e.what()).find(name()) != std::string_view::npos;
 }
 
 void FileReader::verify() const {
@@ -120,7 +88,7 @@ void FileReader::verify() const {
 
 void FileReader::read(std::size_t i, std::span<unsigned char> dst) const {
   check(i < sections_.size() && dst.size() == sections_[i], "a section was read with a wrong size");
-  pread_all(dst.data(), dst.size(), offsets_[i]);
+  input_.read_at(offsets_[i], dst);
   SectionHash hash(header_checksum_, i);
   hash.update(dst);
   require_checksum(i, hash);
@@ -135,7 +103,7 @@ void FileReader::stream(std::size_t i, std::span<const std::size_t> pieces,
   std::uint64_t at = offsets_[i];
   for (std::size_t k = 0; k < pieces.size(); ++k) {
     buffer.resize(pieces[k]);
-    pread_all(buffer.data(), buffer.size(), at);
+    input_.read_at(at, buffer);
     hash.update(buffer);
     use(k, buffer);
     at += pieces[k];
@@ -145,7 +113,7 @@ void FileReader::stream(std::size_t i, std::span<const std::size_t> pieces,
 
 void FileReader::require_checksum(std::size_t i, SectionHash& hash) const {
   unsigned char stored[kChecksumBytes];
-  pread_all(stored, sizeof stored, offsets_[i] + sections_[i]);
+  input_.read_at(offsets_[i] + sections_[i], stored);
   const auto computed = hash.finish();
   if (sodium_memcmp(stored, computed.data(), kChecksumBytes) != 0)
     fail("part " + std::to_string(i) + " of its data is corrupted");

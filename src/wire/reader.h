@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "wire/format.h"
+#include "wire/input.h"
 
 namespace sotto::wire {
 
@@ -20,16 +21,14 @@ namespace sotto::wire {
 class FileReader {
  public:
   /// Throws Error{bad_input} with one line that says what is wrong with the file.
-  FileReader(std::filesystem::path path, Kind expected);
-  ~FileReader();
-  FileReader(const FileReader&) = delete;
-  FileReader& operator=(const FileReader&) = delete;
+  FileReader(const Source& source, Kind expected);
 
   [[nodiscard]] const nlohmann::json& header() const { return header_; }
   [[nodiscard]] std::size_t sections() const { return sections_.size(); }
   [[nodiscard]] std::uint64_t section_bytes(std::size_t i) const { return sections_[i]; }
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-  [[nodiscard]] std::uint64_t file_bytes() const { return file_bytes_; }
+  /// What messages call it: the path of a file.
+  [[nodiscard]] const std::string& name() const { return input_.name(); }
+  [[nodiscard]] std::uint64_t file_bytes() const { return input_.size(); }
 
   /// Fills dst, whose size must be that of section i. Thread-safe. Throws Error{bad_input} if the section is damaged.
   void read(std::size_t i, std::span<unsigned char> dst) const;
@@ -44,7 +43,7 @@ class FileReader {
   void verify() const;
 
   /// Error{bad_input} that names the file.
-  [[noreturn]] void fail(const std::string& what) const;
+  [[noreturn]] void fail(const std::string& what) const { input_.fail(what); }
   /// Runs decode(header), naming the file in whatever Error{bad_input} it throws.
   template <class F>
   auto decode(F&& decode) const {
@@ -60,11 +59,8 @@ class FileReader {
   class SectionHash;
   void require_checksum(std::size_t i, SectionHash& hash) const;
   [[nodiscard]] bool names_file(const Error& e) const;
-  void pread_all(void* dst, std::size_t bytes, std::uint64_t offset) const;
 
-  std::filesystem::path path_;
-  int fd_ = -1;
-  std::uint64_t file_bytes_ = 0;
+  Input input_;
   nlohmann::json header_;
   std::vector<std::uint64_t> sections_, offsets_;
   std::array<unsigned char, kChecksumBytes> header_checksum_{};

@@ -20,7 +20,7 @@ class ToyClient {
         parameters(ckks::ToyParameters::make(p.parameters)),
         ring(parameters.make_ring(kernels)),
         encoder(p.parameters.log_n, p.parameters.kind),
-        key(secret::SecretKey::generate(ring)) {
+        key(owner.secret_of(ring)) {
     const secret::KeyGenerator generator(parameters, key);
     for (const ckks::KeyId& id : p.keys.keys) {
       const ckks::KeyTier& tier = p.keys.tiers[id.tier];
@@ -66,6 +66,7 @@ class ToyClient {
   ckks::Parameters parameters;
   std::shared_ptr<const ring::Ring> ring;
   ckks::Encoder encoder;
+  secret::OwnerKey owner = secret::OwnerKey::generate();
   secret::SecretKey key;
   ckks::KeyMap keys;
 };

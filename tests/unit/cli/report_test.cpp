@@ -24,8 +24,8 @@ class Report : public ::testing::Test {
     const client::Scores scores(images.size(), {0.1, 0.9}), plain(images.size(), {0.1, 0.8});
     plan::Interface io;
     io.classes = std::move(classes);
-    write_html_report(folder_ / "r.html", report, images, scores, plain,
-                      std::vector<client::Doubt>(images.size(), client::Doubt::none), io);
+    write_html_report(folder_ / "r.html", report, images, scores, plain, std::vector<Doubt>(images.size(), Doubt::none),
+                      io);
     return test::read_text(folder_ / "r.html");
   }
 

@@ -81,9 +81,7 @@ plan::Plan relu() {
 class Engine {
  public:
   explicit Engine(plan::Plan p)
-      : plan(std::move(p)),
-        toy_(plan),
-        keys_{toy_.parameters, toy_.ring, secret::SecretKey::from_seed(toy_.ring, toy_.key.seed())} {}
+      : plan(std::move(p)), toy_(plan), keys_{toy_.parameters, toy_.ring, toy_.owner.secret_of(toy_.ring)} {}
 
   // Runs one batch from images to marks.
   Decrypted run(const Images& images) {

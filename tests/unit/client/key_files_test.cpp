@@ -17,8 +17,10 @@ using test::fails_with;
 
 class KeyFiles : public ::testing::Test {
  protected:
-  void make(bool replace = false) const { make_keys(spec, parameters, folder / "keys", replace, {}); }
-  [[nodiscard]] Keys read() const { return read_keys(spec, parameters, folder / "keys"); }
+  void make(bool replace = false) const {
+    (void)make_keys(spec, parameters, folder / "keys", {.replace = replace}, {});
+  }
+  [[nodiscard]] Keys read() const { return read_keys(parameters, folder / "keys"); }
   [[nodiscard]] unsigned mode(const std::string& name) const {
     struct stat info {};
     EXPECT_EQ(::stat((folder / name).c_str(), &info), 0);
@@ -32,7 +34,7 @@ class KeyFiles : public ::testing::Test {
 
 TEST_F(KeyFiles, BothFilesOfOneKey) {
   std::size_t calls = 0;
-  make_keys(spec, parameters, folder / "keys", false, [&](std::size_t done, std::size_t total) {
+  make_keys(spec, parameters, folder / "keys", {}, [&](std::size_t done, std::size_t total) {
     EXPECT_EQ(total, spec.keys.keys.size());
     EXPECT_EQ(done, calls++);
   });
@@ -46,7 +48,7 @@ TEST_F(KeyFiles, BothFilesOfOneKey) {
 
 TEST_F(KeyFiles, TheSecretIsTheSameWheneverItIsRead) {
   make();
-  const Keys a = read(), b = read_keys(spec, parameters, folder / "keys/secret.key");
+  const Keys a = read(), b = read_keys(parameters, folder / "keys/secret.key");
   EXPECT_EQ(a.secret.id(), b.secret.id());
   const auto va = a.secret.values(1), vb = b.secret.values(1);
   EXPECT_TRUE(std::equal(va.data(), va.data() + va.size(), vb.data()));
@@ -55,25 +57,45 @@ TEST_F(KeyFiles, TheSecretIsTheSameWheneverItIsRead) {
 TEST_F(KeyFiles, KeysAreReplacedOnlyOnRequest) {
   make();
   const std::string id = read().secret.id();
-  EXPECT_TRUE(fails_with([&] { make(); }, ErrorCode::usage, {"secret.key", "--force"}));
+  EXPECT_TRUE(fails_with([&] { make(); }, ErrorCode::usage, {"eval.key", "another file"}));
   EXPECT_EQ(read().secret.id(), id);
   make(true);
   EXPECT_NE(read().secret.id(), id);
 }
 
-TEST_F(KeyFiles, SecretsOfAnotherPlan) {
+// Other images, another batch size, another ring: one secret key.
+TEST_F(KeyFiles, OneSecretServesAllPlans) {
   make();
+  const Keys first = read();
   plan::ClientSpec other = spec;
   other.plan_id = std::string(32, '0');
-  EXPECT_TRUE(fails_with([&] { (void)read_keys(other, parameters, folder / "keys"); }, ErrorCode::wrong_key,
-                         {"secret.key", "another plan"}));
+  other.parameters.log_n += 1;
+  const ckks::Parameters larger = ckks::ToyParameters::make(other.parameters);
+  EXPECT_FALSE(make_keys(other, larger, folder / "keys", {.evaluation_keys = folder / "other.key"}, {}));
+  const Keys second = read_keys(larger, folder / "keys");
+  EXPECT_EQ(first.secret.id(), second.secret.id());
+  ckks::KeyFile eval(folder / "other.key", second.ring, other.parameters, other.keys, other.plan_id);
+  EXPECT_EQ(eval.key_id(), first.secret.id());
+  EXPECT_TRUE(std::filesystem::exists(folder / "keys/eval.key")) << "that of the first plan stays";
+}
+
+TEST_F(KeyFiles, OwnersKeys) {
+  const secret::OwnerKey key = secret::OwnerKey::generate();
+  write_owner_key(key, folder / "my.key", false);
+  EXPECT_EQ(mode("my.key"), 0600u);
+  EXPECT_EQ(read_owner_key(folder / "my.key").id(), key.id());
+  const secret::OwnerKey other = secret::OwnerKey::generate();
+  EXPECT_TRUE(fails_with([&] { write_owner_key(other, folder / "my.key", false); }, ErrorCode::usage, {"my.key"}));
+  EXPECT_EQ(read_owner_key(folder / "my.key").id(), key.id());
+  write_owner_key(other, folder / "my.key", true);
+  EXPECT_EQ(read_owner_key(folder / "my.key").id(), other.id());
 }
 
 TEST_F(KeyFiles, MissingDamagedAndOtherFiles) {
   EXPECT_TRUE(test::refuses([&] { (void)read(); }, {"keys"}));
   make();
-  EXPECT_TRUE(test::refuses([&] { (void)read_keys(spec, parameters, folder / "keys/eval.key"); },
-                            {"evaluation key", "secret key"}));
+  EXPECT_TRUE(
+      test::refuses([&] { (void)read_keys(parameters, folder / "keys/eval.key"); }, {"evaluation key", "secret key"}));
   test::Bytes bytes = test::read_bytes(folder / "keys/secret.key");
   for (std::size_t at = 0; at < bytes.size(); ++at) {
     test::Bytes damaged = bytes;
@@ -85,19 +107,18 @@ TEST_F(KeyFiles, MissingDamagedAndOtherFiles) {
 
 TEST_F(KeyFiles, FoldersThatCannotBeMade) {
   test::write_text(folder / "file", "");
-  EXPECT_TRUE(test::refuses([&] { make_keys(spec, parameters, folder / "file/keys", false, {}); }, {"file/keys"}));
+  EXPECT_TRUE(test::refuses([&] { make_keys(spec, parameters, folder / "file/keys", {}, {}); }, {"file/keys"}));
 }
 
 TEST_F(KeyFiles, NoFolderStaysOfAnInterruptedRun) {
   const auto stop = [](std::size_t, std::size_t) { throw Error(ErrorCode::interrupted, "interrupted"); };
-  EXPECT_TRUE(fails_with([&] { make_keys(spec, parameters, folder / "new/deeper/keys", false, stop); },
-                         ErrorCode::interrupted));
+  EXPECT_TRUE(
+      fails_with([&] { make_keys(spec, parameters, folder / "new/deeper/keys", {}, stop); }, ErrorCode::interrupted));
   EXPECT_TRUE(folder.names().empty());
   std::filesystem::create_directories(folder / "old");
-  EXPECT_TRUE(
-      fails_with([&] { make_keys(spec, parameters, folder / "old/keys", false, stop); }, ErrorCode::interrupted));
+  EXPECT_TRUE(fails_with([&] { make_keys(spec, parameters, folder / "old/keys", {}, stop); }, ErrorCode::interrupted));
   EXPECT_EQ(folder.names(), std::set<std::string>{"old"}) << "what was there before stays";
-  make_keys(spec, parameters, folder / "new/keys/", false, {});
+  make_keys(spec, parameters, folder / "new/keys/", {}, {});
   EXPECT_TRUE(std::filesystem::exists(folder / "new/keys/secret.key"));
 }
 

@@ -1,4 +1,6 @@
 // A file appears whole or not at all, and what was there before survives every failure.
+#include "wire/atomic_file.h"
+
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -12,6 +14,7 @@
 
 #include "support/expect_error.h"
 #include "support/files.h"
+#include "wire/outputs.h"
 #include "wire/writer.h"
 
 namespace sotto::wire {

@@ -1,0 +1,87 @@
+#include "sotto/client.h"
+
+#include <utility>
+
+#include "api/values.h"
+#include "base/error.h"
+#include "client/batch.h"
+#include "client/key_files.h"
+#include "client/results.h"
+
+namespace sotto {
+
+namespace {
+
+client::ProgressFn progress_for(const Hooks& hooks, const char* stage) {
+  return [&hooks, stage](std::size_t done, std::size_t total) {
+    if (hooks.stop != nullptr && *hooks.stop) throw Error(ErrorCode::interrupted, std::string(stage) + " was stopped");
+    if (hooks.progress)
+      hooks.progress({stage, total == 0 ? 1 : static_cast<double>(done) / static_cast<double>(total), {}});
+  };
+}
+
+}  // namespace
+
+SecretKey::SecretKey(std::shared_ptr<const secret::OwnerKey> key) : key_(std::move(key)) {}
+
+SecretKey SecretKey::generate() {
+  return SecretKey(std::make_shared<const secret::OwnerKey>(secret::OwnerKey::generate()));
+}
+
+SecretKey SecretKey::read(const std::filesystem::path& path) {
+  return SecretKey(std::make_shared<const secret::OwnerKey>(client::read_owner_key(path)));
+}
+
+void SecretKey::write(const std::filesystem::path& path, bool replace) const {
+  client::write_owner_key(*key_, path, replace);
+}
+
+std::string SecretKey::id() const { return key_->id(); }
+
+struct Client::State {
+  ClientSpec spec;
+  SecretKey key;
+  client::Keys keys;
+};
+
+Client::Client(ClientSpec spec, SecretKey key) {
+  ckks::require_secure(spec.internal().parameters, spec.internal().keys);
+  client::Keys keys = client::keys_of(key.internal(), ckks::Parameters::create(spec.internal().parameters));
+  state_ = std::make_unique<State>(State{std::move(spec), std::move(key), std::move(keys)});
+}
+
+Client::~Client() = default;
+Client::Client(Client&&) noexcept = default;
+Client& Client::operator=(Client&&) noexcept = default;
+
+const ClientSpec& Client::spec() const { return state_->spec; }
+const SecretKey& Client::key() const { return state_->key; }
+
+void Client::write_evaluation_keys(const Sink& sink, const Hooks& hooks) const {
+  client::write_evaluation_keys(state_->spec.internal(), state_->keys, sink, progress_for(hooks, "evaluation keys"));
+}
+
+std::string Client::encrypt(const ImagesView& images, const Sink& sink, const Hooks& hooks) const {
+  const plan::ClientSpec& spec = state_->spec.internal();
+  return client::encrypt_images(spec, state_->keys, api::values_of(images, spec.io), sink,
+                                progress_for(hooks, "encryption"));
+}
+
+Results Client::decrypt(const Source& source, const DecryptOptions& options, const Hooks& hooks) const {
+  if (!(options.flood >= 0)) throw Error(ErrorCode::usage, "the noise of flooding is not negative");
+  const client::Decrypted decrypted = client::decrypt_scores(state_->spec.internal(), state_->keys, source,
+                                                             {options.flood}, progress_for(hooks, "decryption"));
+  Results out;
+  out.images = decrypted.scores.size();
+  out.classes = static_cast<std::size_t>(state_->spec.scores());
+  for (const auto& row : decrypted.scores) {
+    out.scores.insert(out.scores.end(), row.begin(), row.end());
+    out.labels.push_back(client::argmax(row));
+  }
+  out.doubts = decrypted.doubts;
+  out.input_id = decrypted.input_id;
+  out.summary = client::summary_of(decrypted.doubts, decrypted.batch);
+  return out;
+}
+
+}  // namespace sotto

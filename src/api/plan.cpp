@@ -1,0 +1,79 @@
+#include <thread>
+#include <utility>
+
+#include "api/values.h"
+#include "base/error.h"
+#include "compiler/compile.h"
+#include "engine/planner.h"
+#include "graph/onnx_import.h"
+#include "plan/cost.h"
+#include "plan/parallelism.h"
+#include "plan/plan_file.h"
+#include "sotto/server.h"
+
+namespace sotto {
+
+namespace {
+
+compiler::Calibration calibration_for(const std::optional<ImagesView>& images, const plan::Interface& io) {
+  if (!images) return compiler::made_up_calibration(io);
+  // At equal distances: a data set may be sorted by class.
+  const std::size_t stride = (images->count() + engine::kMostCalibration - 1) / engine::kMostCalibration;
+  return compiler::calibration_from(api::values_of(*images, io, std::max<std::size_t>(stride, 1)));
+}
+
+engine::PlanningHooks planning_hooks(const Hooks& hooks) {
+  engine::PlanningHooks out;
+  out.note = hooks.note;
+  out.progress = [&hooks](const engine::PlanningProgress& p) {
+    if (hooks.stop != nullptr && *hooks.stop) throw Error(ErrorCode::interrupted, "planning was stopped");
+    if (hooks.progress) hooks.progress({p.stage, p.done, p.what});
+  };
+  return out;
+}
+
+int threads_or_all(int threads) {
+  return threads > 0 ? threads : static_cast<int>(std::thread::hardware_concurrency());
+}
+
+}  // namespace
+
+Plan::Plan(plan::Plan plan) : plan_(std::make_shared<const plan::Plan>(std::move(plan))) {}
+
+Plan Plan::compile(const std::filesystem::path& model, const PlanOptions& options, const Hooks& hooks) {
+  if (!(options.agreement >= 0 && options.agreement < 1))
+    throw Error(ErrorCode::usage, "the agreement of labels is a part, 0 .. 1", Setting::agreement);
+  graph::Network network = graph::import_onnx(model);
+  if (hooks.note)
+    for (const std::string& note : network.notes) hooks.note(model.string() + ": " + note);
+  const engine::PlanningHooks planning = planning_hooks(hooks);
+  try {
+    compiler::Calibration calibration = calibration_for(options.calibration, compiler::interface_of(network));
+    engine::MeasuredNetwork measured = engine::measure(std::move(network), std::move(calibration), options.agreement,
+                                                       options.function_error, planning);
+    const engine::PlannerOptions limits{options.agreement, options.memory, options.precise};
+    return Plan(engine::Planner(std::move(measured), limits, planning).plan(options.images));
+  } catch (const Error& e) {
+    if (e.code() == ErrorCode::interrupted) throw;
+    throw Error(e.code(), model.string() + ": " + e.what(), e.setting());
+  }
+}
+
+Plan Plan::read(const Source& source) { return Plan(plan::read_plan(source)); }
+void Plan::write(const Sink& sink) const { plan::write_plan(sink, *plan_); }
+
+ClientSpec Plan::client_spec() const { return ClientSpec(plan::client_part(*plan_)); }
+int Plan::batch() const { return plan_->batch; }
+double Plan::predicted_agreement() const { return plan_->prediction.label_agreement; }
+double Plan::predicted_score_error() const { return plan_->prediction.score_error; }
+double Plan::score_spread() const { return plan_->prediction.spread; }
+
+double Plan::seconds(int threads) const {
+  const plan::Cost cost = plan::estimate(*plan_, threads_or_all(threads));
+  return plan::seconds_with(*plan_, cost, plan::kTypicalSpeed, threads_or_all(threads));
+}
+
+std::uint64_t Plan::memory() const { return plan::estimate(*plan_, threads_or_all(0)).peak_bytes; }
+std::uint64_t Plan::least_memory() const { return plan::estimate(*plan_, threads_or_all(0), 1).least_bytes; }
+
+}  // namespace sotto

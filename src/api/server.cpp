@@ -1,0 +1,53 @@
+#include "sotto/server.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "engine/server.h"
+
+namespace sotto {
+
+struct EvaluationKeys::State {
+  std::unique_ptr<ckks::KeyFile> file;
+};
+
+EvaluationKeys::EvaluationKeys(std::unique_ptr<State> state) : state_(std::move(state)) {}
+EvaluationKeys::~EvaluationKeys() = default;
+EvaluationKeys::EvaluationKeys(EvaluationKeys&&) noexcept = default;
+EvaluationKeys& EvaluationKeys::operator=(EvaluationKeys&&) noexcept = default;
+
+std::string EvaluationKeys::key_id() const { return state_->file->key_id(); }
+
+struct Server::State {
+  State(plan::Plan plan, engine::ServerOptions options) : server(std::move(plan), std::move(options)) {}
+
+  engine::Server server;
+};
+
+Server::Server(const Plan& plan, ServerOptions options) {
+  engine::ServerOptions o;
+  o.memory = options.memory;
+  o.scratch = std::move(options.scratch);
+  o.keep_keys = true;
+  state_ = std::make_unique<State>(plan.internal(), std::move(o));
+}
+
+Server::~Server() = default;
+Server::Server(Server&&) noexcept = default;
+Server& Server::operator=(Server&&) noexcept = default;
+
+EvaluationKeys Server::open_keys(const Source& source) const {
+  return EvaluationKeys(
+      std::make_unique<EvaluationKeys::State>(EvaluationKeys::State{state_->server.open_keys(source)}));
+}
+
+InferenceReport Server::infer(const Source& input, EvaluationKeys& keys, const Sink& output, const Hooks& hooks) {
+  engine::InferenceHooks h;
+  h.stop = hooks.stop;
+  if (hooks.progress)
+    h.progress = [&hooks](const engine::InferenceProgress& p) { hooks.progress({"inference", p.done, p.what}); };
+  const engine::InferenceReport r = state_->server.infer(input, *keys.state_->file, output, h);
+  return {r.images, r.batches, r.batches_of_an_earlier_run, r.read_seconds, r.compute_seconds, r.write_seconds};
+}
+
+}  // namespace sotto

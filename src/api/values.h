@@ -1,0 +1,14 @@
+#pragma once
+
+#include <vector>
+
+#include "plan/plan.h"
+#include "sotto/images.h"
+
+namespace sotto::api {
+
+/// Preprocessed values [c][h][w] of every stride-th image. Throws Error{bad_input} for images of another shape than the
+/// network's, for none at all, and for values that are not numbers or larger than any network's.
+std::vector<std::vector<double>> values_of(const ImagesView& images, const plan::Interface& io, std::size_t stride = 1);
+
+}  // namespace sotto::api

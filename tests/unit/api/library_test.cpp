@@ -1,0 +1,212 @@
+// The public library as its users see it: both halves, in memory and in files.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <sstream>
+
+#include "graph/interpreter.h"
+#include "sotto/client.h"
+#include "sotto/server.h"
+#include "support/expect_error.h"
+#include "support/onnx_builder.h"
+#include "support/values.h"
+
+namespace sotto {
+namespace {
+
+constexpr std::size_t kEach = 1 * 8 * 8;
+
+// A convolution, a square, a mean and a dense layer.
+class Library : public ::testing::Test {
+ protected:
+  Library() {
+    test::OnnxBuilder m({-1, 1, 8, 8});
+    const auto weights = [](std::size_t count, unsigned seed) {
+      const std::vector<double> v = test::random_values(count, seed, 0.5);
+      return std::vector<float>(v.begin(), v.end());
+    };
+    m.constant("a", {5, 1, 3, 3}, weights(5 * 9, 1));
+    m.constant("b", {5, 3}, weights(5 * 3, 2));
+    m.node("Conv", {"x", "a"}, "h");
+    m.node("Mul", {"h", "h"}, "s");
+    m.node("GlobalAveragePool", {"s"}, "p");
+    m.node("Flatten", {"p"}, "f");
+    m.node("MatMul", {"f", "b"}, "y");
+    m.metadata("sotto.mean", "0.5");
+    m.metadata("sotto.std", "0.25");
+    network = m.import();
+    model = folder / "small.onnx";
+    test::write_text(model, m.model.SerializeAsString());
+  }
+
+  // Of the float network, for preprocessed values.
+  [[nodiscard]] std::vector<double> exact(const std::vector<double>& values) const {
+    std::vector<double> all;
+    for (std::size_t k = 0; k < values.size(); k += kEach)
+      for (double s : graph::evaluate(network, std::span(values).subspan(k, kEach))) all.push_back(s);
+    return all;
+  }
+
+  static void expect_near(const Results& r, const std::vector<double>& scores) {
+    ASSERT_EQ(r.scores.size(), scores.size());
+    for (std::size_t k = 0; k < scores.size(); ++k) EXPECT_NEAR(r.scores[k], scores[k], 1e-3) << k;
+  }
+
+  test::TempFolder folder;
+  graph::Network network;
+  std::filesystem::path model;
+};
+
+TEST_F(Library, FromModelToScoresInMemory) {
+  const Plan plan = Plan::compile(model, {.images = 4});
+  EXPECT_GE(plan.predicted_agreement(), 0.995);
+  EXPECT_GT(plan.seconds(), 0);
+  EXPECT_GE(plan.memory(), plan.least_memory());
+  const Client client(plan.client_spec(), SecretKey::generate());
+  EXPECT_EQ(client.spec().scores(), 3);
+  Bytes keys, query, reply;
+  client.write_evaluation_keys(Sink(keys));
+  Server server(plan);
+  EvaluationKeys opened = server.open_keys(Source(keys));
+  EXPECT_EQ(opened.key_id(), client.key().id());
+  for (unsigned seed : {1, 2}) {  // model and keys are kept between inputs
+    const std::vector<double> values = test::random_values(6 * kEach, seed, 1);
+    const std::string id = client.encrypt(ImagesView(values, 1, 8, 8), Sink(query));
+    const InferenceReport report = server.infer(Source(query), opened, Sink(reply));
+    EXPECT_EQ(report.images, 6u);
+    const Results results = client.decrypt(Source(reply));
+    EXPECT_EQ(results.images, 6u);
+    EXPECT_EQ(results.input_id, id);
+    EXPECT_EQ(results.summary, "");
+    const std::vector<double> scores = exact(values);
+    expect_near(results, scores);
+    for (std::size_t k = 0; k < 6; ++k)
+      EXPECT_EQ(results.labels[k], std::max_element(&scores[3 * k], &scores[3 * k] + 3) - &scores[3 * k]);
+  }
+}
+
+TEST_F(Library, BytesArePixels) {
+  const Plan plan = Plan::compile(model, {.images = 4});
+  const Client client(plan.client_spec(), SecretKey::generate());
+  std::vector<std::uint8_t> pixels(2 * kEach);
+  std::vector<double> values;
+  for (std::size_t k = 0; k < pixels.size(); ++k) {
+    pixels[k] = static_cast<std::uint8_t>(7 * k);
+    values.push_back((pixels[k] / 255.0 - 0.5) / 0.25);
+  }
+  const std::vector<float> floats(values.begin(), values.end());
+  Server server(plan);
+  Bytes keys, query, reply;
+  client.write_evaluation_keys(Sink(keys));
+  EvaluationKeys opened = server.open_keys(Source(keys));
+  for (const ImagesView& images : {ImagesView(pixels, 1, 8, 8), ImagesView(floats, 1, 8, 8)}) {
+    client.encrypt(images, Sink(query));
+    server.infer(Source(query), opened, Sink(reply));
+    expect_near(client.decrypt(Source(reply)), exact(values));
+  }
+}
+
+// Small and large batches have different rings.
+TEST_F(Library, OneSecretKeyServesAllPlansInFilesToo) {
+  const SecretKey secret = SecretKey::generate();
+  secret.write(folder / "my.key");
+  EXPECT_EQ(SecretKey::read(folder / "my.key").id(), secret.id());
+  std::set<int> batches;
+  for (int images : {1, 40000}) {
+    Plan::compile(model, {.images = images}).write(folder / "a.plan");
+    const Plan plan = Plan::read(folder / "a.plan");
+    batches.insert(plan.batch());
+    plan.client_spec().write(folder / "a.client");
+    const Client client(ClientSpec::read(folder / "a.client"), SecretKey::read(folder / "my.key"));
+    client.write_evaluation_keys(folder / "a.key");
+    const std::vector<double> values = test::random_values(kEach, 3, 1);
+    client.encrypt(ImagesView(values, 1, 8, 8), folder / "in");
+    Server server(plan);
+    EvaluationKeys keys = server.open_keys(folder / "a.key");
+    server.infer(folder / "in", keys, folder / "out");
+    expect_near(client.decrypt(folder / "out"), exact(values));
+  }
+  EXPECT_EQ(batches.size(), 2u);
+}
+
+TEST_F(Library, WhatDoesNotBelongTogetherIsRefused) {
+  const Plan plan = Plan::compile(model, {.images = 1}), other = Plan::compile(model, {.images = 40000});
+  const Client client(plan.client_spec(), SecretKey::generate()), stranger(plan.client_spec(), SecretKey::generate()),
+      elsewhere(other.client_spec(), client.key());
+  Bytes keys, query, reply;
+  client.write_evaluation_keys(Sink(keys));
+  Server server(plan), server_of_other(other);
+  EXPECT_TRUE(
+      test::fails_with([&] { (void)server_of_other.open_keys(Source(keys)); }, ErrorCode::wrong_key, {"another plan"}));
+  const std::vector<double> values = test::random_values(kEach, 3, 1);
+  const ImagesView images(values, 1, 8, 8);
+  stranger.encrypt(images, Sink(query));
+  EvaluationKeys opened = server.open_keys(Source(keys));
+  EXPECT_TRUE(test::fails_with([&] { server.infer(Source(query), opened, Sink(reply)); }, ErrorCode::wrong_key));
+  client.encrypt(images, Sink(query));
+  server.infer(Source(query), opened, Sink(reply));
+  EXPECT_TRUE(test::fails_with([&] { (void)stranger.decrypt(Source(reply)); }, ErrorCode::wrong_key));
+  EXPECT_TRUE(test::fails_with([&] { (void)elsewhere.decrypt(Source(reply)); }, ErrorCode::wrong_key));
+}
+
+TEST_F(Library, ImagesThatDoNotFit) {
+  const Client client(Plan::compile(model, {.images = 1}).client_spec(), SecretKey::generate());
+  Bytes query = {1};
+  std::vector<double> values(kEach, 0.5);
+  const auto refused = [&](const ImagesView& images, const char* word) {
+    return test::refuses([&] { client.encrypt(images, Sink(query)); }, {word});
+  };
+  EXPECT_TRUE(refused(ImagesView(values, 1, 4, 16), "1x8x8"));
+  EXPECT_TRUE(refused(ImagesView(std::span(values).first(63), 1, 8, 8), "whole images"));
+  EXPECT_TRUE(refused(ImagesView(std::span(values).first(0), 1, 8, 8), "no images"));
+  for (const double v : {std::nan(""), HUGE_VAL, 1e30}) {
+    values[7] = v;
+    EXPECT_TRUE(refused(ImagesView(values, 1, 8, 8), "no preprocessed pixel")) << v;
+  }
+  EXPECT_EQ(query, Bytes{1});
+}
+
+TEST_F(Library, CanBeStopped) {
+  const std::atomic<bool> stop = true;
+  const Hooks hooks{.stop = &stop};
+  const auto stops = [](const auto& f) { return test::fails_with(f, ErrorCode::interrupted); };
+  EXPECT_TRUE(stops([&] { (void)Plan::compile(model, {}, hooks); }));
+  const Plan plan = Plan::compile(model, {.images = 1});
+  const Client client(plan.client_spec(), SecretKey::generate());
+  Bytes keys, query, reply = {1};
+  EXPECT_TRUE(stops([&] { client.write_evaluation_keys(Sink(keys), hooks); }));
+  EXPECT_TRUE(keys.empty());
+  client.write_evaluation_keys(Sink(keys));
+  const std::vector<double> values(kEach, 0.5);
+  client.encrypt(ImagesView(values, 1, 8, 8), Sink(query));
+  Server server(plan);
+  EvaluationKeys opened = server.open_keys(Source(keys));
+  EXPECT_TRUE(stops([&] { server.infer(Source(query), opened, Sink(reply), hooks); }));
+  EXPECT_EQ(reply, Bytes{1});
+}
+
+TEST_F(Library, ProgressAndNotesAreHeard) {
+  std::set<std::string> stages, notes;
+  const Hooks hooks{.progress =
+                        [&](const Progress& p) {
+                          EXPECT_GE(p.done, 0);
+                          EXPECT_LE(p.done, 1 + 1e-9);
+                          stages.insert(p.stage);
+                        },
+                    .note = [&](const std::string& text) { notes.insert(text); }};
+  const Plan plan = Plan::compile(model, {.images = 1}, hooks);
+  EXPECT_TRUE(stages.contains("prediction"));
+  const Client client(plan.client_spec(), SecretKey::generate());
+  Bytes keys;
+  client.write_evaluation_keys(Sink(keys), hooks);
+  EXPECT_TRUE(stages.contains("evaluation keys"));
+}
+
+TEST_F(Library, ErrorsNameTheModel) {
+  EXPECT_TRUE(test::refuses([&] { (void)Plan::compile(folder / "none.onnx"); }, {"none.onnx"}));
+  EXPECT_TRUE(test::fails_with([&] { (void)Plan::compile(model, {.memory = 1000}); }, ErrorCode::no_resources,
+                               {"small.onnx", "1000 B"}));
+}
+
+}  // namespace
+}  // namespace sotto

@@ -1,0 +1,58 @@
+// One key of its owner, and a secret for every ring.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "secret/secret_key.h"
+#include "support/toy_parameters.h"
+
+namespace sotto::secret {
+namespace {
+
+std::shared_ptr<const ring::Ring> ring_of(int log_n, ring::RingKind kind, int primes) {
+  ckks::ParametersSpec spec;
+  spec.log_n = log_n;
+  spec.kind = kind;
+  spec.ciphertext_primes = primes;
+  spec.special_primes = 1;
+  return ckks::ToyParameters::make(spec).make_ring(simd::select_kernels());
+}
+
+// Back to -1, 0, 1: the first `count` coefficients of a secret.
+std::vector<int> coefficients(const SecretKey& key, std::size_t count) {
+  auto values = key.values(0);
+  key.ring().intt(values.data(), values.data(), 0);
+  std::vector<int> out;
+  for (std::size_t k = 0; k < count; ++k) out.push_back(values[k] > 1 ? -1 : static_cast<int>(values[k]));
+  return out;
+}
+
+TEST(OwnerKey, ServesEveryRingWithAnotherSecret) {
+  const OwnerKey owner = OwnerKey::generate();
+  constexpr std::size_t kCount = 512;
+  const auto small = coefficients(owner.secret_of(ring_of(10, ring::RingKind::standard, 2)), kCount),
+             large = coefficients(owner.secret_of(ring_of(11, ring::RingKind::standard, 2)), kCount),
+             real = coefficients(owner.secret_of(ring_of(10, ring::RingKind::conjugate_invariant, 2)), kCount);
+  for (const auto& [a, b] : {std::pair{small, large}, {small, real}, {large, real}}) {
+    std::size_t equal = 0;
+    for (std::size_t k = 0; k < kCount; ++k) equal += a[k] == b[k];
+    EXPECT_LT(equal, kCount / 2) << "a third of independent ternary values are equal";
+    EXPECT_GT(equal, kCount / 5);
+  }
+  EXPECT_EQ(small, coefficients(owner.secret_of(ring_of(10, ring::RingKind::standard, 4)), kCount))
+      << "whatever its primes";
+}
+
+TEST(OwnerKey, IsItsBytes) {
+  const OwnerKey owner = OwnerKey::generate(), same(owner.bytes()), other = OwnerKey::generate();
+  EXPECT_EQ(owner.id(), same.id());
+  EXPECT_NE(owner.id(), other.id());
+  EXPECT_EQ(owner.id().size(), 32u);
+  const auto ring = ring_of(10, ring::RingKind::standard, 2);
+  EXPECT_EQ(coefficients(owner.secret_of(ring), 100), coefficients(same.secret_of(ring), 100));
+  EXPECT_NE(coefficients(owner.secret_of(ring), 100), coefficients(other.secret_of(ring), 100));
+  EXPECT_EQ(owner.secret_of(ring).id(), owner.id());
+}
+
+}  // namespace
+}  // namespace sotto::secret
