@@ -25,7 +25,7 @@ from machine import ROOT, processor_seconds, setup
 TAKEN = ("images", "batch", "batches", "tile", "group", "amortized_seconds_per_image", "wall_seconds", "total_seconds",
          "predicted_seconds", "peak_rss_bytes", "predicted_peak_bytes", "eval_key_bytes", "input_bytes", "output_bytes",
          "label_agreement", "accuracy", "plain_accuracy", "max_abs_logit_error", "rms_logit_error", "threads", "cpu_kernels")
-TOO_FEW = re.compile(r"holds \d+ images; .* asks for more")
+TOO_FEW = re.compile(r"holds \d+ images; .* are asked for")
 
 
 def numbers(text):

@@ -37,8 +37,8 @@ void write_evaluation_keys(const plan::ClientSpec& spec, const Keys& keys, const
 
 /// What make_keys does with what is there already.
 struct KeyFileOptions {
-  std::filesystem::path evaluation_keys;  ///< where they go; empty: DIR/eval.key
-  bool replace = false;                   ///< the secret key, too
+  std::filesystem::path evaluation_keys = {};  ///< where they go; empty: DIR/eval.key
+  bool replace = false;                        ///< the secret key, too
 };
 
 /// Makes the evaluation keys of a plan under the secret key DIR/secret.key, which is made if there is none: one secret

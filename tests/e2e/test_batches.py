@@ -27,7 +27,7 @@ if n == 5:
     print("sotto: even a batch of 64 needs about 2 GiB", file=sys.stderr)
     sys.exit(5)
 if n > 10000:
-    print("sotto: test_batch.bin holds 10000 images; --start 0 --count 20000 asks for more", file=sys.stderr)
+    print("sotto: test_batch.bin holds 10000 images; 20000 from number 0 on are asked for", file=sys.stderr)
     sys.exit(3)
 if n == 99:
     print("inference:  10 %", file=sys.stderr, flush=True)

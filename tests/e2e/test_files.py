@@ -6,7 +6,7 @@ import random
 
 import harness
 import models
-from harness import BAD_INPUT, WRONG_KEY, Container, PreparedCase
+from harness import BAD_INPUT, USAGE, WRONG_KEY, Container, PreparedCase
 
 KINDS = ("net.plan", "net.client", "secret.key", "eval.key", "in.sotto", "out.sotto")
 
@@ -157,7 +157,7 @@ class Hostile(FilesCase):
             "in.sotto": [["images"], ["batch"], ["per_batch"], ["limbs"], ["scale"], ["seed"], ["sections"], ["plan_id"], ["key_id"]],
             "out.sotto": [["images"], ["batch"], ["per_batch"], ["limbs"], ["scale"], ["sections"], ["plan_id"], ["key_id"]],
             "eval.key": [["log_n"], ["plan_id"], ["key_id"], ["sections"]],
-            "secret.key": [["plan_id"], ["key_id"], ["sections"]],
+            "secret.key": [["key_id"], ["sections"]],
         }
         rng = random.Random(5)
         for kind, places in paths.items():
@@ -247,9 +247,23 @@ class Mismatched(FilesCase):
         self.assert_refused(WRONG_KEY, "decrypt", "net.client", "--keys", "keys", "--in", "other-out.sotto", "--out", "x.npy",
                             words=["plan"])
 
-    def test_secret_of_another_plan(self):
-        for verb in (["encrypt", "--data", "images", "--out", "x.sotto"], ["decrypt", "--in", "out.sotto"]):
-            self.assert_refused(WRONG_KEY, verb[0], "net.client", "--keys", "other-plan", *verb[1:], words=["plan"])
+    def test_one_secret_serves_several_plans(self):
+        # A key folder has the evaluation keys of its first plan; those of the next go elsewhere, under the same secret.
+        more = ["keygen", "other.client", "--out", "keys"]
+        self.assert_refused(USAGE, *more, words=["eval.key", "--eval-key"])
+        secret = (self.dir / "keys/secret.key").read_bytes()
+        self.sotto(*more, "--eval-key", "other.key")
+        self.assertEqual((self.dir / "keys/secret.key").read_bytes(), secret)
+        self.sotto("encrypt", "other.client", "--keys", "keys", "--data", "images", "--out", "other-mine.sotto")
+        self.sotto("infer", "other.plan", "--eval-key", "other.key", "--in", "other-mine.sotto", "--out", "other-result.sotto")
+        self.sotto("decrypt", "other.client", "--keys", "keys", "--in", "other-result.sotto", "--out", "other.npy")
+        self.assert_refused(WRONG_KEY, "infer", "net.plan", "--eval-key", "other.key", "--in", "in.sotto", "--out", "x.sotto", words=["plan"])
+
+    def test_secret_of_another_owner(self):
+        self.sotto("encrypt", "net.client", "--keys", "other-plan", "--data", "images", "--out", "strange.sotto")
+        self.assert_refused(WRONG_KEY, "infer", "net.plan", "--eval-key", "keys/eval.key", "--in", "strange.sotto", "--out", "x.sotto",
+                            words=["key"])
+        self.assert_refused(WRONG_KEY, "decrypt", "net.client", "--keys", "other-plan", "--in", "out.sotto", words=["key"])
 
     def test_forged_identities_do_not_give_labels(self):
         # An output that only claims to belong to this key decrypts to noise, which must not pass for scores.

@@ -269,7 +269,7 @@ class Evaluate(InterruptCase):
         cls.evaluate = ["evaluate", "net.onnx", "--data", "cifar10:data", "--batch", "64", "--json", "report.json", "--csv", "labels.csv"]
 
     def test_while_keys_are_made(self):
-        self.interrupt(signal.SIGINT, *self.evaluate, when=self.begun("tmp/*/keys/eval.key"), group=True)
+        self.interrupt(signal.SIGINT, *self.evaluate, when=self.begun("tmp/*/eval.key"), group=True)
 
     def test_while_images_are_encrypted(self):
         self.interrupt(signal.SIGTERM, *self.evaluate, when=self.begun("tmp/*/in.sotto"))
