@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/console.h"
 #include "cli/data_options.h"
+#include "cli/step_report.h"
 #include "cli/verbs.h"
 #include "client/batch.h"
 #include "client/input_record.h"
@@ -28,9 +29,11 @@ constexpr int kDoubtful = 6;  // exit code of decrypt --strict
 struct KeygenOptions {
   std::string client, out, evaluation_keys;
   bool force = false;
+  StepReport report;
 };
 
-int keygen(const KeygenOptions& o) {
+int keygen(KeygenOptions& o) {
+  o.report.start();
   const plan::ClientSpec spec = plan::read_client(o.client);
   const auto parameters = ckks::Parameters::create(spec.parameters);
   ProgressLine line("keys");
@@ -38,15 +41,21 @@ int keygen(const KeygenOptions& o) {
                                        [&](std::size_t done, std::size_t total) { line.update(done, total); });
   const fs::path dir = o.out,
                  evaluation_keys = o.evaluation_keys.empty() ? dir / "eval.key" : fs::path(o.evaluation_keys);
-  fmt::print("wrote {}{} ({}, for the server)\n",
-             fresh ? (dir / "secret.key").string() + " (keep it secret) and " : std::string(), evaluation_keys.string(),
-             format_bytes(static_cast<double>(fs::file_size(evaluation_keys))));
+  o.report.add("keys", spec.keys.keys.size());
+  o.report.add("new_secret_key", fresh);
+  o.report.add_bytes("eval_key_bytes", evaluation_keys);
+  o.report.write();
+  if (!o.report.streamed())
+    fmt::print("wrote {}{} ({}, for the server)\n",
+               fresh ? (dir / "secret.key").string() + " (keep it secret) and " : std::string(),
+               evaluation_keys.string(), format_bytes(static_cast<double>(fs::file_size(evaluation_keys))));
   return 0;
 }
 
 struct EncryptOptions {
   std::string client, keys, out;
   DataOptions data;
+  StepReport report;
 };
 
 fs::path key_folder(const std::string& keys) {
@@ -64,7 +73,8 @@ void remember_input(const EncryptOptions& o, const std::string& id, const client
   }
 }
 
-int encrypt(const EncryptOptions& o) {
+int encrypt(EncryptOptions& o) {
+  o.report.start();
   wire::require_kept(o.data.data, std::array{o.out});
   const plan::ClientSpec spec = plan::read_client(o.client);
   // Files of pictures come from anywhere: what could go wrong with one does so before the key is in memory.
@@ -73,13 +83,20 @@ int encrypt(const EncryptOptions& o) {
   values.reserve(images.size());
   for (const auto& image : images) values.push_back(images::preprocess(image, spec.io));
   const client::Keys keys = client::read_keys(ckks::Parameters::create(spec.parameters), o.keys);
+  o.report.add_lap("read_seconds");
   ProgressLine line("encryption");
   const std::string id = client::encrypt_images(spec, keys, values, o.out,
                                                 [&](std::size_t done, std::size_t total) { line.update(done, total); });
+  o.report.add_lap("encrypt_seconds");
   remember_input(o, id,
                  {o.data.data, o.data.start, images.size(), images::digest_of(images), o.data.reading.fit(),
                   o.data.reading.layout});
   const std::size_t batch = static_cast<std::size_t>(spec.batch), batches = (images.size() + batch - 1) / batch;
+  o.report.add("images", images.size());
+  o.report.add("batches", batches);
+  o.report.add_bytes("input_bytes", o.out);
+  o.report.write();
+  if (o.report.streamed()) return 0;
   fmt::print("encrypted {} image{} in {} batch{} of up to {}: {} ({})\n", images.size(), images.size() == 1 ? "" : "s",
              batches, batches == 1 ? "" : "es", batch, o.out, format_bytes(static_cast<double>(fs::file_size(o.out))));
   return 0;
@@ -90,6 +107,7 @@ struct DecryptVerbOptions {
   double flood = 0;
   bool strict = false;
   DataOptions data;
+  StepReport report;
 };
 
 // The images that the scores belong to: those named on the command line, else those that `encrypt` noted beside the
@@ -141,16 +159,18 @@ void print_table(const client::Decrypted& result, const std::vector<images::Imag
                100.0 * static_cast<double>(right) / static_cast<double>(labelled));
 }
 
-int decrypt(const DecryptVerbOptions& o) {
+int decrypt(DecryptVerbOptions& o) {
+  o.report.start();
   client::require_sheet_name(o.sheet);
   if (!(o.flood >= 0)) throw Error(ErrorCode::usage, "--flood takes a number that is not negative");
-  const bool streamed = wire::require_outputs(std::array{o.npy, o.sheet}, std::array{o.csv});
+  const bool streamed = wire::require_outputs(std::array{o.npy, o.sheet}, std::array{o.csv, o.report.path()});
   wire::require_kept(o.data.data, std::array{o.npy, o.sheet, o.csv});
   const plan::ClientSpec spec = plan::read_client(o.client);
   const client::Keys keys = client::read_keys(ckks::Parameters::create(spec.parameters), o.keys);
   ProgressLine line("decryption");
   const client::Decrypted result = client::decrypt_scores(
       spec, keys, o.in, {o.flood}, [&](std::size_t done, std::size_t total) { line.update(done, total); });
+  o.report.add_lap("decrypt_seconds");
   const auto images = find_images(o, spec, result);
   if (!o.sheet.empty() && images.empty())
     throw Error(ErrorCode::usage, "--sheet needs the images: name them with --data (and --start) as for encrypt");
@@ -158,6 +178,11 @@ int decrypt(const DecryptVerbOptions& o) {
   if (!o.csv.empty()) client::write_csv(o.csv, result.scores, result.doubts, images, spec.io);
   if (!o.sheet.empty())
     client::write_sheet(o.sheet, images, result.scores, result.doubts, spec.io, spec.network + ", decrypted labels");
+  o.report.add_lap("write_seconds");
+  o.report.add("images", result.scores.size());
+  o.report.add("doubtful", client::doubtful(result.doubts));
+  o.report.add_bytes("output_bytes", o.in);
+  o.report.write();
   if (!streamed) print_table(result, images, spec.io);
   const std::string doubts = client::summary_of(result.doubts, result.batch);
   if (doubts.empty()) return 0;
@@ -176,6 +201,7 @@ void add_keygen(CLI::App& app) {
       ->required();
   verb->add_option("--eval-key", o->evaluation_keys,
                    "Where the evaluation keys go instead, e.g. beside those of another plan");
+  o->report.add_option(*verb);
   verb->add_flag("--force", o->force, "Replace keys that are there, the secret one, too");
   verb->callback([o] { throw CLI::RuntimeError(keygen(*o)); });
 }
@@ -187,6 +213,7 @@ void add_encrypt(CLI::App& app) {
   verb->add_option("--keys", o->keys, "Folder with secret.key")->required();
   add_data_options(*verb, o->data, true);
   verb->add_option("--out", o->out, "Where the encrypted images go")->required();
+  o->report.add_option(*verb);
   verb->callback([o] { throw CLI::RuntimeError(encrypt(*o)); });
 }
 
@@ -204,6 +231,7 @@ void add_decrypt(CLI::App& app) {
       ->check(CLI::Range(0.0, 1e6));
   verb->add_flag("--strict", o->strict, "Exit with code 6 if results are doubtful, after writing everything");
   add_data_options(*verb, o->data, false);
+  o->report.add_option(*verb);
   verb->callback([o] { throw CLI::RuntimeError(decrypt(*o)); });
 }
 

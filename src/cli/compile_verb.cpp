@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "cli/console.h"
 #include "cli/planning.h"
+#include "cli/step_report.h"
 #include "cli/verbs.h"
 #include "plan/plan_file.h"
 #include "wire/outputs.h"
@@ -17,6 +18,7 @@ namespace {
 struct CompileOptions {
   PlanRequest request;
   std::string out;
+  StepReport report;
 };
 
 // NAME of NAME, NAME.plan and NAME.client alike.
@@ -27,7 +29,8 @@ std::string base_name(const std::string& out) {
   return out;
 }
 
-int run(const CompileOptions& o) {
+int run(CompileOptions& o) {
+  o.report.start();
   const plan::Plan plan = make_plan(o.request);
   check_stop();
   const std::string base = base_name(o.out);
@@ -36,6 +39,13 @@ int run(const CompileOptions& o) {
   wire::require_writable(client_path, wire::Kind::client);
   plan::write_plan(plan_path, plan);
   plan::write_client(client_path, plan::client_part(plan));
+  o.report.add("batch", plan.batch);
+  o.report.add("plan_id", plan.id);
+  o.report.add("predicted_label_agreement", plan.prediction.label_agreement);
+  o.report.add_bytes("plan_bytes", plan_path);
+  o.report.add_bytes("client_bytes", client_path);
+  o.report.write();
+  if (o.report.streamed()) return 0;
   const plan::Cost cost = plan::estimate(plan);
   fmt::print("{}: {} layers for batches of {} images; about {} of memory to run\n", plan.network, plan.steps.size(),
              plan.batch, format_bytes(static_cast<double>(cost.peak_bytes)));
@@ -54,6 +64,7 @@ void add_compile(CLI::App& app) {
   verb->add_option("--out", o->out, "Writes OUT.plan and OUT.client (OUT may end in .plan)")->required();
   add_plan_options(*verb, o->request);
   add_reading_options(*verb, o->request.reading);
+  o->report.add_option(*verb);
   verb->callback([o] { throw CLI::RuntimeError(run(*o)); });
 }
 

@@ -69,7 +69,11 @@ int run(const InferOptions& o) {
                                   {"read_seconds", report.read_seconds},
                                   {"compute_seconds", report.compute_seconds},
                                   {"write_seconds", report.write_seconds},
+                                  {"images", report.images},
                                   {"batches", report.batches},
+                                  {"input_bytes", fs::file_size(o.in)},
+                                  {"eval_key_bytes", fs::file_size(o.key)},
+                                  {"output_bytes", fs::file_size(o.out)},
                                   {"batches_of_an_earlier_run", report.batches_of_an_earlier_run},
                                   {"pool_bytes", server.ring().pool_bytes()},
                                   {"peak_rss_bytes", peak_memory()},
@@ -97,7 +101,7 @@ void add_infer(CLI::App& app) {
   verb->add_option("--memory", o->memory, "Most memory to use, e.g. 8G");
   verb->add_option("--scratch", o->scratch,
                    "Folder for what --memory leaves no room for (default: that of the output)");
-  verb->add_option("--stats", o->stats, "Write times per layer and memory here (JSON)");
+  verb->add_option("--json,--stats", o->stats, "Write times per layer, bytes and memory here (JSON)");
   verb->callback([o] { throw CLI::RuntimeError(run(*o)); });
 }
 

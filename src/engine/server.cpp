@@ -78,11 +78,14 @@ class Server::Inference {
   InferenceReport run();
 
  private:
+  using Images = std::vector<ckks::PackedCiphertext>;
+
   [[nodiscard]] ckks::CiphertextFileInfo output_info() const;
   [[nodiscard]] std::uint64_t batches_at_once() const;
   [[nodiscard]] fs::path scratch() const;
   void show(std::uint64_t batch, double part, const std::string& what);
-  [[nodiscard]] std::vector<ckks::Ciphertext> run_batch(std::uint64_t batch);
+  [[nodiscard]] Images read_batch(std::uint64_t batch);
+  [[nodiscard]] std::vector<ckks::Ciphertext> run_batch(std::uint64_t batch, Images images);
   void run_batches(std::uint64_t first, std::uint64_t count, ckks::CiphertextWriter& to);
 
   Server& server_;
@@ -165,15 +168,17 @@ void Server::Inference::show(std::uint64_t batch, double part, const std::string
   hooks_.progress({std::accumulate(done_.begin(), done_.end(), 0.0) / left, batch, report_.batches, what});
 }
 
-std::vector<ckks::Ciphertext> Server::Inference::run_batch(std::uint64_t batch) {
-  double reading = 0;
-  std::vector<ckks::PackedCiphertext> images;
+Server::Inference::Images Server::Inference::read_batch(std::uint64_t batch) {
+  Images images;
   const std::uint64_t count = input_.info().per_batch;
   for (std::uint64_t k = 0; k < count; ++k) {
     show(batch, 0, "reading the input");
-    const Stopwatch watch(reading);
     images.push_back(ckks::pack(*server_.ring_, input_.read(*server_.ring_, batch * count + k)));
   }
+  return images;
+}
+
+std::vector<ckks::Ciphertext> Server::Inference::run_batch(std::uint64_t batch, Images images) {
   runtime::RunOptions options;
   options.progress = [&](const runtime::Progress& p) {
     show(batch, p.done, plan_.steps[static_cast<std::size_t>(p.step)].name);
@@ -187,17 +192,21 @@ std::vector<ckks::Ciphertext> Server::Inference::run_batch(std::uint64_t batch) 
   auto results = run.execute(std::move(images));
   for (ckks::Ciphertext& p : run.take_probes()) results.push_back(std::move(p));
   const std::scoped_lock lock(mutex_);
-  report_.read_seconds += reading;
   for (std::size_t s = 0; s < report_.steps.size(); ++s) report_.steps[s] += run.times()[s];
   return results;
 }
 
 // Results are written in order; an interruption keeps those of the batches before.
 void Server::Inference::run_batches(std::uint64_t first, std::uint64_t count, ckks::CiphertextWriter& to) {
+  std::vector<Images> images(count);
+  {
+    const Stopwatch reading(report_.read_seconds);
+    parallel_for(count, [&](std::size_t k) { images[k] = read_batch(first + k); });
+  }
   std::vector<std::vector<ckks::Ciphertext>> results(count);
   {
     const Stopwatch computing(report_.compute_seconds);
-    parallel_for(count, [&](std::size_t k) { results[k] = run_batch(first + k); });
+    parallel_for(count, [&](std::size_t k) { results[k] = run_batch(first + k, std::move(images[k])); });
   }
   const Stopwatch writing(report_.write_seconds);
   for (const auto& batch : results)

@@ -220,6 +220,31 @@ class Chain(PreparedCase):
                 finally:
                     key.write_bytes(before)
 
+    def test_every_verb_reports_what_it_took(self):
+        steps = {
+            "compile": ["compile", "net.onnx", "--batch", "1", "--out", "r"],
+            "keygen": ["keygen", "r.client", "--out", "report-keys"],
+            "encrypt": ["encrypt", "r.client", "--keys", "report-keys", "--data", "images", "--out", "r-in.sotto"],
+            "infer": ["infer", "r.plan", "--eval-key", "report-keys/eval.key", "--in", "r-in.sotto", "--out", "r-out.sotto"],
+            "decrypt": ["decrypt", "r.client", "--keys", "report-keys", "--in", "r-out.sotto"],
+        }
+        files = {"compile": {"plan_bytes": "r.plan", "client_bytes": "r.client"}, "keygen": {"eval_key_bytes": "report-keys/eval.key"},
+                 "encrypt": {"input_bytes": "r-in.sotto"}, "decrypt": {"output_bytes": "r-out.sotto"},
+                 "infer": {"input_bytes": "r-in.sotto", "output_bytes": "r-out.sotto", "eval_key_bytes": "report-keys/eval.key"}}
+        parts = {"encrypt": ["read_seconds", "encrypt_seconds"], "infer": ["read_seconds", "compute_seconds", "write_seconds"]}
+        for verb, command in steps.items():
+            with self.subTest(verb):
+                self.sotto(*command, "--json", "step.json")
+                r = json.loads((self.dir / "step.json").read_text())
+                self.assertGreater(r["seconds"], 0)
+                self.assertGreater(r["peak_rss_bytes"], 1 << 20)
+                for name, file in files[verb].items():
+                    self.assertEqual(r[name], (self.dir / file).stat().st_size, name)
+                self.assertLessEqual(sum(r[p] for p in parts.get(verb, [])), r["seconds"])
+        streamed = self.sotto(*steps["decrypt"], "--json", "-")
+        self.assertEqual(json.loads(streamed.out)["images"], len(self.images))
+        self.assert_refused(USAGE, *steps["decrypt"], "--json", "-", "--csv", "-")
+
     def test_keygen_force_makes_a_new_key(self):
         self.sotto("keygen", "net.client", "--out", "forced")
         before = (self.dir / "forced/secret.key").read_bytes()
