@@ -1,8 +1,8 @@
-#include <thread>
 #include <utility>
 
 #include "api/values.h"
 #include "base/error.h"
+#include "base/parallel.h"
 #include "compiler/compile.h"
 #include "engine/planner.h"
 #include "graph/onnx_import.h"
@@ -14,6 +14,8 @@
 namespace sotto {
 
 namespace {
+
+constexpr int kMostImages = 65536;
 
 compiler::Calibration calibration_for(const std::optional<ImagesView>& images, const plan::Interface& io) {
   if (!images) return compiler::made_up_calibration(io);
@@ -32,15 +34,15 @@ engine::PlanningHooks planning_hooks(const Hooks& hooks) {
   return out;
 }
 
-int threads_or_all(int threads) {
-  return threads > 0 ? threads : static_cast<int>(std::thread::hardware_concurrency());
-}
+int threads_or_all(int threads) { return threads > 0 ? threads : available_threads(); }
 
 }  // namespace
 
 Plan::Plan(plan::Plan plan) : plan_(std::make_shared<const plan::Plan>(std::move(plan))) {}
 
 Plan Plan::compile(const std::filesystem::path& model, const PlanOptions& options, const Hooks& hooks) {
+  if (options.images < 1 || options.images > kMostImages)
+    throw Error(ErrorCode::usage, "a plan is for 1 to 65536 images", Setting::count);
   if (!(options.agreement >= 0 && options.agreement < 1))
     throw Error(ErrorCode::usage, "the agreement of labels is a part, 0 .. 1", Setting::agreement);
   graph::Network network = graph::import_onnx(model);

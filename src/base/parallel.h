@@ -1,11 +1,17 @@
 #pragma once
 
 #include <tbb/blocked_range.h>
+#include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
 
 #include <cstddef>
 
 namespace sotto {
+
+/// Threads that loops run on: those of the machine, or fewer where the program limits them.
+inline int available_threads() {
+  return static_cast<int>(tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism));
+}
 
 /// Runs body(i) for i in [0, count) on all threads of the current TBB arena. Bodies may nest further loops.
 template <class F>

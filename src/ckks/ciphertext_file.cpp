@@ -98,6 +98,10 @@ CiphertextReader::CiphertextReader(const Source& source, wire::Kind kind) : kind
     if (info_.batches() > file_.sections() || file_.sections() != info_.batches() * info_.sections_per_batch())
       file_.fail("it does not hold the ciphertexts that it announces");
   });
+  file_.name_sections([per_batch = info_.sections_per_batch(), batches = info_.batches()](std::size_t k) {
+    const std::string within = "ciphertext " + std::to_string(k % per_batch);
+    return batches == 1 ? within : within + " of batch " + std::to_string(k / per_batch);
+  });
 }
 
 void CiphertextReader::expect(const std::string& plan_id, std::uint64_t batch, std::uint64_t per_batch, int limbs,

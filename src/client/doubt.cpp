@@ -73,6 +73,10 @@ std::string summary_of(const std::vector<Doubt>& doubts, std::size_t batch) {
     if (const auto n = std::count(doubts.begin(), doubts.end(), d); n > 0)
       causes += fmt::format("{}{} {}", causes.empty() ? "" : ", ", n, text_of(d));
   out += ": " + causes;
+  if (std::ranges::count(doubts, Doubt::spoiled) > 0)
+    out += std::ranges::count(doubts, Doubt::range) > 0
+               ? "; encrypt the others again without those that left the range"
+               : "; some image is unlike those that the plan was measured on: run the batch again in parts to find it";
   if (std::ranges::count(doubts, Doubt::error) > 0)
     out += "; a plan that is calibrated on images like these predicts errors better";
   return out;

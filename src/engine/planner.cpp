@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/parallel.h"
 #include "base/text.h"
 #include "compiler/probes.h"
 #include "plan/cost.h"
@@ -26,8 +26,6 @@ constexpr double kLeastInside = 0.5;     // part of the images, for a prediction
 constexpr double kMostSimulated = 2e11;  // multiply-adds of plaintexts, some minutes
 constexpr double kCheaplyFiner = 16;     // how much smaller errors are where that takes only seconds
 constexpr double kWorthwhile = 0.95;     // time that a second packing, with keys of its own, must not exceed
-
-int threads() { return static_cast<int>(std::thread::hardware_concurrency()); }
 
 std::string bytes(std::uint64_t n) { return format_bytes(static_cast<double>(n)); }
 
@@ -55,7 +53,7 @@ Planner::Planner(MeasuredNetwork network, PlannerOptions options, PlanningHooks 
 
 Planner::Packing Planner::packing(const compiler::Options& options, const plan::Plan& plan) const {
   Packing p{options, plan.batch};
-  const plan::Cost cost = plan::estimate(plan, threads(), options_.memory);
+  const plan::Cost cost = plan::estimate(plan, available_threads(), options_.memory);
   const std::uint64_t most = options_.memory != 0 ? options_.memory : total_memory();
   p.seconds = cost.seconds(plan::kTypicalSpeed);
   p.least_bytes = cost.least_bytes;

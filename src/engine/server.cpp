@@ -20,9 +20,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-int threads_of(const ServerOptions& o) {
-  return o.threads > 0 ? o.threads : static_cast<int>(std::thread::hardware_concurrency());
-}
+int threads_of(const ServerOptions& o) { return o.threads > 0 ? o.threads : available_threads(); }
 
 // Seconds that pass until it is destroyed, added to a sum.
 class Stopwatch {

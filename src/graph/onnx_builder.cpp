@@ -4,15 +4,12 @@
 
 #include "base/error.h"
 #include "graph/onnx_advice.h"
+#include "graph/onnx_limits.h"
 
 namespace sotto::graph {
 
 namespace {
 
-constexpr int kMaxDim = 1 << 14;
-constexpr int kMaxChannels = 65536;
-constexpr std::size_t kMaxValue = std::size_t{1} << 26;     // numbers in one feature map
-constexpr std::size_t kMaxElements = std::size_t{1} << 28;  // of constants that are read
 // Numbers that the import may make of every one that it reads, and in any case: a small file stays a small network.
 constexpr std::size_t kMostPerRead = 4;
 constexpr std::size_t kAtLeast = std::size_t{1} << 24;

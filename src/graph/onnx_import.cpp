@@ -9,6 +9,7 @@
 #include "graph/onnx_advice.h"
 #include "graph/onnx_fold.h"
 #include "graph/onnx_graph.h"
+#include "graph/onnx_limits.h"
 #include "graph/onnx_metadata.h"
 #include "graph/onnx_operators.h"
 #include "graph/onnx_shapes.h"
@@ -17,8 +18,6 @@ namespace sotto::graph {
 
 namespace {
 
-constexpr std::int64_t kMaxDim = 1 << 14;
-constexpr std::int64_t kMaxFeatures = 65536;
 constexpr std::size_t kMostGrowth = std::size_t{1} << 20;  // elements of a computed constant beyond those of its inputs
 
 [[noreturn]] void fail(const std::string& message) { throw Error(ErrorCode::bad_input, message); }
@@ -67,7 +66,7 @@ void read_input(const onnx::GraphProto& graph, Builder& b) {
   v.integral = integral(input);
   for (int k = 1; k < dims.dim_size(); ++k) {
     const auto& d = dims.dim(k);
-    if (!d.has_dim_value() || d.dim_value() < 1 || d.dim_value() > (dims.dim_size() == 2 ? kMaxFeatures : kMaxDim))
+    if (!d.has_dim_value() || d.dim_value() < 1 || d.dim_value() > (dims.dim_size() == 2 ? kMaxChannels : kMaxDim))
       fail("input '" + input.name() + "' must have fixed channels, height and width");
     v.dims.push_back(d.dim_value());
   }

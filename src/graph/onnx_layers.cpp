@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "graph/onnx_affine.h"
+#include "graph/onnx_limits.h"
 #include "graph/onnx_operators.h"
 #include "graph/onnx_shapes.h"
 #include "graph/onnx_windows.h"
@@ -9,8 +10,6 @@
 namespace sotto::graph {
 
 namespace {
-
-constexpr std::int64_t kMaxChannels = 65536;
 
 // A bias that is a scalar or has one number per output.
 std::vector<double> bias_of(const OnnxNode& n, const Constant& c, int outputs) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "graph/onnx_limits.h"
 #include "graph/onnx_operators.h"
 #include "graph/onnx_parts.h"
 #include "graph/onnx_shapes.h"
@@ -10,8 +11,6 @@ namespace sotto::graph {
 
 namespace {
 
-constexpr std::int64_t kMaxChannels = 65536;
-constexpr std::int64_t kMaxDim = 1 << 14;
 constexpr std::int64_t kZero = -1;  // in place of a position: a zero
 
 // The map y -> y * stride - pad, of which positions outside [0, size) are zeros.

@@ -7,12 +7,12 @@
 
 #include "base/error.h"
 #include "graph/onnx_file.h"
+#include "graph/onnx_limits.h"
 
 namespace sotto::graph {
 
 namespace {
 
-constexpr std::size_t kMaxElements = std::size_t{1} << 28;
 constexpr std::size_t kMaxIntegers = std::size_t{1} << 22;  // weights are real: integers are shapes and indices
 
 double half_to_double(std::uint16_t h) {

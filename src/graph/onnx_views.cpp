@@ -2,14 +2,13 @@
 #include <algorithm>
 
 #include "graph/onnx_advice.h"
+#include "graph/onnx_limits.h"
 #include "graph/onnx_operators.h"
 #include "graph/onnx_shapes.h"
 
 namespace sotto::graph {
 
 namespace {
-
-constexpr std::size_t kMaxValue = std::size_t{1} << 26;
 
 void set_view(Builder& b, const OnnxNode& n, const Value& v, Dims dims) {
   Value out = v;

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
+#include "graph/onnx_limits.h"
+
 namespace sotto::graph {
 
 namespace {
-
-constexpr std::int64_t kMaxDim = 1 << 14;
 
 // An attribute of `count` numbers; `otherwise` each where it is absent.
 std::vector<int> numbers(const OnnxNode& n, const std::string& name, std::size_t count, int otherwise) {

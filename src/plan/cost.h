@@ -2,9 +2,9 @@
 
 #include <cstdint>
 #include <optional>
-#include <thread>
 #include <vector>
 
+#include "base/parallel.h"
 #include "plan/plan.h"
 #include "plan/residency.h"
 #include "plan/task_cost.h"
@@ -39,7 +39,6 @@ struct Cost {
 
 /// Walks through the schedule as a run does, counting instead of computing. threads: of the run; each holds the
 /// weights of one limb of a layer. memory_limit: bytes that the process may use, 0: no limit.
-Cost estimate(const Plan& plan, int threads = static_cast<int>(std::thread::hardware_concurrency()),
-              std::uint64_t memory_limit = 0);
+Cost estimate(const Plan& plan, int threads = available_threads(), std::uint64_t memory_limit = 0);
 
 }  // namespace sotto::plan

@@ -116,7 +116,7 @@ void FileReader::require_checksum(std::size_t i, SectionHash& hash) const {
   input_.read_at(offsets_[i] + sections_[i], stored);
   const auto computed = hash.finish();
   if (sodium_memcmp(stored, computed.data(), kChecksumBytes) != 0)
-    fail("part " + std::to_string(i) + " of its data is corrupted");
+    fail((section_name_ ? section_name_(i) : "part " + std::to_string(i) + " of its data") + " is corrupted");
 }
 
 std::optional<Kind> kind_of(const std::filesystem::path& path) {

@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -22,6 +24,9 @@ class FileReader {
  public:
   /// Throws Error{bad_input} with one line that says what is wrong with the file.
   FileReader(const Source& source, Kind expected);
+
+  /// How messages call section i; default: "part i of its data".
+  void name_sections(std::function<std::string(std::size_t i)> name) { section_name_ = std::move(name); }
 
   [[nodiscard]] const nlohmann::json& header() const { return header_; }
   [[nodiscard]] std::size_t sections() const { return sections_.size(); }
@@ -61,6 +66,7 @@ class FileReader {
   [[nodiscard]] bool names_file(const Error& e) const;
 
   Input input_;
+  std::function<std::string(std::size_t)> section_name_;
   nlohmann::json header_;
   std::vector<std::uint64_t> sections_, offsets_;
   std::array<unsigned char, kChecksumBytes> header_checksum_{};

@@ -202,6 +202,13 @@ TEST_F(Library, ProgressAndNotesAreHeard) {
   EXPECT_TRUE(stages.contains("evaluation keys"));
 }
 
+TEST_F(Library, OptionsThatMakeNoSense) {
+  for (int images : {-1, 0, 65537})
+    EXPECT_TRUE(test::fails_with([&] { (void)Plan::compile(model, {.images = images}); }, ErrorCode::usage)) << images;
+  for (double agreement : {-0.1, 1.0, std::nan("")})
+    EXPECT_TRUE(test::fails_with([&] { (void)Plan::compile(model, {.agreement = agreement}); }, ErrorCode::usage));
+}
+
 TEST_F(Library, ErrorsNameTheModel) {
   EXPECT_TRUE(test::refuses([&] { (void)Plan::compile(folder / "none.onnx"); }, {"none.onnx"}));
   EXPECT_TRUE(test::fails_with([&] { (void)Plan::compile(model, {.memory = 1000}); }, ErrorCode::no_resources,
