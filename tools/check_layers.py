@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Checks the structure of src/: includes point only to lower folders, the server's folders never reach src/secret, files stay
-short. Prints what is wrong and exits with 1."""
+"""Checks the structure of src/: includes point only to lower folders and never in a circle, the server's folders never reach
+src/secret, files stay short. Prints what is wrong and exits with 1."""
 import pathlib
 import re
 import sys
@@ -11,9 +11,24 @@ WITHOUT_SECRET = {"base", "simd", "wire", "graph", "ring", "ckks", "bootstrap", 
 SERVER_FILES = {"server_main.cpp", "compile_verb.cpp", "plan_verb.cpp", "infer_verb.cpp", "planning.cpp", "planning.h", "console.cpp",
                 "console.h", "step_report.cpp", "step_report.h", "data_options.cpp", "data_options.h", "parse.cpp", "verbs.h", "server.cpp", "spec.cpp", "plan.cpp", "values.cpp", "values.h"}
 MOST_LINES = 500
+HEADER = re.compile(r'^\s*#include "([a-z]+/[a-z_0-9]+)', re.M)
 INCLUDE = re.compile(r'^\s*#include "([a-z]+)/([a-z_]+)', re.M)
 # Headers of include/sotto that everything may use; the others stand on top of src/.
 PUBLIC_BASE = {"doubt", "error", "io"}
+
+
+def cycles(root):
+    """Groups of files (a header and its source count as one) that include each other in a circle."""
+    units = {}
+    for path in sorted((root / "src").rglob("*")):
+        if path.suffix in {".h", ".cpp"}:
+            unit = str(path.relative_to(root / "src")).split(".")[0]
+            units.setdefault(unit, set()).update(set(HEADER.findall(path.read_text())) - {unit})
+    # Files that include nothing more leave one after the other; those of circles, and what leads into them, stay.
+    while free := [u for u, targets in units.items() if not any(t in units for t in targets)]:
+        for u in free:
+            del units[u]
+    return sorted(units)
 
 
 def main():
@@ -37,6 +52,8 @@ def main():
             server = folder in WITHOUT_SECRET or (folder in {"api", "cli"} and path.name in SERVER_FILES)
             if server and target in {"secret", "client"}:
                 problems.append(f"{name}: part of the server, includes {target}/")
+    if circle := cycles(root):
+        problems.append(f"files that include each other in a circle, or lead into one: {', '.join(circle)}")
     for p in problems:
         print(p, file=sys.stderr)
     return 1 if problems else 0

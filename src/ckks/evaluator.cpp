@@ -239,11 +239,4 @@ Ciphertext Evaluator::raise(const Ciphertext& a, int limbs) const {
   return out;
 }
 
-const SwitchingKey& KeyMap::key(const KeyId& id) {
-  const auto it = keys.find(id);
-  if (it == keys.end())
-    throw Error(ErrorCode::wrong_key, "the evaluation keys lack a key that the plan needs; make keys for this plan");
-  return it->second;
-}
-
 }  // namespace sotto::ckks

@@ -15,8 +15,10 @@
 #include "compiler/probes.h"
 #include "compiler/scales.h"
 #include "compiler/weight_errors.h"
+#include "plan/identity.h"
 #include "plan/noise.h"
 #include "plan/schedule.h"
+#include "plan/verify.h"
 
 namespace sotto::compiler {
 

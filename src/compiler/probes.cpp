@@ -6,7 +6,9 @@
 #include <set>
 
 #include "base/parallel.h"
+#include "plan/identity.h"
 #include "plan/interpret.h"
+#include "plan/probe.h"
 
 namespace sotto::compiler {
 

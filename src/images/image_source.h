@@ -1,40 +1,14 @@
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "images/image.h"
+#include "images/load_options.h"
 #include "plan/plan.h"
 
 namespace sotto::images {
-
-/// What becomes of a picture that does not have the network's size.
-enum class Fit {
-  exact,    ///< it is refused
-  stretch,  ///< scaled to the network's size, its shape changes
-  crop,     ///< the largest middle part with the shape of the network's, scaled
-  middle,   ///< the middle part of the network's size, as it is
-};
-
-/// Order of the axes of arrays. `unstated` is read as nchw unless the shape speaks for nhwc.
-enum class ArrayLayout { unstated, nchw, nhwc };
-
-/// What to do about true labels that cannot be those of the network: of a data set with other classes, or beyond its
-/// outputs.
-enum class TrueLabels {
-  unchecked,
-  dropped,  ///< images get none, with a note
-  needed,   ///< Error{bad_input}
-};
-
-struct LoadOptions {
-  Fit fit = Fit::exact;
-  ArrayLayout layout = ArrayLayout::unstated;
-  TrueLabels labels = TrueLabels::unchecked;
-  std::function<void(const std::string&)> note = {};  ///< gets what the user should know, a line at a time
-};
 
 /// Whether a source is a NumPy file, by its name.
 bool is_array(const std::string& source);

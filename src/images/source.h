@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "images/image_source.h"
+#include "images/image.h"
+#include "images/load_options.h"
+#include "plan/plan.h"
 
 namespace sotto::images {
 

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "plan/probe.h"
+#include "plan/verify.h"
 
 namespace sotto::plan {
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "plan/in_flight.h"
 #include "plan/schedule.h"
 
 namespace sotto::plan {
@@ -30,8 +31,6 @@ double task_seconds(const Plan& plan, const Cost::Task& task, Speed speed, int t
 }
 
 }  // namespace
-
-int in_flight(int limbs, int threads) { return std::max(1, threads / std::max(1, limbs)); }
 
 double seconds_with(const Plan& plan, const Cost& cost, const Speed& speed, int threads) {
   double sum = 0;

@@ -4,10 +4,6 @@
 
 namespace sotto::plan {
 
-/// How many ciphertexts of so many limbs are worked on side by side: one after the other while their limbs keep all
-/// threads busy, since each takes scratch memory.
-int in_flight(int limbs, int threads);
-
 /// Predicted seconds of one run with any number of threads, from single-thread speeds: work comes in pieces (limbs of
 /// the ciphertexts in flight; runs of a matrix product), and a last round of pieces may leave threads idle.
 double seconds_with(const Plan& plan, const Cost& cost, const Speed& speed, int threads);

@@ -9,7 +9,7 @@
 #include "bootstrap/refresh_spec.h"
 #include "ckks/eval_key.h"
 #include "ckks/parameters.h"
-#include "plan/probe.h"
+#include "plan/watch.h"
 
 namespace sotto::plan {
 
@@ -199,20 +199,5 @@ int bootstraps(const Plan& plan);
 
 /// Limbs that a step takes from its sum to its output; 0 for a refresh.
 int levels_taken(const Plan& plan, const Step& step);
-
-/// Checks a plan as one that came from a file: indices, sizes, levels and scales that fit each other, keys that
-/// suffice. Throws Error{bad_input}.
-void verify(const Plan& plan);
-
-/// The parts of `verify` that a client checks, too: layout of images and scores, and the key list.
-void verify_interface(const ckks::ParametersSpec& parameters, int tile, int batch, const Tensor& input,
-                      const Interface& io);
-void verify_keys(const ckks::ParametersSpec& parameters, const ckks::KeyRequest& keys);
-
-/// A readable table: one line per step with layer, ciphertexts, level, scale, taps and rotations.
-std::string describe(const Plan& plan);
-
-/// Identity of a plan for keys, inputs and outputs: hash of parameters, layout, key request, interface and weights.
-std::string plan_id(const Plan& plan);
 
 }  // namespace sotto::plan

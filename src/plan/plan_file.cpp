@@ -4,6 +4,8 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "plan/identity.h"
+#include "plan/verify.h"
 #include "wire/fields.h"
 #include "wire/reader.h"
 #include "wire/writer.h"

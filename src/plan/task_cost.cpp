@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "plan/parallelism.h"
+#include "plan/in_flight.h"
 #include "plan/products.h"
 #include "plan/switch_work.h"
 

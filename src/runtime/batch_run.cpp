@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
-#include "plan/parallelism.h"
+#include "plan/in_flight.h"
 #include "plan/switch_work.h"
 #include "runtime/activate.h"
 

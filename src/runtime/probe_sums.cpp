@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "plan/probe.h"
 
 namespace sotto::runtime {
 

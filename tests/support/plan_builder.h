@@ -6,8 +6,10 @@
 #include <utility>
 #include <vector>
 
+#include "plan/identity.h"
 #include "plan/plan.h"
 #include "plan/schedule.h"
+#include "plan/verify.h"
 #include "ring/primes.h"
 #include "support/values.h"
 

@@ -5,7 +5,9 @@
 #include <cmath>
 
 #include "compiler/lower.h"
+#include "plan/identity.h"
 #include "plan/schedule.h"
+#include "plan/verify.h"
 #include "ring/primes.h"
 
 namespace sotto::test {

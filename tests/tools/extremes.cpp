@@ -24,6 +24,7 @@
 #include "graph/onnx_import.h"
 #include "images/image_source.h"
 #include "plan/interpret.h"
+#include "plan/probe.h"
 
 namespace {
 

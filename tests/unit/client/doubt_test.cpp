@@ -9,6 +9,7 @@
 #include "ckks/chebyshev.h"
 #include "client/results.h"
 #include "compiler/probes.h"
+#include "plan/verify.h"
 #include "runtime/batch_run.h"
 #include "support/files.h"
 #include "support/plan_builder.h"

@@ -12,6 +12,7 @@
 #include "plan/client_spec.h"
 #include "plan/cost.h"
 #include "plan/interpret.h"
+#include "plan/verify.h"
 #include "support/expect_error.h"
 #include "support/network_builder.h"
 #include "support/values.h"

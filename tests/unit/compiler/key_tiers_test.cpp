@@ -8,6 +8,7 @@
 
 #include "plan/cost.h"
 #include "plan/schedule.h"
+#include "plan/verify.h"
 #include "support/plan_builder.h"
 
 namespace sotto::compiler {

@@ -6,6 +6,7 @@
 #include "graph/interpreter.h"
 #include "plan/interpret.h"
 #include "plan/schedule.h"
+#include "plan/verify.h"
 #include "support/expect_error.h"
 #include "support/network_builder.h"
 #include "support/values.h"

@@ -7,7 +7,10 @@
 #include <cmath>
 
 #include "compiler/compile.h"
+#include "plan/identity.h"
 #include "plan/interpret.h"
+#include "plan/probe.h"
+#include "plan/verify.h"
 #include "support/expect_error.h"
 #include "support/network_builder.h"
 #include "support/values.h"

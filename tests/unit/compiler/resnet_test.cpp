@@ -4,8 +4,10 @@
 #include "compiler/compile.h"
 #include "graph/interpreter.h"
 #include "graph/onnx_import.h"
+#include "plan/describe.h"
 #include "plan/interpret.h"
 #include "plan/schedule.h"
+#include "plan/verify.h"
 #include "support/values.h"
 
 namespace sotto::compiler {

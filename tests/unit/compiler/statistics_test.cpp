@@ -8,6 +8,7 @@
 #include "compiler/compile.h"
 #include "compiler/lower.h"
 #include "plan/interpret.h"
+#include "plan/verify.h"
 #include "support/network_builder.h"
 #include "support/values.h"
 

@@ -3,8 +3,10 @@
 
 #include <cmath>
 
+#include "plan/identity.h"
 #include "plan/interpret.h"
 #include "plan/plan_file.h"
+#include "plan/verify.h"
 #include "support/expect_error.h"
 #include "support/files.h"
 #include "support/plan_builder.h"

@@ -5,6 +5,7 @@
 
 #include <map>
 
+#include "plan/describe.h"
 #include "support/expect_error.h"
 #include "support/plan_builder.h"
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "plan/in_flight.h"
 #include "support/plan_builder.h"
 
 namespace sotto::plan {

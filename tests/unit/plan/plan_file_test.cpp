@@ -5,7 +5,11 @@
 
 #include <functional>
 
+#include "plan/describe.h"
+#include "plan/identity.h"
 #include "plan/interpret.h"
+#include "plan/probe.h"
+#include "plan/verify.h"
 #include "support/expect_error.h"
 #include "support/plan_builder.h"
 #include "support/raw_container.h"

@@ -5,6 +5,8 @@
 #include <limits>
 
 #include "plan/client_spec.h"
+#include "plan/identity.h"
+#include "plan/verify.h"
 #include "support/expect_error.h"
 #include "support/plan_builder.h"
 

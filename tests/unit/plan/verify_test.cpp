@@ -1,10 +1,13 @@
 // `verify` refuses a plan or client description with any field that does not fit the others.
+#include "plan/verify.h"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
 #include "plan/client_spec.h"
+#include "plan/identity.h"
 #include "support/expect_error.h"
 #include "support/plan_builder.h"
 

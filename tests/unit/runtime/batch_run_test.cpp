@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "plan/verify.h"
 #include "support/toy_client.h"
 
 namespace sotto::runtime {

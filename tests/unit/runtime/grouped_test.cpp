@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <tbb/global_control.h>
 
+#include "plan/describe.h"
 #include "support/encrypted_error.h"
 #include "support/plan_builder.h"
 

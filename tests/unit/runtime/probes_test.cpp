@@ -4,6 +4,9 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "plan/identity.h"
+#include "plan/probe.h"
+#include "plan/verify.h"
 #include "runtime/batch_run.h"
 #include "support/encrypted_error.h"
 #include "support/plan_builder.h"

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "graph/interpreter.h"
+#include "plan/describe.h"
 #include "support/encrypted_error.h"
 #include "support/network_builder.h"
 #include "support/toy_plan.h"

@@ -1,0 +1,281 @@
+#include "plan/verify.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+#include <string>
+
+#include "base/error.h"
+#include "ckks/chebyshev.h"
+#include "plan/probe.h"
+#include "plan/schedule.h"
+#include "plan/term.h"
+#include "ring/primes.h"
+
+namespace sotto::plan {
+
+namespace {
+
+[[noreturn]] void bad(const std::string& what) { throw Error(ErrorCode::bad_input, "the plan is not valid: " + what); }
+
+bool power_of_two(int v) { return v > 0 && (v & (v - 1)) == 0; }
+
+void verify_layout(const Layout& l, int tile) {
+  if (l.channels < 1 || l.channels > 65536 || l.height < 1 || l.width < 1 || l.height > 4096 || l.width > 4096)
+    bad("a tensor has an impossible shape");
+  const auto verify_axis = [&](int size, int phases, int gap) {
+    if (!power_of_two(phases) || phases > kMostPhases || gap < 1 || gap > 4096)
+      bad("a tensor has an impossible layout");
+    if ((size - 1) * gap >= phases * tile) bad("a tensor does not fit its ciphertexts");
+  };
+  verify_axis(l.height, l.phases.h, l.gap.h);
+  verify_axis(l.width, l.phases.w, l.gap.w);
+}
+
+void verify_moments(const Tensor& t) {
+  const Moments& m = t.moments;
+  const auto c = static_cast<std::size_t>(t.layout.channels), reach = static_cast<std::size_t>(m.reach);
+  if (m.channels.empty() && m.neighbours.empty()) return;
+  if (m.reach < 0 || m.reach > 63 || m.channels.size() != c * c || m.neighbours.size() != (reach + 1) * (2 * reach + 1))
+    bad("a tensor has impossible moments");
+  const auto within = [](double v, double most) { return std::abs(v) <= most; };
+  for (double v : m.neighbours)
+    if (!within(v, 1.001)) bad("a tensor has impossible moments");
+  for (std::size_t i = 0; i < c; ++i)
+    for (std::size_t j = 0; j < c; ++j)
+      if (!(m.channels[i * c + i] >= 0) || !within(m.channels[i * c + i], 0x1p400) ||
+          !within(m.channels[i * c + j], 1.001 * std::sqrt(m.channels[i * c + i] * m.channels[j * c + j]) + 0x1p-400))
+        bad("a tensor has impossible moments");
+}
+
+void verify_activation(const Activation& a, const std::string& name) {
+  if (!(a.range > 0) || !(a.range < 0x1p40) || a.factors.empty() || a.factors.size() > 8)
+    bad(name + "impossible activation");
+  for (const auto& factor : a.factors) {
+    if (factor.size() < 2 || factor.size() > 256) bad(name + "impossible activation");
+    for (double c : factor)
+      if (!(std::abs(c) < 4)) bad(name + "impossible activation");
+  }
+}
+
+// Steps that work slot by slot: activations and refreshes.
+void verify_slotwise(const Plan& plan, const Step& step, const std::string& name) {
+  const Tensor& out = plan.tensors[step.output];
+  if (plan.level_primes != 1) bad(name + "polynomials need levels of one prime");
+  const Term& t = step.terms.front();
+  if (step.terms.size() != 1 || t.kind != Term::Kind::copy || !t.weights.empty() || !step.bias.empty() ||
+      step.baby != 1 || !t.blocks.empty() || !t.map.empty() || !(plan.tensors[t.source].layout == out.layout))
+    bad(name + "it does not copy one tensor");
+  if (!(std::abs(step.scale / plan.tensors[t.source].scale - 1) < 1e-5)) bad(name + "impossible scale");
+  // The largest result in slots: coefficients at this scale must stay below 2^62.
+  const auto verify_peak = [&](double largest) {
+    if (!(out.scale * largest < 0x1p56)) bad(name + "impossible scale");
+  };
+  if (step.finish == Step::Finish::activate) {
+    verify_activation(step.activation, name);
+    verify_peak(step.activation.range);
+    if (out.limbs != step.limbs - step.activation.depth()) bad(name + "wrong level of the output");
+    return;
+  }
+  if (!plan.refresh) bad(name + "there is no bootstrapping circuit");
+  verify_peak(plan.refresh->input_peak / step.scale);
+  if (step.limbs != plan.refresh->input_limbs() || out.limbs > plan.refresh->output_limbs() ||
+      !(plan.refresh->input_peak / step.scale > 0x1p-20) || !(plan.refresh->input_peak / step.scale < 0x1p30))
+    bad(name + "its level or scale does not fit bootstrapping");
+}
+
+// No block beyond the channels, and no pair of channels in two blocks.
+void verify_blocks(const Term& t, const Layout& in, const Layout& out, const std::string& name) {
+  std::map<std::pair<int, int>, std::vector<std::pair<int, int>>> inputs;  // by outputs
+  for (const Block& b : t.blocks) {
+    if (b.out < 0 || b.in < 0 || b.outs < 1 || b.ins < 1 || b.outs > out.channels - b.out || b.ins > in.channels - b.in)
+      bad(name + "it connects channels that are not there");
+    inputs[{b.out, b.outs}].emplace_back(b.in, b.ins);
+  }
+  std::vector<std::vector<std::pair<int, int>>> by_output(static_cast<std::size_t>(out.channels));
+  std::size_t entries = 0;
+  for (auto& [rows, list] : inputs) {
+    entries += static_cast<std::size_t>(rows.second) * list.size();
+    if (entries > (std::size_t{1} << 26)) bad(name + "too many blocks of channels");
+    for (int o = rows.first; o < rows.first + rows.second; ++o)
+      by_output[static_cast<std::size_t>(o)].insert(by_output[static_cast<std::size_t>(o)].end(), list.begin(),
+                                                    list.end());
+  }
+  for (auto& list : by_output) {
+    std::sort(list.begin(), list.end());
+    for (std::size_t k = 1; k < list.size(); ++k)
+      if (list[k].first < list[k - 1].first + list[k - 1].second) bad(name + "it connects two channels twice");
+  }
+}
+
+void verify_term(const Term& t, const Layout& in, const Layout& out, const std::string& name) {
+  const auto range = [](int v, int lo, int hi) { return v >= lo && v <= hi; };
+  if (!range(t.kernel_h, 1, 64) || !range(t.kernel_w, 1, 64) || !range(t.stride_h, 1, 4096) ||
+      !range(t.stride_w, 1, 4096) || !range(t.pad_top, -4096, 4096) || !range(t.pad_left, -4096, 4096) ||
+      !range(t.dilation_h, 1, 4096) || !range(t.dilation_w, 1, 4096))
+    bad(name + "impossible convolution");
+  const std::size_t plane = static_cast<std::size_t>(out.height) * out.width;
+  const bool full = t.kind == Term::Kind::full;
+  if (t.even && !full) bad(name + "only a full connection has one weight for all pixels");
+  if (full && plane != 1) bad(name + "a full connection has one output pixel");
+  if (!t.map.empty() && (full || t.map.size() != plane)) bad(name + "wrong map of factors");
+  // What the schedule walks through; real networks stay far below.
+  const double visits = static_cast<double>(out.phase_count()) * static_cast<double>(plane) *
+                        static_cast<double>(full ? 1 : weights_per_pair(t, in));
+  if (visits > 1e9) bad(name + "too large to schedule");
+  verify_blocks(t, in, out, name);
+  std::size_t pairs = 0;
+  for (const Block& b : blocks_of(t, in, out)) pairs += static_cast<std::size_t>(b.outs) * b.ins;
+  if (t.weights.size() != pairs * weights_per_pair(t, in)) bad(name + "wrong number of weights");
+  const auto finite = [](double v) { return std::isfinite(v); };
+  if (!std::all_of(t.weights.begin(), t.weights.end(), finite) || !std::all_of(t.map.begin(), t.map.end(), finite))
+    bad(name + "a weight is not a number");
+}
+
+void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vector<bool>& ready) {
+  const std::string name = "layer " + step.name + ": ";
+  const int count = static_cast<int>(plan.tensors.size());
+  if (step.output < 1 || step.output >= count || ready[step.output]) bad(name + "wrong output");
+  const Tensor& out = plan.tensors[step.output];
+  if (step.limbs < 1 || step.limbs > plan.parameters.ciphertext_primes) bad(name + "impossible level");
+  if (!(step.scale > 0x1p-600) || !(step.scale < 0x1p600)) bad(name + "impossible scale");
+  const bool last = index + 1 == plan.steps.size();
+  if ((step.finish == Step::Finish::keep) != last) bad(name + "only the last layer keeps its level");
+  if (out.limbs < 1 || (!step.slotwise() && out.limbs != step.limbs - levels_taken(plan, step)))
+    bad(name + "wrong level of the output");
+  if (step.extra_primes < 0 || step.extra_primes > (step.slotwise() ? 0 : 1)) bad(name + "impossible level");
+  if (!power_of_two(step.baby) || step.baby > plan.group()) bad(name + "impossible rotations");
+  if (step.terms.empty() || step.terms.size() > 256) bad(name + "wrong number of terms");
+  const std::size_t plane = static_cast<std::size_t>(out.layout.height) * out.layout.width;
+  const auto channels = static_cast<std::size_t>(out.layout.channels);
+  if (!step.slotwise() && step.bias.size() != channels && step.bias.size() != channels * plane)
+    bad(name + "wrong bias");
+  for (double b : step.bias)
+    if (!std::isfinite(b)) bad(name + "a bias is not a number");
+  for (const Term& t : step.terms) {
+    if (t.source < 0 || t.source >= count || !ready[t.source]) bad(name + "reads a tensor that is not there yet");
+    const Tensor& in = plan.tensors[t.source];
+    if (in.limbs < step.limbs) bad(name + "reads a tensor of a lower level");
+    if (step.slotwise()) continue;
+    if (t.kind == Term::Kind::copy) bad(name + "a sum cannot copy a tensor");
+    verify_term(t, in.layout, out.layout, name);
+  }
+  if (step.slotwise()) verify_slotwise(plan, step, name);
+  ready[step.output] = true;
+}
+
+// A square at scale s has the scale s^2 / q, another sum s / q; q is the product of the primes by which the step
+// divides. The argument of a polynomial has that of the prime by which its first power is divided.
+void verify_scales(const Plan& plan) {
+  const auto& p = plan.parameters;
+  const std::uint64_t order = (p.kind == ring::RingKind::conjugate_invariant ? std::uint64_t{4} : std::uint64_t{2})
+                              << p.log_n;
+  const auto primes = ring::largest_primes(static_cast<std::size_t>(p.ciphertext_primes), p.prime_bits, order);
+  for (const Step& s : plan.steps) {
+    if (s.finish == Step::Finish::activate &&
+        !(std::abs(s.scale * s.activation.range / static_cast<double>(primes[static_cast<std::size_t>(s.limbs - 1)]) -
+                   1) < 1e-5))
+      bad("layer " + s.name + ": its scale does not fit its range");
+    if (s.slotwise()) continue;
+    if (s.output < 0 || s.output >= static_cast<int>(plan.tensors.size()) || s.limbs < 1 ||
+        s.limbs > p.ciphertext_primes)
+      bad("layer " + s.name + ": wrong output or level");
+    const double q = level_modulus(plan, s, primes);
+    const double expected = s.finish == Step::Finish::square ? s.scale * s.scale / q : s.scale / q;
+    if (!(std::abs(plan.tensors[static_cast<std::size_t>(s.output)].scale / expected - 1) < 1e-5))
+      bad("layer " + s.name + ": the scale of its output does not follow from its own");
+  }
+}
+
+}  // namespace
+
+void verify_interface(const ckks::ParametersSpec& parameters, int tile, int batch, const Tensor& input,
+                      const Interface& io) {
+  const std::int64_t slots = std::int64_t{1} << parameters.log_n, group = input.layout.group;
+  if (!power_of_two(tile) || tile > 256) bad("impossible tile");
+  if (!power_of_two(input.layout.group) || group > kMaxGroup) bad("impossible number of channels per ciphertext");
+  // A mask is constant over runs of slots / period words, which the matrix products of single channels take in pieces
+  // of 16.
+  if ((group == 1 ? 16 : 1) * group * tile * tile > slots) bad("impossible tile");
+  if (parameters.kind != ring::RingKind::conjugate_invariant) bad("networks run in the conjugate-invariant ring");
+  if (batch < 1 || batch != slots / (group * tile * tile)) bad("batch and tile do not fit the ring");
+  verify_layout(input.layout, tile);
+  const Layout& in = input.layout;
+  const auto channels = static_cast<std::size_t>(io.channels);
+  if (in.channels != io.channels || in.height != io.height || in.width != io.width || in.gap != Axes(1) ||
+      io.mean.size() != channels || io.std.size() != channels)
+    bad("its interface does not fit the input");
+  for (double s : io.std)
+    if (!(s > 0)) bad("a standard deviation is not positive");
+  if (io.outputs < 1 || io.outputs > 65536) bad("impossible number of scores");
+  if (!io.classes.empty() && io.classes.size() != static_cast<std::size_t>(io.outputs))
+    bad("class names and scores differ in number");
+}
+
+void verify_keys(const ckks::ParametersSpec& parameters, const ckks::KeyRequest& keys) {
+  if (keys.tiers.empty() || keys.tiers.size() > 64 || keys.keys.size() > 4096) bad("impossible key list");
+  for (const ckks::KeyTier& t : keys.tiers)
+    if (t.max_limbs < 1 || t.max_limbs > parameters.ciphertext_primes || t.special < 1 ||
+        t.special > parameters.special_primes || t.digits() > 8)
+      bad("impossible key tier");
+  // The key to the sparse secret is safe under the smallest modulus only.
+  int ephemeral_tiers = 0;
+  for (const ckks::KeyTier& t : keys.tiers)
+    if (t.ephemeral && (t.max_limbs != 1 || t.special != 1 || ++ephemeral_tiers > 1))
+      bad("impossible tier for the ephemeral secret");
+  const std::uint64_t order = std::uint64_t{4} << parameters.log_n;
+  const ckks::KeyId* previous = nullptr;
+  for (const ckks::KeyId& id : keys.keys) {
+    if (id.tier < 0 || id.tier >= static_cast<int>(keys.tiers.size())) bad("a key has no tier");
+    const bool special =
+        id.exponent == ckks::kRelinearise || id.exponent == ckks::kToEphemeral || id.exponent == ckks::kFromEphemeral;
+    if (!special && (id.exponent % 4 != 1 || id.exponent >= order)) bad("a key has an impossible exponent");
+    if (keys.tiers[static_cast<std::size_t>(id.tier)].ephemeral != (id.exponent == ckks::kToEphemeral))
+      bad("a key has the wrong tier");
+    if (previous != nullptr && !(*previous < id)) bad("its key list is not sorted");
+    previous = &id;
+  }
+}
+
+void verify(const Plan& plan) {
+  if (plan.tensors.empty() || plan.steps.empty() || plan.tensors.size() > 100000) bad("it is empty");
+  verify_interface(plan.parameters, plan.tile, plan.batch, plan.input(), plan.io);
+  const auto verify_name = [](const std::string& name) {
+    if (name.size() > 4096) bad("a name is too long");
+  };
+  verify_name(plan.network);
+  if (plan.refresh) {
+    bootstrap::verify(*plan.refresh, plan.parameters.log_n);
+    if (std::max(plan.refresh->raised_limbs, plan.refresh->input_limbs()) > plan.parameters.ciphertext_primes)
+      bad("it has too few primes for bootstrapping");
+    if (std::none_of(plan.steps.begin(), plan.steps.end(),
+                     [](const Step& s) { return s.finish == Step::Finish::refresh; }))
+      bad("it has a bootstrapping circuit without use");
+  }
+  if (plan.level_primes < 1 || plan.level_primes > 2) bad("impossible levels");
+  for (const Step& s : plan.steps) verify_name(s.name);
+  for (const Tensor& t : plan.tensors) {
+    verify_name(t.name);
+    verify_layout(t.layout, plan.tile);
+    if (t.layout.group != plan.group()) bad("its tensors are packed differently");
+    if (t.limbs < 1 || t.limbs > plan.parameters.ciphertext_primes || !(t.scale > 0x1p-400) || !(t.scale < 0x1p400))
+      bad("the tensor " + t.name + " has an impossible level or scale (2^" + std::to_string(std::log2(t.scale)) + ")");
+  }
+  std::vector<bool> ready(plan.tensors.size());
+  ready[0] = true;
+  for (std::size_t i = 0; i < plan.steps.size(); ++i) verify_step(plan, plan.steps[i], i, ready);
+  for (const Tensor& t : plan.tensors) verify_moments(t);
+  if (plan.output().layout.channels != plan.io.outputs || plan.output().layout.height != 1 ||
+      plan.output().layout.width != 1)
+    bad("its last layer is not a vector of scores");
+  verify_scales(plan);
+  verify_probes(plan);
+  verify_keys(plan.parameters, plan.keys);
+  const auto needed = required_keys(plan, make_schedule(plan));
+  const std::set<ckks::KeyId> have(plan.keys.keys.begin(), plan.keys.keys.end());
+  for (const ckks::KeyId& id : needed)
+    if (!have.contains(id)) bad("its key list is incomplete");
+}
+
+}  // namespace sotto::plan

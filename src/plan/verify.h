@@ -1,0 +1,16 @@
+#pragma once
+
+#include "plan/plan.h"
+
+namespace sotto::plan {
+
+/// Checks a plan as one that came from a file: indices, sizes, levels and scales that fit each other, keys that
+/// suffice. Throws Error{bad_input}.
+void verify(const Plan& plan);
+
+/// The parts of `verify` that a client checks, too: layout of images and scores, and the key list.
+void verify_interface(const ckks::ParametersSpec& parameters, int tile, int batch, const Tensor& input,
+                      const Interface& io);
+void verify_keys(const ckks::ParametersSpec& parameters, const ckks::KeyRequest& keys);
+
+}  // namespace sotto::plan
