@@ -14,8 +14,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from ._errors import (BadInputError, DoubtfulResults, Error, ErrorCode, InternalError, InterruptedWork, MissingFileError,
-                      NoResourcesError, SottoWarning, UsageError, WrongKeyError)
+from ._errors import (BadInputError, DoubtfulResults, Error, ErrorCode, InternalError, InterruptedWork,
+                      MissingFileError, NoResourcesError, SottoWarning, UsageError, WrongKeyError)
 from ._files import EvaluationKeys, Query, Reply
 from ._spec import ClientSpec
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from .client import Client, Doubt, Results, SecretKey
     from .server import InferenceReport, Model, Server, compile
 
-__all__ = ["BadInputError", "Client", "ClientSpec", "Doubt", "DoubtfulResults", "Error", "ErrorCode", "EvaluationKeys",
-           "InferenceReport", "InternalError", "InterruptedWork", "MissingFileError", "Model", "NoResourcesError", "Query",
-           "Reply", "Results", "SecretKey", "Server", "SottoWarning", "UsageError", "WrongKeyError", "client", "compile",
-           "server"]
+__all__ = ["BadInputError", "Client", "ClientSpec", "Doubt", "DoubtfulResults", "Error", "ErrorCode",
+           "EvaluationKeys", "InferenceReport", "InternalError", "InterruptedWork", "MissingFileError", "Model",
+           "NoResourcesError", "Query", "Reply", "Results", "SecretKey", "Server", "SottoWarning", "UsageError",
+           "WrongKeyError", "client", "compile", "server"]
 
 _HOMES = {"Client": "client", "Doubt": "client", "Results": "client", "SecretKey": "client",
           "InferenceReport": "server", "Model": "server", "Server": "server", "compile": "server"}

@@ -13,7 +13,7 @@ def main() -> NoReturn:
         program = folder / name
         if program.exists():
             os.execv(program, [name, *sys.argv[1:]])
-    sys.exit("sotto: this installation has the half of clients only and no program; the module sotto has the client's side")
+    sys.exit("sotto: an installation of the half of clients has no program; use the module sotto")
 
 
 if __name__ == "__main__":

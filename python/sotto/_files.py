@@ -28,7 +28,7 @@ Source = Union[str, Buffer]  # what the extension modules read from
 def _native() -> Any:
     # Both halves have Buffer. The server's is tried first: whoever computes must never load the client's.
     for name in ("sotto._server", "sotto._client"):
-        if name in sys.modules:
+        if sys.modules.get(name) is not None:
             return sys.modules[name]
     try:
         return importlib.import_module("sotto._server")

@@ -25,10 +25,11 @@ def numpy_of(images: object) -> Array:
             tensor = tensor.float()
         images = tensor.numpy()
     array = np.asarray(images)
-    if array.dtype == np.float16:
+    native = array.dtype.newbyteorder("=")
+    if native == np.float16:
         return array.astype(np.float32)
-    if array.dtype in (np.uint8, np.float32, np.float64):
-        return array.astype(array.dtype.newbyteorder("="), copy=False)
+    if native in (np.uint8, np.float32, np.float64):
+        return array.astype(native, copy=False)
     raise BadInputError(f"images of type {array.dtype}: uint8 are pixels (0 to 255), floats are taken as already "
                         "preprocessed; convert them with .astype")
 
@@ -70,26 +71,24 @@ def looks_like_hwc(array: Array) -> bool:
 def for_network(images: object, shape: tuple[int, int, int]) -> Array:
     """[image, channel, row, column], dense, of images of `shape` (channels, rows, columns).
 
-    Raises BadInputError for other shapes and types, and says so if axes are in another order or there is one image only.
+    Raises BadInputError for other shapes and types, and says so if axes are in another order or one is missing.
     """
     array = numpy_of(images)
     channels, rows, columns = shape
-    wanted = "x".join(map(str, shape))
+    flat = rows == columns == 1
+    what = f"images of shape {array.shape}"
+    wanted = "the network takes [image, channel, row, column] of " + "x".join(map(str, shape))
     if array.shape == shape and channels > 1:
-        raise BadInputError(f"one image of shape {array.shape}; images have an axis more, [image, channel, row, column]",
-                            "images[None]")
-    if rows == columns == 1 and array.shape == (channels,):
-        raise BadInputError(f"one row of {channels} features; images are [image, feature]", "images[None]")
-    if array.ndim == 3 and channels > 1:
-        raise BadInputError(f"images of shape {array.shape}; the network takes [image, channel, row, column] of {wanted}")
-    if array.ndim == 2 and not rows == columns == 1:
-        raise BadInputError(f"images of shape {array.shape}; the network takes [image, channel, row, column] of {wanted}")
+        raise BadInputError(f"one image of shape {array.shape}; {wanted}", "images[None]")
+    if flat and array.shape == (channels,):
+        raise BadInputError(f"one row of {channels} features; the network takes [image, feature]", "images[None]")
+    if (array.ndim == 3 and channels > 1) or (array.ndim == 2 and not flat):
+        raise BadInputError(f"{what}; {wanted}")
     by_axes = _by_axes(array)
     if by_axes.shape[1:] != shape and by_axes.shape[1:] == (rows, columns, channels):
-        raise BadInputError(f"images of shape {array.shape}, which is image, row, column, channel; the network takes "
-                            f"image, channel, row, column of {wanted}", HWC)
+        raise BadInputError(f"{what}, which is image, row, column, channel; {wanted}", HWC)
     if by_axes.shape[1:] != shape:
-        raise BadInputError(f"images of shape {array.shape}; the network takes [image, channel, row, column] of {wanted}")
+        raise BadInputError(f"{what}; {wanted}")
     if len(array) == 0:
         raise BadInputError("there are no images")
     _warn_of_pixels(array)

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import pathlib
+import re
 import shutil
 import sys
 import tempfile
@@ -18,6 +20,7 @@ from ._images import HWC, Array, looks_like_hwc
 if TYPE_CHECKING:
     import torch
 
+PREFIX = "sotto-"  # of temporary folders
 Numbers = Union[float, Sequence[float], None]
 
 
@@ -74,7 +77,7 @@ def _export(module: torch.nn.Module, shape: Sequence[int], target: pathlib.Path)
     # That exporter names nodes by modules, which messages need, and writes one plain file.
     options: dict[str, Any] = {"input_names": ["image"], "output_names": ["scores"],
                                "dynamic_axes": {"image": {0: "batch"}, "scores": {0: "batch"}}}
-    if torch.__version__ >= "2.5" or "dynamo" in (torch.onnx.export.__kwdefaults__ or {}):
+    if "dynamo" in inspect.signature(torch.onnx.export).parameters:  # PyTorch 2.5 and later
         options["dynamo"] = False
     module.eval()
     try:
@@ -91,15 +94,19 @@ def _beside(model: pathlib.Path, contents: bytes) -> list[pathlib.Path]:
     return [f for f in model.parent.iterdir() if f != model and f.name.encode() in contents and f.is_file()]
 
 
+def without_folder(text: str) -> str:
+    """A message about a file in a temporary folder of `given_network`."""
+    return re.sub(re.escape(os.path.join(tempfile.gettempdir(), PREFIX)) + r"[^/]*/", "", text)
+
+
 @contextlib.contextmanager
-def _explained(folder: str | None, module: torch.nn.Module | None, images: Array | None) -> Iterator[None]:
+def _explained(module: torch.nn.Module | None, images: Array | None) -> Iterator[None]:
     """Errors name no temporary folder, but the part of the module; and what may be wrong with images."""
     try:
         yield
     except Error as e:
-        if folder is not None:
-            e.message = e.message.replace(folder + os.sep, "")
-            e.args = (e.message,)
+        e.message = without_folder(e.message)
+        e.args = (e.message,)
         if module is not None:
             names = [name for name, _ in module.named_modules() if name]
             e.module = next(filter(None, (module_path(node, names) for node in node_names(e.message))), None)
@@ -120,11 +127,12 @@ def given_network(model: Union[Path, torch.nn.Module], shape: Sequence[int] | No
             raise TypeError(f"a network is a torch.nn.Module or the path of an ONNX file, not {type(model).__name__}")
         given = pathlib.Path(existing(model))
         if not metadata and name is None:
-            with _explained(None, None, images):
+            with _explained(None, images):
                 yield str(given)
             return
-    with tempfile.TemporaryDirectory(prefix="sotto-") as folder:
-        target = pathlib.Path(folder) / ((name or (type(module).__name__ if module is not None else given.stem)) + ".onnx")
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
+        own_name = given.stem if module is None else type(module).__name__
+        target = pathlib.Path(folder) / f"{name or own_name}.onnx"
         if module is not None:
             if shape is None:
                 raise UsageError("the shape of images must be known to export a module", "input_shape=, calibrate=")
@@ -141,5 +149,5 @@ def given_network(model: Union[Path, torch.nn.Module], shape: Sequence[int] | No
                 shutil.copyfile(file, target.with_name(file.name))
         target.write_bytes(metadata + contents)
         del contents
-        with _explained(folder, module, images):
+        with _explained(module, images):
             yield str(target)

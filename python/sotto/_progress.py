@@ -8,6 +8,7 @@ from typing import Any, Union
 
 Callback = Callable[[str, float, str], object]
 Progress = Union[None, bool, Callback]
+FORMAT = "{desc}: {percentage:3.0f} %|{bar}| {elapsed}<{remaining} {postfix}"
 
 
 def _in_notebook() -> bool:
@@ -20,13 +21,13 @@ class _Bars:
     """One bar of tqdm for every stage."""
 
     def __init__(self, tqdm: Any) -> None:
-        self._tqdm, self._bar, self._stage = tqdm, None, ""
+        self._tqdm, self._stage = tqdm, ""
+        self._bar: Any = None
 
     def __call__(self, stage: str, done: float, what: str) -> None:
         if self._bar is None or stage != self._stage:
             self.close()
-            self._bar, self._stage = self._tqdm(
-                total=100, desc=stage, delay=0.3, bar_format="{desc}: {percentage:3.0f} %|{bar}| {elapsed}<{remaining} {postfix}"), stage
+            self._bar, self._stage = self._tqdm(total=100, desc=stage, delay=0.3, bar_format=FORMAT), stage
         self._bar.set_postfix_str(what, refresh=False)
         self._bar.update(max(0.0, 100 * min(done, 1) - self._bar.n))
 
@@ -39,8 +40,8 @@ class _Bars:
 def reporting(progress: Progress) -> Iterator[Callback | None]:
     """What the extension modules call with a stage, the part of it that is done (0 to 1) and a word about it.
 
-    progress: None: bars if there is someone to see them and tqdm is installed; True: bars; False: nothing; or a function
-    with these three arguments.
+    progress: None: bars if there is someone to see them and tqdm is installed; True: bars; False: nothing; or a
+    function with these three arguments.
     """
     if callable(progress):
         yield progress
@@ -51,7 +52,7 @@ def reporting(progress: Progress) -> Iterator[Callback | None]:
         yield None
         return
     try:
-        from tqdm.auto import tqdm
+        from tqdm.auto import tqdm  # type: ignore[import-untyped, unused-ignore]
     except ImportError:
         if progress:
             raise ImportError("progress=True needs the package tqdm (pip install tqdm)") from None

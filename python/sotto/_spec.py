@@ -1,6 +1,7 @@
 """The public part of a model."""
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ._files import BytesLike, Path, Unpicklable, _native, buffer_of, existing
@@ -85,4 +86,7 @@ def native_spec(given: ClientSpec | Path | BytesLike) -> Any:
         return given._spec
     if isinstance(given, (bytes, bytearray, memoryview)):
         return ClientSpec(given)._spec
-    return ClientSpec.load(given)._spec
+    if isinstance(given, (str, os.PathLike)):
+        return ClientSpec.load(given)._spec
+    raise TypeError(f"the public part of a model is expected (model.client_spec, a path or bytes), not "
+                    f"{type(given).__name__}")

@@ -14,8 +14,8 @@ import numpy.typing as npt
 try:
     from . import _client
 except ImportError as e:
-    raise ImportError("this installation of sotto lacks the half of clients (it was built with SOTTO_PYTHON_HALVES=server), "
-                      f"or it cannot be loaded: {e}", name="sotto._client") from e
+    raise ImportError("this installation of sotto lacks the half of clients (SOTTO_PYTHON_HALVES=server), or it "
+                      f"cannot be loaded: {e}", name="sotto._client") from e
 
 from ._errors import DoubtfulResults, UsageError
 from ._files import BytesLike, EvaluationKeys, Path, Query, Reply, Unpicklable, existing, source_of
@@ -25,8 +25,8 @@ from ._spec import ClientSpec, native_spec
 
 __all__ = ["Client", "Doubt", "Results", "SecretKey"]
 
-_SECRET = ("it holds a secret key, and a pickle would put that, readable for all, into files and messages; use .save(), "
-           "which only you can read, and .load()")
+_SECRET = ("it holds a secret key, and a pickle would put that, readable for all, into files and messages; use "
+           ".save(), which writes what only you can read, and .load()")
 
 
 class Doubt(enum.IntEnum):
@@ -101,8 +101,8 @@ class SecretKey(Unpicklable):
     def save(self, path: Path, replace: bool = False) -> None:
         """Writes a file that only you can read, or secret.key into a folder.
 
-        Raises UsageError if a key is there and `replace` is not set: what was encrypted under the old one could never be
-        decrypted again.
+        Raises UsageError if a key is there and `replace` is not set: what was encrypted under the old one could never
+        be decrypted again.
         """
         self._key.write(os.fspath(path), replace)
 
@@ -144,8 +144,8 @@ class Client(Unpicklable):
     def save(self, folder: Path, replace: bool = False) -> None:
         """Writes secret.key, which only you can read, and plan.client (public) into a folder, which is made if need be.
 
-        Evaluation keys are not written, as they can be made again: `client.evaluation_keys.save(path)`. Raises UsageError
-        if the folder belongs to another key or model and `replace` is not set.
+        Evaluation keys are not among them, as they can be made again: `client.evaluation_keys.save(path)`. Raises
+        UsageError if the folder belongs to another key or model and `replace` is not set.
         """
         folder = pathlib.Path(folder)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -169,7 +169,7 @@ class Client(Unpicklable):
 
     @property
     def evaluation_keys(self) -> EvaluationKeys:
-        """The keys for the server, in memory. They are made at the first use, which takes seconds to minutes, and kept."""
+        """The keys for the server, in memory. Made at the first use, which takes seconds to minutes, and kept."""
         with self._lock:
             if self._keys is None:
                 self._keys = self.make_evaluation_keys()
@@ -186,8 +186,8 @@ class Client(Unpicklable):
         """Encrypts images, in batches of `spec.batch`: the last one costs as much as a full one.
 
         images: array or tensor [n, channels, rows, columns]; [n, rows, columns] will do for one channel and
-        [n, features] for flat networks. uint8 are pixels, 0 to 255, which become (pixel / 255 - mean) / std as the model
-        says; floats are taken as already preprocessed. One image needs its axis, too: images[None].
+        [n, features] for flat networks. uint8 are pixels, 0 to 255, which become (pixel / 255 - mean) / std as the
+        model says; floats are taken as already preprocessed. One image needs its axis, too: images[None].
         path: a file to write to; without it the query is in memory, some 0.1 to 1 MB per image.
 
         Raises BadInputError for other shapes, and values that are no numbers or beyond 1e6.
@@ -214,11 +214,11 @@ class Client(Unpicklable):
     def results(self, reply: Reply | Path | BytesLike, flood: float = 0, progress: Progress = None) -> Results:
         """Scores, labels and doubts of what a server made of a query.
 
-        flood: for results that leave your hands (SECURITY.md): noise of this standard deviation, in units of scores, is
-        added to every score.
+        flood: for results that leave your hands (SECURITY.md): noise of this standard deviation, in units of scores,
+        is added to every score.
 
-        Raises WrongKeyError if it belongs to another key or model, or no batch decrypts; BadInputError if no batch can be
-        read.
+        Raises WrongKeyError if it belongs to another key or model, or no batch decrypts; BadInputError if no batch can
+        be read.
         """
         source = source_of(reply, Reply)
         with reporting(progress) as report:

@@ -9,25 +9,28 @@ import os
 import threading
 import warnings
 import weakref
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Any, Union, cast
 
 import numpy as np
 
 try:
     from . import _server
 except ImportError as e:
-    raise ImportError("this installation of sotto lacks the half of servers (it was built with SOTTO_PYTHON_HALVES=client), "
-                      f"or it cannot be loaded: {e}", name="sotto._server") from e
+    raise ImportError("this installation of sotto lacks the half of servers (SOTTO_PYTHON_HALVES=client), or it "
+                      f"cannot be loaded: {e}", name="sotto._server") from e
 
 from ._errors import SottoWarning, UsageError
 from ._files import BytesLike, EvaluationKeys, Path, Query, Reply, Unpicklable, buffer_of, existing, source_of
 from ._images import for_calibration, for_network
-from ._network import given_network
+from ._network import given_network, without_folder
 from ._progress import Progress, reporting
 from ._spec import ClientSpec
 
 if TYPE_CHECKING:
     import torch
+
+# What the library advises in notes, as this package has it.
+_ADVICE = {"write its mean and std with scripts/add_metadata.py": "give mean= and std="}
 
 __all__ = ["InferenceReport", "Model", "Server", "compile"]
 
@@ -109,8 +112,8 @@ class Model(Unpicklable):
         lines = [f"{spec.network} (plan {spec.plan_id})",
                  f"  images      {'x'.join(map(str, spec.input_shape))}, {self.batch} per batch; "
                  f"{spec.scores} scores per image",
-                 f"  predicted   {100 * self.predicted_agreement:.2f} % of the labels agree with the float network, scores "
-                 f"err by {self.predicted_score_error:.2g} ({error:.2g} % of their spread)",
+                 f"  predicted   {100 * self.predicted_agreement:.2f} % of the labels agree with the float network, "
+                 f"scores err by {self.predicted_score_error:.2g} ({error:.2g} % of their spread)",
                  f"  time        {seconds:.3g} s per batch, {seconds / self.batch:.2g} s per image, "
                  f"{os.cpu_count()} threads",
                  f"  memory      {self.memory / 1e9:.2g} GB, {self.least_memory / 1e9:.2g} GB at least"]
@@ -125,7 +128,8 @@ class Model(Unpicklable):
 
 
 def _axes(images: object) -> int:
-    return int(getattr(images, "ndim", 0)) if hasattr(images, "ndim") else len(np.shape(images))  # type: ignore[arg-type]
+    axes: int = images.ndim if hasattr(images, "ndim") else np.ndim(cast(Any, images))
+    return axes
 
 
 def compile(model: Union[Path, torch.nn.Module], *, batch: int = 1024, calibrate: object = None,
@@ -136,7 +140,7 @@ def compile(model: Union[Path, torch.nn.Module], *, batch: int = 1024, calibrate
     """Makes a network ready to run on encrypted images.
 
     model: an ONNX file, or a module of PyTorch, which is exported in evaluation mode and left as it was.
-    batch: images that a run will have, 1 to 65,536; the packing is the fastest for so many (`Model.batch` may be larger).
+    batch: images that a run will have, 1 to 65,536; the packing is the fastest for so many (`Model.batch` may be more).
     calibrate: images like those to come (as for `Client.encrypt`; 512 at most are used), to measure ranges, errors and
       labels on; without them made-up ones serve. Networks with Relu and the like want them.
     agreement: part of the labels, 0 to 1, that must be predicted to be the float network's.
@@ -162,7 +166,9 @@ def compile(model: Union[Path, torch.nn.Module], *, batch: int = 1024, calibrate
     shape = input_shape if input_shape is not None else None if images is None else images.shape[1:]
 
     def note(text: str) -> None:
-        warnings.warn(text, SottoWarning, stacklevel=3)
+        for theirs, ours in _ADVICE.items():
+            text = text.replace(theirs, ours)
+        warnings.warn(without_folder(text), SottoWarning, stacklevel=3)
 
     with given_network(model, shape, flat=_axes(calibrate) == 2, mean=mean, std=std, classes=classes, name=name,
                        images=images) as path:

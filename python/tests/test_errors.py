@@ -81,7 +81,8 @@ def test_compile_names_the_module():
 
 
 @pytest.mark.parametrize("node, path", [
-    ("/layer2/layer2.0/act/Relu", "layer2.0.act"), ("/layer2/layer2.0/downsample/downsample.0/Conv", "layer2.0.downsample.0"),
+    ("/layer2/layer2.0/act/Relu", "layer2.0.act"),
+    ("/layer2/layer2.0/downsample/downsample.0/Conv", "layer2.0.downsample.0"),
     ("/fc/Gemm", "fc"), ("/Add", None), ("/layer2/layer2.0/Add_1", "layer2.0"), ("/other/Relu", None)])
 def test_modules_of_nodes(node, path):
     from sotto._network import module_path
@@ -110,7 +111,7 @@ def test_calibration_in_another_order(network):
 def test_onnx_files(network, folder: pathlib.Path):
     torch.onnx.export(network, (torch.zeros(1, 3, 8, 8),), str(folder / "net.onnx"), dynamo=False)
     contents = (folder / "net.onnx").read_bytes()
-    with pytest.warns(sotto.SottoWarning):  # no preprocessing
+    with pytest.warns(sotto.SottoWarning, match="give mean= and std="):
         assert sotto.compile(folder / "net.onnx", batch=4).client_spec.mean == [0, 0, 0]
     model = sotto.compile(folder / "net.onnx", batch=4, mean=0.5, std=STD)
     assert model.client_spec.mean == [0.5] * 3 and model.client_spec.std == pytest.approx(STD)
@@ -134,4 +135,5 @@ def test_weights_in_files_beside(network, folder):
     torch.onnx.export(network, (torch.zeros(1, 3, 8, 8),), str(folder / "in.onnx"), dynamo=False)
     onnx.save(onnx.load(folder / "in.onnx"), folder / "net.onnx", save_as_external_data=True, location="net.data",
               size_threshold=0)
-    assert sotto.compile(folder / "net.onnx", batch=4, mean=MEAN, std=STD, name="n").client_spec.mean == pytest.approx(MEAN)
+    model = sotto.compile(folder / "net.onnx", batch=4, mean=MEAN, std=STD, name="n")
+    assert model.client_spec.mean == pytest.approx(MEAN) and model.client_spec.network.startswith("n.")

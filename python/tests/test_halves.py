@@ -67,9 +67,12 @@ for attempt in ("sotto.{gone}", "from sotto import {gone}"):
 
 
 def test_the_command_line():
-    run = subprocess.run([sys.executable, "-m", "sotto", "--help"], capture_output=True, text=True)
+    def program(*args: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-m", "sotto", *args], capture_output=True, text=True)
+
+    run = program("--help")
     assert run.returncode == 0 and "encrypt" in run.stdout
-    run = subprocess.run([sys.executable, "-m", "sotto", "compile", "none.onnx", "--out", "x"], capture_output=True, text=True)
+    run = program("compile", "none.onnx", "--out", "x")
     assert run.returncode == 3 and "none.onnx" in run.stderr
 
 

@@ -55,7 +55,8 @@ assert len(sotto.Client.create(model.client_spec).encrypt(pixels(1))) > 0 if wor
 
 @pytest.mark.parametrize("work", ["compile", "keys", "encrypt", "infer"])
 def test_control_c(work):
-    child = subprocess.Popen([sys.executable, "-c", LONG.format(here=HERE, work=work)], stdout=subprocess.PIPE, text=True)
+    code = LONG.format(here=HERE, work=work)
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     try:
         assert child.stdout.readline() == "begin\n"
         time.sleep(0.5)
@@ -98,7 +99,11 @@ def test_other_threads_go_on(client, server):
     queries, counted = [client.encrypt(pixels(1, k)) for k in range(3)], 0
     keys = client.evaluation_keys
     replies: dict[int, sotto.Reply] = {}
-    threads = [threading.Thread(target=lambda k=k: replies.update({k: server.infer(queries[k], keys)})) for k in range(3)]
+
+    def answer(k: int) -> None:
+        replies[k] = server.infer(queries[k], keys)
+
+    threads = [threading.Thread(target=answer, args=(k,)) for k in range(3)]
     for t in threads:
         t.start()
     while any(t.is_alive() for t in threads):
