@@ -64,7 +64,7 @@ def test_control_c(work):
         child.send_signal(signal.SIGINT)
         start = time.monotonic()
         assert child.stdout.readline() == "interrupted\n"
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 5  # a tenth of a second on an idle machine
         assert child.wait(60) == 0
     finally:
         child.kill()
