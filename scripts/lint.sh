@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 /usr/bin/python3 tools/check_layers.py
-find src tests include examples -name '*.cpp' -o -name '*.h' | xargs clang-format --dry-run -Werror
+find src tests include examples python -name '*.cpp' -o -name '*.h' | xargs clang-format --dry-run -Werror
 [ "${1:-}" = --fast ] && exit 0
 cmake --preset dev > /dev/null
 exec run-clang-tidy -quiet -p build/dev "$PWD/src/.*\.cpp$"

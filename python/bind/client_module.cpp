@@ -1,0 +1,67 @@
+// sotto._client: secret key, encryption, decryption.
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/filesystem.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "images.h"
+#include "shared.h"
+#include "sotto/client.h"
+
+namespace sotto::python {
+
+namespace {
+
+using Path = std::filesystem::path;
+
+template <class T>
+nb::object array_of(std::vector<T> values, std::vector<std::size_t> shape) {
+  auto* owned = new std::vector<T>(std::move(values));
+  const nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+  return nb::cast(nb::ndarray<nb::numpy, T>(owned->data(), shape.size(), shape.data(), owner));
+}
+
+nb::tuple decrypt(const Client& client, nb::handle from, double flood, nb::handle progress) {
+  const Source source = source_of(from, "the reply");
+  Results r;
+  run(progress, nb::none(), [&](const Hooks& hooks) { r = client.decrypt(source, {flood}, hooks); });
+  std::vector<int> doubts;
+  for (const Doubt d : r.doubts) doubts.push_back(static_cast<int>(d));
+  return nb::make_tuple(array_of(std::move(r.scores), {r.images, r.classes}), array_of(std::move(r.labels), {r.images}),
+                        doubts, r.input_id, r.summary);
+}
+
+nb::tuple encrypt(const Client& client, const ImageArray& images, const std::optional<Path>& path,
+                  nb::handle progress) {
+  Target to(path);
+  std::string id;
+  run(progress, nb::none(),
+      [&, view = view_of(images)](const Hooks& hooks) { id = client.encrypt(view, to.sink(), hooks); });
+  return nb::make_tuple(to.result(), id);
+}
+
+nb::object write_evaluation_keys(const Client& client, const std::optional<Path>& path, nb::handle progress) {
+  Target to(path);
+  run(progress, nb::none(), [&](const Hooks& hooks) { client.write_evaluation_keys(to.sink(), hooks); });
+  return to.result();
+}
+
+}  // namespace
+
+NB_MODULE(_client, m) {
+  bind_shared(m);
+  nb::class_<SecretKey>(m, "SecretKey")
+      .def_static("generate", &SecretKey::generate)
+      .def_static("read", &SecretKey::read)
+      .def("write", &SecretKey::write, nb::arg("path"), nb::arg("replace"))
+      .def_prop_ro("id", &SecretKey::id);
+  nb::class_<Client>(m, "Client")
+      .def("__init__", [](Client* self, const ClientSpec& spec,
+                          const SecretKey& key) { run([&] { new (self) Client(spec, key); }); })
+      .def("write_evaluation_keys", write_evaluation_keys, nb::arg("path").none(), nb::arg("progress").none())
+      .def("encrypt", encrypt, nb::arg("images"), nb::arg("path").none(), nb::arg("progress").none())
+      .def("decrypt", decrypt, nb::arg("reply"), nb::arg("flood"), nb::arg("progress").none());
+}
+
+}  // namespace sotto::python

@@ -1,0 +1,90 @@
+// sotto._server: compiler and inference. It links no code for secret keys.
+#include <nanobind/stl/filesystem.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+
+#include "images.h"
+#include "shared.h"
+#include "sotto/server.h"
+
+namespace sotto::python {
+
+namespace {
+
+using Path = std::filesystem::path;
+
+Plan compile(const Path& model, int images, double agreement, std::uint64_t memory, bool precise,
+             std::optional<double> function_error, const std::optional<ImageArray>& calibration, nb::handle progress,
+             nb::handle note) {
+  PlanOptions options{images, agreement, memory, precise, function_error, {}};
+  if (calibration) options.calibration = view_of(*calibration);
+  std::optional<Plan> plan;
+  run(progress, note, [&](const Hooks& hooks) { plan = Plan::compile(model, options, hooks); });
+  return *plan;
+}
+
+Plan read_plan(nb::handle from) {
+  const Source source = source_of(from, "the model");
+  std::optional<Plan> plan;
+  run([&] { plan = Plan::read(source); });
+  return *plan;
+}
+
+nb::object write_plan(const Plan& plan, const std::optional<Path>& path) {
+  Target to(path);
+  run([&] { plan.write(to.sink()); });
+  return to.result();
+}
+
+EvaluationKeys open_keys(const Server& server, nb::handle from) {
+  const Source source = source_of(from, "the evaluation keys");
+  std::optional<EvaluationKeys> keys;
+  run([&] { keys = server.open_keys(source); });
+  return std::move(*keys);
+}
+
+nb::object infer(Server& server, nb::handle query, EvaluationKeys& keys, const std::optional<Path>& path,
+                 nb::handle progress) {
+  const Source source = source_of(query, "the query");
+  Target to(path);
+  InferenceReport r;
+  run(progress, nb::none(), [&](const Hooks& hooks) { r = server.infer(source, keys, to.sink(), hooks); });
+  nb::dict report;
+  report["images"] = r.images;
+  report["batches"] = r.batches;
+  report["batches_of_an_earlier_run"] = r.batches_of_an_earlier_run;
+  report["read_seconds"] = r.read_seconds;
+  report["compute_seconds"] = r.compute_seconds;
+  report["write_seconds"] = r.write_seconds;
+  return nb::make_tuple(to.result(), report);
+}
+
+}  // namespace
+
+NB_MODULE(_server, m) {
+  bind_shared(m);
+  nb::class_<Plan>(m, "Plan")
+      .def_static("compile", compile, nb::arg("model"), nb::arg("images"), nb::arg("agreement"), nb::arg("memory"),
+                  nb::arg("precise"), nb::arg("function_error").none(), nb::arg("calibration").none(),
+                  nb::arg("progress").none(), nb::arg("note").none())
+      .def_static("read", read_plan)
+      .def("write", write_plan, nb::arg("path").none())
+      .def_prop_ro("client_spec", &Plan::client_spec)
+      .def_prop_ro("batch", &Plan::batch)
+      .def_prop_ro("predicted_agreement", &Plan::predicted_agreement)
+      .def_prop_ro("predicted_score_error", &Plan::predicted_score_error)
+      .def_prop_ro("score_spread", &Plan::score_spread)
+      .def("seconds", &Plan::seconds, nb::arg("threads"))
+      .def_prop_ro("memory", &Plan::memory)
+      .def_prop_ro("least_memory", &Plan::least_memory);
+  nb::class_<EvaluationKeys>(m, "EvaluationKeys").def_prop_ro("key_id", &EvaluationKeys::key_id);
+  nb::class_<Server>(m, "Server")
+      .def("__init__",
+           [](Server* self, const Plan& plan, std::uint64_t memory, const Path& scratch) {
+             run([&] { new (self) Server(plan, {memory, scratch}); });
+           })
+      .def("open_keys", open_keys)
+      .def("infer", infer, nb::arg("query"), nb::arg("keys"), nb::arg("path").none(), nb::arg("progress").none());
+}
+
+}  // namespace sotto::python

@@ -1,0 +1,47 @@
+"""Sotto: neural networks on batches of encrypted images.
+
+    model  = sotto.compile(module_or_onnx_path, batch=1024, calibrate=images)   # the side that computes
+    client = sotto.Client.create(model.client_spec)                             # the side that owns images and key
+    query  = client.encrypt(images)
+    reply  = sotto.Server(model).infer(query, client.evaluation_keys)
+    scores = client.decrypt(reply)
+
+`sotto.client` and `sotto.server` are the two sides. Each has an extension module of its own, which is loaded when
+something of it is used; `import sotto.server` never loads code that knows of secret keys. An installation may lack one.
+"""
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ._errors import (BadInputError, DoubtfulResults, Error, ErrorCode, InternalError, InterruptedWork,
+                      MissingFileError, NoResourcesError, SottoWarning, UsageError, WrongKeyError)
+from ._files import EvaluationKeys, Query, Reply
+from ._spec import ClientSpec
+
+if TYPE_CHECKING:
+    from . import client, server
+    from .client import Client, Doubt, Results, SecretKey
+    from .server import InferenceReport, Model, Server, compile
+
+__all__ = ["BadInputError", "Client", "ClientSpec", "Doubt", "DoubtfulResults", "Error", "ErrorCode",
+           "EvaluationKeys", "InferenceReport", "InternalError", "InterruptedWork", "MissingFileError", "Model",
+           "NoResourcesError", "Query", "Reply", "Results", "SecretKey", "Server", "SottoWarning", "UsageError",
+           "WrongKeyError", "client", "compile", "server"]
+
+_HOMES = {"Client": "client", "Doubt": "client", "Results": "client", "SecretKey": "client",
+          "InferenceReport": "server", "Model": "server", "Server": "server", "compile": "server"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("client", "server"):
+        return importlib.import_module("." + name, __name__)
+    if name in _HOMES:
+        value = getattr(importlib.import_module("." + _HOMES[name], __name__), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'sotto' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,153 @@
+"""Networks of callers as ONNX files: modules of PyTorch are exported, metadata are written in front."""
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import pathlib
+import re
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Union
+
+from ._errors import BadInputError, Error, UsageError, node_names
+from ._files import Path, existing
+from ._images import HWC, Array, looks_like_hwc
+
+if TYPE_CHECKING:
+    import torch
+
+PREFIX = "sotto-"  # of temporary folders
+Numbers = Union[float, Sequence[float], None]
+
+
+def _varint(n: int) -> bytes:
+    out = bytearray()
+    while n > 127:
+        out.append(n & 127 | 128)
+        n >>= 7
+    return bytes([*out, n])
+
+
+def _field(number: int, data: bytes) -> bytes:
+    return _varint(number << 3 | 2) + _varint(len(data)) + data
+
+
+def _metadata(mean: Numbers, std: Numbers, classes: Sequence[str] | None) -> bytes:
+    """Entries metadata_props (field 14) of a ModelProto. In front of a file they come before those in it, and the
+    importer takes the first; so nothing has to read and write the model."""
+    def text(numbers: Any) -> str:
+        values = [numbers] if not hasattr(numbers, "__iter__") else list(numbers)
+        return ",".join(repr(float(v)) for v in values)
+
+    if classes is not None and any("," in c for c in classes):
+        raise UsageError("names of classes have no commas", "classes=")
+    entries = {"sotto.mean": None if mean is None else text(mean), "sotto.std": None if std is None else text(std),
+               "sotto.classes": None if classes is None else ",".join(classes)}
+    return b"".join(_field(14, _field(1, key.encode()) + _field(2, value.encode()))
+                    for key, value in entries.items() if value is not None)
+
+
+def module_path(node: str, modules: Sequence[str]) -> str | None:
+    """layer2.0.act of /layer2/layer2.0/act/Relu: the module that made a node, as PyTorch's exporter names it."""
+    path: list[str] = []
+    for part in node.strip("/").split("/")[:-1]:
+        if path and part.startswith(path[-1] + "."):  # a child of a Sequential or the like
+            path[-1] = part
+        else:
+            path.append(part)
+    while path:
+        name = ".".join(path)
+        if name in modules:
+            return name
+        path.pop()
+    return None
+
+
+def _export(module: torch.nn.Module, shape: Sequence[int], target: pathlib.Path) -> None:
+    """Writes a module as ONNX file, in evaluation mode. It is as before at the end."""
+    import torch
+
+    first = next(iter([*module.parameters(), *module.buffers()]), torch.zeros(0))
+    example = torch.zeros(1, *shape, device=first.device, dtype=first.dtype if first.is_floating_point() else None)
+    modes = [(m, m.training) for m in module.modules()]
+    # That exporter names nodes by modules, which messages need, and writes one plain file.
+    options: dict[str, Any] = {"input_names": ["image"], "output_names": ["scores"],
+                               "dynamic_axes": {"image": {0: "batch"}, "scores": {0: "batch"}}}
+    if "dynamo" in inspect.signature(torch.onnx.export).parameters:  # PyTorch 2.5 and later
+        options["dynamo"] = False
+    module.eval()
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of the exporter itself
+            torch.onnx.export(module, (example,), str(target), **options)
+    finally:
+        for m, training in modes:
+            m.training = training
+
+
+def _beside(model: pathlib.Path, contents: bytes) -> list[pathlib.Path]:
+    """Files with weights beside a model: those whose names are in it."""
+    return [f for f in model.parent.iterdir() if f != model and f.name.encode() in contents and f.is_file()]
+
+
+def without_folder(text: str) -> str:
+    """A message about a file in a temporary folder of `given_network`."""
+    return re.sub(re.escape(os.path.join(tempfile.gettempdir(), PREFIX)) + r"[^/]*/", "", text)
+
+
+@contextlib.contextmanager
+def _explained(module: torch.nn.Module | None, images: Array | None) -> Iterator[None]:
+    """Errors name no temporary folder, but the part of the module; and what may be wrong with images."""
+    try:
+        yield
+    except Error as e:
+        e.message = without_folder(e.message)
+        e.args = (e.message,)
+        if module is not None:
+            names = [name for name, _ in module.named_modules() if name]
+            e.module = next(filter(None, (module_path(node, names) for node in node_names(e.message))), None)
+        if images is not None and e.hint is None and "the network takes" in e.message and looks_like_hwc(images):
+            e.hint = HWC
+        raise
+
+
+@contextlib.contextmanager
+def given_network(model: Union[Path, torch.nn.Module], shape: Sequence[int] | None, *, flat: bool, mean: Numbers,
+                  std: Numbers, classes: Sequence[str] | None, name: str | None, images: Array | None) -> Iterator[str]:
+    """Path of an ONNX file for the time of the block. shape: of an image; flat: without rows and columns."""
+    torch = sys.modules.get("torch")
+    module = model if torch is not None and isinstance(model, torch.nn.Module) else None
+    metadata = _metadata(mean, std, classes)
+    if module is None:
+        if not isinstance(model, (str, os.PathLike)):
+            raise TypeError(f"a network is a torch.nn.Module or the path of an ONNX file, not {type(model).__name__}")
+        given = pathlib.Path(existing(model))
+        if not metadata and name is None:
+            with _explained(None, images):
+                yield str(given)
+            return
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
+        own_name = given.stem if module is None else type(module).__name__
+        target = pathlib.Path(folder) / f"{name or own_name}.onnx"
+        if module is not None:
+            if shape is None:
+                raise UsageError("the shape of images must be known to export a module", "input_shape=, calibrate=")
+            try:
+                _export(module, shape[:1] if flat else shape, target)
+            except Exception as e:
+                hint = HWC if images is not None and looks_like_hwc(images) else None
+                raise BadInputError(f"PyTorch cannot export {type(module).__name__} with images of "
+                                    f"{'x'.join(map(str, shape))}: {e}", hint) from e
+            contents = target.read_bytes()
+        else:
+            contents = given.read_bytes()
+            for file in _beside(given, contents):
+                shutil.copyfile(file, target.with_name(file.name))
+        target.write_bytes(metadata + contents)
+        del contents
+        with _explained(module, images):
+            yield str(target)

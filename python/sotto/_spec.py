@@ -1,0 +1,92 @@
+"""The public part of a model."""
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ._files import BytesLike, Path, Unpicklable, _native, buffer_of, existing
+
+
+class ClientSpec(Unpicklable):
+    """What an owner of images needs to make keys, encrypt and decrypt. It is public and holds no weights.
+
+    Made by `sotto.compile(...).client_spec`, from bytes by `ClientSpec(data)`, or from a file by `ClientSpec.load`.
+    """
+
+    def __init__(self, contents: BytesLike) -> None:
+        self._spec: Any = _native().ClientSpec.read(buffer_of(contents))
+
+    @classmethod
+    def _of(cls, spec: Any) -> ClientSpec:
+        made = cls.__new__(cls)
+        made._spec = spec
+        return made
+
+    @classmethod
+    def load(cls, path: Path) -> ClientSpec:
+        """Reads a file (NAME.client). Raises BadInputError for a damaged one."""
+        return cls._of(_native().ClientSpec.read(existing(path)))
+
+    def save(self, path: Path) -> None:
+        """Writes it to a file."""
+        self._spec.write(path)
+
+    def tobytes(self) -> bytes:
+        """The contents of the file."""
+        return bytes(self._spec.write(None))
+
+    @property
+    def network(self) -> str:
+        """Name of the network."""
+        return str(self._spec.network)
+
+    @property
+    def plan_id(self) -> str:
+        """Names the model in all files that belong to it."""
+        return str(self._spec.plan_id)
+
+    @property
+    def batch(self) -> int:
+        """Images that one run of the server holds."""
+        return int(self._spec.batch)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Of an image: channels, rows, columns. Flat networks have (features, 1, 1)."""
+        return self._spec.channels, self._spec.height, self._spec.width
+
+    @property
+    def scores(self) -> int:
+        """Scores of an image."""
+        return int(self._spec.scores)
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes; empty if the model has none."""
+        return list(self._spec.classes)
+
+    @property
+    def mean(self) -> list[float]:
+        """By channel, in units of pixel / 255."""
+        return list(self._spec.mean)
+
+    @property
+    def std(self) -> list[float]:
+        """By channel, in units of pixel / 255."""
+        return list(self._spec.std)
+
+    def __repr__(self) -> str:
+        return (f"<sotto.ClientSpec of {self.network}: images of {'x'.join(map(str, self.input_shape))}, "
+                f"{self.scores} scores, batches of {self.batch}>")
+
+
+def native_spec(given: ClientSpec | Path | BytesLike) -> Any:
+    """Of an object, a path or bytes."""
+    if isinstance(given, ClientSpec):
+        return given._spec
+    if isinstance(given, (bytes, bytearray, memoryview)):
+        return ClientSpec(given)._spec
+    if isinstance(given, (str, os.PathLike)):
+        return ClientSpec.load(given)._spec
+    raise TypeError(f"the public part of a model is expected (model.client_spec, a path or bytes), not "
+                    f"{type(given).__name__}")

@@ -1,0 +1,229 @@
+"""The side of the owner of images: secret key, encryption, decryption. It needs the half `client` of the package."""
+from __future__ import annotations
+
+import dataclasses
+import enum
+import os
+import pathlib
+import threading
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+
+try:
+    from . import _client
+except ImportError as e:
+    raise ImportError("this installation of sotto lacks the half of clients (SOTTO_PYTHON_HALVES=server), or it "
+                      f"cannot be loaded: {e}", name="sotto._client") from e
+
+from ._errors import DoubtfulResults, UsageError
+from ._files import BytesLike, EvaluationKeys, Path, Query, Reply, Unpicklable, existing, source_of
+from ._images import for_network
+from ._progress import Progress, reporting
+from ._spec import ClientSpec, native_spec
+
+__all__ = ["Client", "Doubt", "Results", "SecretKey"]
+
+_SECRET = ("it holds a secret key, and a pickle would put that, readable for all, into files and messages; use "
+           ".save(), which writes what only you can read, and .load()")
+
+
+class Doubt(enum.IntEnum):
+    """Why the label of an image may be wrong, from none to worst."""
+    NONE = 0
+    ERROR = 1
+    """its best scores lie so close that errors of encryption may exchange them"""
+    NEIGHBOUR = 2
+    """an image beside it in the ciphertexts left the range"""
+    SCORE = 3
+    """a score far beyond those of all calibration images"""
+    RANGE = 4
+    """its own values left the range"""
+    SPOILED = 5
+    """an image of the batch spoiled the results of all: there are no scores"""
+    DAMAGED = 6
+    """the results of the batch are damaged: there are no scores"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """What comes out of a decryption of n images."""
+    scores: npt.NDArray[np.float64]
+    """[n, classes]; rows of NaN where a batch is lost"""
+    labels: npt.NDArray[np.int32]
+    """[n]: the class with the largest score, -1 without scores"""
+    doubts: list[Doubt]
+    """by image"""
+    classes: list[str]
+    """names of the classes; empty if the model has none"""
+    input_id: str
+    """name of the query, as in `Query.input_id`"""
+    summary: str
+    """one line that names the doubtful images; empty if there are none"""
+
+    @property
+    def names(self) -> list[str]:
+        """Labels by image in words; numbers if the model has no names, "" without scores."""
+        return ["" if k < 0 else self.classes[k] if self.classes else str(k) for k in self.labels]
+
+    @property
+    def doubtful(self) -> npt.NDArray[np.intp]:
+        """Numbers of the images that have a doubt, from 0."""
+        return np.flatnonzero(np.array(self.doubts) != Doubt.NONE)
+
+
+class SecretKey(Unpicklable):
+    """The secret key of an owner of images. One serves all models and batch sizes. Its memory is wiped at the end."""
+    _instead = _SECRET
+
+    def __init__(self) -> None:
+        raise TypeError("use SecretKey.generate() or SecretKey.load(path)")
+
+    @classmethod
+    def _of(cls, key: _client.SecretKey) -> SecretKey:
+        made = cls.__new__(cls)
+        made._key = key
+        return made
+
+    _key: _client.SecretKey
+
+    @classmethod
+    def generate(cls) -> SecretKey:
+        """A fresh key from the operating system's generator."""
+        return cls._of(_client.SecretKey.generate())
+
+    @classmethod
+    def load(cls, path: Path) -> SecretKey:
+        """Reads a file, or secret.key in a folder. Raises BadInputError for what is no secret key."""
+        return cls._of(_client.SecretKey.read(existing(path)))
+
+    def save(self, path: Path, replace: bool = False) -> None:
+        """Writes a file that only you can read, or secret.key into a folder.
+
+        Raises UsageError if a key is there and `replace` is not set: what was encrypted under the old one could never
+        be decrypted again.
+        """
+        self._key.write(os.fspath(path), replace)
+
+    @property
+    def id(self) -> str:
+        """32 hexadecimal digits that identify the key and reveal nothing of it."""
+        return self._key.id
+
+    def __repr__(self) -> str:
+        return f"<sotto.SecretKey {self.id}>"
+
+
+class Client(Unpicklable):
+    """Keys, encryption and decryption for one model."""
+    _instead = _SECRET
+    _KEY, _SPEC = "secret.key", "plan.client"  # names in a folder
+
+    def __init__(self, spec: ClientSpec | Path | BytesLike, key: SecretKey) -> None:
+        """Raises BadInputError for a model whose keys would be weak (below 128 bits)."""
+        self._spec, self._key = ClientSpec._of(native_spec(spec)), key
+        self._client = _client.Client(self._spec._spec, key._key)
+        self._keys: EvaluationKeys | None = None
+        self._lock = threading.Lock()  # of _keys
+
+    @classmethod
+    def create(cls, spec: ClientSpec | Path | BytesLike, key: SecretKey | None = None) -> Client:
+        """A client of a model, given its `client_spec` (an object, a path or bytes).
+
+        key: a secret key that you have, for example `other.key` of another client; without it a fresh one is made.
+        """
+        return cls(spec, SecretKey.generate() if key is None else key)
+
+    @classmethod
+    def load(cls, folder: Path, spec: ClientSpec | Path | BytesLike | None = None) -> Client:
+        """What `save` wrote. spec: of another model, for which the secret key in the folder serves, too."""
+        folder = pathlib.Path(existing(folder))
+        return cls(folder / cls._SPEC if spec is None else spec, SecretKey.load(folder / cls._KEY))
+
+    def save(self, folder: Path, replace: bool = False) -> None:
+        """Writes secret.key, which only you can read, and plan.client (public) into a folder, which is made if need be.
+
+        Evaluation keys are not among them, as they can be made again: `client.evaluation_keys.save(path)`. Raises
+        UsageError if the folder belongs to another key or model and `replace` is not set.
+        """
+        folder = pathlib.Path(folder)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        key, spec = folder / self._KEY, folder / self._SPEC
+        if spec.exists() and not replace and ClientSpec.load(spec).plan_id != self._spec.plan_id:
+            raise UsageError(f"{spec} is of another model; choose another folder (the same secret key may lie in both)",
+                             "replace=True")
+        if not (key.exists() and not replace and SecretKey.load(key).id == self._key.id):
+            self._key.save(key, replace)
+        self._spec.save(spec)
+
+    @property
+    def spec(self) -> ClientSpec:
+        """The public part of the model."""
+        return self._spec
+
+    @property
+    def key(self) -> SecretKey:
+        """The secret key, which may serve for other models, too."""
+        return self._key
+
+    @property
+    def evaluation_keys(self) -> EvaluationKeys:
+        """The keys for the server, in memory. Made at the first use, which takes seconds to minutes, and kept."""
+        with self._lock:
+            if self._keys is None:
+                self._keys = self.make_evaluation_keys()
+            return self._keys
+
+    def make_evaluation_keys(self, path: Path | None = None, progress: Progress = None) -> EvaluationKeys:
+        """The keys for the server, in memory or, without need for it, straight in a file. They are not kept here."""
+        to = None if path is None else os.fspath(path)
+        with reporting(progress) as report:
+            made = self._client.write_evaluation_keys(to, report)
+        return EvaluationKeys._of(made if to is None else to)
+
+    def encrypt(self, images: object, path: Path | None = None, progress: Progress = None) -> Query:
+        """Encrypts images, in batches of `spec.batch`: the last one costs as much as a full one.
+
+        images: array or tensor [n, channels, rows, columns]; [n, rows, columns] will do for one channel and
+        [n, features] for flat networks. uint8 are pixels, 0 to 255, which become (pixel / 255 - mean) / std as the
+        model says; floats are taken as already preprocessed. One image needs its axis, too: images[None].
+        path: a file to write to; without it the query is in memory, some 0.1 to 1 MB per image.
+
+        Raises BadInputError for other shapes, and values that are no numbers or beyond 1e6.
+        """
+        array = for_network(images, self._spec.input_shape)
+        to = None if path is None else os.fspath(path)
+        with reporting(progress) as report:
+            made, input_id = self._client.encrypt(array, to, report)
+        query = Query._of(made if to is None else to)
+        query.input_id = input_id
+        return query
+
+    def decrypt(self, reply: Reply | Path | BytesLike, flood: float = 0, progress: Progress = None
+                ) -> npt.NDArray[np.float64]:
+        """Scores [n, classes] of what a server made of a query; rows of NaN where a batch is lost.
+
+        Where results may be wrong there is a warning, DoubtfulResults; `results` tells more. The rest is as there.
+        """
+        results = self.results(reply, flood, progress)
+        if results.summary:
+            warnings.warn(results.summary, DoubtfulResults, stacklevel=2)
+        return results.scores
+
+    def results(self, reply: Reply | Path | BytesLike, flood: float = 0, progress: Progress = None) -> Results:
+        """Scores, labels and doubts of what a server made of a query.
+
+        flood: for results that leave your hands (SECURITY.md): noise of this standard deviation, in units of scores,
+        is added to every score.
+
+        Raises WrongKeyError if it belongs to another key or model, or no batch decrypts; BadInputError if no batch can
+        be read.
+        """
+        source = source_of(reply, Reply)
+        with reporting(progress) as report:
+            scores, labels, doubts, input_id, summary = self._client.decrypt(source, float(flood), report)
+        return Results(scores, labels, [Doubt(d) for d in doubts], self._spec.classes, input_id, summary)
+
+    def __repr__(self) -> str:
+        return f"<sotto.Client of {self._spec.network}, key {self._key.id}>"

@@ -1,0 +1,241 @@
+"""The side that computes: from a network to a model, and on encrypted images. It holds no secret and cannot decrypt.
+
+It needs the half `server` of the package, and never loads the other one.
+"""
+from __future__ import annotations
+
+import dataclasses
+import os
+import threading
+import warnings
+import weakref
+from typing import TYPE_CHECKING, Any, Union, cast
+
+import numpy as np
+
+try:
+    from . import _server
+except ImportError as e:
+    raise ImportError("this installation of sotto lacks the half of servers (SOTTO_PYTHON_HALVES=client), or it "
+                      f"cannot be loaded: {e}", name="sotto._server") from e
+
+from ._errors import SottoWarning, UsageError
+from ._files import BytesLike, EvaluationKeys, Path, Query, Reply, Unpicklable, buffer_of, existing, source_of
+from ._images import for_calibration, for_network
+from ._network import given_network, without_folder
+from ._progress import Progress, reporting
+from ._spec import ClientSpec
+
+if TYPE_CHECKING:
+    import torch
+
+# What the library advises in notes, as this package has it.
+_ADVICE = {"write its mean and std with scripts/add_metadata.py": "give mean= and std="}
+
+__all__ = ["InferenceReport", "Model", "Server", "compile"]
+
+
+class Model(Unpicklable):
+    """A network made ready for encrypted images of one batch size (NAME.plan). It holds the weights: it stays here.
+
+    Made by `sotto.compile`, from bytes by `Model(data)`, or from a file by `Model.load`.
+    """
+    _plan: _server.Plan
+
+    def __init__(self, contents: BytesLike) -> None:
+        self._plan = _server.Plan.read(buffer_of(contents))
+
+    @classmethod
+    def _of(cls, plan: _server.Plan) -> Model:
+        made = cls.__new__(cls)
+        made._plan = plan
+        return made
+
+    @classmethod
+    def load(cls, path: Path) -> Model:
+        """Reads a file. Raises BadInputError for a damaged one, or one of another version."""
+        return cls._of(_server.Plan.read(existing(path)))
+
+    def save(self, path: Path) -> None:
+        """Writes a file that only you can read."""
+        self._plan.write(os.fspath(path))
+
+    def tobytes(self) -> bytes:
+        """The contents of the file."""
+        contents = self._plan.write(None)
+        assert contents is not None
+        return bytes(memoryview(contents))
+
+    @property
+    def client_spec(self) -> ClientSpec:
+        """The public part, for the owner of images."""
+        return ClientSpec._of(self._plan.client_spec)
+
+    @property
+    def batch(self) -> int:
+        """Images that one run holds."""
+        return self._plan.batch
+
+    @property
+    def predicted_agreement(self) -> float:
+        """Part of the labels, 0 to 1, predicted to be those of the float network."""
+        return self._plan.predicted_agreement
+
+    @property
+    def predicted_score_error(self) -> float:
+        """Root mean square error of the scores, as predicted."""
+        return self._plan.predicted_score_error
+
+    @property
+    def score_spread(self) -> float:
+        """What such an error is to be compared with."""
+        return self._plan.score_spread
+
+    def seconds(self, threads: int = 0) -> float:
+        """Predicted time of a run, in seconds; threads=0: one per hardware thread."""
+        return self._plan.seconds(threads)
+
+    @property
+    def memory(self) -> int:
+        """Predicted peak of a run, in bytes."""
+        return self._plan.memory
+
+    @property
+    def least_memory(self) -> int:
+        """Bytes with which a run is possible."""
+        return self._plan.least_memory
+
+    def describe(self) -> str:
+        """Some lines of text: what runs, and what that is predicted to take."""
+        spec, seconds = self.client_spec, self.seconds()
+        error = 100 * self.predicted_score_error / self.score_spread if self.score_spread > 0 else 0.0
+        lines = [f"{spec.network} (plan {spec.plan_id})",
+                 f"  images      {'x'.join(map(str, spec.input_shape))}, {self.batch} per batch; "
+                 f"{spec.scores} scores per image",
+                 f"  predicted   {100 * self.predicted_agreement:.2f} % of the labels agree with the float network, "
+                 f"scores err by {self.predicted_score_error:.2g} ({error:.2g} % of their spread)",
+                 f"  time        {seconds:.3g} s per batch, {seconds / self.batch:.2g} s per image, "
+                 f"{os.cpu_count()} threads",
+                 f"  memory      {self.memory / 1e9:.2g} GB, {self.least_memory / 1e9:.2g} GB at least"]
+        return "\n".join(lines)
+
+    def plan(self) -> None:
+        """Prints `describe()`."""
+        print(self.describe())
+
+    def __repr__(self) -> str:
+        return f"<sotto.Model of {self.client_spec.network}, batches of {self.batch}>"
+
+
+def _axes(images: object) -> int:
+    axes: int = images.ndim if hasattr(images, "ndim") else np.ndim(cast(Any, images))
+    return axes
+
+
+def compile(model: Union[Path, torch.nn.Module], *, batch: int = 1024, calibrate: object = None,
+            agreement: float = 0.995, memory: int = 0, precise: bool = False, function_error: float | None = None,
+            input_shape: tuple[int, ...] | None = None, mean: float | list[float] | None = None,
+            std: float | list[float] | None = None, classes: list[str] | None = None, name: str | None = None,
+            progress: Progress = None) -> Model:
+    """Makes a network ready to run on encrypted images.
+
+    model: an ONNX file, or a module of PyTorch, which is exported in evaluation mode and left as it was.
+    batch: images that a run will have, 1 to 65,536; the packing is the fastest for so many (`Model.batch` may be more).
+    calibrate: images like those to come (as for `Client.encrypt`; 512 at most are used), to measure ranges, errors and
+      labels on; without them made-up ones serve. Networks with Relu and the like want them.
+    agreement: part of the labels, 0 to 1, that must be predicted to be the float network's.
+    memory: most bytes that a run may use; 0: what this machine has.
+    precise: twice the modulus for every square of a network that is bootstrapped: closer to the float network, slower.
+    function_error: of polynomials for Relu and the like, over the range of the input.
+    input_shape: of an image, (channels, rows, columns) or (features,): for a module without `calibrate`.
+    mean, std: preprocessing of pixels, (pixel / 255 - mean) / std, one number or one by channel; classes: names. They
+      take the place of those in an ONNX file.
+    name: of the network, in messages and descriptions.
+
+    Raises BadInputError for a network that cannot run encrypted, naming the node and, for PyTorch, the module;
+    NoResourcesError if no packing fits the memory or too few labels are predicted to agree.
+    """
+    if not 1 <= batch <= 65536:
+        raise UsageError(f"batches have 1 to 65,536 images, not {batch}", "batch=")
+    images = None
+    if calibrate is not None and input_shape is not None:
+        c, h, w = (*input_shape, 1, 1)[:3]
+        images = for_network(calibrate, (c, h, w))
+    elif calibrate is not None:
+        images = for_calibration(calibrate)
+    shape = input_shape if input_shape is not None else None if images is None else images.shape[1:]
+
+    def note(text: str) -> None:
+        for theirs, ours in _ADVICE.items():
+            text = text.replace(theirs, ours)
+        warnings.warn(without_folder(text), SottoWarning, stacklevel=3)
+
+    with given_network(model, shape, flat=_axes(calibrate) == 2, mean=mean, std=std, classes=classes, name=name,
+                       images=images) as path:
+        with reporting(progress) as report:
+            plan = _server.Plan.compile(path, batch, agreement, memory, precise, function_error, images, report, note)
+    return Model._of(plan)
+
+
+@dataclasses.dataclass(frozen=True)
+class InferenceReport:
+    """What an inference took."""
+    images: int
+    batches: int
+    batches_of_an_earlier_run: int
+    """found finished beside the output file, and not done again"""
+    read_seconds: float
+    compute_seconds: float
+    write_seconds: float
+
+
+class Server(Unpicklable):
+    """One model, made ready once, for any number of queries of any number of clients. It computes one at a time."""
+    _instead = "save its model and make a new one of it"
+
+    def __init__(self, model: Model | Path | BytesLike, memory: int = 0, scratch: Path | None = None) -> None:
+        """memory: most bytes; 0: what is free when an inference starts. scratch: folder for what it leaves no room for;
+        without one that of the output.
+
+        Raises NoResourcesError if the model needs more memory than it may have.
+        """
+        if isinstance(model, (bytes, bytearray, memoryview)):
+            model = Model(model)
+        elif not isinstance(model, Model):
+            model = Model.load(model)
+        self.model = model
+        self._server = _server.Server(model._plan, memory, "" if scratch is None else os.fspath(scratch))
+        self._open: weakref.WeakKeyDictionary[EvaluationKeys, _server.EvaluationKeys] = weakref.WeakKeyDictionary()
+        self._lock = threading.Lock()
+        self.report: InferenceReport | None = None
+        """Of the last inference."""
+
+    def infer(self, query: Query | Path | BytesLike, keys: EvaluationKeys | Path | BytesLike, path: Path | None = None,
+              progress: Progress = None) -> Reply:
+        """Runs the network on encrypted images; gives the encrypted scores, in memory or in a file at `path`.
+
+        keys: of the client that made the query. As an object they are kept open from call to call, as long as it lives;
+        from a path or bytes they are opened anew.
+
+        With several batches and a path an interruption keeps the finished ones in PATH.part, from which the same call
+        goes on. Raises BadInputError for damaged input, WrongKeyError for what belongs to another key or model,
+        NoResourcesError if memory or disk are short.
+        """
+        source = source_of(query, Query)
+        to = None if path is None else os.fspath(path)
+        with self._lock:
+            opened = self._opened(keys)
+            with reporting(progress) as report:
+                made, numbers = self._server.infer(source, opened, to, report)
+            self.report = InferenceReport(**numbers)
+        return Reply._of(made if to is None else to)
+
+    def _opened(self, keys: EvaluationKeys | Path | BytesLike) -> _server.EvaluationKeys:
+        if not isinstance(keys, EvaluationKeys):
+            return self._server.open_keys(source_of(keys, EvaluationKeys))
+        if keys not in self._open:
+            self._open[keys] = self._server.open_keys(source_of(keys, EvaluationKeys))
+        return self._open[keys]
+
+    def __repr__(self) -> str:
+        return f"<sotto.Server of {self.model.client_spec.network}>"
