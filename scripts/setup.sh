@@ -8,7 +8,7 @@ packages="
   libtbb-dev libsodium-dev nlohmann-json3-dev libcli11-dev libfmt-dev libstb-dev libpng-dev libjpeg62-turbo-dev zlib1g-dev
   protobuf-compiler libprotobuf-dev libonnx-dev
   libgtest-dev libgmock-dev
-  python3 python3-numpy python3-onnx python3-pil
+  python3 python3-numpy python3-onnx python3-pil python3-dev python3-venv
 "
 missing=""
 for p in $packages; do

@@ -3,6 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 scripts/setup.sh
+scripts/python.sh
 scripts/build.sh release
 /usr/bin/python3 tools/check_layers.py
 exec ctest --preset release "$@"

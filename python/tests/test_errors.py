@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import sotto
 import torch
-from conftest import MEAN, STD, Small, pixels, preprocessed
+from torch_networks import MEAN, STD, Small, pixels, preprocessed
 
 
 @pytest.mark.parametrize("images, message, hint", [

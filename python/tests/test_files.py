@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 import sotto
-from conftest import pixels
+from torch_networks import pixels
 
 
 def test_pickle_is_refused_with_a_reason(model, client, server):
@@ -40,9 +40,9 @@ def test_contents_are_not_copied(client):
 MEMORY = """
 import resource, sys
 sys.path.insert(0, {here!r})
-import numpy, torch, sotto, conftest
+import numpy, torch, sotto, torch_networks
 torch.manual_seed(1)
-model = sotto.compile(conftest.Small().eval(), batch=40000, input_shape=(3, 8, 8))
+model = sotto.compile(torch_networks.Small().eval(), batch=40000, input_shape=(3, 8, 8))
 client = sotto.Client.create(model.client_spec)
 server = sotto.Server(model)
 def resident():

@@ -11,18 +11,18 @@ import time
 import numpy as np
 import pytest
 import sotto
-from conftest import pixels
+from torch_networks import pixels
 
 HERE = str(pathlib.Path(__file__).parent)
 
 LONG = """
 import sys, time
 sys.path.insert(0, {here!r})
-import numpy, torch, sotto, conftest
-from conftest import pixels
+import numpy, torch, sotto, torch_networks
+from torch_networks import pixels
 torch.manual_seed(1)
 network = torch.nn.Sequential(torch.nn.Conv2d(3, 32, 3, padding=1), *[
-    m for k in range(4) for m in (torch.nn.Conv2d(32, 32, 3, padding=1), torch.nn.BatchNorm2d(32), conftest.Square())],
+    m for k in range(4) for m in (torch.nn.Conv2d(32, 32, 3, padding=1), torch.nn.BatchNorm2d(32), torch_networks.Square())],
     torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(32, 3)).eval()
 def compiled():
     return sotto.compile(network, batch=256, calibrate=pixels(512), agreement=0)

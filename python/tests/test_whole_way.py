@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import sotto
 import torch
-from conftest import CLASSES, MEAN, STD, Small, exact, pixels, preprocessed
+from torch_networks import CLASSES, MEAN, STD, Small, exact, pixels, preprocessed
 
 TOLERANCE = 1e-3
 

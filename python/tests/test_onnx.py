@@ -1,0 +1,143 @@
+"""The whole way from an ONNX file, with nothing but numpy and onnx at hand."""
+from __future__ import annotations
+
+import pathlib
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import onnx
+import pytest
+import sotto
+from onnx import TensorProto, helper, numpy_helper
+
+TOLERANCE = 1e-3
+RNG = np.random.default_rng(1)
+KERNEL = RNG.normal(0, 0.3, (4, 3, 3, 3)).astype(np.float32)
+DENSE = RNG.normal(0, 0.5, (4, 3)).astype(np.float32)
+
+
+def write_network(path: pathlib.Path) -> str:
+    """A convolution, a square, a mean, a dense layer; images of 3 x 8 x 8."""
+    nodes = [helper.make_node("Conv", ["x", "kernel"], ["c"], name="conv"), helper.make_node("Mul", ["c", "c"], ["s"], name="square"),
+             helper.make_node("GlobalAveragePool", ["s"], ["p"], name="mean"), helper.make_node("Flatten", ["p"], ["f"], name="flatten"),
+             helper.make_node("MatMul", ["f", "dense"], ["y"], name="dense")]
+    graph = helper.make_graph(nodes, "small", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 8, 8])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])],
+                              [numpy_helper.from_array(KERNEL, "kernel"), numpy_helper.from_array(DENSE, "dense")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    onnx.save(model, path)
+    return str(path)
+
+
+def exact(pixels: np.ndarray) -> np.ndarray:
+    x = (pixels / 255 - 0.5) / 0.25
+    windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(2, 3))
+    return (np.einsum("bihwyx,oiyx->bohw", windows, KERNEL) ** 2).mean(axis=(2, 3)) @ DENSE
+
+
+def images(count: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 3, 8, 8), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def onnx_file(tmp_path_factory) -> str:
+    return write_network(tmp_path_factory.mktemp("onnx") / "small.onnx")
+
+
+@pytest.fixture(scope="module")
+def small(onnx_file):
+    return sotto.compile(onnx_file, batch=4, calibrate=images(64, 0), mean=0.5, std=0.25, classes=["cat", "dog", "ship"])
+
+
+def test_ten_lines(small):
+    pixels = images(6, 1)
+    client = sotto.Client.create(small.client_spec)
+    reply = sotto.Server(small).infer(client.encrypt(pixels), client.evaluation_keys)
+    scores = client.decrypt(reply)
+    assert scores.shape == (6, 3)
+    assert np.abs(scores - exact(pixels)).max() < TOLERANCE
+    results = client.results(reply)
+    assert np.array_equal(results.labels, exact(pixels).argmax(1))
+    assert results.names[0] in ("cat", "dog", "ship") and results.summary == ""
+
+
+def test_one_key_for_two_models_and_none_for_strangers(small, onnx_file):
+    client, stranger = (sotto.Client.create(small.client_spec) for _ in range(2))
+    other = sotto.compile(onnx_file, batch=40000, calibrate=images(64, 0), mean=0.5, std=0.25)
+    elsewhere = sotto.Client.create(other.client_spec, key=client.key)
+    pixels, server = images(3, 2), sotto.Server(other)
+    scores = elsewhere.decrypt(server.infer(elsewhere.encrypt(pixels), elsewhere.evaluation_keys))
+    assert np.abs(scores - exact(pixels)).max() < TOLERANCE
+    with pytest.raises(sotto.WrongKeyError):
+        server.infer(client.encrypt(pixels), elsewhere.evaluation_keys)
+    with pytest.raises(sotto.WrongKeyError) as caught:
+        stranger.decrypt(sotto.Server(small).infer(client.encrypt(pixels), client.evaluation_keys))
+    assert caught.value.code == sotto.ErrorCode.WRONG_KEY
+
+
+def test_what_is_refused(small, tmp_path):
+    client = sotto.Client.create(small.client_spec)
+    for wrong in (images(2, 1)[:, :2], images(2, 1)[0], images(2, 1).transpose(0, 2, 3, 1), np.full((1, 3, 8, 8), np.nan)):
+        with pytest.raises(sotto.BadInputError):
+            client.encrypt(wrong)
+    for secret in (client, client.key):
+        with pytest.raises(TypeError, match="secret"):
+            pickle.dumps(secret)
+    with pytest.raises(sotto.MissingFileError):
+        sotto.compile(tmp_path / "none.onnx")
+    with pytest.raises(sotto.NoResourcesError) as caught:
+        sotto.compile(write_network(tmp_path / "a.onnx"), memory=1000)
+    assert caught.value.hint == "memory="
+
+
+def test_files(small, tmp_path):
+    small.save(tmp_path / "net.plan")
+    client = sotto.Client.create(sotto.Model.load(tmp_path / "net.plan").client_spec)
+    client.save(tmp_path / "keys")
+    assert (tmp_path / "keys/secret.key").stat().st_mode & 0o777 == 0o600
+    again = sotto.Client.load(tmp_path / "keys")
+    pixels = images(2, 3)
+    again.encrypt(pixels, tmp_path / "in.sotto")
+    again.make_evaluation_keys(tmp_path / "eval.key")
+    sotto.Server(tmp_path / "net.plan").infer(tmp_path / "in.sotto", tmp_path / "eval.key", tmp_path / "out.sotto")
+    assert np.abs(client.decrypt(tmp_path / "out.sotto") - exact(pixels)).max() < TOLERANCE
+
+
+def test_a_callback_hears_of_the_work_and_can_end_it(small):
+    client, heard = sotto.Client.create(small.client_spec), []
+    client.make_evaluation_keys(progress=lambda *news: heard.append(news))
+    assert heard and all(0 <= done <= 1 for _, done, _ in heard)
+
+    def enough(*news: object) -> None:
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        client.make_evaluation_keys(progress=enough)
+
+
+def test_ctrl_c(tmp_path):
+    write_network(tmp_path / "net.onnx")
+    code = """
+        import numpy, sotto
+        model = sotto.compile("net.onnx", batch=40000)
+        client = sotto.Client.create(model.client_spec)
+        pixels = numpy.zeros((400000, 3, 8, 8), numpy.uint8)
+        print("ready", flush=True)
+        while True:
+            client.encrypt(pixels)
+    """
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True) as p:
+        assert p.stdout is not None and p.stdout.readline() == "ready\n"
+        time.sleep(0.5)
+        p.send_signal(signal.SIGINT)
+        started = time.monotonic()
+        _, errors = p.communicate(timeout=60)
+        assert time.monotonic() - started < 10  # a second or two where nothing else runs
+        assert "KeyboardInterrupt" in errors
