@@ -63,7 +63,7 @@ void add_compile(CLI::App& app) {
   verb->add_option("MODEL", o->request.model, "The network, ONNX")->required();
   verb->add_option("--out", o->out, "Writes OUT.plan and OUT.client (OUT may end in .plan)")->required();
   add_plan_options(*verb, o->request);
-  add_reading_options(*verb, o->request.reading);
+  add_reading_options(*verb, o->request.reading, verb->get_option("--calibrate"));
   o->report.add_option(*verb);
   verb->callback([o] { throw CLI::RuntimeError(run(*o)); });
 }

@@ -18,8 +18,8 @@ struct ReadingOptions {
   [[nodiscard]] images::Fit fit() const { return crop ? images::Fit::middle : resize; }
 };
 
-/// Adds --resize, --crop and --layout.
-void add_reading_options(CLI::App& verb, ReadingOptions& o);
+/// Adds --resize, --crop and --layout. images: the option that names the images, without which they make no sense.
+void add_reading_options(CLI::App& verb, ReadingOptions& o, CLI::Option* images);
 
 /// Which images a verb reads, and how.
 struct DataOptions {

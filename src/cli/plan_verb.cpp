@@ -214,7 +214,7 @@ void add_plan(CLI::App& app) {
   auto o = std::make_shared<PlanOptions>();
   verb->add_option("FILE", o->request.model, "MODEL.onnx, NAME.plan or NAME.client")->required();
   add_plan_options(*verb, o->request);
-  add_reading_options(*verb, o->request.reading);
+  add_reading_options(*verb, o->request.reading, verb->get_option("--calibrate"));
   verb->add_option("--threads", o->threads, "Threads to predict for")->check(CLI::Range(1, 1024));
   verb->add_flag("--json", o->as_json, "JSON instead of a table");
   verb->callback([o] { throw CLI::RuntimeError(run(*o)); });

@@ -33,10 +33,35 @@ double spread_of(const std::vector<const std::vector<double>*>& images) {
   return std::sqrt(median(squares));
 }
 
-// What scores err by that lie so far apart. Errors grow with values beyond those on which they were predicted. Scores
-// that lie much closer may be those of pictures whose values are small, of which polynomials see only the middle.
-double error_of(const plan::Watch& watch, double spread) {
-  if (spread < watch.score_spread * kFaint) return std::max(watch.score_error, watch.faint_error);
+// The root mean square, over classes, of the distance between two images.
+double distance(const std::vector<double>& a, const std::vector<double>& b) {
+  double sum = 0;
+  for (std::size_t c = 0; c < a.size(); ++c) sum += (a[c] - b[c]) * (a[c] - b[c]);
+  return std::sqrt(sum / static_cast<double>(a.size()));
+}
+
+// By image: how near the nearest ones are, of which there are a twentieth of all. Scores of faint pictures lie close to
+// each other, also beside those of others. A few hundred images tell enough; of a few images all are one group.
+std::vector<double> nearness(const std::vector<const std::vector<double>*>& images) {
+  constexpr std::size_t kCompared = 512, kLeast = 8, kShare = 20;
+  if (images.size() < kLeast) return std::vector<double>(images.size(), spread_of(images));
+  const std::size_t stride = (images.size() + kCompared - 1) / kCompared;
+  std::vector<double> out, distances;
+  for (const auto* image : images) {
+    distances.clear();
+    for (std::size_t k = 0; k < images.size(); k += stride)
+      if (images[k] != image) distances.push_back(distance(*image, *images[k]));
+    const auto rank = distances.begin() + static_cast<std::ptrdiff_t>(distances.size() / kShare);
+    std::ranges::nth_element(distances, rank);
+    out.push_back(*rank);
+  }
+  return out;
+}
+
+// What scores of an image err by. Errors grow with values beyond those on which they were predicted. Scores that lie
+// much closer to others may be those of pictures whose values are small, of which polynomials see only the middle.
+double error_of(const plan::Watch& watch, double spread, double nearest) {
+  if (nearest < watch.score_spread * kFaint) return std::max(watch.score_error, watch.faint_error);
   return watch.score_spread > 0 ? watch.score_error * std::max(1.0, spread / watch.score_spread) : watch.score_error;
 }
 
@@ -62,10 +87,13 @@ void mark_close_scores(const plan::Watch& watch, const Scores& scores, std::vect
     rows.push_back(&scores[i]);
   }
   if (trusted.empty()) return;
-  const double error = error_of(watch, spread_of(rows));
+  const double spread = spread_of(rows);
+  const std::vector<double> nearest =
+      watch.faint_error > 0 ? nearness(rows) : std::vector<double>(rows.size(), HUGE_VAL);
   std::vector<double> chances;
   chances.reserve(rows.size());
-  for (const auto* row : rows) chances.push_back(chance_of_exchange(*row, error));
+  for (std::size_t k = 0; k < rows.size(); ++k)
+    chances.push_back(chance_of_exchange(*rows[k], error_of(watch, spread, nearest[k])));
   std::vector<std::size_t> order(trusted.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::sort(order, [&](std::size_t a, std::size_t b) { return chances[a] > chances[b]; });

@@ -106,6 +106,12 @@ bool make_keys(const plan::ClientSpec& spec, const ckks::Parameters& parameters,
                     " exists; give those of this plan another file, or replace all keys "
                     "(results under the secret key can then never be decrypted)",
                 Setting::keys);
+  if (elsewhere && !options.replace && is_there(evaluation_path)) {
+    const wire::FileReader there(evaluation_path, wire::Kind::eval_key);
+    if (there.decode([](const auto& h) { return wire::text(h, "plan_id", 64); }) != spec.plan_id)
+      throw Error(ErrorCode::usage, evaluation_path.string() + " holds the keys of another plan; choose another name",
+                  Setting::keys);
+  }
   const MadeFolder made(dir);
   const secret::OwnerKey owner = fresh ? secret::OwnerKey::generate() : read_owner_key(secret_path);
   write_evaluation_keys(spec, keys_of(owner, parameters), evaluation_path, progress);

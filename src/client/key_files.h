@@ -43,7 +43,7 @@ struct KeyFileOptions {
 
 /// Makes the evaluation keys of a plan under the secret key DIR/secret.key, which is made if there is none: one secret
 /// key serves all plans. Returns whether it was made. Throws Error{usage} if DIR/eval.key exists and nothing of the
-/// options is set.
+/// options is set, or if the named file holds the keys of another plan.
 bool make_keys(const plan::ClientSpec& spec, const ckks::Parameters& parameters, const std::filesystem::path& dir,
                const KeyFileOptions& options, const ProgressFn& progress);
 

@@ -17,8 +17,9 @@ namespace {
 using plan::Step;
 using Finish = Step::Finish;
 
-// A patch of white has the largest sum that inputs can have, and noise must not mark it.
-constexpr double kInputRoom = 1.05;
+// A patch of white has the largest sum that inputs can have, and a function that saturates the largest one of its
+// results, everywhere: noise must not mark them.
+constexpr double kRoom = 1.05;
 
 // Values that a polynomial gives over its range.
 std::pair<double, double> extent(const plan::Activation& a) {
@@ -64,13 +65,13 @@ void place_probes(plan::Plan& plan) {
       if (plan::has_room(probe.bound, t.scale, limbs, plan.parameters.prime_bits)) probe.limbs = limbs;
     if (probe.limbs > 0) plan.probes.push_back(probe);
   };
-  add(0, false, kInputRoom * std::max(1.0, largest_pixel(plan.io)));
+  add(0, false, kRoom * std::max(1.0, largest_pixel(plan.io)));
   std::set<int> watched;
   for (const Step& s : plan.steps) {
     if (s.finish == Finish::activate) {
       const auto [least, most] = extent(s.activation);
       if (watched.insert(s.output).second)
-        add(s.output, -least > most / 16, std::max({-least, most, s.activation.range / 16}));
+        add(s.output, -least > most / 16, kRoom * std::max({-least, most, s.activation.range / 16}));
     } else if (s.finish == Finish::refresh && !feeds_activations_only(plan, s.output)) {
       const int source = s.terms.front().source;
       const Step* writer = writer_of(plan, source);

@@ -89,7 +89,10 @@ MeasuredNetwork measure(graph::Network network, compiler::Calibration calibratio
   if (!calibration.made_up && std::ranges::all_of(calibration.images, [&](const std::vector<double>& image) {
         return image == calibration.images.front();
       }))
-    throw Error(ErrorCode::bad_input, "the images to calibrate on are all the same; give several that differ",
+    throw Error(ErrorCode::bad_input,
+                calibration.images.size() == 1
+                    ? "one image is not enough to calibrate on; give several that differ"
+                    : "the images to calibrate on are all the same; give several that differ",
                 Setting::calibration);
   MeasuredNetwork m{std::move(network), std::move(calibration), {}, {}, 0};
   note_limits(m, hooks);

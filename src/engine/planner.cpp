@@ -104,8 +104,10 @@ std::vector<Planner::Packing> Planner::by_time(std::vector<Packing> list, int im
   if (list.empty() && options_.memory != 0)
     throw Error(
         ErrorCode::no_resources,
-        fmt::format("even runs of {} images need about {}, the limit is {}; give it more{}", smallest.batch,
-                    bytes(smallest.least_bytes), bytes(options_.memory), grouped ? "" : ", or plan for fewer images"),
+        fmt::format(
+            "even the smallest packing, for runs of up to {} images, needs about {}, the limit is {}; give it more{}",
+            smallest.batch, bytes(smallest.least_bytes), bytes(options_.memory),
+            grouped ? "" : ", or plan for fewer images"),
         Setting::memory);
   if (list.empty()) return {smallest};
   std::ranges::stable_sort(list, {}, [&](const Packing& p) { return p.seconds_for(images); });

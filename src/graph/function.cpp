@@ -70,6 +70,7 @@ double value(const Function::Step& s, double x, double y) {
 // Poles are looked for at both signs of 2^-20 .. 2^20.
 constexpr int kPoleOctaves = 20, kPointsPerOctave = 16, kPolePoints = 2 * kPoleOctaves * kPointsPerOctave;
 constexpr double kNearZero = 1e-3;
+constexpr int kHalvings = 100;
 
 constexpr const char* kNames[] = {
     "Relu",    "Clip",        "LeakyRelu", "Elu",        "Selu",    "Celu", "Softplus", "Softsign",
@@ -100,16 +101,33 @@ void Function::apply(std::span<double> values) const {
 
 bool Function::has_pole() const {
   std::vector<double> at(steps.size() + 1);
-  std::vector<double> sign(steps.size(), 0);  // of what a step divides by, so far
-  for (int k = -kPolePoints; k <= kPolePoints; ++k) {
-    const double size = std::exp2(static_cast<double>(std::abs(k)) / kPointsPerOctave - kPoleOctaves);
-    at[0] = k == 0 ? 0 : std::copysign(size, k);
+  const auto divisor = [&](std::size_t step, double x) {
+    at[0] = x;
     run(at);
-    for (std::size_t i = 0; i < steps.size(); ++i) {
-      if (steps[i].kind != Kind::reciprocal) continue;
-      const double divisor = at[static_cast<std::size_t>(steps[i].left)];
-      if (std::abs(divisor) < kNearZero || divisor * sign[i] < 0) return true;
-      sign[i] = std::copysign(1, divisor);
+    return at[static_cast<std::size_t>(steps[step].left)];
+  };
+  const auto argument = [](int k) {
+    const double size = std::exp2(static_cast<double>(std::abs(k)) / kPointsPerOctave - kPoleOctaves);
+    return k == 0 ? 0 : std::copysign(size, k);
+  };
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    if (steps[i].kind != Kind::reciprocal) continue;
+    double before = HUGE_VAL, last = HUGE_VAL, sign = 0;  // magnitudes of the two points before
+    for (int k = -kPolePoints; k <= kPolePoints; ++k) {
+      const double value = divisor(i, argument(k)), size = std::abs(value);
+      if (size < kNearZero || value * sign < 0) return true;
+      if (k >= 2 - kPolePoints && last < before && last < size) {  // a valley: how deep is it?
+        double low = argument(k - 2), high = argument(k);
+        for (int n = 0; n < kHalvings; ++n) {
+          const double a = low + (high - low) / 3, b = high - (high - low) / 3;
+          (std::abs(divisor(i, a)) < std::abs(divisor(i, b)) ? high : low) =
+              std::abs(divisor(i, a)) < std::abs(divisor(i, b)) ? b : a;
+        }
+        if (std::abs(divisor(i, (low + high) / 2)) < kNearZero) return true;
+      }
+      before = last;
+      last = size;
+      sign = std::copysign(1, value);
     }
   }
   return false;

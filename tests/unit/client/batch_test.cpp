@@ -77,7 +77,8 @@ TEST_F(Batch, EveryPixelHasItsSlot) {
           for (int tx = 0; tx < 4; ++tx) {
             const int y = 2 * ty + phase / 2, x = 2 * tx + phase % 2;
             EXPECT_EQ(slots[static_cast<std::size_t>(b * 16 + ty * 4 + tx)],
-                      b < 3 ? images[static_cast<std::size_t>(b)][static_cast<std::size_t>((c * 8 + y) * 8 + x)] : 0.0);
+                      images[static_cast<std::size_t>(b % 3)][static_cast<std::size_t>((c * 8 + y) * 8 + x)])
+                << "missing images are others once more";
           }
     }
 }

@@ -76,6 +76,19 @@ TEST(CloseScores, ScoresThatLieCloseMayBeThoseOfFaintPictures) {
   EXPECT_TRUE(doubtful(marks(w, scores)).empty()) << "as lively as those on which errors were predicted";
 }
 
+// Faint pictures beside as many others: what is near them tells, not the spread of all.
+TEST(CloseScores, FaintPicturesAreFoundAmongOthers) {
+  Scores scores = random_scores(600, 1, 7);
+  const Scores faint = random_scores(400, 0.01, 8);
+  scores.insert(scores.end(), faint.begin(), faint.end());
+  plan::Watch w = watch(0.0001, 1);
+  EXPECT_TRUE(doubtful(marks(w, scores)).empty());
+  w.faint_error = 0.01;
+  const std::vector<std::size_t> marked = doubtful(marks(w, scores));
+  EXPECT_GT(marked.size(), 100u);
+  for (const std::size_t i : marked) EXPECT_GE(i, 600u) << "an image as lively as those of the prediction";
+}
+
 TEST(CloseScores, OtherMarksStay) {
   Scores scores = random_scores(10, 1, 5);
   scores[3] = std::vector<double>(10, 1.0);

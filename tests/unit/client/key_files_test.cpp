@@ -77,6 +77,11 @@ TEST_F(KeyFiles, OneSecretServesAllPlans) {
   ckks::KeyFile eval(folder / "other.key", second.ring, other.parameters, other.keys, other.plan_id);
   EXPECT_EQ(eval.key_id(), first.secret.id());
   EXPECT_TRUE(std::filesystem::exists(folder / "keys/eval.key")) << "that of the first plan stays";
+  const auto into = [&](const char* name) {
+    return make_keys(other, larger, folder / "keys", {.evaluation_keys = folder / name}, {});
+  };
+  EXPECT_FALSE(into("other.key")) << "the same plan's are made anew";
+  EXPECT_TRUE(fails_with([&] { into("keys/eval.key"); }, ErrorCode::usage, {"eval.key", "another plan"}));
 }
 
 TEST_F(KeyFiles, OwnersKeys) {

@@ -92,6 +92,17 @@ TEST(PlaceProbes, OfPolynomials) {
   for (const plan::Probe& q : p.probes) EXPECT_EQ(q.alternating, false);
 }
 
+// Every result may be the largest that there is, with noise on top.
+TEST(PlaceProbes, FunctionsThatSaturateHaveRoom) {
+  plan::Plan p = relus();
+  for (plan::Step& s : p.steps)
+    if (s.finish == Finish::activate) s.activation = {s.activation.range, false, {{0.5, 0.5}}};  // 0 .. 1
+  place_probes(p);
+  for (std::size_t k = 1; k < p.probes.size(); ++k)
+    EXPECT_GT(p.probes[k].bound, 1.01 * p.tensors[static_cast<std::size_t>(p.probes[k].tensor)].layout.ciphertexts())
+        << k;
+}
+
 TEST(PlaceProbes, ResultsOfBothSignsAlternate) {
   plan::Plan p = relus();
   for (plan::Step& s : p.steps)

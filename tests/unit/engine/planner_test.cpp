@@ -80,7 +80,7 @@ TEST(Planner, MemoryThatSufficesForNothingIsRefusedWithWhatWould) {
   options.memory = 10 << 20;
   const Planner planner(measured(network()), options);
   const auto refused = [&](const auto& f) {
-    return test::fails_with(f, ErrorCode::no_resources, {"10.00 MiB", "need about"});
+    return test::fails_with(f, ErrorCode::no_resources, {"10.00 MiB", "needs about"});
   };
   EXPECT_TRUE(refused([&] { return planner.plan(100).batch; }));
   EXPECT_TRUE(refused([&] { return planner.parts(1100).size(); }));

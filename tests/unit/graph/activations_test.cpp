@@ -298,6 +298,17 @@ TEST(Activations, PolesAreRefused) {
   }
 }
 
+// Between all points of any grid.
+TEST(Activations, NarrowPolesAreRefused) {
+  OnnxBuilder m = model();
+  m.constant("one", {}, {1});
+  m.constant("place", {}, {0.77777f});
+  m.node("Sub", {"x", "place"}, "s");
+  m.node("Abs", {"s"}, "b");
+  m.node("Div", {"one", "b"}, "a");
+  EXPECT_TRUE(test::refuses([&] { imported(m); }, {"Div_a", "can be zero"}));
+}
+
 TEST(Activations, ParametersThatMakeNoSense) {
   OnnxBuilder celu = model(), gelu = model(), infinite = model();
   set(celu.node("Celu", {"x"}, "a"), "alpha", "0");
