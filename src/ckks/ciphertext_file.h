@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -84,8 +85,9 @@ class CiphertextReader {
   /// Throws Error{wrong_key} unless the file belongs to this plan, Error{bad_input} unless it has the plan's sizes.
   void expect(const std::string& plan_id, std::uint64_t batch, std::uint64_t per_batch, int limbs, double scale,
               const ring::Ring& ring, std::span<const CiphertextShape> probes = {}) const;
-  /// Reads everything once. Throws Error{bad_input} if anything is damaged.
-  void verify() const { file_.verify(); }
+  /// Reads everything once, calling check() now and then, which may throw. Throws Error{bad_input} if anything is
+  /// damaged.
+  void verify(const std::function<void()>& check = {}) const { file_.verify(check); }
   /// Ciphertext k of the file.
   [[nodiscard]] Ciphertext read(const ring::Ring& ring, std::uint64_t k) const;
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -50,8 +51,9 @@ class KeyFile : public KeyProvider {
   void prepare(std::span<const KeyId> ids) override;
   /// Frees the keys of a tier that are in memory; they are read again if someone asks.
   void drop_tier(int tier);
-  /// Reads everything once. Throws Error{bad_input} if anything is damaged.
-  void verify() const { file_.verify(); }
+  /// Reads everything once, calling check() now and then, which may throw. Throws Error{bad_input} if anything is
+  /// damaged.
+  void verify(const std::function<void()>& check = {}) const { file_.verify(check); }
 
   [[nodiscard]] const std::string& key_id() const { return key_id_; }
   [[nodiscard]] std::uint64_t bytes() const { return file_.file_bytes(); }

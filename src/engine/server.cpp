@@ -81,6 +81,7 @@ class Server::Inference {
   [[nodiscard]] ckks::CiphertextFileInfo output_info() const;
   [[nodiscard]] std::uint64_t batches_at_once() const;
   [[nodiscard]] fs::path scratch() const;
+  void check_stop() const;
   void show(std::uint64_t batch, double part, const std::string& what);
   [[nodiscard]] Images read_batch(std::uint64_t batch);
   [[nodiscard]] std::vector<ckks::Ciphertext> run_batch(std::uint64_t batch, Images images);
@@ -117,8 +118,8 @@ Server::Inference::Inference(Server& server, const Source& input, ckks::KeyFile&
   if (keys.key_id() != input_.info().key_id)
     throw Error(ErrorCode::wrong_key, input.name() + " was encrypted under another key than " + keys.name() +
                                           " belongs to; use the evaluation keys made with it");
-  input_.verify();
-  keys.verify();
+  input_.verify([&] { check_stop(); });
+  keys.verify([&] { check_stop(); });
   report_.images = input_.info().images;
   report_.batches = input_.info().batches();
   done_.resize(report_.batches);
@@ -156,6 +157,10 @@ ckks::CiphertextFileInfo Server::Inference::output_info() const {
   for (const plan::Probe& p : plan_.probes)
     info.probes.push_back({p.limbs, plan_.tensors[static_cast<std::size_t>(p.tensor)].scale});
   return info;
+}
+
+void Server::Inference::check_stop() const {
+  if (hooks_.stop != nullptr && *hooks_.stop) throw Error(ErrorCode::interrupted, "interrupted; no output was written");
 }
 
 void Server::Inference::show(std::uint64_t batch, double part, const std::string& what) {
@@ -217,6 +222,7 @@ InferenceReport Server::Inference::run() {
   const auto finished = [&] { return output.finished() / info.sections_per_batch(); };
   report_.batches_of_an_earlier_run = finished();
   (void)server_.model();  // made before batches run side by side
+  check_stop();
   try {
     for (std::uint64_t b = finished(); b < report_.batches; b += report_.batches_at_once)
       run_batches(b, std::min(report_.batches_at_once, report_.batches - b), output);

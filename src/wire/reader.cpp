@@ -77,12 +77,14 @@ bool FileReader::names_file(const Error& e) const {
   return std::string_view(e.what()).find(name()) != std::string_view::npos;
 }
 
-void FileReader::verify() const {
+void FileReader::verify(const std::function<void()>& check) const {
   constexpr std::size_t kPiece = std::size_t{1} << 20;
   parallel_for(sections_.size(), [&](std::size_t i) {
     std::vector<std::size_t> pieces(sections_[i] / kPiece, kPiece);
     if (sections_[i] % kPiece != 0) pieces.push_back(sections_[i] % kPiece);
-    stream(i, pieces, [](std::size_t, std::span<const unsigned char>) {});
+    stream(i, pieces, [&](std::size_t, std::span<const unsigned char>) {
+      if (check) check();
+    });
   });
 }
 

@@ -44,8 +44,9 @@ class FileReader {
   void stream(std::size_t i, std::span<const std::size_t> pieces,
               const std::function<void(std::size_t, std::span<const unsigned char>)>& use) const;
 
-  /// Reads every section, several at a time. Throws Error{bad_input} if one is damaged.
-  void verify() const;
+  /// Reads every section, several at a time. Throws Error{bad_input} if one is damaged, and whatever check() throws,
+  /// which is called now and then, by any thread.
+  void verify(const std::function<void()>& check = {}) const;
 
   /// Error{bad_input} that names the file.
   [[noreturn]] void fail(const std::string& what) const { input_.fail(what); }

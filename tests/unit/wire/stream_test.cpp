@@ -121,6 +121,8 @@ TEST_F(Stream, VerifyReadsSectionsOfAnySizeAndNumber) {
     writer.commit();
   }
   EXPECT_NO_THROW(FileReader(large, Kind::plan).verify());
+  const auto stop = [] { throw Error(ErrorCode::interrupted, "stop"); };
+  EXPECT_TRUE(test::fails_with([&] { FileReader(large, Kind::plan).verify(stop); }, ErrorCode::interrupted));
   const Bytes good = test::read_bytes(large);
   std::size_t end = good.size();
   for (std::size_t i = sizes.size(); i-- > 0; end -= sizes[i] + kChecksumBytes) {
