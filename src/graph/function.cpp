@@ -70,7 +70,12 @@ double value(const Function::Step& s, double x, double y) {
 // Poles are looked for at both signs of 2^-20 .. 2^20.
 constexpr int kPoleOctaves = 20, kPointsPerOctave = 16, kPolePoints = 2 * kPoleOctaves * kPointsPerOctave;
 constexpr double kNearZero = 1e-3;
-constexpr int kHalvings = 100;
+constexpr int kThirds = 100;
+
+double pole_point(int k) {
+  const double size = std::exp2(static_cast<double>(std::abs(k)) / kPointsPerOctave - kPoleOctaves);
+  return k == 0 ? 0 : std::copysign(size, k);
+}
 
 constexpr const char* kNames[] = {
     "Relu",    "Clip",        "LeakyRelu", "Elu",        "Selu",    "Celu", "Softplus", "Softsign",
@@ -100,35 +105,37 @@ void Function::apply(std::span<double> values) const {
 }
 
 bool Function::has_pole() const {
+  for (std::size_t i = 0; i < steps.size(); ++i)
+    if (steps[i].kind == Kind::reciprocal && divides_by_zero(static_cast<std::size_t>(steps[i].left))) return true;
+  return false;
+}
+
+bool Function::divides_by_zero(std::size_t value) const {
   std::vector<double> at(steps.size() + 1);
-  const auto divisor = [&](std::size_t step, double x) {
+  const auto divisor = [&](double x) {
     at[0] = x;
     run(at);
-    return at[static_cast<std::size_t>(steps[step].left)];
+    return at[value];
   };
-  const auto argument = [](int k) {
-    const double size = std::exp2(static_cast<double>(std::abs(k)) / kPointsPerOctave - kPoleOctaves);
-    return k == 0 ? 0 : std::copysign(size, k);
-  };
-  for (std::size_t i = 0; i < steps.size(); ++i) {
-    if (steps[i].kind != Kind::reciprocal) continue;
-    double before = HUGE_VAL, last = HUGE_VAL, sign = 0;  // magnitudes of the two points before
-    for (int k = -kPolePoints; k <= kPolePoints; ++k) {
-      const double value = divisor(i, argument(k)), size = std::abs(value);
-      if (size < kNearZero || value * sign < 0) return true;
-      if (k >= 2 - kPolePoints && last < before && last < size) {  // a valley: how deep is it?
-        double low = argument(k - 2), high = argument(k);
-        for (int n = 0; n < kHalvings; ++n) {
-          const double a = low + (high - low) / 3, b = high - (high - low) / 3;
-          (std::abs(divisor(i, a)) < std::abs(divisor(i, b)) ? high : low) =
-              std::abs(divisor(i, a)) < std::abs(divisor(i, b)) ? b : a;
-        }
-        if (std::abs(divisor(i, (low + high) / 2)) < kNearZero) return true;
-      }
-      before = last;
-      last = size;
-      sign = std::copysign(1, value);
+  // The lowest point of a valley of the divisor's magnitude, by ternary search.
+  const auto depth = [&](double low, double high) {
+    for (int n = 0; n < kThirds; ++n) {
+      const double a = low + (high - low) / 3, b = high - (high - low) / 3;
+      if (std::abs(divisor(a)) < std::abs(divisor(b)))
+        high = b;
+      else
+        low = a;
     }
+    return std::abs(divisor((low + high) / 2));
+  };
+  double before = HUGE_VAL, last = HUGE_VAL, sign = 0;  // of the two points before
+  for (int k = -kPolePoints; k <= kPolePoints; ++k) {
+    const double v = divisor(pole_point(k)), size = std::abs(v);
+    if (size < kNearZero || v * sign < 0) return true;
+    if (last < before && last < size && depth(pole_point(k - 2), pole_point(k)) < kNearZero) return true;
+    before = last;
+    last = size;
+    sign = std::copysign(1, v);
   }
   return false;
 }

@@ -60,6 +60,8 @@ struct Function {
  private:
   /// All values of the program for the argument at[0].
   void run(std::span<double> at) const;
+  /// Whether a value of the program is zero, or nearly so, for some argument.
+  [[nodiscard]] bool divides_by_zero(std::size_t value) const;
 };
 
 }  // namespace sotto::graph
