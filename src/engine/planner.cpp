@@ -183,16 +183,38 @@ plan::Plan Planner::finished(compiler::Compiled compiled) const {
   return std::move(compiled.plan);
 }
 
-// The first of these packings, or the first of the other kind if it falls short: what limits the precision of one
-// limits all of its kind.
+// What precision takes can outgrow the limit of memory, which the packing kept to before.
+bool Planner::fits(const plan::Plan& plan) const {
+  return options_.memory == 0 ||
+         plan::estimate(plan, available_threads(), options_.memory).least_bytes <= options_.memory;
+}
+
+// The first of these packings that has room, or the first of the other kind if it falls short: what limits the
+// precision of one limits all of its kind.
 plan::Plan Planner::first_that_serves(const std::vector<Packing>& list) const {
-  compiler::Compiled first = refined(list.front());
-  if (serves(first)) return finished(std::move(first));
   const auto grouped = [](const Packing& p) { return p.options.group > 1; };
-  const auto other = std::ranges::find_if(list, [&](const Packing& p) { return grouped(p) != grouped(list.front()); });
-  if (other != list.end())
-    if (compiler::Compiled second = refined(*other); serves(second)) return finished(std::move(second));
-  refuse(first);
+  std::optional<compiler::Compiled> short_of_labels, short_of_memory;
+  bool kind = false;  // of the first
+  for (const Packing& packing : list) {
+    if (short_of_labels && grouped(packing) == kind) continue;
+    compiler::Compiled compiled = refined(packing);
+    if (!fits(compiled.plan)) {
+      short_of_memory = std::move(compiled);
+      continue;
+    }
+    if (serves(compiled)) return finished(std::move(compiled));
+    if (short_of_labels) break;
+    short_of_labels = std::move(compiled);
+    kind = grouped(packing);
+  }
+  if (short_of_labels) refuse(*short_of_labels);
+  const plan::Plan& last = short_of_memory->plan;
+  throw Error(ErrorCode::no_resources,
+              fmt::format("with the precision that its labels need, runs of {} images take about {}, the limit is {}; "
+                          "give it more",
+                          last.batch, bytes(plan::estimate(last, available_threads(), options_.memory).least_bytes),
+                          bytes(options_.memory)),
+              Setting::memory);
 }
 
 plan::Plan Planner::plan(int images) const { return first_that_serves(by_time(packings(images), images)); }
@@ -214,7 +236,7 @@ std::vector<Part> Planner::parts(int images) const {
   if (mixed) {
     compiler::Compiled bulk = refined(mixed->first), rest = refined(mixed->second);
     const std::size_t left = count % static_cast<std::size_t>(bulk.plan.batch);
-    if (serves(bulk) && serves(rest))
+    if (serves(bulk) && serves(rest) && fits(bulk.plan) && fits(rest.plan))
       return {{finished(std::move(bulk)), count - left}, {finished(std::move(rest)), left}};
   }
   return {{first_that_serves(alone), count}};

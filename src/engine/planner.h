@@ -56,6 +56,7 @@ class Planner {
   [[nodiscard]] compiler::Compiled refined(const Packing& packing) const;
   [[nodiscard]] bool too_large_to_simulate(const plan::Plan& plan) const;
   [[nodiscard]] bool measured(const plan::Prediction& prediction) const;
+  [[nodiscard]] bool fits(const plan::Plan& plan) const;
   [[nodiscard]] bool serves(const compiler::Compiled& compiled) const;
   [[noreturn]] void refuse(const compiler::Compiled& compiled) const;
   [[nodiscard]] plan::Plan finished(compiler::Compiled compiled) const;

@@ -86,6 +86,24 @@ TEST(Planner, MemoryThatSufficesForNothingIsRefusedWithWhatWould) {
   EXPECT_TRUE(refused([&] { return planner.parts(1100).size(); }));
 }
 
+// Packings are compared before precision is chosen, and more of it takes more memory.
+TEST(Planner, PrecisionKeepsToTheMemory) {
+  const auto bytes = [](const plan::Plan& p, std::uint64_t limit) { return plan::estimate(p, 2, limit).least_bytes; };
+  const MeasuredNetwork measured_once = measured(network(), 0.9999);
+  PlannerOptions options;
+  options.agreement = 0.9999;
+  const plan::Plan free = Planner(measured_once, options).plan(4096);
+  for (const double part : {0.98, 0.9, 0.7, 0.5, 0.3}) {
+    options.memory = static_cast<std::uint64_t>(part * static_cast<double>(bytes(free, 1)));
+    try {
+      const plan::Plan p = Planner(measured_once, options).plan(4096);
+      EXPECT_LE(bytes(p, options.memory), options.memory) << part;
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), ErrorCode::no_resources) << part;
+    }
+  }
+}
+
 TEST(Planner, PromisesWhatIsAskedFor) {
   for (double agreement : {0.9, 0.9999}) {
     PlannerOptions options;
