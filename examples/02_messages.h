@@ -5,6 +5,7 @@
 #include <sotto/io.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>

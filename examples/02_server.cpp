@@ -1,7 +1,6 @@
 // The server of example 02: owns the model and never sees a secret key. 02_client starts it.
 #include <sotto/server.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 

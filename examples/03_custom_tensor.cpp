@@ -7,6 +7,8 @@
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <exception>
+#include <string>
 #include <vector>
 
 namespace {
@@ -54,5 +56,8 @@ int main(int argc, char** argv) {
   } catch (const sotto::Error& e) {
     std::fprintf(stderr, "\n%s\n", e.what());
     return static_cast<int>(e.code());
+  } catch (const std::exception& e) {  // numbers that are none
+    std::fprintf(stderr, "\n%s\n", e.what());
+    return 2;
   }
 }

@@ -75,7 +75,7 @@ void remember_input(const EncryptOptions& o, const std::string& id, const client
 
 int encrypt(EncryptOptions& o) {
   o.report.start();
-  wire::require_kept(o.data.data, std::array{o.out});
+  wire::require_kept(o.data.data, std::array{o.out, o.report.path()});
   const plan::ClientSpec spec = plan::read_client(o.client);
   // Files of pictures come from anywhere: what could go wrong with one does so before the key is in memory.
   const auto images = load_images(o.data, spec.io, o.data.count, images::TrueLabels::dropped);
@@ -164,7 +164,7 @@ int decrypt(DecryptVerbOptions& o) {
   client::require_sheet_name(o.sheet);
   if (!(o.flood >= 0)) throw Error(ErrorCode::usage, "--flood takes a number that is not negative");
   const bool streamed = wire::require_outputs(std::array{o.npy, o.sheet}, std::array{o.csv, o.report.path()});
-  wire::require_kept(o.data.data, std::array{o.npy, o.sheet, o.csv});
+  wire::require_kept(o.data.data, std::array{o.npy, o.sheet, o.csv, o.report.path()});
   const plan::ClientSpec spec = plan::read_client(o.client);
   const client::Keys keys = client::read_keys(ckks::Parameters::create(spec.parameters), o.keys);
   ProgressLine line("decryption");

@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
+#include <array>
 #include <filesystem>
 #include <memory>
+#include <vector>
 
 #include "base/error.h"
 #include "cli/console.h"
@@ -30,6 +32,8 @@ std::string base_name(const std::string& out) {
 }
 
 int run(CompileOptions& o) {
+  for (const auto& inputs : {std::vector{o.request.model}, o.request.calibrate})
+    wire::require_kept(inputs, std::array{o.report.path()});
   o.report.start();
   const plan::Plan plan = make_plan(o.request);
   check_stop();

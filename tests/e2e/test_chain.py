@@ -244,6 +244,11 @@ class Chain(PreparedCase):
         streamed = self.sotto(*steps["decrypt"], "--json", "-")
         self.assertEqual(json.loads(streamed.out)["images"], len(self.images))
         self.assert_refused(USAGE, *steps["decrypt"], "--json", "-", "--csv", "-")
+        picture = next((self.dir / "images").rglob("*.png")).relative_to(self.dir)
+        for verb, own in (("compile", "net.onnx"), ("encrypt", picture)):
+            before = (self.dir / own).read_bytes()
+            self.assert_refused(USAGE, *steps[verb], "--json", own)
+            self.assertEqual((self.dir / own).read_bytes(), before)
 
     def test_keygen_force_makes_a_new_key(self):
         self.sotto("keygen", "net.client", "--out", "forced")
