@@ -3,7 +3,7 @@
 include(CMakePackageConfigHelpers)
 
 # By half, highest first, as a linker wants static libraries.
-set(shared spec plan bootstrap ckks ring wire simd base)
+set(shared spec plan packing circuit bootstrap ckks ring wire simd base)
 set(client_libraries client images secret ${shared})
 set(server_libraries engine runtime compiler graph ${shared})
 set(all ${client_libraries} ${server_libraries})

@@ -23,7 +23,7 @@ plan::Plan layer(int channels, int size, int groups) {
   p.parameters = {kLogN, ring::RingKind::conjugate_invariant, kLimbs, 1, 48};
   p.tile = kTile;
   p.batch = (1 << kLogN) / (kTile * kTile);
-  const plan::Layout layout{channels, size, size, size / kTile, 1, 1};
+  const plan::Layout layout{{channels, size, size}, size / kTile, 1, 1};
   p.tensors = {{"image", layout, kLimbs, kScale}, {"sum", layout, kLimbs, kScale * kWeightScale}};
   plan::Term term{plan::Term::Kind::convolution, 0, kKernel, kKernel, 1, 1, 1, 1, {}};
   const int each = channels / groups;
@@ -37,7 +37,7 @@ plan::Plan layer(int channels, int size, int groups) {
   step.bias.resize(static_cast<std::size_t>(channels));
   for (double& b : step.bias) b = uniform(rng);
   step.terms = {std::move(term)};
-  step.finish = plan::Step::Finish::keep;
+  step.keep = true;
   step.limbs = kLimbs;
   step.scale = kScale * kWeightScale;
   p.steps = {std::move(step)};
@@ -104,7 +104,7 @@ double largest_error(const ring::Ring& ring, const plan::Plan& plan, const Image
   const ckks::Encoder encoder(kLogN, ring::RingKind::conjugate_invariant);
   const plan::Layout& layout = images.layout;
   const plan::Step& step = plan.steps[0];
-  const plan::WeightTable weights(step.terms[0], layout, layout);
+  const circuit::WeightTable weights(step.terms[0], layout, layout);
   double error = 0;
   for (const int o : {0, layout.channels - 1}) {
     for (int half = 0; half < 2; ++half) {

@@ -45,7 +45,7 @@ void note_on_precise(const plan::Plan& plan, const PlanRequest& request) {
     print_note("--precise changes nothing: no value of " + request.model + " is bootstrapped");
   else if (plan.group() > 1)
     print_note("--precise changes nothing: with several channels per ciphertext squares have an extra prime anyway");
-  else if (!compiler::has(plan, plan::Step::Finish::square))
+  else if (!compiler::has(plan, plan::Kind::square))
     print_note("--precise changes nothing: " + request.model + " has no squares, only activations of other kinds");
 }
 

@@ -2,7 +2,9 @@
 
 #include <cmath>
 #include <functional>
+#include <string>
 
+#include "circuit/circuit.h"
 #include "compiler/lower.h"
 #include "compiler/statistics.h"
 #include "compiler/weight_errors.h"
@@ -16,8 +18,7 @@ struct Options {
   /// Images per run at least, if the network's maps allow it; the plan's batch is the next size that fills the
   /// slots.
   int batch = 1024;
-  int group = 1;                   ///< channels per ciphertext, a power of two up to plan::kMaxGroup
-  double relu_error = kReluError;  ///< largest error of a ReLU's polynomial over its range, 2^-20 .. 1/4
+  int group = 1;  ///< channels per ciphertext, a power of two up to plan::kMaxGroup
   /// With bootstrapping: an extra prime for every square, which takes more time. Without: bootstraps if the modulus has
   /// no room for the score error that is asked for.
   bool precise = false;
@@ -26,16 +27,20 @@ struct Options {
   double score_error = HUGE_VAL;
   /// The same where it costs only seconds.
   double cheap_score_error = HUGE_VAL;
-  /// Statistics of the network's values (statistics_of); default: from made-up images.
-  std::function<const Statistics&()> statistics = {};
 };
 
-/// Statistics of a network's values (see measure()), for every packing of it.
-Statistics statistics_of(const graph::Network& network, const Calibration& calibration, double relu_error = kReluError,
-                         const std::function<void(std::size_t)>& progress = {});
+/// A network as a circuit, with what calibration images show of its values: what plans of it are made from, in every
+/// packing.
+struct MeasuredCircuit {
+  std::string name;  ///< of the network
+  plan::Interface io;
+  circuit::Circuit circuit;
+  Statistics statistics;
+};
 
-/// The network lowered as statistics are measured on: in the packing of the largest tile.
-plan::Plan lower_for_statistics(const graph::Network& network, double relu_error = kReluError);
+/// Errors as for lower() and measure(). progress(images done) is called after each image.
+MeasuredCircuit measured_circuit(const graph::Network& network, const Calibration& calibration,
+                                 double relu_error = kReluError, const std::function<void(std::size_t)>& progress = {});
 
 /// A plan and what its levels and scales are predicted to do to the scores.
 struct Compiled {
@@ -49,10 +54,13 @@ struct Compiled {
   [[nodiscard]] const plan::Step& worst() const;
 };
 
-/// Turns a network into a plan: squares completed, levels and scales assigned, packing and keys chosen.
+/// Turns a circuit into a plan: packing, levels and scales, keys and probes.
 ///
-/// Throws Error{bad_input} for what cannot run encrypted (naming the node), Error{no_resources} if one
-/// layer needs more levels than bootstrapping leaves at 128-bit security.
-Compiled compile(const graph::Network& network, const Options& options);
+/// Throws Error{bad_input} for maps that no packing has room for, Error{no_resources} if one layer needs more levels
+/// than bootstrapping leaves at 128-bit security.
+Compiled compile(const MeasuredCircuit& network, const Options& options);
+
+/// The same for a network that is measured on made-up images.
+Compiled compile(const graph::Network& network, const Options& options, double relu_error = kReluError);
 
 }  // namespace sotto::compiler

@@ -154,11 +154,11 @@ int most_primes(int bits) {
   return static_cast<int>(ckks::find_security_row(kLogN, ckks::SecretDistribution::ternary)->max_log2_qp / bits);
 }
 
-std::optional<Draft> levels_without_refreshes(plan::Plan lowered, LevelSize size, const Statistics& statistics,
+std::optional<Draft> levels_without_refreshes(plan::Plan packed, LevelSize size, const Statistics& statistics,
                                               const WantedVariance& wanted) {
-  if (!assign_levels(lowered, size)) return std::nullopt;
-  for (std::size_t t = 0; t < lowered.tensors.size(); ++t) lowered.tensors[t].moments = statistics.moments[t];
-  Search search(std::move(lowered), size, statistics);
+  if (!assign_levels(packed, size)) return std::nullopt;
+  for (std::size_t t = 0; t < packed.tensors.size(); ++t) packed.tensors[t].moments = statistics.moments[t];
+  Search search(std::move(packed), size, statistics);
   const auto more = [&] {
     return search.variance() > wanted.at_most ||
            (search.variance() > wanted.if_cheap && search.seconds() < kCheapSeconds);

@@ -25,9 +25,9 @@ struct WantedVariance {
   double if_cheap = 0;  ///< if a run still takes only seconds: what is measured on a few images may be too good
 };
 
-/// Levels of a lowered plan (see lower()) that bootstraps nothing. Steps get extra primes where these do most for their
-/// time, until the scores are as exact as wanted or the modulus has no more. Nothing if not even the levels fit.
-std::optional<Draft> levels_without_refreshes(plan::Plan lowered, LevelSize size, const Statistics& statistics,
+/// Levels of a plan without levels (see pack()) that bootstraps nothing. Steps get extra primes where these do most for
+/// their time, until the scores are as exact as wanted or the modulus has no more. Nothing if not even the levels fit.
+std::optional<Draft> levels_without_refreshes(plan::Plan packed, LevelSize size, const Statistics& statistics,
                                               const WantedVariance& wanted);
 
 }  // namespace sotto::compiler

@@ -2,38 +2,18 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 #include <utility>
 
 #include "base/error.h"
-#include "plan/term.h"
+#include "circuit/term.h"
 
 namespace sotto::compiler {
 
-using plan::Axes;
-using plan::Block;
-using plan::Layout;
-using plan::Term;
+using circuit::Block;
+using circuit::Shape;
+using circuit::Term;
 
 namespace {
-
-constexpr int kFarthest = 1 << 20;  // pixels of a canvas
-
-// Phases and gap of one direction without a common factor; a single pixel lies in the first phase of any layout.
-// A map that grew beyond its tile gets more phases.
-void fit(int size, int tile, int& phases, int& gap) {
-  const int common = std::gcd(phases, gap);
-  phases = size == 1 ? 1 : phases / common;
-  gap = size == 1 ? 1 : gap / common;
-  while ((size - 1) * gap >= phases * tile) phases *= 2;
-}
-
-Axes stride_of(const graph::Op& op) {
-  if (const auto* c = std::get_if<graph::Conv2d>(&op)) return {c->stride_h, c->stride_w};
-  if (const auto* p = std::get_if<graph::AveragePool>(&op)) return {p->stride_h, p->stride_w};
-  if (const auto* r = std::get_if<graph::Rearrange>(&op)) return {r->stride_h, r->stride_w};
-  return 1;
-}
 
 // What a value's term picks for each output channel.
 struct Pick {
@@ -41,9 +21,11 @@ struct Pick {
   double alpha = 0;
 };
 
-std::vector<Pick> picks_of(const Term& t, const Layout& in, const Layout& out) {
+std::vector<Pick> picks_of(const Term& t, const Shape& in, const Shape& out) {
   std::vector<Pick> picks(static_cast<std::size_t>(out.channels));
-  plan::for_each_pair(t, in, out, [&](int o, int i, const double* w) { picks[static_cast<std::size_t>(o)] = {i, *w}; });
+  circuit::for_each_pair(t, in, out, [&](int o, int i, const double* w) {
+    picks[static_cast<std::size_t>(o)] = {i, *w};
+  });
   return picks;
 }
 
@@ -71,7 +53,7 @@ void append_block(Term& term, const Block& outer, const std::vector<Pick>& picks
 }
 
 // A term of one block of all channels needs no list.
-void simplify(Term& t, const Layout& in, const Layout& out) {
+void simplify(Term& t, const Shape& in, const Shape& out) {
   if (t.blocks.size() == 1 && t.blocks.front() == Block{0, out.channels, 0, in.channels}) t.blocks.clear();
 }
 
@@ -95,15 +77,15 @@ bool leaks(int outputs, int kernel, int dilation, int stride, int pad, int size,
 }
 
 // The rows of a term for channels that pick others of its form (-1: none).
-Term moved_rows(const Term& t, const Layout& in, const Layout& from, const std::vector<int>& channels) {
-  const plan::WeightTable table(t, in, from);
+Term moved_rows(const Term& t, const Shape& in, const Shape& from, const std::vector<int>& channels) {
+  const circuit::WeightTable table(t, in, from);
   std::vector<std::vector<Block>> by_output(static_cast<std::size_t>(from.channels));
-  for (const Block& b : plan::blocks_of(t, in, from))
+  for (const Block& b : circuit::blocks_of(t, in, from))
     for (int o = b.out; o < b.out + b.outs; ++o) by_output[static_cast<std::size_t>(o)].push_back(b);
   Term moved = t;
   moved.blocks.clear();
   moved.weights.clear();
-  const std::size_t per_pair = plan::weights_per_pair(t, in);
+  const std::size_t per_pair = circuit::weights_per_pair(t, in);
   const auto count = static_cast<int>(channels.size());
   const auto inputs_of = [&](int c) {  // blocks that differ in their outputs only are equal here
     std::vector<Block> list;
@@ -153,12 +135,12 @@ std::vector<double> convolved_bias(const LinearForm& value, const graph::Conv2d&
         for (int k = 0; k < taps; ++k) {
           const int iy = y * c.stride_h + k / c.kernel_w * c.dilation_h - c.pad_top;
           const int ix = x * c.stride_w + k % c.kernel_w * c.dilation_w - c.pad_left;
-          if (iy < 0 || iy >= value.layout.height || ix < 0 || ix >= value.layout.width) continue;
+          if (iy < 0 || iy >= value.shape.height || ix < 0 || ix >= value.shape.width) continue;
           if (same) {
             *to += tap_bias[static_cast<std::size_t>(k)];
             continue;
           }
-          const std::size_t pixel = static_cast<std::size_t>(iy) * value.layout.width + ix;
+          const std::size_t pixel = static_cast<std::size_t>(iy) * value.shape.width + ix;
           for (int i = 0; i < in_group; ++i) *to += weights[i * taps + k] * from[i * plane + pixel];
         }
       }
@@ -170,9 +152,9 @@ std::vector<double> convolved_bias(const LinearForm& value, const graph::Conv2d&
 // A full connection of a value by blocks; weight(output, channel, pixel), all of the value. even: it is the same for
 // all pixels.
 template <class F>
-LinearForm connected(const plan::Plan& plan, const LinearForm& value, int outputs, const std::vector<Block>& blocks,
-                     bool even, F weight) {
-  LinearForm l{{outputs, 1, 1, 1, 1, value.layout.group}, {}, {}, value.depth};
+LinearForm connected(const circuit::Circuit& circuit, const LinearForm& value, int outputs,
+                     const std::vector<Block>& blocks, bool even, F weight) {
+  LinearForm l{{outputs, 1, 1}, {}, {}, value.depth};
   l.bias.resize(static_cast<std::size_t>(outputs));
   const auto pixels = static_cast<int>(value.plane());
   for (const Block& b : blocks)
@@ -181,8 +163,8 @@ LinearForm connected(const plan::Plan& plan, const LinearForm& value, int output
         for (int p = 0; p < pixels; ++p)
           l.bias[static_cast<std::size_t>(o)] += weight(o, c, p) * value.bias[static_cast<std::size_t>(c * pixels + p)];
   for (const Term& from : value.terms) {
-    const Layout& in = plan.tensors[static_cast<std::size_t>(from.source)].layout;
-    const std::vector<Pick> picks = picks_of(from, in, value.layout);
+    const Shape& in = circuit.value(from.source).shape;
+    const std::vector<Pick> picks = picks_of(from, in, value.shape);
     Term t;
     t.kind = Term::Kind::full;
     t.source = from.source;
@@ -190,19 +172,19 @@ LinearForm connected(const plan::Plan& plan, const LinearForm& value, int output
     t.even = even && value.plane() == static_cast<std::size_t>(in.height) * in.width && from.stride_h == 1 &&
              from.stride_w == 1 && from.pad_top == 0 && from.pad_left == 0;
     for (const Block& b : blocks)
-      append_block(t, b, picks, plan::weights_per_pair(t, in), [&](int o, int c, double alpha, double* to) {
+      append_block(t, b, picks, circuit::weights_per_pair(t, in), [&](int o, int c, double alpha, double* to) {
         if (t.even) {
           *to += alpha * weight(o, c, 0);
           return;
         }
         for (int p = 0; p < pixels; ++p) {
-          const int y = p / value.layout.width * from.stride_h - from.pad_top;
-          const int x = p % value.layout.width * from.stride_w - from.pad_left;
+          const int y = p / value.shape.width * from.stride_h - from.pad_top;
+          const int x = p % value.shape.width * from.stride_w - from.pad_left;
           if (y >= 0 && y < in.height && x >= 0 && x < in.width) to[y * in.width + x] += alpha * weight(o, c, p);
         }
       });
     if (t.blocks.empty()) continue;
-    simplify(t, in, l.layout);
+    simplify(t, in, l.shape);
     l.terms.push_back(std::move(t));
   }
   return l;
@@ -210,56 +192,25 @@ LinearForm connected(const plan::Plan& plan, const LinearForm& value, int output
 
 }  // namespace
 
-Axes canvas_of(const graph::Network& network) {
-  Axes most = 1;
-  std::vector<Axes> apart(network.nodes.size(), 1);  // distance of pixels
-  for (std::size_t k = 0; k < network.nodes.size(); ++k) {
-    const graph::Node& n = network.nodes[k];
-    if (!n.inputs.empty()) {
-      const Axes in = apart[static_cast<std::size_t>(n.inputs.front())], stride = stride_of(n.op);
-      // Farther than any packing has room for is as far as too far.
-      const auto far = [](int distance, int times) {
-        return static_cast<int>(std::min<std::int64_t>(std::int64_t{distance} * times, kFarthest));
-      };
-      apart[k] = {far(in.h, stride.h), far(in.w, stride.w)};
-    }
-    if (n.shape.h == 1) apart[k].h = 1;
-    if (n.shape.w == 1) apart[k].w = 1;
-    const auto span = [](int size, int distance) {
-      return static_cast<int>(std::min<std::int64_t>(std::int64_t{size - 1} * distance + 1, kFarthest));
-    };
-    most.h = std::max(most.h, span(n.shape.h, apart[k].h));
-    most.w = std::max(most.w, span(n.shape.w, apart[k].w));
-  }
-  return most;
-}
-
-Layout strided(const plan::Plan& plan, const Layout& in, const graph::Shape& shape, int stride_h, int stride_w) {
-  Layout l{shape.c, shape.h, shape.w, in.phases, {in.gap.h * stride_h, in.gap.w * stride_w}, in.group};
-  fit(l.height, plan.tile, l.phases.h, l.gap.h);
-  fit(l.width, plan.tile, l.phases.w, l.gap.w);
-  return l;
-}
-
-bool spills(const plan::Plan& plan, const LinearForm& l) {
+bool spills(const circuit::Circuit& circuit, const LinearForm& l) {
   return std::ranges::any_of(l.terms, [&](const Term& t) {
-    const Layout& in = plan.tensors[static_cast<std::size_t>(t.source)].layout;
+    const Shape& in = circuit.value(t.source).shape;
     return t.kind == Term::Kind::full && in.height * in.width > 1;
   });
 }
 
-LinearForm tensor_form(const plan::Plan& plan, int tensor, const std::vector<double>& alpha,
-                       const std::vector<double>& beta) {
-  const plan::Tensor& source = plan.tensors[static_cast<std::size_t>(tensor)];
-  LinearForm l{source.layout, {}, {}, source.limbs};
+LinearForm value_form(const circuit::Circuit& circuit, int value, int depth, const std::vector<double>& alpha,
+                      const std::vector<double>& beta) {
+  const Shape& source = circuit.value(value).shape;
+  LinearForm l{source, {}, {}, depth};
   Term t;
-  t.source = tensor;
+  t.source = value;
   t.weights = alpha;
-  for (int c = 0; c < source.layout.channels; ++c) {
+  for (int c = 0; c < source.channels; ++c) {
     t.blocks.push_back({c, 1, c, 1});
     l.bias.insert(l.bias.end(), l.plane(), beta[static_cast<std::size_t>(c)]);
   }
-  simplify(t, source.layout, source.layout);
+  simplify(t, source, source);
   l.terms.push_back(std::move(t));
   return l;
 }
@@ -270,7 +221,7 @@ void scale(LinearForm& l, const std::vector<double>& factor, const std::vector<d
     for (const Block& b : t.blocks) pairs += static_cast<std::size_t>(b.outs) * static_cast<std::size_t>(b.ins);
     double* w = t.weights.data();
     if (t.blocks.empty()) {
-      const std::size_t row = t.weights.size() / static_cast<std::size_t>(l.layout.channels);
+      const std::size_t row = t.weights.size() / static_cast<std::size_t>(l.shape.channels);
       for (std::size_t k = 0; k < t.weights.size(); ++k) w[k] *= factor[k / row];
       continue;
     }
@@ -283,30 +234,30 @@ void scale(LinearForm& l, const std::vector<double>& factor, const std::vector<d
   for (std::size_t k = 0; k < l.bias.size(); ++k) l.bias[k] = l.bias[k] * factor[k / l.plane()] + shift[k / l.plane()];
 }
 
-LinearForm concat(const plan::Plan& plan, std::vector<LinearForm> parts) {
-  LinearForm l{parts.front().layout, {}, {}, 0};
-  l.layout.channels = 0;
-  for (const LinearForm& p : parts) l.layout.channels += p.layout.channels;
+LinearForm concat(const circuit::Circuit& circuit, std::vector<LinearForm> parts) {
+  LinearForm l{parts.front().shape, {}, {}, 0};
+  l.shape.channels = 0;
+  for (const LinearForm& p : parts) l.shape.channels += p.shape.channels;
   int before = 0;
   for (LinearForm& p : parts) {
     for (Term& t : p.terms) {
-      const Layout& in = plan.tensors[static_cast<std::size_t>(t.source)].layout;
-      t.blocks = plan::blocks_of(t, in, p.layout);
+      const Shape& in = circuit.value(t.source).shape;
+      t.blocks = circuit::blocks_of(t, in, p.shape);
       for (Block& b : t.blocks) b.out += before;
-      simplify(t, in, l.layout);
+      simplify(t, in, l.shape);
       l.terms.push_back(std::move(t));
     }
     l.bias.insert(l.bias.end(), p.bias.begin(), p.bias.end());
     l.depth = std::max(l.depth, p.depth);
-    before += p.layout.channels;
+    before += p.shape.channels;
   }
   return l;
 }
 
-std::optional<LinearForm> rearranged(const plan::Plan& plan, const LinearForm& l, const graph::Rearrange& r,
+std::optional<LinearForm> rearranged(const circuit::Circuit& circuit, const LinearForm& l, const graph::Rearrange& r,
                                      const graph::Shape& shape) {
-  const Layout& from = l.layout;
-  LinearForm out{strided(plan, from, shape, r.stride_h, r.stride_w), {}, {}, l.depth};
+  const Shape& from = l.shape;
+  LinearForm out{{shape.c, shape.h, shape.w}, {}, {}, l.depth};
   // The pixel of `l` at (y, x); -1 if there is none.
   const auto pixel = [&](int y, int x) {
     const int sy = y * r.stride_h - r.pad_top, sx = x * r.stride_w - r.pad_left;
@@ -320,11 +271,11 @@ std::optional<LinearForm> rearranged(const plan::Plan& plan, const LinearForm& l
         out.bias.push_back(channel < 0 || p < 0 ? 0 : l.bias[static_cast<std::size_t>(channel) * l.plane() + p]);
       }
   for (const Term& t : l.terms) {
-    const Layout& in = plan.tensors[static_cast<std::size_t>(t.source)].layout;
+    const Shape& in = circuit.value(t.source).shape;
     if (t.kind == Term::Kind::full && (pixels != 1 || pixel(0, 0) < 0)) return std::nullopt;
     Term moved = moved_rows(t, in, from, r.channels);
     if (moved.blocks.empty()) continue;
-    simplify(moved, in, out.layout);
+    simplify(moved, in, out.shape);
     if (t.kind == Term::Kind::convolution) {
       moved.stride_h *= r.stride_h;
       moved.stride_w *= r.stride_w;
@@ -347,36 +298,34 @@ std::optional<LinearForm> rearranged(const plan::Plan& plan, const LinearForm& l
   return out;
 }
 
-bool is_value(const plan::Plan& plan, const LinearForm& l) {
+bool picks(const circuit::Circuit& circuit, const LinearForm& l) {
   return std::all_of(l.terms.begin(), l.terms.end(), [&](const Term& t) {
     if (t.kind != Term::Kind::convolution || t.kernel_h != 1 || t.kernel_w != 1 || !t.map.empty()) return false;
-    std::vector<bool> picked(static_cast<std::size_t>(l.layout.channels));
+    std::vector<bool> picked(static_cast<std::size_t>(l.shape.channels));
     bool once = true;
-    plan::for_each_pair(t, plan.tensors[static_cast<std::size_t>(t.source)].layout, l.layout,
-                        [&](int o, int, const double*) {
-                          once = once && !picked[static_cast<std::size_t>(o)];
-                          picked[static_cast<std::size_t>(o)] = true;
-                        });
+    circuit::for_each_pair(t, circuit.value(t.source).shape, l.shape, [&](int o, int, const double*) {
+      once = once && !picked[static_cast<std::size_t>(o)];
+      picked[static_cast<std::size_t>(o)] = true;
+    });
     return once;
   });
 }
 
-std::optional<LinearForm> convolved(const plan::Plan& plan, const LinearForm& value, const graph::Conv2d& c,
+std::optional<LinearForm> convolved(const circuit::Circuit& circuit, const LinearForm& value, const graph::Conv2d& c,
                                     const graph::Shape& shape, const std::vector<double>& map) {
-  LinearForm l{
-      strided(plan, value.layout, shape, c.stride_h, c.stride_w), {}, convolved_bias(value, c, shape), value.depth};
+  LinearForm l{{shape.c, shape.h, shape.w}, {}, convolved_bias(value, c, shape), value.depth};
   const std::size_t pixels = l.plane();
   for (std::size_t k = 0; k < l.bias.size(); ++k)
     l.bias[k] = l.bias[k] * (map.empty() ? 1 : map[k % pixels]) + c.bias[k / pixels];
   const int in_group = c.in_c / c.groups, out_group = c.out_c / c.groups;
   const auto taps = static_cast<std::size_t>(c.kernel_h) * static_cast<std::size_t>(c.kernel_w);
   for (const Term& from : value.terms) {
-    const Layout& in = plan.tensors[static_cast<std::size_t>(from.source)].layout;
-    if (leaks(shape.h, c.kernel_h, c.dilation_h, c.stride_h, c.pad_top, value.layout.height, in.height, from, true))
+    const Shape& in = circuit.value(from.source).shape;
+    if (leaks(shape.h, c.kernel_h, c.dilation_h, c.stride_h, c.pad_top, value.shape.height, in.height, from, true))
       return std::nullopt;
-    if (leaks(shape.w, c.kernel_w, c.dilation_w, c.stride_w, c.pad_left, value.layout.width, in.width, from, false))
+    if (leaks(shape.w, c.kernel_w, c.dilation_w, c.stride_w, c.pad_left, value.shape.width, in.width, from, false))
       return std::nullopt;
-    const std::vector<Pick> picks = picks_of(from, in, value.layout);
+    const std::vector<Pick> picks = picks_of(from, in, value.shape);
     Term t;
     t.source = from.source;
     t.kernel_h = c.kernel_h;
@@ -396,18 +345,18 @@ std::optional<LinearForm> convolved(const plan::Plan& plan, const LinearForm& va
                      for (std::size_t k = 0; k < taps; ++k) to[k] += alpha * w[k];
                    });
     if (t.blocks.empty()) continue;
-    simplify(t, in, l.layout);
+    simplify(t, in, l.shape);
     l.terms.push_back(std::move(t));
   }
   return l;
 }
 
-LinearForm fully_connected(const plan::Plan& plan, const LinearForm& value, const std::vector<double>& weights,
+LinearForm fully_connected(const circuit::Circuit& circuit, const LinearForm& value, const std::vector<double>& weights,
                            const std::vector<double>& bias) {
-  const int outputs = static_cast<int>(bias.size()), channels = value.layout.channels;
+  const int outputs = static_cast<int>(bias.size()), channels = value.shape.channels;
   const std::size_t pixels = value.plane();
   const bool of_means = weights.size() == bias.size() * static_cast<std::size_t>(channels);
-  LinearForm l = connected(plan, value, outputs, {{0, outputs, 0, channels}}, of_means, [&](int o, int c, int p) {
+  LinearForm l = connected(circuit, value, outputs, {{0, outputs, 0, channels}}, of_means, [&](int o, int c, int p) {
     const std::size_t pair = static_cast<std::size_t>(o) * channels + c;
     return of_means ? weights[pair] / static_cast<double>(pixels) : weights[pair * pixels + p];
   });
@@ -415,20 +364,20 @@ LinearForm fully_connected(const plan::Plan& plan, const LinearForm& value, cons
   return l;
 }
 
-LinearForm mean(const plan::Plan& plan, const LinearForm& value) {
+LinearForm mean(const circuit::Circuit& circuit, const LinearForm& value) {
   std::vector<Block> blocks;
-  blocks.reserve(static_cast<std::size_t>(value.layout.channels));
-  for (int c = 0; c < value.layout.channels; ++c) blocks.push_back({c, 1, c, 1});
+  blocks.reserve(static_cast<std::size_t>(value.shape.channels));
+  for (int c = 0; c < value.shape.channels; ++c) blocks.push_back({c, 1, c, 1});
   const double weight = 1.0 / static_cast<double>(value.plane());
-  return connected(plan, value, value.layout.channels, blocks, true, [&](int, int, int) { return weight; });
+  return connected(circuit, value, value.shape.channels, blocks, true, [&](int, int, int) { return weight; });
 }
 
-LinearForm flattened(const plan::Plan& plan, const LinearForm& value) {
+LinearForm flattened(const circuit::Circuit& circuit, const LinearForm& value) {
   const auto pixels = static_cast<int>(value.plane());
   std::vector<Block> blocks;
-  blocks.reserve(static_cast<std::size_t>(value.layout.channels));
-  for (int c = 0; c < value.layout.channels; ++c) blocks.push_back({c * pixels, pixels, c, 1});
-  return connected(plan, value, value.layout.channels * pixels, blocks, false,
+  blocks.reserve(static_cast<std::size_t>(value.shape.channels));
+  for (int c = 0; c < value.shape.channels; ++c) blocks.push_back({c * pixels, pixels, c, 1});
+  return connected(circuit, value, value.shape.channels * pixels, blocks, false,
                    [&](int o, int, int p) { return o % pixels == p ? 1.0 : 0.0; });
 }
 

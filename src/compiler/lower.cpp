@@ -12,7 +12,6 @@
 #include "compiler/function_approximation.h"
 #include "compiler/linear_form.h"
 #include "compiler/polynomial.h"
-#include "compiler/unread_steps.h"
 
 namespace sotto::compiler {
 
@@ -22,27 +21,27 @@ using graph::Network;
 using graph::Node;
 using graph::Shape;
 using Linear = LinearForm;
-using plan::Layout;
-using plan::Step;
-using plan::Term;
+using circuit::Op;
+using circuit::Term;
+using Kind = Op::Kind;
 
-// Sum of alpha * tensor over the parts + beta, per channel. The tensors are packed alike.
-struct Tensors {
+// Sum of alpha * value over the parts + beta, per channel.
+struct Values {
   struct Part {
-    int tensor = 0;
+    int value = 0;
     std::vector<double> alpha;
   };
   std::vector<Part> parts;
   std::vector<double> beta;
 
-  // A multiple of a tensor that may be a part already.
-  void add(int tensor, const std::vector<double>& alpha) {
+  // A multiple of a value that may be a part already.
+  void add(int value, const std::vector<double>& alpha) {
     for (Part& p : parts) {
-      if (p.tensor != tensor) continue;
+      if (p.value != value) continue;
       for (std::size_t c = 0; c < alpha.size(); ++c) p.alpha[c] += alpha[c];
       return;
     }
-    parts.push_back({tensor, alpha});
+    parts.push_back({value, alpha});
   }
 };
 
@@ -70,27 +69,15 @@ graph::Conv2d depthwise(const graph::AveragePool& p, int channels, double weight
 
 class Lowering {
  public:
-  Lowering(const Network& network, int tile, int group, double relu_error)
-      : network_(network),
-        tile_(tile),
-        group_(group),
-        relu_error_(relu_error),
-        polynomial_(network.nodes.size()),
-        linear_(network.nodes.size()) {}
+  Lowering(const Network& network, double relu_error)
+      : network_(network), relu_error_(relu_error), polynomial_(network.nodes.size()), linear_(network.nodes.size()) {}
 
-  plan::Plan run() {
-    plan_.network = network_.name;
-    plan_.tile = tile_;
+  circuit::Circuit run() {
     const Shape in = network_.input_shape();
-    const plan::Axes canvas = canvas_of(network_);
-    plan::Axes phases = 1;
-    while (phases.h * tile_ < canvas.h) phases.h *= 2;
-    while (phases.w * tile_ < canvas.w) phases.w *= 2;
-    plan_.tensors.push_back({"input", {in.c, in.h, in.w, phases, 1, group_}, 0, 1});
-    plan_.io = interface_of(network_);
+    add_value("input", {in.c, in.h, in.w}, 0);
     for (std::size_t i = 0; i < network_.nodes.size(); ++i) polynomial_[i] = visit(static_cast<int>(i));
     finish();
-    return std::move(plan_);
+    return std::move(circuit_);
   }
 
  private:
@@ -126,94 +113,101 @@ class Lowering {
     return itself(i);
   }
 
-  static std::size_t plane(const Layout& l) { return static_cast<std::size_t>(l.height) * l.width; }
+  int add_value(const std::string& name, const circuit::Shape& shape, int depth) {
+    circuit_.values.push_back({name, shape});
+    depths_.push_back(depth);
+    return static_cast<int>(circuit_.values.size()) - 1;
+  }
 
-  // Adds a step and returns its output tensor.
-  int emit(int node, const Linear& l, Step::Finish finish) {
-    const int id = static_cast<int>(plan_.tensors.size());
-    const std::string& name = network_.nodes[node].name;
-    plan_.tensors.push_back({name, l.layout, l.depth + (finish == Step::Finish::keep ? 0 : 1), 1});
-    Step step;
-    step.name = name;
-    step.output = id;
-    step.terms = l.terms;
-    if (step.terms.empty()) {  // a constant: nothing is read, but a step has a term
-      Term& t = step.terms.emplace_back();
+  [[nodiscard]] int depth_of(int value) const { return depths_[static_cast<std::size_t>(value)]; }
+
+  // alpha[c] * value + beta[c].
+  [[nodiscard]] Linear form_of(int value, const std::vector<double>& alpha, const std::vector<double>& beta) const {
+    return value_form(circuit_, value, depth_of(value), alpha, beta);
+  }
+
+  // Adds an op and returns its output.
+  int emit(int node, const Linear& l, Kind kind) {
+    Op op;
+    op.name = network_.nodes[node].name;
+    op.output = add_value(op.name, l.shape, l.depth + 1);
+    op.terms = l.terms;
+    if (op.terms.empty()) {  // a constant: nothing is read, but an op has a term
+      Term& t = op.terms.emplace_back();
       t.blocks = {{0, 1, 0, 1}};
       t.weights = {0};
     }
-    step.bias = l.bias;
-    step.finish = finish;
-    step.limbs = l.depth;
+    op.bias = l.bias;
+    op.kind = kind;
     // One bias per channel where padding makes no difference.
-    const std::size_t pixels = plane(l.layout);
+    const std::size_t pixels = l.plane();
     bool uniform = true;
     for (std::size_t k = 0; k < l.bias.size() && uniform; ++k) uniform = l.bias[k] == l.bias[k / pixels * pixels];
     if (uniform) {
-      step.bias.clear();
-      for (int c = 0; c < l.layout.channels; ++c) step.bias.push_back(l.bias[c * pixels]);
+      op.bias.clear();
+      for (int c = 0; c < l.shape.channels; ++c) op.bias.push_back(l.bias[c * pixels]);
     }
-    plan_.steps.push_back(std::move(step));
-    return id;
+    circuit_.ops.push_back(std::move(op));
+    return circuit_.ops.back().output;
   }
 
-  // The tensors of a polynomial: squares (or, between linear layers, divides) its root if need be.
+  // The values of a polynomial: squares its root (or, between linear layers, makes a value of it) if need be.
   // plain: see complete_squares().
-  Tensors tensors(int node, const Polynomial& p, bool plain = false) {
+  Values values(int node, const Polynomial& p, bool plain = false) {
     if (p.linear()) {
-      Tensors v;
+      Values v;
       v.beta = p.of(0);
-      const auto add = [&](int tensor, double gain) {
+      const auto add = [&](int value, double gain) {
         std::vector<double> alpha = p.of(1);
         for (double& a : alpha) a *= gain;
-        v.add(tensor, alpha);
+        v.add(value, alpha);
       };
       if (!is_function(p.root)) {
-        add(tensor_of(p.root), 1);
+        add(value_of(p.root), 1);
         return v;
       }
       const Activated& f = activated(p.root);
-      for (std::size_t k = 0; k < f.tensors.size(); ++k) add(f.tensors[k], f.gains[k]);
+      for (std::size_t k = 0; k < f.values.size(); ++k) add(f.values[k], f.gains[k]);
       for (std::size_t c = 0; c < v.beta.size(); ++c) v.beta[c] += p.of(1)[c] * f.offset;
       return v;
     }
     const Squares taken = complete_squares(p, network_.nodes[p.root].magnitude, plain);
     plain = plain || taken.squares.size() > 1 || taken.rest.degree() > 0;
-    Tensors v{{}, taken.rest.of(0)};
-    if (taken.rest.degree() > 0) v = tensors(node, taken.rest, plain);
+    Values v{{}, taken.rest.of(0)};
+    if (taken.rest.degree() > 0) v = values(node, taken.rest, plain);
     for (const Squares::Square& s : taken.squares) v.add(square(node, s.base, plain), s.gain);
     return v;
   }
 
   // The square of a polynomial, computed once.
   int square(int node, const Polynomial& base, bool plain) {
-    auto& tensor = squared_[{base.root, base.coefficients}];
-    if (!tensor) tensor = emit(node, expression(node, base, plain), Step::Finish::square);
-    return *tensor;
+    auto& value = squared_[{base.root, base.coefficients}];
+    if (!value) value = emit(node, expression(node, base, plain), Kind::square);
+    return *value;
   }
 
-  // The tensor of a root that is no function: the image, or a linear layer's output.
-  int tensor_of(int root) {
+  // The value of a root that is no function: the image, or a linear layer's output.
+  int value_of(int root) {
     if (root == 0) return 0;
-    auto& tensor = rescaled_[root];
-    if (!tensor) tensor = emit(root, linear(root), Step::Finish::rescale);
-    return *tensor;
+    auto& value = rescaled_[root];
+    if (!value) value = emit(root, linear(root), Kind::sum);
+    return *value;
   }
 
   [[nodiscard]] bool is_function(int node) const {
     return std::holds_alternative<graph::Function>(network_.nodes[node].op);
   }
 
-  // A copy of a tensor that is zero in all slots without a pixel.
-  int masked(int node, int tensor) {
-    const auto channels = static_cast<std::size_t>(plan_.tensors[static_cast<std::size_t>(tensor)].layout.channels);
-    const Linear copy = tensor_form(plan_, tensor, std::vector<double>(channels, 1), std::vector<double>(channels, 0));
-    return emit(node, copy, Step::Finish::rescale);
+  // A copy of a value that is zero in all slots without a pixel.
+  int masked(int node, int value) {
+    const auto channels = static_cast<std::size_t>(circuit_.value(value).shape.channels);
+    const Linear copy = form_of(value, std::vector<double>(channels, 1), std::vector<double>(channels, 0));
+    return emit(node, copy, Kind::sum);
   }
 
-  // The tensors of a function: its input as a tensor of its own, then a polynomial slot by slot.
+  // The values of a function: its input as a value of its own, then a polynomial slot by slot.
   struct Activated {
-    std::vector<int> tensors;
+    std::vector<int> values;
     std::vector<double> gains;
     double offset = 0;
   };
@@ -228,14 +222,12 @@ class Lowering {
     for (const auto& piece : f.pieces) {
       Linear l = expression(n.inputs[0]);
       for (double& b : l.bias) b += piece.shift;
-      int source = emit(n.inputs[0], l, Step::Finish::rescale);
-      if (spills(plan_, l)) source = masked(n.inputs[0], source);
-      const int depth = plan_.tensors[static_cast<std::size_t>(source)].limbs;
-      out.tensors.push_back(static_cast<int>(plan_.tensors.size()));
+      int source = emit(n.inputs[0], l, Kind::sum);
+      if (spills(circuit_, l)) source = masked(n.inputs[0], source);
+      out.values.push_back(add_value(n.name, l.shape, depth_of(source) + piece.activation.depth()));
       out.gains.push_back(piece.gain);
-      plan_.tensors.push_back({n.name, l.layout, depth + piece.activation.depth(), 1});
-      plan_.steps.push_back(copy_step(n.name, out.tensors.back(), source, Step::Finish::activate));
-      plan_.steps.back().activation = piece.activation;
+      circuit_.ops.push_back(copy_op(n.name, out.values.back(), source, Kind::activate));
+      circuit_.ops.back().activation = piece.activation;
     }
     return out;
   }
@@ -267,13 +259,13 @@ class Lowering {
       scale(l, p.of(1), p.of(0));
       return l;
     }
-    return form(tensors(node, p, plain));
+    return form(values(node, p, plain));
   }
 
-  [[nodiscard]] Linear form(const Tensors& v) const {
-    Linear l = tensor_form(plan_, v.parts.front().tensor, v.parts.front().alpha, v.beta);
+  [[nodiscard]] Linear form(const Values& v) const {
+    Linear l = form_of(v.parts.front().value, v.parts.front().alpha, v.beta);
     for (std::size_t k = 1; k < v.parts.size(); ++k)
-      add(l, tensor_form(plan_, v.parts[k].tensor, v.parts[k].alpha, std::vector<double>(v.beta.size())));
+      add(l, form_of(v.parts[k].value, v.parts[k].alpha, std::vector<double>(v.beta.size())));
     return l;
   }
 
@@ -283,18 +275,18 @@ class Lowering {
     if (const auto* p = std::get_if<graph::AveragePool>(&n.op)) return average_pool(root, *p);
     if (const auto* d = std::get_if<graph::Dense>(&n.op))
       return dense(n.inputs[0], polynomial_[n.inputs[0]], d->weights, d->bias);
-    if (std::holds_alternative<graph::GlobalAveragePool>(n.op)) return mean(plan_, value(n.inputs[0]));
-    if (std::holds_alternative<graph::Flatten>(n.op)) return flattened(plan_, value(n.inputs[0]));
+    if (std::holds_alternative<graph::GlobalAveragePool>(n.op)) return mean(circuit_, picked(n.inputs[0]));
+    if (std::holds_alternative<graph::Flatten>(n.op)) return flattened(circuit_, picked(n.inputs[0]));
     if (std::holds_alternative<graph::Sum>(n.op)) {
       std::vector<Linear> parts = joined(n.inputs);
       add(parts[0], std::move(parts[1]));
       return std::move(parts[0]);
     }
-    if (std::holds_alternative<graph::Concat>(n.op)) return concat(plan_, joined(concat_parts(root)));
+    if (std::holds_alternative<graph::Concat>(n.op)) return concat(circuit_, joined(concat_parts(root)));
     if (const auto* p = std::get_if<graph::PixelBias>(&n.op)) return biased(expression(n.inputs[0]), *p);
     if (const auto* r = std::get_if<graph::Rearrange>(&n.op)) {
-      if (auto l = rearranged(plan_, expression(n.inputs[0]), *r, n.shape)) return std::move(*l);
-      return *rearranged(plan_, as_tensor(n.inputs[0]), *r, n.shape);
+      if (auto l = rearranged(circuit_, expression(n.inputs[0]), *r, n.shape)) return std::move(*l);
+      return *rearranged(circuit_, as_value(n.inputs[0]), *r, n.shape);
     }
     fail(root, "this operation cannot be lowered");
   }
@@ -324,7 +316,7 @@ class Lowering {
            std::ranges::all_of(p.of(0), [](double v) { return v == 0; });
   }
 
-  // The expressions of several nodes for one step. What other steps compute, too, becomes a tensor where its level is
+  // The expressions of several nodes for one op. What other ops compute, too, becomes a value where its level is
   // there anyway, as the earlier layers under a dense connection.
   std::vector<Linear> joined(const std::vector<int>& nodes) {
     std::vector<Linear> parts;
@@ -335,8 +327,8 @@ class Lowering {
     }
     for (std::size_t k = 0; k < nodes.size(); ++k) {
       const Polynomial& p = polynomial_[nodes[k]];
-      if (p.linear() && p.root != 0 && readers(p.root) > 1 && parts[k].depth < depth && !is_value(plan_, parts[k]))
-        parts[k] = form(tensors(nodes[k], p));
+      if (p.linear() && p.root != 0 && readers(p.root) > 1 && parts[k].depth < depth && !picks(circuit_, parts[k]))
+        parts[k] = form(values(nodes[k], p));
     }
     return parts;
   }
@@ -359,40 +351,40 @@ class Lowering {
     return readers_[static_cast<std::size_t>(root)];
   }
 
-  // A node as what a layer can read without a step in between: tensors whose channels and pixels are picked.
-  Linear value(int node) { return value(node, polynomial_[node]); }
+  // A node as what a layer can read without an op in between: values whose channels and pixels are picked.
+  Linear picked(int node) { return picked(node, polynomial_[node]); }
 
-  Linear value(int node, const Polynomial& p) {
+  Linear picked(int node, const Polynomial& p) {
     const Node& root = network_.nodes[p.root];
     if (p.linear()) {
       std::optional<Linear> moved;
       if (std::holds_alternative<graph::Concat>(root.op)) {
         std::vector<Linear> parts;
-        for (int i : concat_parts(p.root)) parts.push_back(value(i));
-        moved = concat(plan_, std::move(parts));
+        for (int i : concat_parts(p.root)) parts.push_back(picked(i));
+        moved = concat(circuit_, std::move(parts));
       } else if (const auto* r = std::get_if<graph::Rearrange>(&root.op)) {
-        moved = rearranged(plan_, value(root.inputs[0]), *r, root.shape);
+        moved = rearranged(circuit_, picked(root.inputs[0]), *r, root.shape);
       } else if (const auto* b = std::get_if<graph::PixelBias>(&root.op)) {
-        moved = biased(value(root.inputs[0]), *b);
+        moved = biased(picked(root.inputs[0]), *b);
       }
-      if (moved && is_value(plan_, *moved)) {
+      if (moved && picks(circuit_, *moved)) {
         scale(*moved, p.of(1), p.of(0));
         return *moved;
       }
     }
-    return form(tensors(node, p));
+    return form(values(node, p));
   }
 
-  // The same with a step in between, if need be.
-  Linear as_tensor(int node) { return form(tensors(node, polynomial_[node])); }
+  // The same with an op in between, if need be.
+  Linear as_value(int node) { return form(values(node, polynomial_[node])); }
 
   // map: a factor for every output pixel, without the bias; empty: 1.
   Linear convolution(int root, const graph::Conv2d& c, const std::vector<double>& map) {
     const int input = network_.nodes[root].inputs[0];
     const Shape& shape = network_.nodes[root].shape;
     if (c.kernel_h > 64 || c.kernel_w > 64) fail(root, "kernels larger than 64 are not supported");
-    if (auto l = convolved(plan_, value(input), c, shape, map)) return std::move(*l);
-    return *convolved(plan_, as_tensor(input), c, shape, map);
+    if (auto l = convolved(circuit_, picked(input), c, shape, map)) return std::move(*l);
+    return *convolved(circuit_, as_value(input), c, shape, map);
   }
 
   // Every channel by itself; along the border fewer pixels count if pads do not.
@@ -424,7 +416,7 @@ class Lowering {
     const Node& root = network_.nodes[p.root];
     const std::size_t features = p.channels();
     if (p.linear() && p.root != 0) {
-      // The affine map comes first; what it is applied to may be read in another way than as a tensor.
+      // The affine map comes first; what it is applied to may be read in another way than as a value.
       std::vector<double> w = weights, b = bias;
       for (std::size_t o = 0; o < b.size(); ++o) {
         for (std::size_t k = 0; k < features; ++k) {
@@ -433,7 +425,7 @@ class Lowering {
         }
       }
       if (std::holds_alternative<graph::Flatten>(root.op) || std::holds_alternative<graph::GlobalAveragePool>(root.op))
-        return fully_connected(plan_, value(root.inputs[0]), w, b);
+        return fully_connected(circuit_, picked(root.inputs[0]), w, b);
       if (std::holds_alternative<graph::Concat>(root.op)) {
         std::optional<Linear> sum;
         std::size_t before = 0;
@@ -456,21 +448,21 @@ class Lowering {
     }
     const int outputs = static_cast<int>(bias.size()), inputs = static_cast<int>(features);
     const graph::Conv2d c{.out_c = outputs, .in_c = inputs, .weights = std::move(weights), .bias = std::move(bias)};
-    return *convolved(plan_, value(node, p), c, {outputs, 1, 1}, {});
+    return *convolved(circuit_, picked(node, p), c, {outputs, 1, 1}, {});
   }
 
   void finish() {
     const int last = static_cast<int>(network_.nodes.size()) - 1;
     if (network_.output_shape().h != 1 || network_.output_shape().w != 1)
       fail(last, "the output must be a vector of scores");
-    emit(last, expression(last), Step::Finish::keep);
-    drop_unread_steps(plan_);  // of values that were read in another way in the end
+    emit(last, expression(last), Kind::sum);
+    drop_unread(circuit_);  // values that were read in another way in the end
   }
 
   const Network& network_;
-  int tile_, group_;
   double relu_error_;
-  plan::Plan plan_;
+  circuit::Circuit circuit_;
+  std::vector<int> depths_;  // by value: levels below the input
   std::vector<Polynomial> polynomial_;
   std::vector<std::optional<Linear>> linear_;
   std::map<int, std::optional<int>> rescaled_;
@@ -492,9 +484,9 @@ plan::Interface interface_of(const graph::Network& network) {
   return {in.c, in.h, in.w, network.mean, network.std, network.classes, network.output_shape().c};
 }
 
-plan::Plan lower(const graph::Network& network, int tile, int group, double relu_error) {
+circuit::Circuit lower(const graph::Network& network, double relu_error) {
   const Network moved = flatten_last(network);
-  return Lowering(moved, tile, group, relu_error).run();
+  return Lowering(moved, relu_error).run();
 }
 
 }  // namespace sotto::compiler

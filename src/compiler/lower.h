@@ -1,5 +1,6 @@
 #pragma once
 
+#include "circuit/circuit.h"
 #include "graph/network.h"
 #include "plan/plan.h"
 
@@ -13,14 +14,14 @@ inline constexpr int kFewRelus = 20;
 /// kReluError, or half of it for networks with more activations, over which errors add up (docs/adr/0015).
 double relu_error_for(const graph::Network& network);
 
-/// Lowers a network to steps over squares for one packing (plan::Layout, `tile` T and `group` G): every quadratic
-/// activation a (x + b/2a)^2 + c becomes a pure square, its shift part of the bias, its factors part of the next
-/// layer's weights; polynomials of higher degree become squares of squares (compiler/polynomial.h). Other activations
-/// become steps of their own by polynomials (compiler/function_approximation.h) whose error is at most `relu_error`
-/// times the span of their values. Levels are depths here (limbs holds the number of divisions so far); scales and keys
-/// are not set. Throws Error{bad_input} for what cannot run encrypted, Error{no_resources} for an activation that no
-/// polynomial comes close to.
-plan::Plan lower(const graph::Network& network, int tile, int group, double relu_error = kReluError);
+/// Lowers a network to sums, squares and polynomials: every quadratic activation a (x + b/2a)^2 + c becomes a pure
+/// square, its shift part of the bias, its factors part of the next layer's weights; polynomials of higher degree
+/// become squares of squares (compiler/polynomial.h). Other activations become ops of their own by polynomials
+/// (compiler/function_approximation.h) whose error is at most `relu_error` times the span of their values.
+///
+/// Throws Error{bad_input} for what cannot run encrypted, Error{no_resources} for an activation that no polynomial
+/// comes close to.
+circuit::Circuit lower(const graph::Network& network, double relu_error = kReluError);
 
 /// How images become a network's input and scores come back.
 plan::Interface interface_of(const graph::Network& network);

@@ -37,7 +37,7 @@ struct Segment {
 class Graph {
  public:
   // measured: with the costs of steps.
-  Graph(const plan::Plan& lowered, bool measured) : plan_(lowered), last_use_(lowered.tensors.size(), -1) {
+  Graph(const plan::Plan& packed, bool measured) : plan_(packed), last_use_(packed.tensors.size(), -1) {
     for (int s = 0; s < count(); ++s)
       for (const plan::Term& t : step(s).terms) last_use_[static_cast<std::size_t>(t.source)] = s;
     if (measured) measure();
@@ -71,7 +71,7 @@ class Graph {
       for (int t : alive(last)) needed[static_cast<std::size_t>(t)] = end;
     for (int s = last; s > first; --s) {
       int at = std::max(needed[static_cast<std::size_t>(step(s).output)], 1) + plan::levels_taken(plan_, step(s));
-      if (step(s).finish == plan::Step::Finish::square && step(s).extra_primes == 0 && precise > 0) {
+      if (step(s).kind == plan::Kind::square && step(s).extra_primes == 0 && precise > 0) {
         out.precise.push_back(s);
         --precise;
         ++at;
@@ -102,7 +102,7 @@ class Graph {
     const auto of_tier = [&](int limbs) { return std::min(special, special_primes(limbs, special)); };
     const plan::Step& st = step(s);
     plan::Work work;
-    if (st.finish == plan::Step::Finish::activate) {
+    if (st.kind == plan::Kind::activate) {
       plan::Step at = st;
       at.limbs = at_limbs;
       work = plan::activation_work(plan_, at, of_tier) * tensor(st.output).layout.ciphertexts();
@@ -235,8 +235,8 @@ Placement best_placement(const Graph& graph, double worth) {
 
 }  // namespace
 
-Placement place(const plan::Plan& lowered) {
-  const Graph graph(lowered, true);
+Placement place(const plan::Plan& packed) {
+  const Graph graph(packed, true);
   const Placement fastest = best_placement(graph, 0);
   if (fastest.seconds == HUGE_VAL)
     throw Error(
@@ -247,13 +247,13 @@ Placement place(const plan::Plan& lowered) {
   return best_placement(graph, kPreciseWorth * fastest.seconds);
 }
 
-plan::Plan insert_refreshes(plan::Plan lowered, const Placement& placement) {
-  for (int s : placement.precise) lowered.steps[static_cast<std::size_t>(s)].extra_primes = 1;
-  const Graph graph(lowered, false);
-  plan::Plan out = lowered;
+plan::Plan insert_refreshes(plan::Plan packed, const Placement& placement) {
+  for (int s : placement.precise) packed.steps[static_cast<std::size_t>(s)].extra_primes = 1;
+  const Graph graph(packed, false);
+  plan::Plan out = packed;
   out.steps.clear();
   out.refresh = placement.cuts.empty() ? std::nullopt : std::optional(placement.refresh);
-  std::vector<int> now(lowered.tensors.size());  // which tensor of `out` stands for a tensor
+  std::vector<int> now(packed.tensors.size());  // which tensor of `out` stands for a tensor
   for (std::size_t t = 0; t < now.size(); ++t) now[t] = static_cast<int>(t);
   std::vector<int> cuts = placement.cuts;
   cuts.push_back(graph.count() - 1);
@@ -263,19 +263,20 @@ plan::Plan insert_refreshes(plan::Plan lowered, const Placement& placement) {
     for (int t : graph.alive(first))
       out.tensors[static_cast<std::size_t>(now[static_cast<std::size_t>(t)])].limbs = segment.start;
     for (int s = first + 1; s <= cut; ++s) {
-      plan::Step step = lowered.steps[static_cast<std::size_t>(s)];
+      plan::Step step = packed.steps[static_cast<std::size_t>(s)];
       step.limbs = segment.limbs[static_cast<std::size_t>(s - first - 1)];
-      out.tensors[static_cast<std::size_t>(step.output)].limbs = step.limbs - plan::levels_taken(lowered, step);
+      out.tensors[static_cast<std::size_t>(step.output)].limbs = step.limbs - plan::levels_taken(packed, step);
       for (plan::Term& t : step.terms) t.source = now[static_cast<std::size_t>(t.source)];
       out.steps.push_back(std::move(step));
     }
     first = cut;
     if (cut + 1 == graph.count()) break;
     for (int t : graph.alive(cut)) {
-      const plan::Tensor& old = lowered.tensors[static_cast<std::size_t>(t)];
+      const plan::Tensor& old = packed.tensors[static_cast<std::size_t>(t)];
       const int id = static_cast<int>(out.tensors.size());
-      plan::Step step =
-          plan::copy_step(old.name + " refresh", id, now[static_cast<std::size_t>(t)], plan::Step::Finish::refresh);
+      plan::Step step;
+      static_cast<circuit::Op&>(step) =
+          circuit::copy_op(old.name + " refresh", id, now[static_cast<std::size_t>(t)], circuit::Op::Kind::bootstrap);
       step.limbs = placement.refresh.input_limbs();
       out.tensors.push_back({old.name + " refreshed", old.layout, 0, 1});
       out.steps.push_back(std::move(step));

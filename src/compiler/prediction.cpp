@@ -8,8 +8,8 @@
 #include <random>
 
 #include "base/parallel.h"
+#include "circuit/interpret.h"
 #include "graph/interpreter.h"
-#include "plan/interpret.h"
 #include "plan/noise.h"
 #include "plan/simulation.h"
 
@@ -101,12 +101,12 @@ plan::Prediction compare(const Calibration& calibration, const Reference& refere
 }
 
 // Whether an image's values stay within the ranges of the activations, as hooks see them.
-plan::Hooks range_check(const plan::Plan& plan, bool& inside) {
-  plan::Hooks hooks;
-  hooks.sum = [&](int s, std::vector<double>& sum) {
-    const plan::Step& step = plan.steps[static_cast<std::size_t>(s)];
-    if (step.finish != plan::Step::Finish::activate) return;
-    for (double v : sum) inside = inside && std::abs(v) <= step.activation.range;
+circuit::Hooks range_check(const circuit::View& circuit, bool& inside) {
+  circuit::Hooks hooks;
+  hooks.sum = [&](int k, std::vector<double>& sum) {
+    const circuit::Op& op = *circuit.ops[static_cast<std::size_t>(k)];
+    if (op.kind != circuit::Op::Kind::activate) return;
+    for (double v : sum) inside = inside && std::abs(v) <= op.activation.range;
   };
   return hooks;
 }
@@ -116,6 +116,7 @@ class DrawnErrors {
  public:
   DrawnErrors(const Compiled& compiled, std::uint64_t seed)
       : plan_(compiled.plan),
+        circuit_(plan::view(plan_)),
         errors_(compiled.weight_errors),
         rotated_(compiled.rotated),
         rng_(seed),
@@ -123,7 +124,7 @@ class DrawnErrors {
 
   // Scores of the image, and whether its values keep within the ranges.
   std::vector<double> run(const std::vector<double>& image, bool& inside) {
-    plan::Hooks hooks = range_check(plan_, inside);
+    circuit::Hooks hooks = range_check(circuit_, inside);
     hooks.input = [&](std::vector<double>& v) {
       disturb(0, v, plan::NoiseModel::encryption(plan_.parameters.log_n) / plan_.input().scale);
     };
@@ -135,12 +136,12 @@ class DrawnErrors {
       const plan::Step& step = plan_.steps[static_cast<std::size_t>(s)];
       double deviation = plan::NoiseModel::rounding(plan_.parameters.log_n) /
                          plan_.tensors[static_cast<std::size_t>(step.output)].scale;
-      if (step.finish == plan::Step::Finish::keep && step.extra_primes == 0) deviation = 0;
-      if (step.finish == plan::Step::Finish::refresh)
+      if (step.keep && step.extra_primes == 0) deviation = 0;
+      if (step.kind == plan::Kind::bootstrap)
         deviation = std::hypot(deviation, plan::NoiseModel::refresh() * plan_.refresh->input_peak / step.scale);
       disturb(step.output, v, deviation);
     };
-    return plan::interpret(plan_, image, hooks);
+    return circuit::interpret(circuit_, image, hooks);
   }
 
  private:
@@ -170,6 +171,7 @@ class DrawnErrors {
   }
 
   const plan::Plan& plan_;
+  circuit::View circuit_;
   const std::vector<std::vector<WeightErrors>>& errors_;
   const std::vector<double>& rotated_;
   std::mt19937_64 rng_;
@@ -256,12 +258,13 @@ plan::Prediction predict_by_variances(const Compiled& compiled, const Calibratio
       progress);
 }
 
-plan::Prediction predict_polynomials(const plan::Plan& lowered, const Calibration& calibration,
+plan::Prediction predict_polynomials(const circuit::Circuit& circuit, const Calibration& calibration,
                                      const Reference& reference, const std::function<void(std::size_t)>& progress) {
+  const circuit::View view(circuit);
   return predict_on_images(
       calibration, reference,
       [&](std::size_t k, bool& inside) {
-        return plan::interpret(lowered, calibration.images[k], range_check(lowered, inside));
+        return circuit::interpret(view, calibration.images[k], range_check(view, inside));
       },
       progress);
 }

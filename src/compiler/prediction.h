@@ -37,8 +37,8 @@ plan::Prediction predict_by_variances(const Compiled& compiled, const Calibratio
                                       const Reference& reference,
                                       const std::function<void(std::size_t)>& progress = {});
 
-/// Errors of a plan without those of encryption: of the polynomials that stand for activations.
-plan::Prediction predict_polynomials(const plan::Plan& lowered, const Calibration& calibration,
+/// Errors of a circuit without those of encryption: of the polynomials that stand for activations.
+plan::Prediction predict_polynomials(const circuit::Circuit& circuit, const Calibration& calibration,
                                      const Reference& reference, const std::function<void(std::size_t)>& progress = {});
 
 }  // namespace sotto::compiler

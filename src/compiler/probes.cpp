@@ -6,16 +6,16 @@
 #include <set>
 
 #include "base/parallel.h"
+#include "circuit/interpret.h"
 #include "plan/identity.h"
-#include "plan/interpret.h"
 #include "plan/probe.h"
 
 namespace sotto::compiler {
 
 namespace {
 
+using plan::Kind;
 using plan::Step;
-using Finish = Step::Finish;
 
 // A patch of white has the largest sum that inputs can have, and a function that saturates the largest one of its
 // results, everywhere: noise must not mark them.
@@ -50,7 +50,7 @@ const Step* writer_of(const plan::Plan& plan, int tensor) {
 bool feeds_activations_only(const plan::Plan& plan, int tensor) {
   for (const Step& s : plan.steps)
     for (const plan::Term& t : s.terms)
-      if (t.source == tensor && s.finish != Finish::activate) return false;
+      if (t.source == tensor && s.kind != Kind::activate) return false;
   return true;
 }
 
@@ -68,15 +68,15 @@ void place_probes(plan::Plan& plan) {
   add(0, false, kRoom * std::max(1.0, largest_pixel(plan.io)));
   std::set<int> watched;
   for (const Step& s : plan.steps) {
-    if (s.finish == Finish::activate) {
+    if (s.kind == Kind::activate) {
       const auto [least, most] = extent(s.activation);
       if (watched.insert(s.output).second)
         add(s.output, -least > most / 16, kRoom * std::max({-least, most, s.activation.range / 16}));
-    } else if (s.finish == Finish::refresh && !feeds_activations_only(plan, s.output)) {
+    } else if (s.kind == Kind::bootstrap && !feeds_activations_only(plan, s.output)) {
       const int source = s.terms.front().source;
       const Step* writer = writer_of(plan, source);
       if (writer == nullptr || writer->slotwise() || !watched.insert(source).second) continue;
-      add(source, writer->finish != Finish::square, plan.refresh->input_peak / s.scale);
+      add(source, writer->kind != Kind::square, plan.refresh->input_peak / s.scale);
     }
   }
   std::sort(plan.probes.begin(), plan.probes.end(),
@@ -91,11 +91,11 @@ void measure_probes(plan::Plan& plan, const Calibration& calibration,
   double score = 0;
   std::mutex mutex;
   std::size_t done = 0;
-  plan::Hooks hooks;
+  circuit::Hooks hooks;
   // Outside its range a polynomial says nothing about images within.
   hooks.sum = [&](int s, std::vector<double>& values) {
     const Step& step = plan.steps[static_cast<std::size_t>(s)];
-    if (step.finish != Finish::activate) return;
+    if (step.kind != Kind::activate) return;
     for (double& v : values) v = std::clamp(v, -step.activation.range, step.activation.range);
   };
   hooks.result = [&](int s, std::vector<double>& values) {
@@ -106,9 +106,10 @@ void measure_probes(plan::Plan& plan, const Calibration& calibration,
       sums[k] = std::max(sums[k], value);
     }
   };
+  const circuit::View circuit = plan::view(plan);
   parallel_for(images.size(), [&](std::size_t k) {
     double largest = 0;
-    for (double v : plan::interpret(plan, images[k], hooks)) largest = std::max(largest, std::abs(v));
+    for (double v : circuit::interpret(circuit, images[k], hooks)) largest = std::max(largest, std::abs(v));
     const std::scoped_lock lock(mutex);
     score = std::max(score, largest);
     if (progress) progress(++done);

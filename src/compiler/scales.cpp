@@ -4,15 +4,15 @@
 #include <cmath>
 #include <numeric>
 
+#include "circuit/term.h"
 #include "ckks/parameters.h"
 #include "plan/noise.h"
-#include "plan/term.h"
 
 namespace sotto::compiler {
 
 namespace {
 
-using Finish = plan::Step::Finish;
+using plan::Kind;
 
 // log2 of the largest slot of what is bootstrapped.
 constexpr double kPeakBits = 44;
@@ -94,7 +94,7 @@ class Descent {
 
  private:
   static std::size_t index(int i) { return static_cast<std::size_t>(i); }
-  [[nodiscard]] const std::vector<ChannelStatistics>& channels(std::size_t t) const { return statistics_.tensors[t]; }
+  [[nodiscard]] const std::vector<ChannelStatistics>& channels(std::size_t t) const { return statistics_.values[t]; }
   [[nodiscard]] double modulus_bits(int limbs) const {
     double bits = 0;
     for (int k = 0; k < limbs; ++k) bits += std::log2(static_cast<double>(primes_[index(k)]));
@@ -104,7 +104,7 @@ class Descent {
   // The squared scale of a step's sum for an output channel.
   [[nodiscard]] double sum_scale(std::size_t s, std::size_t o) const {
     const double out = squares_[index(plan_.steps[s].output)][o], q = divisors_[s];
-    return plan_.steps[s].finish == Finish::square ? std::sqrt(out) * q : out * q * q;
+    return plan_.steps[s].kind == Kind::square ? std::sqrt(out) * q : out * q * q;
   }
 
   // The first scales, and which of them are free.
@@ -119,11 +119,11 @@ class Descent {
       const plan::Step *refreshed = nullptr, *activated = nullptr;
       for (const plan::Step& s : plan_.steps) {
         if (s.terms.front().source != static_cast<int>(t)) continue;
-        if (s.finish == Finish::refresh) refreshed = &s;
-        if (s.finish == Finish::activate) activated = &s;
+        if (s.kind == Kind::bootstrap) refreshed = &s;
+        if (s.kind == Kind::activate) activated = &s;
       }
-      const bool of_refresh = made != nullptr && made->finish == Finish::refresh;
-      const bool of_activation = made != nullptr && made->finish == Finish::activate;
+      const bool of_refresh = made != nullptr && made->kind == Kind::bootstrap;
+      const bool of_activation = made != nullptr && made->kind == Kind::activate;
       // A channel that hardly ever moves keeps some distance from the range of the others.
       const auto bound = [&](std::size_t c) {
         return std::max(std::log2(std::max(all[c].largest, 0x1p-200)), largest - 6);
@@ -134,7 +134,7 @@ class Descent {
       } else if (refreshed != nullptr) {
         const bool together = of_activation || argument(refreshed->output);
         for (std::size_t c = 0; c < all.size(); ++c) log2[c] = peak - (together ? largest : bound(c));
-      } else if (made != nullptr && made->finish == Finish::keep) {
+      } else if (made != nullptr && made->keep) {
         const double above = made->extra_primes > 0 ? kWideScoreRoom : kScoreRoom;
         log2.assign(all.size(), room + kRoom - above - largest);
       } else if (of_refresh) {
@@ -167,9 +167,8 @@ class Descent {
 
   // Whether a tensor is the argument of an activation.
   [[nodiscard]] bool argument(int tensor) const {
-    return std::ranges::any_of(plan_.steps, [&](const plan::Step& s) {
-      return s.finish == Finish::activate && s.terms.front().source == tensor;
-    });
+    return std::ranges::any_of(
+        plan_.steps, [&](const plan::Step& s) { return s.kind == Kind::activate && s.terms.front().source == tensor; });
   }
 
   void add(Group g) {
@@ -185,7 +184,7 @@ class Descent {
     if (producer_[t] < 0)
       return std::pow(plan::NoiseModel::encryption(plan_.parameters.log_n), 2) + rotated_[t] * division;
     const plan::Step& made = plan_.steps[index(producer_[t])];
-    if (made.finish == Finish::keep && made.extra_primes == 0) return 0;
+    if (made.keep && made.extra_primes == 0) return 0;
     return (1 + rotated_[t]) * division;
   }
 
@@ -207,7 +206,7 @@ class Descent {
     for (std::size_t c = 0; c < all.size(); ++c) all[c].rounding = rounding(t) * channels(t)[c].gradient;
     if (producer_[t] >= 0 && !plan_.steps[index(producer_[t])].slotwise()) {
       const std::size_t s = index(producer_[t]);
-      const double power = plan_.steps[s].finish == Finish::square ? 1 : 2;
+      const double power = plan_.steps[s].kind == Kind::square ? 1 : 2;
       const std::vector<double> weights = weights_of(s);
       for (std::size_t c = 0; c < all.size(); ++c) {
         all[c].power = power;
@@ -259,7 +258,7 @@ class Descent {
     const std::vector<double> weights = step.slotwise() ? std::vector<double>() : weights_of(s);
     for (std::size_t o = 0; o < channels(t).size(); ++o) {
       double slots = rounding(t) * std::exp2(-2 * scales_.log2[t][o]);
-      if (step.finish == Finish::refresh)
+      if (step.kind == Kind::bootstrap)
         slots += std::pow(plan::NoiseModel::refresh(), 2) *
                  std::exp2(2 * (kPeakBits - scales_.log2[index(step.terms.front().source)][o]));
       sum += slots * channels(t)[o].gradient;
@@ -289,8 +288,8 @@ class Descent {
 
 double Scales::total_variance() const { return std::accumulate(variance.begin(), variance.end(), 0.0); }
 
-bool has(const plan::Plan& plan, Finish finish) {
-  return std::any_of(plan.steps.begin(), plan.steps.end(), [&](const plan::Step& s) { return s.finish == finish; });
+bool has(const plan::Plan& plan, Kind kind) {
+  return std::any_of(plan.steps.begin(), plan.steps.end(), [&](const plan::Step& s) { return s.kind == kind; });
 }
 
 Scales choose_scales(const plan::Plan& plan, const Statistics& statistics,
@@ -308,9 +307,9 @@ std::vector<double> own_scales(const plan::Plan& plan, const Scales& scales) {
   for (const plan::Step& s : plan.steps) {
     const auto t = static_cast<std::size_t>(s.output), source = static_cast<std::size_t>(s.terms.front().source);
     const auto [least, most] = std::ranges::minmax(scales.log2[t]);
-    if (s.finish == Finish::refresh)
+    if (s.kind == Kind::bootstrap)
       own[t] += own[source] - scales.log2[source].front();
-    else if (s.finish == Finish::square || s.finish == Finish::rescale)
+    else if (!s.slotwise() && !s.keep)
       own[t] = std::clamp((least + most) / 2, 1.0, kMostBits);
   }
   return own;
@@ -339,14 +338,14 @@ void apply_scales(plan::Plan& plan, const Scales& scales) {
       continue;
     }
     const double q = plan::level_modulus(plan, s, primes);
-    const bool square = s.finish == Finish::square;
+    const bool square = s.kind == Kind::square;
     s.scale = square ? std::sqrt(result * q) : result * q;
     const auto row_factor = [&](std::size_t o) { return std::exp2(square ? rows[o] / 2 : rows[o]); };
     for (plan::Term& t : s.terms) {
       const auto& columns = factor[static_cast<std::size_t>(t.source)];
       const plan::Layout& in = plan.tensors[static_cast<std::size_t>(t.source)].layout;
-      const std::size_t per_pair = plan::weights_per_pair(t, in);
-      plan::for_each_pair(
+      const std::size_t per_pair = circuit::weights_per_pair(t, in);
+      circuit::for_each_pair(
           t, in, plan.tensors[static_cast<std::size_t>(s.output)].layout, [&](int o, int i, const double* weights) {
             const double gain =
                 row_factor(static_cast<std::size_t>(o)) * std::exp2(-columns[static_cast<std::size_t>(i)]);

@@ -36,6 +36,6 @@ Scales choose_scales(const plan::Plan& plan, const Statistics& statistics,
 void apply_scales(plan::Plan& plan, const Scales& scales);
 
 /// Whether a step of the plan ends so.
-bool has(const plan::Plan& plan, plan::Step::Finish finish);
+bool has(const plan::Plan& plan, plan::Kind kind);
 
 }  // namespace sotto::compiler

@@ -9,13 +9,15 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
-#include "plan/gradient.h"
+#include "circuit/gradient.h"
 
 namespace sotto::compiler {
 
 namespace {
 
-using plan::Step;
+using circuit::Circuit;
+using circuit::Op;
+using circuit::Shape;
 
 constexpr std::size_t kParts = 16;
 constexpr std::size_t kMostMoments = 512;  // channels of which all products are measured
@@ -40,12 +42,12 @@ void add(std::vector<ChannelStatistics>& channels, const std::vector<double>& va
 }
 
 // The moments that convolutions ask of each tensor, all zeros.
-std::vector<plan::Moments> no_moments(const plan::Plan& plan) {
-  std::vector<plan::Moments> out(plan.tensors.size());
-  for (const Step& s : plan.steps)
-    for (const plan::Term& term : s.terms) {
-      if (term.kind != plan::Term::Kind::convolution) continue;
-      const auto c = static_cast<std::size_t>(plan.tensors[static_cast<std::size_t>(term.source)].layout.channels);
+std::vector<plan::Moments> no_moments(const Circuit& circuit) {
+  std::vector<plan::Moments> out(circuit.values.size());
+  for (const Op& op : circuit.ops)
+    for (const circuit::Term& term : op.terms) {
+      if (term.kind != circuit::Term::Kind::convolution) continue;
+      const auto c = static_cast<std::size_t>(circuit.value(term.source).shape.channels);
       plan::Moments& m = out[static_cast<std::size_t>(term.source)];
       if (c > kMostMoments) continue;
       m.channels.resize(c * c);
@@ -58,10 +60,10 @@ std::vector<plan::Moments> no_moments(const plan::Plan& plan) {
 }
 
 // Adds one image's products of channels, and of neighbours, to sums.
-void add(plan::Moments& sums, const plan::Layout& layout, const std::vector<double>& values) {
+void add(plan::Moments& sums, const Shape& shape, const std::vector<double>& values) {
   if (sums.channels.empty()) return;
-  const auto c = static_cast<std::size_t>(layout.channels), h = static_cast<std::size_t>(layout.height),
-             w = static_cast<std::size_t>(layout.width);
+  const auto c = static_cast<std::size_t>(shape.channels), h = static_cast<std::size_t>(shape.height),
+             w = static_cast<std::size_t>(shape.width);
   for (std::size_t i = 0; i < c; ++i)
     for (std::size_t j = 0; j <= i; ++j) {
       const double* a = values.data() + i * h * w;
@@ -71,23 +73,22 @@ void add(plan::Moments& sums, const plan::Layout& layout, const std::vector<doub
   for (int dy = 0; dy <= reach; ++dy)
     for (int dx = -reach; dx <= reach; ++dx) {
       double sum = 0;
-      const int first = std::max(0, -dx), last = std::min(layout.width, layout.width - dx);
+      const int first = std::max(0, -dx), last = std::min(shape.width, shape.width - dx);
       for (std::size_t channel = 0; channel < c && last > first; ++channel)
-        for (int y = 0; y + dy < layout.height; ++y) {
+        for (int y = 0; y + dy < shape.height; ++y) {
           const double* a = values.data() + (channel * h + static_cast<std::size_t>(y)) * w + first;
-          sum +=
-              std::inner_product(a, a + (last - first), a + static_cast<std::ptrdiff_t>(dy) * layout.width + dx, 0.0);
+          sum += std::inner_product(a, a + (last - first), a + static_cast<std::ptrdiff_t>(dy) * shape.width + dx, 0.0);
         }
       sums.neighbours[static_cast<std::size_t>(dy * (2 * reach + 1) + dx + reach)] += sum;
     }
 }
 
 // Statistics of no image.
-Statistics nothing_of(const plan::Plan& plan) {
+Statistics nothing_of(const Circuit& circuit) {
   Statistics out;
-  for (const plan::Tensor& t : plan.tensors) out.tensors.emplace_back(static_cast<std::size_t>(t.layout.channels));
-  for (const Step& s : plan.steps) out.sums.emplace_back(out.tensors[static_cast<std::size_t>(s.output)].size());
-  out.moments = no_moments(plan);
+  for (const circuit::Value& v : circuit.values) out.values.emplace_back(static_cast<std::size_t>(v.shape.channels));
+  for (const Op& op : circuit.ops) out.sums.emplace_back(out.values[static_cast<std::size_t>(op.output)].size());
+  out.moments = no_moments(circuit);
   return out;
 }
 
@@ -100,7 +101,7 @@ void join(Statistics& all, const Statistics& part) {
         list[t][c].largest = std::max(list[t][c].largest, others[t][c].largest);
       }
   };
-  join_channels(all.tensors, part.tensors);
+  join_channels(all.values, part.values);
   join_channels(all.sums, part.sums);
   for (std::size_t t = 0; t < all.moments.size(); ++t) {
     plan::Moments& m = all.moments[t];
@@ -110,10 +111,10 @@ void join(Statistics& all, const Statistics& part) {
 }
 
 // From sums to means, and to correlations.
-void finish(plan::Moments& m, const plan::Layout& layout, std::size_t images) {
+void finish(plan::Moments& m, const Shape& shape, std::size_t images) {
   if (m.channels.empty()) return;
-  const auto c = static_cast<std::size_t>(layout.channels);
-  const double pixels = static_cast<double>(images) * layout.height * layout.width;
+  const auto c = static_cast<std::size_t>(shape.channels);
+  const double pixels = static_cast<double>(images) * shape.height * shape.width;
   for (std::size_t i = 0; i < c; ++i)
     for (std::size_t j = 0; j <= i; ++j) m.channels[j * c + i] = m.channels[i * c + j] /= pixels;
   const double own = m.neighbours[static_cast<std::size_t>(m.reach)];
@@ -122,31 +123,32 @@ void finish(plan::Moments& m, const plan::Layout& layout, std::size_t images) {
 
 }  // namespace
 
-double Statistics::largest(int tensor) const {
+double Statistics::largest(int value) const {
   double most = 0;
-  for (const ChannelStatistics& c : tensors[static_cast<std::size_t>(tensor)]) most = std::max(most, c.largest);
+  for (const ChannelStatistics& c : values[static_cast<std::size_t>(value)]) most = std::max(most, c.largest);
   return most;
 }
 
-Statistics measure(const plan::Plan& lowered, const Calibration& calibration,
+Statistics measure(const Circuit& circuit, const Calibration& calibration,
                    const std::function<void(std::size_t)>& progress) {
   // Fixed parts of the images, so that sums do not depend on the number of threads.
   const std::size_t count = std::clamp<std::size_t>(calibration.images.size(), 1, kParts);
-  std::vector<Statistics> parts(count, nothing_of(lowered));
+  const circuit::View view(circuit);
+  std::vector<Statistics> parts(count, nothing_of(circuit));
   std::mutex mutex;
   std::size_t done = 0;
   parallel_for(count, [&](std::size_t part) {
     Statistics& sums = parts[part];
     for (std::size_t k = part; k < calibration.images.size(); k += count) {
-      const plan::Trace run = plan::trace(lowered, calibration.images[k]);
+      const circuit::Trace run = circuit::trace(view, calibration.images[k]);
       // Random signs: the mean of their squared gradients is the sum over the scores.
       std::mt19937_64 rng(k);
-      std::vector<double> signs(run.scores(lowered).size());
+      std::vector<double> signs(run.scores(view).size());
       for (double& s : signs) s = (rng() & 1) != 0 ? 1 : -1;
-      const plan::Trace slopes = plan::gradient(lowered, run, signs);
-      for (std::size_t t = 0; t < sums.tensors.size(); ++t) {
-        add(sums.tensors[t], run.tensors[t], slopes.tensors[t], calibration.room[k]);
-        add(sums.moments[t], lowered.tensors[t].layout, run.tensors[t]);
+      const circuit::Trace slopes = circuit::gradient(view, run, signs);
+      for (std::size_t t = 0; t < sums.values.size(); ++t) {
+        add(sums.values[t], run.values[t], slopes.values[t], calibration.room[k]);
+        add(sums.moments[t], circuit.values[t].shape, run.values[t]);
       }
       for (std::size_t s = 0; s < sums.sums.size(); ++s)
         add(sums.sums[s], run.sums[s], slopes.sums[s], calibration.room[k]);
@@ -161,23 +163,23 @@ Statistics measure(const plan::Plan& lowered, const Calibration& calibration,
     parts[part] = {};
   }
   for (std::size_t t = 0; t < out.moments.size(); ++t)
-    finish(out.moments[t], lowered.tensors[t].layout, calibration.images.size());
+    finish(out.moments[t], circuit.values[t].shape, calibration.images.size());
   const auto to_means = [&](std::vector<ChannelStatistics>& channels) {
     for (ChannelStatistics& c : channels)
       for (double* mean : {&c.mean_square, &c.gradient})
         *mean /= static_cast<double>(std::max<std::size_t>(calibration.images.size(), 1));
   };
-  for (auto& channels : out.tensors) to_means(channels);
+  for (auto& channels : out.values) to_means(channels);
   for (auto& channels : out.sums) to_means(channels);
-  for (const Step& s : lowered.steps) {
-    if (s.finish != Step::Finish::activate) continue;
-    for (int t : {s.output, s.terms.front().source})
-      for (ChannelStatistics& c : out.tensors[static_cast<std::size_t>(t)]) c.largest = s.activation.range;
+  for (const Op& op : circuit.ops) {
+    if (op.kind != Op::Kind::activate) continue;
+    for (int v : {op.output, op.terms.front().source})
+      for (ChannelStatistics& c : out.values[static_cast<std::size_t>(v)]) c.largest = op.activation.range;
   }
-  for (std::size_t t = 0; t < out.tensors.size(); ++t)
+  for (std::size_t t = 0; t < out.values.size(); ++t)
     if (!(out.largest(static_cast<int>(t)) < kMost))
       throw Error(ErrorCode::bad_input,
-                  "values after '" + lowered.tensors[t].name + "' grow too large for encrypted arithmetic" +
+                  "values after '" + circuit.values[t].name + "' grow too large for encrypted arithmetic" +
                       (calibration.made_up ? " on made-up images; measure on real ones" : ""),
                   calibration.made_up ? Setting::calibration : Setting::none);
   return out;

@@ -3,6 +3,7 @@
 #include <functional>
 #include <vector>
 
+#include "circuit/circuit.h"
 #include "compiler/calibration.h"
 #include "plan/plan.h"
 
@@ -15,23 +16,23 @@ struct ChannelStatistics {
   double gradient = 0;     ///< sum over pixels and scores of (d score / d value)^2
 };
 
-/// Of a lowered plan (compiler/lower.h); the same for every packing of a network.
+/// Of a circuit; the same for every packing of it.
 struct Statistics {
-  std::vector<std::vector<ChannelStatistics>> tensors;  ///< [tensor][channel]
-  std::vector<std::vector<ChannelStatistics>> sums;     ///< [step][channel]: of its sum, before the finish
-  std::vector<plan::Moments> moments;                   ///< [tensor]: of those that convolutions read
-  bool made_up = false;                                 ///< whether the images were
+  std::vector<std::vector<ChannelStatistics>> values;  ///< [value][channel]
+  std::vector<std::vector<ChannelStatistics>> sums;    ///< [op][channel]: of its sum, before the square
+  std::vector<plan::Moments> moments;                  ///< [value]: of those that convolutions read
+  bool made_up = false;                                ///< whether the images were
 
-  /// The largest magnitude that a tensor's values may have.
-  [[nodiscard]] double largest(int tensor) const;
+  /// The largest magnitude that the numbers of a value may have.
+  [[nodiscard]] double largest(int value) const;
 };
 
-/// Runs the plan in float64 on the images, on all threads of the current TBB arena. Inputs of activations are taken
+/// Runs the circuit in float64 on the images, on all threads of the current TBB arena. Inputs of activations are taken
 /// into their ranges, and inputs and results of activations are bounded by them. progress(images done) is called after
 /// each image, by one thread at a time, and may throw to end the measurement.
 ///
 /// Throws Error{bad_input} if values grow too large for encrypted arithmetic.
-Statistics measure(const plan::Plan& lowered, const Calibration& calibration,
+Statistics measure(const circuit::Circuit& circuit, const Calibration& calibration,
                    const std::function<void(std::size_t)>& progress = {});
 
 }  // namespace sotto::compiler

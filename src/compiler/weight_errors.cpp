@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "plan/term.h"
+#include "circuit/term.h"
 
 namespace sotto::compiler {
 
@@ -23,7 +23,7 @@ std::vector<double> variances(const plan::Term& term, const plan::WeightNoise& n
   const std::size_t taps = noise.constant.size();
   const double pixels = static_cast<double>(in.height) * in.width;
   const double together = term.kind == plan::Term::Kind::full ? pixels * pixels / static_cast<double>(taps) : 1;
-  plan::for_each_pair(term, in, out, [&](int o, int i, const double* weights) {
+  circuit::for_each_pair(term, in, out, [&](int o, int i, const double* weights) {
     double sum = 0;
     for (std::size_t t = 0; t < taps; ++t)
       if (weights[t] != 0) sum += together * noise.constant[t] / 12;

@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "compiler/relu_error.h"
-#include "compiler/scales.h"
 #include "graph/calibrate.h"
 
 namespace sotto::engine {
@@ -44,11 +43,11 @@ double halfway(double agreement) { return agreement + (1 - agreement) / 2; }
 // where polynomials err most.
 double error_on_faint_images(const MeasuredNetwork& m, const PlanningHooks& hooks) {
   if (!m.calibration.made_up || !graph::has_functions(m.network)) return 0;
-  const plan::Plan lowered = compiler::lower_for_statistics(m.network, m.function_error);
-  if (!compiler::has(lowered, plan::Step::Finish::activate)) return 0;
+  const circuit::Circuit lowered = compiler::lower(m.network, m.function_error);
+  if (!lowered.has(circuit::Op::Kind::activate)) return 0;
   const std::size_t images = std::min(kMostFaint, affordable(graph::multiply_adds(m.network)));
   double largest = 0;
-  for (const compiler::Calibration& kind : compiler::faint_calibrations(lowered.io, images)) {
+  for (const compiler::Calibration& kind : compiler::faint_calibrations(compiler::interface_of(m.network), images)) {
     const auto progress = hooks.images("faint images", images);
     const compiler::Reference exact = compiler::reference_of(m.network, kind);
     largest = std::max(largest, compiler::predict_polynomials(lowered, kind, exact, progress).score_error);
@@ -75,8 +74,8 @@ double choose_function_error(const MeasuredNetwork& m, double agreement, const P
   if (!graph::has_functions(m.network)) return first;
   const auto predicted = [&](double error) {
     const auto progress = hooks.images("polynomials", m.calibration.images.size());
-    const plan::Plan lowered = compiler::lower_for_statistics(m.network, error);
-    if (!compiler::has(lowered, plan::Step::Finish::activate)) return 1.0;
+    const circuit::Circuit lowered = compiler::lower(m.network, error);
+    if (!lowered.has(circuit::Op::Kind::activate)) return 1.0;
     return compiler::predict_polynomials(lowered, m.calibration, m.reference, progress).label_agreement;
   };
   return compiler::relu_error_reaching(agreement, first, kLeastFunctionError, predicted);
@@ -106,7 +105,7 @@ MeasuredNetwork measure(graph::Network network, compiler::Calibration calibratio
   m.reference = compiler::reference_of(m.network, m.calibration, hooks.images("float model", images));
   m.function_error = function_error ? *function_error : choose_function_error(m, halfway(agreement), hooks);
   m.faint_error = error_on_faint_images(m, hooks);
-  m.statistics = compiler::statistics_of(m.network, m.calibration, m.function_error, hooks.images("values", images));
+  m.circuit = compiler::measured_circuit(m.network, m.calibration, m.function_error, hooks.images("values", images));
   return m;
 }
 

@@ -5,7 +5,6 @@
 #include "compiler/calibration.h"
 #include "compiler/compile.h"
 #include "compiler/prediction.h"
-#include "compiler/statistics.h"
 #include "engine/planning_hooks.h"
 #include "graph/network.h"
 
@@ -18,7 +17,7 @@ struct MeasuredNetwork {
   graph::Network network;
   compiler::Calibration calibration;
   compiler::Reference reference;
-  compiler::Statistics statistics;
+  compiler::MeasuredCircuit circuit;
   double function_error = compiler::kReluError;  ///< of the polynomials that stand for activations, over their range
   double faint_error =
       0;  ///< of scores, by those polynomials: the largest on made-up faint pictures, if none are given

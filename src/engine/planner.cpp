@@ -30,7 +30,7 @@ constexpr double kWorthwhile = 0.95;     // time that a second packing, with key
 std::string bytes(std::uint64_t n) { return format_bytes(static_cast<double>(n)); }
 
 // A plan with several channels per ciphertext, if the network fits one.
-std::optional<plan::Plan> grouped(const graph::Network& network, const compiler::Options& options) {
+std::optional<plan::Plan> grouped(const compiler::MeasuredCircuit& network, const compiler::Options& options) {
   try {
     return compiler::compile(network, options).plan;
   } catch (const Error& e) {
@@ -67,14 +67,12 @@ Planner::Packing Planner::packing(const compiler::Options& options, const plan::
 std::vector<Planner::Packing> Planner::packings(int images) const {
   std::vector<Packing> list;
   compiler::Options options;
-  options.relu_error = network_.function_error;
   options.precise = options_.precise;
-  options.statistics = [this]() -> const compiler::Statistics& { return network_.statistics; };
   for (;;) {
     options.batch = list.empty() ? 1 : list.back().batch + 1;
     hooks_.stage("packings", 0, fmt::format("batches of {}", options.batch));
     if (options.batch > kMostBatch) break;
-    const plan::Plan plan = compiler::compile(network_.network, options).plan;
+    const plan::Plan plan = compiler::compile(network_.circuit, options).plan;
     if (!list.empty() && plan.batch == list.back().batch) break;
     list.push_back(packing(options, plan));
     const Packing& last = list.back();
@@ -89,7 +87,7 @@ std::vector<Planner::Packing> Planner::packings(int images) const {
        options.group <= std::min(single, plan::kMaxGroup) && few * options.group <= single * kMostRuns;
        options.group *= 2) {
     hooks_.stage("packings", 0.5, fmt::format("{} channels per ciphertext", options.group));
-    if (const auto plan = grouped(network_.network, options)) list.push_back(packing(options, *plan));
+    if (const auto plan = grouped(network_.circuit, options)) list.push_back(packing(options, *plan));
   }
   return list;
 }
@@ -123,7 +121,7 @@ compiler::Compiled Planner::refined(const Packing& packing) const {
   options.cheap_score_error = options.score_error / kCheaplyFiner;
   for (int attempt = 0;; ++attempt) {
     hooks_.stage("precision");
-    compiler::Compiled compiled = compiler::compile(network_.network, options);
+    compiler::Compiled compiled = compiler::compile(network_.circuit, options);
     const auto progress = hooks_.images("prediction", images);
     compiled.plan.prediction =
         too_large_to_simulate(compiled.plan)

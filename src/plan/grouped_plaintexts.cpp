@@ -15,8 +15,8 @@ const ckks::Encoder& GroupedPlaintexts::encoder(std::size_t period) const {
 }
 
 // The weights of a column in the slots of its source; empty if all are zero.
-std::vector<double> GroupedPlaintexts::tap_slots(const Task& task, const WeightTable& weights, const Column& column,
-                                                 int block, int giant, std::size_t period) const {
+std::vector<double> GroupedPlaintexts::tap_slots(const Task& task, const circuit::WeightTable& weights,
+                                                 const Column& column, int block, int giant, std::size_t period) const {
   const Tap& tap = task.taps[static_cast<std::size_t>(column.tap)];
   const Step& step = plan_.steps[static_cast<std::size_t>(task.step)];
   const Term& term = step.terms[static_cast<std::size_t>(tap.term)];
@@ -33,7 +33,7 @@ std::vector<double> GroupedPlaintexts::tap_slots(const Task& task, const WeightT
     const int from = plan_.batch == 1 ? (s + move) % in.group : s + move;
     if (from < 0 || from >= in.group) continue;
     const int o = out.channel_at(block, s), i = in.channel_at(column.block, from);
-    if (o < 0 || i < 0 || channel_move(plan_, in, s, i % in.group) != move) continue;
+    if (o < 0 || i < 0 || packing::channel_move(in, s, i % in.group, plan_.batch == 1) != move) continue;
     const double* w = weights.find(o, i);
     if (w == nullptr || (!full && w[tap.tap] == 0)) continue;
     if (slots.empty()) slots.resize(period);
@@ -82,7 +82,7 @@ GroupedPlaintexts::Sum GroupedPlaintexts::of(const Task& task, int block, int gi
   const auto source = [&](const Tap& tap) -> const Tensor& {
     return plan_.tensors[static_cast<std::size_t>(step.terms[static_cast<std::size_t>(tap.term)].source)];
   };
-  std::vector<WeightTable> tables;
+  std::vector<circuit::WeightTable> tables;
   const Layout& output = plan_.tensors[static_cast<std::size_t>(step.output)].layout;
   for (const Term& t : step.terms)
     tables.emplace_back(t, plan_.tensors[static_cast<std::size_t>(t.source)].layout, output);

@@ -4,9 +4,9 @@
 #include <mutex>
 #include <vector>
 
+#include "circuit/term.h"
 #include "ckks/encoder.h"
 #include "plan/schedule.h"
-#include "plan/term.h"
 
 namespace sotto::plan {
 
@@ -35,8 +35,8 @@ class GroupedPlaintexts {
   [[nodiscard]] const ckks::Encoder& encoder(std::size_t period) const;
 
  private:
-  [[nodiscard]] std::vector<double> tap_slots(const Task& task, const WeightTable& weights, const Column& column,
-                                              int block, int giant, std::size_t period) const;
+  [[nodiscard]] std::vector<double> tap_slots(const Task& task, const circuit::WeightTable& weights,
+                                              const Column& column, int block, int giant, std::size_t period) const;
   [[nodiscard]] std::vector<double> bias_slots(const Task& task, int block, std::size_t period) const;
 
   const Plan& plan_;

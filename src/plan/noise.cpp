@@ -7,9 +7,9 @@
 #include <numeric>
 #include <string>
 
+#include "circuit/term.h"
 #include "ckks/encoder.h"
 #include "plan/rounding.h"
-#include "plan/term.h"
 
 namespace sotto::plan {
 
@@ -108,7 +108,7 @@ WeightNoise grouped_noise(const Plan& plan, const Step& step, const Term& term) 
   WeightNoise noise;
   for (int o = 0; o < out.channels; ++o)
     for (int i = 0; i < in.channels; ++i) {
-      const auto move = blocks.find(channel_move(plan, in, o % out.group, i % in.group));
+      const auto move = blocks.find(packing::channel_move(in, o % out.group, i % in.group, plan.batch == 1));
       if (move != blocks.end() && move->second.contains({o / out.group, i / in.group}))
         noise.spread.push_back({o, i, taps * every_coefficient(plan, step)});
     }

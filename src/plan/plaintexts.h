@@ -3,10 +3,10 @@
 #include <span>
 #include <vector>
 
+#include "circuit/term.h"
 #include "ckks/encoder.h"
 #include "plan/rounding.h"
 #include "plan/schedule.h"
-#include "plan/term.h"
 
 namespace sotto::plan {
 
@@ -60,7 +60,7 @@ class TaskPlaintexts {
   const Plaintexts& all_;
   const Task& task_;
   const Step& step_;
-  std::vector<WeightTable> tables_;            // by term
+  std::vector<circuit::WeightTable> tables_;   // by term
   std::vector<std::vector<double>> patterns_;  // by tap: subring coefficients of its mask; empty: all ones
 };
 

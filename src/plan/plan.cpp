@@ -2,23 +2,7 @@
 
 #include <cmath>
 
-#include "base/error.h"
-#include "ckks/chebyshev.h"
-
 namespace sotto::plan {
-
-int Activation::depth() const {
-  int levels = gate ? 1 : 0;
-  for (const auto& factor : factors) levels += ckks::chebyshev_depth(factor);
-  return levels;
-}
-
-double Activation::operator()(double x) const {
-  const double t = x / range;
-  double g = t;
-  for (const auto& factor : factors) g = ckks::chebyshev_value(factor, g);
-  return range * (gate ? t * g : g);
-}
 
 double Moments::correlation(int dy, int dx, double otherwise) const {
   if (dy < 0) dy = -dy, dx = -dx;
@@ -26,35 +10,28 @@ double Moments::correlation(int dy, int dx, double otherwise) const {
   return neighbours[static_cast<std::size_t>(dy * (2 * reach + 1) + dx + reach)];
 }
 
-Step copy_step(const std::string& name, int output, int source, Step::Finish kind) {
-  Step step;
-  step.name = name;
-  step.output = output;
-  step.finish = kind;
-  step.terms.emplace_back();
-  step.terms.back().kind = Term::Kind::copy;
-  step.terms.back().source = source;
-  return step;
+circuit::View view(const Plan& plan) {
+  circuit::View v;
+  for (const Tensor& t : plan.tensors) v.values.push_back(&t.layout);
+  for (const Step& s : plan.steps) v.ops.push_back(&s);
+  return v;
 }
 
 int bootstraps(const Plan& plan) {
   int count = 0;
   for (const Step& s : plan.steps)
-    if (s.finish == Step::Finish::refresh)
-      count += plan.tensors[static_cast<std::size_t>(s.output)].layout.ciphertexts();
+    if (s.kind == Kind::bootstrap) count += plan.tensors[static_cast<std::size_t>(s.output)].layout.ciphertexts();
   return count;
 }
 
 int levels_taken(const Plan& plan, const Step& step) {
-  switch (step.finish) {
-    case Step::Finish::square:
-    case Step::Finish::rescale:
-      return plan.level_primes + step.extra_primes;
-    case Step::Finish::activate:
+  switch (step.kind) {
+    case Kind::sum:
+    case Kind::square:
+      return (step.keep ? 0 : plan.level_primes) + step.extra_primes;
+    case Kind::activate:
       return step.activation.depth();
-    case Step::Finish::keep:
-      return step.extra_primes;
-    case Step::Finish::refresh:
+    case Kind::bootstrap:
       break;
   }
   return 0;

@@ -137,7 +137,7 @@ Moments moments_from_json(const json& j, WeightReader& values) {
   return m;
 }
 
-const char* const kFinish[] = {"square", "rescale", "keep", "activate", "refresh"};
+const char* const kKind[] = {"sum", "square", "activate", "bootstrap"};
 const char* const kTermKind[] = {"convolution", "full", "copy"};
 
 template <std::size_t N>
@@ -233,16 +233,12 @@ json to_json(const Step& s) {
                      {"even", t.even},
                      {"weights", t.weights.size()}});
   }
-  json step = {{"name", s.name},
-               {"output", s.output},
-               {"terms", terms},
-               {"finish", kFinish[static_cast<int>(s.finish)]},
-               {"limbs", s.limbs},
-               {"scale", s.scale},
-               {"baby", s.baby},
-               {"bias", s.bias.size()},
-               {"extra_primes", s.extra_primes}};
-  if (s.finish == Step::Finish::activate) step["activation"] = to_json(s.activation);
+  json step = {{"name", s.name},        {"output", s.output},
+               {"terms", terms},        {"kind", kKind[static_cast<int>(s.kind)]},
+               {"keep", s.keep},        {"limbs", s.limbs},
+               {"scale", s.scale},      {"baby", s.baby},
+               {"bias", s.bias.size()}, {"extra_primes", s.extra_primes}};
+  if (s.kind == Kind::activate) step["activation"] = to_json(s.activation);
   return step;
 }
 
@@ -284,13 +280,14 @@ Step step_from_json(const json& j, WeightReader& weights) {
   Step s;
   s.name = wire::text(j, "name");
   s.output = small_integer(j, "output", 0, 1 << 20);
-  s.finish = static_cast<Step::Finish>(index_of(j, "finish", kFinish));
+  s.kind = static_cast<Kind>(index_of(j, "kind", kKind));
+  s.keep = wire::boolean(j, "keep");
   s.limbs = small_integer(j, "limbs", 1, 64);
   s.scale = wire::real(j, "scale");
   s.baby = small_integer(j, "baby", 1, kMaxGroup);
   s.extra_primes = small_integer(j, "extra_primes", 0, 1);
   s.bias = weights.take(j, "bias");
-  if (s.finish == Step::Finish::activate) s.activation = activation_from_json(field(j, "activation"));
+  if (s.kind == Kind::activate) s.activation = activation_from_json(field(j, "activation"));
   for (const json& t : wire::list(j, "terms", 256)) s.terms.push_back(term_from_json(t, weights));
   return s;
 }

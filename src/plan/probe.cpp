@@ -27,7 +27,7 @@ double resting_value(const Plan& plan, int tensor) {
   for (const Step& s : plan.steps) {
     if (s.output != tensor || !s.slotwise()) continue;
     const double v = resting_value(plan, s.terms.front().source);
-    return s.finish == Step::Finish::activate ? s.activation(v) : v;
+    return s.kind == Kind::activate ? s.activation(v) : v;
   }
   return 0;
 }

@@ -4,7 +4,7 @@
 #include <map>
 #include <tuple>
 
-#include "plan/term.h"
+#include "circuit/term.h"
 
 namespace sotto::plan {
 

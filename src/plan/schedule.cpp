@@ -5,17 +5,11 @@
 
 #include "base/error.h"
 #include "base/index.h"
+#include "circuit/term.h"
 #include "ckks/chebyshev.h"
-#include "plan/term.h"
 #include "simd/tables.h"
 
 namespace sotto::plan {
-
-Place place_of(const Layout& layout, int tile, int y, int x) {
-  const int cy = y * layout.gap.h, cx = x * layout.gap.w;
-  const Axes& p = layout.phases;
-  return {cy % p.h * p.w + cx % p.w, cy / p.h * tile + cx / p.w};
-}
 
 std::vector<double> mask_values(const Tap& tap, const Term& term, const Layout& out, int tile, int phase) {
   std::vector<double> values(tap.mask.begin(), tap.mask.end());
@@ -53,12 +47,6 @@ std::int64_t giant_rotation(const Plan& plan, const Step& step) {
   return std::int64_t{step.baby} * plan.tile * plan.tile;
 }
 
-int channel_move(const Plan& plan, const Layout& in, int s, int channel) {
-  const int places = in.places(), group = in.group;
-  const int forwards = ((channel - s) % places + places) % places;
-  return s + forwards < group || plan.batch == 1 ? forwards : forwards - places;
-}
-
 namespace {
 
 // Which pairs of blocks a term connects with which moves of channels.
@@ -76,7 +64,7 @@ class Connections {
     std::vector<std::size_t> first;  // entry of a move, by place and channel of a block
     for (int s = 0; s < group; ++s)
       for (int c = 0; c < group; ++c)
-        first.push_back(static_cast<std::size_t>((channel_move(plan, in, s, c) + group) * pairs_));
+        first.push_back(static_cast<std::size_t>((packing::channel_move(in, s, c, plan.batch == 1) + group) * pairs_));
     for_each_pair(term, in, out, [&](int o, int i, const double* w) {
       if (std::all_of(w, w + count, [](double v) { return v == 0; })) return;
       const auto pair = static_cast<std::size_t>(o / group * across_ + i / group);
@@ -251,7 +239,7 @@ Schedule make_schedule(const Plan& plan) {
 }
 
 std::map<bootstrap::RefreshSwitch, int> slotwise_switches(const Plan& plan, const Step& step) {
-  if (step.finish == Step::Finish::refresh) return bootstrap::required_switches(*plan.refresh, plan.parameters.log_n);
+  if (step.kind == Kind::bootstrap) return bootstrap::required_switches(*plan.refresh, plan.parameters.log_n);
   std::map<bootstrap::RefreshSwitch, int> all;
   int limbs = step.limbs;
   for (const auto& factor : step.activation.factors) {
@@ -292,7 +280,7 @@ std::set<ckks::KeyId> keys_of(const Plan& plan, const Task& task) {
   if (task.last_giant > 0) add_rotation(giant_rotation(plan, step));
   if (sums)
     for (std::int64_t r : sum_rotations(plan.tile * plan.tile)) add_rotation(r);
-  if (step.finish == Step::Finish::square) keys.insert({tier, 0});
+  if (step.kind == Kind::square) keys.insert({tier, 0});
   return keys;
 }
 

@@ -77,22 +77,11 @@ std::int64_t giant_rotation(const Plan& plan, const Step& step);
 /// places of the widest tensor at hand.
 std::size_t step_period(const Plan& plan, const Step& step);
 
-/// With groups: by how many places a term moves channel `channel` of an input block to place `s` of an output block.
-/// Input and output places repeat, so there is a choice: forwards (cyclically if one image fills the ciphertext),
-/// else backwards.
-int channel_move(const Plan& plan, const Layout& in, int s, int channel);
-
 /// With groups: the moves of a term that a weight needs, with the pairs of an output and an input block between which
 /// it needs them.
 std::map<int, std::set<std::pair<int, int>>> connected_blocks(const Plan& plan, const Step& step, const Term& term);
 /// These moves alone.
 std::set<int> channel_moves(const Plan& plan, const Step& step, const Term& term);
-
-/// Tile position (ty * T + tx) and phase of a pixel.
-struct Place {
-  int phase = 0, position = 0;
-};
-Place place_of(const Layout& layout, int tile, int y, int x);
 
 /// By tile position, what a tap's weight is multiplied by: its mask times the term's map of factors. The mask is not
 /// empty.

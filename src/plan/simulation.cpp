@@ -304,21 +304,19 @@ void Simulator::activate(const Step& step, Slots& values) {
 void Simulator::finish(const Step& step, std::size_t ciphertext, Slots& values) {
   const Tensor& out = tensor(step.output);
   double deviation = division_ / out.scale;
-  switch (step.finish) {
-    case Step::Finish::square:
+  switch (step.kind) {
+    case Kind::square:
       for (double& v : values) v *= v;
       break;
-    case Step::Finish::activate:
+    case Kind::activate:
       activate(step, values);
       break;
-    case Step::Finish::refresh:
+    case Kind::bootstrap:
       bound(values, plan_.refresh->input_peak / bootstrap::kMessageRatio / step.scale);
       deviation = std::hypot(deviation, NoiseModel::refresh() * plan_.refresh->input_peak / step.scale);
       break;
-    case Step::Finish::rescale:
-      break;
-    case Step::Finish::keep:
-      if (step.extra_primes == 0) deviation = 0;
+    case Kind::sum:
+      if (step.keep && step.extra_primes == 0) deviation = 0;
       break;
   }
   disturb(values, deviation, {Draw::What::result, step.output, ciphertext});

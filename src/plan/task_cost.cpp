@@ -107,7 +107,7 @@ TaskCost slotwise_cost(const Plan& plan, const Task& task, std::set<ckks::KeyId>
   cost.key_switches = static_cast<std::size_t>(switches) * static_cast<std::size_t>(results);
   const auto count = static_cast<std::uint64_t>(results), limbs = static_cast<std::uint64_t>(step.limbs);
   const SwitchWork top{0, step.limbs, special(step.limbs)};
-  if (step.finish == Step::Finish::activate) {
+  if (step.kind == Kind::activate) {
     cost.work.activate = activation_work(plan, step, special) * results;
     const auto at_once = static_cast<std::uint64_t>(std::min(in_flight(step.limbs, threads), results));
     // Beside scratch, powers of the argument.
@@ -154,7 +154,7 @@ TaskCost task_cost(const Plan& plan, const Task& task, const std::vector<LiveSet
     cost.work.activate += sw.rotations(1) * (static_cast<double>(rotations) * results);
     cost.key_switches += rotations * static_cast<std::size_t>(results);
   }
-  if (step.finish == Step::Finish::square) {
+  if (step.kind == Kind::square) {
     cost.work.activate += sw.square() * results;
     cost.key_switches += static_cast<std::size_t>(results);
   } else if (levels_taken(plan, step) > 0) {

@@ -7,10 +7,10 @@
 #include <string>
 
 #include "base/error.h"
+#include "circuit/term.h"
 #include "ckks/chebyshev.h"
 #include "plan/probe.h"
 #include "plan/schedule.h"
-#include "plan/term.h"
 #include "ring/primes.h"
 
 namespace sotto::plan {
@@ -72,7 +72,7 @@ void verify_slotwise(const Plan& plan, const Step& step, const std::string& name
   const auto verify_peak = [&](double largest) {
     if (!(out.scale * largest < 0x1p56)) bad(name + "impossible scale");
   };
-  if (step.finish == Step::Finish::activate) {
+  if (step.kind == Kind::activate) {
     verify_activation(step.activation, name);
     verify_peak(step.activation.range);
     if (out.limbs != step.limbs - step.activation.depth()) bad(name + "wrong level of the output");
@@ -141,7 +141,7 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vec
   if (step.limbs < 1 || step.limbs > plan.parameters.ciphertext_primes) bad(name + "impossible level");
   if (!(step.scale > 0x1p-600) || !(step.scale < 0x1p600)) bad(name + "impossible scale");
   const bool last = index + 1 == plan.steps.size();
-  if ((step.finish == Step::Finish::keep) != last) bad(name + "only the last layer keeps its level");
+  if (step.keep != last || (step.keep && step.kind != Kind::sum)) bad(name + "only the last layer keeps its level");
   if (out.limbs < 1 || (!step.slotwise() && out.limbs != step.limbs - levels_taken(plan, step)))
     bad(name + "wrong level of the output");
   if (step.extra_primes < 0 || step.extra_primes > (step.slotwise() ? 0 : 1)) bad(name + "impossible level");
@@ -173,7 +173,7 @@ void verify_scales(const Plan& plan) {
                               << p.log_n;
   const auto primes = ring::largest_primes(static_cast<std::size_t>(p.ciphertext_primes), p.prime_bits, order);
   for (const Step& s : plan.steps) {
-    if (s.finish == Step::Finish::activate &&
+    if (s.kind == Kind::activate &&
         !(std::abs(s.scale * s.activation.range / static_cast<double>(primes[static_cast<std::size_t>(s.limbs - 1)]) -
                    1) < 1e-5))
       bad("layer " + s.name + ": its scale does not fit its range");
@@ -182,7 +182,7 @@ void verify_scales(const Plan& plan) {
         s.limbs > p.ciphertext_primes)
       bad("layer " + s.name + ": wrong output or level");
     const double q = level_modulus(plan, s, primes);
-    const double expected = s.finish == Step::Finish::square ? s.scale * s.scale / q : s.scale / q;
+    const double expected = s.kind == Kind::square ? s.scale * s.scale / q : s.scale / q;
     if (!(std::abs(plan.tensors[static_cast<std::size_t>(s.output)].scale / expected - 1) < 1e-5))
       bad("layer " + s.name + ": the scale of its output does not follow from its own");
   }
@@ -249,8 +249,7 @@ void verify(const Plan& plan) {
     bootstrap::verify(*plan.refresh, plan.parameters.log_n);
     if (std::max(plan.refresh->raised_limbs, plan.refresh->input_limbs()) > plan.parameters.ciphertext_primes)
       bad("it has too few primes for bootstrapping");
-    if (std::none_of(plan.steps.begin(), plan.steps.end(),
-                     [](const Step& s) { return s.finish == Step::Finish::refresh; }))
+    if (std::none_of(plan.steps.begin(), plan.steps.end(), [](const Step& s) { return s.kind == Kind::bootstrap; }))
       bad("it has a bootstrapping circuit without use");
   }
   if (plan.level_primes < 1 || plan.level_primes > 2) bad("impossible levels");

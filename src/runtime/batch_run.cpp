@@ -93,7 +93,7 @@ std::vector<ckks::Ciphertext> BatchRun::execute(std::vector<ckks::PackedCipherte
                            model_.work_before(t) + part * (model_.work_before(t + 1) - model_.work_before(t))});
     };
     const bool sum_tile = sums_tile(plan_, task);
-    if (step.finish == plan::Step::Finish::refresh)
+    if (step.kind == plan::Kind::bootstrap)
       refresh(step, sums, done);
     else
       side_by_side(
@@ -232,16 +232,15 @@ ckks::Ciphertext BatchRun::giant_steps(const plan::Task& task, const Sources& so
 ckks::Ciphertext BatchRun::finish(const plan::Step& step, bool sum_tile, ckks::Ciphertext c) const {
   if (sum_tile)
     for (std::int64_t r : plan::sum_rotations(plan_.tile * plan_.tile)) c = evaluator_.rotate_sum(c, std::array{r});
-  switch (step.finish) {
-    case plan::Step::Finish::square:
+  switch (step.kind) {
+    case plan::Kind::square:
       c = evaluator_.square(std::move(c));
       break;
-    case plan::Step::Finish::activate:
+    case plan::Kind::activate:
       return activate(evaluator_, std::move(c), step.activation, plan_.tensors[step.output].scale);
-    case plan::Step::Finish::refresh:
+    case plan::Kind::bootstrap:
       return c;
-    case plan::Step::Finish::rescale:
-    case plan::Step::Finish::keep:
+    case plan::Kind::sum:
       break;
   }
   const int limbs = plan_.tensors[step.output].limbs;

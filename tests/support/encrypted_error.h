@@ -31,14 +31,13 @@ inline double worst_error(const plan::Plan& p) {
   std::vector<std::map<int, std::vector<double>>> truth(images.size());
   std::vector<double> largest(p.tensors.size(), 0.1);
   for (std::size_t b = 0; b < images.size(); ++b)
-    plan::interpret(p, images[b], [&](int t, std::span<const double> v) {
+    circuit::interpret(plan::view(p), images[b], [&](int t, std::span<const double> v) {
       truth[b][t].assign(v.begin(), v.end());
       for (double x : v)
         largest[static_cast<std::size_t>(t)] = std::max(largest[static_cast<std::size_t>(t)], std::abs(x));
     });
-  const bool activates = std::any_of(p.steps.begin(), p.steps.end(), [](const plan::Step& step) {
-    return step.finish == plan::Step::Finish::activate;
-  });
+  const bool activates = std::any_of(p.steps.begin(), p.steps.end(),
+                                     [](const plan::Step& step) { return step.kind == plan::Kind::activate; });
   double worst = 0;
   std::size_t compared = 0;
   const runtime::Model model(p, client.parameters, client.ring);

@@ -15,6 +15,20 @@
 
 namespace sotto::test {
 
+/// What a step of a test plan does: squares its sum, divides it, or keeps it as the last layer does.
+struct StepKind {
+  plan::Kind kind;
+  bool keep = false;
+
+  constexpr StepKind(plan::Kind k, bool keeps = false)  // NOLINT(google-explicit-constructor): most are just a kind
+      : kind(k), keep(keeps) {}
+  constexpr operator plan::Kind() const { return kind; }  // NOLINT(google-explicit-constructor)
+};
+
+namespace kinds {
+inline constexpr StepKind square{plan::Kind::square}, rescale{plan::Kind::sum}, keep{plan::Kind::sum, true};
+}  // namespace kinds
+
 /// Small plans over toy rings, with random weights and scales as the compiler sets them. Biases are per channel or per
 /// pixel. The group of the input is that of all tensors.
 class PlanBuilder {
@@ -80,12 +94,12 @@ class PlanBuilder {
   }
 
   /// Returns the index of the step's output.
-  int step(std::vector<plan::Term> terms, plan::Layout out, plan::Step::Finish finish, bool bias_per_pixel = false) {
-    using enum plan::Step::Finish;
+  int step(std::vector<plan::Term> terms, plan::Layout out, StepKind kind, bool bias_per_pixel = false) {
+    const bool square = kind.kind == plan::Kind::square;
     int limbs = 1000;
     for (const plan::Term& t : terms) limbs = std::min(limbs, plan.tensors[static_cast<std::size_t>(t.source)].limbs);
     const double bits = log_scale + level_bits_ + extra_primes * plan.parameters.prime_bits;
-    const double scale = std::exp2(finish == rescale ? bits : bits / 2);
+    const double scale = std::exp2(square || kind.keep ? bits / 2 : bits);
     out.group = plan.group();
     const std::size_t biases = static_cast<std::size_t>(out.channels) *
                                (bias_per_pixel ? static_cast<std::size_t>(out.height * out.width) : 1);
@@ -95,13 +109,14 @@ class PlanBuilder {
     step.output = id;
     step.terms = std::move(terms);
     step.bias = random_values(biases, ++seed_, 0.5);
-    step.finish = finish;
+    step.kind = kind.kind;
+    step.keep = kind.keep;
     step.limbs = limbs;
     step.scale = scale;
     step.baby = baby;
-    step.extra_primes = finish == keep ? 0 : extra_primes;
+    step.extra_primes = kind.keep ? 0 : extra_primes;
     const double q = plan::level_modulus(plan, step, primes_);
-    const double result = finish == square ? scale * scale / q : finish == rescale ? scale / q : scale;
+    const double result = (square ? scale * scale : scale) / q;
     plan.tensors.push_back({"t" + std::to_string(id), out, limbs - plan::levels_taken(plan, step), result});
     plan.steps.push_back(std::move(step));
     return id;
@@ -109,7 +124,7 @@ class PlanBuilder {
 
   /// A function of a tensor at all its limbs; its scale should be near a prime over the range.
   int activate(int source, plan::Activation activation) {
-    const int id = copy(source, plan::Step::Finish::activate);
+    const int id = copy(source, plan::Kind::activate);
     plan::Step& step = plan.steps.back();
     step.limbs = tensor(source).limbs;
     step.activation = std::move(activation);
@@ -120,7 +135,7 @@ class PlanBuilder {
   /// Bootstrapping of a tensor by plan.refresh, whose keys get a tier if there is none yet.
   int refresh(int source) {
     if (!plan.keys.tiers.back().ephemeral) plan.keys.tiers.push_back({1, 1, true});
-    const int id = copy(source, plan::Step::Finish::refresh);
+    const int id = copy(source, plan::Kind::bootstrap);
     plan.steps.back().limbs = plan.refresh->input_limbs();
     tensor(id).limbs = plan.refresh->output_limbs();
     return id;
@@ -139,10 +154,11 @@ class PlanBuilder {
   plan::Tensor& tensor(int t) { return plan.tensors[static_cast<std::size_t>(t)]; }
 
   // A slotwise step without its levels.
-  int copy(int source, plan::Step::Finish finish) {
+  int copy(int source, plan::Kind kind) {
     const int id = static_cast<int>(plan.tensors.size());
     plan.tensors.push_back({"t" + std::to_string(id), tensor(source).layout, 0, std::exp2(log_scale)});
-    plan.steps.push_back(plan::copy_step("layer" + std::to_string(id), id, source, finish));
+    static_cast<circuit::Op&>(plan.steps.emplace_back()) =
+        circuit::copy_op("layer" + std::to_string(id), id, source, kind);
     plan.steps.back().scale = tensor(source).scale;
     return id;
   }
@@ -163,7 +179,7 @@ inline plan::Term diagonal(plan::Term t, int channels) {
 
 /// A residual block over four phases with a projection, a mean and class names: every kind of step and term.
 inline plan::Plan small_plan(int log_n = 8) {
-  using enum plan::Step::Finish;
+  using namespace kinds;
   PlanBuilder b(log_n, 4, {2, 8, 8, 2, 1}, 5);
   const int x = b.step({b.convolution(0, 2, 3, 1, 1)}, {2, 8, 8, 2, 1}, square, true);
   const int y = b.step({b.convolution(x, 3, 3, 2, 1)}, {3, 4, 4, 1, 1}, rescale, true);
@@ -185,7 +201,7 @@ inline plan::Activation gated_relu(double range) { return {range, true, {{0, 1.2
 /// a precise square, bootstrapping of both with a shortcut around it, a gate. 18 limbs, of which bootstrapping leaves
 /// seven.
 inline plan::Plan slotwise_plan(int group = 1, int log_n = 10) {
-  using enum plan::Step::Finish;
+  using namespace kinds;
   const int tile = 4;
   PlanBuilder b(log_n, tile, {2, 8, 8, 2, 1, group}, 18);
   b.plan.io.classes = {"cat", "dog", "ship"};
@@ -212,7 +228,7 @@ inline plan::Plan slotwise_plan(int group = 1, int log_n = 10) {
 /// The same for four channels per ciphertext and two primes per level: one, two and three blocks, fewer channels than
 /// places, a shortcut, sources rotated by up to two places, four images.
 inline plan::Plan small_grouped_plan(int log_n = 8) {
-  using enum plan::Step::Finish;
+  using namespace kinds;
   PlanBuilder b(log_n, 4, {3, 8, 8, 2, 1, 4}, 10, 2);
   b.baby = 2;
   const int x = b.step({b.convolution(0, 6, 3, 1, 1)}, {6, 8, 8, 2, 1}, square, true);

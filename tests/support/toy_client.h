@@ -3,8 +3,8 @@
 #include <cmath>
 #include <random>
 
+#include "circuit/interpret.h"
 #include "ckks/encoder.h"
-#include "plan/interpret.h"
 #include "plan/schedule.h"
 #include "secret/crypt.h"
 #include "support/places.h"

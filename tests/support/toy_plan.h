@@ -5,22 +5,25 @@
 #include <cmath>
 
 #include "compiler/lower.h"
+#include "compiler/pack.h"
 #include "plan/identity.h"
 #include "plan/schedule.h"
 #include "plan/verify.h"
 #include "ring/primes.h"
+#include "support/depths.h"
 
 namespace sotto::test {
 
 /// A network as a plan over the smallest toy ring for so many images: levels and scales as the compiler sets them.
 inline plan::Plan toy_plan(const graph::Network& network, int tile, int group, int images) {
-  using enum plan::Step::Finish;
-  plan::Plan p = compiler::lower(network, tile, group);
+  const circuit::Circuit circuit = compiler::lower(network);
+  plan::Plan p = compiler::pack(circuit, {tile, group});
+  p.network = network.name;
+  p.io = compiler::interface_of(network);
   p.level_primes = group == 1 ? 1 : 2;
   const int bits = group == 1 ? 48 : 30;
-  int depth = 0;
-  for (const plan::Step& s : p.steps) depth = std::max(depth, s.limbs);
-  const int limbs = (depth + 1) * p.level_primes;
+  const std::vector<int> steps = depths(circuit);
+  const int limbs = (*std::ranges::max_element(steps) + 1) * p.level_primes;
   const int slots = std::max(tile * tile * group * images, group == 1 ? 16 * std::max(tile * tile, 64) : 64);
   p.parameters = {.log_n = static_cast<int>(std::bit_width(static_cast<unsigned>(slots))) - 1,
                   .kind = ring::RingKind::conjugate_invariant,
@@ -31,15 +34,15 @@ inline plan::Plan toy_plan(const graph::Network& network, int tile, int group, i
   const auto primes =
       ring::largest_primes(static_cast<std::size_t>(limbs), bits, std::uint64_t{4} << p.parameters.log_n);
   const double scale = 0x1p22;
-  for (plan::Tensor& t : p.tensors) {
-    t.limbs = limbs - t.limbs * p.level_primes;
-    t.scale = scale;
-  }
-  for (plan::Step& s : p.steps) {
-    s.limbs = limbs - s.limbs * p.level_primes;
+  p.tensors[0].limbs = limbs;
+  for (plan::Tensor& t : p.tensors) t.scale = scale;
+  for (std::size_t k = 0; k < steps.size(); ++k) {
+    plan::Step& s = p.steps[k];
+    s.limbs = limbs - steps[k] * p.level_primes;
+    p.tensors[static_cast<std::size_t>(s.output)].limbs = s.limbs - plan::levels_taken(p, s);
     const double q = plan::level_modulus(p, s, primes);
-    s.scale = s.finish == square ? std::sqrt(scale * q) : s.finish == rescale ? scale * q : 0x1p36;
-    if (s.finish == keep) p.tensors[static_cast<std::size_t>(s.output)].scale = s.scale;
+    s.scale = s.keep ? 0x1p36 : s.kind == plan::Kind::square ? std::sqrt(scale * q) : scale * q;
+    if (s.keep) p.tensors[static_cast<std::size_t>(s.output)].scale = s.scale;
     s.baby = std::min(group, 2);
   }
   p.keys.tiers = {{limbs, p.parameters.special_primes}};

@@ -17,13 +17,13 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "circuit/interpret.h"
 #include "compiler/compile.h"
 #include "compiler/probes.h"
 #include "graph/calibrate.h"
 #include "graph/interpreter.h"
 #include "graph/onnx_import.h"
 #include "images/image_source.h"
-#include "plan/interpret.h"
 #include "plan/probe.h"
 
 namespace {
@@ -83,24 +83,24 @@ struct Judged {
 // One image alone, as it would run encrypted but for noise.
 Judged judge(const plan::Plan& plan, const std::vector<double>& image) {
   Judged j;
-  plan::Hooks hooks;
+  circuit::Hooks hooks;
   hooks.sum = [&](int s, std::vector<double>& values) {
     const plan::Step& step = plan.steps[static_cast<std::size_t>(s)];
     if (!step.slotwise()) return;
     // The sine of bootstrapping bends little: 1 % at ten times its peak.
     const double range =
-        step.finish == plan::Step::Finish::activate ? step.activation.range : 4 * plan.refresh->input_peak / step.scale;
+        step.kind == plan::Kind::activate ? step.activation.range : 4 * plan.refresh->input_peak / step.scale;
     for (double v : values) j.range = std::isfinite(v) ? std::max(j.range, std::abs(v) / range) : HUGE_VAL;
   };
   hooks.result = [&](int s, std::vector<double>& values) {
     const plan::Step& step = plan.steps[static_cast<std::size_t>(s)];
     for (const plan::Probe& p : plan.probes)
       if (p.tensor == step.output) j.probe = std::max(j.probe, plan::probe_value(plan, p, values) / p.bound);
-    if (step.finish != plan::Step::Finish::refresh) return;
+    if (step.kind != plan::Kind::bootstrap) return;
     const double turn = 2 * std::numbers::pi * bootstrap::kMessageRatio * step.scale / plan.refresh->input_peak;
     for (double& v : values) v = std::sin(std::fmod(turn * v, 2 * std::numbers::pi)) / turn;
   };
-  j.scores = plan::interpret(plan, image, hooks);
+  j.scores = circuit::interpret(plan::view(plan), image, hooks);
   for (double s : j.scores) j.score = std::isfinite(s) ? std::max(j.score, std::abs(s) / plan.score_bound) : HUGE_VAL;
   return j;
 }
@@ -131,12 +131,7 @@ int run(int argc, char** argv) {
   if (graph::needs_ranges(network))
     graph::set_ranges(network, graph::magnitudes(network, calibration.images), 1.5, true);
   const double relu_error = compiler::relu_error_for(network);
-  const compiler::Statistics statistics = compiler::statistics_of(network, calibration, relu_error);
-  plan::Plan plan =
-      compiler::compile(network, {.batch = 16,
-                                  .relu_error = relu_error,
-                                  .statistics = [&]() -> const compiler::Statistics& { return statistics; }})
-          .plan;
+  plan::Plan plan = compiler::compile(compiler::measured_circuit(network, calibration, relu_error), {.batch = 16}).plan;
   compiler::measure_probes(plan, calibration);
   fmt::print("{}: batch {}, tile {}, {} probes, scores up to {:.3g}\n", network.name, plan.batch, plan.tile,
              plan.probes.size(), plan.score_bound);

@@ -19,7 +19,7 @@ namespace sotto::client {
 namespace {
 
 using Images = std::vector<std::vector<double>>;
-using enum plan::Step::Finish;
+using namespace test::kinds;
 
 Images random_images(const plan::Plan& p, int count, unsigned seed = 100) {
   Images images;
@@ -45,7 +45,7 @@ plan::Plan squares(int behind, int group = 1) {
   plan::Plan p = b.build();
   double largest = 0;
   for (const auto& image : random_images(p, 24, 500))
-    plan::interpret(p, image, [&](int t, std::span<const double> v) {
+    circuit::interpret(plan::view(p), image, [&](int t, std::span<const double> v) {
       if (t == y)
         for (double value : v) largest = std::max(largest, std::abs(value));
     });
@@ -66,13 +66,14 @@ plan::Plan relu() {
   b.step({b.full(r, 3)}, {3, 1, 1, 1, 4}, keep);
   double largest = 0;
   for (const auto& image : random_images(b.plan, 24, 500))
-    plan::interpret(b.plan, image,
-                    plan::Hooks{{},
-                                [&](int s, std::vector<double>& v) {
-                                  if (s == 1)
-                                    for (double& value : v) largest = std::max(largest, std::abs(value)), value = 0;
-                                },
-                                {}});
+    circuit::interpret(plan::view(b.plan), image,
+                       circuit::Hooks{{},
+                                      [&](int s, std::vector<double>& v) {
+                                        if (s == 1)
+                                          for (double& value : v)
+                                            largest = std::max(largest, std::abs(value)), value = 0;
+                                      },
+                                      {}});
   for (double& w : b.plan.steps[0].terms[0].weights) w *= range / 1.5 / largest;
   for (double& w : b.plan.steps[0].bias) w *= range / 1.5 / largest;
   return b.build();
@@ -124,7 +125,7 @@ plan::Plan watched(plan::Plan p) {
 }
 
 double error_of(const plan::Plan& p, const std::vector<double>& scores, const std::vector<double>& image) {
-  const auto truth = plan::interpret(p, image);
+  const auto truth = circuit::interpret(plan::view(p), image);
   double worst = 0;
   for (std::size_t c = 0; c < truth.size(); ++c) {
     const double e = std::abs(scores[c] - truth[c]);
@@ -180,7 +181,7 @@ TEST(Relu, InputsBeyondTheRange) {
   // One image has its largest input of the activation 6 % beyond the range.
   const std::size_t extreme = 5;
   double largest = 0;
-  plan::interpret(p, images[extreme], [&](int t, std::span<const double> v) {
+  circuit::interpret(plan::view(p), images[extreme], [&](int t, std::span<const double> v) {
     if (t != 1) return;
     for (double x : v) largest = std::max(largest, std::abs(x));
   });

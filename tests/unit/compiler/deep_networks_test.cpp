@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "circuit/interpret.h"
 #include "ckks/security.h"
 #include "compiler/compile.h"
 #include "compiler/relu_approximation.h"
@@ -11,7 +12,6 @@
 #include "graph/interpreter.h"
 #include "plan/client_spec.h"
 #include "plan/cost.h"
-#include "plan/interpret.h"
 #include "plan/verify.h"
 #include "support/expect_error.h"
 #include "support/network_builder.h"
@@ -21,13 +21,13 @@ namespace sotto::compiler {
 namespace {
 
 using graph::Network;
+using plan::Kind;
 using plan::Plan;
 using plan::Step;
 using test::NetworkBuilder;
 
-int count(const Plan& p, Step::Finish finish) {
-  return static_cast<int>(
-      std::count_if(p.steps.begin(), p.steps.end(), [&](const Step& s) { return s.finish == finish; }));
+int count(const Plan& p, Kind kind) {
+  return static_cast<int>(std::count_if(p.steps.begin(), p.steps.end(), [&](const Step& s) { return s.kind == kind; }));
 }
 
 // Residual blocks of squares whose values stay in [-1, 1] or so.
@@ -84,8 +84,8 @@ double error_budget(const Network& network, double error) {
 }
 
 // Compiles and checks what holds for every plan with slotwise steps.
-Plan expect_valid(const Network& network, const Options& options = {}) {
-  Plan p = compile(network, options).plan;
+Plan expect_valid(const Network& network, const Options& options = {}, double relu_error = kReluError) {
+  Plan p = compile(network, options, relu_error).plan;
   EXPECT_NO_THROW(plan::verify(p));
   EXPECT_NO_THROW(verify(plan::client_part(p)));
   EXPECT_GE(p.batch, options.batch);
@@ -102,7 +102,7 @@ double largest_error(const Plan& p, const Network& network) {
   double error = 0;
   for (unsigned seed = 100; seed < 110; ++seed) {
     const auto image = test::random_values(network.input_shape().size(), seed, 1);
-    const auto actual = plan::interpret(p, image), expected = graph::evaluate(network, image);
+    const auto actual = circuit::interpret(plan::view(p), image), expected = graph::evaluate(network, image);
     for (std::size_t k = 0; k < expected.size(); ++k) error = std::max(error, std::abs(actual[k] - expected[k]));
   }
   return error;
@@ -112,9 +112,9 @@ TEST(DeepSquares, MeanTheSame) {
   for (const Options& options : {Options{}, Options{.batch = 4096}, Options{.precise = true}}) {
     const Network network = squares(17);
     const Plan p = expect_valid(network, options);
-    EXPECT_GT(count(p, Step::Finish::refresh), 0);
+    EXPECT_GT(count(p, Kind::bootstrap), 0);
     const auto image = test::random_values(128, 7, 1);
-    EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(network, image)), 1e-9);
+    EXPECT_LT(test::relative_error(circuit::interpret(plan::view(p), image), graph::evaluate(network, image)), 1e-9);
     if (!options.precise) continue;
     for (const Step& s : p.steps) EXPECT_EQ(s.extra_primes, s.slotwise() ? 0 : 1) << s.name;
   }
@@ -125,16 +125,15 @@ TEST(DeepSquares, ScalesFollowTheLargestValues) {
   const Network network = squares(17);
   std::vector<std::vector<double>> images;
   for (unsigned seed = 0; seed < 20; ++seed) images.push_back(test::random_values(128, 200 + seed, 1));
-  const Statistics statistics = statistics_of(network, calibration_from(images));
-  const Plan p = expect_valid(network, {.statistics = [&]() -> const Statistics& { return statistics; }});
+  const Plan p = compile(measured_circuit(network, calibration_from(images)), {}).plan;
   std::vector<double> largest(p.tensors.size());
   for (const auto& image : images)
-    plan::interpret(p, image, [&](int t, std::span<const double> v) {
+    circuit::interpret(plan::view(p), image, [&](int t, std::span<const double> v) {
       for (double x : v)
         largest[static_cast<std::size_t>(t)] = std::max(largest[static_cast<std::size_t>(t)], std::abs(x));
     });
   for (const Step& s : p.steps)
-    if (s.finish == Step::Finish::refresh) {
+    if (s.kind == Kind::bootstrap) {
       const double bound = p.refresh->input_peak / s.scale;
       EXPECT_NEAR(bound, 1.5 * largest[static_cast<std::size_t>(s.terms[0].source)], 1e-5 * bound) << s.name;
     }
@@ -145,9 +144,9 @@ TEST(DeepSquares, SeveralChannelsPerCiphertext) {
   for (int group : {2, 4}) {
     const Plan p = expect_valid(network, {.batch = 1, .group = group});
     EXPECT_EQ(p.group(), group);
-    EXPECT_GT(count(p, Step::Finish::refresh), 0);
+    EXPECT_GT(count(p, Kind::bootstrap), 0);
     const auto image = test::random_values(128, 8, 1);
-    EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(network, image)), 1e-9);
+    EXPECT_LT(test::relative_error(circuit::interpret(plan::view(p), image), graph::evaluate(network, image)), 1e-9);
     for (const Step& s : p.steps) EXPECT_EQ(s.extra_primes, s.slotwise() ? 0 : 1) << s.name << ": weights have masks";
   }
 }
@@ -155,11 +154,9 @@ TEST(DeepSquares, SeveralChannelsPerCiphertext) {
 TEST(DeepRelus, StayWithinTheirErrors) {
   for (double error : {0.0051, 0.021, 0x1p-12}) {
     SCOPED_TRACE(error);
-    Options options;
-    options.relu_error = error;
     const Network network = relus(1);
-    const Plan p = expect_valid(network, options);
-    EXPECT_EQ(count(p, Step::Finish::activate), 4);
+    const Plan p = expect_valid(network, {}, error);
+    EXPECT_EQ(count(p, Kind::activate), 4);
     const double budget = error_budget(network, error), actual = largest_error(p, network);
     EXPECT_LE(actual, budget);
     EXPECT_GT(actual, 0) << "polynomials, not the Relus themselves";
@@ -184,7 +181,7 @@ TEST(DeepRelus, ShallowOnesNeedNoBootstrapping) {
   calibrate(b.network);
   const Plan p = expect_valid(b.network);
   EXPECT_FALSE(p.refresh.has_value());
-  EXPECT_EQ(count(p, Step::Finish::refresh), 0);
+  EXPECT_EQ(count(p, Kind::bootstrap), 0);
   EXPECT_EQ(p.input().limbs, 1 + 6 + 2) << "a layer, a series of degree 62, the last layer and its extra prime";
   EXPECT_LE(largest_error(p, b.network), error_budget(b.network, kReluError));
 }
@@ -194,7 +191,7 @@ TEST(DeepRelus, SeveralChannelsPerCiphertext) {
   for (int group : {2, 4, 16}) {
     const Plan p = expect_valid(network, {.batch = 1, .group = group});
     EXPECT_EQ(p.group(), group);
-    EXPECT_GT(count(p, Step::Finish::refresh), 0);
+    EXPECT_GT(count(p, Kind::bootstrap), 0);
     EXPECT_LE(largest_error(p, network), error_budget(network, kReluError));
   }
 }
@@ -207,29 +204,28 @@ TEST(DeepRelus, InEveryPlace) {
   b.relu(b.dense(b.relu(b.dense(b.flatten(x), 4)), 3));
   calibrate(b.network);
   const Plan p = expect_valid(b.network);
-  EXPECT_EQ(count(p, Step::Finish::activate), 6);
+  EXPECT_EQ(count(p, Kind::activate), 6);
   // Squares pass errors on by their argument: here by what 20 images show.
   EXPECT_LT(largest_error(p, b.network), 1);
   NetworkBuilder pooled({2, 8, 8}, 7);
   pooled.dense(pooled.relu(pooled.mean(pooled.affine(pooled.relu(pooled.conv(0, 4, 3, 1, 1))))), 2);
   calibrate(pooled.network);
-  EXPECT_EQ(count(expect_valid(pooled.network), Step::Finish::activate), 2);
+  EXPECT_EQ(count(expect_valid(pooled.network), Kind::activate), 2);
 }
 
 TEST(DeepRelus, ScalesOfPolynomialsAreTheirPrimes) {
   const Plan p = expect_valid(relus(1));
   const auto primes = ckks::Parameters::create(p.parameters).primes();
   for (const Step& s : p.steps)
-    if (s.finish == Step::Finish::activate) {
+    if (s.kind == Kind::activate) {
       const auto prime = static_cast<double>(primes[static_cast<std::size_t>(s.limbs - 1)]);
       EXPECT_NEAR(s.scale * s.activation.range / prime, 1, 1e-9);
     }
 }
 
 TEST(DeepRelus, TooPreciseToBootstrap) {
-  Options options;
-  options.relu_error = 0x1p-20;
-  EXPECT_TRUE(test::fails_with([&] { (void)compile(relus(1), options); }, ErrorCode::no_resources, {"larger error"}));
+  EXPECT_TRUE(
+      test::fails_with([&] { (void)compile(relus(1), {}, 0x1p-20); }, ErrorCode::no_resources, {"larger error"}));
 }
 
 }  // namespace

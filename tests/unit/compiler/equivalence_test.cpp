@@ -5,11 +5,12 @@
 #include <bit>
 #include <set>
 
+#include "circuit/interpret.h"
 #include "compiler/compile.h"
+#include "compiler/pack.h"
 #include "graph/interpreter.h"
 #include "graph/onnx_import.h"
 #include "plan/describe.h"
-#include "plan/interpret.h"
 #include "plan/schedule.h"
 #include "plan/verify.h"
 #include "support/golden.h"
@@ -30,7 +31,7 @@ plan::Plan expect_equal(const Network& network, const Options& options = {}) {
   EXPECT_EQ(p.batch, (1 << p.parameters.log_n) / (p.tile * p.tile));
   for (unsigned seed : {1u, 2u}) {
     const auto image = test::random_values(network.input_shape().size(), seed, 1);
-    EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(network, image)), 1e-9)
+    EXPECT_LT(test::relative_error(circuit::interpret(plan::view(p), image), graph::evaluate(network, image)), 1e-9)
         << graph::describe(network) << plan::describe(p);
   }
   return p;
@@ -56,9 +57,10 @@ TEST(StructuredNetworks, MeanTheSameInEveryPacking) {
     const auto image = test::random_values(network.input_shape().size(), seed, 1);
     const auto expected = graph::evaluate(network, image);
     for (int tile : {1, 2, 4, 16}) {
-      const plan::Plan p = lower(network, tile, 1 + static_cast<int>(seed % 2));
-      EXPECT_LT(test::relative_error(plan::interpret(p, image), expected), 1e-9) << "tile " << tile << "\n"
-                                                                                 << graph::describe(network);
+      const plan::Plan p = pack(lower(network), {tile, 1 + static_cast<int>(seed % 2)});
+      EXPECT_LT(test::relative_error(circuit::interpret(plan::view(p), image), expected), 1e-9)
+          << "tile " << tile << "\n"
+          << graph::describe(network);
       EXPECT_NO_THROW((void)plan::make_schedule(p));
       std::set<int> read{p.steps.back().output};
       for (const plan::Step& s : p.steps)
@@ -141,7 +143,7 @@ plan::Plan with_activation(const F& f) {
 
 int squares(const plan::Plan& p) {
   return static_cast<int>(
-      std::ranges::count_if(p.steps, [](const plan::Step& s) { return s.finish == plan::Step::Finish::square; }));
+      std::ranges::count_if(p.steps, [](const plan::Step& s) { return s.kind == plan::Kind::square; }));
 }
 
 TEST(Powers, QuarticsAndQuadraticsOfQuadraticsAreTwoSquares) {
@@ -211,8 +213,8 @@ TEST(Layers, LinearOnesInARowAreRescaled) {
   b.dense(b.dense(b.flatten(b.conv(b.conv(0, 2, 3, 1, 1), 2, 3, 1, 1)), 4), 3);
   const plan::Plan p = expect_equal(b.network);
   ASSERT_EQ(p.steps.size(), 4u);
-  for (int s : {0, 1, 2}) EXPECT_EQ(p.steps[static_cast<std::size_t>(s)].finish, plan::Step::Finish::rescale);
-  EXPECT_EQ(p.steps[3].finish, plan::Step::Finish::keep);
+  for (int s : {0, 1, 2}) EXPECT_EQ(p.steps[static_cast<std::size_t>(s)].kind, plan::Kind::sum);
+  EXPECT_TRUE(p.steps[3].keep);
 }
 
 TEST(Layers, ConstantsMeetZeroPadding) {

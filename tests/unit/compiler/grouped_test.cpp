@@ -3,11 +3,11 @@
 
 #include <bit>
 
+#include "circuit/interpret.h"
 #include "ckks/security.h"
 #include "compiler/compile.h"
 #include "graph/interpreter.h"
 #include "plan/describe.h"
-#include "plan/interpret.h"
 #include "plan/schedule.h"
 #include "plan/verify.h"
 #include "support/expect_error.h"
@@ -33,7 +33,7 @@ plan::Plan expect_equal(const graph::Network& network, const Options& options) {
   EXPECT_EQ(p.batch * p.tile * p.tile * options.group, 1 << p.parameters.log_n);
   for (const plan::Tensor& t : p.tensors) EXPECT_EQ(t.layout.group, options.group);
   const auto image = test::random_values(network.input_shape().size(), 1, 1);
-  EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(network, image)), 1e-9)
+  EXPECT_LT(test::relative_error(circuit::interpret(plan::view(p), image), graph::evaluate(network, image)), 1e-9)
       << graph::describe(network) << plan::describe(p);
   return p;
 }

@@ -14,7 +14,7 @@
 namespace sotto::compiler {
 namespace {
 
-using enum plan::Step::Finish;
+using namespace test::kinds;
 
 // A plan of `depth` squares over 4 x 4 pixels whose kernels, and so whose rotations, differ from level to level.
 plan::Plan deep_plan(int log_n, int group, int depth, bool one_image) {

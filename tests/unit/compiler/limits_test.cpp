@@ -1,10 +1,10 @@
 // Depth, batch and image size: what fits is compiled, what does not is said so.
 #include <gtest/gtest.h>
 
+#include "circuit/interpret.h"
 #include "ckks/security.h"
 #include "compiler/compile.h"
 #include "graph/interpreter.h"
-#include "plan/interpret.h"
 #include "plan/schedule.h"
 #include "plan/verify.h"
 #include "support/expect_error.h"
@@ -43,7 +43,7 @@ TEST(Depth, EveryPlanIsValidAndSecure) {
         << depth;
     EXPECT_EQ(p.parameters.log_n, 16);
     const auto image = test::random_values(1, 3, 1);
-    EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(network, image)), 1e-9);
+    EXPECT_LT(test::relative_error(circuit::interpret(plan::view(p), image), graph::evaluate(network, image)), 1e-9);
   }
 }
 
@@ -57,7 +57,7 @@ TEST(Depth, DeeperNetworksAreBootstrapped) {
     EXPECT_EQ(p.parameters.log_n, 16);
     EXPECT_EQ(ckks::Parameters::create(p.parameters).security_bits(), 128) << depth;
     const auto image = test::random_values(1, 3, 1);
-    EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(network, image)), 1e-9);
+    EXPECT_LT(test::relative_error(circuit::interpret(plan::view(p), image), graph::evaluate(network, image)), 1e-9);
   }
 }
 
@@ -83,7 +83,7 @@ TEST(Batch, PlansHoldAtLeastTheImagesAskedFor) {
     EXPECT_EQ(p.tile, tile) << "the largest tile that leaves room for the batch";
     EXPECT_EQ(p.batch, 65536 / tile / tile);
     plan::verify(p);
-    EXPECT_LT(test::relative_error(plan::interpret(p, image), expected), 1e-9);
+    EXPECT_LT(test::relative_error(circuit::interpret(plan::view(p), image), expected), 1e-9);
   }
 }
 
@@ -101,7 +101,7 @@ TEST(Batch, AnyStrideFitsAnyTile) {
     const plan::Plan p = compile(b.network, for_images(asked)).plan;
     EXPECT_GE(p.batch, asked);
     const auto image = test::random_values(81, 1, 1);
-    EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(b.network, image)), 1e-9);
+    EXPECT_LT(test::relative_error(circuit::interpret(plan::view(p), image), graph::evaluate(b.network, image)), 1e-9);
   }
 }
 
@@ -113,7 +113,7 @@ TEST(Sizes, ImagesOfManyShapes) {
     const plan::Plan p = compile(b.network, {}).plan;
     EXPECT_NO_THROW(plan::verify(p)) << h << "x" << w;
     const auto image = test::random_values(static_cast<std::size_t>(h * w), 1, 1);
-    EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(b.network, image)), 1e-9)
+    EXPECT_LT(test::relative_error(circuit::interpret(plan::view(p), image), graph::evaluate(b.network, image)), 1e-9)
         << h << "x" << w;
   }
 }
@@ -125,7 +125,7 @@ TEST(Sizes, MapsLargerThanTheImage) {
     b.dense(b.mean(b.square(b.conv(0, 2, 3, stride, pad))), 2);
     const plan::Plan p = compile(b.network, {}).plan;
     const auto image = test::random_values(64, 1, 1);
-    EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(b.network, image)), 1e-9);
+    EXPECT_LT(test::relative_error(circuit::interpret(plan::view(p), image), graph::evaluate(b.network, image)), 1e-9);
   }
 }
 

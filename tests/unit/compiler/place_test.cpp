@@ -6,8 +6,9 @@
 #include <algorithm>
 #include <map>
 
+#include "circuit/interpret.h"
 #include "compiler/lower.h"
-#include "plan/interpret.h"
+#include "compiler/pack.h"
 #include "support/expect_error.h"
 #include "support/network_builder.h"
 #include "support/values.h"
@@ -15,16 +16,17 @@
 namespace sotto::compiler {
 namespace {
 
+using plan::Kind;
 using plan::Plan;
 using plan::Step;
 using test::NetworkBuilder;
 
 // Values stay finite however deep the network is.
-Plan lower_tamed(NetworkBuilder& b) {
+Plan packed_tamed(NetworkBuilder& b) {
   for (graph::Node& n : b.network.nodes)
     if (auto* conv = std::get_if<graph::Conv2d>(&n.op))
       for (double& w : conv->weights) w *= 0.2;
-  return lower(b.network, 4, 1);
+  return pack(lower(b.network), {4, 1});
 }
 
 // Squares of small layers, one after the other.
@@ -33,7 +35,7 @@ Plan chain(int depth) {
   int x = 0;
   for (int d = 0; d < depth; ++d) x = b.square(b.conv(x, 2, 1, 1, 0));
   b.dense(b.mean(x), 2);
-  return lower_tamed(b);
+  return packed_tamed(b);
 }
 
 // Blocks of two squares with a shortcut: within a block two tensors are alive.
@@ -42,7 +44,7 @@ Plan residual(int blocks) {
   int x = b.square(b.conv(0, 2, 1, 1, 0));
   for (int k = 0; k < blocks; ++k) x = b.square(b.sum(b.conv(b.square(b.conv(x, 2, 1, 1, 0)), 2, 1, 1, 0), x));
   b.dense(b.mean(x), 2);
-  return lower_tamed(b);
+  return packed_tamed(b);
 }
 
 Plan relus(int count, double error) {
@@ -50,7 +52,7 @@ Plan relus(int count, double error) {
   int x = 0;
   for (int k = 0; k < count; ++k) x = b.relu(b.conv(x, 2, 1, 1, 0), 8);
   b.dense(b.mean(x), 2);
-  return lower(b.network, 4, 1, error);
+  return pack(lower(b.network, error), {4, 1});
 }
 
 // Residual blocks of Relus, then squares.
@@ -60,12 +62,12 @@ Plan mixed(int blocks) {
   for (int k = 0; k < blocks; ++k) x = b.relu(b.sum(b.conv(b.relu(b.conv(x, 2, 1, 1, 0), 8), 2, 1, 1, 0), x), 16);
   for (int k = 0; k < 2; ++k) x = b.square(b.conv(x, 2, 1, 1, 0));
   b.dense(b.mean(x), 2);
-  return lower(b.network, 4, 1);
+  return pack(lower(b.network), {4, 1});
 }
 
 int count_squares(const Plan& p) {
   return static_cast<int>(
-      std::count_if(p.steps.begin(), p.steps.end(), [](const Step& s) { return s.finish == Step::Finish::square; }));
+      std::count_if(p.steps.begin(), p.steps.end(), [](const Step& s) { return s.kind == Kind::square; }));
 }
 
 // The plan with its bootstraps, after checking levels and that no step reads across a cut.
@@ -83,7 +85,7 @@ Plan expect_placed(const Plan& lowered, const Placement& placement) {
   bool refreshing = false;
   for (const Step& s : p.steps) {
     const plan::Tensor& out = p.tensors[static_cast<std::size_t>(s.output)];
-    const bool refresh = s.finish == Step::Finish::refresh;
+    const bool refresh = s.kind == Kind::bootstrap;
     if (refreshing && !refresh) ++segment;
     refreshing = refresh;
     EXPECT_GE(out.limbs, 1) << s.name;
@@ -108,7 +110,7 @@ Plan expect_placed(const Plan& lowered, const Placement& placement) {
   for (int t = 0; t < static_cast<int>(p.tensors.size()); ++t)
     EXPECT_TRUE(t == p.steps.back().output || readers[t] > 0) << p.tensors[static_cast<std::size_t>(t)].name;
   const auto image = test::random_values(32, 5, 1);
-  EXPECT_EQ(plan::interpret(p, image), plan::interpret(lowered, image));
+  EXPECT_EQ(circuit::interpret(plan::view(p), image), circuit::interpret(plan::view(lowered), image));
   return p;
 }
 

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "circuit/interpret.h"
 #include "compiler/compile.h"
 #include "plan/identity.h"
-#include "plan/interpret.h"
 #include "plan/probe.h"
 #include "plan/verify.h"
 #include "support/expect_error.h"
@@ -18,8 +18,8 @@
 namespace sotto::compiler {
 namespace {
 
+using plan::Kind;
 using test::NetworkBuilder;
-using Finish = plan::Step::Finish;
 using Images = std::vector<std::vector<double>>;
 
 Images images(const plan::Plan& p, int count, double size = 1) {
@@ -67,7 +67,7 @@ TEST(PlaceProbes, OfBootstrappedSquares) {
   const plan::Plan p = deep_squares();
   int refreshes = 0;
   for (const plan::Step& s : p.steps) {
-    if (s.finish != Finish::refresh) continue;
+    if (s.kind != Kind::bootstrap) continue;
     ++refreshes;
     const int source = s.terms.front().source;
     const auto probe =
@@ -85,7 +85,7 @@ TEST(PlaceProbes, OfPolynomials) {
   const plan::Plan p = relus();
   std::vector<int> expected = {0}, found;
   for (const plan::Step& s : p.steps)
-    if (s.finish == Finish::activate) expected.push_back(s.output);
+    if (s.kind == Kind::activate) expected.push_back(s.output);
   for (const plan::Probe& q : p.probes) found.push_back(q.tensor);
   ASSERT_EQ(expected.size(), 4u);
   EXPECT_EQ(found, expected) << "what is bootstrapped for a polynomial needs none";
@@ -96,7 +96,7 @@ TEST(PlaceProbes, OfPolynomials) {
 TEST(PlaceProbes, FunctionsThatSaturateHaveRoom) {
   plan::Plan p = relus();
   for (plan::Step& s : p.steps)
-    if (s.finish == Finish::activate) s.activation = {s.activation.range, false, {{0.5, 0.5}}};  // 0 .. 1
+    if (s.kind == Kind::activate) s.activation = {s.activation.range, false, {{0.5, 0.5}}};  // 0 .. 1
   place_probes(p);
   for (std::size_t k = 1; k < p.probes.size(); ++k)
     EXPECT_GT(p.probes[k].bound, 1.01 * p.tensors[static_cast<std::size_t>(p.probes[k].tensor)].layout.ciphertexts())
@@ -106,7 +106,7 @@ TEST(PlaceProbes, FunctionsThatSaturateHaveRoom) {
 TEST(PlaceProbes, ResultsOfBothSignsAlternate) {
   plan::Plan p = relus();
   for (plan::Step& s : p.steps)
-    if (s.finish == Finish::activate) s.activation = {s.activation.range, false, {{0, 1}}};
+    if (s.kind == Kind::activate) s.activation = {s.activation.range, false, {{0, 1}}};
   place_probes(p);
   EXPECT_FALSE(p.probes[0].alternating);
   EXPECT_TRUE(p.probes[1].alternating);
@@ -124,7 +124,7 @@ TEST(MeasureProbes, BoundsAreThoseOfTheImages) {
     double score = 0;
     std::vector<double> sums(p.probes.size());
     for (const auto& image : list) {
-      const auto scores = plan::interpret(p, image, [&](int t, std::span<const double> v) {
+      const auto scores = circuit::interpret(plan::view(p), image, [&](int t, std::span<const double> v) {
         for (std::size_t k = 1; k < sums.size(); ++k)
           if (p.probes[k].tensor == t) sums[k] = std::max(sums[k], plan::probe_value(p, p.probes[k], v));
       });

@@ -61,9 +61,7 @@ TEST(Refused, ErrorsOfRelusOutOfRange) {
   NetworkBuilder b({2, 8, 8}, 1);
   b.dense(b.mean(b.relu(b.conv(0, 2, 3, 1, 1), 4)), 2);
   for (double error : {0.0, -1.0, 0.26, 0x1p-21}) {
-    Options options;
-    options.relu_error = error;
-    EXPECT_TRUE(test::fails_with([&] { (void)compile(b.network, options); }, ErrorCode::usage, {"0.25"})) << error;
+    EXPECT_TRUE(test::fails_with([&] { (void)compile(b.network, {}, error); }, ErrorCode::usage, {"0.25"})) << error;
   }
 }
 

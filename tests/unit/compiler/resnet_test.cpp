@@ -1,11 +1,11 @@
 // The network that Sotto is made for.
 #include <gtest/gtest.h>
 
+#include "circuit/interpret.h"
 #include "compiler/compile.h"
 #include "graph/interpreter.h"
 #include "graph/onnx_import.h"
 #include "plan/describe.h"
-#include "plan/interpret.h"
 #include "plan/schedule.h"
 #include "plan/verify.h"
 #include "support/values.h"
@@ -30,7 +30,7 @@ TEST(ResNet20, CompilesToTwentyStepsWithin128Bits) {
   EXPECT_EQ(p.io.outputs, 10);
   EXPECT_EQ(p.network, "resnet20-cifar10.onnx");
   const auto image = test::random_values(3072, 1, 1.5);
-  EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(network, image)), 1e-9);
+  EXPECT_LT(test::relative_error(circuit::interpret(plan::view(p), image), graph::evaluate(network, image)), 1e-9);
 }
 
 TEST(ResNet20, CompilesTheSameEveryTime) {

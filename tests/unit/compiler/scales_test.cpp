@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "circuit/interpret.h"
 #include "compiler/compile.h"
 #include "compiler/prediction.h"
 #include "graph/interpreter.h"
-#include "plan/interpret.h"
 #include "plan/noise.h"
 #include "support/network_builder.h"
 #include "support/values.h"
@@ -38,9 +38,7 @@ Calibration images() {
 }
 
 Compiled compiled(const graph::Network& network, double score_error = HUGE_VAL) {
-  const Statistics statistics = statistics_of(network, images());
-  return compile(network,
-                 {.score_error = score_error, .statistics = [&]() -> const Statistics& { return statistics; }});
+  return compile(measured_circuit(network, images()), {.score_error = score_error});
 }
 
 TEST(Scales, ALayerScaledAndTheNextByItsInverseGiveTheSamePlan) {
@@ -50,7 +48,9 @@ TEST(Scales, ALayerScaledAndTheNextByItsInverseGiveTheSamePlan) {
     EXPECT_NEAR(other.score_error / plain.score_error, 1, 0.02) << s;
     EXPECT_EQ(other.plan.parameters.ciphertext_primes, plain.plan.parameters.ciphertext_primes);
     const auto image = images().images.front();
-    EXPECT_LT(test::relative_error(plan::interpret(other.plan, image), graph::evaluate(scaled(s), image)), 1e-9);
+    EXPECT_LT(
+        test::relative_error(circuit::interpret(plan::view(other.plan), image), graph::evaluate(scaled(s), image)),
+        1e-9);
   }
 }
 

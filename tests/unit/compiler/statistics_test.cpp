@@ -5,9 +5,9 @@
 
 #include <cmath>
 
+#include "circuit/interpret.h"
 #include "compiler/compile.h"
 #include "compiler/lower.h"
-#include "plan/interpret.h"
 #include "plan/verify.h"
 #include "support/network_builder.h"
 #include "support/values.h"
@@ -23,10 +23,10 @@ std::vector<std::vector<double>> images(std::size_t size, int count) {
   return out;
 }
 
-std::vector<double> largest_values(const plan::Plan& p, const std::vector<std::vector<double>>& list) {
-  std::vector<double> largest(p.tensors.size());
+std::vector<double> largest_values(const circuit::Circuit& c, const std::vector<std::vector<double>>& list) {
+  std::vector<double> largest(c.values.size());
   for (const auto& image : list)
-    plan::interpret(p, image, [&](int t, std::span<const double> v) {
+    circuit::interpret(c, image, [&](int t, std::span<const double> v) {
       for (double x : v)
         largest[static_cast<std::size_t>(t)] = std::max(largest[static_cast<std::size_t>(t)], std::abs(x));
     });
@@ -46,24 +46,24 @@ graph::Network relus(double range) {
   return b.network;
 }
 
-// The largest values of all tensors.
-std::vector<double> bounds_of(const plan::Plan& lowered, const Calibration& calibration) {
-  const Statistics statistics = measure(lowered, calibration);
+// The largest numbers of all values.
+std::vector<double> bounds_of(const circuit::Circuit& circuit, const Calibration& calibration) {
+  const Statistics statistics = measure(circuit, calibration);
   std::vector<double> bounds;
-  for (std::size_t t = 0; t < lowered.tensors.size(); ++t) bounds.push_back(statistics.largest(static_cast<int>(t)));
+  for (std::size_t t = 0; t < circuit.values.size(); ++t) bounds.push_back(statistics.largest(static_cast<int>(t)));
   return bounds;
 }
 
-std::vector<double> made_up_bounds(const plan::Plan& lowered) {
-  return bounds_of(lowered, made_up_calibration(lowered.io));
+std::vector<double> made_up_bounds(const graph::Network& network) {
+  return bounds_of(lower(network), made_up_calibration(interface_of(network)));
 }
 
 TEST(Statistics, LargestValuesOnImagesAndRoom) {
-  const plan::Plan p = lower(squares(), 8, 1);
+  const circuit::Circuit p = lower(squares());
   const auto list = images(128, 5);
   const std::vector<double> bounds = bounds_of(p, calibration_from(list));
   const auto largest = largest_values(p, list);
-  ASSERT_EQ(bounds.size(), p.tensors.size());
+  ASSERT_EQ(bounds.size(), p.values.size());
   for (std::size_t t = 0; t < bounds.size(); ++t) EXPECT_DOUBLE_EQ(bounds[t], 1.5 * largest[t]) << t;
 }
 
@@ -71,42 +71,41 @@ TEST(Statistics, LargestValuesOnImagesAndRoom) {
 // all its values does to the scores, squared and summed.
 TEST(Statistics, OfChannels) {
   const graph::Network network = squares();
-  const plan::Plan p = lower(network, 8, 1);
+  const circuit::Circuit p = lower(network);
   const auto image = images(128, 1);
   const Statistics statistics = measure(p, calibration_from(image));
-  const int tensor = p.steps[0].output;
-  const plan::Layout& l = p.tensors[static_cast<std::size_t>(tensor)].layout;
-  const std::size_t plane = static_cast<std::size_t>(l.height) * l.width;
+  const int tensor = p.ops[0].output;
+  const std::size_t plane = p.value(tensor).shape.plane();
   std::vector<double> values;
-  const auto exact = plan::interpret(p, image[0], [&](int t, std::span<const double> v) {
+  const auto exact = circuit::interpret(p, image[0], [&](int t, std::span<const double> v) {
     if (t == tensor) values.assign(v.begin(), v.end());
   });
   for (std::size_t c = 0; c < 2; ++c) {
     double squares = 0;
     for (std::size_t k = c * plane; k < (c + 1) * plane; ++k) squares += values[k] * values[k];
-    const ChannelStatistics& of = statistics.tensors[static_cast<std::size_t>(tensor)][c];
+    const ChannelStatistics& of = statistics.values[static_cast<std::size_t>(tensor)][c];
     EXPECT_NEAR(of.mean_square, squares / static_cast<double>(plane), 1e-9 * of.mean_square);
     EXPECT_GT(of.largest, 0);
   }
   // Random signs stand for all scores: with one score both are the same.
   NetworkBuilder one({1, 4, 4}, 5);
   one.dense(one.mean(one.square(one.conv(0, 2, 3, 1, 1))), 1);
-  const plan::Plan q = lower(one.network, 4, 1);
+  const circuit::Circuit q = lower(one.network);
   const auto x = images(16, 1);
   const Statistics of_one = measure(q, calibration_from(x));
   double sum = 0;
   for (std::size_t k = 0; k < 16; ++k) {
     auto changed = x[0];
     changed[k] += 1e-5;
-    sum += std::pow((plan::interpret(q, changed)[0] - plan::interpret(q, x[0])[0]) / 1e-5, 2);
+    sum += std::pow((circuit::interpret(q, changed)[0] - circuit::interpret(q, x[0])[0]) / 1e-5, 2);
   }
-  EXPECT_NEAR(of_one.tensors[0][0].gradient, sum, 1e-3 * sum);
+  EXPECT_NEAR(of_one.values[0][0].gradient, sum, 1e-3 * sum);
 }
 
 TEST(Statistics, MomentsOfChannelsAndNeighbours) {
   NetworkBuilder b({2, 1, 3}, 6);
   b.dense(b.mean(b.square(b.conv(0, 2, 3, 1, 1))), 1);
-  const Statistics s = measure(lower(b.network, 4, 1), calibration_from({{1, 2, 3, -1, 0, 1}}));
+  const Statistics s = measure(lower(b.network), calibration_from({{1, 2, 3, -1, 0, 1}}));
   const plan::Moments& m = s.moments[0];
   EXPECT_EQ(m.reach, 2);
   ASSERT_EQ(m.channels.size(), 4u);
@@ -124,9 +123,9 @@ TEST(Statistics, WithoutImagesMadeUpOnesLeaveMoreRoom) {
   graph::Network network = squares();
   network.mean = {0.4, 0.5};
   network.std = {0.2, 0.25};
-  const plan::Plan p = lower(network, 8, 1);
-  const std::vector<double> bounds = made_up_bounds(p);
-  EXPECT_EQ(bounds, made_up_bounds(p)) << "always the same images";
+  const circuit::Circuit p = lower(network);
+  const std::vector<double> bounds = made_up_bounds(network);
+  EXPECT_EQ(bounds, made_up_bounds(network)) << "always the same images";
   // Pictures with pixels in [0, 1], of one colour, black, white and noise.
   std::vector<std::vector<double>> list;
   for (int k = 0; k < 20; ++k) {
@@ -146,12 +145,12 @@ TEST(Statistics, WithoutImagesMadeUpOnesLeaveMoreRoom) {
 }
 
 TEST(Statistics, ActivationsHaveTheirRanges) {
-  const plan::Plan p = lower(relus(16), 8, 1);
+  const circuit::Circuit p = lower(relus(16));
   const auto list = images(128, 3);
-  for (const auto& bounds : {made_up_bounds(p), bounds_of(p, calibration_from(list))}) {
+  for (const auto& bounds : {made_up_bounds(relus(16)), bounds_of(p, calibration_from(list))}) {
     int found = 0;
-    for (const plan::Step& s : p.steps) {
-      if (s.finish != plan::Step::Finish::activate) continue;
+    for (const circuit::Op& s : p.ops) {
+      if (s.kind != circuit::Op::Kind::activate) continue;
       const double range = found++ == 0 ? 16 : 32;
       EXPECT_EQ(bounds[static_cast<std::size_t>(s.output)], range);
       EXPECT_EQ(bounds[static_cast<std::size_t>(s.terms[0].source)], range);
@@ -170,18 +169,6 @@ TEST(Statistics, TensorsOfZeros) {
   const Compiled compiled = compile(b.network, {});
   EXPECT_NO_THROW(plan::verify(compiled.plan));
   EXPECT_TRUE(std::isfinite(compiled.score_error));
-}
-
-TEST(Statistics, HoldForEveryPacking) {
-  const auto list = images(128, 2);
-  for (const graph::Network& network : {squares(), relus(8)}) {
-    const std::vector<double> bounds = bounds_of(lower(network, 16, 1), calibration_from(list));
-    for (const auto& [tile, group] : {std::pair(8, 1), std::pair(2, 1), std::pair(8, 4)}) {
-      const std::vector<double> packed = bounds_of(lower(network, tile, group), calibration_from(list));
-      ASSERT_EQ(packed.size(), bounds.size());
-      for (std::size_t t = 0; t < bounds.size(); ++t) EXPECT_DOUBLE_EQ(packed[t], bounds[t]);
-    }
-  }
 }
 
 }  // namespace

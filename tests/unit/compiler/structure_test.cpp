@@ -1,11 +1,13 @@
 // Joined, rearranged and sparse layers: what they mean is tested in equivalence_test.cpp; here, what they cost.
 #include <gtest/gtest.h>
 
+#include "circuit/interpret.h"
+#include "circuit/term.h"
 #include "compiler/compile.h"
 #include "graph/interpreter.h"
-#include "plan/interpret.h"
+#include "packing/lay_out.h"
 #include "plan/simulation.h"
-#include "plan/term.h"
+#include "support/depths.h"
 #include "support/network_builder.h"
 #include "support/values.h"
 
@@ -13,21 +15,16 @@ namespace sotto::compiler {
 namespace {
 
 using graph::Rearrange;
+using test::depths;
 using test::NetworkBuilder;
 
 // A lowered network that means the same.
-plan::Plan lowered(const NetworkBuilder& b, int tile = 8) {
-  plan::Plan p = lower(b.network, tile, 1);
+circuit::Circuit lowered(const NetworkBuilder& b) {
+  circuit::Circuit p = lower(b.network);
   const auto image = test::random_values(b.network.input_shape().size(), 1, 1);
-  EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(b.network, image)), 1e-9)
+  EXPECT_LT(test::relative_error(circuit::interpret(p, image), graph::evaluate(b.network, image)), 1e-9)
       << graph::describe(b.network);
   return p;
-}
-
-std::vector<int> depths(const plan::Plan& p) {
-  std::vector<int> list;
-  for (const plan::Step& s : p.steps) list.push_back(s.limbs);
-  return list;
 }
 
 TEST(Linear, NetworksKeepTheirInput) {
@@ -57,9 +54,9 @@ TEST(Concat, OfActivationsIsReadWithoutAStep) {
   const int squeeze = b.activation(b.conv(0, 3, 1, 1, 0));
   const int fire = b.concat({b.activation(b.conv(squeeze, 4, 1, 1, 0)), b.activation(b.conv(squeeze, 4, 3, 1, 1))});
   b.dense(b.mean(b.activation(b.conv(fire, 3, 1, 1, 0))), 3);
-  const plan::Plan p = lowered(b);
+  const circuit::Circuit p = lowered(b);
   EXPECT_EQ(depths(p), (std::vector<int>{0, 1, 1, 2, 3}));
-  EXPECT_EQ(p.steps[3].terms.size(), 2u);
+  EXPECT_EQ(p.ops[3].terms.size(), 2u);
 }
 
 TEST(Concat, IsActivatedInOneStep) {
@@ -67,12 +64,12 @@ TEST(Concat, IsActivatedInOneStep) {
   const int x = b.square(b.conv(0, 3, 3, 1, 1));
   const int fire = b.activation(b.concat({b.conv(x, 4, 1, 1, 0), b.conv(x, 5, 3, 1, 1), x}));
   b.dense(b.mean(fire), 3);
-  const plan::Plan p = lowered(b);
+  const circuit::Circuit p = lowered(b);
   EXPECT_EQ(depths(p), (std::vector<int>{0, 1, 2}));
-  ASSERT_EQ(p.steps[1].terms.size(), 3u);
-  EXPECT_EQ(p.steps[1].terms[0].blocks, (std::vector<plan::Block>{{0, 4, 0, 3}}));
-  EXPECT_EQ(p.steps[1].terms[1].blocks, (std::vector<plan::Block>{{4, 5, 0, 3}}));
-  EXPECT_EQ(p.steps[1].terms[2].weights.size(), 3u);
+  ASSERT_EQ(p.ops[1].terms.size(), 3u);
+  EXPECT_EQ(p.ops[1].terms[0].blocks, (std::vector<circuit::Block>{{0, 4, 0, 3}}));
+  EXPECT_EQ(p.ops[1].terms[1].blocks, (std::vector<circuit::Block>{{4, 5, 0, 3}}));
+  EXPECT_EQ(p.ops[1].terms[2].weights.size(), 3u);
 }
 
 TEST(Concat, DenseConnectionsTakeOneLevelPerLayer) {
@@ -81,18 +78,18 @@ TEST(Concat, DenseConnectionsTakeOneLevelPerLayer) {
   for (int k = 0; k < 5; ++k)
     layers.push_back(b.conv(b.activation(layers.size() == 1 ? layers[0] : b.concat(layers)), 3, 3, 1, 1));
   b.dense(b.mean(b.activation(b.concat(layers))), 3);
-  const plan::Plan p = lowered(b);
+  const circuit::Circuit p = lowered(b);
   int deepest = 0;
   std::size_t weights = 0;
-  for (const plan::Step& s : p.steps) {
-    deepest = std::max(deepest, s.limbs);
-    for (const plan::Term& t : s.terms) weights = std::max(weights, t.weights.size());
+  for (const int depth : depths(p)) deepest = std::max(deepest, depth);
+  for (const circuit::Op& s : p.ops) {
+    for (const circuit::Term& t : s.terms) weights = std::max(weights, t.weights.size());
   }
   EXPECT_EQ(deepest, 6);
-  // Every earlier layer is read as a tensor, only the last one is computed in the step of the activation.
-  for (const plan::Step& s : p.steps) {
+  // Every earlier layer is read as a value, only the last one is computed in the op of the activation.
+  for (const circuit::Op& s : p.ops) {
     int kernels = 0;
-    for (const plan::Term& t : s.terms) kernels += t.kernel_h > 1;
+    for (const circuit::Term& t : s.terms) kernels += t.kernel_h > 1;
     EXPECT_LE(kernels, 1) << s.name;
   }
 }
@@ -102,10 +99,10 @@ TEST(Rearrange, ShortcutWithoutWeightsIsATerm) {
   const int x = b.square(b.conv(0, 4, 3, 1, 1));
   const int shortcut = b.rearrange(x, {{-1, 0, 1, 2, 3, -1}, 2, 2, 0, 0}, 4, 4);
   b.dense(b.mean(b.square(b.sum(b.conv(x, 6, 3, 2, 1), shortcut))), 3);
-  const plan::Plan p = lowered(b);
+  const circuit::Circuit p = lowered(b);
   EXPECT_EQ(depths(p), (std::vector<int>{0, 1, 2}));
-  ASSERT_EQ(p.steps[1].terms.size(), 2u);
-  const plan::Term& t = p.steps[1].terms[1];
+  ASSERT_EQ(p.ops[1].terms.size(), 2u);
+  const circuit::Term& t = p.ops[1].terms[1];
   EXPECT_EQ(t.weights.size(), 4u);
   EXPECT_EQ(t.stride_h, 2);
 }
@@ -117,11 +114,11 @@ TEST(Rearrange, SlicesAndShufflesFoldIntoLayers) {
   const int half = b.rearrange(shuffled, {{4, 5, 6, 7}}, 8, 8),
             cut = b.rearrange(half, {{0, 1, 2, 3}, 1, 1, -2, -3}, 5, 5);
   b.dense(b.mean(b.square(b.conv(cut, 4, 3, 2, 0, 2))), 3);
-  const plan::Plan p = lowered(b);
+  const circuit::Circuit p = lowered(b);
   EXPECT_EQ(depths(p), (std::vector<int>{0, 1, 2}));
-  ASSERT_EQ(p.steps[1].terms.size(), 1u);
-  EXPECT_EQ(p.steps[1].terms[0].weights.size(), 2u * 4u * 9u);
-  EXPECT_EQ(p.steps[1].terms[0].pad_left, -3);
+  ASSERT_EQ(p.ops[1].terms.size(), 1u);
+  EXPECT_EQ(p.ops[1].terms[0].weights.size(), 2u * 4u * 9u);
+  EXPECT_EQ(p.ops[1].terms[0].pad_left, -3);
 }
 
 TEST(Rearrange, PaddingMustNotMeetWhatACropCutOff) {
@@ -135,10 +132,10 @@ TEST(Rearrange, OfALayerIsComputedOnlyWhereItIsKept) {
   NetworkBuilder b({2, 8, 8}, 1);
   const int x = b.rearrange(b.conv(0, 9, 3, 1, 1), {{7, -1, 2}, 2, 2, 1, 1}, 5, 5);
   b.dense(b.mean(b.square(x)), 3);
-  const plan::Plan p = lowered(b);
+  const circuit::Circuit p = lowered(b);
   EXPECT_EQ(depths(p), (std::vector<int>{0, 1}));
-  EXPECT_EQ(p.steps[0].terms[0].weights.size(), 2u * 2u * 9u);
-  EXPECT_EQ(p.steps[0].terms[0].map.size(), 25u) << "the border of zeros";
+  EXPECT_EQ(p.ops[0].terms[0].weights.size(), 2u * 2u * 9u);
+  EXPECT_EQ(p.ops[0].terms[0].map.size(), 25u) << "the border of zeros";
 }
 
 TEST(Sparse, LayersHoldTheirOwnWeights) {
@@ -146,20 +143,20 @@ TEST(Sparse, LayersHoldTheirOwnWeights) {
   const int x = b.square(b.conv(0, 32, 3, 1, 1, 4));
   const int y = b.square(b.conv(x, 32, 3, 1, 2, 32, 2));
   b.mean(b.pool(y, 3, 2, 1));
-  const plan::Plan p = lowered(b);
-  EXPECT_EQ(p.steps[0].terms[0].weights.size(), 32u * 9u);
-  EXPECT_EQ(p.steps[1].terms[0].weights.size(), 32u * 9u);
-  EXPECT_EQ(p.steps[1].terms[0].dilation_w, 2);
-  EXPECT_EQ(p.steps[2].terms[0].weights.size(), 32u * 9u);
-  EXPECT_EQ(p.steps[3].terms[0].weights.size(), 32u) << "a mean: one for all pixels of a channel";
+  const circuit::Circuit p = lowered(b);
+  EXPECT_EQ(p.ops[0].terms[0].weights.size(), 32u * 9u);
+  EXPECT_EQ(p.ops[1].terms[0].weights.size(), 32u * 9u);
+  EXPECT_EQ(p.ops[1].terms[0].dilation_w, 2);
+  EXPECT_EQ(p.ops[2].terms[0].weights.size(), 32u * 9u);
+  EXPECT_EQ(p.ops[3].terms[0].weights.size(), 32u) << "a mean: one for all pixels of a channel";
 }
 
 TEST(Pools, LeavePadsOutByAMapOfFactors) {
   NetworkBuilder b({2, 8, 8}, 1);
   graph::AveragePool pool{3, 3, 2, 2, 1, 1, 0, 0, false};
   b.dense(b.flatten(b.pool(b.square(b.conv(0, 3, 3, 1, 1)), pool)), 3);
-  const plan::Plan p = lowered(b);
-  const auto& map = p.steps[1].terms[0].map;
+  const circuit::Circuit p = lowered(b);
+  const auto& map = p.ops[1].terms[0].map;
   ASSERT_EQ(map.size(), 16u);
   EXPECT_DOUBLE_EQ(map[0], 9.0 / 4);
   EXPECT_DOUBLE_EQ(map[1], 9.0 / 6);
@@ -169,9 +166,9 @@ TEST(Pools, LeavePadsOutByAMapOfFactors) {
 TEST(Flatten, ComesAfterActivations) {
   NetworkBuilder b({2, 8, 8}, 1);
   b.dense(b.square(b.flatten(b.conv(0, 3, 3, 1, 1))), 3);
-  const plan::Plan p = lowered(b);
-  EXPECT_EQ(p.steps.size(), 2u);
-  EXPECT_EQ(p.tensors[1].layout.ciphertexts(), 3);
+  const circuit::Circuit p = lowered(b);
+  EXPECT_EQ(p.ops.size(), 2u);
+  EXPECT_EQ(p.values[1].shape, (circuit::Shape{3, 8, 8}));
 }
 
 TEST(Layouts, DifferByDirection) {
@@ -182,19 +179,19 @@ TEST(Layouts, DifferByDirection) {
   wide.kernel_w = 4;
   wide.stride_w = 4;
   b.dense(b.flatten(b.square(b.conv(x, wide))), 3);
-  const plan::Plan p = lowered(b);
-  EXPECT_EQ(p.input().layout.phases, plan::Axes(1, 4)) << "no ciphertext without pixels";
-  EXPECT_EQ(p.tensors[2].layout.phases, plan::Axes(1));
-  EXPECT_EQ(p.tensors[2].layout.gap, plan::Axes(1));
+  const auto layouts = packing::lay_out(lowered(b), 8, 1);
+  EXPECT_EQ(layouts[0].phases, packing::Axes(1, 4)) << "no ciphertext without pixels";
+  EXPECT_EQ(layouts[2].phases, packing::Axes(1));
+  EXPECT_EQ(layouts[2].gap, packing::Axes(1));
 }
 
 TEST(Layouts, StridesOfThreeLeaveGapsOverPhases) {
   NetworkBuilder b({1, 12, 12}, 1);
   b.dense(b.flatten(b.square(b.conv(0, 2, 3, 3, 0))), 3);
-  const plan::Plan p = lowered(b, 4);
-  EXPECT_EQ(p.tensors[1].layout.phases, plan::Axes(4));
-  EXPECT_EQ(p.tensors[1].layout.gap, plan::Axes(3));
-  EXPECT_EQ(lowered(b, 16).tensors[1].layout.gap, plan::Axes(3));
+  const circuit::Circuit p = lowered(b);
+  EXPECT_EQ(packing::lay_out(p, 4, 1)[1].phases, packing::Axes(4));
+  EXPECT_EQ(packing::lay_out(p, 4, 1)[1].gap, packing::Axes(3));
+  EXPECT_EQ(packing::lay_out(p, 16, 1)[1].gap, packing::Axes(3));
 }
 
 }  // namespace

@@ -12,7 +12,7 @@
 namespace sotto::plan {
 namespace {
 
-using enum Step::Finish;
+using namespace test::kinds;
 
 // Layers from `in` to `out` channels and on to three scores, in one image or in four.
 Plan layers(int group, int in, int out, bool one_image, int baby) {
@@ -48,7 +48,8 @@ std::set<int> needed_moves(const Plan& p, const Step& step, const Term& term) {
     if (term.weights[k] == 0) continue;
     const int pair = static_cast<int>(k / taps), o = pair / in.channels, i = pair % in.channels;
     for (int s = 0; s < out.group; ++s)
-      if (test::channel_of_place(out, o / out.group, s) == o) moves.insert(channel_move(p, in, s, i % in.group));
+      if (test::channel_of_place(out, o / out.group, s) == o)
+        moves.insert(packing::channel_move(in, s, i % in.group, p.batch == 1));
   }
   return moves;
 }
@@ -77,7 +78,7 @@ TEST(ChannelMove, BringsTheChannelToThePlace) {
       const Layout& in = t.layout;
       for (int s = 0; s < in.group; ++s)
         for (int c = 0; c < std::min(in.channels, in.group); ++c) {
-          const int move = channel_move(p, in, s, c);
+          const int move = packing::channel_move(in, s, c, p.batch == 1);
           int from = s + move;
           if (p.batch == 1) from %= in.group;
           ASSERT_TRUE(from >= 0 && from < in.group) << "places of other images: " << s << " " << c;
@@ -163,7 +164,7 @@ TEST(GroupedSchedule, KeysForEveryRotationGiantStepSquareAndSum) {
       if (task.first_giant < 0) rotations.insert(-step.baby * tile2);
       if (task.last_giant > 0) rotations.insert(step.baby * tile2);
       std::set<ckks::KeyId> expected;
-      if (step.finish == square) expected.insert({tier, 0});
+      if (step.kind == square) expected.insert({tier, 0});
       for (std::int64_t r : rotations) {
         std::uint64_t g = 1;
         for (std::uint64_t k = 0; k < static_cast<std::uint64_t>(r + static_cast<std::int64_t>(slots)) % slots; ++k)

@@ -14,7 +14,7 @@
 namespace sotto::plan {
 namespace {
 
-using enum Step::Finish;
+using namespace test::kinds;
 
 int tier_for(const Plan& p, int limbs) {
   int best = 0;
@@ -153,7 +153,7 @@ TEST(Cost, KeySwitchesAreRotationsSumsAndSquares) {
       if (tap.source.rotation != 0 && rotated.insert(tap.source).second)
         count += static_cast<std::size_t>(p.tensors[static_cast<std::size_t>(tap.source.tensor)].layout.channels);
     if (step.terms[0].kind == Term::Kind::full) count += 4 * outputs;  // 16 slots
-    if (step.finish == square) count += outputs;
+    if (step.kind == square) count += outputs;
   }
   ASSERT_EQ(cost.steps.size(), p.steps.size());
   for (std::size_t s = 0; s < p.steps.size(); ++s) EXPECT_EQ(cost.steps[s].key_switches, expected[s]) << s;

@@ -3,8 +3,8 @@
 
 #include <cmath>
 
+#include "circuit/interpret.h"
 #include "plan/identity.h"
-#include "plan/interpret.h"
 #include "plan/plan_file.h"
 #include "plan/verify.h"
 #include "support/expect_error.h"
@@ -73,7 +73,7 @@ TEST(VerifyGroups, EveryKeyIsNeeded) {
 TEST(VerifyGroups, WholeTilesShareACiphertext) {
   // A single channel needs runs of 16 words per slot of its tile, groups do not.
   test::PlanBuilder b(6, 4, {3, 4, 4, 1, 1, 4}, 2, 2);
-  b.step({b.full(0, 2)}, {2, 1, 1, 1, 4}, Step::Finish::keep);
+  b.step({b.full(0, 2)}, {2, 1, 1, 1, 4}, test::kinds::keep);
   Plan p = b.build();
   EXPECT_EQ(p.batch, 1);
   set_group(p, 1);
@@ -102,7 +102,7 @@ TEST(GroupedFiles, RoundTrip) {
   EXPECT_EQ(back.keys.keys, plan.keys.keys);
   EXPECT_EQ(back.id, plan.id);
   const auto image = test::random_values(3 * 64, 3, 1);
-  EXPECT_EQ(interpret(back, image), interpret(plan, image));
+  EXPECT_EQ(circuit::interpret(view(back), image), circuit::interpret(view(plan), image));
   write_client(folder / "client", client_part(plan));
   EXPECT_EQ(read_client(folder / "client").input.layout, plan.input().layout);
 }

@@ -1,5 +1,5 @@
 // The float64 interpretation of plans on values that can be checked by hand.
-#include "plan/interpret.h"
+#include "circuit/interpret.h"
 
 #include <gtest/gtest.h>
 
@@ -12,7 +12,7 @@
 namespace sotto::plan {
 namespace {
 
-using enum Step::Finish;
+using namespace test::kinds;
 using Values = std::vector<double>;
 
 Values counting(std::size_t n) {
@@ -21,24 +21,24 @@ Values counting(std::size_t n) {
   return v;
 }
 
-Plan one_step(Layout in, Term term, Layout out, Values bias, Step::Finish finish) {
+Plan one_step(Layout in, Term term, Layout out, Values bias, test::StepKind kind) {
   test::PlanBuilder b(8, 4, in, 3);
-  b.step({std::move(term)}, out, finish);
+  b.step({std::move(term)}, out, kind);
   b.plan.steps[0].bias = std::move(bias);
   return b.plan;
 }
 
+Values run(const Plan& plan, const Values& image) { return circuit::interpret(view(plan), image); }
+
 TEST(Interpret, ConvolutionWithStrideAndPads) {
   const Term t{Term::Kind::convolution, 0, 1, 2, 1, 2, 0, 1, {10, 1}};
-  EXPECT_EQ(interpret(one_step({1, 1, 4, 1, 1}, t, {1, 1, 2, 1, 1}, {0.5}, keep), counting(4)), (Values{1.5, 23.5}));
-  EXPECT_EQ(interpret(one_step({1, 1, 4, 1, 1}, t, {1, 1, 2, 1, 1}, {0.5, -3}, square), counting(4)),
-            (Values{2.25, 400}));
+  EXPECT_EQ(run(one_step({1, 1, 4, 1, 1}, t, {1, 1, 2, 1, 1}, {0.5}, keep), counting(4)), (Values{1.5, 23.5}));
+  EXPECT_EQ(run(one_step({1, 1, 4, 1, 1}, t, {1, 1, 2, 1, 1}, {0.5, -3}, square), counting(4)), (Values{2.25, 400}));
 }
 
 TEST(Interpret, FullTermsSumAllPixels) {
   const Term t{Term::Kind::full, 0, 1, 1, 1, 1, 0, 0, {1, 0, 0, 1, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1}};
-  EXPECT_EQ(interpret(one_step({2, 2, 2, 1, 1}, t, {2, 1, 1, 1, 4}, {0, 1}, keep), counting(8)),
-            (Values{1 + 4 + 6 + 7, 37}));
+  EXPECT_EQ(run(one_step({2, 2, 2, 1, 1}, t, {2, 1, 1, 1, 4}, {0, 1}, keep), counting(8)), (Values{1 + 4 + 6 + 7, 37}));
 }
 
 TEST(Interpret, RescaledStepsKeepTheirValuesAndTermsAddUp) {
@@ -50,7 +50,7 @@ TEST(Interpret, RescaledStepsKeepTheirValuesAndTermsAddUp) {
   b.step({b.full(x, 1)}, {1, 1, 1, 1, 4}, keep);
   std::vector<int> seen;
   Values middle;
-  interpret(b.plan, counting(4), [&](int t, std::span<const double> v) {
+  circuit::interpret(view(b.plan), counting(4), [&](int t, std::span<const double> v) {
     seen.push_back(t);
     if (t == 1) middle.assign(v.begin(), v.end());
   });
@@ -86,12 +86,13 @@ TEST(Interpret, SlotwiseStepsWorkOnACopy) {
   const int y = b.activate(x, {4, true, {{0.5, 0.5}}}), z = b.refresh(y);
   std::map<int, Values> seen;
   b.step({b.full(z, 1)}, {1, 1, 1, 1, 4}, keep);
-  interpret(b.plan, counting(4), [&](int t, std::span<const double> v) { seen[t].assign(v.begin(), v.end()); });
+  circuit::interpret(view(b.plan), counting(4),
+                     [&](int t, std::span<const double> v) { seen[t].assign(v.begin(), v.end()); });
   EXPECT_EQ(seen[x], (Values{0, 1, 2, 3}));
   EXPECT_EQ(seen[y], (Values{0, 0.625, 1.5, 2.625}));
   EXPECT_EQ(seen[z], seen[y]);
   std::vector<int> sums, results;
-  Hooks hooks;
+  circuit::Hooks hooks;
   hooks.sum = [&](int s, Values& v) {
     sums.push_back(s);
     if (s == 1) v.assign(4, 4);
@@ -102,14 +103,14 @@ TEST(Interpret, SlotwiseStepsWorkOnACopy) {
       EXPECT_EQ(v, Values(4, 4)) << "of the changed argument";
     }
   };
-  interpret(b.plan, counting(4), hooks);
+  circuit::interpret(view(b.plan), counting(4), hooks);
   EXPECT_EQ(sums, (std::vector<int>{0, 1, 2, 3}));
   EXPECT_EQ(results, sums);
 }
 
 TEST(Interpret, ImagesOfAnotherSizeAreADefect) {
   const Plan p = test::small_plan();
-  EXPECT_TRUE(test::fails_with([&] { (void)interpret(p, counting(127)); }, ErrorCode::internal));
+  EXPECT_TRUE(test::fails_with([&] { (void)circuit::interpret(view(p), counting(127)); }, ErrorCode::internal));
 }
 
 TEST(Describe, OneLinePerStep) {

@@ -48,9 +48,9 @@ TEST(Parallelism, MoreThreadsAreNeverSlowerAndNeverFasterThanTheCriticalPath) {
 TEST(Parallelism, ThreadsThatDivideTheLimbsShareThemEvenly) {
   // One square of one ciphertext with 4 limbs of two polynomials: 8 pieces.
   test::PlanBuilder b(8, 4, {1, 4, 4, 1, 1}, 5);
-  const int x = b.step({b.convolution(0, 1, 1, 1, 0)}, {1, 4, 4, 1, 1}, Step::Finish::square);
-  const int y = b.step({b.convolution(x, 1, 1, 1, 0)}, {1, 4, 4, 1, 1}, Step::Finish::square);
-  b.step({b.full(y, 1)}, {1, 1, 1, 1, 4}, Step::Finish::keep);
+  const int x = b.step({b.convolution(0, 1, 1, 1, 0)}, {1, 4, 4, 1, 1}, Kind::square);
+  const int y = b.step({b.convolution(x, 1, 1, 1, 0)}, {1, 4, 4, 1, 1}, Kind::square);
+  b.step({b.full(y, 1)}, {1, 1, 1, 1, 4}, test::kinds::keep);
   const Plan p = b.build();
   Cost cost = estimate(p, 1);
   cost.tasks = {cost.tasks[1]};

@@ -5,9 +5,9 @@
 
 #include <functional>
 
+#include "circuit/interpret.h"
 #include "plan/describe.h"
 #include "plan/identity.h"
-#include "plan/interpret.h"
 #include "plan/probe.h"
 #include "plan/verify.h"
 #include "support/expect_error.h"
@@ -112,12 +112,12 @@ TEST_F(PlanFile, RoundTrip) {
   write_plan(forged, back);
   EXPECT_EQ(test::read_bytes(forged), test::read_bytes(plan_path));
   const auto image = test::random_values(128, 3, 1);
-  EXPECT_EQ(interpret(back, image), interpret(plan, image));
+  EXPECT_EQ(circuit::interpret(view(back), image), circuit::interpret(view(plan), image));
 }
 
 // A plan whose terms have blocks, a map of factors, a dilation and a negative pad.
 Plan sparse_plan() {
-  using enum Step::Finish;
+  using namespace test::kinds;
   test::PlanBuilder b(8, 4, {2, 8, 8, 2, 1}, 4);
   Term t = b.convolution(0, 4, 3, 1, 2);
   t.dilation_h = t.dilation_w = 2;
@@ -142,7 +142,7 @@ TEST_F(PlanFile, RoundTripOfSparseTerms) {
   EXPECT_EQ(t.pad_left, -1);
   EXPECT_EQ(t.dilation_h, 2);
   const auto image = test::random_values(128, 3, 1);
-  EXPECT_EQ(interpret(back, image), interpret(sparse, image));
+  EXPECT_EQ(circuit::interpret(view(back), image), circuit::interpret(view(sparse), image));
 }
 
 TEST_F(PlanFile, SparseTermsHaveAnIdentity) {
@@ -294,7 +294,7 @@ TEST_F(SlotwisePlanFile, RoundTrip) {
   ASSERT_EQ(back.steps.size(), plan.steps.size());
   for (std::size_t s = 0; s < plan.steps.size(); ++s) {
     const Step &step = back.steps[s], &expected = plan.steps[s];
-    EXPECT_EQ(step.finish, expected.finish) << s;
+    EXPECT_EQ(step.kind, expected.kind) << s;
     EXPECT_EQ(step.limbs, expected.limbs) << s;
     EXPECT_EQ(step.scale, expected.scale) << s;
     EXPECT_EQ(step.extra_primes, expected.extra_primes) << s;
@@ -306,7 +306,7 @@ TEST_F(SlotwisePlanFile, RoundTrip) {
   write_plan(forged, back);
   EXPECT_EQ(test::read_bytes(forged), test::read_bytes(plan_path));
   const auto image = test::random_values(128, 3, 1);
-  EXPECT_EQ(interpret(back, image), interpret(plan, image));
+  EXPECT_EQ(circuit::interpret(view(back), image), circuit::interpret(view(plan), image));
 }
 
 TEST_F(SlotwisePlanFile, ClientRoundTrip) {
@@ -321,9 +321,9 @@ TEST_F(SlotwisePlanFile, EveryMemberIsChecked) { expect_every_member_checked(200
 TEST_F(SlotwisePlanFile, TheActivationBelongsToItsStep) {
   EXPECT_TRUE(plan_refused([](json& h) { h["steps"][1].erase("activation"); }));
   EXPECT_TRUE(plan_refused([](json& h) { std::swap(h["steps"][1]["activation"], h["steps"][6]["activation"]); }));
-  EXPECT_TRUE(plan_refused([](json& h) { h["steps"][1]["finish"] = "refresh"; }));
-  EXPECT_TRUE(plan_refused([](json& h) { h["steps"][3]["finish"] = "rescale"; }));
-  EXPECT_TRUE(plan_refused([](json& h) { h["steps"][3]["finish"] = "bootstrap"; }));
+  EXPECT_TRUE(plan_refused([](json& h) { h["steps"][1]["kind"] = "bootstrap"; }));
+  EXPECT_TRUE(plan_refused([](json& h) { h["steps"][3]["kind"] = "sum"; }));
+  EXPECT_TRUE(plan_refused([](json& h) { h["steps"][3]["kind"] = "refresh"; }));
   EXPECT_TRUE(plan_refused([](json& h) { h["steps"][3]["terms"][0]["kind"] = "full"; }));
   EXPECT_TRUE(plan_refused([](json& h) { h["steps"][1]["activation"]["factors"] = json::array(); }));
   EXPECT_TRUE(plan_refused([](json& h) { h["steps"][1]["activation"]["factors"][0] = {{"T0", 0.5}, {"T1", 0.5}}; }));

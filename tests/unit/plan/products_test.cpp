@@ -6,14 +6,14 @@
 #include <map>
 #include <set>
 
+#include "circuit/term.h"
 #include "plan/cost.h"
-#include "plan/term.h"
 #include "support/plan_builder.h"
 
 namespace sotto::plan {
 namespace {
 
-using enum Step::Finish;
+using namespace test::kinds;
 using test::PlanBuilder;
 
 // Each channel by itself.

@@ -12,7 +12,7 @@
 namespace sotto::plan {
 namespace {
 
-using enum Step::Finish;
+using namespace test::kinds;
 
 // Where a pixel lies, from the description of plan::Layout.
 struct Where {
@@ -173,7 +173,7 @@ TEST(Schedule, KeysForEveryRotationSquareAndSum) {
         if (step.terms[static_cast<std::size_t>(tap.term)].kind == Term::Kind::full)
           for (int r = 1; r < p.tile * p.tile; r *= 2) expected.insert({tier, exponent(r)});
       }
-      if (step.finish == square) expected.insert({tier, 0});
+      if (step.kind == square) expected.insert({tier, 0});
     }
     const auto keys = required_keys(p, make_schedule(p));
     EXPECT_EQ(std::vector<ckks::KeyId>(expected.begin(), expected.end()), keys);

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "plan/interpret.h"
+#include "circuit/interpret.h"
 #include "support/plan_builder.h"
 #include "support/values.h"
 
@@ -31,7 +31,7 @@ TEST(Simulation, IsTheInterpretationButForErrors) {
     const auto images = images_of(p, 3);
     const Simulated simulated = simulate(p, images, 1);
     for (std::size_t k = 0; k < images.size(); ++k) {
-      const std::vector<double> exact = interpret(p, images[k]);
+      const std::vector<double> exact = circuit::interpret(view(p), images[k]);
       ASSERT_EQ(simulated.scores[k].size(), exact.size());
       EXPECT_TRUE(simulated.inside[k]);
       for (std::size_t c = 0; c < exact.size(); ++c)

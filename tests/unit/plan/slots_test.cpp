@@ -4,14 +4,14 @@
 
 #include <map>
 
-#include "plan/interpret.h"
+#include "circuit/interpret.h"
 #include "plan/schedule.h"
 #include "support/plan_builder.h"
 
 namespace sotto::plan {
 namespace {
 
-using enum Step::Finish;
+using namespace test::kinds;
 using Slots = std::vector<double>;
 using Values = std::vector<double>;
 
@@ -82,7 +82,7 @@ struct Simulation {
         }
       for (std::size_t j = 0; j < slots; ++j) {
         sum[j] += totals[j] + bias[j];
-        if (step.finish == square) sum[j] *= sum[j];
+        if (step.kind == square) sum[j] *= sum[j];
       }
       held[{step.output, task.phase, o}] = std::move(sum);
     }
@@ -99,7 +99,7 @@ void expect_slots_match_interpreter(const Plan& p) {
   for (int b = 0; b < p.batch; ++b) {
     const auto image = test::random_values(static_cast<std::size_t>(in.channels * in.height * in.width),
                                            static_cast<unsigned>(50 + b), 1);
-    interpret(p, image, [&](int t, std::span<const double> v) {
+    circuit::interpret(view(p), image, [&](int t, std::span<const double> v) {
       truth[static_cast<std::size_t>(b)][t].assign(v.begin(), v.end());
     });
     for (int c = 0; c < in.channels; ++c)

@@ -13,7 +13,7 @@
 namespace sotto::plan {
 namespace {
 
-using enum Step::Finish;
+using namespace test::kinds;
 
 // slotwise_plan(): 18 limbs in tiers of 18 and 2 limbs and the ephemeral one; bootstrapping in steps 3 and 4.
 constexpr int kEphemeralTier = 2;
@@ -60,7 +60,8 @@ TEST(SlotwiseKeys, TheEphemeralTierIsUsedFromTheFirstToTheLastBootstrap) {
   const Schedule schedule = make_schedule(p);
   int first = -1, last = -1;
   for (int t = 0; t < static_cast<int>(schedule.tasks.size()); ++t) {
-    if (p.steps[static_cast<std::size_t>(schedule.tasks[static_cast<std::size_t>(t)].step)].finish != refresh) continue;
+    if (p.steps[static_cast<std::size_t>(schedule.tasks[static_cast<std::size_t>(t)].step)].kind != Kind::bootstrap)
+      continue;
     if (first < 0) first = t;
     last = t;
   }
@@ -98,7 +99,7 @@ TEST(SlotwiseCost, ActivationsSideBySideNeedMemoryEach) {
   const Cost two = estimate(p, 2), many = estimate(p, 96);
   int more = 0;
   for (std::size_t s = 0; s < p.steps.size(); ++s) {
-    if (p.steps[s].finish != Step::Finish::activate) continue;
+    if (p.steps[s].kind != Kind::activate) continue;
     EXPECT_GE(many.steps[s].peak_bytes, two.steps[s].peak_bytes) << s;
     const int results = p.tensors[static_cast<std::size_t>(p.steps[s].output)].layout.blocks();
     if (results == 1) continue;
@@ -122,7 +123,7 @@ TEST(SlotwiseCost, StepsTakeTimeAndMemory) {
       for (const auto& [sw, times] : slotwise_switches(p, step)) switches += times;
       const int ciphertexts = p.tensors[static_cast<std::size_t>(step.output)].layout.ciphertexts();
       EXPECT_EQ(cost.steps[s].key_switches, static_cast<std::size_t>(switches * ciphertexts)) << s;
-      if (step.finish == refresh) {
+      if (step.kind == Kind::bootstrap) {
         const int together = std::min(kRefreshedTogether, ciphertexts / 4);  // of one phase
         const std::uint64_t limbs = refresh_limbs(*p.refresh, p.parameters.log_n, together, 4);
         EXPECT_GT(static_cast<double>(cost.steps[s].peak_bytes), limb * static_cast<double>(limbs)) << s;

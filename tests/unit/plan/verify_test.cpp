@@ -85,8 +85,8 @@ const Break kBreaks[] = {
     {"scale 0", "scale", [](Plan& p) { p.steps[1].scale = 0; }},
     {"infinite scale", "scale", [](Plan& p) { p.steps[1].scale = kInf; }},
     {"scale that is no number", "scale", [](Plan& p) { p.steps[1].scale = kNan; }},
-    {"keeps its level early", "last", [](Plan& p) { p.steps[1].finish = Step::Finish::keep; }},
-    {"last one squares", "last", [](Plan& p) { p.steps[3].finish = Step::Finish::square; }},
+    {"keeps its level early", "last", [](Plan& p) { p.steps[1].keep = true; }},
+    {"last one squares", "last", [](Plan& p) { p.steps[3].kind = Kind::square; }},
     {"without terms", "terms", [](Plan& p) { p.steps[0].terms.clear(); }},
     {"257 terms", "terms", [](Plan& p) { p.steps[0].terms.resize(257, p.steps[0].terms[0]); }},
     {"bias for other channels", "bias", [](Plan& p) { p.steps[2].bias.pop_back(); }},
@@ -98,7 +98,8 @@ const Break kBreaks[] = {
      [](Plan& p) {
        p.tensors.push_back(p.tensors[3]);
        p.steps.pop_back();
-       p.steps[2].finish = Step::Finish::keep;
+       p.steps[2].kind = Kind::sum;
+       p.steps[2].keep = true;
        p.tensors[3].limbs += 1;
      }},
     // Terms.

@@ -5,86 +5,18 @@
 
 #include "base/error.h"
 #include "plan/verify.h"
+#include "support/plan_builder.h"
 #include "support/toy_client.h"
+#include "support/values.h"
 
 namespace sotto::runtime {
 namespace {
 
 using plan::Layout;
 using plan::Plan;
-using plan::Step;
-using plan::Term;
-
-std::vector<double> random_values(std::size_t n, unsigned seed, double bound) {
-  std::mt19937_64 rng(seed);
-  std::uniform_real_distribution<double> uniform(-bound, bound);
-  std::vector<double> v(n);
-  for (double& x : v) x = uniform(rng);
-  return v;
-}
-
-// A small plan builder: scales as the compiler sets them, weights random.
-struct Builder {
-  Plan plan;
-  unsigned seed = 1;
-
-  Builder(int tile, int channels, int height, int width, int phases, int limbs) {
-    plan.network = "test";
-    plan.parameters = {.log_n = tile == 16 ? 12 : 10,
-                       .kind = ring::RingKind::conjugate_invariant,
-                       .ciphertext_primes = limbs,
-                       .special_primes = 3};
-    plan.tile = tile;
-    plan.batch = (1 << plan.parameters.log_n) / (tile * tile);
-    plan.tensors.push_back({"image", {channels, height, width, phases, 1}, limbs, 0x1p22});
-    plan.io = {channels, height, width, std::vector<double>(channels, 0.0), std::vector<double>(channels, 1.0), {}, 0};
-    plan.keys.tiers = {{limbs, 3}, {2, 1}};
-  }
-
-  Term convolution(int source, int out_channels, int kernel, int stride, int pad) {
-    const Layout& in = plan.tensors[source].layout;
-    Term t{Term::Kind::convolution, source, kernel, kernel, stride, stride, pad, pad, {}};
-    t.weights = random_values(static_cast<std::size_t>(out_channels) * in.channels * kernel * kernel, ++seed, 0.4);
-    return t;
-  }
-
-  Term full(int source, int outputs) {
-    const Layout& in = plan.tensors[source].layout;
-    Term t{Term::Kind::full, source, 1, 1, 1, 1, 0, 0, {}};
-    t.weights = random_values(static_cast<std::size_t>(outputs) * in.channels * in.height * in.width, ++seed, 0.1);
-    return t;
-  }
-
-  int step(std::vector<Term> terms, Layout out, Step::Finish finish, bool border_bias) {
-    int limbs = 1000;
-    for (const Term& t : terms) limbs = std::min(limbs, plan.tensors[t.source].limbs);
-    const double scale = finish == Step::Finish::rescale ? 0x1p70 : 0x1p35;
-    const double result = finish == Step::Finish::square    ? scale * scale / 0x1p48
-                          : finish == Step::Finish::rescale ? scale / 0x1p48
-                                                            : scale;
-    const std::size_t count = static_cast<std::size_t>(out.channels) * (border_bias ? out.height * out.width : 1);
-    plan.tensors.push_back(
-        {"t" + std::to_string(plan.tensors.size()), out, limbs - (finish == Step::Finish::keep ? 0 : 1), result});
-    const int id = static_cast<int>(plan.tensors.size()) - 1;
-    Step step;
-    step.name = "layer" + std::to_string(id);
-    step.output = id;
-    step.terms = std::move(terms);
-    step.bias = random_values(count, ++seed, 0.5);
-    step.finish = finish;
-    step.limbs = limbs;
-    step.scale = scale;
-    plan.steps.push_back(std::move(step));
-    return id;
-  }
-
-  Plan build() {
-    plan.io.outputs = plan.tensors.back().layout.channels;
-    plan.keys.keys = plan::required_keys(plan, plan::make_schedule(plan));
-    plan::verify(plan);
-    return plan;
-  }
-};
+using test::PlanBuilder;
+using test::random_values;
+using namespace test::kinds;
 
 // Runs the plan encrypted on a full and on a partial batch and compares every tensor at every pixel of every image;
 // tolerance is relative to the tensor's largest value: weights have 13 bits here, and a masked one an error of 3.3
@@ -97,8 +29,8 @@ void expect_matches_interpreter(const Plan& p, double tolerance) {
     std::vector<std::map<int, std::vector<double>>> truth(count);
     for (int b = 0; b < count; ++b) {
       images.push_back(random_values(static_cast<std::size_t>(in.channels) * in.height * in.width, 100 + b, 1.0));
-      plan::interpret(p, images.back(),
-                      [&](int t, std::span<const double> v) { truth[b][t].assign(v.begin(), v.end()); });
+      circuit::interpret(plan::view(p), images.back(),
+                         [&](int t, std::span<const double> v) { truth[b][t].assign(v.begin(), v.end()); });
     }
     ckks::KeyMap& keys = const_cast<ckks::KeyMap&>(client.keys);
     const Model model(p, client.parameters, client.ring);
@@ -135,55 +67,53 @@ void expect_matches_interpreter(const Plan& p, double tolerance) {
 }
 
 TEST(BatchRun, ConvolutionStride1OnSixteenPhases) {
-  Builder b(8, 2, 32, 32, 4, 4);
-  const int t = b.step({b.convolution(0, 3, 3, 1, 1)}, {3, 32, 32, 4, 1}, Step::Finish::square, true);
-  b.step({b.full(t, 4)}, {4, 1, 1, 1, 8}, Step::Finish::keep, false);
+  PlanBuilder b(10, 8, {2, 32, 32, 4, 1}, 4);
+  const int t = b.step({b.convolution(0, 3, 3, 1, 1)}, {3, 32, 32, 4, 1}, square, true);
+  b.step({b.full(t, 4)}, {4, 1, 1, 1, 8}, keep);
   expect_matches_interpreter(b.build(), 1e-2);
 }
 
 TEST(BatchRun, ResidualBlockWithStride2AndProjection) {
-  Builder b(8, 3, 16, 16, 2, 6);
-  const int x = b.step({b.convolution(0, 4, 3, 1, 1)}, {4, 16, 16, 2, 1}, Step::Finish::square, false);
-  const int y = b.step({b.convolution(x, 5, 3, 2, 1)}, {5, 8, 8, 1, 1}, Step::Finish::square, true);
-  const int z =
-      b.step({b.convolution(y, 5, 3, 1, 1), b.convolution(x, 5, 1, 2, 0)}, {5, 8, 8, 1, 1}, Step::Finish::square, true);
-  b.step({b.full(z, 10)}, {10, 1, 1, 1, 8}, Step::Finish::keep, false);
+  PlanBuilder b(10, 8, {3, 16, 16, 2, 1}, 6);
+  const int x = b.step({b.convolution(0, 4, 3, 1, 1)}, {4, 16, 16, 2, 1}, square);
+  const int y = b.step({b.convolution(x, 5, 3, 2, 1)}, {5, 8, 8, 1, 1}, square, true);
+  const int z = b.step({b.convolution(y, 5, 3, 1, 1), b.convolution(x, 5, 1, 2, 0)}, {5, 8, 8, 1, 1}, square, true);
+  b.step({b.full(z, 10)}, {10, 1, 1, 1, 8}, keep);
   expect_matches_interpreter(b.build(), 3e-2);
 }
 
 TEST(BatchRun, StridesBeyondOnePhaseLeaveGaps) {
-  Builder b(8, 1, 8, 8, 1, 5);
-  const int x = b.step({b.convolution(0, 2, 3, 2, 1)}, {2, 4, 4, 1, 2}, Step::Finish::square, false);
-  const int y = b.step({b.convolution(x, 3, 3, 1, 1)}, {3, 4, 4, 1, 2}, Step::Finish::square, true);
-  const int z = b.step({b.full(y, 6)}, {6, 1, 1, 1, 8}, Step::Finish::square, false);
-  b.step({b.convolution(z, 3, 1, 1, 0)}, {3, 1, 1, 1, 8}, Step::Finish::keep, false);
+  PlanBuilder b(10, 8, {1, 8, 8, 1, 1}, 5);
+  const int x = b.step({b.convolution(0, 2, 3, 2, 1)}, {2, 4, 4, 1, 2}, square);
+  const int y = b.step({b.convolution(x, 3, 3, 1, 1)}, {3, 4, 4, 1, 2}, square, true);
+  const int z = b.step({b.full(y, 6)}, {6, 1, 1, 1, 8}, square);
+  b.step({b.convolution(z, 3, 1, 1, 0)}, {3, 1, 1, 1, 8}, keep);
   expect_matches_interpreter(b.build(), 1e-2);
 }
 
 TEST(BatchRun, OddSizesAndValidConvolutionsInLargerTiles) {
-  Builder b(16, 1, 28, 28, 2, 4);
-  const int x = b.step({b.convolution(0, 2, 5, 1, 0)}, {2, 24, 24, 2, 1}, Step::Finish::square, false);
-  const int y = b.step({b.convolution(x, 2, 2, 2, 0)}, {2, 12, 12, 1, 1}, Step::Finish::rescale, false);
-  b.step({b.full(y, 3)}, {3, 1, 1, 1, 16}, Step::Finish::keep, false);
+  PlanBuilder b(12, 16, {1, 28, 28, 2, 1}, 4);
+  const int x = b.step({b.convolution(0, 2, 5, 1, 0)}, {2, 24, 24, 2, 1}, square);
+  const int y = b.step({b.convolution(x, 2, 2, 2, 0)}, {2, 12, 12, 1, 1}, rescale);
+  b.step({b.full(y, 3)}, {3, 1, 1, 1, 16}, keep);
   expect_matches_interpreter(b.build(), 3e-2);
 }
 
 TEST(BatchRun, RotatedCopiesForLaterLayersOfHigherLevels) {
   // Layer w reads the same rotations of x as layer z before it, with more limbs.
-  Builder b(8, 1, 8, 8, 1, 5);
-  const int x = b.step({b.convolution(0, 2, 1, 1, 0)}, {2, 8, 8, 1, 1}, Step::Finish::square, false);
-  const int y = b.step({b.convolution(x, 2, 1, 1, 0)}, {2, 8, 8, 1, 1}, Step::Finish::square, false);
-  const int z = b.step({b.convolution(y, 2, 1, 1, 0), b.convolution(x, 2, 3, 1, 1)}, {2, 8, 8, 1, 1},
-                       Step::Finish::square, false);
-  const int w = b.step({b.convolution(x, 2, 3, 1, 1)}, {2, 8, 8, 1, 1}, Step::Finish::square, false);
-  b.step({b.full(z, 2), b.full(w, 2)}, {2, 1, 1, 1, 8}, Step::Finish::keep, false);
+  PlanBuilder b(10, 8, {1, 8, 8, 1, 1}, 5);
+  const int x = b.step({b.convolution(0, 2, 1, 1, 0)}, {2, 8, 8, 1, 1}, square);
+  const int y = b.step({b.convolution(x, 2, 1, 1, 0)}, {2, 8, 8, 1, 1}, square);
+  const int z = b.step({b.convolution(y, 2, 1, 1, 0), b.convolution(x, 2, 3, 1, 1)}, {2, 8, 8, 1, 1}, square);
+  const int w = b.step({b.convolution(x, 2, 3, 1, 1)}, {2, 8, 8, 1, 1}, square);
+  b.step({b.full(z, 2), b.full(w, 2)}, {2, 1, 1, 1, 8}, keep);
   expect_matches_interpreter(b.build(), 3e-2);
 }
 
 TEST(BatchRun, StopsWhenAsked) {
-  Builder b(8, 1, 8, 8, 1, 3);
-  const int x = b.step({b.convolution(0, 2, 3, 1, 1)}, {2, 8, 8, 1, 1}, Step::Finish::square, false);
-  b.step({b.full(x, 2)}, {2, 1, 1, 1, 8}, Step::Finish::keep, false);
+  PlanBuilder b(10, 8, {1, 8, 8, 1, 1}, 3);
+  const int x = b.step({b.convolution(0, 2, 3, 1, 1)}, {2, 8, 8, 1, 1}, square);
+  b.step({b.full(x, 2)}, {2, 1, 1, 1, 8}, keep);
   const Plan p = b.build();
   test::ToyClient client(p);
   std::atomic<bool> stop{true};
@@ -200,9 +130,9 @@ TEST(BatchRun, StopsWhenAsked) {
 }
 
 TEST(BatchRun, MissingKeysAreSaidSo) {
-  Builder b(8, 1, 8, 8, 1, 3);
-  const int x = b.step({b.convolution(0, 2, 3, 1, 1)}, {2, 8, 8, 1, 1}, Step::Finish::square, false);
-  b.step({b.full(x, 2)}, {2, 1, 1, 1, 8}, Step::Finish::keep, false);
+  PlanBuilder b(10, 8, {1, 8, 8, 1, 1}, 3);
+  const int x = b.step({b.convolution(0, 2, 3, 1, 1)}, {2, 8, 8, 1, 1}, square);
+  b.step({b.full(x, 2)}, {2, 1, 1, 1, 8}, keep);
   const Plan p = b.build();
   test::ToyClient client(p);
   client.keys.keys.erase(client.keys.keys.begin());

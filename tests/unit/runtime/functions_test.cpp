@@ -13,7 +13,7 @@ namespace {
 using compiler::FunctionApproximation;
 using graph::Function;
 using Kind = Function::Kind;
-using enum plan::Step::Finish;
+using namespace test::kinds;
 
 constexpr double kError = 0.02;
 
@@ -85,7 +85,8 @@ TEST(Functions, EncryptedWithinTheirErrors) {
     RunOptions options;
     const auto images = test::random_images(p.plan, 1);
     std::map<int, std::vector<double>> truth;
-    plan::interpret(p.plan, images[0], [&](int t, std::span<const double> v) { truth[t].assign(v.begin(), v.end()); });
+    circuit::interpret(plan::view(p.plan), images[0],
+                       [&](int t, std::span<const double> v) { truth[t].assign(v.begin(), v.end()); });
     double encrypted = 0, polynomial = 0, largest = 0;
     options.observe = [&](int t, int, const std::vector<ckks::PackedCiphertext>& blocks) {
       if (t != p.results[0]) return;
@@ -123,7 +124,7 @@ TEST(Functions, CubesBySquares) {
   test::PlanBuilder b(10, 4, {1, 4, 4, 1, 1}, 5);
   const plan::Layout map{3, 4, 4, 1, 1};
   const plan::Term taps = b.convolution(0, 3, 3, 1, 1);
-  const int line = b.step({taps}, map, rescale), square = b.step({taps}, map, plan::Step::Finish::square);
+  const int line = b.step({taps}, map, rescale), square = b.step({taps}, map, plan::Kind::square);
   b.plan.steps[1].bias = b.plan.steps[0].bias;
   const auto scaled = [&](int source, const std::vector<double>& factors) {
     plan::Term t = b.convolution(source, 3, 1, 1, 0);
@@ -132,8 +133,7 @@ TEST(Functions, CubesBySquares) {
   };
   std::vector<plan::Term> sum;
   for (const auto& part : s.squares) {
-    const int id =
-        b.step({scaled(square, part.base.of(2)), scaled(line, part.base.of(1))}, map, plan::Step::Finish::square);
+    const int id = b.step({scaled(square, part.base.of(2)), scaled(line, part.base.of(1))}, map, plan::Kind::square);
     b.plan.steps.back().bias = part.base.of(0);
     sum.push_back(scaled(id, part.gain));
   }
@@ -144,7 +144,8 @@ TEST(Functions, CubesBySquares) {
   const plan::Plan p = b.build();
   const auto image = test::random_images(p, 1).front();
   std::map<int, std::vector<double>> truth;
-  plan::interpret(p, image, [&](int t, std::span<const double> v) { truth[t].assign(v.begin(), v.end()); });
+  circuit::interpret(plan::view(p), image,
+                     [&](int t, std::span<const double> v) { truth[t].assign(v.begin(), v.end()); });
   for (std::size_t k = 0; k < truth[line].size(); ++k) {
     const double x = truth[line][k];
     EXPECT_NEAR(truth[result][k], x * x * x + x / 2, 1e-12);

@@ -10,7 +10,7 @@
 namespace sotto::runtime {
 namespace {
 
-using enum plan::Step::Finish;
+using namespace test::kinds;
 using plan::Plan;
 using test::PlanBuilder;
 using test::worst_error;

@@ -11,7 +11,7 @@
 namespace sotto::runtime {
 namespace {
 
-using enum plan::Step::Finish;
+using namespace test::kinds;
 using plan::Plan;
 using test::PlanBuilder;
 

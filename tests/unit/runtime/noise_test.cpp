@@ -27,11 +27,10 @@ struct Spread {
 plan::Plan four_layers(double input_scale) {
   test::PlanBuilder b(12, 8, {3, 16, 16, 2, 1}, 5);
   b.plan.tensors.front().scale = input_scale;
-  const int x = b.step({b.convolution(0, 6, 3, 1, 1)}, {6, 16, 16, 2, 1}, Step::Finish::square);
-  const int y = b.step({b.convolution(x, 6, 3, 2, 1)}, {6, 8, 8, 1, 1}, Step::Finish::square);
-  const int z =
-      b.step({b.convolution(y, 6, 3, 1, 1), b.convolution(x, 6, 1, 2, 0)}, {6, 8, 8, 1, 1}, Step::Finish::rescale);
-  b.step({b.full(z, 4)}, {4, 1, 1, 1, 8}, Step::Finish::keep);
+  const int x = b.step({b.convolution(0, 6, 3, 1, 1)}, {6, 16, 16, 2, 1}, plan::Kind::square);
+  const int y = b.step({b.convolution(x, 6, 3, 2, 1)}, {6, 8, 8, 1, 1}, plan::Kind::square);
+  const int z = b.step({b.convolution(y, 6, 3, 1, 1), b.convolution(x, 6, 1, 2, 0)}, {6, 8, 8, 1, 1}, plan::Kind::sum);
+  b.step({b.full(z, 4)}, {4, 1, 1, 1, 8}, test::kinds::keep);
   return b.build();
 }
 
@@ -43,8 +42,8 @@ void expect_predicted_noise(const plan::Plan& p, double tolerance) {
   std::vector<Spread> predicted(p.tensors.size()), measured(p.tensors.size());
   for (int i = 0; i < p.batch; ++i) {
     images.push_back(test::random_values(3 * 16 * 16, 100 + static_cast<unsigned>(i), 1.0));
-    plan::interpret(p, images.back(),
-                    [&](int t, std::span<const double> v) { truth[i][t].assign(v.begin(), v.end()); });
+    circuit::interpret(plan::view(p), images.back(),
+                       [&](int t, std::span<const double> v) { truth[i][t].assign(v.begin(), v.end()); });
   }
   plan::SimulationHooks hooks;
   hooks.observe = [&](int t, std::size_t image, std::span<const double> v) {

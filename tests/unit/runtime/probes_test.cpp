@@ -42,7 +42,7 @@ TEST_P(Probes, AreSumsOfTheirTensors) {
         const auto observe = [&](int t, std::span<const double> v) {
           if (t == probe.tensor) expected = plan::probe_value(p, probe, v);
         };
-        plan::interpret(p, images[b], observe);
+        circuit::interpret(plan::view(p), images[b], observe);
         for (int place = 0; place < w.places; ++place)
           for (int y = 0; y < w.rows; y += w.row_gap)
             for (int x = 0; x < w.columns; x += w.column_gap)

@@ -19,12 +19,12 @@ using plan::Step;
 // Without values within the ranges of its polynomials and its circuit, a plan would test nothing.
 void expect_in_range(const Plan& p) {
   for (const auto& image : test::random_images(p, p.batch))
-    plan::interpret(p, image, [&](int t, std::span<const double> v) {
+    circuit::interpret(plan::view(p), image, [&](int t, std::span<const double> v) {
       double largest = 0;
       for (double x : v) largest = std::max(largest, std::abs(x));
       for (const Step& s : p.steps) {
         if (!s.slotwise() || s.terms[0].source != t) continue;
-        const bool activates = s.finish == Step::Finish::activate;
+        const bool activates = s.kind == plan::Kind::activate;
         const double bound = activates ? s.activation.range : p.refresh->input_peak / s.scale;
         EXPECT_LE(largest, bound) << s.name;
         EXPECT_GE(largest, bound / 128) << s.name;
@@ -42,7 +42,7 @@ TEST(SlotwiseSteps, EveryPixelOfEveryStep) {
 }
 
 TEST(SlotwiseSteps, AnyNumberOfCiphertextsIsRefreshed) {
-  using enum Step::Finish;
+  using namespace test::kinds;
   for (int channels : {1, plan::kRefreshedTogether, plan::kRefreshedTogether + 1}) {
     test::PlanBuilder b(10, 4, {1, 4, 4, 1, 1}, 14);
     b.plan.tensors[0].scale = 0x1p40;
@@ -60,7 +60,7 @@ TEST(SlotwiseSteps, AnyNumberOfCiphertextsIsRefreshed) {
 }
 
 TEST(SlotwiseSteps, OutputsMayKeepFewerLimbsThanAreLeft) {
-  using enum Step::Finish;
+  using namespace test::kinds;
   test::PlanBuilder b(10, 4, {1, 4, 4, 1, 1}, 16);
   b.plan.tensors[0].scale = 0x1p40;
   b.plan.refresh = {.entry_factors = 1, .exit_factors = 1, .raised_limbs = 16, .input_peak = 0x1p40};
@@ -74,7 +74,7 @@ TEST(SlotwiseSteps, OutputsMayKeepFewerLimbsThanAreLeft) {
 }
 
 TEST(SlotwiseSteps, ExtraPrimesMakeWeightsPrecise) {
-  using enum Step::Finish;
+  using namespace test::kinds;
   double error[2];
   for (int extra : {0, 1}) {
     test::PlanBuilder b(10, 4, {2, 8, 8, 2, 1}, 6);
@@ -93,7 +93,8 @@ TEST(SlotwiseSteps, ExtraPrimesMakeWeightsPrecise) {
     RunOptions options;
     const auto images = test::random_images(p, 1);
     std::map<int, std::vector<double>> truth;
-    plan::interpret(p, images[0], [&](int t, std::span<const double> v) { truth[t].assign(v.begin(), v.end()); });
+    circuit::interpret(plan::view(p), images[0],
+                       [&](int t, std::span<const double> v) { truth[t].assign(v.begin(), v.end()); });
     options.observe = [&](int t, int phase, const std::vector<ckks::PackedCiphertext>& blocks) {
       if (t != x || phase != 0) return;
       const std::vector<double> slots = client.slots(ckks::unpack(*client.ring, blocks[0], blocks[0].limbs()));
@@ -163,7 +164,7 @@ TEST(SlotwiseSteps, StopBetweenBootstraps) {
 std::vector<double> simulated(const Plan& p) {
   const auto image = test::random_images(p, 1).front();
   std::vector<std::vector<double>> truth(p.tensors.size());
-  plan::interpret(p, image, [&](int t, std::span<const double> v) {
+  circuit::interpret(plan::view(p), image, [&](int t, std::span<const double> v) {
     truth[static_cast<std::size_t>(t)].assign(v.begin(), v.end());
   });
   std::vector<double> squares(p.tensors.size()), count(p.tensors.size());

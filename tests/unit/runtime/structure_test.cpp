@@ -21,7 +21,7 @@ void expect_right(const graph::Network& network, int tile) {
     EXPECT_LT(test::worst_error(p), kTolerance) << "group " << group << "\n"
                                                 << graph::describe(network) << plan::describe(p);
     const auto image = test::random_images(p, 1).front();
-    EXPECT_LT(test::relative_error(plan::interpret(p, image), graph::evaluate(network, image)), 1e-9);
+    EXPECT_LT(test::relative_error(circuit::interpret(plan::view(p), image), graph::evaluate(network, image)), 1e-9);
   }
 }
 

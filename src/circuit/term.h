@@ -3,23 +3,23 @@
 #include <cstddef>
 #include <vector>
 
-#include "plan/plan.h"
+#include "circuit/circuit.h"
 
-namespace sotto::plan {
+namespace sotto::circuit {
 
 /// Weights between one input and one output channel: the taps of a convolution, the source's pixels of a full term, or
 /// one for all of them.
-std::size_t weights_per_pair(const Term& term, const Layout& in);
+std::size_t weights_per_pair(const Term& term, const Shape& in);
 
 /// The blocks of a term, also if it connects all channels.
-std::vector<Block> blocks_of(const Term& term, const Layout& in, const Layout& out);
+std::vector<Block> blocks_of(const Term& term, const Shape& in, const Shape& out);
 
 /// Whether every output that a term reaches reads all inputs.
-bool reads_all_inputs(const Term& term, const Layout& in);
+bool reads_all_inputs(const Term& term, const Shape& in);
 
 /// Calls f(output, input, weights) for every connected pair of channels, block by block.
 template <class F>
-void for_each_pair(const Term& term, const Layout& in, const Layout& out, F f) {
+void for_each_pair(const Term& term, const Shape& in, const Shape& out, F f) {
   const std::size_t count = weights_per_pair(term, in);
   const double* w = term.weights.data();
   for (const Block& b : blocks_of(term, in, out))
@@ -34,7 +34,7 @@ std::vector<bool> taps_in_use(const Term& term);
 class WeightTable {
  public:
   /// The term must outlive it.
-  WeightTable(const Term& term, const Layout& in, const Layout& out);
+  WeightTable(const Term& term, const Shape& in, const Shape& out);
 
   /// The weights of a pair of channels; null if it is not connected.
   [[nodiscard]] const double* find(int output, int input) const;
@@ -51,4 +51,4 @@ class WeightTable {
   std::size_t per_pair_;
 };
 
-}  // namespace sotto::plan
+}  // namespace sotto::circuit

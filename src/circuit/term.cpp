@@ -1,21 +1,21 @@
-#include "plan/term.h"
+#include "circuit/term.h"
 
 #include <algorithm>
 
-namespace sotto::plan {
+namespace sotto::circuit {
 
-std::size_t weights_per_pair(const Term& term, const Layout& in) {
+std::size_t weights_per_pair(const Term& term, const Shape& in) {
   if (term.even) return 1;
   if (term.kind == Term::Kind::full) return static_cast<std::size_t>(in.height) * static_cast<std::size_t>(in.width);
   return static_cast<std::size_t>(term.kernel_h) * static_cast<std::size_t>(term.kernel_w);
 }
 
-std::vector<Block> blocks_of(const Term& term, const Layout& in, const Layout& out) {
+std::vector<Block> blocks_of(const Term& term, const Shape& in, const Shape& out) {
   if (!term.blocks.empty()) return term.blocks;
   return {{0, out.channels, 0, in.channels}};
 }
 
-bool reads_all_inputs(const Term& term, const Layout& in) {
+bool reads_all_inputs(const Term& term, const Shape& in) {
   return std::all_of(term.blocks.begin(), term.blocks.end(), [&](const Block& b) { return b.ins == in.channels; });
 }
 
@@ -31,7 +31,7 @@ std::vector<bool> taps_in_use(const Term& term) {
   return used;
 }
 
-WeightTable::WeightTable(const Term& term, const Layout& in, const Layout& out)
+WeightTable::WeightTable(const Term& term, const Shape& in, const Shape& out)
     : blocks_(blocks_of(term, in, out)),
       by_output_(static_cast<std::size_t>(out.channels)),
       weights_(term.weights.data()),
@@ -61,4 +61,4 @@ const double* WeightTable::find(int output, int input) const {
              per_pair_;
 }
 
-}  // namespace sotto::plan
+}  // namespace sotto::circuit

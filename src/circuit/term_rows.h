@@ -4,9 +4,9 @@
 #include <cstddef>
 
 #include "base/index.h"
-#include "plan/term.h"
+#include "circuit/term.h"
 
-namespace sotto::plan {
+namespace sotto::circuit {
 
 /// `count` products of one weight of a term: destination[k] gets weight * source[k * stride], times factor[k] if there
 /// are factors.
@@ -20,7 +20,7 @@ struct TermRow {
 
 /// Walks through all products of a term, whose weights are not zero, on values in [c][h][w]: row(TermRow).
 template <class F>
-void for_each_row(const Term& term, const Layout& in, const Layout& out, F&& row) {
+void for_each_row(const Term& term, const Shape& in, const Shape& out, F&& row) {
   const bool full = term.kind == Term::Kind::full;
   const int kh = full ? in.height : term.kernel_h, kw = full ? in.width : term.kernel_w;
   const std::size_t in_plane = static_cast<std::size_t>(in.height) * in.width;
@@ -54,4 +54,4 @@ void for_each_row(const Term& term, const Layout& in, const Layout& out, F&& row
   });
 }
 
-}  // namespace sotto::plan
+}  // namespace sotto::circuit

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <algorithm>
+#include <bit>
+
+#include "circuit/circuit.h"
+
+namespace sotto::packing {
+
+/// Most channels that share a ciphertext.
+inline constexpr int kMaxGroup = 64;
+/// Most phases of a map in each direction.
+inline constexpr int kMostPhases = 64;
+
+/// A number for the height and one for the width of maps.
+struct Axes {
+  int h = 1, w = 1;
+
+  constexpr Axes(int both) : h(both), w(both) {}  // NOLINT(google-explicit-constructor): most are equal
+  constexpr Axes(int height, int width) : h(height), w(width) {}
+  bool operator==(const Axes&) const = default;
+};
+
+/// How the pixels of a feature map lie in ciphertexts.
+///
+/// A ciphertext holds, for one block of G channels, a tile of T x T positions for every image of the batch: slot (image
+/// * G + s) * T^2 + ty * T + tx. Place s holds channel s mod `places()` of the block: a map with fewer channels than G
+/// repeats them, and places between the number of channels and the next power of two hold zeros. Pixel (y, x) has
+/// canvas coordinates (y * gap.h, x * gap.w); in each direction canvas coordinate Y belongs to phase Y mod P at tile
+/// position Y / P. So P.h * P.w ciphertexts make a block, and neighbours lie in other ciphertexts or a few tile
+/// positions away.
+struct Layout : circuit::Shape {
+  Axes phases = 1;  ///< P, powers of two
+  Axes gap = 1;     ///< no common factor with P
+  int group = 1;    ///< G, a power of two up to kMaxGroup; the same for all maps of a plan
+
+  /// Ciphertexts per phase.
+  [[nodiscard]] int blocks() const { return (channels + group - 1) / group; }
+  [[nodiscard]] int phase_count() const { return phases.h * phases.w; }
+  [[nodiscard]] int ciphertexts() const { return blocks() * phase_count(); }
+  /// Places with channels of their own.
+  [[nodiscard]] int places() const {
+    return std::min(group, static_cast<int>(std::bit_ceil(static_cast<unsigned>(channels))));
+  }
+  /// The channel at place s of a block, or -1 if there is none.
+  [[nodiscard]] int channel_at(int block, int s) const {
+    const int c = block * group + s % places();
+    return c < channels ? c : -1;
+  }
+  bool operator==(const Layout&) const = default;
+};
+
+/// Tile position (ty * T + tx) and phase (py * P.w + px) of a pixel.
+struct Place {
+  int phase = 0, position = 0;
+};
+Place place_of(const Layout& layout, int tile, int y, int x);
+
+/// By how many places channel `channel` of an input block moves to place `s` of an output block. Input and output
+/// places repeat, so there is a choice: forwards (cyclically if one image fills the ciphertext: `alone`), else
+/// backwards.
+int channel_move(const Layout& in, int s, int channel, bool alone);
+
+}  // namespace sotto::packing
