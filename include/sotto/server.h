@@ -27,8 +27,9 @@ struct PlanOptions {
   double agreement = 0.995;  ///< part of the labels that must be predicted to be the float model's, 0 to below 1
   std::uint64_t memory = 0;  ///< most bytes of an inference; 0: what this machine has, if any packing keeps to that
   bool precise = false;      ///< twice the modulus for every square of a network that is bootstrapped
-  /// Largest error of the polynomials for Relu and the like, as a part of the range of their input. Without it 0.0051,
-  /// and half of that in networks with more than 20 such functions (docs/adr/0015).
+  /// Largest error of the polynomials for Relu and the like, as a part of the span of their values, 2^-20 to 1/4.
+  /// Without it the compiler halves 0.0051 (with more than 20 such functions half of it) until the labels agree
+  /// (docs/adr/0015).
   std::optional<double> function_error = {};
   /// Images like those to come, to measure ranges, errors and labels on: 512 are used, spread over all. Without them
   /// made-up ones serve, and the predictions are worth less (docs/adr/0025).
