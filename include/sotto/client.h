@@ -57,8 +57,9 @@ struct Results {
 
 /// Options of decryption.
 struct DecryptOptions {
-  /// For results that leave the owner's hands (IND-CPA-D, SECURITY.md): Gaussian noise of this standard deviation, in
-  /// units of scores, is added to every score. 0 adds none; a negative value is Error{usage}.
+  /// For results that leave the owner's hands (IND-CPA-D: Li, Micciancio, ePrint 2020/1533; SECURITY.md): Gaussian
+  /// noise of this standard deviation, in units of scores, is added to every score. 0 adds none; a negative value is
+  /// Error{usage}.
   double flood = 0;
 };
 
