@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what a fresh Debian 12 lacks to build, run and test Sotto. Needs root (or sudo) and Debian's package mirror.
-# Does nothing when everything is there.
+# Does nothing when everything is there. Packages that are named as arguments are installed, too.
 set -eu
 
 packages="
@@ -11,7 +11,7 @@ packages="
   python3 python3-numpy python3-onnx python3-pil python3-dev python3-venv
 "
 missing=""
-for p in $packages; do
+for p in $packages "$@"; do
   dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q '^install ok installed' || missing="$missing $p"
 done
 if [ -z "$missing" ]; then

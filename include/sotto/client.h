@@ -24,10 +24,12 @@ class SecretKey {
  public:
   /// A fresh key from the operating system's generator.
   static SecretKey generate();
-  /// Reads PATH, or PATH/secret.key if PATH is a folder. Throws Error{bad_input}.
+  /// Reads `path`, or the file secret.key in it if it is a folder. Throws Error{bad_input} if there is none, or if the
+  /// file is damaged or of another version.
   static SecretKey read(const std::filesystem::path& path);
-  /// Writes it with mode 0600, into PATH or PATH/secret.key. Throws Error{usage} if a key is there and `replace` is not
-  /// set: without it, old results could never be decrypted.
+  /// Writes it with mode 0600 to `path`, or to secret.key in it if it is a folder. Throws Error{usage} if a key is
+  /// there and `replace` is not set, since without that key old results can never be decrypted; Error{bad_input} if the
+  /// file cannot be written, Error{no_resources} if the disk is full.
   void write(const std::filesystem::path& path, bool replace = false) const;
 
   /// 32 hexadecimal digits that identify the key and reveal nothing of it.
@@ -42,11 +44,12 @@ class SecretKey {
   std::shared_ptr<const secret::OwnerKey> key_;
 };
 
-/// What comes out of a decryption.
+/// What comes out of a decryption. Images have the order in which they were encrypted.
 struct Results {
-  std::size_t images = 0, classes = 0;
-  std::vector<double> scores;  ///< [image][class]; not numbers where there are none
-  std::vector<int> labels;     ///< by image: the class with the largest score, -1 without scores
+  std::size_t images = 0;      ///< in all batches
+  std::size_t classes = 0;     ///< scores of an image
+  std::vector<double> scores;  ///< [image][class], row after row; NaN where a batch is lost
+  std::vector<int> labels;     ///< by image: the class with the largest score, from 0; -1 without scores
   std::vector<Doubt> doubts;   ///< by image
   std::string input_id;        ///< what `encrypt` returned
   std::string summary;         ///< one line that names the doubtful images; empty if there are none
@@ -54,28 +57,32 @@ struct Results {
 
 /// Options of decryption.
 struct DecryptOptions {
-  /// For results that leave the owner's hands (IND-CPA-D, SECURITY.md): Gaussian noise of this standard deviation, in
-  /// units of scores, is added to every score.
+  /// For results that leave the owner's hands (IND-CPA-D: Li, Micciancio, ePrint 2020/1533; SECURITY.md): Gaussian
+  /// noise of this standard deviation, in units of scores, is added to every score. 0 adds none; a negative value is
+  /// Error{usage}.
   double flood = 0;
 };
 
-/// Keys, encryption and decryption for one plan.
+/// Keys, encryption and decryption for one plan. Can be moved, not copied.
 class Client {
  public:
-  /// Throws Error{bad_input} for a plan whose keys would be weak.
+  /// `key` may serve other plans, too. Throws Error{bad_input} for parameters or keys below 128 bits (SECURITY.md).
   Client(ClientSpec spec, SecretKey key);
   ~Client();
-  Client(Client&&) noexcept;
-  Client& operator=(Client&&) noexcept;
+  Client(Client&&) noexcept;             ///< The other one may only be destroyed or assigned to.
+  Client& operator=(Client&&) noexcept;  ///< The other one may only be destroyed or assigned to.
 
-  [[nodiscard]] const ClientSpec& spec() const;
-  [[nodiscard]] const SecretKey& key() const;
+  [[nodiscard]] const ClientSpec& spec() const;  ///< of the plan
+  [[nodiscard]] const SecretKey& key() const;    ///< under which it encrypts
 
-  /// The keys with which a server computes on what this client encrypts. They are public.
+  /// Makes the keys with which a server computes on what this client encrypts: 0.3 to 5 GB. They are public, and new
+  /// every time; any of them serve. Throws Error{interrupted}; `sink` may throw, too.
   void write_evaluation_keys(const Sink& sink, const Hooks& hooks = {}) const;
 
-  /// Encrypts images, in batches of spec().batch(). Returns the name of the input, which is new every time.
-  /// Throws Error{bad_input} for images of another shape or values that no network takes.
+  /// Encrypts images of spec().channels() x spec().height() x spec().width(), at least one, in batches of
+  /// spec().batch(). Returns the name of the input, 32 hexadecimal digits that are new every time. Throws
+  /// Error{bad_input} for images of another shape and for values that no network takes (not finite, or beyond a million
+  /// after preprocessing), Error{interrupted}; `sink` may throw, too.
   std::string encrypt(const ImagesView& images, const Sink& sink, const Hooks& hooks = {}) const;
 
   /// Decrypts what a server made of an input. Doubtful images are marked, batches that are lost have no scores, the

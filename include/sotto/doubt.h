@@ -15,7 +15,7 @@ enum class Doubt {
   damaged,    ///< the results of the batch are damaged: there are no scores
 };
 
-/// A few words for tables; empty for none.
+/// A few words for tables, such as "left the range"; empty for none.
 std::string text_of(Doubt doubt);
 
 }  // namespace sotto

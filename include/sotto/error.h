@@ -15,18 +15,30 @@ enum class ErrorCode : int {
   interrupted = 130,  ///< Whoever called asked to stop (128 + SIGINT).
 };
 
-/// What a caller may set to another value to do without an error: a hint. Each program and package has its own name for
-/// it and says it behind the message.
-enum class Setting { none, agreement, calibration, count, fit, function_error, keys, layout, memory, scratch };
+/// What a caller may change to avoid an error: a hint. Each program and package has its own name for it (`--memory`,
+/// `memory=`) and puts it behind the message.
+enum class Setting {
+  none,            ///< nothing that can be set
+  agreement,       ///< PlanOptions::agreement: the part of the labels that must agree
+  calibration,     ///< PlanOptions::calibration: images to measure on
+  count,           ///< PlanOptions::images
+  fit,             ///< how pictures of another size are brought to that of the network
+  function_error,  ///< PlanOptions::function_error: of polynomials for Relu and the like
+  keys,            ///< whether keys that are there may be replaced
+  layout,          ///< the order of an array's axes
+  memory,          ///< PlanOptions::memory or ServerOptions::memory
+  scratch,         ///< ServerOptions::scratch: a folder with more space
+};
 
 /// The one exception type of Sotto. `what()` is a single line that says what is wrong and, where possible, what to do.
 class Error : public std::runtime_error {
  public:
+  /// `message` is one line without a full stop.
   Error(ErrorCode code, const std::string& message, Setting setting = Setting::none)
       : std::runtime_error(message), code_(code), setting_(setting) {}
 
-  [[nodiscard]] ErrorCode code() const noexcept { return code_; }
-  [[nodiscard]] Setting setting() const noexcept { return setting_; }
+  [[nodiscard]] ErrorCode code() const noexcept { return code_; }      ///< what kind of error it is
+  [[nodiscard]] Setting setting() const noexcept { return setting_; }  ///< what to change, if anything
 
  private:
   ErrorCode code_;

@@ -23,38 +23,54 @@ struct Plan;
 
 /// What a plan must keep to.
 struct PlanOptions {
-  int images = 1024;         ///< that a run will have, 1 .. 65536: the packing is the fastest for so many
-  double agreement = 0.995;  ///< part of the labels that must be predicted to be the float model's, 0 .. 1
+  int images = 1024;         ///< that a run will have, 1 to 65536: the packing is the fastest for so many
+  double agreement = 0.995;  ///< part of the labels that must be predicted to be the float model's, 0 to below 1
   std::uint64_t memory = 0;  ///< most bytes of an inference; 0: what this machine has, if any packing keeps to that
   bool precise = false;      ///< twice the modulus for every square of a network that is bootstrapped
-  std::optional<double> function_error = {};  ///< of polynomials for Relu and the like, over the range of the input
-  /// Images like those to come, to measure ranges, errors and labels on; without them made-up ones serve.
+  /// Largest error of the polynomials for Relu and the like, as a part of the span of their values, 2^-20 to 1/4.
+  /// Without it the compiler halves 0.0051 (with more than 20 such functions half of it) until the labels agree
+  /// (docs/adr/0015).
+  std::optional<double> function_error = {};
+  /// Images like those to come, to measure ranges, errors and labels on: 512 are used, spread over all. Without them
+  /// made-up ones serve, and the predictions are worth less (docs/adr/0025).
   std::optional<ImagesView> calibration = {};
 };
 
-/// A network made ready for encrypted images of one batch size (NAME.plan). It holds the weights. Cheap to copy.
+/// A network made ready for encrypted images of one batch size (NAME.plan). It holds the weights and stays with their
+/// owner. Cheap to copy.
 class Plan {
  public:
-  /// Imports and compiles an ONNX model. Throws Error{bad_input} for a model that cannot run encrypted, naming the
-  /// node; Error{no_resources} if no packing fits the memory or too few labels are predicted to agree.
+  /// Imports and compiles an ONNX model: seconds to minutes. Throws Error{bad_input} for a model that cannot run
+  /// encrypted, naming the node; Error{no_resources} if no packing fits the memory or too few labels are predicted to
+  /// agree; Error{usage} for options out of range; Error{interrupted}.
   static Plan compile(const std::filesystem::path& model, const PlanOptions& options = {}, const Hooks& hooks = {});
 
-  /// Throws Error{bad_input} for a damaged or impossible one.
+  /// Throws Error{bad_input} for what is damaged, impossible or of another version.
   static Plan read(const Source& source);
   /// A file gets mode 0600.
   void write(const Sink& sink) const;
 
+  /// The public part, for the owner of images.
   [[nodiscard]] ClientSpec client_spec() const;
-  [[nodiscard]] int batch() const;                      ///< images that one run holds
-  [[nodiscard]] double predicted_agreement() const;     ///< part of the labels, 0 .. 1
-  [[nodiscard]] double predicted_score_error() const;   ///< root mean square
-  [[nodiscard]] double score_spread() const;            ///< what such an error is to be compared with
-  [[nodiscard]] double seconds(int threads = 0) const;  ///< predicted, of a run; 0: one per hardware thread
-  [[nodiscard]] std::uint64_t memory() const;           ///< predicted peak of a run, bytes
-  [[nodiscard]] std::uint64_t least_memory() const;     ///< with which a run is possible, bytes
+  /// Images that one run holds: at least PlanOptions::images, unless several runs are faster.
+  [[nodiscard]] int batch() const;
+  /// Part of the labels, 0 to 1, that are predicted to be those of the float model.
+  [[nodiscard]] double predicted_agreement() const;
+  /// Root mean square error of the scores, predicted, in units of scores.
+  [[nodiscard]] double predicted_score_error() const;
+  /// Root mean square deviation of the scores from their means over the images: what their error is to be compared
+  /// with.
+  [[nodiscard]] double score_spread() const;
+  /// Predicted seconds of a run of one batch. threads: 0 for one per hardware thread.
+  [[nodiscard]] double seconds(int threads = 0) const;
+  /// Predicted peak of a run, in bytes.
+  [[nodiscard]] std::uint64_t memory() const;
+  /// Bytes with which a run is possible; below memory() it takes longer and a scratch file.
+  [[nodiscard]] std::uint64_t least_memory() const;
 
   /// For the library itself.
   explicit Plan(plan::Plan plan);
+  /// For the library itself.
   [[nodiscard]] const plan::Plan& internal() const { return *plan_; }
 
  private:
@@ -63,25 +79,29 @@ class Plan {
 
 /// What a server may use.
 struct ServerOptions {
-  std::uint64_t memory = 0;       ///< most bytes; 0: what is free when an inference starts
-  std::filesystem::path scratch;  ///< folder for what `memory` leaves no room for; empty: that of the output
+  std::uint64_t memory = 0;  ///< most bytes; 0: what is free when an inference starts
+  /// Folder for what `memory` leaves no room for. Empty: that of the output file, or the system's for temporary files.
+  std::filesystem::path scratch;
 };
 
 /// What an inference took.
 struct InferenceReport {
-  std::uint64_t images = 0, batches = 0;
+  std::uint64_t images = 0;                     ///< in all batches
+  std::uint64_t batches = 0;                    ///< with those of an earlier run
   std::uint64_t batches_of_an_earlier_run = 0;  ///< found finished beside the output file, and not done again
-  double read_seconds = 0, compute_seconds = 0, write_seconds = 0;
+  double read_seconds = 0;                      ///< checking and reading the input and the keys' file
+  double compute_seconds = 0;                   ///< the plan on ciphertexts
+  double write_seconds = 0;                     ///< the encrypted scores
 };
 
-/// A client's evaluation keys, opened for one server.
+/// A client's evaluation keys, opened for one server, of which they stay independent. Can be moved, not copied.
 class EvaluationKeys {
  public:
   ~EvaluationKeys();
-  EvaluationKeys(EvaluationKeys&&) noexcept;
-  EvaluationKeys& operator=(EvaluationKeys&&) noexcept;
+  EvaluationKeys(EvaluationKeys&&) noexcept;             ///< The other one may only be destroyed or assigned to.
+  EvaluationKeys& operator=(EvaluationKeys&&) noexcept;  ///< The other one may only be destroyed or assigned to.
 
-  /// Identity of the secret key that they belong to.
+  /// SecretKey::id() of the key that they belong to.
   [[nodiscard]] std::string key_id() const;
 
  private:
@@ -91,22 +111,24 @@ class EvaluationKeys {
   std::unique_ptr<State> state_;
 };
 
-/// One plan, made ready once, on any number of inputs of any number of clients.
+/// One plan, made ready once, on any number of inputs of any number of clients. Can be moved, not copied.
 class Server {
  public:
-  /// Throws Error{no_resources} if the plan needs more memory than it may have.
+  /// Throws Error{no_resources} if `options.memory` is below Plan::least_memory(), or without it if the machine has
+  /// less than Plan::memory() free; Error{bad_input} for parameters below 128 bits.
   explicit Server(const Plan& plan, ServerOptions options = {});
   ~Server();
-  Server(Server&&) noexcept;
-  Server& operator=(Server&&) noexcept;
+  Server(Server&&) noexcept;             ///< The other one may only be destroyed or assigned to.
+  Server& operator=(Server&&) noexcept;  ///< The other one may only be destroyed or assigned to.
 
-  /// Each key is read when it is first needed. Throws Error{bad_input} for a damaged source, Error{wrong_key} for keys
-  /// of another plan.
+  /// Checks the keys of a client; each is read when it is first needed, so a file must stay. Throws Error{bad_input}
+  /// for a damaged source, Error{wrong_key} for keys of another plan.
   [[nodiscard]] EvaluationKeys open_keys(const Source& source) const;
 
-  /// Runs the plan on encrypted images and writes the encrypted scores. Everything is checked before work starts. With
-  /// several batches and an output file an interruption keeps the finished ones in FILE.part, from which the same call
-  /// goes on. One call at a time. Throws Error{bad_input, wrong_key, no_resources, interrupted}.
+  /// Runs the plan on encrypted images and writes the encrypted scores. Everything is checked before work starts. If
+  /// several batches go to an output file, an interruption keeps the finished ones in FILE.part, and the same call
+  /// continues after them. One call at a time. Throws Error{bad_input} for damaged input, Error{wrong_key} if input,
+  /// keys and plan do not belong together, Error{no_resources} if memory or disk are short, Error{interrupted}.
   InferenceReport infer(const Source& input, EvaluationKeys& keys, const Sink& output, const Hooks& hooks = {});
 
  private:

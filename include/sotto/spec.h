@@ -16,23 +16,28 @@ struct ClientSpec;
 /// no weights. Cheap to copy.
 class ClientSpec {
  public:
-  /// Throws Error{bad_input} for a damaged or impossible one, Error{no_resources} for parameters below 128 bits.
+  /// Throws Error{bad_input} for what is damaged, impossible or of another version.
   static ClientSpec read(const Source& source);
+  /// To a file, memory or a stream; `sink` may throw.
   void write(const Sink& sink) const;
 
   [[nodiscard]] std::string network() const;  ///< name of the model's file
   [[nodiscard]] std::string plan_id() const;  ///< names the plan in all files that belong to it
   [[nodiscard]] int batch() const;            ///< images that one run of the server holds
-  [[nodiscard]] int channels() const;
-  [[nodiscard]] int height() const;
-  [[nodiscard]] int width() const;
-  [[nodiscard]] int scores() const;                        ///< of an image
-  [[nodiscard]] std::vector<std::string> classes() const;  ///< names; empty if the model has none
-  [[nodiscard]] std::vector<double> mean() const;          ///< by channel, in units of pixel / 255
+  [[nodiscard]] int channels() const;         ///< of an image; for a flat network its features
+  [[nodiscard]] int height() const;           ///< rows of an image; 1 for a flat network
+  [[nodiscard]] int width() const;            ///< columns of an image; 1 for a flat network
+  [[nodiscard]] int scores() const;           ///< of an image
+  /// Names of the classes, one for each score; empty if the model has none.
+  [[nodiscard]] std::vector<std::string> classes() const;
+  /// Of pixels, by channel, in units of pixel / 255.
+  [[nodiscard]] std::vector<double> mean() const;
+  /// Of pixels, by channel, in units of pixel / 255; above 0.
   [[nodiscard]] std::vector<double> standard_deviation() const;
 
   /// For the library itself.
   explicit ClientSpec(plan::ClientSpec spec);
+  /// For the library itself.
   [[nodiscard]] const plan::ClientSpec& internal() const { return *spec_; }
 
  private:

@@ -8,11 +8,17 @@ import re
 class ErrorCode(enum.IntEnum):
     """What went wrong. The values are the exit codes of the `sotto` program."""
     INTERNAL = 1
+    """a defect in Sotto, or the operating system failed"""
     USAGE = 2
+    """the caller asks for something that does not make sense"""
     BAD_INPUT = 3
+    """a file, a model or images cannot be used"""
     WRONG_KEY = 4
+    """key, model and what was encrypted do not belong together"""
     NO_RESOURCES = 5
+    """not enough memory, disk or levels"""
     INTERRUPTED = 130
+    """work was stopped"""
 
 
 class Error(Exception):
@@ -24,6 +30,7 @@ class Error(Exception):
     module: the part of a PyTorch module that the message is about, such as "layer2.0.act", or None.
     """
     code = ErrorCode.INTERNAL
+    """what kind of error it is"""
 
     def __init__(self, message: str, hint: str | None = None, module: str | None = None) -> None:
         super().__init__(message)

@@ -32,6 +32,7 @@ _SECRET = ("it holds a secret key, and a pickle would put that, readable for all
 class Doubt(enum.IntEnum):
     """Why the label of an image may be wrong, from none to worst."""
     NONE = 0
+    """no reason is known"""
     ERROR = 1
     """its best scores lie so close that errors of encryption may exchange them"""
     NEIGHBOUR = 2

@@ -181,12 +181,17 @@ def compile(model: Union[Path, torch.nn.Module], *, batch: int = 1024, calibrate
 class InferenceReport:
     """What an inference took."""
     images: int
+    """in all batches"""
     batches: int
+    """with those of an earlier run"""
     batches_of_an_earlier_run: int
     """found finished beside the output file, and not done again"""
     read_seconds: float
+    """checking and reading the query and the keys"""
     compute_seconds: float
+    """the network on ciphertexts"""
     write_seconds: float
+    """the encrypted scores"""
 
 
 class Server(Unpicklable):

@@ -105,9 +105,10 @@ void add_plan_options(CLI::App& verb, PlanRequest& request) {
       ->expected(1, -1);
   verb.add_flag("--precise", request.precise,
                 "With bootstrapping: twice the modulus for every square, closer to the float model but slower");
-  verb.add_option("--relu-error", request.relu_error,
-                  "Largest error of a Relu's polynomial, over the range of its input (default 0.0051, "
-                  "with more than 20 Relus 0.00255)")
+  verb.add_option(
+          "--relu-error", request.relu_error,
+          "Largest error of a Relu's polynomial, over the range of its input (default: as small as the agreement "
+          "asks for, 0.0051 at most)")
       ->check(CLI::Range(1e-6, 0.25))
       ->check([](const std::string& v) { return std::isnan(std::stod(v)) ? "not a number" : std::string(); });
 }

@@ -6,6 +6,7 @@
 #include "client/batch.h"
 #include "client/results.h"
 #include "plan/client_spec.h"
+#include "plan/schedule.h"
 #include "secret/crypt.h"
 #include "support/files.h"
 #include "support/plan_builder.h"
@@ -50,6 +51,24 @@ TEST_F(GroupedBatch, EveryPixelHasItsSlots) {
       EXPECT_EQ(slots[static_cast<std::size_t>(slot)], expected) << phase << " " << slot;
     }
   }
+}
+
+// The picture and the page docs/packing.md.
+TEST_F(GroupedBatch, PixelsLieAsInThePicture) {
+  plan::ClientSpec s = spec;
+  s.tile = 4;
+  s.parameters.log_n = 6;
+  s.batch = 2;
+  s.input.layout = {3, 8, 8, 2, 1, 2};
+  ASSERT_EQ(s.input.layout.blocks(), 2);
+  const auto images = random_images(2);
+  const Values first = pack_slots(s, images, 2, 0), second = pack_slots(s, images, 2, 1);
+  EXPECT_EQ(first[57], images[1][(1 * 8 + 5) * 8 + 2]);
+  EXPECT_EQ(second[32], images[1][(2 * 8 + 1) * 8 + 0]);
+  EXPECT_EQ(second[16], 0);
+  const plan::Layout stride = {1, 4, 4, 1, 1, 2}, another = {1, 2, 2, 1, 2, 2};
+  EXPECT_EQ(plan::place_of(stride, 4, 2, 3).position, 11);
+  EXPECT_EQ(plan::place_of(another, 4, 1, 1).position, 10);
 }
 
 TEST_F(GroupedBatch, FewChannelsRepeatAndManyTakeBlocks) {
