@@ -20,14 +20,16 @@ double Activation::operator()(double x) const {
   return range * (gate ? t * g : g);
 }
 
-Op copy_op(const std::string& name, int output, int source, Op::Kind kind) {
+Op copy_op(const std::string& name, int output, const std::vector<int>& sources, Op::Kind kind) {
   Op op;
   op.name = name;
   op.output = output;
   op.kind = kind;
-  op.terms.emplace_back();
-  op.terms.back().kind = Term::Kind::copy;
-  op.terms.back().source = source;
+  for (int source : sources) {
+    Term& t = op.terms.emplace_back();
+    t.kind = Term::Kind::copy;
+    t.source = source;
+  }
   return op;
 }
 

@@ -27,7 +27,7 @@ struct Term {
   enum class Kind {
     convolution,  ///< output pixel y reads input pixels y * stride + tap * dilation - pad
     full,         ///< reads all pixels: output is 1 x 1
-    copy,         ///< the value itself, no weights: an operand of an op that works value by value
+    copy,         ///< the value itself, no weights: an operand of an op that works number by number
   };
   Kind kind = Kind::convolution;
   int source = 0;  ///< index into Circuit::values
@@ -58,6 +58,7 @@ struct Op {
   enum class Kind {
     sum,        ///< the sum of the terms and the bias
     square,     ///< the square of that sum
+    multiply,   ///< the product of two copied values; the second one may have a single pixel, for all of the first
     activate,   ///< `activation` of a copied value
     bootstrap,  ///< a copied value itself, with its levels back (only in plans)
   };
@@ -68,12 +69,12 @@ struct Op {
   Kind kind = Kind::sum;
   Activation activation = {};  ///< of Kind::activate
 
-  /// Whether it works value by value on copies, without weights and bias.
-  [[nodiscard]] bool slotwise() const { return kind == Kind::activate || kind == Kind::bootstrap; }
+  /// Whether it works number by number on copies, without weights and bias.
+  [[nodiscard]] bool slotwise() const { return kind != Kind::sum && kind != Kind::square; }
 };
 
-/// An operation on a copied value.
-Op copy_op(const std::string& name, int output, int source, Op::Kind kind);
+/// An operation on copied values.
+Op copy_op(const std::string& name, int output, const std::vector<int>& sources, Op::Kind kind);
 
 /// A feature map that a circuit reads or makes.
 struct Value {

@@ -27,6 +27,18 @@ double slope(const Op& op, double u) {
   return (op.activation(u + h) - op.activation(u - h)) / (2 * h);
 }
 
+// What the gradient of a product gives to its operands.
+void add_product(const Op& op, const Trace& run, Trace& out) {
+  const auto left = static_cast<std::size_t>(op.terms.front().source),
+             right = static_cast<std::size_t>(op.terms.back().source);
+  const std::vector<double>& result = out.values[static_cast<std::size_t>(op.output)];
+  const std::size_t each = result.size() / run.values[right].size();
+  for (std::size_t k = 0; k < result.size(); ++k) {
+    out.values[left][k] += result[k] * run.values[right][k / each];
+    out.values[right][k / each] += result[k] * run.values[left][k];
+  }
+}
+
 }  // namespace
 
 const std::vector<double>& Trace::scores(const View& circuit) const {
@@ -59,6 +71,10 @@ Trace gradient(const View& circuit, const Trace& run, std::span<const double> di
     const Op& op = *circuit.ops[k];
     std::vector<double>& sum = out.sums[k];
     sum = out.values[static_cast<std::size_t>(op.output)];
+    if (op.kind == Op::Kind::multiply) {
+      add_product(op, run, out);
+      continue;
+    }
     for (std::size_t i = 0; i < sum.size(); ++i) sum[i] *= slope(op, run.sums[k][i]);
     for (const Term& term : op.terms) {
       std::vector<double>& source = out.values[static_cast<std::size_t>(term.source)];

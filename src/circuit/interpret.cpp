@@ -38,6 +38,12 @@ std::vector<double> sum_of(const View& circuit, const Op& op, const std::vector<
   return sum;
 }
 
+// Multiplies by the second operand of a product.
+void multiply(std::vector<double>& result, const std::vector<double>& factor) {
+  const std::size_t each = result.size() / factor.size();  // pixels that share one
+  for (std::size_t k = 0; k < result.size(); ++k) result[k] *= factor[k / each];
+}
+
 }  // namespace
 
 View::View(const Circuit& circuit) {
@@ -56,6 +62,7 @@ std::vector<double> interpret(const View& circuit, std::span<const double> image
     if (hooks.sum) hooks.sum(static_cast<int>(k), result);
     if (op.kind == Op::Kind::square)
       for (double& v : result) v *= v;
+    if (op.kind == Op::Kind::multiply) multiply(result, values[static_cast<std::size_t>(op.terms.back().source)]);
     if (op.kind == Op::Kind::activate)
       for (double& v : result) v = op.activation(v);
     if (hooks.result) hooks.result(static_cast<int>(k), result);

@@ -20,8 +20,9 @@ struct View {
 
 /// Where others look into an interpretation or change its values; each may be empty.
 struct Hooks {
-  std::function<void(std::vector<double>&)> input;           ///< the image
-  std::function<void(int op, std::vector<double>&)> sum;     ///< an op's sum before the square, or the copied value
+  std::function<void(std::vector<double>&)> input;  ///< the image
+  std::function<void(int op, std::vector<double>&)>
+      sum;  ///< an op's sum before the square, or the (first) copied value
   std::function<void(int op, std::vector<double>&)> result;  ///< an op's result
 };
 

@@ -51,7 +51,7 @@ Draft with_refreshes(plan::Plan packed, const Options& options, const Statistics
   // With groups, weights have masks over long periods and need more bits, too.
   if (precise || options.group > 1)
     for (plan::Step& s : packed.steps)
-      if (s.kind == plan::Kind::square) s.extra_primes = 1;
+      if (s.kind == plan::Kind::square || s.kind == plan::Kind::multiply) s.extra_primes = 1;
   const Placement placement = place(packed);
   plan::Plan plan = insert_refreshes(packed, placement);
   plan.level_primes = 1;

@@ -80,7 +80,7 @@ class Search {
     std::optional<Choice> next;
     double most = 0;
     for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
-      if (plan_.steps[s].slotwise() || best_.extra[s] > 0) continue;
+      if (!plan::takes_extra_primes(plan_, plan_.steps[s]) || best_.extra[s] > 0) continue;
       std::vector<int> extra = best_.extra;
       extra[s] = 1;
       std::optional<Choice> tried = try_out(std::move(extra));
@@ -125,7 +125,7 @@ class Search {
     for (std::ptrdiff_t s = 0; s < count; ++s) {
       if (best_.extra[static_cast<std::size_t>(s)] == 0) continue;
       for (std::ptrdiff_t to : {s - 1, s + 1, s - 2, s + 2}) {
-        if (to < 0 || to >= count || plan_.steps[static_cast<std::size_t>(to)].slotwise() ||
+        if (to < 0 || to >= count || !plan::takes_extra_primes(plan_, plan_.steps[static_cast<std::size_t>(to)]) ||
             best_.extra[static_cast<std::size_t>(to)] > 0)
           continue;
         std::vector<int> extra = best_.extra;

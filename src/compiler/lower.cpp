@@ -98,10 +98,7 @@ class Lowering {
       return polynomial_[n.inputs[0]];
     if (std::holds_alternative<graph::Product>(n.op)) {
       const Polynomial &l = polynomial_[n.inputs[0]], &r = polynomial_[n.inputs[1]];
-      if (l.root != r.root)
-        fail(i,
-             "a product of two different values (a gate, squeeze-and-excitation) does not run encrypted; only "
-             "polynomials and activations of one value do");
+      if (l.root != r.root || !same_shape(n.inputs)) return itself(i);
       if (l.degree() + r.degree() > kMostDegree)
         fail(i, "polynomials of a degree above " + std::to_string(kMostDegree) + " do not run encrypted");
       return product(l, r);
@@ -126,11 +123,15 @@ class Lowering {
     return value_form(circuit_, value, depth_of(value), alpha, beta);
   }
 
-  // Adds an op and returns its output.
-  int emit(int node, const Linear& l, Kind kind) {
+  [[nodiscard]] bool same_shape(const std::vector<int>& nodes) const {
+    return std::ranges::all_of(nodes, [&](int i) { return network_.nodes[i].shape == network_.nodes[nodes[0]].shape; });
+  }
+
+  // Adds an op and returns its output. levels: that it takes.
+  int emit(int node, const Linear& l, Kind kind, int levels = 1) {
     Op op;
     op.name = network_.nodes[node].name;
-    op.output = add_value(op.name, l.shape, l.depth + 1);
+    op.output = add_value(op.name, l.shape, l.depth + levels);
     op.terms = l.terms;
     if (op.terms.empty()) {  // a constant: nothing is read, but an op has a term
       Term& t = op.terms.emplace_back();
@@ -186,9 +187,10 @@ class Lowering {
     return *value;
   }
 
-  // The value of a root that is no function: the image, or a linear layer's output.
+  // The value of a root that is no function: the image, a product, or a linear layer's output.
   int value_of(int root) {
     if (root == 0) return 0;
+    if (is_product(root)) return multiplied(root);
     auto& value = rescaled_[root];
     if (!value) value = emit(root, linear(root), Kind::sum);
     return *value;
@@ -196,6 +198,35 @@ class Lowering {
 
   [[nodiscard]] bool is_function(int node) const {
     return std::holds_alternative<graph::Function>(network_.nodes[node].op);
+  }
+
+  [[nodiscard]] bool is_product(int root) const {
+    return std::holds_alternative<graph::Product>(network_.nodes[root].op);
+  }
+
+  // Whether a root is made by an op of its own, of which layers read the value.
+  [[nodiscard]] bool has_value(int root) const { return root == 0 || is_function(root) || is_product(root); }
+
+  // A product of two values: sums that stay at their level, whose weights take up scales, then the product.
+  int multiplied(int root) {
+    auto& value = multiplied_[root];
+    if (value) return *value;
+    const Node& n = network_.nodes[root];
+    std::vector<int> factors;
+    int depth = 0;
+    for (int i : n.inputs) {
+      Linear l = expression(i);
+      // What goes to all pixels must be alone in its tile.
+      if (!same_shape(n.inputs) && spills(circuit_, l)) {
+        const auto channels = static_cast<std::size_t>(l.shape.channels);
+        l = form_of(emit(i, l, Kind::sum), std::vector<double>(channels, 1), std::vector<double>(channels));
+      }
+      depth = std::max(depth, l.depth);
+      factors.push_back(emit(i, l, Kind::sum, 0));
+    }
+    value = add_value(n.name, circuit_.value(factors.front()).shape, depth + 1);
+    circuit_.ops.push_back(copy_op(n.name, *value, factors, Kind::multiply));
+    return *value;
   }
 
   // A copy of a value that is zero in all slots without a pixel.
@@ -226,7 +257,7 @@ class Lowering {
       if (spills(circuit_, l)) source = masked(n.inputs[0], source);
       out.values.push_back(add_value(n.name, l.shape, depth_of(source) + piece.activation.depth()));
       out.gains.push_back(piece.gain);
-      circuit_.ops.push_back(copy_op(n.name, out.values.back(), source, Kind::activate));
+      circuit_.ops.push_back(copy_op(n.name, out.values.back(), {source}, Kind::activate));
       circuit_.ops.back().activation = piece.activation;
     }
     return out;
@@ -254,7 +285,7 @@ class Lowering {
   Linear expression(int node) { return expression(node, polynomial_[node], false); }
 
   Linear expression(int node, const Polynomial& p, bool plain) {
-    if (p.linear() && p.root != 0 && !is_function(p.root)) {
+    if (p.linear() && !has_value(p.root)) {
       Linear l = linear(p.root);
       scale(l, p.of(1), p.of(0));
       return l;
@@ -466,6 +497,7 @@ class Lowering {
   std::vector<Polynomial> polynomial_;
   std::vector<std::optional<Linear>> linear_;
   std::map<int, std::optional<int>> rescaled_;
+  std::map<int, std::optional<int>> multiplied_;  // by root
   std::map<int, Activated> activated_;
   std::map<std::pair<int, std::vector<std::vector<double>>>, std::optional<int>> squared_;
   std::vector<int> readers_;  // by root

@@ -41,6 +41,14 @@ plan::Plan pack(const circuit::Circuit& circuit, const Packing& packing) {
     static_cast<circuit::Op&>(step) = op;
   }
   plan.steps.back().keep = true;
+  for (const circuit::Op& op : circuit.ops) {
+    if (op.kind != circuit::Op::Kind::multiply) continue;
+    for (const circuit::Term& t : op.terms) {
+      plan::Step& factor = *std::ranges::find(plan.steps, t.source, &plan::Step::output);
+      factor.keep = true;
+      factor.spread = circuit.value(t.source).shape.plane() < circuit.value(op.output).shape.plane();
+    }
+  }
   return plan;
 }
 

@@ -40,6 +40,10 @@ class Graph {
   Graph(const plan::Plan& packed, bool measured) : plan_(packed), last_use_(packed.tensors.size(), -1) {
     for (int s = 0; s < count(); ++s)
       for (const plan::Term& t : step(s).terms) last_use_[static_cast<std::size_t>(t.source)] = s;
+    can_cut_.assign(packed.steps.size(), true);
+    for (int s = 0; s < count(); ++s)
+      for (int k = s; step(s).keep && k < last_use_[static_cast<std::size_t>(step(s).output)]; ++k)
+        can_cut_[static_cast<std::size_t>(k)] = false;
     if (measured) measure();
   }
 
@@ -56,6 +60,8 @@ class Graph {
       if (last_use_[static_cast<std::size_t>(step(k).output)] > s) list.push_back(step(k).output);
     return list;
   }
+  // Whether what is alive after step s can be bootstrapped: sums that wait to be multiplied cannot.
+  [[nodiscard]] bool can_cut(int s) const { return can_cut_[static_cast<std::size_t>(s)]; }
   [[nodiscard]] int ciphertexts(const std::vector<int>& tensors) const {
     int sum = 0;
     for (int t : tensors) sum += tensor(t).layout.ciphertexts();
@@ -71,7 +77,8 @@ class Graph {
       for (int t : alive(last)) needed[static_cast<std::size_t>(t)] = end;
     for (int s = last; s > first; --s) {
       int at = std::max(needed[static_cast<std::size_t>(step(s).output)], 1) + plan::levels_taken(plan_, step(s));
-      if (step(s).kind == plan::Kind::square && step(s).extra_primes == 0 && precise > 0) {
+      const bool multiplies = step(s).kind == plan::Kind::square || step(s).kind == plan::Kind::multiply;
+      if (multiplies && step(s).extra_primes == 0 && precise > 0) {
         out.precise.push_back(s);
         --precise;
         ++at;
@@ -126,7 +133,7 @@ class Graph {
     std::vector<plan::Step> steps;
     for (int s = 0; s < count(); ++s) {
       flat.steps[static_cast<std::size_t>(s)].limbs = limbs;
-      if (!step(s).slotwise()) {
+      if (step(s).kind != plan::Kind::activate) {
         index.push_back(s);
         steps.push_back(flat.steps[static_cast<std::size_t>(s)]);
       }
@@ -143,6 +150,7 @@ class Graph {
 
   const plan::Plan& plan_;
   std::vector<int> last_use_;
+  std::vector<bool> can_cut_;  // by step
   std::vector<StepCost> costs_;
 };
 
@@ -174,7 +182,7 @@ class Search {
       const int most = c < 0 ? best_.limbs : best_.refresh.output_limbs();
       for (int e = c + 1; e < count; ++e) {
         const double rest = behind[static_cast<std::size_t>(e + 1)].seconds;
-        if (rest == HUGE_VAL) continue;
+        if (rest == HUGE_VAL || (e < count - 1 && !graph_.can_cut(e))) continue;
         Segment plain = graph_.segment(c, e, best_.refresh.input_limbs(), 0);
         if (plain.start > most) {  // longer segments need no fewer, but for the last one, which ends with no cut
           e = std::max(e, count - 2);
@@ -276,7 +284,7 @@ plan::Plan insert_refreshes(plan::Plan packed, const Placement& placement) {
       const int id = static_cast<int>(out.tensors.size());
       plan::Step step;
       static_cast<circuit::Op&>(step) =
-          circuit::copy_op(old.name + " refresh", id, now[static_cast<std::size_t>(t)], circuit::Op::Kind::bootstrap);
+          circuit::copy_op(old.name + " refresh", id, {now[static_cast<std::size_t>(t)]}, circuit::Op::Kind::bootstrap);
       step.limbs = placement.refresh.input_limbs();
       out.tensors.push_back({old.name + " refreshed", old.layout, 0, 1});
       out.steps.push_back(std::move(step));

@@ -27,8 +27,9 @@ constexpr double kResultBits = 55;
 constexpr double kInputBits = 50;
 // Where descent begins, for a value of 1.
 constexpr double kFirstBits = 22;
-constexpr double kDeadBits = 20;  // that a channel's largest value may lie below that of its tensor
-constexpr double kMostDrop = 80;  // bits that a scale may lie below the largest one possible
+constexpr double kDeadBits = 20;       // that a channel's largest value may lie below that of its tensor
+constexpr double kMostImbalance = 30;  // bits between the factors of a product
+constexpr double kMostDrop = 80;       // bits that a scale may lie below the largest one possible
 constexpr int kMostSweeps = 200;
 constexpr double kSettled = 0.01;  // bits
 
@@ -71,6 +72,7 @@ class Descent {
     }
     for (const plan::Step& s : plan.steps) divisors_.push_back(plan::level_modulus(plan, s, primes_));
     begin();
+    for (std::size_t t = 0; t < plan.tensors.size(); ++t) follow(t);
     for (std::size_t t = 0; t < plan.tensors.size(); ++t) {
       squares_.emplace_back();
       for (double l : scales_.log2[t]) squares_.back().push_back(std::exp2(2 * l));
@@ -122,6 +124,7 @@ class Descent {
         if (s.kind == Kind::bootstrap) refreshed = &s;
         if (s.kind == Kind::activate) activated = &s;
       }
+      if (made != nullptr && made->keep && made->output != plan_.steps.back().output) continue;  // follows its product
       const bool of_refresh = made != nullptr && made->kind == Kind::bootstrap;
       const bool of_activation = made != nullptr && made->kind == Kind::activate;
       // A channel that hardly ever moves keeps some distance from the range of the others.
@@ -165,6 +168,37 @@ class Descent {
     }
   }
 
+  // The product that a tensor is the result of; null if it is none.
+  [[nodiscard]] const plan::Step* product(std::size_t t) const {
+    if (producer_[t] < 0) return nullptr;
+    const plan::Step& made = plan_.steps[index(producer_[t])];
+    return made.kind == Kind::multiply ? &made : nullptr;
+  }
+
+  // log2 of how much larger the first factor of a product is than the second one.
+  [[nodiscard]] double imbalance(const plan::Step& s, std::size_t c) const {
+    const double first = channels(index(s.terms.front().source))[c].mean_square,
+                 second = channels(index(s.terms.back().source))[c].mean_square;
+    return first > 0 && second > 0 ? std::clamp(std::log2(first / second) / 2, -kMostImbalance, kMostImbalance) : 0;
+  }
+
+  // The factors of a product get the scales that its result needs, so that both have slots of about the same size.
+  void follow(std::size_t t) {
+    const plan::Step* s = product(t);
+    if (s == nullptr) return;
+    const double q = std::log2(divisors_[index(producer_[t])]);
+    for (std::size_t c = 0; c < channels(t).size(); ++c) {
+      const double both = scales_.log2[t][c] + q, more = imbalance(*s, c);
+      scales_.log2[index(s->terms.front().source)][c] = (both - more) / 2;
+      scales_.log2[index(s->terms.back().source)][c] = (both + more) / 2;
+    }
+    for (const plan::Term& term : s->terms) {
+      const std::size_t factor = index(term.source);
+      for (std::size_t c = 0; factor < squares_.size() && c < squares_[factor].size(); ++c)
+        squares_[factor][c] = std::exp2(2 * scales_.log2[factor][c]);
+    }
+  }
+
   // Whether a tensor is the argument of an activation.
   [[nodiscard]] bool argument(int tensor) const {
     return std::ranges::any_of(
@@ -204,7 +238,17 @@ class Descent {
   [[nodiscard]] std::vector<Influence> influences_on(std::size_t t) const {
     std::vector<Influence> all(channels(t).size());
     for (std::size_t c = 0; c < all.size(); ++c) all[c].rounding = rounding(t) * channels(t)[c].gradient;
-    if (producer_[t] >= 0 && !plan_.steps[index(producer_[t])].slotwise()) {
+    if (const plan::Step* multiplied = product(t)) {
+      const double q = divisors_[index(producer_[t])];
+      for (const plan::Term& factor : multiplied->terms) {
+        const std::size_t s = index(producer_[index(factor.source)]);
+        const std::vector<double> weights = weights_of(s);
+        const double direction = &factor == &multiplied->terms.front() ? 1 : -1;
+        for (std::size_t c = 0; c < all.size(); ++c)
+          all[c].weights_of +=
+              weights[c] * statistics_.sums[s][c].gradient / q * std::exp2(direction * imbalance(*multiplied, c));
+      }
+    } else if (producer_[t] >= 0 && !plan_.steps[index(producer_[t])].slotwise()) {
       const std::size_t s = index(producer_[t]);
       const double power = plan_.steps[s].kind == Kind::square ? 1 : 2;
       const std::vector<double> weights = weights_of(s);
@@ -246,6 +290,7 @@ class Descent {
       log2[c] += low - before;
       squares_[index(g.tensor)][c] = std::exp2(2 * log2[c]);
     }
+    follow(index(g.tensor));
     return std::abs(low - before);
   }
 
@@ -301,7 +346,7 @@ namespace {
 
 // log2 of the scale that a tensor states. For tensors of sums it is the middle of its channels' scales, within bounds:
 // what they differ by, and what tiny values need beyond, goes into weights. What is bootstrapped keeps its factors.
-std::vector<double> own_scales(const plan::Plan& plan, const Scales& scales) {
+std::vector<double> own_scales(const plan::Plan& plan, const Scales& scales, const std::vector<std::uint64_t>& primes) {
   std::vector<double> own;
   for (const auto& log2 : scales.log2) own.push_back(log2.front());
   for (const plan::Step& s : plan.steps) {
@@ -309,8 +354,15 @@ std::vector<double> own_scales(const plan::Plan& plan, const Scales& scales) {
     const auto [least, most] = std::ranges::minmax(scales.log2[t]);
     if (s.kind == Kind::bootstrap)
       own[t] += own[source] - scales.log2[source].front();
-    else if (!s.slotwise() && !s.keep)
+    else if (s.kind == Kind::multiply || (!s.slotwise() && !s.keep))
       own[t] = std::clamp((least + most) / 2, 1.0, kMostBits);
+  }
+  // Factors of a product share its scale; what their channels differ by goes into weights.
+  for (const plan::Step& s : plan.steps) {
+    if (s.kind != Kind::multiply) continue;
+    const double q = std::log2(plan::level_modulus(plan, s, primes));
+    for (const plan::Term& t : s.terms)
+      own[static_cast<std::size_t>(t.source)] = (own[static_cast<std::size_t>(s.output)] + q) / 2;
   }
   return own;
 }
@@ -319,7 +371,7 @@ std::vector<double> own_scales(const plan::Plan& plan, const Scales& scales) {
 
 void apply_scales(plan::Plan& plan, const Scales& scales) {
   const auto primes = ckks::Parameters::create(plan.parameters).primes();
-  const std::vector<double> own = own_scales(plan, scales);
+  const std::vector<double> own = own_scales(plan, scales, primes);
   std::vector<std::vector<double>> factor;  // log2, by channel
   for (std::size_t t = 0; t < plan.tensors.size(); ++t) {
     const auto& log2 = scales.log2[t];

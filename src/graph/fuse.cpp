@@ -25,7 +25,9 @@ bool uniform(const ChannelAffine& a) {
 }
 
 // Whether a value is a function of single numbers of its inputs.
-bool elementwise(const Node& n) {
+bool elementwise(const Network& network, const Node& n) {
+  for (int i : n.inputs)
+    if (network.nodes[static_cast<std::size_t>(i)].shape != n.shape) return false;
   if (const auto* a = std::get_if<ChannelAffine>(&n.op)) return uniform(*a);
   return std::holds_alternative<Function>(n.op) || std::holds_alternative<Product>(n.op) ||
          std::holds_alternative<Sum>(n.op);
@@ -46,7 +48,7 @@ std::optional<Region> region_of(const Network& network, int node, bool largest) 
   for (;;) {
     const int last = *open.rbegin();
     if (open.size() == 1) found = Region{last, members};
-    if ((found && !largest) || !elementwise(at(last)) || members.size() == kMostSteps) return found;
+    if ((found && !largest) || !elementwise(network, at(last)) || members.size() == kMostSteps) return found;
     open.erase(last);
     members.insert(last);
     open.insert(at(last).inputs.begin(), at(last).inputs.end());
@@ -117,6 +119,7 @@ void fuse_functions(Network& network, const std::vector<double>& ranges) {
                             });
     const bool has_pole = has_step(n, Kind::reciprocal);
     if (!std::holds_alternative<Product>(n.op) && !closes_gap && !has_pole) continue;
+    if (std::holds_alternative<Product>(n.op) && !elementwise(network, n)) continue;
     const auto region = region_of(network, i, has_pole);
     if (!region || !has_function(network, *region)) {
       if (stated(i) > 0)

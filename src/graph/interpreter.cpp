@@ -123,7 +123,8 @@ struct Evaluate {
   }
   Values operator()(const Product&) const {
     Values y = in(0);
-    for (std::size_t k = 0; k < y.size(); ++k) y[k] *= in(1)[k];
+    const std::size_t each = y.size() / in(1).size();  // pixels that share a factor
+    for (std::size_t k = 0; k < y.size(); ++k) y[k] *= in(1)[k / each];
     return y;
   }
   Values operator()(const Function& f) const {

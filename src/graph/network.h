@@ -36,8 +36,11 @@ struct PixelBias {
   std::vector<double> values;
 };
 
-/// Element-wise sum and product of two values of equal shape.
+/// Element-wise sum of two values of equal shape.
 struct Sum {};
+
+/// Element-wise product of two values of equal shape; or the second one has one pixel, which multiplies all of the
+/// first.
 struct Product {};
 
 /// Mean over windows. Pads count as zeros if count_pad, else they are left out of the mean.

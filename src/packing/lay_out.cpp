@@ -65,8 +65,11 @@ std::vector<Layout> lay_out(const circuit::Circuit& circuit, int tile, int group
   layouts[0] = {circuit.values[0].shape, phases, 1, group};
   for (const Op& op : circuit.ops) {
     const Term& t = op.terms.front();
-    layouts[static_cast<std::size_t>(op.output)] =
-        after(t, layouts[static_cast<std::size_t>(t.source)], circuit.value(op.output).shape, tile);
+    const Layout& in = layouts[static_cast<std::size_t>(t.source)];
+    layouts[static_cast<std::size_t>(op.output)] = after(t, in, circuit.value(op.output).shape, tile);
+    // Factors meet slot by slot; the second one is made for this product.
+    if (op.kind == Op::Kind::multiply && circuit.value(op.terms.back().source).shape == in)
+      layouts[static_cast<std::size_t>(op.terms.back().source)] = in;
   }
   return layouts;
 }

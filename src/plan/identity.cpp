@@ -62,7 +62,9 @@ std::string plan_id(const Plan& plan) {
     h.value(s.activation.range);
     h.value(s.activation.gate);
     for (const auto& factor : s.activation.factors) h.values(factor);
-    for (int v : {s.output, static_cast<int>(s.kind), s.limbs, s.baby, s.extra_primes, s.keep ? 1 : 0}) h.value(v);
+    for (int v :
+         {s.output, static_cast<int>(s.kind), s.limbs, s.baby, s.extra_primes, s.keep ? 1 : 0, s.spread ? 1 : 0})
+      h.value(v);
     h.value(s.scale);
     h.values(s.bias);
     for (const Term& t : s.terms) {

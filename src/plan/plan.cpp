@@ -17,6 +17,11 @@ circuit::View view(const Plan& plan) {
   return v;
 }
 
+bool takes_extra_primes(const Plan& plan, const Step& step) {
+  if (step.kind == Kind::activate || step.kind == Kind::bootstrap) return false;
+  return !step.keep || step.output == plan.steps.back().output;
+}
+
 int bootstraps(const Plan& plan) {
   int count = 0;
   for (const Step& s : plan.steps)
@@ -28,6 +33,7 @@ int levels_taken(const Plan& plan, const Step& step) {
   switch (step.kind) {
     case Kind::sum:
     case Kind::square:
+    case Kind::multiply:
       return (step.keep ? 0 : plan.level_primes) + step.extra_primes;
     case Kind::activate:
       return step.activation.depth();

@@ -46,13 +46,14 @@ struct Tensor {
 };
 
 /// One step of a plan: an op at a level. Output = sum of terms + bias, then squared or not, then divided by the primes
-/// of a level; or a function of one tensor, slot by slot.
+/// of a level; or a function of one tensor or the product of two, slot by slot.
 struct Step : Op {
   int limbs = 0;         ///< limbs at which the terms are added, or the tensor is copied
   double scale = 1;      ///< scale of that sum, or of the tensor
   int baby = 1;          ///< with groups: sources are rotated by 0 .. baby - 1 places, sums by multiples of baby
   int extra_primes = 0;  ///< that it divides by beside those of its level, 0 or 1: room for precise weights
-  bool keep = false;     ///< the last layer: its sum stays at its level, but for extra primes
+  bool keep = false;     ///< of the last layer and of factors: the sum stays at its level, but for extra primes
+  bool spread = false;   ///< of a factor with one pixel per channel: it goes to all positions of the tile
 };
 
 /// How images become the input tensor and scores come back.
@@ -107,6 +108,9 @@ circuit::View view(const Plan& plan);
 
 /// The number by which a sum is divided: the product of levels_taken() primes.
 double level_modulus(const Plan& plan, const Step& step, const std::vector<std::uint64_t>& primes);
+
+/// Whether a step can have extra primes: those that divide sums, squares and products, and the last one.
+bool takes_extra_primes(const Plan& plan, const Step& step);
 
 /// Ciphertexts that a run bootstraps.
 int bootstraps(const Plan& plan);

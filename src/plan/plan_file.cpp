@@ -137,7 +137,7 @@ Moments moments_from_json(const json& j, WeightReader& values) {
   return m;
 }
 
-const char* const kKind[] = {"sum", "square", "activate", "bootstrap"};
+const char* const kKind[] = {"sum", "square", "multiply", "activate", "bootstrap"};
 const char* const kTermKind[] = {"convolution", "full", "copy"};
 
 template <std::size_t N>
@@ -233,11 +233,17 @@ json to_json(const Step& s) {
                      {"even", t.even},
                      {"weights", t.weights.size()}});
   }
-  json step = {{"name", s.name},        {"output", s.output},
-               {"terms", terms},        {"kind", kKind[static_cast<int>(s.kind)]},
-               {"keep", s.keep},        {"limbs", s.limbs},
-               {"scale", s.scale},      {"baby", s.baby},
-               {"bias", s.bias.size()}, {"extra_primes", s.extra_primes}};
+  json step = {{"name", s.name},
+               {"output", s.output},
+               {"terms", terms},
+               {"kind", kKind[static_cast<int>(s.kind)]},
+               {"keep", s.keep},
+               {"spread", s.spread},
+               {"limbs", s.limbs},
+               {"scale", s.scale},
+               {"baby", s.baby},
+               {"bias", s.bias.size()},
+               {"extra_primes", s.extra_primes}};
   if (s.kind == Kind::activate) step["activation"] = to_json(s.activation);
   return step;
 }
@@ -282,6 +288,7 @@ Step step_from_json(const json& j, WeightReader& weights) {
   s.output = small_integer(j, "output", 0, 1 << 20);
   s.kind = static_cast<Kind>(index_of(j, "kind", kKind));
   s.keep = wire::boolean(j, "keep");
+  s.spread = wire::boolean(j, "spread");
   s.limbs = small_integer(j, "limbs", 1, 64);
   s.scale = wire::real(j, "scale");
   s.baby = small_integer(j, "baby", 1, kMaxGroup);

@@ -163,7 +163,10 @@ void add_convolution_tap(const Plan& plan, const Step& step, int k, int phase, i
 std::vector<Tap> taps_of(const Plan& plan, const Step& step, int k, int phase, const std::vector<bool>& used) {
   const Term& term = step.terms[static_cast<std::size_t>(k)];
   std::vector<Tap> taps;
-  if (term.kind == Term::Kind::copy) return {{k, 0, {term.source, phase, 0}, {}}};
+  if (term.kind == Term::Kind::copy) {
+    const bool for_all = plan.tensors[static_cast<std::size_t>(term.source)].layout.phase_count() == 1;
+    return {{k, 0, {term.source, for_all ? 0 : phase, 0}, {}}};
+  }
   if (term.kind == Term::Kind::full) {
     const Layout& in = plan.tensors[static_cast<std::size_t>(term.source)].layout;
     for (int p = 0; p < in.phase_count(); ++p) taps.push_back({k, p, {term.source, p, 0}, {}});
@@ -242,6 +245,7 @@ std::map<bootstrap::RefreshSwitch, int> slotwise_switches(const Plan& plan, cons
   if (step.kind == Kind::bootstrap) return bootstrap::required_switches(*plan.refresh, plan.parameters.log_n);
   std::map<bootstrap::RefreshSwitch, int> all;
   int limbs = step.limbs;
+  if (step.kind == Kind::multiply) all[{limbs, ckks::kRelinearise}] = 1;
   for (const auto& factor : step.activation.factors) {
     const int depth = ckks::chebyshev_depth(factor), products = ckks::chebyshev_products(factor);
     for (int l = 0; l < depth; ++l) all[{limbs - l, ckks::kRelinearise}] = (products + depth - 1) / depth;
@@ -280,6 +284,8 @@ std::set<ckks::KeyId> keys_of(const Plan& plan, const Task& task) {
   if (task.last_giant > 0) add_rotation(giant_rotation(plan, step));
   if (sums)
     for (std::int64_t r : sum_rotations(plan.tile * plan.tile)) add_rotation(r);
+  if (step.spread)
+    for (std::int64_t r : sum_rotations(plan.tile * plan.tile)) add_rotation(-r);
   if (step.kind == Kind::square) keys.insert({tier, 0});
   return keys;
 }

@@ -23,6 +23,8 @@ namespace {
 
 // Of a point of a transform, against a multiply-add: it is complex, and its memory lies further apart.
 constexpr double kTransformWork = 4;
+// Where the numbers of rotations that spread a value begin, behind those that sum a tile.
+constexpr int kSpreadErrors = 1 << 10;
 
 // The slots of one ciphertext that belong to an image, for one image after the other.
 using Slots = std::vector<double>;
@@ -87,7 +89,7 @@ class Simulator {
   void activate(const Step& step, Slots& values);
   void disturb(Slots& values, std::span<const double> deviations, const Draw& draw) const;
   void disturb(Slots& values, double deviation, const Draw& draw) const;
-  void sum_tile(const Step& step, Slots& values, std::size_t ciphertext) const;
+  void sum_tile(const Step& step, Slots& values, std::size_t ciphertext, int direction) const;
   [[nodiscard]] std::vector<std::vector<double>> values(int tensor);
   template <class F>
   void for_each_pixel(const Layout& layout, std::size_t ciphertext, F f) const;
@@ -311,6 +313,8 @@ void Simulator::finish(const Step& step, std::size_t ciphertext, Slots& values) 
     case Kind::activate:
       activate(step, values);
       break;
+    case Kind::multiply:
+      break;
     case Kind::bootstrap:
       bound(values, plan_.refresh->input_peak / bootstrap::kMessageRatio / step.scale);
       deviation = std::hypot(deviation, NoiseModel::refresh() * plan_.refresh->input_peak / step.scale);
@@ -322,11 +326,11 @@ void Simulator::finish(const Step& step, std::size_t ciphertext, Slots& values) 
   disturb(values, deviation, {Draw::What::result, step.output, ciphertext});
 }
 
-// Every slot becomes the sum over as many slots as a tile has, itself the first.
-void Simulator::sum_tile(const Step& step, Slots& values, std::size_t ciphertext) const {
-  int number = 0;
+// Every slot becomes the sum over as many slots as a tile has, itself the first (direction 1) or the last one (-1).
+void Simulator::sum_tile(const Step& step, Slots& values, std::size_t ciphertext, int direction) const {
+  int number = direction < 0 ? kSpreadErrors : 0;
   for (std::int64_t r : sum_rotations(plan_.tile * plan_.tile)) {
-    Slots other = rotated(values, r);
+    Slots other = rotated(values, direction * r);
     disturb(other, division_ / step.scale, {Draw::What::rotation, step.output, ciphertext, ++number});
     for (std::size_t j = 0; j < values.size(); ++j) values[j] += other[j];
   }
@@ -350,7 +354,12 @@ void Simulator::run_step(std::size_t s, std::span<const Task> tasks) {
     const bool full = std::ranges::any_of(
         task.taps, [&](const Tap& t) { return step.terms[static_cast<std::size_t>(t.term)].kind == Term::Kind::full; });
     const std::size_t ciphertext = ciphertext_of(task, block);
-    if (full) sum_tile(step, values, ciphertext);
+    if (full) sum_tile(step, values, ciphertext, 1);
+    if (step.spread) sum_tile(step, values, ciphertext, -1);
+    if (step.kind == Kind::multiply) {
+      const Slots& factor = source(task.taps.back().source, block);
+      for (std::size_t j = 0; j < values.size(); ++j) values[j] *= factor[j];
+    }
     finish(step, ciphertext, values);
     map[ciphertext] = std::move(values);
     if (!hooks_.progress) return;

@@ -112,6 +112,12 @@ TaskCost slotwise_cost(const Plan& plan, const Task& task, std::set<ckks::KeyId>
     const auto at_once = static_cast<std::uint64_t>(std::min(in_flight(step.limbs, threads), results));
     // Beside scratch, powers of the argument.
     cost.word_limbs = 2 * count * limbs + at_once * (static_cast<std::uint64_t>(top.scratch_limbs()) + 40 * limbs);
+  } else if (step.kind == Kind::multiply) {
+    const double n = std::ldexp(1.0, plan.parameters.log_n);
+    cost.work.activate = SwitchWork{n, step.limbs, special(step.limbs)}.square() * results;
+    for (int k = 1; k < levels_taken(plan, step); ++k) cost.work.activate += rescaling(step.limbs - k, n) * results;
+    const auto at_once = static_cast<std::uint64_t>(std::min(in_flight(step.limbs, threads), results));
+    cost.word_limbs = 4 * count * limbs + at_once * static_cast<std::uint64_t>(top.scratch_limbs());
   } else {
     const int together = std::min(results, kRefreshedTogether), log_n = plan.parameters.log_n;
     cost.work.activate = refresh_work(*plan.refresh, log_n, together, special) * results;
@@ -149,7 +155,8 @@ TaskCost task_cost(const Plan& plan, const Task& task, const std::vector<LiveSet
   const bool sums = std::any_of(task.taps.begin(), task.taps.end(), [&](const Tap& tap) {
     return step.terms[static_cast<std::size_t>(tap.term)].kind == Term::Kind::full;
   });
-  if (sums) {
+  for (bool rotated : {sums, step.spread}) {
+    if (!rotated) continue;
     const auto rotations = sum_rotations(plan.tile * plan.tile).size();
     cost.work.activate += sw.rotations(1) * (static_cast<double>(rotations) * results);
     cost.key_switches += rotations * static_cast<std::size_t>(results);

@@ -59,15 +59,54 @@ void verify_activation(const Activation& a, const std::string& name) {
   }
 }
 
-// Steps that work slot by slot: activations and refreshes.
-void verify_slotwise(const Plan& plan, const Step& step, const std::string& name) {
+// Who reads the tensors.
+struct Readers {
+  std::vector<bool> by_products, by_others;
+  std::vector<bool> spread;  // whether the step that makes it spreads it
+
+  explicit Readers(const Plan& plan)
+      : by_products(plan.tensors.size()), by_others(plan.tensors.size()), spread(plan.tensors.size()) {
+    const auto known = [&](int t) { return t >= 0 && static_cast<std::size_t>(t) < by_others.size(); };
+    for (const Step& s : plan.steps) {
+      if (known(s.output)) spread[static_cast<std::size_t>(s.output)] = s.spread;
+      for (const Term& t : s.terms)
+        if (known(t.source))
+          (s.kind == Kind::multiply ? by_products : by_others)[static_cast<std::size_t>(t.source)] = true;
+    }
+  }
+  // Whether nothing but products reads it.
+  [[nodiscard]] bool is_factor(int tensor) const {
+    return by_products[static_cast<std::size_t>(tensor)] && !by_others[static_cast<std::size_t>(tensor)];
+  }
+};
+
+// The second factor of a product lies as the first one, or one pixel of it in all positions of the tile.
+void verify_product(const Plan& plan, const Step& step, const Readers& readers, const std::string& name) {
+  const int second = step.terms.back().source;
+  const Layout &in = plan.tensors[static_cast<std::size_t>(second)].layout,
+               &out = plan.tensors[static_cast<std::size_t>(step.output)].layout;
+  if (in == out) return;
+  const bool spread = plan.tile == 1 || readers.spread[static_cast<std::size_t>(second)];
+  if (!spread || in.channels != out.channels || in.plane() != 1 || in.phases != Axes(1))
+    bad(name + "its factors do not lie alike");
+}
+
+// Steps that work slot by slot: activations, products and bootstraps.
+void verify_slotwise(const Plan& plan, const Step& step, const Readers& readers, const std::string& name) {
   const Tensor& out = plan.tensors[step.output];
-  if (plan.level_primes != 1) bad(name + "polynomials need levels of one prime");
-  const Term& t = step.terms.front();
-  if (step.terms.size() != 1 || t.kind != Term::Kind::copy || !t.weights.empty() || !step.bias.empty() ||
-      step.baby != 1 || !t.blocks.empty() || !t.map.empty() || !(plan.tensors[t.source].layout == out.layout))
+  for (const Term& t : step.terms)
+    if (t.kind != Term::Kind::copy || !t.weights.empty() || !t.blocks.empty() || !t.map.empty())
+      bad(name + "it does not copy tensors");
+  const Tensor& first = plan.tensors[step.terms.front().source];
+  if (step.terms.size() != (step.kind == Kind::multiply ? 2 : 1) || !step.bias.empty() || step.baby != 1 ||
+      !(first.layout == out.layout))
     bad(name + "it does not copy one tensor");
-  if (!(std::abs(step.scale / plan.tensors[t.source].scale - 1) < 1e-5)) bad(name + "impossible scale");
+  if (!(std::abs(step.scale / first.scale - 1) < 1e-5)) bad(name + "impossible scale");
+  if (step.kind == Kind::multiply) {
+    if (out.limbs != step.limbs - levels_taken(plan, step)) bad(name + "wrong level of the output");
+    return verify_product(plan, step, readers, name);
+  }
+  if (plan.level_primes != 1) bad(name + "polynomials need levels of one prime");
   // The largest result in slots: coefficients at this scale must stay below 2^62.
   const auto verify_peak = [&](double largest) {
     if (!(out.scale * largest < 0x1p56)) bad(name + "impossible scale");
@@ -133,7 +172,8 @@ void verify_term(const Term& t, const Layout& in, const Layout& out, const std::
     bad(name + "a weight is not a number");
 }
 
-void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vector<bool>& ready) {
+void verify_step(const Plan& plan, const Step& step, std::size_t index, const Readers& readers,
+                 std::vector<bool>& ready) {
   const std::string name = "layer " + step.name + ": ";
   const int count = static_cast<int>(plan.tensors.size());
   if (step.output < 1 || step.output >= count || ready[step.output]) bad(name + "wrong output");
@@ -141,10 +181,14 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vec
   if (step.limbs < 1 || step.limbs > plan.parameters.ciphertext_primes) bad(name + "impossible level");
   if (!(step.scale > 0x1p-600) || !(step.scale < 0x1p600)) bad(name + "impossible scale");
   const bool last = index + 1 == plan.steps.size();
-  if (step.keep != last || (step.keep && step.kind != Kind::sum)) bad(name + "only the last layer keeps its level");
+  if (step.keep != (last || readers.is_factor(step.output)) || (step.keep && step.kind != Kind::sum))
+    bad(name + "only the last layer and factors keep their level");
+  if (step.spread && (!step.keep || last || out.layout.plane() != 1))
+    bad(name + "only a factor of one pixel is spread");
   if (out.limbs < 1 || (!step.slotwise() && out.limbs != step.limbs - levels_taken(plan, step)))
     bad(name + "wrong level of the output");
-  if (step.extra_primes < 0 || step.extra_primes > (step.slotwise() ? 0 : 1)) bad(name + "impossible level");
+  if (step.extra_primes < 0 || step.extra_primes > (takes_extra_primes(plan, step) ? 1 : 0))
+    bad(name + "impossible level");
   if (!power_of_two(step.baby) || step.baby > plan.group()) bad(name + "impossible rotations");
   if (step.terms.empty() || step.terms.size() > 256) bad(name + "wrong number of terms");
   const std::size_t plane = static_cast<std::size_t>(out.layout.height) * out.layout.width;
@@ -161,7 +205,7 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, std::vec
     if (t.kind == Term::Kind::copy) bad(name + "a sum cannot copy a tensor");
     verify_term(t, in.layout, out.layout, name);
   }
-  if (step.slotwise()) verify_slotwise(plan, step, name);
+  if (step.slotwise()) verify_slotwise(plan, step, readers, name);
   ready[step.output] = true;
 }
 
@@ -177,12 +221,13 @@ void verify_scales(const Plan& plan) {
         !(std::abs(s.scale * s.activation.range / static_cast<double>(primes[static_cast<std::size_t>(s.limbs - 1)]) -
                    1) < 1e-5))
       bad("layer " + s.name + ": its scale does not fit its range");
-    if (s.slotwise()) continue;
+    if (s.kind == Kind::activate || s.kind == Kind::bootstrap) continue;
     if (s.output < 0 || s.output >= static_cast<int>(plan.tensors.size()) || s.limbs < 1 ||
         s.limbs > p.ciphertext_primes)
       bad("layer " + s.name + ": wrong output or level");
     const double q = level_modulus(plan, s, primes);
-    const double expected = s.kind == Kind::square ? s.scale * s.scale / q : s.scale / q;
+    double expected = s.kind == Kind::square ? s.scale * s.scale / q : s.scale / q;
+    if (s.kind == Kind::multiply) expected *= plan.tensors[static_cast<std::size_t>(s.terms.back().source)].scale;
     if (!(std::abs(plan.tensors[static_cast<std::size_t>(s.output)].scale / expected - 1) < 1e-5))
       bad("layer " + s.name + ": the scale of its output does not follow from its own");
   }
@@ -261,9 +306,10 @@ void verify(const Plan& plan) {
     if (t.limbs < 1 || t.limbs > plan.parameters.ciphertext_primes || !(t.scale > 0x1p-400) || !(t.scale < 0x1p400))
       bad("the tensor " + t.name + " has an impossible level or scale (2^" + std::to_string(std::log2(t.scale)) + ")");
   }
+  const Readers readers(plan);
   std::vector<bool> ready(plan.tensors.size());
   ready[0] = true;
-  for (std::size_t i = 0; i < plan.steps.size(); ++i) verify_step(plan, plan.steps[i], i, ready);
+  for (std::size_t i = 0; i < plan.steps.size(); ++i) verify_step(plan, plan.steps[i], i, readers, ready);
   for (const Tensor& t : plan.tensors) verify_moments(t);
   if (plan.output().layout.channels != plan.io.outputs || plan.output().layout.height != 1 ||
       plan.output().layout.width != 1)

@@ -77,7 +77,10 @@ std::vector<ckks::Ciphertext> BatchRun::execute(std::vector<ckks::PackedCipherte
     make_copies(live.copies(index), step.limbs);
     live.make_copies(index);
     time.rotate += now() - start;
-    std::vector<ckks::Ciphertext> sums = step.slotwise() ? copies(task) : this->sums(task, sources(task), time);
+    std::vector<ckks::Ciphertext> sums =
+        step.slotwise() ? copies(task, task.taps.front()) : this->sums(task, sources(task), time);
+    std::vector<ckks::Ciphertext> factors;  // of a product: its second operand
+    if (step.kind == plan::Kind::multiply) factors = copies(task, task.taps.back());
     live.release(index);
     store_.retain(live.items());
     move_after(t, time);
@@ -100,7 +103,7 @@ std::vector<ckks::Ciphertext> BatchRun::execute(std::vector<ckks::PackedCipherte
           sums.size(), step.limbs,
           [&](std::size_t k) {
             check_stop();
-            sums[k] = finish(step, sum_tile, std::move(sums[k]));
+            sums[k] = finish(step, sum_tile, std::move(sums[k]), factors.empty() ? nullptr : &factors[k]);
           },
           done);
     live.add_output(index);
@@ -158,10 +161,9 @@ void BatchRun::make_copies(const std::vector<plan::LiveSet::Copies>& list, int l
 }
 
 // What a slotwise task works on.
-std::vector<ckks::Ciphertext> BatchRun::copies(const plan::Task& task) const {
+std::vector<ckks::Ciphertext> BatchRun::copies(const plan::Task& task, const plan::Tap& of) const {
   std::vector<ckks::Ciphertext> list;
-  for (const auto& c : store_.at(task.taps.front().source))
-    list.push_back(ckks::unpack(ring_, c, plan_.steps[task.step].limbs));
+  for (const auto& c : store_.at(of.source)) list.push_back(ckks::unpack(ring_, c, plan_.steps[task.step].limbs));
   return list;
 }
 
@@ -229,12 +231,19 @@ ckks::Ciphertext BatchRun::giant_steps(const plan::Task& task, const Sources& so
   return below ? evaluator_.add(*total, *below) : std::move(*total);
 }
 
-ckks::Ciphertext BatchRun::finish(const plan::Step& step, bool sum_tile, ckks::Ciphertext c) const {
+ckks::Ciphertext BatchRun::finish(const plan::Step& step, bool sum_tile, ckks::Ciphertext c,
+                                  const ckks::Ciphertext* factor) const {
+  const auto rotations = plan::sum_rotations(plan_.tile * plan_.tile);
   if (sum_tile)
-    for (std::int64_t r : plan::sum_rotations(plan_.tile * plan_.tile)) c = evaluator_.rotate_sum(c, std::array{r});
+    for (std::int64_t r : rotations) c = evaluator_.rotate_sum(c, std::array{r});
+  if (step.spread)
+    for (std::int64_t r : rotations) c = evaluator_.rotate_sum(c, std::array{-r});
   switch (step.kind) {
     case plan::Kind::square:
       c = evaluator_.square(std::move(c));
+      break;
+    case plan::Kind::multiply:
+      c = evaluator_.multiply(c, *factor);
       break;
     case plan::Kind::activate:
       return activate(evaluator_, std::move(c), step.activation, plan_.tensors[step.output].scale);

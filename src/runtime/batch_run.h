@@ -73,8 +73,9 @@ class BatchRun {
   [[nodiscard]] Sources sources(const plan::Task& task) const;
   std::vector<ckks::Ciphertext> sums(const plan::Task& task, const Sources& sources, StepTime& time) const;
   ckks::Ciphertext giant_steps(const plan::Task& task, const Sources& sources, int block, StepTime& time) const;
-  ckks::Ciphertext finish(const plan::Step& step, bool sum_tile, ckks::Ciphertext c) const;
-  [[nodiscard]] std::vector<ckks::Ciphertext> copies(const plan::Task& task) const;
+  ckks::Ciphertext finish(const plan::Step& step, bool sum_tile, ckks::Ciphertext c,
+                          const ckks::Ciphertext* factor) const;
+  [[nodiscard]] std::vector<ckks::Ciphertext> copies(const plan::Task& task, const plan::Tap& of) const;
   void refresh(const plan::Step& step, std::vector<ckks::Ciphertext>& list,
                const std::function<void(std::size_t)>& done) const;
 

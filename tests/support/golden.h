@@ -22,6 +22,7 @@ inline const std::vector<std::string>& golden_models() {
       "constants_by_pixel",
       "constant_nodes",
       "sums_products_and_powers",
+      "gates",
       "average_pool_counting_pads",
       "average_pool_without_pads",
       "global_average_pool",

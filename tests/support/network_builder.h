@@ -83,6 +83,11 @@ class NetworkBuilder {
   int sum(int a, int b) { return node("sum", graph::Sum{}, {a, b}, shape(a)); }
   int product(int a, int b) { return node("product", graph::Product{}, {a, b}, shape(a)); }
   int square(int x) { return product(x, x); }
+  /// A map times one number per channel: squeeze-and-excitation, with a square for its activations.
+  int excite(int x, int hidden) {
+    const int c = shape(x).c;
+    return product(x, conv(square(conv(mean(x), hidden, 1, 1, 0)), c, 1, 1, 0));
+  }
   /// A polynomial of degree two with other coefficients in every channel, written as exporters do: (a x + b) x + c.
   int activation(int x) { return affine(product(affine(x), x)); }
   /// range: that its input is vouched for; 0: nobody does.

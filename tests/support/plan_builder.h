@@ -158,7 +158,7 @@ class PlanBuilder {
     const int id = static_cast<int>(plan.tensors.size());
     plan.tensors.push_back({"t" + std::to_string(id), tensor(source).layout, 0, std::exp2(log_scale)});
     static_cast<circuit::Op&>(plan.steps.emplace_back()) =
-        circuit::copy_op("layer" + std::to_string(id), id, source, kind);
+        circuit::copy_op("layer" + std::to_string(id), id, {source}, kind);
     plan.steps.back().scale = tensor(source).scale;
     return id;
   }

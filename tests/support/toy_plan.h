@@ -41,9 +41,17 @@ inline plan::Plan toy_plan(const graph::Network& network, int tile, int group, i
     s.limbs = limbs - steps[k] * p.level_primes;
     p.tensors[static_cast<std::size_t>(s.output)].limbs = s.limbs - plan::levels_taken(p, s);
     const double q = plan::level_modulus(p, s, primes);
-    s.scale = s.keep ? 0x1p36 : s.kind == plan::Kind::square ? std::sqrt(scale * q) : scale * q;
-    if (s.keep) p.tensors[static_cast<std::size_t>(s.output)].scale = s.scale;
-    s.baby = std::min(group, 2);
+    s.scale = s.kind == plan::Kind::square ? std::sqrt(scale * q) : scale * q;
+    if (s.keep) p.tensors[static_cast<std::size_t>(s.output)].scale = s.scale = 0x1p36;
+    if (!s.slotwise()) s.baby = std::min(group, 2);
+  }
+  for (plan::Step& s : p.steps) {
+    if (s.kind != plan::Kind::multiply) continue;
+    s.scale = std::sqrt(scale * plan::level_modulus(p, s, primes));
+    for (const plan::Term& t : s.terms) {
+      p.tensors[static_cast<std::size_t>(t.source)].scale = s.scale;
+      std::ranges::find(p.steps, t.source, &plan::Step::output)->scale = s.scale;
+    }
   }
   p.keys.tiers = {{limbs, p.parameters.special_primes}};
   p.keys.keys = plan::required_keys(p, plan::make_schedule(p));

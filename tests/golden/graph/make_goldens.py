@@ -470,6 +470,19 @@ def sides(m):
     return m.op("Add", m.flat(b), c)
 
 
+# Products and sums of two values: gates of one pixel, of one channel, of a single number, the smaller one first or last.
+@golden((2, 4, 4))
+def gates(m):
+    a = m.conv("x", 3, 2, 3, 3, pads=[1, 1, 1, 1])
+    b = m.conv("x", 3, 2, 1, 1)
+    squeezed = m.op("Relu", m.conv(m.op("GlobalAveragePool", a), 3, 3, 1, 1))
+    a = m.op("Mul", a, squeezed)
+    a = m.op("Mul", m.conv("x", 1, 2, 1, 1), a)
+    a = m.op("Sub", m.op("GlobalAveragePool", b), m.op("Mul", a, b))
+    a = m.op("Add", a, m.op("Mul", m.op("GlobalAveragePool", b), m.conv("x", 1, 2, 4, 4)))
+    return m.op("Mul", m.flat(a), m.op("Gemm", m.flat(m.op("GlobalAveragePool", "x")), m.random(2, 48)))
+
+
 def synthetic_pictures(count, channels, height, width):
     """Smooth colour gradients with a few soft blobs: pixels in [0, 255], [count][channels][height][width]."""
     rng = np.random.default_rng(7)

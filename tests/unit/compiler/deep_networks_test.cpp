@@ -139,6 +139,22 @@ TEST(DeepSquares, ScalesFollowTheLargestValues) {
     }
 }
 
+// Sums that wait to be multiplied are not bootstrapped, their products are.
+TEST(DeepSquares, WithGates) {
+  NetworkBuilder b({2, 8, 8}, 1);
+  int x = b.square(b.conv(0, 3, 3, 1, 1));
+  for (int k = 0; k < 9; ++k) x = b.sum(b.excite(b.square(b.conv(x, 3, 3, 1, 1)), 2), x);
+  b.dense(b.mean(x), 3);
+  for (graph::Node& n : b.network.nodes)
+    if (auto* conv = std::get_if<graph::Conv2d>(&n.op))
+      for (double& w : conv->weights) w *= 0.2;
+  const Plan p = expect_valid(b.network);
+  EXPECT_GT(count(p, Kind::bootstrap), 0);
+  EXPECT_EQ(count(p, Kind::multiply), 9);
+  const auto image = test::random_values(128, 8, 1);
+  EXPECT_LT(test::relative_error(circuit::interpret(plan::view(p), image), graph::evaluate(b.network, image)), 1e-9);
+}
+
 TEST(DeepSquares, SeveralChannelsPerCiphertext) {
   const Network network = squares(17);
   for (int group : {2, 4}) {

@@ -74,7 +74,6 @@ TEST(Golden, ImportedModelsMeanTheSame) {
   int compiled = 0;
   for (const std::string& name : test::golden_models()) {
     SCOPED_TRACE(name);
-    if (name == "sums_products_and_powers") continue;  // see refused_networks_test.cpp
     Network network = graph::import_onnx(test::kGoldenFolder + name + ".onnx");
     // Polynomials are only close to activations.
     if (std::ranges::any_of(network.nodes,

@@ -2,9 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "compiler/compile.h"
-#include "graph/onnx_import.h"
 #include "support/expect_error.h"
-#include "support/golden.h"
 #include "support/network_builder.h"
 
 namespace sotto::compiler {
@@ -19,13 +17,6 @@ std::string name_of(const NetworkBuilder& b, int v) {
 
 ::testing::AssertionResult refused_at(const NetworkBuilder& b, int node, std::string_view word) {
   return refuses([&] { (void)compile(b.network, {}); }, {name_of(b, node), word});
-}
-
-TEST(Refused, ProductsOfDifferentValues) {
-  NetworkBuilder b({2, 8, 8}, 1);
-  const int x = b.conv(0, 2, 3, 1, 1), y = b.conv(0, 2, 3, 1, 1), z = b.product(x, y);
-  b.dense(b.mean(z), 2);
-  EXPECT_TRUE(refused_at(b, z, "two different values"));
 }
 
 TEST(Refused, PowersAboveSixteen) {
@@ -79,21 +70,6 @@ TEST(Refused, OutputsThatAreNoScores) {
   NetworkBuilder b({2, 8, 8}, 1);
   const int x = b.conv(0, 2, 3, 1, 1);
   EXPECT_TRUE(refused_at(b, x, "scores"));
-}
-
-TEST(Refused, ImportedModels) {
-  struct {
-    const char *model, *node, *word;
-  } const cases[] = {{"sums_products_and_powers", "Mul_", "two different values"}};
-  for (const auto& c : cases) {
-    auto network = graph::import_onnx(test::kGoldenFolder + c.model + ".onnx");
-    const int inputs = network.output_shape().c;
-    network.nodes.push_back({"head",
-                             graph::Dense{1, inputs, std::vector<double>(static_cast<std::size_t>(inputs), 1.0), {0}},
-                             {static_cast<int>(network.nodes.size()) - 1},
-                             {1, 1, 1}});
-    EXPECT_TRUE(refuses([&] { (void)compile(network, {}); }, {c.node, c.word})) << c.model;
-  }
 }
 
 }  // namespace

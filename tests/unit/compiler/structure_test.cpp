@@ -49,6 +49,39 @@ TEST(Linear, NetworksKeepTheirInput) {
   }
 }
 
+// Factors take no level of their own: a product takes one, as a square does; a gate is masked before it is spread.
+TEST(Products, TakeALevel) {
+  NetworkBuilder two({2, 8, 8}, 1), gate({2, 8, 8}, 2);
+  two.dense(two.mean(two.product(two.conv(0, 3, 3, 1, 1), two.conv(0, 3, 1, 1, 0))), 3);
+  EXPECT_EQ(depths(lowered(two)), (std::vector<int>{0, 0, 0, 1}));
+  gate.dense(gate.mean(gate.product(gate.square(gate.conv(0, 3, 3, 1, 1)), gate.mean(0))), 3);
+  EXPECT_EQ(depths(lowered(gate)), (std::vector<int>{0, 1, 0, 1, 1, 2}));
+}
+
+// What the compiler promises of them is what the simulated run does, also where the factors differ by orders.
+TEST(Products, AreAsExactAsPredicted) {
+  for (double size : {1.0, 1e-3, 1e3}) {
+    for (int group : {1, 4}) {
+      NetworkBuilder b({2, 8, 8}, 1);
+      const int x = b.square(b.conv(0, 4, 3, 1, 1)), y = b.conv(x, 4, 3, 1, 1);
+      for (double& w : std::get<graph::Conv2d>(b.network.nodes[static_cast<std::size_t>(y)].op).weights) w *= size;
+      b.dense(b.mean(b.square(b.conv(b.excite(b.product(x, y), 2), 3, 3, 2, 1))), 3);
+      const Compiled c = compile(b.network, {.batch = 1, .group = group, .score_error = 1e-3});
+      const auto image = test::random_values(128, 3, 1);
+      const std::vector<double> exact = graph::evaluate(b.network, image);
+      EXPECT_LT(test::relative_error(circuit::interpret(plan::view(c.plan), image), exact), 1e-9);
+      double squares = 0, scores = 0;
+      for (unsigned seed = 1; seed <= 8; ++seed) {
+        const auto noisy = plan::simulate(c.plan, std::vector<std::vector<double>>{image}, seed).scores.front();
+        for (std::size_t k = 0; k < exact.size(); ++k, ++scores) squares += std::pow(noisy[k] - exact[k], 2);
+      }
+      const double error = std::sqrt(squares / scores);
+      EXPECT_LT(error, 4 * c.score_error) << "size " << size << ", group " << group;
+      if (group == 1) EXPECT_GT(error, c.score_error / 30) << "size " << size;  // with groups it is a bound only
+    }
+  }
+}
+
 TEST(Concat, OfActivationsIsReadWithoutAStep) {
   NetworkBuilder b({2, 8, 8}, 1);
   const int squeeze = b.activation(b.conv(0, 3, 1, 1, 0));

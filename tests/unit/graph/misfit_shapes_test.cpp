@@ -164,9 +164,9 @@ const Misfit kMisfits[] = {
     {"logarithm", "does not run encrypted", [](auto& m) { node(m, "Log"); }},
     {"sum over channels", "height and width", [](auto& m) { node(m, "ReduceSum", {{1}}); }},
     {"sum over the batch", "height and width", [](auto& m) { node(m, "ReduceSum", {{0}}); }},
-    {"product of a map with numbers per channel", "squeeze-and-excitation",
+    {"product of maps of different sizes", "single channel, or a single pixel",
      [](auto& m) {
-       m.node("GlobalAveragePool", {"x"}, "g");
+       OnnxBuilder::set(m.node("AveragePool", {"x"}, "g"), "kernel_shape", Dims{2, 2});
        m.node("Mul", {"x", "g"}, "a");
      }},
     {"batch normalisation with more outputs before opset 14", "training mode",

@@ -5,6 +5,7 @@
 
 #include <map>
 
+#include "circuit/gradient.h"
 #include "plan/describe.h"
 #include "support/expect_error.h"
 #include "support/plan_builder.h"
@@ -39,6 +40,33 @@ TEST(Interpret, ConvolutionWithStrideAndPads) {
 TEST(Interpret, FullTermsSumAllPixels) {
   const Term t{Term::Kind::full, 0, 1, 1, 1, 1, 0, 0, {1, 0, 0, 1, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1}};
   EXPECT_EQ(run(one_step({2, 2, 2, 1, 1}, t, {2, 1, 1, 1, 4}, {0, 1}, keep), counting(8)), (Values{1 + 4 + 6 + 7, 37}));
+}
+
+// d scores / d values of products, against small changes of the values themselves.
+TEST(Interpret, ProductsAndTheirGradients) {
+  circuit::Circuit c;
+  c.values = {{"x", {2, 1, 2}}, {"a", {2, 1, 2}}, {"b", {2, 1, 1}}, {"ab", {2, 1, 2}}, {"sum", {1, 1, 1}}};
+  const auto sum = [&](int output, Term t, Values bias) {
+    circuit::Op op;
+    op.output = output;
+    op.terms = {std::move(t)};
+    op.bias = std::move(bias);
+    c.ops.push_back(std::move(op));
+  };
+  sum(1, {.weights = {1, 2, 3, 4}}, {1, -1});
+  sum(2, {.kind = Term::Kind::full, .weights = {1, 0, 0, 1, 2, 0, 0, -1}}, {0, 3});
+  c.ops.push_back(circuit::copy_op("ab", 3, {1, 2}, Kind::multiply));
+  sum(4, {.kind = Term::Kind::full, .source = 3, .weights = {1, 2, 3, 4}}, {0.5});
+  const Values x{1, 2, 3, 4};
+  // a: 1 + 2 * 3 + 1 and 2 + 2 * 4 + 1, then 3 + 4 * 3 - 1 and 6 + 4 * 4 - 1; b: 1 + 4 and 2 - 4 + 3.
+  EXPECT_EQ(circuit::interpret(c, x), (Values{5 * (8 + 2 * 11) + 1 * (3 * 14 + 4 * 21) + 0.5}));
+  const circuit::Trace run = circuit::trace(c, x), slopes = circuit::gradient(c, run, Values{1});
+  for (std::size_t k = 0; k < x.size(); ++k) {
+    Values more = x, less = x;
+    more[k] += 0.5;
+    less[k] -= 0.5;  // exact for a quadratic
+    EXPECT_NEAR(slopes.values[0][k], circuit::interpret(c, more)[0] - circuit::interpret(c, less)[0], 1e-9) << k;
+  }
 }
 
 TEST(Interpret, RescaledStepsKeepTheirValuesAndTermsAddUp) {

@@ -41,6 +41,23 @@ TEST(Structure, NetworksOfOneLayer) {
   for (const NetworkBuilder* b : {&dense, &mean, &pool, &rows}) expect_right(b->network, 4);
 }
 
+// Products of two values: of the same size, of a map with a gate, of vectors, with their own inputs and in a row.
+TEST(Structure, Products) {
+  NetworkBuilder two({2, 8, 8}, 1), gate({2, 8, 8}, 2), own({3, 6, 6}, 3), vectors({3, 6, 6}, 4), row({2, 8, 8}, 5);
+  const int a = two.conv(0, 3, 3, 1, 1), b = two.square(two.conv(0, 3, 3, 1, 1));
+  two.dense(two.mean(two.product(a, b)), 3);
+  const int x = gate.square(gate.conv(0, 5, 3, 2, 1));
+  gate.dense(gate.mean(gate.square(gate.conv(gate.excite(x, 2), 4, 3, 1, 1))), 3);
+  own.dense(own.flatten(own.product(0, own.mean(0))), 4);
+  const int means = vectors.mean(0);
+  vectors.product(vectors.dense(means, 4), vectors.dense(vectors.flatten(0), 4));
+  const int y = row.conv(0, 3, 3, 1, 1);
+  const int z = row.product(y, row.conv(0, 3, 1, 1, 0));
+  row.dense(row.mean(row.sum(row.product(z, row.conv(y, 3, 1, 1, 0)), row.excite(z, 3))), 3);
+  for (const NetworkBuilder* n : {&two, &gate, &own, &vectors, &row}) expect_right(n->network, 4);
+  expect_right(gate.network, 1);
+}
+
 TEST(Structure, DepthwiseSeparableLayers) {
   NetworkBuilder b({3, 8, 8}, 1);
   const auto depthwise = [&](int x, int stride) {
