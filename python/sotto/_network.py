@@ -2,14 +2,12 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import pathlib
 import re
 import shutil
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Union
 
@@ -71,19 +69,14 @@ def _export(module: torch.nn.Module, shape: Sequence[int], target: pathlib.Path)
     """Writes a module as ONNX file, in evaluation mode. It is as before at the end."""
     import torch
 
+    from ._export import write_onnx
+
     first = next(iter([*module.parameters(), *module.buffers()]), torch.zeros(0))
     example = torch.zeros(1, *shape, device=first.device, dtype=first.dtype if first.is_floating_point() else None)
     modes = [(m, m.training) for m in module.modules()]
-    # That exporter names nodes by modules, which messages need, and writes one plain file.
-    options: dict[str, Any] = {"input_names": ["image"], "output_names": ["scores"],
-                               "dynamic_axes": {"image": {0: "batch"}, "scores": {0: "batch"}}}
-    if "dynamo" in inspect.signature(torch.onnx.export).parameters:  # PyTorch 2.5 and later
-        options["dynamo"] = False
     module.eval()
     try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of the exporter itself
-            torch.onnx.export(module, (example,), str(target), **options)
+        write_onnx(module, example, target)
     finally:
         for m, training in modes:
             m.training = training
