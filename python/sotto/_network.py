@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Union
 
 from ._errors import BadInputError, Error, UsageError, node_names
+from ._export import Scopes, export, module_of
 from ._files import Path, existing
 from ._images import HWC, Array, looks_like_hwc
 
@@ -49,39 +50,6 @@ def _metadata(mean: Numbers, std: Numbers, classes: Sequence[str] | None) -> byt
                     for key, value in entries.items() if value is not None)
 
 
-def module_path(node: str, modules: Sequence[str]) -> str | None:
-    """layer2.0.act of /layer2/layer2.0/act/Relu: the module that made a node, as PyTorch's exporter names it."""
-    path: list[str] = []
-    for part in node.strip("/").split("/")[:-1]:
-        if path and part.startswith(path[-1] + "."):  # a child of a Sequential or the like
-            path[-1] = part
-        else:
-            path.append(part)
-    while path:
-        name = ".".join(path)
-        if name in modules:
-            return name
-        path.pop()
-    return None
-
-
-def _export(module: torch.nn.Module, shape: Sequence[int], target: pathlib.Path) -> None:
-    """Writes a module as ONNX file, in evaluation mode. It is as before at the end."""
-    import torch
-
-    from ._export import write_onnx
-
-    first = next(iter([*module.parameters(), *module.buffers()]), torch.zeros(0))
-    example = torch.zeros(1, *shape, device=first.device, dtype=first.dtype if first.is_floating_point() else None)
-    modes = [(m, m.training) for m in module.modules()]
-    module.eval()
-    try:
-        write_onnx(module, example, target)
-    finally:
-        for m, training in modes:
-            m.training = training
-
-
 def _beside(model: pathlib.Path, contents: bytes) -> list[pathlib.Path]:
     """Files with weights beside a model: those whose names are in it."""
     return [f for f in model.parent.iterdir() if f != model and f.name.encode() in contents and f.is_file()]
@@ -93,16 +61,14 @@ def without_folder(text: str) -> str:
 
 
 @contextlib.contextmanager
-def _explained(module: torch.nn.Module | None, images: Array | None) -> Iterator[None]:
+def _explained(scopes: Scopes, images: Array | None) -> Iterator[None]:
     """Errors name no temporary folder, but the part of the module; and what may be wrong with images."""
     try:
         yield
     except Error as e:
         e.message = without_folder(e.message)
         e.args = (e.message,)
-        if module is not None:
-            names = [name for name, _ in module.named_modules() if name]
-            e.module = next(filter(None, (module_path(node, names) for node in node_names(e.message))), None)
+        e.module = next(filter(None, (module_of(node, scopes) for node in node_names(e.message))), None)
         if images is not None and e.hint is None and "the network takes" in e.message and looks_like_hwc(images):
             e.hint = HWC
         raise
@@ -114,13 +80,13 @@ def given_network(model: Union[Path, torch.nn.Module], shape: Sequence[int] | No
     """Path of an ONNX file for the time of the block. shape: of an image; flat: without rows and columns."""
     torch = sys.modules.get("torch")
     module = model if torch is not None and isinstance(model, torch.nn.Module) else None
-    metadata = _metadata(mean, std, classes)
+    metadata, scopes = _metadata(mean, std, classes), Scopes()
     if module is None:
         if not isinstance(model, (str, os.PathLike)):
             raise TypeError(f"a network is a torch.nn.Module or the path of an ONNX file, not {type(model).__name__}")
         given = pathlib.Path(existing(model))
         if not metadata and name is None:
-            with _explained(None, images):
+            with _explained({}, images):
                 yield str(given)
             return
     with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
@@ -130,11 +96,10 @@ def given_network(model: Union[Path, torch.nn.Module], shape: Sequence[int] | No
             if shape is None:
                 raise UsageError("the shape of images must be known to export a module", "input_shape=, calibrate=")
             try:
-                _export(module, shape[:1] if flat else shape, target)
-            except Exception as e:
-                hint = HWC if images is not None and looks_like_hwc(images) else None
-                raise BadInputError(f"PyTorch cannot export {type(module).__name__} with images of "
-                                    f"{'x'.join(map(str, shape))}: {e}", hint) from e
+                scopes = export(module, shape[:1] if flat else shape, target)
+            except BadInputError as e:
+                e.hint = HWC if images is not None and looks_like_hwc(images) else None
+                raise
             contents = target.read_bytes()
         else:
             contents = given.read_bytes()
@@ -142,5 +107,5 @@ def given_network(model: Union[Path, torch.nn.Module], shape: Sequence[int] | No
                 shutil.copyfile(file, target.with_name(file.name))
         target.write_bytes(metadata + contents)
         del contents
-        with _explained(module, images):
+        with _explained(scopes, images):
             yield str(target)
