@@ -69,8 +69,9 @@ class _Trial:
         scope = "".join("/" + _own_name(p) for p in self._running if p)
         self.scopes[scope] = path or None if self.scopes.get(scope, path) == path else None
 
-    def _leave(self) -> None:
-        self._running.pop()
+    def _leave(self, path: str) -> None:
+        while self._running.pop() != path:  # parts that raised what the module caught
+            pass
 
     def __call__(self, module: torch.nn.Module, example: torch.Tensor) -> None:
         import torch
@@ -79,7 +80,7 @@ class _Trial:
             for path, part in module.named_modules():
                 if not isinstance(part, torch.jit.ScriptModule):
                     hooks.callback(part.register_forward_pre_hook(lambda *_, path=path: self._enter(path)).remove)
-                    hooks.callback(part.register_forward_hook(lambda *_: self._leave()).remove)
+                    hooks.callback(part.register_forward_hook(lambda *_, path=path: self._leave(path)).remove)
             module(example)
 
     @property
