@@ -1,6 +1,4 @@
 """The C++ library, half of clients. Use sotto.client."""
-from typing import Optional
-
 import numpy as np
 import numpy.typing as npt
 
@@ -20,8 +18,8 @@ class SecretKey:
 
 class Client:
     def __init__(self, spec: ClientSpec, key: SecretKey, /) -> None: ...
-    def write_evaluation_keys(self, path: Optional[str], progress: Optional[Callback]) -> Buffer: ...
-    def encrypt(self, images: npt.NDArray[np.generic], path: Optional[str],
-                progress: Optional[Callback]) -> tuple[Buffer, str]: ...
-    def decrypt(self, reply: Source, flood: float, progress: Optional[Callback]
+    def write_evaluation_keys(self, path: str | None, progress: Callback | None) -> Buffer: ...
+    def encrypt(self, images: npt.NDArray[np.generic], path: str | None,
+                progress: Callback | None) -> tuple[Buffer, str]: ...
+    def decrypt(self, reply: Source, flood: float, progress: Callback | None
                 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32], list[int], str, str]: ...
