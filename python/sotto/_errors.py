@@ -4,6 +4,8 @@ from __future__ import annotations
 import enum
 import re
 
+from ._words import in_python
+
 
 class ErrorCode(enum.IntEnum):
     """What went wrong. The values are the exit codes of the `sotto` program."""
@@ -93,7 +95,7 @@ _HINTS = {"agreement": "agreement=", "calibration": "calibrate=", "function_erro
 
 def make(code: int, message: str, setting: str) -> Error:
     """The exception for an error of the C++ library; called by the extension modules."""
-    return _CLASSES.get(code, InternalError)(message, _HINTS.get(setting))
+    return _CLASSES.get(code, InternalError)(in_python(message), _HINTS.get(setting))
 
 
 def node_names(message: str) -> list[str]:

@@ -8,13 +8,14 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Union
 
 from ._errors import BadInputError, Error, UsageError, node_names
 from ._export import Scopes, export, module_of
 from ._files import Path, existing
 from ._images import HWC, Array, looks_like_hwc
+from ._words import in_python
 
 if TYPE_CHECKING:
     import torch
@@ -61,12 +62,12 @@ def without_folder(text: str) -> str:
 
 
 @contextlib.contextmanager
-def _explained(scopes: Scopes, images: Array | None) -> Iterator[None]:
-    """Errors name no temporary folder, but the part of the module; and what may be wrong with images."""
+def _explained(scopes: Scopes, by_argument: Collection[str], images: Array | None) -> Iterator[None]:
+    """Errors name no temporary folder, but the part of the module, arguments, and what may be wrong with images."""
     try:
         yield
     except Error as e:
-        e.message = without_folder(e.message)
+        e.message = in_python(without_folder(e.message), by_argument)
         e.args = (e.message,)
         e.module = next(filter(None, (module_of(node, scopes) for node in node_names(e.message))), None)
         if images is not None and e.hint is None and "the network takes" in e.message and looks_like_hwc(images):
@@ -81,12 +82,13 @@ def given_network(model: Union[Path, torch.nn.Module], shape: Sequence[int] | No
     torch = sys.modules.get("torch")
     module = model if torch is not None and isinstance(model, torch.nn.Module) else None
     metadata, scopes = _metadata(mean, std, classes), Scopes()
+    by_argument = [key for key, value in (("mean", mean), ("std", std), ("classes", classes)) if value is not None]
     if module is None:
         if not isinstance(model, (str, os.PathLike)):
             raise TypeError(f"a network is a torch.nn.Module or the path of an ONNX file, not {type(model).__name__}")
         given = pathlib.Path(existing(model))
         if not metadata and name is None:
-            with _explained({}, images):
+            with _explained({}, (), images):
                 yield str(given)
             return
     with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
@@ -107,5 +109,5 @@ def given_network(model: Union[Path, torch.nn.Module], shape: Sequence[int] | No
                 shutil.copyfile(file, target.with_name(file.name))
         target.write_bytes(metadata + contents)
         del contents
-        with _explained(scopes, images):
+        with _explained(scopes, by_argument, images):
             yield str(target)
