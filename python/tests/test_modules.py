@@ -55,19 +55,18 @@ def refused(network: nn.Module) -> sotto.BadInputError:
 
 @pytest.mark.parametrize("act, message", [
     (nn.Softmax(1), "Softmax"), (nn.LogSigmoid(), "Log"), (nn.Hardshrink(), "layer2.0"), (Apply(torch.sin), "Sin"),
-    (Apply(torch.sign), "jumps"), (Apply(lambda x: 1 / x), "division"), (nn.Threshold(0.1, 20), "threshold"),
-    (Apply(lambda x: x * torch.sigmoid(x.mean((2, 3), keepdim=True))), "squeeze-and-excitation")])
+    (Apply(torch.sign), "jumps"), (Apply(lambda x: 1 / x), "division"), (nn.Threshold(0.1, 20), "threshold")])
 def test_activations(act, message):
     e = refused(Network(act=act))
     assert e.module == "layer2.0.act" and message in e.message
 
 
 def test_a_part_of_an_activation():
-    assert refused(Network(act=nn.Sequential(nn.Conv2d(4, 8, 1), nn.GLU(1)))).module == "layer2.0.act.1"
+    assert refused(Network(act=nn.Sequential(nn.Conv2d(4, 4, 1), nn.Softmax(1)))).module == "layer2.0.act.1"
 
 
 @pytest.mark.parametrize("pool, message", [
-    (nn.MaxPool2d(2), "AveragePool"), (nn.AdaptiveMaxPool2d(2), "MaxPool"), (nn.LPPool2d(2, 2), "Sign"),
+    (nn.MaxPool2d(2), "MaxPool"), (nn.LPPool2d(2, 2), "Sign"),
     (nn.FractionalMaxPool2d(2, output_size=4), "fractional_max_pool2d"), (nn.AdaptiveAvgPool2d(3), "adaptive_avg_pool2d")])
 def test_pools(pool, message):
     e = refused(Network(pool=pool))

@@ -21,7 +21,7 @@ def test_no_message_of_the_library_speaks_of_the_command_line():
     literals = [text for file in files for line in file.read_text(encoding="utf-8").splitlines()
                 if not line.lstrip().startswith(("//", "#"))
                 for text in re.findall(r'"((?:[^"\\]|\\.)*)"', line)]
-    assert any(OF_THE_COMMAND_LINE.search(text) for text in literals), "the test sees nothing at all"
+    assert len(literals) > 500, "the test sees nothing at all"
     assert [text for text in map(in_python, literals) if OF_THE_COMMAND_LINE.search(text)] == []
 
 
