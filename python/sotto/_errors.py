@@ -88,7 +88,7 @@ _CLASSES: dict[int, type[Error]] = {
     c.code: c for c in (InternalError, UsageError, BadInputError, WrongKeyError, NoResourcesError, InterruptedWork)}
 
 # The library's settings (include/sotto/error.h), as this package calls them.
-_HINTS = {"agreement": "agreement=", "calibration": "calibrate=", "function_error": "function_error=",
+_HINTS = {"agreement": "agreement=", "calibration": "calibrate=", "count": "batch=", "function_error": "function_error=",
           "keys": "replace=True", "layout": "images.transpose(0, 3, 1, 2)", "memory": "memory=",
           "scratch": "scratch=, memory="}
 
