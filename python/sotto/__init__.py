@@ -8,6 +8,7 @@
 
 `sotto.client` and `sotto.server` are the two sides. Each has an extension module of its own, which is loaded when
 something of it is used; `import sotto.server` never loads code that knows of secret keys. An installation may lack one.
+`sotto.nn` trains networks that run encrypted; it needs PyTorch (the extra `nn`), which nothing else here imports.
 """
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from ._files import EvaluationKeys, Query, Reply
 from ._spec import ClientSpec
 
 if TYPE_CHECKING:
-    from . import client, server
+    from . import client, nn, server
     from .client import Client, Doubt, Results, SecretKey
     from .server import InferenceReport, Model, Server, compile
 
@@ -34,7 +35,7 @@ _HOMES = {"Client": "client", "Doubt": "client", "Results": "client", "SecretKey
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("client", "server"):
+    if name in ("client", "nn", "server"):
         return importlib.import_module("." + name, __name__)
     if name in _HOMES:
         value = getattr(importlib.import_module("." + _HOMES[name], __name__), name)
@@ -44,4 +45,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "nn"})

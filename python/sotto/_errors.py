@@ -4,6 +4,8 @@ from __future__ import annotations
 import enum
 import re
 
+from ._words import in_python
+
 
 class ErrorCode(enum.IntEnum):
     """What went wrong. The values are the exit codes of the `sotto` program."""
@@ -86,14 +88,14 @@ _CLASSES: dict[int, type[Error]] = {
     c.code: c for c in (InternalError, UsageError, BadInputError, WrongKeyError, NoResourcesError, InterruptedWork)}
 
 # The library's settings (include/sotto/error.h), as this package calls them.
-_HINTS = {"agreement": "agreement=", "calibration": "calibrate=", "function_error": "function_error=",
+_HINTS = {"agreement": "agreement=", "calibration": "calibrate=", "count": "batch=", "function_error": "function_error=",
           "keys": "replace=True", "layout": "images.transpose(0, 3, 1, 2)", "memory": "memory=",
           "scratch": "scratch=, memory="}
 
 
 def make(code: int, message: str, setting: str) -> Error:
     """The exception for an error of the C++ library; called by the extension modules."""
-    return _CLASSES.get(code, InternalError)(message, _HINTS.get(setting))
+    return _CLASSES.get(code, InternalError)(in_python(message), _HINTS.get(setting))
 
 
 def node_names(message: str) -> list[str]:

@@ -6,23 +6,19 @@ import os
 import pathlib
 import shutil
 import sys
-from typing import Any, NoReturn, Protocol, TypeVar, Union
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Union
 
 from ._errors import MissingFileError
+
+if TYPE_CHECKING:
+    from ._server import Buffer
 
 Path = Union[str, "os.PathLike[str]"]
 BytesLike = Union[bytes, bytearray, memoryview]
 F = TypeVar("F", bound="File")
 
 
-class Buffer(Protocol):
-    """The contents of a file in memory, held by the C++ library; memoryview(buffer) sees them."""
-
-    def __len__(self) -> int: ...
-    def __buffer__(self, flags: int, /) -> memoryview: ...
-
-
-Source = Union[str, Buffer]  # what the extension modules read from
+Source = Union[str, "Buffer"]  # what the extension modules read from
 
 
 def _native() -> Any:

@@ -2,20 +2,20 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import pathlib
 import re
 import shutil
 import sys
 import tempfile
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Union
 
 from ._errors import BadInputError, Error, UsageError, node_names
+from ._export import Scopes, export, module_of
 from ._files import Path, existing
 from ._images import HWC, Array, looks_like_hwc
+from ._words import in_python
 
 if TYPE_CHECKING:
     import torch
@@ -51,44 +51,6 @@ def _metadata(mean: Numbers, std: Numbers, classes: Sequence[str] | None) -> byt
                     for key, value in entries.items() if value is not None)
 
 
-def module_path(node: str, modules: Sequence[str]) -> str | None:
-    """layer2.0.act of /layer2/layer2.0/act/Relu: the module that made a node, as PyTorch's exporter names it."""
-    path: list[str] = []
-    for part in node.strip("/").split("/")[:-1]:
-        if path and part.startswith(path[-1] + "."):  # a child of a Sequential or the like
-            path[-1] = part
-        else:
-            path.append(part)
-    while path:
-        name = ".".join(path)
-        if name in modules:
-            return name
-        path.pop()
-    return None
-
-
-def _export(module: torch.nn.Module, shape: Sequence[int], target: pathlib.Path) -> None:
-    """Writes a module as ONNX file, in evaluation mode. It is as before at the end."""
-    import torch
-
-    first = next(iter([*module.parameters(), *module.buffers()]), torch.zeros(0))
-    example = torch.zeros(1, *shape, device=first.device, dtype=first.dtype if first.is_floating_point() else None)
-    modes = [(m, m.training) for m in module.modules()]
-    # That exporter names nodes by modules, which messages need, and writes one plain file.
-    options: dict[str, Any] = {"input_names": ["image"], "output_names": ["scores"],
-                               "dynamic_axes": {"image": {0: "batch"}, "scores": {0: "batch"}}}
-    if "dynamo" in inspect.signature(torch.onnx.export).parameters:  # PyTorch 2.5 and later
-        options["dynamo"] = False
-    module.eval()
-    try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of the exporter itself
-            torch.onnx.export(module, (example,), str(target), **options)
-    finally:
-        for m, training in modes:
-            m.training = training
-
-
 def _beside(model: pathlib.Path, contents: bytes) -> list[pathlib.Path]:
     """Files with weights beside a model: those whose names are in it."""
     return [f for f in model.parent.iterdir() if f != model and f.name.encode() in contents and f.is_file()]
@@ -100,16 +62,14 @@ def without_folder(text: str) -> str:
 
 
 @contextlib.contextmanager
-def _explained(module: torch.nn.Module | None, images: Array | None) -> Iterator[None]:
-    """Errors name no temporary folder, but the part of the module; and what may be wrong with images."""
+def _explained(scopes: Scopes, by_argument: Collection[str], images: Array | None) -> Iterator[None]:
+    """Errors name no temporary folder, but the part of the module, arguments, and what may be wrong with images."""
     try:
         yield
     except Error as e:
-        e.message = without_folder(e.message)
+        e.message = in_python(without_folder(e.message), by_argument)
         e.args = (e.message,)
-        if module is not None:
-            names = [name for name, _ in module.named_modules() if name]
-            e.module = next(filter(None, (module_path(node, names) for node in node_names(e.message))), None)
+        e.module = next(filter(None, (module_of(node, scopes) for node in node_names(e.message))), None)
         if images is not None and e.hint is None and "the network takes" in e.message and looks_like_hwc(images):
             e.hint = HWC
         raise
@@ -121,13 +81,14 @@ def given_network(model: Union[Path, torch.nn.Module], shape: Sequence[int] | No
     """Path of an ONNX file for the time of the block. shape: of an image; flat: without rows and columns."""
     torch = sys.modules.get("torch")
     module = model if torch is not None and isinstance(model, torch.nn.Module) else None
-    metadata = _metadata(mean, std, classes)
+    metadata, scopes = _metadata(mean, std, classes), Scopes()
+    by_argument = [key for key, value in (("mean", mean), ("std", std), ("classes", classes)) if value is not None]
     if module is None:
         if not isinstance(model, (str, os.PathLike)):
             raise TypeError(f"a network is a torch.nn.Module or the path of an ONNX file, not {type(model).__name__}")
         given = pathlib.Path(existing(model))
         if not metadata and name is None:
-            with _explained(None, images):
+            with _explained({}, (), images):
                 yield str(given)
             return
     with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
@@ -137,11 +98,10 @@ def given_network(model: Union[Path, torch.nn.Module], shape: Sequence[int] | No
             if shape is None:
                 raise UsageError("the shape of images must be known to export a module", "input_shape=, calibrate=")
             try:
-                _export(module, shape[:1] if flat else shape, target)
-            except Exception as e:
-                hint = HWC if images is not None and looks_like_hwc(images) else None
-                raise BadInputError(f"PyTorch cannot export {type(module).__name__} with images of "
-                                    f"{'x'.join(map(str, shape))}: {e}", hint) from e
+                scopes = export(module, shape[:1] if flat else shape, target)
+            except BadInputError as e:
+                e.hint = HWC if images is not None and looks_like_hwc(images) else None
+                raise
             contents = target.read_bytes()
         else:
             contents = given.read_bytes()
@@ -149,5 +109,5 @@ def given_network(model: Union[Path, torch.nn.Module], shape: Sequence[int] | No
                 shutil.copyfile(file, target.with_name(file.name))
         target.write_bytes(metadata + contents)
         del contents
-        with _explained(module, images):
+        with _explained(scopes, by_argument, images):
             yield str(target)

@@ -2,9 +2,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ._files import BytesLike, Path, Unpicklable, _native, buffer_of, existing
+
+if TYPE_CHECKING:
+    from . import _server
 
 
 class ClientSpec(Unpicklable):
@@ -13,11 +16,13 @@ class ClientSpec(Unpicklable):
     Made by `sotto.compile(...).client_spec`, from bytes by `ClientSpec(data)`, or from a file by `ClientSpec.load`.
     """
 
+    _spec: _server.ClientSpec  # of whichever extension module is loaded
+
     def __init__(self, contents: BytesLike) -> None:
-        self._spec: Any = _native().ClientSpec.read(buffer_of(contents))
+        self._spec = _native().ClientSpec.read(buffer_of(contents))
 
     @classmethod
-    def _of(cls, spec: Any) -> ClientSpec:
+    def _of(cls, spec: _server.ClientSpec) -> ClientSpec:
         made = cls.__new__(cls)
         made._spec = spec
         return made
@@ -29,26 +34,28 @@ class ClientSpec(Unpicklable):
 
     def save(self, path: Path) -> None:
         """Writes it to a file."""
-        self._spec.write(path)
+        self._spec.write(os.fspath(path))
 
     def tobytes(self) -> bytes:
         """The contents of the file."""
-        return bytes(self._spec.write(None))
+        contents = self._spec.write(None)
+        assert contents is not None
+        return bytes(memoryview(contents))
 
     @property
     def network(self) -> str:
         """Name of the network."""
-        return str(self._spec.network)
+        return self._spec.network
 
     @property
     def plan_id(self) -> str:
         """Names the model in all files that belong to it."""
-        return str(self._spec.plan_id)
+        return self._spec.plan_id
 
     @property
     def batch(self) -> int:
         """Images that one run of the server holds."""
-        return int(self._spec.batch)
+        return self._spec.batch
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -58,29 +65,29 @@ class ClientSpec(Unpicklable):
     @property
     def scores(self) -> int:
         """Scores of an image."""
-        return int(self._spec.scores)
+        return self._spec.scores
 
     @property
     def classes(self) -> list[str]:
         """Names of the classes; empty if the model has none."""
-        return list(self._spec.classes)
+        return self._spec.classes
 
     @property
     def mean(self) -> list[float]:
         """By channel, in units of pixel / 255."""
-        return list(self._spec.mean)
+        return self._spec.mean
 
     @property
     def std(self) -> list[float]:
         """By channel, in units of pixel / 255."""
-        return list(self._spec.std)
+        return self._spec.std
 
     def __repr__(self) -> str:
         return (f"<sotto.ClientSpec of {self.network}: images of {'x'.join(map(str, self.input_shape))}, "
                 f"{self.scores} scores, batches of {self.batch}>")
 
 
-def native_spec(given: ClientSpec | Path | BytesLike) -> Any:
+def native_spec(given: ClientSpec | Path | BytesLike) -> _server.ClientSpec:
     """Of an object, a path or bytes."""
     if isinstance(given, ClientSpec):
         return given._spec

@@ -25,12 +25,10 @@ from ._images import for_calibration, for_network
 from ._network import given_network, without_folder
 from ._progress import Progress, reporting
 from ._spec import ClientSpec
+from ._words import in_python
 
 if TYPE_CHECKING:
     import torch
-
-# What the library advises in notes, as this package has it.
-_ADVICE = {"write its mean and std with scripts/add_metadata.py": "give mean= and std="}
 
 __all__ = ["InferenceReport", "Model", "Server", "compile"]
 
@@ -166,9 +164,7 @@ def compile(model: Union[Path, torch.nn.Module], *, batch: int = 1024, calibrate
     shape = input_shape if input_shape is not None else None if images is None else images.shape[1:]
 
     def note(text: str) -> None:
-        for theirs, ours in _ADVICE.items():
-            text = text.replace(theirs, ours)
-        warnings.warn(without_folder(text), SottoWarning, stacklevel=3)
+        warnings.warn(without_folder(in_python(text)), SottoWarning, stacklevel=3)
 
     with given_network(model, shape, flat=_axes(calibrate) == 2, mean=mean, std=std, classes=classes, name=name,
                        images=images) as path:

@@ -73,23 +73,6 @@ def test_hints_are_arguments(network):
         sotto.compile(network, input_shape=(3, 8, 8), batch=0)
 
 
-def test_compile_names_the_module():
-    network = Small(torch.nn.Sequential(torch.nn.Identity(), torch.nn.MaxPool2d(2)))
-    with pytest.raises(sotto.BadInputError, match="MaxPool") as e:
-        sotto.compile(network, input_shape=(3, 8, 8))
-    assert e.value.module == "body.2.1" and "(module body.2.1" in str(e.value)
-
-
-@pytest.mark.parametrize("node, path", [
-    ("/layer2/layer2.0/act/Relu", "layer2.0.act"),
-    ("/layer2/layer2.0/downsample/downsample.0/Conv", "layer2.0.downsample.0"),
-    ("/fc/Gemm", "fc"), ("/Add", None), ("/layer2/layer2.0/Add_1", "layer2.0"), ("/other/Relu", None)])
-def test_modules_of_nodes(node, path):
-    from sotto._network import module_path
-    assert module_path(node, ["layer2", "layer2.0", "layer2.0.act", "layer2.0.downsample.0", "layer2.0.downsample",
-                              "fc"]) == path
-
-
 def test_a_module_is_left_as_it_was():
     network = Small()
     network.train()

@@ -1,7 +1,7 @@
 """Makes the golden files of this folder: small ONNX models with an input and what ONNX Runtime computes from it.
 
 NAME.onnx and NAME.json ({"input": [..], "output": [..]}, [c][h][w] and scores, float32) for every model below; every
-operator that the import understands occurs. The networks of train/ with random weights also have the scores of the
+operator that the import understands occurs. The networks of sotto.nn with random weights also have the scores of the
 PyTorch network that was exported ("pytorch") and the largest magnitudes before its ReLUs ("relu_ranges").
 
 For every models/NAME.onnx, NAME.json holds synthetic pictures ("pixels", [image][c][h][w]), the scores that ONNX
@@ -550,12 +550,12 @@ def shipped(path):
 
 
 def trained(name, kind, make, shape):
-    """A network of train/ with random weights: exported, and its scores and the ranges of its ReLUs by PyTorch."""
-    from sotto_train.activation import activations
-    from sotto_train.checkpoint import Trained
-    from sotto_train.config import Config
-    from sotto_train.data import Meta
-    from sotto_train.export import export
+    """A network of sotto.nn with random weights: exported, and its scores and the ranges of its ReLUs by PyTorch."""
+    from sotto.nn.activation import activations
+    from sotto.nn.checkpoint import Trained
+    from sotto.nn.config import Config
+    from sotto.nn.data import Meta
+    from sotto.nn.export import export
 
     torch.manual_seed(1)
     torch.set_num_threads(1)
@@ -583,9 +583,9 @@ def trained(name, kind, make, shape):
 
 
 def networks():
-    """Networks as train/ exports them, VGG-11 at a sixteenth of its width and a ResNet of three blocks."""
-    sys.path.insert(0, str(ROOT / "train"))
-    from sotto_train.models import VGG11, LeNet5, ResNet, Vgg
+    """Networks as sotto.nn exports them, VGG-11 at a sixteenth of its width and a ResNet of three blocks."""
+    sys.path.insert(0, str(ROOT / "python"))
+    from sotto.nn.models import VGG11, LeNet5, ResNet, Vgg
 
     trained("lenet5", "quadratic", LeNet5, (1, 20, 20))
     trained("vgg11", "quadratic", lambda kind, c, k, size: Vgg(kind, c, k, [w // 16 for w in VGG11]), (3, 32, 32))
