@@ -9,14 +9,16 @@
 namespace sotto {
 
 struct Encryptor::State {
+  State(ClientSpec of, const Source& public_key)
+      : spec(std::move(of)),
+        encryptor(spec.internal(), ckks::Parameters::create(spec.internal().parameters), public_key) {}
+
   ClientSpec spec;
   inputs::Encryptor encryptor;
 };
 
-Encryptor::Encryptor(ClientSpec spec, const Source& public_key) {
-  inputs::Encryptor encryptor(spec.internal(), ckks::Parameters::create(spec.internal().parameters), public_key);
-  state_ = std::make_unique<State>(State{std::move(spec), std::move(encryptor)});
-}
+Encryptor::Encryptor(ClientSpec spec, const Source& public_key)
+    : state_(std::make_unique<State>(std::move(spec), public_key)) {}
 
 Encryptor::~Encryptor() = default;
 Encryptor::Encryptor(Encryptor&&) noexcept = default;
