@@ -54,9 +54,12 @@ int keygen(KeygenOptions& o) {
   if (made.secret) wrote.push_back((dir / "secret.key").string() + " (keep it secret)");
   if (made.evaluation)
     wrote.push_back(fmt::format("{} ({}, for the server)", evaluation_keys.string(), size(evaluation_keys)));
-  if (!o.public_key.empty())
+  if (made.public_key)
     wrote.push_back(fmt::format("{} ({}, for those who encrypt for you)", o.public_key, size(o.public_key)));
-  fmt::print("wrote {}\n", fmt::join(wrote, " and "));
+  if (wrote.empty())
+    fmt::print("{} serves this plan, too\n", o.public_key);
+  else
+    fmt::print("wrote {}\n", fmt::join(wrote, " and "));
   return 0;
 }
 
@@ -228,8 +231,7 @@ void add_keygen(CLI::App& app) {
   verb->add_option("--eval-key", o->evaluation_keys,
                    "Where the evaluation keys go instead, e.g. beside those of another plan");
   verb->add_option("--public-key", o->public_key,
-                   "Also write a public key here: whoever has it can encrypt images for you. Evaluation keys that are "
-                   "in the folder stay");
+                   "Also write a public key here, with which others encrypt images for you; keys that are there stay");
   o->report.add_option(*verb);
   verb->add_flag("--force", o->force, "Replace keys that are there, the secret one, too");
   verb->callback([o] { throw CLI::RuntimeError(keygen(*o)); });

@@ -102,6 +102,20 @@ void write_public_key(const plan::ClientSpec& spec, const Keys& keys, const Sink
                             keys.secret.id());
 }
 
+namespace {
+
+// Whether a public key of this owner is there and long enough. A longer one takes the place of one that is too short.
+bool public_key_serves(const fs::path& path, const plan::ClientSpec& spec, const std::string& owner_id) {
+  if (!is_there(path)) return false;
+  const encrypt::PublicKeyFile there(path);
+  if (there.key_id() != owner_id || !there.same_ring(spec.parameters))
+    throw Error(ErrorCode::usage, path.string() + " holds a key of another owner or ring; choose another name",
+                Setting::keys);
+  return there.serves(spec.parameters, spec.input.limbs);
+}
+
+}  // namespace
+
 MadeKeys make_keys(const plan::ClientSpec& spec, const ckks::Parameters& parameters, const fs::path& dir,
                    const KeyFileOptions& options, const ProgressFn& progress) {
   const bool elsewhere = !options.evaluation_keys.empty(), with_public = !options.public_key.empty();
@@ -126,14 +140,12 @@ MadeKeys make_keys(const plan::ClientSpec& spec, const ckks::Parameters& paramet
   const MadeFolder folder(dir);
   if (with_public) wire::require_writable(options.public_key, wire::Kind::public_key);
   const secret::OwnerKey owner = made.secret ? secret::OwnerKey::generate() : read_owner_key(secret_path);
-  if (with_public && is_there(options.public_key) && !options.replace &&
-      encrypt::PublicKeyFile(options.public_key).key_id() != owner.id())
-    throw Error(ErrorCode::usage, options.public_key.string() + " holds a key of another owner; choose another name",
-                Setting::keys);
+  made.public_key = with_public && (options.replace || !public_key_serves(options.public_key, spec, owner.id()));
   const Keys keys = keys_of(owner, parameters);
   if (made.evaluation) write_evaluation_keys(spec, keys, evaluation_path, progress);
   if (made.secret) write_owner_key(owner, secret_path, options.replace);
-  if (with_public) write_public_key(spec, keys, options.public_key);  // last: nobody may encrypt for a key that is lost
+  if (made.public_key)
+    write_public_key(spec, keys, options.public_key);  // last: nobody may encrypt for a key that is lost
   return made;
 }
 

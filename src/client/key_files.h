@@ -46,13 +46,13 @@ struct KeyFileOptions {
 
 /// What make_keys made.
 struct MadeKeys {
-  bool secret = false, evaluation = false;
+  bool secret = false, evaluation = false, public_key = false;
 };
 
 /// Makes the evaluation keys of a plan, and a public key if asked for, under the secret key DIR/secret.key, which is
-/// made if there is none: one secret key serves all plans. Where only a public key is new, DIR/eval.key stays as it is.
-/// Throws Error{usage} if DIR/eval.key exists and nothing of the options is set, or if the named files hold keys of
-/// another plan or owner.
+/// made if there is none: one secret key serves all plans. If a public key is asked for, DIR/eval.key stays where it
+/// exists, and so does a public key that serves the plan. Throws Error{usage} if DIR/eval.key exists and nothing of the
+/// options is set, or if the named files hold keys of another plan, owner or ring.
 MadeKeys make_keys(const plan::ClientSpec& spec, const ckks::Parameters& parameters, const std::filesystem::path& dir,
                    const KeyFileOptions& options, const ProgressFn& progress);
 

@@ -56,9 +56,12 @@ PublicKeyFile::PublicKeyFile(const Source& source) : file_(source, wire::Kind::p
   file_.name_sections([](std::size_t l) { return "limb " + std::to_string(l) + " of the key"; });
 }
 
+bool PublicKeyFile::same_ring(const ckks::ParametersSpec& parameters) const {
+  return log_n_ == parameters.log_n && ring_ == name_of(parameters.kind) && prime_bits_ == parameters.prime_bits;
+}
+
 bool PublicKeyFile::serves(const ckks::ParametersSpec& parameters, int message_limbs) const {
-  return log_n_ == parameters.log_n && ring_ == name_of(parameters.kind) && prime_bits_ == parameters.prime_bits &&
-         limbs_ >= public_key_limbs(message_limbs);
+  return same_ring(parameters) && limbs_ >= public_key_limbs(message_limbs);
 }
 
 PublicKey PublicKeyFile::read(const ring::Ring& ring, const ckks::ParametersSpec& parameters, int message_limbs) const {

@@ -21,7 +21,8 @@ class PublicKeyFile {
 
   [[nodiscard]] const std::string& key_id() const { return key_id_; }
   [[nodiscard]] const std::string& name() const { return file_.name(); }
-  /// Whether it encrypts messages of this many limbs in the ring of these parameters.
+  /// Whether it is of the ring of these parameters, and if it is, encrypts messages of this many limbs.
+  [[nodiscard]] bool same_ring(const ckks::ParametersSpec& parameters) const;
   [[nodiscard]] bool serves(const ckks::ParametersSpec& parameters, int message_limbs) const;
   /// The part of the key that messages of so many limbs need. Throws Error{wrong_key} if it does not serve them,
   /// Error{bad_input} if it is damaged.

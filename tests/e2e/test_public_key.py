@@ -62,6 +62,10 @@ class PublicKey(PreparedCase):
         self.assertEqual((report["keys"], report["new_secret_key"]), (0, False))
         self.assertEqual(report["public_key_bytes"], (self.dir / "public.key").stat().st_size)
         self.assertLess(report["public_key_bytes"], report["eval_key_bytes"])
+        before = harness.tree(self.dir)
+        again = self.sotto("keygen", "net.client", "--out", "keys", "--public-key", "public.key")
+        self.assertIn("public.key serves this plan", again.out)
+        self.assertEqual(harness.tree(self.dir), before)
 
     def test_all_keys_at_once(self):
         self.sotto("keygen", "net.client", "--out", "new", "--public-key", "new/public.key")

@@ -96,14 +96,33 @@ TEST_F(KeyFiles, APublicKeyOnRequest) {
   const test::Bytes evaluation = test::read_bytes(folder / "keys/eval.key"),
                     first = test::read_bytes(folder / "public.key");
   const MadeKeys again = with_public("keys");
-  EXPECT_FALSE(again.secret || again.evaluation) << "what is there stays";
-  EXPECT_EQ(test::read_bytes(folder / "keys/eval.key"), evaluation);
+  EXPECT_FALSE(again.secret || again.evaluation || again.public_key) << "what is there stays";
+  std::filesystem::remove(folder / "public.key");
+  EXPECT_TRUE(with_public("keys").public_key);
   EXPECT_NE(test::read_bytes(folder / "public.key"), first);
+  EXPECT_EQ(test::read_bytes(folder / "keys/eval.key"), evaluation);
   EXPECT_TRUE(fails_with([&] { with_public("others"); }, ErrorCode::usage, {"public.key", "another owner"}));
   EXPECT_EQ(folder.names(), (std::set<std::string>{"keys", "public.key"}));
   EXPECT_TRUE(with_public("others", true).secret);
   std::filesystem::remove(folder / "keys/secret.key");
   EXPECT_TRUE(fails_with([&] { with_public("keys"); }, ErrorCode::usage, {"eval.key"})) << "of a secret that is lost";
+}
+
+TEST_F(KeyFiles, APublicKeyGrowsWithThePlans) {
+  const auto limbs_for = [&](int log_n, int input_limbs) {
+    plan::ClientSpec other = spec;
+    other.parameters.log_n = log_n;
+    other.input.limbs = input_limbs;
+    const MadeKeys made = make_keys(other, ckks::ToyParameters::make(other.parameters), folder / "keys",
+                                    {.public_key = folder / "public.key"}, {});
+    const wire::FileReader file(folder / "public.key", wire::Kind::public_key);
+    return std::pair(made.public_key, file.sections());
+  };
+  const int log_n = spec.parameters.log_n;
+  EXPECT_EQ(limbs_for(log_n, 1), std::pair(true, std::size_t{2}));
+  EXPECT_EQ(limbs_for(log_n, 2), std::pair(true, std::size_t{3}));
+  EXPECT_EQ(limbs_for(log_n, 1), std::pair(false, std::size_t{3})) << "others may need all of it";
+  EXPECT_TRUE(fails_with([&] { limbs_for(log_n + 1, 1); }, ErrorCode::usage, {"public.key", "ring"}));
 }
 
 TEST_F(KeyFiles, NoPublicKeyOfAnInterruptedRun) {
