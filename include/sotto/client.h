@@ -80,8 +80,9 @@ class Client {
   /// every time; any of them serve. Throws Error{interrupted}; `sink` may throw, too.
   void write_evaluation_keys(const Sink& sink, const Hooks& hooks = {}) const;
 
-  /// A key with which others encrypt images for this client (sotto/encryptor.h): some 0.1 to 10 MB. It is public: whoever
-  /// has it can encrypt, and nobody can decrypt with it. A new one every time; any of them serve. `sink` may throw.
+  /// A key with which others encrypt images for this client (sotto/encryptor.h): some 0.1 to 10 MB. It is public:
+  /// whoever has it can encrypt, and nobody can decrypt with it. A new one every time; any of them serve. `sink` may
+  /// throw.
   void write_public_key(const Sink& sink) const;
 
   /// Encrypts images of spec().channels() x spec().height() x spec().width(), at least one, in batches of
