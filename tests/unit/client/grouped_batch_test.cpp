@@ -63,7 +63,7 @@ TEST_F(GroupedBatch, PixelsLieAsInThePicture) {
   s.input.layout = {3, 8, 8, 2, 1, 2};
   ASSERT_EQ(s.input.layout.blocks(), 2);
   const auto images = random_images(2);
-  const Values first = pack_slots(s, images, 2, 0), second = pack_slots(s, images, 2, 1);
+  const Values first = inputs::pack_slots(s, images, 2, 0), second = inputs::pack_slots(s, images, 2, 1);
   EXPECT_EQ(first[57], images[1][(1 * 8 + 5) * 8 + 2]);
   EXPECT_EQ(second[32], images[1][(2 * 8 + 1) * 8 + 0]);
   EXPECT_EQ(second[16], 0);
