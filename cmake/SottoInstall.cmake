@@ -1,16 +1,17 @@
-# What `cmake --install` gives: programs, headers, the two halves of the library with what they are made of, and files for
+# What `cmake --install` gives: programs, headers, the parts of the library with what they are made of, and files for
 # find_package(Sotto) and pkg-config.
 include(CMakePackageConfigHelpers)
 
-# By half, highest first, as a linker wants static libraries.
+# By part, highest first, as a linker wants static libraries.
 set(shared spec plan packing circuit bootstrap ckks ring wire simd base)
-set(client_libraries client images secret ${shared})
+set(client_libraries client inputs images secret encrypt ${shared})
+set(encryptor_libraries inputs encrypt ${shared})
 set(server_libraries engine runtime compiler graph ${shared})
-set(all ${client_libraries} ${server_libraries})
+set(all ${client_libraries} ${encryptor_libraries} ${server_libraries})
 list(REMOVE_DUPLICATES all)
 list(TRANSFORM all PREPEND sotto_)
 
-install(TARGETS sotto_api_client sotto_api_server ${all} EXPORT SottoTargets
+install(TARGETS sotto_api_client sotto_api_encryptor sotto_api_server ${all} EXPORT SottoTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT SottoTargets NAMESPACE Sotto:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/Sotto)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/sotto ${PROJECT_BINARY_DIR}/include/sotto
@@ -24,10 +25,11 @@ install(FILES ${PROJECT_BINARY_DIR}/SottoConfig.cmake ${PROJECT_BINARY_DIR}/Sott
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/Sotto)
 
 set(client_requires "libpng libjpeg zlib")
+set(encryptor_requires "")
 set(server_requires "protobuf")
 set(server_private "-lonnx_proto")
 file(RELATIVE_PATH PC_UP /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)  # wherever it is installed
-foreach(half client server)
+foreach(half client encryptor server)
   list(JOIN ${half}_libraries " -lsotto_" libraries)
   set(PC_HALF ${half})
   set(PC_LIBS "-lsotto_api_${half} -lsotto_${libraries} ${${half}_private}")

@@ -12,7 +12,8 @@
 #include "sotto/io.h"
 #include "sotto/spec.h"
 
-/// The side of the owner of images: secret key, encryption, decryption. Link Sotto::client.
+/// The side of the owner of images: secret key, encryption, decryption. Link Sotto::client. Who encrypts for an owner
+/// without being one takes sotto/encryptor.h.
 namespace sotto {
 
 namespace secret {
@@ -78,6 +79,11 @@ class Client {
   /// Makes the keys with which a server computes on what this client encrypts: 0.3 to 5 GB. They are public, and new
   /// every time; any of them serve. Throws Error{interrupted}; `sink` may throw, too.
   void write_evaluation_keys(const Sink& sink, const Hooks& hooks = {}) const;
+
+  /// A key with which others encrypt images for this client (sotto/encryptor.h): some 0.1 to 10 MB. It is public:
+  /// whoever has it can encrypt, and nobody can decrypt with it. A new one every time; any of them serve. `sink` may
+  /// throw.
+  void write_public_key(const Sink& sink) const;
 
   /// Encrypts images of spec().channels() x spec().height() x spec().width(), at least one, in batches of
   /// spec().batch(). Returns the name of the input, 32 hexadecimal digits that are new every time. Throws

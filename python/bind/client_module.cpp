@@ -1,4 +1,4 @@
-// sotto._client: secret key, encryption, decryption.
+// sotto._client: secret key, encryption, decryption; encryption with a public key.
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/filesystem.h>
 #include <nanobind/stl/optional.h>
@@ -8,6 +8,7 @@
 #include "images.h"
 #include "shared.h"
 #include "sotto/client.h"
+#include "sotto/encryptor.h"
 
 namespace sotto::python {
 
@@ -32,18 +33,25 @@ nb::tuple decrypt(const Client& client, nb::handle from, double flood, nb::handl
                         doubts, r.input_id, r.summary);
 }
 
-nb::tuple encrypt(const Client& client, const ImageArray& images, const std::optional<Path>& path,
-                  nb::handle progress) {
+// Client or Encryptor.
+template <class Party>
+nb::tuple encrypt(const Party& party, const ImageArray& images, const std::optional<Path>& path, nb::handle progress) {
   Target to(path);
   std::string id;
   run(progress, nb::none(),
-      [&, view = view_of(images)](const Hooks& hooks) { id = client.encrypt(view, to.sink(), hooks); });
+      [&, view = view_of(images)](const Hooks& hooks) { id = party.encrypt(view, to.sink(), hooks); });
   return nb::make_tuple(to.result(), id);
 }
 
 nb::object write_evaluation_keys(const Client& client, const std::optional<Path>& path, nb::handle progress) {
   Target to(path);
   run(progress, nb::none(), [&](const Hooks& hooks) { client.write_evaluation_keys(to.sink(), hooks); });
+  return to.result();
+}
+
+nb::object write_public_key(const Client& client, const std::optional<Path>& path) {
+  Target to(path);
+  run([&] { client.write_public_key(to.sink()); });
   return to.result();
 }
 
@@ -60,8 +68,17 @@ NB_MODULE(_client, m) {
       .def("__init__", [](Client* self, const ClientSpec& spec,
                           const SecretKey& key) { run([&] { new (self) Client(spec, key); }); })
       .def("write_evaluation_keys", write_evaluation_keys, nb::arg("path").none(), nb::arg("progress").none())
-      .def("encrypt", encrypt, nb::arg("images"), nb::arg("path").none(), nb::arg("progress").none())
+      .def("write_public_key", write_public_key, nb::arg("path").none())
+      .def("encrypt", encrypt<Client>, nb::arg("images"), nb::arg("path").none(), nb::arg("progress").none())
       .def("decrypt", decrypt, nb::arg("reply"), nb::arg("flood"), nb::arg("progress").none());
+  nb::class_<Encryptor>(m, "Encryptor")
+      .def("__init__",
+           [](Encryptor* self, const ClientSpec& spec, nb::handle public_key) {
+             const Source source = source_of(public_key, "the public key");
+             run([&] { new (self) Encryptor(spec, source); });
+           })
+      .def_prop_ro("key_id", &Encryptor::key_id)
+      .def("encrypt", encrypt<Encryptor>, nb::arg("images"), nb::arg("path").none(), nb::arg("progress").none());
 }
 
 }  // namespace sotto::python

@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Any
 
 from ._errors import (BadInputError, DoubtfulResults, Error, ErrorCode, InternalError, InterruptedWork,
                       MissingFileError, NoResourcesError, SottoWarning, UsageError, WrongKeyError)
-from ._files import EvaluationKeys, Query, Reply
+from ._files import EvaluationKeys, PublicKey, Query, Reply
 from ._spec import ClientSpec
 
 if TYPE_CHECKING:
     from . import client, nn, server
-    from .client import Client, Doubt, Results, SecretKey
+    from .client import Client, Doubt, Encryptor, Results, SecretKey
     from .server import InferenceReport, Model, Server, compile
 
-__all__ = ["BadInputError", "Client", "ClientSpec", "Doubt", "DoubtfulResults", "Error", "ErrorCode",
+__all__ = ["BadInputError", "Client", "ClientSpec", "Doubt", "DoubtfulResults", "Encryptor", "Error", "ErrorCode",
            "EvaluationKeys", "InferenceReport", "InternalError", "InterruptedWork", "MissingFileError", "Model",
-           "NoResourcesError", "Query", "Reply", "Results", "SecretKey", "Server", "SottoWarning", "UsageError",
-           "WrongKeyError", "client", "compile", "server"]
+           "NoResourcesError", "PublicKey", "Query", "Reply", "Results", "SecretKey", "Server", "SottoWarning",
+           "UsageError", "WrongKeyError", "client", "compile", "server"]
 
-_HOMES = {"Client": "client", "Doubt": "client", "Results": "client", "SecretKey": "client",
+_HOMES = {"Client": "client", "Doubt": "client", "Encryptor": "client", "Results": "client", "SecretKey": "client",
           "InferenceReport": "server", "Model": "server", "Server": "server", "compile": "server"}
 
 

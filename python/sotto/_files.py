@@ -144,6 +144,15 @@ class EvaluationKeys(File):
     _kind = "file of evaluation keys"
 
 
+class PublicKey(File):
+    """What lets others encrypt for its owner, from `Client.public_key`, for `Encryptor`: 0.1 to some 10 MB.
+
+    It is public, but whoever encrypts must have it from the owner: who put another one in its place could read the
+    images.
+    """
+    _kind = "public key"
+
+
 def source_of(given: object, kind: type[F]) -> Source:
     """What the extension modules read: of an object, a path or bytes."""
     if isinstance(given, kind):

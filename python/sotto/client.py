@@ -18,12 +18,12 @@ except ImportError as e:
                       f"cannot be loaded: {e}", name="sotto._client") from e
 
 from ._errors import DoubtfulResults, UsageError
-from ._files import BytesLike, EvaluationKeys, Path, Query, Reply, Unpicklable, existing, source_of
+from ._files import BytesLike, EvaluationKeys, Path, PublicKey, Query, Reply, Unpicklable, existing, source_of
 from ._images import for_network
 from ._progress import Progress, reporting
 from ._spec import ClientSpec, native_spec
 
-__all__ = ["Client", "Doubt", "Results", "SecretKey"]
+__all__ = ["Client", "Doubt", "Encryptor", "Results", "SecretKey"]
 
 _SECRET = ("it holds a secret key, and a pickle would put that, readable for all, into files and messages; use "
            ".save(), which writes what only you can read, and .load()")
@@ -116,6 +116,48 @@ class SecretKey(Unpicklable):
         return f"<sotto.SecretKey {self.id}>"
 
 
+def _encrypt(party: _client.Client | _client.Encryptor, spec: ClientSpec, images: object, path: Path | None,
+             progress: Progress) -> Query:
+    array = for_network(images, spec.input_shape)
+    to = None if path is None else os.fspath(path)
+    with reporting(progress) as report:
+        made, input_id = party.encrypt(array, to, report)
+    query = Query._of(made if to is None else to)
+    query.input_id = input_id
+    return query
+
+
+class Encryptor(Unpicklable):
+    """Encrypts images for the owner of a public key. Holds no secret: it cannot decrypt, not even what it encrypted.
+
+    The public key must be the owner's: who put another one in its place could read the images. Scores must not come
+    back to whoever encrypted (SECURITY.md).
+    """
+    _instead = "make it again from the model's client_spec and the public key"
+
+    def __init__(self, spec: ClientSpec | Path | BytesLike, public_key: PublicKey | Path | BytesLike) -> None:
+        """Raises WrongKeyError for a key of another ring than the model's or with too few levels."""
+        self._spec = ClientSpec._of(native_spec(spec))
+        self._encryptor = _client.Encryptor(self._spec._spec, source_of(public_key, PublicKey))
+
+    @property
+    def spec(self) -> ClientSpec:
+        """The public part of the model."""
+        return self._spec
+
+    @property
+    def key_id(self) -> str:
+        """`SecretKey.id` of the owner, as the public key says."""
+        return self._encryptor.key_id
+
+    def encrypt(self, images: object, path: Path | None = None, progress: Progress = None) -> Query:
+        """As `Client.encrypt`; the query has twice as many bytes."""
+        return _encrypt(self._encryptor, self._spec, images, path, progress)
+
+    def __repr__(self) -> str:
+        return f"<sotto.Encryptor of {self._spec.network}, for the key {self.key_id}>"
+
+
 class Client(Unpicklable):
     """Keys, encryption and decryption for one model."""
     _instead = _SECRET
@@ -183,6 +225,12 @@ class Client(Unpicklable):
             made = self._client.write_evaluation_keys(to, report)
         return EvaluationKeys._of(made if to is None else to)
 
+    @property
+    def public_key(self) -> PublicKey:
+        """A key with which others encrypt for you (`sotto.Encryptor`); `.save(path)` writes it. Every one is new, and all
+        serve, also for other models that work in the same ring and need no more levels."""
+        return PublicKey._of(self._client.write_public_key(None))
+
     def encrypt(self, images: object, path: Path | None = None, progress: Progress = None) -> Query:
         """Encrypts images, in batches of `spec.batch`: the last one costs as much as a full one.
 
@@ -193,13 +241,7 @@ class Client(Unpicklable):
 
         Raises BadInputError for other shapes, and values that are no numbers or beyond 1e6.
         """
-        array = for_network(images, self._spec.input_shape)
-        to = None if path is None else os.fspath(path)
-        with reporting(progress) as report:
-            made, input_id = self._client.encrypt(array, to, report)
-        query = Query._of(made if to is None else to)
-        query.input_id = input_id
-        return query
+        return _encrypt(self._client, self._spec, images, path, progress)
 
     def decrypt(self, reply: Reply | Path | BytesLike, flood: float = 0, progress: Progress = None
                 ) -> npt.NDArray[np.float64]:

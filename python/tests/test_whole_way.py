@@ -93,6 +93,29 @@ def test_one_secret_key_for_two_models(network, client):
     assert np.abs(scores - exact(other, images)).max() < TOLERANCE
 
 
+def test_someone_else_encrypts(network, model, client, server, folder):
+    """Who has the public key only encrypts; the owner of the secret key decrypts."""
+    images = pixels(6)
+    client.public_key.save(folder / "public.key")
+    for public_key in (client.public_key, folder / "public.key", (folder / "public.key").read_bytes(),
+                       sotto.PublicKey.load(folder / "public.key")):
+        encryptor = sotto.Encryptor(model.client_spec, public_key)
+        assert encryptor.key_id == client.key.id and client.key.id in repr(encryptor)
+        query = encryptor.encrypt(images)
+        results = client.results(server.infer(query, client.evaluation_keys))
+        assert np.abs(results.scores - exact(network, images)).max() < TOLERANCE
+        assert results.input_id == query.input_id
+    assert not hasattr(encryptor, "decrypt") and not hasattr(encryptor, "key")
+    assert len(query) > 1.9 * len(client.encrypt(images))
+    other = sotto.Client.create(model.client_spec)
+    with pytest.raises(sotto.WrongKeyError):
+        server.infer(sotto.Encryptor(model.client_spec, other.public_key).encrypt(images), client.evaluation_keys)
+    with pytest.raises(sotto.BadInputError, match="public key"):
+        sotto.Encryptor(model.client_spec, client.evaluation_keys.tobytes())
+    with pytest.raises(TypeError, match="PublicKey"):
+        sotto.Encryptor(model.client_spec, client.evaluation_keys)
+
+
 def test_batches(network, client, server):
     images = pixels(client.spec.batch + 1)
     scores = client.decrypt(server.infer(client.encrypt(images), client.evaluation_keys))

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "api/progress.h"
 #include "api/values.h"
 #include "base/error.h"
 #include "client/batch.h"
@@ -9,18 +10,6 @@
 #include "client/results.h"
 
 namespace sotto {
-
-namespace {
-
-client::ProgressFn progress_for(const Hooks& hooks, const char* stage) {
-  return [&hooks, stage](std::size_t done, std::size_t total) {
-    if (hooks.stop != nullptr && *hooks.stop) throw Error(ErrorCode::interrupted, std::string(stage) + " was stopped");
-    if (hooks.progress)
-      hooks.progress({stage, total == 0 ? 1 : static_cast<double>(done) / static_cast<double>(total), {}});
-  };
-}
-
-}  // namespace
 
 SecretKey::SecretKey(std::shared_ptr<const secret::OwnerKey> key) : key_(std::move(key)) {}
 
@@ -58,19 +47,24 @@ const ClientSpec& Client::spec() const { return state_->spec; }
 const SecretKey& Client::key() const { return state_->key; }
 
 void Client::write_evaluation_keys(const Sink& sink, const Hooks& hooks) const {
-  client::write_evaluation_keys(state_->spec.internal(), state_->keys, sink, progress_for(hooks, "evaluation keys"));
+  client::write_evaluation_keys(state_->spec.internal(), state_->keys, sink,
+                                api::progress_for(hooks, "evaluation keys"));
+}
+
+void Client::write_public_key(const Sink& sink) const {
+  client::write_public_key(state_->spec.internal(), state_->keys, sink);
 }
 
 std::string Client::encrypt(const ImagesView& images, const Sink& sink, const Hooks& hooks) const {
   const plan::ClientSpec& spec = state_->spec.internal();
   return client::encrypt_images(spec, state_->keys, api::values_of(images, spec.io), sink,
-                                progress_for(hooks, "encryption"));
+                                api::progress_for(hooks, "encryption"));
 }
 
 Results Client::decrypt(const Source& source, const DecryptOptions& options, const Hooks& hooks) const {
   if (!(options.flood >= 0)) throw Error(ErrorCode::usage, "the noise of flooding is not negative");
   const client::Decrypted decrypted = client::decrypt_scores(state_->spec.internal(), state_->keys, source,
-                                                             {options.flood}, progress_for(hooks, "decryption"));
+                                                             {options.flood}, api::progress_for(hooks, "decryption"));
   Results out;
   out.images = decrypted.scores.size();
   out.classes = static_cast<std::size_t>(state_->spec.scores());

@@ -1,5 +1,6 @@
 #include "ckks/ciphertext_file.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 
@@ -19,8 +20,9 @@ Ciphertext expand(const ring::Ring& ring, SeededCiphertext c) {
   return out;
 }
 
-std::uint64_t ciphertext_bytes(wire::Kind kind, std::size_t n, int prime_bits, int limbs) {
-  return static_cast<std::uint64_t>(limbs) * n * wire::word_bytes(prime_bits) * (kind == wire::Kind::output ? 2 : 1);
+std::uint64_t ciphertext_bytes(wire::Kind kind, std::size_t n, int prime_bits, int limbs, bool seeded) {
+  const bool both = kind == wire::Kind::output || !seeded;
+  return static_cast<std::uint64_t>(limbs) * n * wire::word_bytes(prime_bits) * (both ? 2 : 1);
 }
 
 namespace {
@@ -30,7 +32,7 @@ nlohmann::json header(wire::Kind kind, const CiphertextFileInfo& info) {
                       {"images", info.images},   {"batch", info.batch},   {"per_batch", info.per_batch},
                       {"limbs", info.limbs},     {"scale", info.scale}};
   if (kind == wire::Kind::input) {
-    h["seed"] = wire::to_hex(info.seed.data(), info.seed.size());
+    h["seed"] = info.seed ? nlohmann::json(wire::to_hex(info.seed->data(), info.seed->size())) : nlohmann::json();
   } else {
     h["probes"] = nlohmann::json::array();
     for (const CiphertextShape& p : info.probes) h["probes"].push_back({{"limbs", p.limbs}, {"scale", p.scale}});
@@ -41,7 +43,7 @@ nlohmann::json header(wire::Kind kind, const CiphertextFileInfo& info) {
 std::vector<std::uint64_t> section_sizes(wire::Kind kind, const ring::Ring& ring, const CiphertextFileInfo& info) {
   std::vector<std::uint64_t> sizes(info.batches() * info.sections_per_batch());
   for (std::size_t k = 0; k < sizes.size(); ++k)
-    sizes[k] = ciphertext_bytes(kind, ring.n(), ring.prime_bits(), info.shape(k).limbs);
+    sizes[k] = ciphertext_bytes(kind, ring.n(), ring.prime_bits(), info.shape(k).limbs, info.seed.has_value());
   return sizes;
 }
 
@@ -90,8 +92,10 @@ CiphertextReader::CiphertextReader(const Source& source, wire::Kind kind) : kind
     info_.limbs = shape.limbs;
     info_.scale = shape.scale;
     if (kind_ == wire::Kind::input) {
-      const auto seed = wire::hex_bytes(h, "seed", info_.seed.size());
-      std::copy(seed.begin(), seed.end(), info_.seed.begin());
+      if (!wire::field(h, "seed").is_null()) {
+        Seed& seed = info_.seed.emplace();
+        std::ranges::copy(wire::hex_bytes(h, "seed", seed.size()), seed.begin());
+      }
     } else {
       for (const auto& p : wire::list(h, "probes", 4096)) info_.probes.push_back(shape_from_json(p));
     }
@@ -114,7 +118,8 @@ void CiphertextReader::expect(const std::string& plan_id, std::uint64_t batch, s
   for (std::size_t k = 0; k < info_.probes.size() && fits; ++k)
     fits = info_.probes[k].limbs == probes[k].limbs && same_scale(info_.probes[k].scale, probes[k].scale);
   for (std::size_t i = 0; i < file_.sections(); ++i)
-    fits = fits && file_.section_bytes(i) == ciphertext_bytes(kind_, ring.n(), ring.prime_bits(), info_.shape(i).limbs);
+    fits = fits && file_.section_bytes(i) == ciphertext_bytes(kind_, ring.n(), ring.prime_bits(), info_.shape(i).limbs,
+                                                              info_.seed.has_value());
   if (!fits) file_.fail("its ciphertexts do not have the plan's shape");
 }
 
@@ -133,8 +138,8 @@ Ciphertext CiphertextReader::read(const ring::Ring& ring, std::uint64_t k) const
   std::atomic<bool> valid{true};
   parallel_for(limbs, [&](std::size_t l) {
     bool ok = wire::unpack_words(c.c0[l].data(), bytes.data() + l * limb_bytes, n, width, ring.prime(l));
-    if (kind_ == wire::Kind::input)
-      expand_uniform(ring, info_.seed, k, l, c.c1[l].data());
+    if (info_.seed)
+      expand_uniform(ring, *info_.seed, k, l, c.c1[l].data());
     else
       ok = wire::unpack_words(c.c1[l].data(), bytes.data() + (limbs + l) * limb_bytes, n, width, ring.prime(l)) && ok;
     if (!ok) valid = false;

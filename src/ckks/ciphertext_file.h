@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -40,7 +41,7 @@ struct CiphertextFileInfo {
   std::uint64_t per_batch = 0;  ///< ciphertexts per batch, probes apart
   int limbs = 0;                ///< of each of these
   double scale = 1;
-  Seed seed{};                               ///< inputs only: ciphertext k is stream k
+  std::optional<Seed> seed = {};             ///< inputs under the secret key only: c1 of ciphertext k is stream k
   std::vector<CiphertextShape> probes = {};  ///< outputs only: what follows them in every batch
 
   /// Ciphertexts of a batch in the file.
@@ -53,7 +54,7 @@ struct CiphertextFileInfo {
   [[nodiscard]] std::uint64_t batches() const { return (images + batch - 1) / batch; }
 };
 
-/// Writes IN.sotto (seeded, c0 only) or OUT.sotto (c0 and c1), see docs/formats/ciphertexts.md.
+/// Writes IN.sotto (c0, and c1 unless it comes from a seed) or OUT.sotto (c0 and c1), see docs/formats/ciphertexts.md.
 class CiphertextWriter {
  public:
   /// resumable: batches that are finished are kept if the work is interrupted (see wire::FileWriter).
@@ -97,7 +98,7 @@ class CiphertextReader {
   CiphertextFileInfo info_;
 };
 
-/// Length of one ciphertext's section.
-std::uint64_t ciphertext_bytes(wire::Kind kind, std::size_t n, int prime_bits, int limbs);
+/// Length of one ciphertext's section. seeded: of an input under the secret key.
+std::uint64_t ciphertext_bytes(wire::Kind kind, std::size_t n, int prime_bits, int limbs, bool seeded = true);
 
 }  // namespace sotto::ckks

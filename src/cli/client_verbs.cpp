@@ -15,6 +15,7 @@
 #include "client/results.h"
 #include "client/sheet.h"
 #include "images/image_source.h"
+#include "inputs/encryptor.h"
 #include "plan/plan_file.h"
 #include "wire/outputs.h"
 
@@ -27,7 +28,7 @@ namespace {
 constexpr int kDoubtful = 6;  // exit code of decrypt --strict
 
 struct KeygenOptions {
-  std::string client, out, evaluation_keys;
+  std::string client, out, evaluation_keys, public_key;
   bool force = false;
   StepReport report;
 };
@@ -37,23 +38,33 @@ int keygen(KeygenOptions& o) {
   const plan::ClientSpec spec = plan::read_client(o.client);
   const auto parameters = ckks::Parameters::create(spec.parameters);
   ProgressLine line("keys");
-  const bool fresh = client::make_keys(spec, parameters, o.out, {o.evaluation_keys, o.force},
-                                       [&](std::size_t done, std::size_t total) { line.update(done, total); });
+  const client::MadeKeys made =
+      client::make_keys(spec, parameters, o.out, {o.evaluation_keys, o.public_key, o.force},
+                        [&](std::size_t done, std::size_t total) { line.update(done, total); });
   const fs::path dir = o.out,
                  evaluation_keys = o.evaluation_keys.empty() ? dir / "eval.key" : fs::path(o.evaluation_keys);
-  o.report.add("keys", spec.keys.keys.size());
-  o.report.add("new_secret_key", fresh);
+  o.report.add("keys", made.evaluation ? spec.keys.keys.size() : 0);
+  o.report.add("new_secret_key", made.secret);
   o.report.add_bytes("eval_key_bytes", evaluation_keys);
+  if (!o.public_key.empty()) o.report.add_bytes("public_key_bytes", o.public_key);
   o.report.write();
-  if (!o.report.streamed())
-    fmt::print("wrote {}{} ({}, for the server)\n",
-               fresh ? (dir / "secret.key").string() + " (keep it secret) and " : std::string(),
-               evaluation_keys.string(), format_bytes(static_cast<double>(fs::file_size(evaluation_keys))));
+  if (o.report.streamed()) return 0;
+  const auto size = [](const fs::path& file) { return format_bytes(static_cast<double>(fs::file_size(file))); };
+  std::vector<std::string> wrote;
+  if (made.secret) wrote.push_back((dir / "secret.key").string() + " (keep it secret)");
+  if (made.evaluation)
+    wrote.push_back(fmt::format("{} ({}, for the server)", evaluation_keys.string(), size(evaluation_keys)));
+  if (made.public_key)
+    wrote.push_back(fmt::format("{} ({}, for those who encrypt for you)", o.public_key, size(o.public_key)));
+  if (wrote.empty())
+    fmt::print("{} serves this plan, too\n", o.public_key);
+  else
+    fmt::print("wrote {}\n", fmt::join(wrote, " and "));
   return 0;
 }
 
 struct EncryptOptions {
-  std::string client, keys, out;
+  std::string client, keys, public_key, out;
   DataOptions data;
   StepReport report;
 };
@@ -73,24 +84,42 @@ void remember_input(const EncryptOptions& o, const std::string& id, const client
   }
 }
 
+using Values = std::vector<std::vector<double>>;  // preprocessed, by image
+
+std::string encrypt_as_owner(EncryptOptions& o, const plan::ClientSpec& spec, const Values& values) {
+  const client::Keys keys = client::read_keys(ckks::Parameters::create(spec.parameters), o.keys);
+  o.report.add_lap("read_seconds");
+  o.report.add("key_id", keys.secret.id());
+  ProgressLine line("encryption");
+  return client::encrypt_images(spec, keys, values, o.out,
+                                [&](std::size_t done, std::size_t total) { line.update(done, total); });
+}
+
+std::string encrypt_for_owner(EncryptOptions& o, const plan::ClientSpec& spec, const Values& values) {
+  const inputs::Encryptor encryptor(spec, ckks::Parameters::create(spec.parameters), fs::path(o.public_key));
+  o.report.add_lap("read_seconds");
+  o.report.add("key_id", encryptor.key_id());
+  ProgressLine line("encryption");
+  return encryptor.encrypt(values, o.out, [&](std::size_t done, std::size_t total) { line.update(done, total); });
+}
+
 int encrypt(EncryptOptions& o) {
   o.report.start();
+  if (o.keys.empty() == o.public_key.empty())
+    throw Error(ErrorCode::usage, "name the secret key (--keys) or its owner's public key (--public-key)");
   wire::require_kept(o.data.data, std::array{o.out, o.report.path()});
   const plan::ClientSpec spec = plan::read_client(o.client);
   // Files of pictures come from anywhere: what could go wrong with one does so before the key is in memory.
   const auto images = load_images(o.data, spec.io, o.data.count, images::TrueLabels::dropped);
-  std::vector<std::vector<double>> values;
+  Values values;
   values.reserve(images.size());
   for (const auto& image : images) values.push_back(images::preprocess(image, spec.io));
-  const client::Keys keys = client::read_keys(ckks::Parameters::create(spec.parameters), o.keys);
-  o.report.add_lap("read_seconds");
-  ProgressLine line("encryption");
-  const std::string id = client::encrypt_images(spec, keys, values, o.out,
-                                                [&](std::size_t done, std::size_t total) { line.update(done, total); });
+  const std::string id = o.public_key.empty() ? encrypt_as_owner(o, spec, values) : encrypt_for_owner(o, spec, values);
   o.report.add_lap("encrypt_seconds");
-  remember_input(o, id,
-                 {o.data.data, o.data.start, images.size(), images::digest_of(images), o.data.reading.fit(),
-                  o.data.reading.layout});
+  if (o.public_key.empty())
+    remember_input(o, id,
+                   {o.data.data, o.data.start, images.size(), images::digest_of(images), o.data.reading.fit(),
+                    o.data.reading.layout});
   const std::size_t batch = static_cast<std::size_t>(spec.batch), batches = (images.size() + batch - 1) / batch;
   o.report.add("images", images.size());
   o.report.add("batches", batches);
@@ -201,6 +230,8 @@ void add_keygen(CLI::App& app) {
       ->required();
   verb->add_option("--eval-key", o->evaluation_keys,
                    "Where the evaluation keys go instead, e.g. beside those of another plan");
+  verb->add_option("--public-key", o->public_key,
+                   "Also write a public key here, with which others encrypt images for you; keys that are there stay");
   o->report.add_option(*verb);
   verb->add_flag("--force", o->force, "Replace keys that are there, the secret one, too");
   verb->callback([o] { throw CLI::RuntimeError(keygen(*o)); });
@@ -210,7 +241,8 @@ void add_encrypt(CLI::App& app) {
   auto* verb = app.add_subcommand("encrypt", "Encrypt images");
   auto o = std::make_shared<EncryptOptions>();
   verb->add_option("CLIENT", o->client, "NAME.client")->required();
-  verb->add_option("--keys", o->keys, "Folder with secret.key")->required();
+  auto* keys = verb->add_option("--keys", o->keys, "Folder with secret.key");
+  verb->add_option("--public-key", o->public_key, "Instead: encrypt for the owner of this public key")->excludes(keys);
   add_data_options(*verb, o->data, true);
   verb->add_option("--out", o->out, "Where the encrypted images go")->required();
   o->report.add_option(*verb);

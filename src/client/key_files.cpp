@@ -1,8 +1,10 @@
 #include "client/key_files.h"
 
 #include "base/error.h"
+#include "encrypt/public_key_file.h"
 #include "secret/keygen.h"
 #include "wire/fields.h"
+#include "wire/outputs.h"
 #include "wire/reader.h"
 #include "wire/writer.h"
 
@@ -94,29 +96,57 @@ void write_evaluation_keys(const plan::ClientSpec& spec, const Keys& keys, const
   if (progress) progress(total, total);
 }
 
-bool make_keys(const plan::ClientSpec& spec, const ckks::Parameters& parameters, const fs::path& dir,
-               const KeyFileOptions& options, const ProgressFn& progress) {
-  const bool elsewhere = !options.evaluation_keys.empty();
+void write_public_key(const plan::ClientSpec& spec, const Keys& keys, const Sink& sink) {
+  const secret::KeyGenerator generator(keys.parameters, keys.secret);
+  encrypt::write_public_key(sink, *keys.ring, spec.parameters, generator.public_key(spec.input.limbs),
+                            keys.secret.id());
+}
+
+namespace {
+
+// Whether a public key of this owner is there and long enough. A longer one takes the place of one that is too short.
+bool public_key_serves(const fs::path& path, const plan::ClientSpec& spec, const std::string& owner_id) {
+  if (!is_there(path)) return false;
+  const encrypt::PublicKeyFile there(path);
+  if (there.key_id() != owner_id || !there.same_ring(spec.parameters))
+    throw Error(ErrorCode::usage, path.string() + " holds a key of another owner or ring; choose another name",
+                Setting::keys);
+  return there.serves(spec.parameters, spec.input.limbs);
+}
+
+}  // namespace
+
+MadeKeys make_keys(const plan::ClientSpec& spec, const ckks::Parameters& parameters, const fs::path& dir,
+                   const KeyFileOptions& options, const ProgressFn& progress) {
+  const bool elsewhere = !options.evaluation_keys.empty(), with_public = !options.public_key.empty();
   const fs::path secret_path = dir / "secret.key",
                  evaluation_path = elsewhere ? options.evaluation_keys : dir / "eval.key";
-  const bool fresh = options.replace || !is_there(secret_path);
-  if (is_there(evaluation_path) && !elsewhere && !options.replace)
-    throw Error(ErrorCode::usage,
-                evaluation_path.string() +
-                    " exists; give those of this plan another file, or replace all keys "
-                    "(results under the secret key can then never be decrypted)",
-                Setting::keys);
+  MadeKeys made{.secret = options.replace || !is_there(secret_path), .evaluation = true};
+  if (is_there(evaluation_path) && !elsewhere && !options.replace) {
+    if (!with_public || made.secret)
+      throw Error(ErrorCode::usage,
+                  evaluation_path.string() +
+                      " exists; give those of this plan another file, or replace all keys "
+                      "(results under the secret key can then never be decrypted)",
+                  Setting::keys);
+    made.evaluation = false;
+  }
   if (elsewhere && !options.replace && is_there(evaluation_path)) {
     const wire::FileReader there(evaluation_path, wire::Kind::eval_key);
     if (there.decode([](const auto& h) { return wire::text(h, "plan_id", 64); }) != spec.plan_id)
       throw Error(ErrorCode::usage, evaluation_path.string() + " holds the keys of another plan; choose another name",
                   Setting::keys);
   }
-  const MadeFolder made(dir);
-  const secret::OwnerKey owner = fresh ? secret::OwnerKey::generate() : read_owner_key(secret_path);
-  write_evaluation_keys(spec, keys_of(owner, parameters), evaluation_path, progress);
-  if (fresh) write_owner_key(owner, secret_path, options.replace);
-  return fresh;
+  const MadeFolder folder(dir);
+  if (with_public) wire::require_writable(options.public_key, wire::Kind::public_key);
+  const secret::OwnerKey owner = made.secret ? secret::OwnerKey::generate() : read_owner_key(secret_path);
+  made.public_key = with_public && (options.replace || !public_key_serves(options.public_key, spec, owner.id()));
+  const Keys keys = keys_of(owner, parameters);
+  if (made.evaluation) write_evaluation_keys(spec, keys, evaluation_path, progress);
+  if (made.secret) write_owner_key(owner, secret_path, options.replace);
+  if (made.public_key)
+    write_public_key(spec, keys, options.public_key);  // last: nobody may encrypt for a key that is lost
+  return made;
 }
 
 Keys read_keys(ckks::Parameters parameters, const fs::path& dir) {

@@ -1,18 +1,17 @@
 #pragma once
 
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <string>
 
+#include "inputs/write_input.h"
 #include "plan/client_spec.h"
 #include "secret/secret_key.h"
 #include "sotto/io.h"
 
 namespace sotto::client {
 
-/// Called with the work done and the work in all.
-using ProgressFn = std::function<void(std::size_t done, std::size_t total)>;
+using inputs::ProgressFn;
 
 /// A client's side of the cryptography in the ring of a plan.
 struct Keys {
@@ -35,17 +34,27 @@ secret::OwnerKey read_owner_key(const std::filesystem::path& path);
 void write_evaluation_keys(const plan::ClientSpec& spec, const Keys& keys, const Sink& sink,
                            const ProgressFn& progress);
 
-/// What make_keys does with what is there already.
+/// Makes the public key with which others encrypt for this plan, and for others of its ring that need no more levels.
+void write_public_key(const plan::ClientSpec& spec, const Keys& keys, const Sink& sink);
+
+/// Where make_keys writes, and what it does with what is there already.
 struct KeyFileOptions {
   std::filesystem::path evaluation_keys = {};  ///< where they go; empty: DIR/eval.key
-  bool replace = false;                        ///< the secret key, too
+  std::filesystem::path public_key = {};       ///< where one goes; empty: none is made
+  bool replace = false;                        ///< all keys, the secret one, too
 };
 
-/// Makes the evaluation keys of a plan under the secret key DIR/secret.key, which is made if there is none: one secret
-/// key serves all plans. Returns whether it was made. Throws Error{usage} if DIR/eval.key exists and nothing of the
-/// options is set, or if the named file holds the keys of another plan.
-bool make_keys(const plan::ClientSpec& spec, const ckks::Parameters& parameters, const std::filesystem::path& dir,
-               const KeyFileOptions& options, const ProgressFn& progress);
+/// What make_keys made.
+struct MadeKeys {
+  bool secret = false, evaluation = false, public_key = false;
+};
+
+/// Makes the evaluation keys of a plan, and a public key if asked for, under the secret key DIR/secret.key, which is
+/// made if there is none: one secret key serves all plans. If a public key is asked for, DIR/eval.key stays where it
+/// exists, and so does a public key that serves the plan. Throws Error{usage} if DIR/eval.key exists and nothing of the
+/// options is set, or if the named files hold keys of another plan, owner or ring.
+MadeKeys make_keys(const plan::ClientSpec& spec, const ckks::Parameters& parameters, const std::filesystem::path& dir,
+                   const KeyFileOptions& options, const ProgressFn& progress);
 
 /// Reads DIR/secret.key, or the file DIR, for the ring of a plan.
 Keys read_keys(ckks::Parameters parameters, const std::filesystem::path& dir);

@@ -15,8 +15,6 @@ namespace sotto::plan {
 
 namespace {
 
-constexpr double kSigma = 3.19;
-
 // Whether every weight of a full term is the same at all pixels, as after a mean: then its plaintexts are constants.
 bool is_mean(const Term& term, const Layout& in) {
   const std::size_t pixels = weights_per_pair(term, in);
@@ -40,7 +38,7 @@ double NoiseModel::weight(const std::vector<std::uint8_t>& mask, std::size_t per
 }
 double NoiseModel::rounding(int log_n) { return std::ldexp(2.0, log_n) / std::sqrt(18.0); }
 double NoiseModel::refresh() { return 0x1p-15; }
-double NoiseModel::encryption(int log_n) { return std::sqrt(std::ldexp(2.0, log_n) * (kSigma * kSigma + 1.0 / 12)); }
+double NoiseModel::encryption(int log_n) { return rounding(log_n); }
 
 std::vector<double> rotated_share(const Plan& plan, const Schedule& schedule) {
   std::vector<double> all(plan.tensors.size()), rotated(plan.tensors.size());

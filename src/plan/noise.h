@@ -19,7 +19,8 @@ struct NoiseModel {
   /// A bootstrapping, against the peak of what slots may hold: measured at rank 2^16 (sotto bench bootstrap), without
   /// the cubic error of the sine.
   static double refresh();
-  /// A fresh symmetric encryption with rounded coefficients: sqrt(2 n (sigma^2 + 1/12)).
+  /// A fresh encryption with a public key: the rounding of its division (docs/adr/0029). One under the secret key errs
+  /// less, by sqrt(2 n (sigma^2 + 1/12)).
   static double encryption(int log_n);
 };
 

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "ckks/encoder.h"
+#include "encrypt/small.h"
 
 namespace sotto::secret {
 
@@ -17,45 +18,18 @@ ckks::SeededCiphertext encrypt_symmetric(const SecretKey& key, const ckks::Plain
   const ring::Ring& ring = key.ring();
   const std::size_t n = ring.n();
   SecretArray<std::int8_t> error(n);
-  sample_error(error);
+  encrypt::sample_error(error);
   ckks::SeededCiphertext out{{}, seed, stream, message.scale};
   for (int l = 0; l < message.limbs(); ++l) out.c0.push_back(ring.limb());
   parallel_for(message.poly.size(), [&](std::size_t l) {
     const auto& k = ring.kernels();
     const SecretArray<u64> s = key.values(l);
-    SecretArray<u64> sum = to_values(ring, error, l), product(n);
+    SecretArray<u64> sum = encrypt::to_values(ring, error, l), product(n);
     ring::Limb a = ring.limb();
     ckks::expand_uniform(ring, seed, stream, l, a.data());
     k.mul(product.data(), a.data(), s.data(), n, ring.modulus(l));
     k.sub(sum.data(), sum.data(), product.data(), n, ring.modulus(l));
     k.add(out.c0[l].data(), sum.data(), message.poly[l].data(), n, ring.modulus(l));
-  });
-  return out;
-}
-
-ckks::Ciphertext encrypt_public(const ring::Ring& ring, const PublicKey& key, const ckks::Plaintext& message) {
-  const std::size_t n = ring.n();
-  check(message.poly.size() <= key.b.size(), "the public key has too few limbs");
-  SecretArray<std::int8_t> u(n), e0(n), e1(n);
-  sample_ternary(u);
-  sample_error(e0);
-  sample_error(e1);
-  ckks::Ciphertext out;
-  out.scale = message.scale;
-  for (std::size_t l = 0; l < message.poly.size(); ++l) {
-    out.c0.push_back(ring.limb());
-    out.c1.push_back(ring.limb());
-  }
-  parallel_for(message.poly.size(), [&](std::size_t l) {
-    const auto& k = ring.kernels();
-    const auto& m = ring.modulus(l);
-    const SecretArray<u64> uv = to_values(ring, u, l), v0 = to_values(ring, e0, l), v1 = to_values(ring, e1, l);
-    SecretArray<u64> product(n);
-    k.mul(product.data(), key.b[l].data(), uv.data(), n, m);
-    k.add(product.data(), product.data(), v0.data(), n, m);
-    k.add(out.c0[l].data(), product.data(), message.poly[l].data(), n, m);
-    k.mul(product.data(), key.a[l].data(), uv.data(), n, m);
-    k.add(out.c1[l].data(), product.data(), v1.data(), n, m);
   });
   return out;
 }

@@ -12,9 +12,6 @@ namespace sotto::secret {
 ckks::SeededCiphertext encrypt_symmetric(const SecretKey& key, const ckks::Plaintext& message, const ckks::Seed& seed,
                                          std::uint64_t stream);
 
-/// Encrypts with the public key: (b u + e0 + m, a u + e1), u ternary.
-ckks::Ciphertext encrypt_public(const ring::Ring& ring, const PublicKey& key, const ckks::Plaintext& message);
-
 /// The centred coefficients of c0 + c1 s (message * scale + noise), from at most two limbs.
 /// Nothing if they fill the modulus, as they do under any other key or when a value outgrew it.
 std::optional<std::vector<double>> try_decrypt(const SecretKey& key, const ckks::Ciphertext& c);

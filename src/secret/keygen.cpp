@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "encrypt/small.h"
 #include "ring/primes.h"
 #include "simd/tables.h"
 
@@ -27,7 +28,7 @@ ckks::SeededSwitchingKey KeyGenerator::switching_key(const ckks::KeyTier& tier, 
   const int digits = ckks::key_digits(tier, id.exponent);
   for (int d = 0; d < digits; ++d) {
     errors.emplace_back(n);
-    sample_error(errors.back());
+    encrypt::sample_error(errors.back());
     out.b.emplace_back();
     for (int j = 0; j < layout.limbs(); ++j) out.b.back().push_back(ring.limb());
   }
@@ -48,7 +49,7 @@ ckks::SeededSwitchingKey KeyGenerator::switching_key(const ckks::KeyTier& tier, 
       other = SecretArray<u64>(n);
       k.mul(other.data(), s.data(), s.data(), n, m);
     } else if (!automorphism) {
-      other = to_values(ring, ephemeral_, i);
+      other = encrypt::to_values(ring, ephemeral_, i);
     }
     const bool holds = table != nullptr || id.exponent == ckks::kToEphemeral;
     const bool hides = id.exponent == ckks::kRelinearise || id.exponent == ckks::kFromEphemeral;
@@ -62,7 +63,7 @@ ckks::SeededSwitchingKey KeyGenerator::switching_key(const ckks::KeyTier& tier, 
     for (int d = 0; d < digits; ++d) {
       u64* b = out.b[d][j].data();
       ckks::expand_uniform(ring, out.seed, static_cast<u64>(d), i, a.data());
-      const SecretArray<u64> e = to_values(ring, errors[d], i);
+      const SecretArray<u64> e = encrypt::to_values(ring, errors[d], i);
       k.mul(product.data(), a.data(), held_by, n, m);
       k.sub(product.data(), e.data(), product.data(), n, m);
       const bool own = static_cast<int>(j) < tier.max_limbs &&
@@ -74,22 +75,20 @@ ckks::SeededSwitchingKey KeyGenerator::switching_key(const ckks::KeyTier& tier, 
   return out;
 }
 
-PublicKey KeyGenerator::public_key() const {
+encrypt::PublicKey KeyGenerator::public_key(int message_limbs) const {
   const ring::Ring& ring = key_.ring();
-  const std::size_t n = ring.n(), limbs = static_cast<std::size_t>(parameters_.spec().ciphertext_primes);
+  const std::size_t n = ring.n();
+  const auto limbs = static_cast<std::size_t>(encrypt::public_key_limbs(message_limbs));
   SecretArray<std::int8_t> error(n);
-  sample_error(error);
-  const ckks::Seed seed = ckks::random_seed();
-  PublicKey out;
-  for (std::size_t l = 0; l < limbs; ++l) {
-    out.b.push_back(ring.limb());
-    out.a.push_back(ring.limb());
-  }
+  encrypt::sample_error(error);
+  encrypt::PublicKey out{{}, ckks::random_seed()};
+  for (std::size_t l = 0; l < limbs; ++l) out.b.push_back(ring.limb());
   parallel_for(limbs, [&](std::size_t l) {
-    const SecretArray<u64> s = key_.values(l), e = to_values(ring, error, l);
+    const SecretArray<u64> s = key_.values(l), e = encrypt::to_values(ring, error, l);
     SecretArray<u64> product(n);
-    ckks::expand_uniform(ring, seed, 0, l, out.a[l].data());
-    ring.kernels().mul(product.data(), out.a[l].data(), s.data(), n, ring.modulus(l));
+    ring::Limb a = ring.limb();
+    ckks::expand_uniform(ring, out.seed, 0, l, a.data());
+    ring.kernels().mul(product.data(), a.data(), s.data(), n, ring.modulus(l));
     ring.kernels().sub(out.b[l].data(), e.data(), product.data(), n, ring.modulus(l));
   });
   return out;

@@ -3,14 +3,10 @@
 #include <functional>
 
 #include "ckks/key_file.h"
+#include "encrypt/public_key.h"
 #include "secret/secret_key.h"
 
 namespace sotto::secret {
-
-/// Encryptions of zero that let anyone encrypt: b = -a s + e for all ciphertext primes.
-struct PublicKey {
-  ring::RnsPoly b, a;
-};
 
 /// Makes key-switching keys for one secret. The ephemeral secret of bootstrapping lives as long as this object, is
 /// wiped with it and never leaves it: both of its keys have to come from the same generator.
@@ -20,7 +16,8 @@ class KeyGenerator {
 
   /// The key to the ephemeral secret is made in an ephemeral tier only, others in no such tier.
   [[nodiscard]] ckks::SeededSwitchingKey switching_key(const ckks::KeyTier& tier, const ckks::KeyId& id) const;
-  [[nodiscard]] PublicKey public_key() const;
+  /// For messages of so many limbs.
+  [[nodiscard]] encrypt::PublicKey public_key(int message_limbs) const;
 
  private:
   const ckks::Parameters& parameters_;

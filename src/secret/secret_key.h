@@ -61,18 +61,8 @@ class SecretKey {
   std::string id_;
 };
 
-/// Fills dst with uniform values from {-1, 0, 1}.
-void sample_ternary(SecretArray<std::int8_t>& dst);
-
 /// Fills dst, whose size is a power of two, with an ephemeral secret of bootstrapping: ckks::kEphemeralWeight distinct
 /// places hold 1 or -1, the others 0, all uniform.
 void sample_sparse(SecretArray<std::int8_t>& dst);
-
-/// Fills dst with a rounded Gaussian of standard deviation 3.19 (64-bit cumulative table, constant time).
-void sample_error(SecretArray<std::int8_t>& dst);
-
-/// Small signed coefficients modulo prime i, transformed.
-SecretArray<std::uint64_t> to_values(const ring::Ring& ring, const SecretArray<std::int8_t>& coefficients,
-                                     std::size_t i);
 
 }  // namespace sotto::secret

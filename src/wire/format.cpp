@@ -16,6 +16,8 @@ std::string_view name_of(Kind kind) {
       return "encrypted input";
     case Kind::output:
       return "encrypted output";
+    case Kind::public_key:
+      return "public key";
   }
   return "unknown";
 }

@@ -15,6 +15,7 @@ enum class Kind : std::uint32_t {
   eval_key = 4,    ///< eval.key
   input = 5,       ///< encrypted images
   output = 6,      ///< encrypted scores
+  public_key = 7,  ///< what lets others encrypt
 };
 
 /// A kind as messages name it.

@@ -8,13 +8,14 @@ import harness
 import models
 from harness import BAD_INPUT, USAGE, WRONG_KEY, Container, PreparedCase
 
-KINDS = ("net.plan", "net.client", "secret.key", "eval.key", "in.sotto", "out.sotto")
+KINDS = ("net.plan", "net.client", "secret.key", "eval.key", "public.key", "in.sotto", "out.sotto")
 
 
 class FilesCase(PreparedCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        cls.sotto("keygen", "net.client", "--out", "keys", "--public-key", "keys/public.key")
         cls.encrypt()
         cls.infer()
         (cls.dir / "broken").mkdir()
@@ -23,13 +24,14 @@ class FilesCase(PreparedCase):
     def users(self, kind, path):
         """Every verb that reads this kind of file, with `path` in its place."""
         files = {"net.plan": "net.plan", "net.client": "net.client", "secret.key": "keys/secret.key", "eval.key": "keys/eval.key",
-                 "in.sotto": "in.sotto", "out.sotto": "out.sotto", kind: path}
+                 "public.key": "keys/public.key", "in.sotto": "in.sotto", "out.sotto": "out.sotto", kind: path}
         encrypt = ["encrypt", files["net.client"], "--keys", files["secret.key"], "--data", "images", "--out", "new.sotto"]
+        encrypt_for = ["encrypt", files["net.client"], "--public-key", files["public.key"], "--data", "images", "--out", "new.sotto"]
         decrypt = ["decrypt", files["net.client"], "--keys", files["secret.key"], "--in", files["out.sotto"], "--out", "new.npy"]
         infer = ["infer", files["net.plan"], "--eval-key", files["eval.key"], "--in", files["in.sotto"], "--out", "new.sotto"]
         return {"net.plan": [infer, ["plan", path], ["plan", path, "--json"]],
-                "net.client": [encrypt, decrypt, ["plan", path], ["keygen", path, "--out", "new-keys"]],
-                "secret.key": [encrypt, decrypt], "eval.key": [infer], "in.sotto": [infer], "out.sotto": [decrypt]}[kind]
+                "net.client": [encrypt, encrypt_for, decrypt, ["plan", path], ["keygen", path, "--out", "new-keys"]],
+                "secret.key": [encrypt, decrypt], "eval.key": [infer], "public.key": [encrypt_for], "in.sotto": [infer], "out.sotto": [decrypt]}[kind]
 
     def refuse(self, kind, data, code=BAD_INPUT, verbs=None, words=()):
         path = self.dir / "broken" / kind
@@ -158,6 +160,7 @@ class Hostile(FilesCase):
             "out.sotto": [["images"], ["batch"], ["per_batch"], ["limbs"], ["scale"], ["sections"], ["plan_id"], ["key_id"]],
             "eval.key": [["log_n"], ["plan_id"], ["key_id"], ["sections"]],
             "secret.key": [["key_id"], ["sections"]],
+            "public.key": [["log_n"], ["ring"], ["prime_bits"], ["limbs"], ["seed"], ["sections"]],
         }
         rng = random.Random(5)
         for kind, places in paths.items():
@@ -183,7 +186,7 @@ class Hostile(FilesCase):
 
     def test_words_out_of_range(self):
         # 48-bit words that are no residues.
-        for kind in ("in.sotto", "out.sotto", "eval.key"):
+        for kind in ("in.sotto", "out.sotto", "eval.key", "public.key"):
             with self.subTest(kind):
                 c = Container(self.good[kind])
                 c.sections = [s[:-6] + b"\xff" * 6 for s in c.sections]

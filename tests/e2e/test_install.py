@@ -57,6 +57,22 @@ class Install(harness.Case):
         self.assertNotIn("sotto::secret", symbols)
         self.assertNotIn("sotto::client", symbols)
 
+    def test_encryptor(self):
+        if not (self.dir / "build/04_encryptor").exists():
+            self.test_examples()
+        self.sotto("compile", "small.onnx", "--out", "small")
+        self.sotto("keygen", "small.client", "--out", "keys", "--public-key", "public.key")
+        self.command("build/04_encryptor", "small.client", "public.key", "in.sotto")
+        self.sotto("infer", "small.plan", "--eval-key", "keys/eval.key", "--in", "in.sotto", "--out", "out.sotto")
+        self.sotto("decrypt", "small.client", "--keys", "keys", "--in", "out.sotto", "--out", "scores.npy")
+        labels = np.load(self.dir / "scores.npy").argmax(axis=1)
+        out = self.command("build/01_one_machine", "small.onnx")  # the same first five images
+        self.assertEqual([line.rsplit(" ", 1)[1] for line in out.splitlines() if line.startswith("image ")][:5], [str(k) for k in labels])
+        symbols = subprocess.run(["nm", "-C", "build/04_encryptor"], cwd=self.dir, capture_output=True, text=True).stdout
+        self.assertIn("sotto::encrypt", symbols)
+        for folder in ("secret", "client", "runtime", "compiler"):
+            self.assertNotIn(f"sotto::{folder}::", symbols)
+
     def test_custom_tensor_against_the_float_model(self):
         if not (self.dir / "build/03_custom_tensor").exists():
             self.test_examples()
@@ -76,7 +92,7 @@ class Install(harness.Case):
 
     def test_pkg_config(self):
         env = {"PKG_CONFIG_PATH": str(next(self.prefix.glob("lib*/**/pkgconfig")))}
-        for half, program in (("client", "02_client"), ("server", "02_server")):
+        for half, program in (("client", "02_client"), ("server", "02_server"), ("encryptor", "04_encryptor")):
             flags = self.command("pkg-config", "--cflags", "--libs", f"sotto-{half}", env=env).split()
             self.command("g++", "-std=c++20", f"examples/{program}.cpp", "-o", program, *flags)
 

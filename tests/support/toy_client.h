@@ -31,8 +31,24 @@ class ToyClient {
 
   /// images[b] in [c][h][w]; ciphertexts in the order phase * blocks + block.
   std::vector<ckks::PackedCiphertext> encrypt(const std::vector<std::vector<double>>& images) const {
-    const plan::Layout& l = plan.input().layout;
     std::vector<ckks::PackedCiphertext> out;
+    for (const ckks::Plaintext& m : messages(images))
+      out.push_back(
+          ckks::pack(*ring, ckks::expand(*ring, secret::encrypt_symmetric(key, m, ckks::random_seed(), out.size()))));
+    return out;
+  }
+  /// The same by someone who has the public key only.
+  std::vector<ckks::PackedCiphertext> encrypt_with_public_key(const std::vector<std::vector<double>>& images) const {
+    const encrypt::PublicEncryption encryption(parameters, ring,
+                                               secret::KeyGenerator(parameters, key).public_key(plan.input().limbs));
+    std::vector<ckks::PackedCiphertext> out;
+    for (const ckks::Plaintext& m : messages(images)) out.push_back(ckks::pack(*ring, encryption.encrypt(m)));
+    return out;
+  }
+
+  std::vector<ckks::Plaintext> messages(const std::vector<std::vector<double>>& images) const {
+    const plan::Layout& l = plan.input().layout;
+    std::vector<ckks::Plaintext> out;
     for (int phase = 0; phase < l.phase_count(); ++phase) {
       for (int block = 0; block * l.group < l.channels; ++block) {
         std::vector<double> slots(encoder.slots());
@@ -46,10 +62,8 @@ class ToyClient {
                   slots[slot_of(plan, static_cast<int>(b), s, place.position)] =
                       images[b][(static_cast<std::size_t>(c) * l.height + y) * l.width + x];
               }
-        const auto message = ckks::encode(*ring, encoder.embed_inverse(std::span<const double>(slots)),
-                                          plan.input().scale, plan.input().limbs);
-        out.push_back(ckks::pack(
-            *ring, ckks::expand(*ring, secret::encrypt_symmetric(key, message, ckks::random_seed(), out.size()))));
+        out.push_back(ckks::encode(*ring, encoder.embed_inverse(std::span<const double>(slots)), plan.input().scale,
+                                   plan.input().limbs));
       }
     }
     return out;

@@ -6,6 +6,7 @@
 
 #include "graph/interpreter.h"
 #include "sotto/client.h"
+#include "sotto/encryptor.h"
 #include "sotto/server.h"
 #include "support/expect_error.h"
 #include "support/onnx_builder.h"
@@ -147,6 +148,52 @@ TEST_F(Library, WhatDoesNotBelongTogetherIsRefused) {
   server.infer(Source(query), opened, Sink(reply));
   EXPECT_TRUE(test::fails_with([&] { (void)stranger.decrypt(Source(reply)); }, ErrorCode::wrong_key));
   EXPECT_TRUE(test::fails_with([&] { (void)elsewhere.decrypt(Source(reply)); }, ErrorCode::wrong_key));
+}
+
+// The owner makes keys, someone else encrypts, a server computes, the owner decrypts.
+TEST_F(Library, SomeoneElseEncrypts) {
+  const Plan plan = Plan::compile(model, {.images = 4});
+  const Client owner(plan.client_spec(), SecretKey::generate());
+  Bytes keys, public_key, query, own, reply;
+  owner.write_evaluation_keys(Sink(keys));
+  owner.write_public_key(Sink(public_key));
+  const Encryptor encryptor(plan.client_spec(), Source(public_key));
+  EXPECT_EQ(encryptor.key_id(), owner.key().id());
+  EXPECT_EQ(encryptor.spec().plan_id(), owner.spec().plan_id());
+  const std::vector<double> values = test::random_values(6 * kEach, 1, 1);
+  const ImagesView images(values, 1, 8, 8);
+  const std::string id = encryptor.encrypt(images, Sink(query));
+  owner.encrypt(images, Sink(own));
+  EXPECT_GT(query.size(), own.size() * 19 / 10);
+  Server server(plan);
+  EvaluationKeys opened = server.open_keys(Source(keys));
+  server.infer(Source(query), opened, Sink(reply));
+  const Results results = owner.decrypt(Source(reply));
+  EXPECT_EQ(results.input_id, id);
+  EXPECT_EQ(results.summary, "");
+  expect_near(results, exact(values));
+  server.infer(Source(own), opened, Sink(reply));
+  EXPECT_EQ(results.labels, owner.decrypt(Source(reply)).labels);
+}
+
+TEST_F(Library, PublicKeysThatDoNotFit) {
+  const Plan plan = Plan::compile(model, {.images = 1});
+  const Client owner(plan.client_spec(), SecretKey::generate()), stranger(plan.client_spec(), SecretKey::generate());
+  Bytes public_key, keys, query, reply;
+  owner.write_public_key(Sink(public_key));
+  owner.write_evaluation_keys(Sink(keys));
+  EXPECT_TRUE(test::refuses([&] { (void)Encryptor(plan.client_spec(), Source(keys)); }, {"public key"}));
+  // Encrypted for someone else than the keys are of.
+  stranger.write_public_key(Sink(public_key));
+  const std::vector<double> values(kEach, 0.5);
+  Encryptor(plan.client_spec(), Source(public_key)).encrypt(ImagesView(values, 1, 8, 8), Sink(query));
+  Server server(plan);
+  EvaluationKeys opened = server.open_keys(Source(keys));
+  EXPECT_TRUE(test::fails_with([&] { server.infer(Source(query), opened, Sink(reply)); }, ErrorCode::wrong_key));
+  for (const std::size_t length : {std::size_t{0}, std::size_t{100}, public_key.size() - 1}) {
+    const Bytes cut(public_key.begin(), public_key.begin() + static_cast<std::ptrdiff_t>(length));
+    EXPECT_TRUE(test::refuses([&] { (void)Encryptor(plan.client_spec(), Source(cut)); })) << length;
+  }
 }
 
 TEST_F(Library, ImagesThatDoNotFit) {

@@ -25,10 +25,10 @@ class CiphertextFile : public ::testing::TestWithParam<Kind> {
     CiphertextWriter file(path, GetParam(), *ring, info);
     for (std::uint64_t k = 0; k < 6; ++k) {
       ring::RnsPoly c0 = random_poly(rng), copy = clone(c0);
-      Ciphertext c = GetParam() == Kind::input ? expand(*ring, {std::move(copy), info.seed, k, info.scale})
+      Ciphertext c = GetParam() == Kind::input ? expand(*ring, {std::move(copy), *info.seed, k, info.scale})
                                                : Ciphertext{std::move(copy), random_poly(rng), info.scale};
       if (GetParam() == Kind::input)
-        file.write(SeededCiphertext{std::move(c0), info.seed, k, info.scale});
+        file.write(SeededCiphertext{std::move(c0), *info.seed, k, info.scale});
       else
         file.write(c);
       written.push_back(std::move(c));
@@ -90,7 +90,7 @@ TEST_P(CiphertextFile, RoundTrip) {
   EXPECT_EQ(file.info().per_batch, 3u);
   EXPECT_EQ(file.info().limbs, kLimbs);
   EXPECT_EQ(file.info().scale, info.scale);
-  EXPECT_EQ(file.info().seed, GetParam() == Kind::input ? info.seed : Seed{});
+  EXPECT_EQ(file.info().seed, GetParam() == Kind::input ? info.seed : std::nullopt);
   EXPECT_EQ(file.bytes(), std::filesystem::file_size(path));
   for (const std::uint64_t k : {5, 0, 3, 1, 2, 4}) {
     const Ciphertext c = file.read(*ring, k);
@@ -169,12 +169,40 @@ TEST_P(CiphertextFile, EveryMemberOfTheHeaderIsChecked) {
     for (const nlohmann::json& value : {nlohmann::json(), nlohmann::json(-1), nlohmann::json(std::string(65, '0')),
                                         nlohmann::json::array(), nlohmann::json(UINT64_MAX)}) {
       if (m == "scale" && value.is_number_unsigned()) continue;  // a large scale is a scale
+      if (m == "seed" && value.is_null()) continue;              // as of an input under a public key
       EXPECT_TRUE(forged_refused([&](test::Contents& c) { c.header[m] = value; }, {"forged", m}))
           << m << " = " << value;
     }
   }
   for (const double scale : {0.0, -0x1p30})
     EXPECT_TRUE(forged_refused([&](test::Contents& c) { c.header["scale"] = scale; }, {"scale"}));
+}
+
+// Inputs under a public key: both polynomials of every ciphertext, and no seed.
+TEST_P(CiphertextFile, InputsWithoutASeed) {
+  if (GetParam() != Kind::input) return;
+  CiphertextFileInfo unseeded = info;
+  unseeded.seed.reset();
+  CiphertextWriter writer(folder / "public", Kind::input, *ring, unseeded);
+  for (const Ciphertext& c : written) writer.write(c);
+  writer.commit();
+  const CiphertextReader file(folder / "public", Kind::input);
+  EXPECT_FALSE(file.info().seed);
+  EXPECT_EQ(wire::FileReader(folder / "public", Kind::input).section_bytes(5), 2 * kLimbs * 128 * 6);
+  EXPECT_NO_THROW(file.expect(info.plan_id, 8, 3, kLimbs, info.scale, *ring));
+  for (std::uint64_t k = 0; k < 6; ++k) {
+    const Ciphertext c = file.read(*ring, k);
+    EXPECT_TRUE(same(c.c0, written[k].c0)) << k;
+    EXPECT_TRUE(same(c.c1, written[k].c1)) << k;
+  }
+  // Each form pretending to be the other has the wrong sizes.
+  for (const bool seeded : {false, true}) {
+    test::Contents contents(seeded ? path : folder / "public", Kind::input);
+    contents.header["seed"] = seeded ? nlohmann::json() : nlohmann::json(std::string(64, '0'));
+    contents.write(folder / "forged", Kind::input);
+    const CiphertextReader forged(folder / "forged", Kind::input);
+    EXPECT_TRUE(refuses([&] { forged.expect(info.plan_id, 8, 3, kLimbs, info.scale, *ring); }, {"forged", "shape"}));
+  }
 }
 
 TEST_P(CiphertextFile, CountsWhoseProductOverflows) {

@@ -93,8 +93,11 @@ constexpr double kScale = 0x1p40;
 TEST_P(EvaluatorTest, SymmetricAndPublicEncryptionDecrypt) {
   const auto v = random_slots(1);
   expect_near(decrypt(encrypt(v, kScale)), v, 1e-8);
-  const secret::PublicKey pk = secret::KeyGenerator(parameters, key).public_key();
-  expect_near(decrypt(secret::encrypt_public(*ring, pk, plain(v, kScale, kPrimes))), v, 1e-7);
+  for (int limbs : {1, kPrimes}) {
+    const encrypt::PublicEncryption by_others(parameters, ring,
+                                              secret::KeyGenerator(parameters, key).public_key(kPrimes));
+    expect_near(decrypt(by_others.encrypt(plain(v, kScale, limbs))), v, 1e-7);
+  }
 }
 
 TEST_P(EvaluatorTest, AnotherKeyDoesNotDecrypt) {

@@ -9,6 +9,8 @@
 #include "ckks/ciphertext_file.h"
 #include "ckks/encoder.h"
 #include "client/results.h"
+#include "inputs/encryptor.h"
+#include "inputs/slots.h"
 #include "plan/client_spec.h"
 #include "secret/crypt.h"
 #include "support/expect_error.h"
@@ -70,7 +72,7 @@ TEST_F(Batch, EveryPixelHasItsSlot) {
   const auto images = random_images(3);
   for (int phase = 0; phase < 4; ++phase)
     for (int c = 0; c < 2; ++c) {
-      const Values slots = pack_slots(spec, images, phase, c);
+      const Values slots = inputs::pack_slots(spec, images, phase, c);
       ASSERT_EQ(slots.size(), 256u);
       for (int b = 0; b < 16; ++b)
         for (int ty = 0; ty < 4; ++ty)
@@ -102,9 +104,33 @@ TEST_F(Batch, EncryptedImagesDecryptToTheirSlots) {
     const auto z = encoder.embed(secret::decrypt(keys.secret, file.read(*keys.ring, k)));
     const std::size_t first = k / 8 * 16;
     const auto part = std::span(images).subspan(first, std::min<std::size_t>(16, 35 - first));
-    const Values expected = pack_slots(spec, part, static_cast<int>(k % 8) / 2, static_cast<int>(k % 2));
+    const Values expected = inputs::pack_slots(spec, part, static_cast<int>(k % 8) / 2, static_cast<int>(k % 2));
     for (std::size_t j = 0; j < 256; ++j)
       ASSERT_NEAR(z[j].real() / spec.input.scale, expected[j], 1e-4) << k << " " << j;
+  }
+}
+
+TEST_F(Batch, OthersEncryptTheSameSlots) {
+  const auto images = random_images(35);
+  write_public_key(spec, keys, folder / "public.key");
+  const inputs::Encryptor encryptor(spec, keys.parameters, folder / "public.key");
+  EXPECT_EQ(encryptor.key_id(), keys.secret.id());
+  const std::string id = encryptor.encrypt(images, path, {});
+  EXPECT_EQ(id.size(), 32u);
+  EXPECT_NE(id, encryptor.encrypt(images, folder / "other", {}));
+  const ckks::CiphertextReader file(path, wire::Kind::input);
+  EXPECT_EQ(file.info().input_id, id);
+  EXPECT_EQ(file.info().images, 35u);
+  EXPECT_EQ(file.info().key_id, keys.secret.id());
+  EXPECT_FALSE(file.info().seed);
+  EXPECT_NO_THROW(file.expect(spec.plan_id, 16, 8, spec.input.limbs, spec.input.scale, *keys.ring));
+  for (std::uint64_t k = 0; k < 24; ++k) {
+    const auto z = encoder.embed(secret::decrypt(keys.secret, file.read(*keys.ring, k)));
+    const std::size_t first = k / 8 * 16;
+    const auto part = std::span(images).subspan(first, std::min<std::size_t>(16, 35 - first));
+    const Values expected = inputs::pack_slots(spec, part, static_cast<int>(k % 8) / 2, static_cast<int>(k % 2));
+    for (std::size_t j = 0; j < 256; ++j)
+      ASSERT_NEAR(z[j].real() / spec.input.scale, expected[j], 1e-3) << k << " " << j;
   }
 }
 

@@ -5,6 +5,7 @@
 #include "ckks/encoder.h"
 #include "client/batch.h"
 #include "client/results.h"
+#include "inputs/slots.h"
 #include "plan/client_spec.h"
 #include "plan/schedule.h"
 #include "secret/crypt.h"
@@ -40,7 +41,7 @@ class GroupedBatch : public ::testing::Test {
 TEST_F(GroupedBatch, EveryPixelHasItsSlots) {
   const auto images = random_images(3);
   for (int phase = 0; phase < 4; ++phase) {
-    const Values slots = pack_slots(spec, images, phase, 0);
+    const Values slots = inputs::pack_slots(spec, images, phase, 0);
     ASSERT_EQ(slots.size(), 256u);
     for (int slot = 0; slot < 256; ++slot) {
       const int b = slot / 64, channel = slot / 16 % 4, y = 2 * (slot / 4 % 4) + phase / 2,
@@ -62,7 +63,7 @@ TEST_F(GroupedBatch, PixelsLieAsInThePicture) {
   s.input.layout = {3, 8, 8, 2, 1, 2};
   ASSERT_EQ(s.input.layout.blocks(), 2);
   const auto images = random_images(2);
-  const Values first = pack_slots(s, images, 2, 0), second = pack_slots(s, images, 2, 1);
+  const Values first = inputs::pack_slots(s, images, 2, 0), second = inputs::pack_slots(s, images, 2, 1);
   EXPECT_EQ(first[57], images[1][(1 * 8 + 5) * 8 + 2]);
   EXPECT_EQ(second[32], images[1][(2 * 8 + 1) * 8 + 0]);
   EXPECT_EQ(second[16], 0);
@@ -86,7 +87,7 @@ TEST_F(GroupedBatch, FewChannelsRepeatAndManyTakeBlocks) {
     const std::vector<Values> images = {test::random_values(static_cast<std::size_t>(channels), 1, 1),
                                         test::random_values(static_cast<std::size_t>(channels), 2, 1)};
     for (std::size_t block = 0; block < places.size() / 8; ++block) {
-      const Values slots = pack_slots(s, images, 0, static_cast<int>(block));
+      const Values slots = inputs::pack_slots(s, images, 0, static_cast<int>(block));
       ASSERT_EQ(slots.size(), 16u);
       for (std::size_t k = 0; k < 16; ++k) {
         const int channel = places[block * 8 + k % 8];
@@ -110,7 +111,7 @@ TEST_F(GroupedBatch, EncryptedImagesDecryptToTheirSlots) {
   for (std::uint64_t k = 0; k < 16; ++k) {
     const auto z = encoder.embed(secret::decrypt(keys.secret, file.read(*keys.ring, k)));
     const auto part = k < 8 ? std::span(images).first(4) : std::span(images).subspan(4);
-    const Values expected = pack_slots(s, part, static_cast<int>(k % 8) / 2, static_cast<int>(k % 2));
+    const Values expected = inputs::pack_slots(s, part, static_cast<int>(k % 8) / 2, static_cast<int>(k % 2));
     for (std::size_t j = 0; j < 256; ++j) ASSERT_NEAR(z[j].real() / s.input.scale, expected[j], 1e-4) << k << " " << j;
   }
 }

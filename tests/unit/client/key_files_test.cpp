@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "ckks/key_file.h"
+#include "encrypt/public_key_file.h"
 #include "support/expect_error.h"
 #include "support/files.h"
 #include "support/plan_builder.h"
@@ -71,7 +72,7 @@ TEST_F(KeyFiles, OneSecretServesAllPlans) {
   other.plan_id = std::string(32, '0');
   other.parameters.log_n += 1;
   const ckks::Parameters larger = ckks::ToyParameters::make(other.parameters);
-  EXPECT_FALSE(make_keys(other, larger, folder / "keys", {.evaluation_keys = folder / "other.key"}, {}));
+  EXPECT_FALSE(make_keys(other, larger, folder / "keys", {.evaluation_keys = folder / "other.key"}, {}).secret);
   const Keys second = read_keys(larger, folder / "keys");
   EXPECT_EQ(first.secret.id(), second.secret.id());
   ckks::KeyFile eval(folder / "other.key", second.ring, other.parameters, other.keys, other.plan_id);
@@ -80,8 +81,56 @@ TEST_F(KeyFiles, OneSecretServesAllPlans) {
   const auto into = [&](const char* name) {
     return make_keys(other, larger, folder / "keys", {.evaluation_keys = folder / name}, {});
   };
-  EXPECT_FALSE(into("other.key")) << "the same plan's are made anew";
+  EXPECT_FALSE(into("other.key").secret) << "the same plan's are made anew";
   EXPECT_TRUE(fails_with([&] { into("keys/eval.key"); }, ErrorCode::usage, {"eval.key", "another plan"}));
+}
+
+TEST_F(KeyFiles, APublicKeyOnRequest) {
+  const auto with_public = [&](const char* keys, bool replace = false) {
+    return make_keys(spec, parameters, folder / keys, {.public_key = folder / "public.key", .replace = replace}, {});
+  };
+  const MadeKeys all = with_public("keys");
+  EXPECT_TRUE(all.secret && all.evaluation);
+  const std::string id = read().secret.id();
+  EXPECT_EQ(encrypt::PublicKeyFile(folder / "public.key").key_id(), id);
+  const test::Bytes evaluation = test::read_bytes(folder / "keys/eval.key"),
+                    first = test::read_bytes(folder / "public.key");
+  const MadeKeys again = with_public("keys");
+  EXPECT_FALSE(again.secret || again.evaluation || again.public_key) << "what is there stays";
+  std::filesystem::remove(folder / "public.key");
+  EXPECT_TRUE(with_public("keys").public_key);
+  EXPECT_NE(test::read_bytes(folder / "public.key"), first);
+  EXPECT_EQ(test::read_bytes(folder / "keys/eval.key"), evaluation);
+  EXPECT_TRUE(fails_with([&] { with_public("others"); }, ErrorCode::usage, {"public.key", "another owner"}));
+  EXPECT_EQ(folder.names(), (std::set<std::string>{"keys", "public.key"}));
+  EXPECT_TRUE(with_public("others", true).secret);
+  std::filesystem::remove(folder / "keys/secret.key");
+  EXPECT_TRUE(fails_with([&] { with_public("keys"); }, ErrorCode::usage, {"eval.key"})) << "of a secret that is lost";
+}
+
+TEST_F(KeyFiles, APublicKeyGrowsWithThePlans) {
+  const auto limbs_for = [&](int log_n, int input_limbs) {
+    plan::ClientSpec other = spec;
+    other.parameters.log_n = log_n;
+    other.input.limbs = input_limbs;
+    const MadeKeys made = make_keys(other, ckks::ToyParameters::make(other.parameters), folder / "keys",
+                                    {.public_key = folder / "public.key"}, {});
+    const wire::FileReader file(folder / "public.key", wire::Kind::public_key);
+    return std::pair(made.public_key, file.sections());
+  };
+  const int log_n = spec.parameters.log_n;
+  EXPECT_EQ(limbs_for(log_n, 1), std::pair(true, std::size_t{2}));
+  EXPECT_EQ(limbs_for(log_n, 2), std::pair(true, std::size_t{3}));
+  EXPECT_EQ(limbs_for(log_n, 1), std::pair(false, std::size_t{3})) << "others may need all of it";
+  EXPECT_TRUE(fails_with([&] { limbs_for(log_n + 1, 1); }, ErrorCode::usage, {"public.key", "ring"}));
+}
+
+TEST_F(KeyFiles, NoPublicKeyOfAnInterruptedRun) {
+  const auto stop = [](std::size_t, std::size_t) { throw Error(ErrorCode::interrupted, "interrupted"); };
+  EXPECT_TRUE(
+      fails_with([&] { make_keys(spec, parameters, folder / "keys", {.public_key = folder / "public.key"}, stop); },
+                 ErrorCode::interrupted));
+  EXPECT_TRUE(folder.names().empty()) << "nobody may encrypt for a key that is lost";
 }
 
 TEST_F(KeyFiles, OwnersKeys) {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "ckks/security.h"
+#include "encrypt/small.h"
 #include "secret/secret_key.h"
 
 namespace sotto::secret {
@@ -40,7 +41,7 @@ TEST(Sampling, SparseSecretsHaveTheirWeightAtUniformPlaces) {
 
 TEST(Sampling, TernarySecretsAreUniform) {
   SecretArray<std::int8_t> s(kSize);
-  sample_ternary(s);
+  encrypt::sample_ternary(s);
   std::size_t count[3] = {};
   for (std::size_t i = 0; i < kSize; ++i) {
     ASSERT_LE(std::abs(s[i]), 1);
@@ -51,7 +52,7 @@ TEST(Sampling, TernarySecretsAreUniform) {
 
 TEST(Sampling, ErrorsAreARoundedGaussian) {
   SecretArray<std::int8_t> e(kSize);
-  sample_error(e);
+  encrypt::sample_error(e);
   double sum = 0, squares = 0;
   for (std::size_t i = 0; i < kSize; ++i) {
     sum += e[i];

@@ -1,0 +1,57 @@
+#include "encrypt/public_key.h"
+
+#include <sodium.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "encrypt/small.h"
+
+namespace sotto::encrypt {
+
+using u64 = std::uint64_t;
+
+PublicEncryption::PublicEncryption(const ckks::Parameters& parameters, std::shared_ptr<const ring::Ring> ring,
+                                   PublicKey key)
+    : ring_(std::move(ring)), evaluator_(parameters, ring_, {}, nullptr), b_(std::move(key.b)) {
+  check(sodium_init() >= 0, "libsodium does not start");
+  for (std::size_t l = 0; l < b_.size(); ++l) a_.push_back(ring_->limb());
+  parallel_for(b_.size(), [&](std::size_t l) { ckks::expand_uniform(*ring_, key.seed, 0, l, a_[l].data()); });
+}
+
+ckks::Ciphertext PublicEncryption::encrypt(const ckks::Plaintext& message) const {
+  const std::size_t n = ring_->n();
+  const auto limbs = static_cast<std::size_t>(public_key_limbs(message.limbs()));
+  check(limbs <= b_.size(), "the public key has too few limbs");
+  SecretArray<std::int8_t> u(n), e0(n), e1(n);
+  sample_ternary(u);
+  sample_error(e0);
+  sample_error(e1);
+  const u64 q = ring_->prime(limbs - 1);
+  ckks::Ciphertext raised;
+  raised.scale = message.scale * static_cast<double>(q);
+  for (std::size_t l = 0; l < limbs; ++l) {
+    raised.c0.push_back(ring_->limb());
+    raised.c1.push_back(ring_->limb());
+  }
+  parallel_for(limbs, [&](std::size_t l) {
+    const auto& k = ring_->kernels();
+    const auto& m = ring_->modulus(l);
+    const SecretArray<u64> uv = to_values(*ring_, u, l), v0 = to_values(*ring_, e0, l), v1 = to_values(*ring_, e1, l);
+    SecretArray<u64> sum(n);
+    k.mul(sum.data(), b_[l].data(), uv.data(), n, m);
+    k.add(sum.data(), sum.data(), v0.data(), n, m);
+    // The message comes before the division: an encryption of zero beside the ciphertext would tell it.
+    if (l + 1 < limbs) k.mul_scalar_add(sum.data(), message.poly[l].data(), q % m.q, sum.data(), n, m);
+    std::copy_n(sum.data(), n, raised.c0[l].data());
+    k.mul(sum.data(), a_[l].data(), uv.data(), n, m);
+    k.add(raised.c1[l].data(), sum.data(), v1.data(), n, m);
+  });
+  ckks::Ciphertext out = evaluator_.rescale(raised);
+  out.scale = message.scale;
+  return out;
+}
+
+}  // namespace sotto::encrypt

@@ -1,0 +1,84 @@
+#include "encrypt/public_key_file.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/error.h"
+#include "wire/fields.h"
+#include "wire/pack.h"
+#include "wire/writer.h"
+
+namespace sotto::encrypt {
+
+namespace {
+
+constexpr int kMostLimbs = 128;  // all primes of the largest parameters
+
+const char* name_of(ring::RingKind kind) {
+  return kind == ring::RingKind::standard ? "standard" : "conjugate-invariant";
+}
+
+}  // namespace
+
+void write_public_key(const Sink& sink, const ring::Ring& ring, const ckks::ParametersSpec& parameters,
+                      const PublicKey& key, const std::string& key_id) {
+  const std::size_t width = wire::word_bytes(parameters.prime_bits), bytes = ring.n() * width;
+  wire::FileWriter file(sink, wire::Kind::public_key,
+                        {{"key_id", key_id},
+                         {"log_n", parameters.log_n},
+                         {"ring", name_of(parameters.kind)},
+                         {"prime_bits", parameters.prime_bits},
+                         {"limbs", key.limbs()},
+                         {"seed", wire::to_hex(key.seed.data(), key.seed.size())}},
+                        std::vector<std::uint64_t>(key.b.size(), bytes));
+  std::vector<unsigned char> packed(bytes);
+  for (const ring::Limb& limb : key.b) {
+    wire::pack_words(packed.data(), limb.data(), ring.n(), width);
+    file.write(packed);
+  }
+  file.commit();
+}
+
+PublicKeyFile::PublicKeyFile(const Source& source) : file_(source, wire::Kind::public_key) {
+  file_.decode([&](const auto& h) {
+    key_id_ = wire::text(h, "key_id", 64);
+    log_n_ = wire::small_integer(h, "log_n", 6, 17);
+    ring_ = wire::text(h, "ring");
+    prime_bits_ = wire::small_integer(h, "prime_bits", 30, 48);
+    limbs_ = wire::small_integer(h, "limbs", 2, kMostLimbs);
+    const auto seed = wire::hex_bytes(h, "seed", seed_.size());
+    std::copy(seed.begin(), seed.end(), seed_.begin());
+    bool whole = file_.sections() == static_cast<std::size_t>(limbs_);
+    for (std::size_t l = 0; whole && l < file_.sections(); ++l)
+      whole = file_.section_bytes(l) == (std::uint64_t{1} << log_n_) * wire::word_bytes(prime_bits_);
+    if (!whole) file_.fail("it does not hold the key that it announces");
+  });
+  file_.name_sections([](std::size_t l) { return "limb " + std::to_string(l) + " of the key"; });
+}
+
+bool PublicKeyFile::same_ring(const ckks::ParametersSpec& parameters) const {
+  return log_n_ == parameters.log_n && ring_ == name_of(parameters.kind) && prime_bits_ == parameters.prime_bits;
+}
+
+bool PublicKeyFile::serves(const ckks::ParametersSpec& parameters, int message_limbs) const {
+  return same_ring(parameters) && limbs_ >= public_key_limbs(message_limbs);
+}
+
+PublicKey PublicKeyFile::read(const ring::Ring& ring, const ckks::ParametersSpec& parameters, int message_limbs) const {
+  if (!serves(parameters, message_limbs))
+    throw Error(ErrorCode::wrong_key,
+                file_.name() + " does not serve this plan; its owner makes one with the plan's client file");
+  PublicKey key;
+  key.seed = seed_;
+  const std::size_t width = wire::word_bytes(prime_bits_);
+  std::vector<unsigned char> packed(ring.n() * width);
+  for (std::size_t l = 0; l < static_cast<std::size_t>(public_key_limbs(message_limbs)); ++l) {
+    file_.read(l, packed);
+    key.b.push_back(ring.limb());
+    if (!wire::unpack_words(key.b[l].data(), packed.data(), ring.n(), width, ring.prime(l)))
+      file_.fail("the key has a value out of range");
+  }
+  return key;
+}
+
+}  // namespace sotto::encrypt

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ckks/ciphertext_file.h"
+#include "plan/client_spec.h"
+#include "sotto/io.h"
+
+namespace sotto::inputs {
+
+/// Called with the work done and the work in all.
+using ProgressFn = std::function<void(std::size_t done, std::size_t total)>;
+
+/// A way to encrypt.
+struct Encryption {
+  std::string key_id;              ///< of the secret key that decrypts
+  std::optional<ckks::Seed> seed;  ///< of all c1, if they come from one
+  /// Writes the encryption of a message, ciphertext k of the file.
+  std::function<void(ckks::CiphertextWriter& file, const ckks::Plaintext& message, std::uint64_t k)> write;
+};
+
+/// Encrypts preprocessed images into the contents of an input file, in batches of spec.batch. Returns the input's id,
+/// which is new every time.
+std::string write_input(const plan::ClientSpec& spec, const ring::Ring& ring, const Encryption& encryption,
+                        std::span<const std::vector<double>> images, const Sink& sink, const ProgressFn& progress);
+
+}  // namespace sotto::inputs
