@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Pictures of coloured shapes, for 04_pictures.ipynb and to train the network that it uses, shapes.onnx.
+"""Pictures of coloured shapes, for 05_pictures.ipynb and to train the network that it uses, shapes.onnx.
 
     shapes.py FOLDER        writes FOLDER/train/CLASS/*.png and FOLDER/test/CLASS/*.png (needs python3-pil)
 """

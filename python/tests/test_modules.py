@@ -66,7 +66,7 @@ def test_a_part_of_an_activation():
 
 
 @pytest.mark.parametrize("pool, message", [
-    (nn.MaxPool2d(2), "MaxPool"), (nn.LPPool2d(2, 2), "Sign"),
+    (nn.LPPool2d(2, 2), "Sign"),
     (nn.FractionalMaxPool2d(2, output_size=4), "fractional_max_pool2d"), (nn.AdaptiveAvgPool2d(3), "adaptive_avg_pool2d")])
 def test_pools(pool, message):
     e = refused(Network(pool=pool))

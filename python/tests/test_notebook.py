@@ -14,7 +14,7 @@ pytest.importorskip("ipykernel")
 pytest.importorskip("matplotlib")
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
-NOTEBOOK = EXAMPLES / "04_pictures.ipynb"
+NOTEBOOK = EXAMPLES / "05_pictures.ipynb"
 
 CHECKS = """
 import json

@@ -14,8 +14,8 @@ struct Advice {
 };
 
 constexpr Advice kAdvice[] = {
-    {"MaxPool LpPool", "it does not run encrypted; replace it with AveragePool and retrain"},
-    {"GlobalMaxPool GlobalLpPool", "it does not run encrypted; replace it with GlobalAveragePool and retrain"},
+    {"LpPool", "it does not run encrypted; replace it with AveragePool and retrain"},
+    {"GlobalLpPool", "it does not run encrypted; replace it with GlobalAveragePool and retrain"},
     {"ThresholdedRelu Shrink Sign Floor Ceil Round",
      "it jumps, and no polynomial follows a jump; use Relu or another continuous activation and retrain"},
     {"Log Sqrt",

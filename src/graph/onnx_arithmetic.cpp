@@ -1,5 +1,5 @@
 // Sums, differences, products and quotients.
-#include <utility>
+#include <algorithm>
 
 #include "graph/onnx_affine.h"
 #include "graph/onnx_operators.h"
@@ -53,32 +53,31 @@ int with_channels(Builder& b, const OnnxNode& n, int node, int channels) {
   return b.add(n.name(), repeat, {node}, {channels, s.h, s.w});
 }
 
-// Operands of which one is repeated over channels, over pixels or over both (squeeze-and-excitation, attention).
-void broadcast(Builder& b, const OnnxNode& n, Value x, Value y, bool is_product) {
-  Shape large = shape_of(n, x.dims), small = shape_of(n, y.dims);
-  const bool swapped = small.size() > large.size();
-  if (swapped) std::swap(large, small);
-  const Value &map = swapped ? y : x, &part = swapped ? x : y;
-  const bool one_pixel = small.h == 1 && small.w == 1;
-  if ((small.c != large.c && small.c != 1) || (!one_pixel && (small.h != large.h || small.w != large.w)) ||
-      map.dims.size() != 3)
-    n.fail("operands have different shapes; one may have a single channel, or a single pixel, for all of the other");
-  const int whole = b.map(n, map);
-  int factor = part.dims.size() == 3 ? b.map(n, part) : b.flat(n, part);
-  if (b.shape(factor).size() != small.size()) n.fail("operands have different shapes");
-  factor = with_channels(b, n, factor, large.c);
-  const auto channels = static_cast<std::size_t>(large.c);
-  if (is_product) return b.set_like(n, Product{}, {whole, factor}, map);
-  // A sum: what has one pixel multiplies ones.
-  if (one_pixel && large.h * large.w > 1) {
-    const ChannelAffine ones{std::vector<double>(channels, 0.0), std::vector<double>(channels, 1.0)};
-    factor = b.add(n.name(), Product{}, {b.add(n.name(), ones, {whole}, large), factor}, large);
-  }
-  const int negated = n.op() != "Sub" ? -1 : swapped ? whole : factor;
-  const auto term = [&](int node) {
-    return node == negated ? b.add(n.name(), negative(large.c), {node}, large) : node;
+// Operands that are repeated over channels, over pixels or over both (squeeze-and-excitation, attention).
+void broadcast(Builder& b, const OnnxNode& n, const Value& x, const Value& y, bool is_product) {
+  const Shape l = shape_of(n, x.dims), r = shape_of(n, y.dims);
+  const Shape all{std::max(l.c, r.c), std::max(l.h, r.h), std::max(l.w, r.w)};
+  for (const Shape& s : {l, r})
+    if ((s.c != all.c && s.c != 1) || ((s.h != all.h || s.w != all.w) && (s.h != 1 || s.w != 1)))
+      n.fail("operands have different shapes; one may have a single channel, or a single pixel, for all of the other");
+  const auto node_of = [&](const Value& v, const Shape& s) {
+    const int node = v.dims.size() == 3 ? b.map(n, v) : b.flat(n, v);
+    if (b.shape(node) != s) n.fail("operands have different shapes");
+    return with_channels(b, n, node, all.c);
   };
-  b.set_like(n, Sum{}, {term(whole), term(factor)}, map);
+  const int first = node_of(x, l), second = node_of(y, r);
+  const bool swapped = b.shape(first) != all;  // a factor of one pixel comes second
+  const int whole = swapped ? second : first, part = swapped ? first : second;
+  if (is_product) return b.set_value(n, {b.add(n.name(), Product{}, {whole, part}, all), {all.c, all.h, all.w}});
+  const auto channels = static_cast<std::size_t>(all.c);
+  const auto filled = [&](int node) {  // what has one pixel multiplies ones
+    if (b.shape(node) == all) return node;
+    const ChannelAffine ones{std::vector<double>(channels, 0.0), std::vector<double>(channels, 1.0)};
+    return b.add(n.name(), Product{}, {b.add(n.name(), ones, {whole}, all), node}, all);
+  };
+  const int left = filled(first), right = filled(second);
+  const int added = n.op() == "Sub" ? b.add(n.name(), negative(all.c), {right}, all) : right;
+  b.set_value(n, {b.add(n.name(), Sum{}, {left, added}, all), {all.c, all.h, all.w}});
 }
 
 }  // namespace

@@ -48,6 +48,11 @@ void Builder::set_input(const std::string& name, Shape shape, Value value, Integ
   values_[name] = std::move(value);
 }
 
+void Builder::set_part(const std::string& name, Value value, Integer batch) {
+  batch_ = batch;
+  values_[name] = std::move(value);
+}
+
 const Value* Builder::find_value(const std::string& name) const {
   const auto it = values_.find(name);
   return it == values_.end() ? nullptr : &it->second;

@@ -30,6 +30,8 @@ class Builder {
 
   // The model's input and results.
   void set_input(const std::string& name, Shape shape, Value value, Integer batch);
+  /// One of several inputs: a node that was made of the picture.
+  void set_part(const std::string& name, Value value, Integer batch);
   [[nodiscard]] const Integer& batch() const { return batch_; }
   Network& network() { return network_; }
   [[nodiscard]] const Value* find_value(const std::string& name) const;

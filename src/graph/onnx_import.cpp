@@ -42,23 +42,25 @@ bool integral(const onnx::ValueInfoProto& input) {
   }
 }
 
-// The one input that is no initializer.
-const onnx::ValueInfoProto& input_of(const onnx::GraphProto& graph) {
+// The inputs that are no initializers.
+std::vector<const onnx::ValueInfoProto*> inputs_of(const onnx::GraphProto& graph) {
   std::set<std::string> stored;
   for (const auto& t : graph.initializer()) stored.insert(t.name());
-  const onnx::ValueInfoProto* input = nullptr;
-  for (const auto& i : graph.input()) {
-    if (stored.contains(i.name())) continue;
-    if (input != nullptr)
-      fail("the model has several inputs ('" + input->name() + "', '" + i.name() + "'); it must have one image input");
-    input = &i;
-  }
-  if (input == nullptr) fail("the model has no input");
-  return *input;
+  std::vector<const onnx::ValueInfoProto*> inputs;
+  for (const auto& i : graph.input())
+    if (!stored.contains(i.name())) inputs.push_back(&i);
+  if (inputs.empty()) fail("the model has no input");
+  return inputs;
 }
 
-void read_input(const onnx::GraphProto& graph, Builder& b) {
-  const onnx::ValueInfoProto& input = input_of(graph);
+// An input as ONNX sees it, its shape, and the size of its batch if it is fixed.
+struct ReadInput {
+  Value value;
+  Shape shape;
+  Integer batch;
+};
+
+ReadInput read_input(const onnx::ValueInfoProto& input) {
   const auto& dims = input.type().tensor_type().shape();
   if (dims.dim_size() < 2 || dims.dim_size() > 4)
     fail("input '" + input.name() + "' must have the shape [batch, channels, height, width] or [batch, features]");
@@ -77,7 +79,38 @@ void read_input(const onnx::GraphProto& graph, Builder& b) {
                                            : Shape{size(0), 1, 1};
   const Integer batch = dims.dim(0).has_dim_value() ? Integer(dims.dim(0).dim_value()) : Integer();
   if (batch && *batch < 1) fail("input '" + input.name() + "' has no images");
-  b.set_input(input.name(), shape, std::move(v), batch);
+  return {std::move(v), shape, batch};
+}
+
+// Several inputs are the channels of one picture, one behind the other; the network begins by taking them apart.
+void read_inputs(const onnx::GraphProto& graph, Builder& b) {
+  const auto inputs = inputs_of(graph);
+  ReadInput first = read_input(*inputs.front());
+  if (inputs.size() == 1) return b.set_input(inputs.front()->name(), first.shape, std::move(first.value), first.batch);
+  Shape all{0, first.shape.h, first.shape.w};
+  std::vector<ReadInput> parts;
+  std::string list;
+  for (const onnx::ValueInfoProto* i : inputs) {
+    ReadInput& part = parts.emplace_back(read_input(*i));
+    list += (list.empty() ? "" : ", ") + ("'" + i->name() + "' (" + std::to_string(part.shape.c) + ")");
+    if (part.shape.h != all.h || part.shape.w != all.w)
+      fail("the inputs '" + inputs.front()->name() + "' and '" + i->name() +
+           "' differ in height or width; several inputs are read as the channels of one picture");
+    if (part.value.integral != first.value.integral)
+      fail("of the inputs '" + inputs.front()->name() + "' and '" + i->name() + "' only one holds integers");
+    all.c += part.shape.c;
+  }
+  if (all.c > kMaxChannels) fail("the model's inputs have too many channels");
+  const int image = b.add("inputs", Input{}, {}, all);
+  int before = 0;
+  for (std::size_t k = 0; k < inputs.size(); ++k) {
+    Rearrange channels;
+    for (int c = 0; c < parts[k].shape.c; ++c) channels.channels.push_back(before++);
+    parts[k].value.node = b.add(inputs[k]->name(), channels, {image}, parts[k].shape);
+    b.set_part(inputs[k]->name(), std::move(parts[k].value), first.batch);
+  }
+  b.note("the model has " + std::to_string(inputs.size()) + " inputs: give them as one picture of " +
+         std::to_string(all.c) + " channels, in this order: " + list);
 }
 
 // The dimensions of a value as a constant.
@@ -185,9 +218,9 @@ Network import_model(onnx::ModelProto& model, const ExternalData& external) {
   inline_functions(model);
   const onnx::GraphProto& graph = model.graph();
   Builder b(graph, external);
-  read_input(graph, b);
+  read_inputs(graph, b);
   Ranges ranges(model);
-  const bool raw = b.find_value(input_of(graph).name())->integral;
+  const bool raw = b.find_value(inputs_of(graph).front()->name())->integral;
   const std::string& output = output_of(graph);
   const std::vector<const onnx::NodeProto*> nodes = needed_nodes(graph, output);
   for (const onnx::NodeProto* node : nodes) {

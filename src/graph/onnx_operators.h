@@ -16,6 +16,8 @@ void import_conv(Builder&, const OnnxNode&);
 void import_batch_normalization(Builder&, const OnnxNode&);
 void import_dense(Builder&, const OnnxNode&);
 void import_average_pool(Builder&, const OnnxNode&);
+void import_max_pool(Builder& b, const OnnxNode& n);
+void import_global_max_pool(Builder& b, const OnnxNode& n);
 void import_global_average_pool(Builder&, const OnnxNode&);
 void import_reduce(Builder&, const OnnxNode&);
 

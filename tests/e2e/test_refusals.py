@@ -258,7 +258,7 @@ class Models(Case):
                 helper.make_node("Gemm", ["flat", "w"], ["scores"], "dense")], [models.tensor("w", np.ones((channels, 3)))]
 
     def test_operators_that_do_not_run_encrypted(self):
-        for op, attributes in (("MaxPool", {"kernel_shape": [2, 2]}), ("ThresholdedRelu", {}), ("Softmax", {}), ("LRN", {}),
+        for op, attributes in (("LpPool", {"kernel_shape": [2, 2]}), ("ThresholdedRelu", {}), ("Softmax", {}), ("LRN", {}),
                                ("NotAnOperator", {})):
             with self.subTest(op):
                 nodes, constants = self.ending("y")

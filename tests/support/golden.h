@@ -23,6 +23,7 @@ inline const std::vector<std::string>& golden_models() {
       "constant_nodes",
       "sums_products_and_powers",
       "gates",
+      "max_pools",
       "average_pool_counting_pads",
       "average_pool_without_pads",
       "global_average_pool",

@@ -483,6 +483,17 @@ def gates(m):
     return m.op("Mul", m.flat(a), m.op("Gemm", m.flat(m.op("GlobalAveragePool", "x")), m.random(2, 48)))
 
 
+# Maxima: windows that overlap, with padding behind a Relu, dilated ones, ones that reach beyond, and whole maps.
+@golden((2, 9, 8))
+def max_pools(m):
+    a = m.op("Relu", m.conv("x", 3, 2, 3, 3, pads=[1, 1, 1, 1]))
+    b = m.op("MaxPool", a, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    c = m.op("MaxPool", a, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
+    d = m.op("MaxPool", "x", kernel_shape=[2, 3], dilations=[3, 2])
+    e = m.op("GlobalMaxPool", m.op("Neg", m.op("MaxPool", b, kernel_shape=[1, 4])))
+    return m.op("Concat", m.flat(b), m.flat(c), m.flat(d), m.flat(e), axis=1)
+
+
 def synthetic_pictures(count, channels, height, width):
     """Smooth colour gradients with a few soft blobs: pixels in [0, 255], [count][channels][height][width]."""
     rng = np.random.default_rng(7)

@@ -45,6 +45,30 @@ TEST(Import, WithoutMetadataPixelsAreOnlyDividedBy255) {
   EXPECT_TRUE(n.classes.empty());
 }
 
+TEST(Import, SeveralInputsAreChannelsOfOnePicture) {
+  OnnxBuilder m({-1, 1, 2, 2});
+  m.add_input("z", {-1, 2, 2, 2});
+  m.node("GlobalAveragePool", {"z"}, "g");
+  m.node("Mul", {"g", "x"}, "a");
+  m.node("Flatten", {"a"}, "y");
+  const Network n = m.import();
+  EXPECT_EQ(n.input_shape(), (Shape{3, 2, 2}));
+  EXPECT_EQ(n.mean.size(), 3u);
+  ASSERT_FALSE(n.notes.empty());
+  EXPECT_NE(n.notes.front().find("3 channels, in this order: 'x' (1), 'z' (2)"), std::string::npos) << n.notes.front();
+  EXPECT_EQ(evaluate(n, Values{1, 2, 3, 4, 1, 1, 1, 1, 0, 2, 4, 6}), (Values{1, 2, 3, 4, 3, 6, 9, 12}));
+}
+
+TEST(Import, SeveralInputsMustFitEachOther) {
+  for (const auto& [dims, word] : {std::pair(std::vector<std::int64_t>{-1, 1, 4, 2}, "differ in height or width"),
+                                   std::pair(std::vector<std::int64_t>{-1, 4}, "differ in height or width")}) {
+    OnnxBuilder m({-1, 1, 2, 2});
+    m.add_input("z", dims);
+    m.node("Flatten", {"x"}, "y");
+    EXPECT_TRUE(test::fails_with([&] { (void)m.import(); }, ErrorCode::bad_input, {"'x'", "'z'", word}));
+  }
+}
+
 TEST(Import, RangesOfRelusByOutputOrNode) {
   OnnxBuilder m({1, 2, 1, 1});
   m.node("Relu", {"x"}, "a");

@@ -12,7 +12,7 @@ using test::refuses;
 using Dims = std::vector<std::int64_t>;
 
 TEST(RefusedModels, OperatorsByName) {
-  for (const char* op : {"MaxPool", "LayerNormalization", "Softmax", "TopK", "LSTM", "NoSuchOperator", ""}) {
+  for (const char* op : {"LpPool", "LayerNormalization", "Softmax", "TopK", "LSTM", "NoSuchOperator", ""}) {
     OnnxBuilder m;
     m.node(op, {"x"}, "a").set_name("the node");
     m.node("Flatten", {"a"}, "y");
@@ -24,8 +24,8 @@ TEST(RefusedModels, OperatorsByName) {
 }
 
 TEST(RefusedModels, WhatToUseInstead) {
-  const std::pair<const char*, const char*> cases[] = {{"MaxPool", "replace it with AveragePool and retrain"},
-                                                       {"GlobalMaxPool", "GlobalAveragePool"},
+  const std::pair<const char*, const char*> cases[] = {{"LpPool", "replace it with AveragePool and retrain"},
+                                                       {"GlobalLpPool", "GlobalAveragePool"},
                                                        {"ThresholdedRelu", "no polynomial follows a jump"},
                                                        {"Shrink", "no polynomial follows a jump"},
                                                        {"Sqrt", "use an activation"},
@@ -152,7 +152,7 @@ TEST(RefusedModels, InputsOfTheModel) {
     EXPECT_TRUE(refuses([&] { m.import(); }, {"'x'", c.word})) << c.word;
   }
   OnnxBuilder two;
-  two.add_input("second", {1, 2, 4, 4});
+  two.add_input("second", {1, 2, 4, 2});
   two.node("Flatten", {"x"}, "y");
   EXPECT_TRUE(refuses([&] { two.import(); }, {"'x'", "'second'"}));
   OnnxBuilder none;
