@@ -87,10 +87,10 @@ std::size_t SlotMap::diagonals() const {
 
 SlotMap::Babies SlotMap::baby_steps(const ckks::Evaluator& evaluator, const ckks::Ciphertext& c) const {
   const ckks::KeySwitcher& switcher = evaluator.switcher();
-  const ckks::Decomposition d = switcher.decompose(c.c1, switcher.tier_for(c.limbs()), true);
+  const ckks::RaisedDigits d = switcher.mod_up(c.c1, switcher.tier_for(c.limbs()), true);
   Babies out;
   for (int b = 0; b < babies_; ++b)
-    out.push_back(switcher.rotate_raised(d, c.c0, ring_.rotation_exponent(b * shape_.step)));
+    out.push_back(switcher.rotate_raised(d, c.c0, ring_.rotation_galois_element(b * shape_.step)));
   return out;
 }
 
@@ -154,9 +154,9 @@ ckks::Ciphertext SlotMap::giant_steps(const ckks::Evaluator& evaluator, std::vec
   // to += rotation of from
   const auto add_rotated = [&](ckks::Extended& to, ckks::Extended from, std::int64_t steps) {
     ckks::Ciphertext c;
-    switcher.divide(std::move(from), false, nullptr, c.c0, c.c1);
-    const ckks::Decomposition d = switcher.decompose(c.c1, to.tier, true);
-    switcher.add_rotated(d, c.c0, ring_.rotation_exponent(steps), to);
+    switcher.mod_down(std::move(from), false, nullptr, c.c0, c.c1);
+    const ckks::RaisedDigits d = switcher.mod_up(c.c1, to.tier, true);
+    switcher.add_rotated(d, c.c0, ring_.rotation_galois_element(steps), to);
   };
   const std::int64_t giant = babies_ * shape_.step;
   const int first = giants_.front().index, last = giants_.back().index;
@@ -167,7 +167,7 @@ ckks::Ciphertext SlotMap::giant_steps(const ckks::Evaluator& evaluator, std::vec
   add_rotated(sum_of(false, 0), std::move(sum_of(true, 0)), static_cast<std::int64_t>(ring_.slots() / 2));
   ckks::Ciphertext out;
   const auto limbs = static_cast<std::size_t>(sum_of(false, 0).limbs);
-  switcher.divide(std::move(sum_of(false, 0)), true, nullptr, out.c0, out.c1);
+  switcher.mod_down(std::move(sum_of(false, 0)), true, nullptr, out.c0, out.c1);
   out.scale = scale * scale_ / static_cast<double>(ring_.prime(limbs - 1));
   return out;
 }

@@ -18,9 +18,10 @@ using Complex = std::complex<double>;
 // Powers 5^j, j < count, of the primitive root of this order.
 std::vector<Complex> roots(std::size_t order, std::size_t count) {
   std::vector<Complex> w;
-  std::size_t exponent = 1;
-  for (std::size_t j = 0; j < count; ++j, exponent = exponent * 5 % order)
-    w.push_back(std::polar(1.0, 2 * std::numbers::pi * static_cast<double>(exponent) / static_cast<double>(order)));
+  std::size_t galois_element = 1;
+  for (std::size_t j = 0; j < count; ++j, galois_element = galois_element * 5 % order)
+    w.push_back(
+        std::polar(1.0, 2 * std::numbers::pi * static_cast<double>(galois_element) / static_cast<double>(order)));
   return w;
 }
 

@@ -16,7 +16,7 @@ void require_secure(const ParametersSpec& parameters, const KeyRequest& request)
   for (const KeyTier& tier : request.tiers)
     if (tier.ephemeral) require(tier);
   for (const KeyId& id : request.keys)
-    if (id.exponent == kToEphemeral) require(request.tiers.at(static_cast<std::size_t>(id.tier)));
+    if (id.galois_element == kToEphemeral) require(request.tiers.at(static_cast<std::size_t>(id.tier)));
 }
 
 const SwitchingKey& KeyMap::key(const KeyId& id) {

@@ -9,7 +9,7 @@
 
 namespace sotto::ckks {
 
-/// What the keys beside automorphisms (odd exponents) switch, in the place of an exponent.
+/// What the keys beside automorphisms (odd Galois elements) switch, in the place of a Galois element.
 inline constexpr std::uint64_t kRelinearise = 0;    ///< from s^2 to s
 inline constexpr std::uint64_t kToEphemeral = 2;    ///< from s to the ephemeral sparse secret
 inline constexpr std::uint64_t kFromEphemeral = 4;  ///< from the ephemeral secret to s, for polynomials below one prime
@@ -17,14 +17,14 @@ inline constexpr std::uint64_t kFromEphemeral = 4;  ///< from the ephemeral secr
 /// Names one key-switching key: which tier it serves and what it switches.
 struct KeyId {
   int tier = 0;
-  std::uint64_t exponent = 0;  ///< automorphism exponent or one of the constants above
+  std::uint64_t galois_element = 0;  ///< automorphism Galois element or one of the constants above
 
   auto operator<=>(const KeyId&) const = default;
 };
 
 /// Digits of a key. The way back from the ephemeral secret needs one: what it switches is smaller than any digit.
-inline int key_digits(const KeyTier& tier, std::uint64_t exponent) {
-  return exponent == kFromEphemeral ? 1 : tier.digits();
+inline int key_digits(const KeyTier& tier, std::uint64_t galois_element) {
+  return galois_element == kFromEphemeral ? 1 : tier.digits();
 }
 
 /// The keys that a plan needs: the client makes exactly these.

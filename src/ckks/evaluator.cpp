@@ -120,14 +120,14 @@ Ciphertext Evaluator::rescale(const Ciphertext& a) const {
   Ciphertext copy = drop_to(a, a.limbs());
   Ciphertext out;
   out.scale = a.scale / static_cast<double>(ring_->prime(a.c0.size() - 1));
-  switcher_.divide({a.limbs(), -1, std::move(copy.c0), std::move(copy.c1)}, true, nullptr, out.c0, out.c1);
+  switcher_.mod_down({a.limbs(), -1, std::move(copy.c0), std::move(copy.c1)}, true, nullptr, out.c0, out.c1);
   return out;
 }
 
 // (d0, d1) joins at the scale of the special primes, so that one division serves relinearisation and rescaling.
 Ciphertext Evaluator::finish_product(const RnsPoly& d0, const RnsPoly& d1, const RnsPoly& d2, double scale) const {
   const int limbs = static_cast<int>(d0.size());
-  Decomposition d = switcher_.decompose(d2, switcher_.tier_for(limbs), false);
+  RaisedDigits d = switcher_.mod_up(d2, switcher_.tier_for(limbs), false);
   Ciphertext out;
   switcher_.apply(d, 0, {.rescale = true, .join0 = &d0, .join1 = &d1}, out.c0, out.c1);
   out.scale = scale / static_cast<double>(ring_->prime(static_cast<std::size_t>(limbs - 1)));
@@ -158,10 +158,11 @@ Ciphertext Evaluator::square(Ciphertext a) const {
   return finish_product(a.c0, a.c1, d2, a.scale * a.scale);
 }
 
-Ciphertext Evaluator::apply(const Ciphertext& a, Decomposition& d, u64 exponent) const {
+Ciphertext Evaluator::apply(const Ciphertext& a, RaisedDigits& d, u64 galois_element) const {
   Ciphertext out;
   out.scale = a.scale;
-  switcher_.apply(d, exponent, {.add = &a.c0, .permutation = ring_->automorphism(exponent)}, out.c0, out.c1);
+  switcher_.apply(d, galois_element, {.add = &a.c0, .permutation = ring_->automorphism(galois_element)}, out.c0,
+                  out.c1);
   return out;
 }
 
@@ -172,18 +173,18 @@ Ciphertext Evaluator::rotate(const Ciphertext& a, std::int64_t steps) const {
 
 Ciphertext Evaluator::conjugate(const Ciphertext& a) const {
   check(!ring_->conjugate_invariant(), "the slots of this ring are real");
-  Decomposition d = switcher_.decompose(a.c1, switcher_.tier_for(a.limbs()), false);
+  RaisedDigits d = switcher_.mod_up(a.c1, switcher_.tier_for(a.limbs()), false);
   return apply(a, d, ring_->cyclotomic_order() - 1);
 }
 
 std::vector<Ciphertext> Evaluator::rotate_many(const Ciphertext& a, std::span<const std::int64_t> steps) const {
   std::vector<Ciphertext> out;
   const auto moves =
-      std::count_if(steps.begin(), steps.end(), [&](std::int64_t s) { return ring_->rotation_exponent(s) != 1; });
-  Decomposition d;
-  if (moves > 0) d = switcher_.decompose(a.c1, switcher_.tier_for(a.limbs()), moves > 1);
+      std::count_if(steps.begin(), steps.end(), [&](std::int64_t s) { return ring_->rotation_galois_element(s) != 1; });
+  RaisedDigits d;
+  if (moves > 0) d = switcher_.mod_up(a.c1, switcher_.tier_for(a.limbs()), moves > 1);
   for (std::int64_t s : steps) {
-    const u64 g = ring_->rotation_exponent(s);
+    const u64 g = ring_->rotation_galois_element(s);
     out.push_back(g == 1 ? drop_to(a, a.limbs()) : apply(a, d, g));
   }
   return out;
@@ -193,11 +194,11 @@ Ciphertext Evaluator::rotate_sum(const Ciphertext& a, std::span<const std::int64
   if (steps.empty()) return drop_to(a, a.limbs());
   const int tier = switcher_.tier_for(a.limbs()), q = parameters_.spec().ciphertext_primes;
   const std::size_t limbs = a.c0.size();
-  const Decomposition d = switcher_.decompose(a.c1, tier, true);
+  const RaisedDigits d = switcher_.mod_up(a.c1, tier, true);
   RnsPoly sum0 = drop_to(a, a.limbs()).c0;
   Extended total;
   for (std::int64_t s : steps) {
-    const u64 g = ring_->rotation_exponent(s);
+    const u64 g = ring_->rotation_galois_element(s);
     check(g != 1, "rotate_sum: a rotation by zero");
     Extended e = switcher_.switch_digits(d, g);
     // Permute in the extended basis; the plain part c0 is permuted and added unscaled.
@@ -219,20 +220,20 @@ Ciphertext Evaluator::rotate_sum(const Ciphertext& a, std::span<const std::int64
   }
   Ciphertext out;
   out.scale = a.scale;
-  switcher_.divide(std::move(total), false, &sum0, out.c0, out.c1);
+  switcher_.mod_down(std::move(total), false, &sum0, out.c0, out.c1);
   parallel_for(limbs, [&](std::size_t l) {
     ring_->kernels().add(out.c1[l].data(), out.c1[l].data(), a.c1[l].data(), ring_->n(), ring_->modulus(l));
   });
   return out;
 }
 
-Ciphertext Evaluator::raise(const Ciphertext& a, int limbs) const {
+Ciphertext Evaluator::mod_raise(const Ciphertext& a, int limbs) const {
   check(a.limbs() == 1, "only a ciphertext of one limb is raised");
   Ciphertext held;  // by the ephemeral secret
-  Decomposition to = switcher_.decompose(a.c1, switcher_.ephemeral_tier(), false);
+  RaisedDigits to = switcher_.mod_up(a.c1, switcher_.ephemeral_tier(), false);
   switcher_.apply(to, kToEphemeral, {.add = &a.c0}, held.c0, held.c1);
-  Decomposition from = switcher_.raise_digit(held.c1, limbs);
-  const Decomposition constant = switcher_.raise_digit(held.c0, limbs);
+  RaisedDigits from = switcher_.mod_raise_digit(held.c1, limbs);
+  const RaisedDigits constant = switcher_.mod_raise_digit(held.c0, limbs);
   Ciphertext out;
   out.scale = a.scale;
   switcher_.apply(from, kFromEphemeral, {.add = &constant.digits.front()}, out.c0, out.c1);

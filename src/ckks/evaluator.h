@@ -53,12 +53,12 @@ class Evaluator {
   /// ModRaise under the ephemeral sparse secret (sparse-secret encapsulation, ePrint 2022/024): a ciphertext of one
   /// limb becomes one of `limbs` limbs whose message is that of `a` plus q_0 times a polynomial with coefficients of
   /// magnitude at most kEphemeralWeight, in the basis 1, X + 1/X, X^2 + 1/X^2, ...
-  [[nodiscard]] Ciphertext raise(const Ciphertext& a, int limbs) const;
+  [[nodiscard]] Ciphertext mod_raise(const Ciphertext& a, int limbs) const;
 
   [[nodiscard]] const KeySwitcher& switcher() const { return switcher_; }
 
  private:
-  [[nodiscard]] Ciphertext apply(const Ciphertext& a, Decomposition& d, std::uint64_t exponent) const;
+  [[nodiscard]] Ciphertext apply(const Ciphertext& a, RaisedDigits& d, std::uint64_t galois_element) const;
   [[nodiscard]] Ciphertext finish_product(const ring::RnsPoly& d0, const ring::RnsPoly& d1, const ring::RnsPoly& d2,
                                           double scale) const;
 

@@ -14,8 +14,8 @@ std::vector<std::uint64_t> key_section_bytes(std::size_t n, int prime_bits, cons
   std::vector<std::uint64_t> bytes;
   for (const KeyId& id : request.keys) {
     const KeyTier& t = request.tiers[static_cast<std::size_t>(id.tier)];
-    const auto limbs =
-        static_cast<std::uint64_t>(key_digits(t, id.exponent)) * static_cast<std::uint64_t>(t.max_limbs + t.special);
+    const auto limbs = static_cast<std::uint64_t>(key_digits(t, id.galois_element)) *
+                       static_cast<std::uint64_t>(t.max_limbs + t.special);
     bytes.push_back(sizeof(Seed) + limbs * n * wire::word_bytes(prime_bits));
   }
   return bytes;
@@ -106,7 +106,7 @@ SwitchingKey KeyFile::load(const KeyId& id) const {
   if (at == request_.keys.end() || *at != id)
     throw Error(ErrorCode::wrong_key, file_.name() + " lacks a key that the plan needs");
   const KeyTier& tier = request_.tiers[static_cast<std::size_t>(id.tier)];
-  const auto digits = static_cast<std::size_t>(key_digits(tier, id.exponent)),
+  const auto digits = static_cast<std::size_t>(key_digits(tier, id.galois_element)),
              limbs = static_cast<std::size_t>(tier.max_limbs + tier.special);
   const std::size_t n = ring_->n(), width = wire::word_bytes(ring_->prime_bits());
   SwitchingKey out{tier, {}};

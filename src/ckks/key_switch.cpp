@@ -23,7 +23,7 @@ struct KeySwitcher::Digit {
   std::unique_ptr<ring::BasisConversion> conversion;
 };
 
-struct KeySwitcher::Division {
+struct KeySwitcher::ModDownConstants {
   std::vector<std::size_t> dropped;  // primes, those of positions `kept` and up
   std::size_t kept = 0;
   std::unique_ptr<ring::BasisConversion> conversion;
@@ -35,7 +35,7 @@ struct KeySwitcher::Division {
 struct KeySwitcher::Conversions {
   std::mutex mutex;
   std::map<std::tuple<int, int, int>, Digit> digits;
-  std::map<std::tuple<int, int, bool>, Division> divisions;
+  std::map<std::tuple<int, int, bool>, ModDownConstants> divisions;
 };
 
 KeySwitcher::KeySwitcher(const Parameters& parameters, std::shared_ptr<const ring::Ring> ring,
@@ -81,9 +81,9 @@ const KeySwitcher::Digit& KeySwitcher::digit(int tier, int limbs, int d) const {
   return entry;
 }
 
-const KeySwitcher::Division& KeySwitcher::division(int tier, int limbs, bool rescale) const {
+const KeySwitcher::ModDownConstants& KeySwitcher::mod_down_constants(int tier, int limbs, bool rescale) const {
   const std::lock_guard lock(conversions_->mutex);
-  Division& entry = conversions_->divisions[{tier, limbs, rescale}];
+  ModDownConstants& entry = conversions_->divisions[{tier, limbs, rescale}];
   if (!entry.conversion) {
     const int kept = rescale ? limbs - 1 : limbs, special = tier < 0 ? 0 : tiers_[tier].special;
     check(kept >= 1, "no level is left to rescale");
@@ -107,7 +107,7 @@ const KeySwitcher::Division& KeySwitcher::division(int tier, int limbs, bool res
 }
 
 // The input stays transformed for its own limbs; the others come from the coefficients.
-Decomposition KeySwitcher::decompose(const RnsPoly& poly, int tier, bool hoisted) const {
+RaisedDigits KeySwitcher::mod_up(const RnsPoly& poly, int tier, bool hoisted) const {
   const int limbs = static_cast<int>(poly.size()), alpha = tiers_[tier].digit_limbs();
   check(limbs <= tiers_[tier].max_limbs, "the key tier is too small for this level");
   const auto total = static_cast<std::size_t>(limbs + tiers_[tier].special);
@@ -120,7 +120,7 @@ Decomposition KeySwitcher::decompose(const RnsPoly& poly, int tier, bool hoisted
     coefficients[l] = ring_->limb();
     ring_->intt(coefficients[l].data(), poly[l].data(), l, from.conversion->input_factor(l - from.own.front()));
   });
-  Decomposition out{limbs, tier, hoisted, {}, &poly};
+  RaisedDigits out{limbs, tier, hoisted, {}, &poly};
   for (const Digit* d : plan) {
     RnsPoly& raised = out.digits.emplace_back(total);
     std::vector<const u64*> src;
@@ -141,12 +141,12 @@ Decomposition KeySwitcher::decompose(const RnsPoly& poly, int tier, bool hoisted
   return out;
 }
 
-const SwitchingKey& KeySwitcher::key_for(const Decomposition& d, u64 exponent) const {
+const SwitchingKey& KeySwitcher::key_for(const RaisedDigits& d, u64 galois_element) const {
   check(keys_ != nullptr, "this evaluator has no keys");
-  return keys_->key({d.tier, exponent});
+  return keys_->key({d.tier, galois_element});
 }
 
-KeySwitcher::Terms KeySwitcher::terms(const Decomposition& d, const SwitchingKey& key, std::size_t j) const {
+KeySwitcher::Terms KeySwitcher::terms(const RaisedDigits& d, const SwitchingKey& key, std::size_t j) const {
   const auto limbs = static_cast<std::size_t>(d.limbs);
   const std::size_t at = j < limbs ? j : static_cast<std::size_t>(key.tier.max_limbs) + j - limbs;
   Terms t;
@@ -160,7 +160,7 @@ KeySwitcher::Terms KeySwitcher::terms(const Decomposition& d, const SwitchingKey
   return t;
 }
 
-KeySwitcher::Pair KeySwitcher::inner_product(const Decomposition& d, const SwitchingKey& key, std::size_t j) const {
+KeySwitcher::Pair KeySwitcher::inner_product(const RaisedDigits& d, const SwitchingKey& key, std::size_t j) const {
   const Terms t = terms(d, key, j);
   Pair out{ring_->limb(), ring_->limb()};
   ring_->kernels().inner_product(out[0].data(), out[1].data(), t.x.data(), t.k0.data(), t.k1.data(), t.count,
@@ -172,9 +172,9 @@ KeySwitcher::Pair KeySwitcher::inner_product(const Decomposition& d, const Switc
 // modulo prime l in the place of y[0] and y[1], which come as the transformed remainders. Each position is asked for
 // once.
 template <class Dropped, class Finish>
-void KeySwitcher::divide_limbs(int limbs, int tier, bool rescale, const std::uint32_t* permutation,
-                               const Dropped& dropped_at, const Finish& finish, RnsPoly& c0, RnsPoly& c1) const {
-  const Division& plan = division(tier, limbs, rescale);
+void KeySwitcher::mod_down_limbs(int limbs, int tier, bool rescale, const std::uint32_t* permutation,
+                                 const Dropped& dropped_at, const Finish& finish, RnsPoly& c0, RnsPoly& c1) const {
+  const ModDownConstants& plan = mod_down_constants(tier, limbs, rescale);
   const std::size_t kept = plan.kept;
   std::vector<Pair> dropped(plan.dropped.size());
   parallel_for(dropped.size(), [&](std::size_t k) {
@@ -206,8 +206,8 @@ void KeySwitcher::divide_limbs(int limbs, int tier, bool rescale, const std::uin
   });
 }
 
-void KeySwitcher::apply(Decomposition& d, u64 exponent, const Ending& ending, RnsPoly& c0, RnsPoly& c1) const {
-  const SwitchingKey& key = key_for(d, exponent);
+void KeySwitcher::apply(RaisedDigits& d, u64 galois_element, const Ending& ending, RnsPoly& c0, RnsPoly& c1) const {
+  const SwitchingKey& key = key_for(d, galois_element);
   const auto& kernels = ring_->kernels();
   const std::size_t n = ring_->n();
   const std::array<const RnsPoly*, 2> join = {ending.join0, ending.join1};
@@ -223,7 +223,7 @@ void KeySwitcher::apply(Decomposition& d, u64 exponent, const Ending& ending, Rn
     if (d.hoisted) return;
     for (RnsPoly& digit : d.digits) digit[j].reset();
   };
-  const auto dropped_at = [&](std::size_t j, const Division& plan) {
+  const auto dropped_at = [&](std::size_t j, const ModDownConstants& plan) {
     transform(j);
     Pair x = inner_product(d, key, j);
     release(j);
@@ -233,7 +233,7 @@ void KeySwitcher::apply(Decomposition& d, u64 exponent, const Ending& ending, Rn
                                ring_->modulus(j));
     return x;
   };
-  const auto finish = [&](std::size_t l, const Division& plan, const std::array<u64*, 2>& y) {
+  const auto finish = [&](std::size_t l, const ModDownConstants& plan, const std::array<u64*, 2>& y) {
     transform(l);
     const Terms t = terms(d, key, l);
     simd::SwitchEnd end{.x = t.x.data(),
@@ -252,14 +252,14 @@ void KeySwitcher::apply(Decomposition& d, u64 exponent, const Ending& ending, Rn
     kernels.switch_end(end, n, ring_->modulus(l));
     release(l);
   };
-  divide_limbs(d.limbs, d.tier, ending.rescale, ending.permutation, dropped_at, finish, c0, c1);
+  mod_down_limbs(d.limbs, d.tier, ending.rescale, ending.permutation, dropped_at, finish, c0, c1);
   if (!d.hoisted)
     for (RnsPoly& digit : d.digits) digit.clear();
 }
 
-Extended KeySwitcher::switch_digits(const Decomposition& d, u64 exponent) const {
+Extended KeySwitcher::switch_digits(const RaisedDigits& d, u64 galois_element) const {
   check(d.hoisted, "only a hoisted decomposition serves sums");
-  const SwitchingKey& key = key_for(d, exponent);
+  const SwitchingKey& key = key_for(d, galois_element);
   const auto total = static_cast<std::size_t>(d.limbs + key.tier.special);
   Extended out{d.limbs, d.tier, RnsPoly(total), RnsPoly(total)};
   parallel_for(total, [&](std::size_t j) {
@@ -272,14 +272,14 @@ Extended KeySwitcher::switch_digits(const Decomposition& d, u64 exponent) const 
 
 // take(j, x) gets limb j of both polynomials of P sigma(c0, c1), limb by limb while they are in cache.
 template <class Take>
-void KeySwitcher::rotate_limbs(const Decomposition& d, const RnsPoly& c0, u64 exponent, const Take& take) const {
+void KeySwitcher::rotate_limbs(const RaisedDigits& d, const RnsPoly& c0, u64 galois_element, const Take& take) const {
   check(d.hoisted, "only a hoisted decomposition serves sums");
   const auto limbs = static_cast<std::size_t>(d.limbs), total = limbs + static_cast<std::size_t>(special(d.tier));
-  const std::vector<u64>& factor = division(d.tier, d.limbs, false).special_product;
+  const std::vector<u64>& factor = mod_down_constants(d.tier, d.limbs, false).special_product;
   const auto& kernels = ring_->kernels();
   const std::size_t n = ring_->n();
-  const SwitchingKey* key = exponent == 1 ? nullptr : &key_for(d, exponent);
-  const std::uint32_t* permutation = exponent == 1 ? nullptr : ring_->automorphism(exponent);
+  const SwitchingKey* key = galois_element == 1 ? nullptr : &key_for(d, galois_element);
+  const std::uint32_t* permutation = galois_element == 1 ? nullptr : ring_->automorphism(galois_element);
   parallel_for(total, [&](std::size_t j) {
     Pair x;
     if (key != nullptr) {
@@ -301,33 +301,33 @@ void KeySwitcher::rotate_limbs(const Decomposition& d, const RnsPoly& c0, u64 ex
   });
 }
 
-RaisedRotation KeySwitcher::rotate_raised(const Decomposition& d, const RnsPoly& c0, u64 exponent) const {
+RaisedRotation KeySwitcher::rotate_raised(const RaisedDigits& d, const RnsPoly& c0, u64 galois_element) const {
   const std::size_t total = static_cast<std::size_t>(d.limbs + special(d.tier));
   RaisedRotation out{ring::PackedPoly(total), ring::PackedPoly(total)};
-  rotate_limbs(d, c0, exponent, [&](std::size_t j, const Pair& x) {
+  rotate_limbs(d, c0, galois_element, [&](std::size_t j, const Pair& x) {
     out.c0[j] = ring_->pack(x[0].data());
     out.c1[j] = ring_->pack(x[1].data());
   });
   return out;
 }
 
-void KeySwitcher::add_rotated(const Decomposition& d, const RnsPoly& c0, u64 exponent, Extended& x) const {
+void KeySwitcher::add_rotated(const RaisedDigits& d, const RnsPoly& c0, u64 galois_element, Extended& x) const {
   check(x.limbs == d.limbs && x.tier == d.tier, "sums of key switches are at different levels");
-  rotate_limbs(d, c0, exponent, [&](std::size_t j, const Pair& y) {
+  rotate_limbs(d, c0, galois_element, [&](std::size_t j, const Pair& y) {
     const auto& m = ring_->modulus(prime_of(j, d.limbs));
     ring_->kernels().add(x.c0[j].data(), x.c0[j].data(), y[0].data(), ring_->n(), m);
     ring_->kernels().add(x.c1[j].data(), x.c1[j].data(), y[1].data(), ring_->n(), m);
   });
 }
 
-Decomposition KeySwitcher::raise_digit(const RnsPoly& poly, int limbs) const {
+RaisedDigits KeySwitcher::mod_raise_digit(const RnsPoly& poly, int limbs) const {
   check(poly.size() == 1, "only polynomials of one limb are raised");
   const int tier = tier_for(limbs);
   const auto total = static_cast<std::size_t>(limbs + special(tier));
   std::vector<std::size_t> to;
   for (std::size_t j = 1; j < total; ++j) to.push_back(prime_of(j, limbs));
   const ring::BasisConversion conversion(*ring_, {0}, to, true);
-  Decomposition out{limbs, tier, true, {}, nullptr};
+  RaisedDigits out{limbs, tier, true, {}, nullptr};
   RnsPoly& raised = out.digits.emplace_back();
   for (std::size_t j = 0; j < total; ++j) raised.push_back(ring_->limb());
   Limb coefficients = ring_->limb();
@@ -341,9 +341,11 @@ Decomposition KeySwitcher::raise_digit(const RnsPoly& poly, int limbs) const {
   return out;
 }
 
-void KeySwitcher::divide(Extended x, bool rescale, const RnsPoly* add, RnsPoly& c0, RnsPoly& c1) const {
-  const auto dropped_at = [&](std::size_t j, const Division&) { return Pair{std::move(x.c0[j]), std::move(x.c1[j])}; };
-  const auto finish = [&](std::size_t l, const Division& plan, const std::array<u64*, 2>& y) {
+void KeySwitcher::mod_down(Extended x, bool rescale, const RnsPoly* add, RnsPoly& c0, RnsPoly& c1) const {
+  const auto dropped_at = [&](std::size_t j, const ModDownConstants&) {
+    return Pair{std::move(x.c0[j]), std::move(x.c1[j])};
+  };
+  const auto finish = [&](std::size_t l, const ModDownConstants& plan, const std::array<u64*, 2>& y) {
     const auto& m = ring_->modulus(l);
     const auto& kernels = ring_->kernels();
     kernels.sub_mul_scalar(y[0], x.c0[l].data(), y[0], plan.inverse[l], ring_->n(), m);
@@ -352,7 +354,7 @@ void KeySwitcher::divide(Extended x, bool rescale, const RnsPoly* add, RnsPoly& 
     x.c0[l].reset();
     x.c1[l].reset();
   };
-  divide_limbs(x.limbs, x.tier, rescale, nullptr, dropped_at, finish, c0, c1);
+  mod_down_limbs(x.limbs, x.tier, rescale, nullptr, dropped_at, finish, c0, c1);
 }
 
 }  // namespace sotto::ckks

@@ -11,7 +11,7 @@
 namespace sotto::ckks {
 
 /// A polynomial split into digits and raised to the special primes (ModUp), ready for key switches.
-struct Decomposition {
+struct RaisedDigits {
   int limbs = 0;
   int tier = 0;
   bool hoisted = false;               ///< digits hold values, for any number of switches; else coefficients, for one
@@ -63,28 +63,30 @@ class KeySwitcher {
   [[nodiscard]] int special(int tier) const { return tiers_[static_cast<std::size_t>(tier)].special; }
 
   /// ModUp. `poly` (values) must outlive the result. `hoisted`: for several switches; else for one `apply`.
-  [[nodiscard]] Decomposition decompose(const ring::RnsPoly& poly, int tier, bool hoisted) const;
-  /// The whole switch with the key of `exponent` (0: relinearisation); frees what it has read unless `d` is hoisted.
-  void apply(Decomposition& d, std::uint64_t exponent, const Ending& ending, ring::RnsPoly& c0,
+  [[nodiscard]] RaisedDigits mod_up(const ring::RnsPoly& poly, int tier, bool hoisted) const;
+  /// The whole switch with the key of `galois_element` (0: relinearisation); frees what it has read unless `d` is
+  /// hoisted.
+  void apply(RaisedDigits& d, std::uint64_t galois_element, const Ending& ending, ring::RnsPoly& c0,
              ring::RnsPoly& c1) const;
 
   /// The inner product of a hoisted decomposition alone, for sums of switches (double hoisting).
-  [[nodiscard]] Extended switch_digits(const Decomposition& d, std::uint64_t exponent) const;
-  /// P sigma(c0, c1), where d is the hoisted decomposition of c1 and sigma the automorphism of `exponent`; 1: none.
-  [[nodiscard]] RaisedRotation rotate_raised(const Decomposition& d, const ring::RnsPoly& c0,
-                                             std::uint64_t exponent) const;
+  [[nodiscard]] Extended switch_digits(const RaisedDigits& d, std::uint64_t galois_element) const;
+  /// P sigma(c0, c1), where d is the hoisted decomposition of c1 and sigma the automorphism of `galois_element`; 1:
+  /// none.
+  [[nodiscard]] RaisedRotation rotate_raised(const RaisedDigits& d, const ring::RnsPoly& c0,
+                                             std::uint64_t galois_element) const;
   /// x += P sigma(c0, c1), as `rotate_raised`.
-  void add_rotated(const Decomposition& d, const ring::RnsPoly& c0, std::uint64_t exponent, Extended& x) const;
+  void add_rotated(const RaisedDigits& d, const ring::RnsPoly& c0, std::uint64_t galois_element, Extended& x) const;
   /// A polynomial of one limb, centred, as a single digit of `limbs` limbs for the key kFromEphemeral.
-  [[nodiscard]] Decomposition raise_digit(const ring::RnsPoly& poly, int limbs) const;
+  [[nodiscard]] RaisedDigits mod_raise_digit(const ring::RnsPoly& poly, int limbs) const;
   /// ModDown of what `switch_digits` gave, or, for tier -1, the division by the last prime alone. `add`, if set, is
   /// added to c0.
-  void divide(Extended x, bool rescale, const ring::RnsPoly* add, ring::RnsPoly& c0, ring::RnsPoly& c1) const;
+  void mod_down(Extended x, bool rescale, const ring::RnsPoly* add, ring::RnsPoly& c0, ring::RnsPoly& c1) const;
 
  private:
   struct Conversions;
   struct Digit;
-  struct Division;
+  struct ModDownConstants;
   using Pair = std::array<ring::Limb, 2>;
   struct Terms {  // of the inner product modulo one prime
     std::array<const std::uint64_t*, 8> x;
@@ -93,15 +95,16 @@ class KeySwitcher {
   };
 
   [[nodiscard]] const Digit& digit(int tier, int limbs, int d) const;
-  [[nodiscard]] const Division& division(int tier, int limbs, bool rescale) const;
-  [[nodiscard]] const SwitchingKey& key_for(const Decomposition& d, std::uint64_t exponent) const;
-  [[nodiscard]] Pair inner_product(const Decomposition& d, const SwitchingKey& key, std::size_t j) const;
-  [[nodiscard]] Terms terms(const Decomposition& d, const SwitchingKey& key, std::size_t j) const;
+  [[nodiscard]] const ModDownConstants& mod_down_constants(int tier, int limbs, bool rescale) const;
+  [[nodiscard]] const SwitchingKey& key_for(const RaisedDigits& d, std::uint64_t galois_element) const;
+  [[nodiscard]] Pair inner_product(const RaisedDigits& d, const SwitchingKey& key, std::size_t j) const;
+  [[nodiscard]] Terms terms(const RaisedDigits& d, const SwitchingKey& key, std::size_t j) const;
   template <class Take>
-  void rotate_limbs(const Decomposition& d, const ring::RnsPoly& c0, std::uint64_t exponent, const Take& take) const;
+  void rotate_limbs(const RaisedDigits& d, const ring::RnsPoly& c0, std::uint64_t galois_element,
+                    const Take& take) const;
   template <class Dropped, class Finish>
-  void divide_limbs(int limbs, int tier, bool rescale, const std::uint32_t* permutation, const Dropped& dropped_at,
-                    const Finish& finish, ring::RnsPoly& c0, ring::RnsPoly& c1) const;
+  void mod_down_limbs(int limbs, int tier, bool rescale, const std::uint32_t* permutation, const Dropped& dropped_at,
+                      const Finish& finish, ring::RnsPoly& c0, ring::RnsPoly& c1) const;
 
   Parameters parameters_;
   std::shared_ptr<const ring::Ring> ring_;

@@ -3,7 +3,7 @@
 #include <random>
 
 #include "base/error.h"
-#include "bootstrap/refresher.h"
+#include "bootstrap/bootstrapper.h"
 #include "ckks/encoder.h"
 #include "ckks/security.h"
 #include "cli/benchmarks.h"
@@ -25,7 +25,7 @@ std::vector<nlohmann::json> bench_bootstrap() {
   const auto parameters = ckks::Parameters::create(chosen);
   const auto ring = parameters.make_ring(simd::select_kernels());
   const auto secret = secret::SecretKey::generate(ring);
-  const bootstrap::RefreshSpec spec{.raised_limbs = kLimbs, .input_peak = kInputScale};
+  const bootstrap::BootstrapSpec spec{.raised_limbs = kLimbs, .input_peak = kInputScale};
   const std::vector<ckks::KeyTier> tiers{
       {kLimbs, kSpecial}, {spec.input_limbs(), spec.input_limbs() + 1}, {1, 1, true}};
   ckks::KeyMap keys;
@@ -34,14 +34,15 @@ std::vector<nlohmann::json> bench_bootstrap() {
   double key_bytes = 0;
   const secret::KeyGenerator generator(parameters, secret);
   for (const auto& [s, times] : bootstrap::required_switches(spec, kLogN)) {
-    const ckks::KeyId id{s.exponent == ckks::kToEphemeral ? 2 : evaluator.tier_for(s.limbs), s.exponent};
+    const ckks::KeyId id{s.galois_element == ckks::kToEphemeral ? 2 : evaluator.tier_for(s.limbs), s.galois_element};
     if (keys.keys.contains(id)) continue;
     const ckks::KeyTier& tier = tiers[static_cast<std::size_t>(id.tier)];
     keys.keys.emplace(id, ckks::expand(*ring, tier, kLimbs, generator.switching_key(tier, id)));
-    key_bytes += ckks::key_digits(tier, s.exponent) * (tier.max_limbs + tier.special) * 6.0 * std::ldexp(1, kLogN);
+    key_bytes +=
+        ckks::key_digits(tier, s.galois_element) * (tier.max_limbs + tier.special) * 6.0 * std::ldexp(1, kLogN);
   }
   const double before_matrices = now();
-  const bootstrap::Refresher refresher(spec, *ring);
+  const bootstrap::Bootstrapper bootstrapper(spec, *ring);
   const double after_matrices = now();
 
   const ckks::Encoder encoder(kLogN, chosen.kind);
@@ -61,7 +62,7 @@ std::vector<nlohmann::json> bench_bootstrap() {
         list.push_back(ckks::expand(*ring, secret::encrypt_symmetric(secret, p, ckks::random_seed(), 0)));
       }
       const double start = now();
-      refresher.run(evaluator, list, kOutputScale);
+      bootstrapper.run(evaluator, list, kOutputScale);
       times.push_back((now() - start) / static_cast<double>(together));
       for (std::size_t c = 0; c < together; ++c) {
         const auto got = encoder.embed(secret::decrypt(secret, evaluator.drop_to(list[c], 2)));

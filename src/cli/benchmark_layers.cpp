@@ -66,7 +66,7 @@ struct Images {
         for (int half = 0; half < 2; ++half) {
           for (const ring::Limb& limb : encoded[index(c + half, tap.source.phase)].poly) {
             ring.kernels().automorphism(turned.data(), limb.data(),
-                                        ring.automorphism(ring.rotation_exponent(tap.source.rotation)), ring.n());
+                                        ring.automorphism(ring.rotation_galois_element(tap.source.rotation)), ring.n());
             (half == 0 ? copy.c0 : copy.c1).push_back(ring.pack(turned.data()));
           }
         }

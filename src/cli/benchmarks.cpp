@@ -94,7 +94,7 @@ std::vector<json> bench_keyswitch() {
     const auto ring = parameters.make_ring(simd::select_kernels());
     const auto secret = secret::SecretKey::generate(ring);
     const ckks::KeyTier tier{limbs, special};
-    const ckks::KeyId id{0, ring->rotation_exponent(1)};
+    const ckks::KeyId id{0, ring->rotation_galois_element(1)};
     auto seeded = secret::KeyGenerator(parameters, secret).switching_key(tier, id);
     ckks::KeyMap keys;
     keys.keys.emplace(id, ckks::expand(*ring, tier, limbs, std::move(seeded)));

@@ -36,20 +36,20 @@ json describe_security(const ckks::Parameters& p) {
           {"security_bits", p.security_bits()}};
 }
 
-json describe_refresh(const plan::Plan& plan) {
-  if (!plan.refresh) return {};
-  const bootstrap::RefreshSpec& r = *plan.refresh;
+json describe_bootstrap(const plan::Plan& plan) {
+  if (!plan.bootstrapping) return {};
+  const bootstrap::BootstrapSpec& r = *plan.bootstrapping;
   return {{"input_limbs", r.input_limbs()},
           {"raised_limbs", r.raised_limbs},
           {"output_limbs", r.output_limbs()},
-          {"entry_factors", r.entry_factors},
-          {"exit_factors", r.exit_factors},
+          {"slots_to_coeffs_factors", r.slots_to_coeffs_factors},
+          {"coeffs_to_slots_factors", r.coeffs_to_slots_factors},
           {"degree", r.degree},
           {"doublings", r.doublings},
           {"ephemeral_weight", ckks::kEphemeralWeight},
           {"ephemeral_log2_qp", 2 * plan.parameters.prime_bits},
           {"failure_probability", 0},
-          {"log2_error_over_peak", std::log2(plan::NoiseModel::refresh())}};
+          {"log2_error_over_peak", std::log2(plan::NoiseModel::bootstrap())}};
 }
 
 constexpr int kThreadCounts[] = {1, 2, 8, 32, 96};  // of other machines with this processor
@@ -111,7 +111,8 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
            {"ciphertexts", out.layout.ciphertexts()},
            {"limbs", step.limbs},
            {"log2_scale", std::log2(out.scale)},
-           {"largest_value", step.kind == plan::Kind::bootstrap ? json(plan.refresh->input_peak / step.scale) : json()},
+           {"largest_value",
+            step.kind == plan::Kind::bootstrap ? json(plan.bootstrapping->input_peak / step.scale) : json()},
            {"key_switches", cost.steps[s].key_switches},
            {"predicted_seconds", cost.steps[s].seconds(speed)},
            {"predicted_rotate_seconds", cost.steps[s].rotate.seconds(speed)},
@@ -128,7 +129,7 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
                     {"group", plan.group()},
                     {"threads", threads},
                     {"bootstraps", plan::bootstraps(plan)},
-                    {"bootstrap", describe_refresh(plan)},
+                    {"bootstrap", describe_bootstrap(plan)},
                     {"keys", plan.keys.keys.size()},
                     {"eval_key_bytes", cost.eval_key_bytes},
                     {"input_bytes", cost.input_bytes},
@@ -152,14 +153,15 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
              plan.tile, plan.tile, plan.group(), plan.id);
   fmt::print("ring rank {}, {} + {} primes, log2(QP) {:.0f}, {} bits of security, {}\n", 1 << plan.parameters.log_n,
              plan.parameters.ciphertext_primes, plan.parameters.special_primes, parameters.log2_qp(),
-             parameters.security_bits(), plan.refresh ? "bootstrapping" : "no bootstrap");
-  if (plan.refresh)
+             parameters.security_bits(), plan.bootstrapping ? "bootstrapping" : "no bootstrap");
+  if (plan.bootstrapping)
     fmt::print(
         "bootstraps: {} ciphertexts, from {} limbs by {} to {}, with errors of 2^{:.0f} of the largest value; "
         "ephemeral "
         "secret of weight {}, {:.0f} bits of modulus; cannot fail\n",
-        plan::bootstraps(plan), plan.refresh->input_limbs(), plan.refresh->raised_limbs, plan.refresh->output_limbs(),
-        std::log2(plan::NoiseModel::refresh()), ckks::kEphemeralWeight, 2.0 * plan.parameters.prime_bits);
+        plan::bootstraps(plan), plan.bootstrapping->input_limbs(), plan.bootstrapping->raised_limbs,
+        plan.bootstrapping->output_limbs(), std::log2(plan::NoiseModel::bootstrap()), ckks::kEphemeralWeight,
+        2.0 * plan.parameters.prime_bits);
   fmt::print("\n");
   fmt::print("{:<26} {:>12} {:>5} {:>6} {:>7} {:>9} {:>11} {:>11}\n", "layer", "output", "cts", "limbs", "scale",
              "switches", "time", "memory");

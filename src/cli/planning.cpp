@@ -41,7 +41,7 @@ class StageLines {
 // What the user should know of --precise beside the numbers of a plan.
 void note_on_precise(const plan::Plan& plan, const PlanRequest& request) {
   if (!request.precise) return;
-  if (!plan.refresh)
+  if (!plan.bootstrapping)
     print_note("--precise changes nothing: no value of " + request.model + " is bootstrapped");
   else if (plan.group() > 1)
     print_note("--precise changes nothing: with several channels per ciphertext squares have an extra prime anyway");

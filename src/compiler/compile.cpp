@@ -46,14 +46,14 @@ Statistics expand(const Statistics& circuit, const plan::Plan& plan) {
 }
 
 // Levels of a network that is deeper than the modulus, or that needs polynomials.
-Draft with_refreshes(plan::Plan packed, const Options& options, const Statistics& statistics, bool precise) {
+Draft with_bootstraps(plan::Plan packed, const Options& options, const Statistics& statistics, bool precise) {
   packed.steps.back().extra_primes = 1;  // one prime would leave few bits to the weights of the last layer
   // With groups, weights have masks over long periods and need more bits, too.
   if (precise || options.group > 1)
     for (plan::Step& s : packed.steps)
       if (s.kind == plan::Kind::square || s.kind == plan::Kind::multiply) s.extra_primes = 1;
   const Placement placement = place(packed);
-  plan::Plan plan = insert_refreshes(packed, placement);
+  plan::Plan plan = insert_bootstraps(packed, placement);
   plan.level_primes = 1;
   plan.parameters = {kLogN, ring::RingKind::conjugate_invariant, placement.limbs, placement.special, kOnePrime.bits};
   const Statistics expanded = expand(statistics, plan);
@@ -123,10 +123,11 @@ Compiled compile(const MeasuredCircuit& network, const Options& options) {
                               std::pow(options.cheap_score_error, 2) * scores};
   const LevelSize size = options.group > 1 ? kTwoPrimes : kOnePrime;
   std::optional<Draft> draft;
-  if (!has(packed, plan::Kind::activate)) draft = levels_without_refreshes(packed, size, network.statistics, wanted);
+  if (!has(packed, plan::Kind::activate)) draft = levels_without_bootstraps(packed, size, network.statistics, wanted);
   if (!draft || (options.precise && draft->scales.total_variance() > wanted.at_most)) {
-    Draft refreshed = with_refreshes(std::move(packed), options, network.statistics, options.precise);
-    if (!draft || refreshed.scales.total_variance() < draft->scales.total_variance()) draft = std::move(refreshed);
+    Draft bootstrapped = with_bootstraps(std::move(packed), options, network.statistics, options.precise);
+    if (!draft || bootstrapped.scales.total_variance() < draft->scales.total_variance())
+      draft = std::move(bootstrapped);
   }
   Compiled out{std::move(draft->plan), 0, std::move(draft->scales.variance), std::move(draft->errors),
                std::move(draft->rotated)};

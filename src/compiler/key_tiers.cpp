@@ -17,7 +17,7 @@ namespace {
 struct Level {
   int limbs = 0;
   double switches = 0;
-  std::set<std::uint64_t> exponents;
+  std::set<std::uint64_t> galois_elements;
 };
 
 double key_bytes(const ckks::KeyTier& t, int log_n) {
@@ -33,7 +33,7 @@ double switch_seconds(const ckks::KeyTier& t, int limbs) {
 // Levels from the highest to the lowest, counted with a single tier, which plan.keys then holds.
 std::vector<Level> levels_of(plan::Plan& plan) {
   plan.keys.tiers = {{plan.parameters.ciphertext_primes, plan.parameters.special_primes}};
-  if (plan.refresh) plan.keys.tiers.push_back({1, 1, true});
+  if (plan.bootstrapping) plan.keys.tiers.push_back({1, 1, true});
   const plan::Schedule schedule = plan::make_schedule(plan);
   plan.keys.keys = plan::required_keys(plan, schedule);
   const plan::Cost cost = plan::estimate(plan);
@@ -43,11 +43,11 @@ std::vector<Level> levels_of(plan::Plan& plan) {
     if (step.slotwise()) {
       const double count = plan.tensors[static_cast<std::size_t>(step.output)].layout.ciphertexts();
       for (const auto& [sw, times] : plan::slotwise_switches(plan, step)) {
-        if (sw.exponent == ckks::kToEphemeral) continue;
+        if (sw.galois_element == ckks::kToEphemeral) continue;
         Level& level = by_limbs[sw.limbs];
         level.limbs = sw.limbs;
         level.switches += times * count;
-        level.exponents.insert(sw.exponent);
+        level.galois_elements.insert(sw.galois_element);
       }
       continue;
     }
@@ -57,7 +57,7 @@ std::vector<Level> levels_of(plan::Plan& plan) {
     plan::Schedule part;
     for (const plan::Task& task : schedule.tasks)
       if (task.step == static_cast<int>(s)) part.tasks.push_back(task);
-    for (const ckks::KeyId& id : plan::required_keys(plan, part)) level.exponents.insert(id.exponent);
+    for (const ckks::KeyId& id : plan::required_keys(plan, part)) level.galois_elements.insert(id.galois_element);
   }
   std::vector<Level> levels;
   for (auto& [limbs, level] : by_limbs) levels.push_back(std::move(level));
@@ -86,12 +86,12 @@ double choose_keys(plan::Plan& plan) {
   for (std::size_t i = count; i-- > 0;) {
     const ckks::KeyTier tier = tier_at(i);
     best[i] = HUGE_VAL;
-    std::set<std::uint64_t> exponents;
+    std::set<std::uint64_t> galois_elements;
     double switching = 0;
     for (std::size_t j = i; j < count; ++j) {
-      exponents.insert(levels[j].exponents.begin(), levels[j].exponents.end());
+      galois_elements.insert(levels[j].galois_elements.begin(), levels[j].galois_elements.end());
       switching += levels[j].switches * switch_seconds(tier, levels[j].limbs);
-      const double reading = static_cast<double>(exponents.size()) * key_bytes(tier, plan.parameters.log_n) *
+      const double reading = static_cast<double>(galois_elements.size()) * key_bytes(tier, plan.parameters.log_n) *
                              plan::kTypicalSpeed.key_byte / plan::speed_up(plan::kTypicalSpeed.threads);
       if (reading + switching + best[j + 1] < best[i]) {
         best[i] = reading + switching + best[j + 1];
@@ -101,7 +101,7 @@ double choose_keys(plan::Plan& plan) {
   }
   plan.keys.tiers.clear();
   for (std::size_t i = 0; i < count; i = next[i]) plan.keys.tiers.push_back(tier_at(i));
-  if (plan.refresh) plan.keys.tiers.push_back({1, 1, true});
+  if (plan.bootstrapping) plan.keys.tiers.push_back({1, 1, true});
   plan.keys.keys = plan::required_keys(plan, plan::make_schedule(plan));
   return best[0];
 }

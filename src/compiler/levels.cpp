@@ -154,8 +154,8 @@ int most_primes(int bits) {
   return static_cast<int>(ckks::find_security_row(kLogN, ckks::SecretDistribution::ternary)->max_log2_qp / bits);
 }
 
-std::optional<Draft> levels_without_refreshes(plan::Plan packed, LevelSize size, const Statistics& statistics,
-                                              const WantedVariance& wanted) {
+std::optional<Draft> levels_without_bootstraps(plan::Plan packed, LevelSize size, const Statistics& statistics,
+                                               const WantedVariance& wanted) {
   if (!assign_levels(packed, size)) return std::nullopt;
   for (std::size_t t = 0; t < packed.tensors.size(); ++t) packed.tensors[t].moments = statistics.moments[t];
   Search search(std::move(packed), size, statistics);

@@ -27,7 +27,7 @@ struct WantedVariance {
 
 /// Levels of a plan without levels (see pack()) that bootstraps nothing. Steps get extra primes where these do most for
 /// their time, until the scores are as exact as wanted or the modulus has no more. Nothing if not even the levels fit.
-std::optional<Draft> levels_without_refreshes(plan::Plan packed, LevelSize size, const Statistics& statistics,
-                                              const WantedVariance& wanted);
+std::optional<Draft> levels_without_bootstraps(plan::Plan packed, LevelSize size, const Statistics& statistics,
+                                               const WantedVariance& wanted);
 
 }  // namespace sotto::compiler

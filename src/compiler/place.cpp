@@ -158,13 +158,14 @@ class Graph {
 class Search {
  public:
   // worth: seconds that a precise square may cost.
-  Search(const Graph& graph, const bootstrap::RefreshSpec& spec, int limbs, int special, double worth)
+  Search(const Graph& graph, const bootstrap::BootstrapSpec& spec, int limbs, int special, double worth)
       : graph_(graph), worth_(worth) {
-    best_.refresh = spec;
+    best_.bootstrapping = spec;
     best_.limbs = limbs;
     best_.special = special;
     const auto of_tier = [&](int l) { return std::min(special, std::max(2, special_primes(l, special))); };
-    refresh_seconds_ = plan::refresh_work(spec, kLogN, plan::kRefreshedTogether, of_tier).seconds(plan::kTypicalSpeed);
+    bootstrap_seconds_ =
+        plan::bootstrap_work(spec, kLogN, plan::kBootstrappedTogether, of_tier).seconds(plan::kTypicalSpeed);
   }
 
   [[nodiscard]] Placement run() {
@@ -179,17 +180,17 @@ class Search {
     behind.back().seconds = 0;
     for (int c = count - 2; c >= -1; --c) {
       Way& way = behind[static_cast<std::size_t>(c + 1)];
-      const int most = c < 0 ? best_.limbs : best_.refresh.output_limbs();
+      const int most = c < 0 ? best_.limbs : best_.bootstrapping.output_limbs();
       for (int e = c + 1; e < count; ++e) {
         const double rest = behind[static_cast<std::size_t>(e + 1)].seconds;
         if (rest == HUGE_VAL || (e < count - 1 && !graph_.can_cut(e))) continue;
-        Segment plain = graph_.segment(c, e, best_.refresh.input_limbs(), 0);
+        Segment plain = graph_.segment(c, e, best_.bootstrapping.input_limbs(), 0);
         if (plain.start > most) {  // longer segments need no fewer, but for the last one, which ends with no cut
           e = std::max(e, count - 2);
           continue;
         }
-        const double end = rest + (e < count - 1 ? graph_.ciphertexts(graph_.alive(e)) * refresh_seconds_ : 0);
-        Segment precise = graph_.precise_segment(c, e, best_.refresh.input_limbs(), most);
+        const double end = rest + (e < count - 1 ? graph_.ciphertexts(graph_.alive(e)) * bootstrap_seconds_ : 0);
+        Segment precise = graph_.precise_segment(c, e, best_.bootstrapping.input_limbs(), most);
         for (Segment* s : {&plain, &precise}) {
           const double seconds = end + cost(c, *s);
           if (seconds < way.seconds) way = {seconds, e, s->precise};
@@ -217,7 +218,7 @@ class Search {
 
   const Graph& graph_;
   Placement best_;
-  double refresh_seconds_ = 0, worth_;
+  double bootstrap_seconds_ = 0, worth_;
 };
 
 int most_primes() {
@@ -232,7 +233,8 @@ Placement best_placement(const Graph& graph, double worth) {
     if (special < 2) continue;
     // Fewer, larger matrices leave more levels and take more time.
     for (const auto& [entry, exit] : {std::pair{3, 4}, std::pair{2, 4}, std::pair{3, 3}, std::pair{2, 3}}) {
-      const bootstrap::RefreshSpec spec{.entry_factors = entry, .exit_factors = exit, .raised_limbs = limbs};
+      const bootstrap::BootstrapSpec spec{
+          .slots_to_coeffs_factors = entry, .coeffs_to_slots_factors = exit, .raised_limbs = limbs};
       if (spec.output_limbs() <= spec.input_limbs()) continue;
       Placement found = Search(graph, spec, limbs, special, worth).run();
       if (found.seconds < best.seconds) best = std::move(found);
@@ -255,19 +257,19 @@ Placement place(const plan::Plan& packed) {
   return best_placement(graph, kPreciseWorth * fastest.seconds);
 }
 
-plan::Plan insert_refreshes(plan::Plan packed, const Placement& placement) {
+plan::Plan insert_bootstraps(plan::Plan packed, const Placement& placement) {
   for (int s : placement.precise) packed.steps[static_cast<std::size_t>(s)].extra_primes = 1;
   const Graph graph(packed, false);
   plan::Plan out = packed;
   out.steps.clear();
-  out.refresh = placement.cuts.empty() ? std::nullopt : std::optional(placement.refresh);
+  out.bootstrapping = placement.cuts.empty() ? std::nullopt : std::optional(placement.bootstrapping);
   std::vector<int> now(packed.tensors.size());  // which tensor of `out` stands for a tensor
   for (std::size_t t = 0; t < now.size(); ++t) now[t] = static_cast<int>(t);
   std::vector<int> cuts = placement.cuts;
   cuts.push_back(graph.count() - 1);
   int first = -1;
   for (int cut : cuts) {
-    const Segment segment = graph.segment(first, cut, placement.refresh.input_limbs(), 0);
+    const Segment segment = graph.segment(first, cut, placement.bootstrapping.input_limbs(), 0);
     for (int t : graph.alive(first))
       out.tensors[static_cast<std::size_t>(now[static_cast<std::size_t>(t)])].limbs = segment.start;
     for (int s = first + 1; s <= cut; ++s) {
@@ -283,10 +285,10 @@ plan::Plan insert_refreshes(plan::Plan packed, const Placement& placement) {
       const plan::Tensor& old = packed.tensors[static_cast<std::size_t>(t)];
       const int id = static_cast<int>(out.tensors.size());
       plan::Step step;
-      static_cast<circuit::Op&>(step) =
-          circuit::copy_op(old.name + " refresh", id, {now[static_cast<std::size_t>(t)]}, circuit::Op::Kind::bootstrap);
-      step.limbs = placement.refresh.input_limbs();
-      out.tensors.push_back({old.name + " refreshed", old.layout, 0, 1});
+      static_cast<circuit::Op&>(step) = circuit::copy_op(
+          old.name + " bootstrap", id, {now[static_cast<std::size_t>(t)]}, circuit::Op::Kind::bootstrap);
+      step.limbs = placement.bootstrapping.input_limbs();
+      out.tensors.push_back({old.name + " bootstrapped", old.layout, 0, 1});
       out.steps.push_back(std::move(step));
       now[static_cast<std::size_t>(t)] = id;
     }

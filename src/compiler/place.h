@@ -10,7 +10,7 @@ namespace sotto::compiler {
 struct Placement {
   std::vector<int> cuts;     ///< indices of steps, ascending; none: the network fits the modulus
   std::vector<int> precise;  ///< indices of squares that get an extra prime beside those that have one
-  bootstrap::RefreshSpec refresh;
+  bootstrap::BootstrapSpec bootstrapping;
   int limbs = 0;       ///< ciphertext primes of the parameters
   int special = 0;     ///< special primes
   double seconds = 0;  ///< predicted for a typical processor
@@ -28,6 +28,6 @@ Placement place(const plan::Plan& packed);
 
 /// The plan with a bootstrapping step for every tensor alive at a cut, and limbs set everywhere: as few as the later
 /// steps need. Scales and keys are not set.
-plan::Plan insert_refreshes(plan::Plan packed, const Placement& placement);
+plan::Plan insert_bootstraps(plan::Plan packed, const Placement& placement);
 
 }  // namespace sotto::compiler

@@ -138,7 +138,7 @@ class DrawnErrors {
                          plan_.tensors[static_cast<std::size_t>(step.output)].scale;
       if (step.keep && step.extra_primes == 0) deviation = 0;
       if (step.kind == plan::Kind::bootstrap)
-        deviation = std::hypot(deviation, plan::NoiseModel::refresh() * plan_.refresh->input_peak / step.scale);
+        deviation = std::hypot(deviation, plan::NoiseModel::bootstrap() * plan_.bootstrapping->input_peak / step.scale);
       disturb(step.output, v, deviation);
     };
     return circuit::interpret(circuit_, image, hooks);

@@ -46,7 +46,7 @@ const Step* writer_of(const plan::Plan& plan, int tensor) {
   return nullptr;
 }
 
-// A refreshed tensor that only activations read needs no probe: what left its range before leaves theirs behind.
+// A bootstrapped tensor that only activations read needs no probe: what left its range before leaves theirs behind.
 bool feeds_activations_only(const plan::Plan& plan, int tensor) {
   for (const Step& s : plan.steps)
     for (const plan::Term& t : s.terms)
@@ -76,7 +76,7 @@ void place_probes(plan::Plan& plan) {
       const int source = s.terms.front().source;
       const Step* writer = writer_of(plan, source);
       if (writer == nullptr || writer->slotwise() || !watched.insert(source).second) continue;
-      add(source, writer->kind != Kind::square, plan.refresh->input_peak / s.scale);
+      add(source, writer->kind != Kind::square, plan.bootstrapping->input_peak / s.scale);
     }
   }
   std::sort(plan.probes.begin(), plan.probes.end(),

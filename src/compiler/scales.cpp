@@ -118,14 +118,14 @@ class Descent {
       const double largest = std::log2(std::max(statistics_.largest(static_cast<int>(t)), 0x1p-200));
       const double room = std::min(modulus_bits(least_limbs_[t]) - kRoom, kMostBits);
       const plan::Step* made = producer_[t] < 0 ? nullptr : &plan_.steps[index(producer_[t])];
-      const plan::Step *refreshed = nullptr, *activated = nullptr;
+      const plan::Step *bootstrapped = nullptr, *activated = nullptr;
       for (const plan::Step& s : plan_.steps) {
         if (s.terms.front().source != static_cast<int>(t)) continue;
-        if (s.kind == Kind::bootstrap) refreshed = &s;
+        if (s.kind == Kind::bootstrap) bootstrapped = &s;
         if (s.kind == Kind::activate) activated = &s;
       }
       if (made != nullptr && made->keep && made->output != plan_.steps.back().output) continue;  // follows its product
-      const bool of_refresh = made != nullptr && made->kind == Kind::bootstrap;
+      const bool of_bootstrap = made != nullptr && made->kind == Kind::bootstrap;
       const bool of_activation = made != nullptr && made->kind == Kind::activate;
       // A channel that hardly ever moves keeps some distance from the range of the others.
       const auto bound = [&](std::size_t c) {
@@ -134,13 +134,13 @@ class Descent {
       if (activated != nullptr) {
         const auto prime = static_cast<double>(primes_[index(activated->limbs - 1)]);
         log2.assign(all.size(), std::log2(prime / activated->activation.range));
-      } else if (refreshed != nullptr) {
-        const bool together = of_activation || argument(refreshed->output);
+      } else if (bootstrapped != nullptr) {
+        const bool together = of_activation || argument(bootstrapped->output);
         for (std::size_t c = 0; c < all.size(); ++c) log2[c] = peak - (together ? largest : bound(c));
       } else if (made != nullptr && made->keep) {
         const double above = made->extra_primes > 0 ? kWideScoreRoom : kScoreRoom;
         log2.assign(all.size(), room + kRoom - above - largest);
-      } else if (of_refresh) {
+      } else if (of_bootstrap) {
         const auto& source = scales_.log2[index(made->terms.front().source)];
         log2 = source;
         Group g{static_cast<int>(t), {}, -1e9, HUGE_VAL};
@@ -304,7 +304,7 @@ class Descent {
     for (std::size_t o = 0; o < channels(t).size(); ++o) {
       double slots = rounding(t) * std::exp2(-2 * scales_.log2[t][o]);
       if (step.kind == Kind::bootstrap)
-        slots += std::pow(plan::NoiseModel::refresh(), 2) *
+        slots += std::pow(plan::NoiseModel::bootstrap(), 2) *
                  std::exp2(2 * (kPeakBits - scales_.log2[index(step.terms.front().source)][o]));
       sum += slots * channels(t)[o].gradient;
       if (!step.slotwise()) sum += weights[o] * statistics_.sums[s][o].gradient / sum_scale(s, o);
@@ -381,7 +381,7 @@ void apply_scales(plan::Plan& plan, const Scales& scales) {
     std::vector<double>& moments = plan.tensors[t].moments.channels;
     for (std::size_t k = 0; k < moments.size(); ++k) moments[k] *= std::exp2(f[k / f.size()] + f[k % f.size()]);
   }
-  if (plan.refresh) plan.refresh->input_peak = std::exp2(kPeakBits);
+  if (plan.bootstrapping) plan.bootstrapping->input_peak = std::exp2(kPeakBits);
   for (plan::Step& s : plan.steps) {
     const auto& rows = factor[static_cast<std::size_t>(s.output)];
     const double result = plan.tensors[static_cast<std::size_t>(s.output)].scale;

@@ -37,7 +37,7 @@ double NoiseModel::weight(const std::vector<std::uint8_t>& mask, std::size_t per
   return std::sqrt(squares / 12);
 }
 double NoiseModel::rounding(int log_n) { return std::ldexp(2.0, log_n) / std::sqrt(18.0); }
-double NoiseModel::refresh() { return 0x1p-15; }
+double NoiseModel::bootstrap() { return 0x1p-15; }
 double NoiseModel::encryption(int log_n) { return rounding(log_n); }
 
 std::vector<double> rotated_share(const Plan& plan, const Schedule& schedule) {

@@ -18,7 +18,7 @@ struct NoiseModel {
   static double rounding(int log_n);
   /// A bootstrapping, against the peak of what slots may hold: measured at rank 2^16 (sotto bench bootstrap), without
   /// the cubic error of the sine.
-  static double refresh();
+  static double bootstrap();
   /// A fresh encryption with a public key: the rounding of its division (docs/adr/0029). One under the secret key errs
   /// less, by sqrt(2 n (sigma^2 + 1/12)).
   static double encryption(int log_n);

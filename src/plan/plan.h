@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "bootstrap/refresh_spec.h"
+#include "bootstrap/bootstrap_spec.h"
 #include "circuit/interpret.h"
 #include "ckks/eval_key.h"
 #include "ckks/parameters.h"
@@ -87,7 +87,7 @@ struct Plan {
   int batch = 0;                ///< images that one run holds: slots / (G T^2)
   std::vector<Tensor> tensors;  ///< tensors[0] is the input, the last step's output the scores
   std::vector<Step> steps;
-  std::optional<bootstrap::RefreshSpec> refresh;  ///< of the steps that bootstrap, if any
+  std::optional<bootstrap::BootstrapSpec> bootstrapping;  ///< of the steps that bootstrap, if any
   ckks::KeyRequest keys;
   Interface io;
   Prediction prediction;
@@ -115,7 +115,7 @@ bool takes_extra_primes(const Plan& plan, const Step& step);
 /// Ciphertexts that a run bootstraps.
 int bootstraps(const Plan& plan);
 
-/// Limbs that a step takes from its sum to its output; 0 for a refresh.
+/// Limbs that a step takes from its sum to its output; 0 for a bootstrap.
 int levels_taken(const Plan& plan, const Step& step);
 
 }  // namespace sotto::plan

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <nlohmann/json.hpp>
-
 #include "plan/client_spec.h"
 #include "sotto/io.h"
 
@@ -14,9 +12,5 @@ Plan read_plan(const sotto::Source& source);
 
 void write_client(const Sink& sink, const ClientSpec& spec);
 ClientSpec read_client(const sotto::Source& source);
-
-/// The parts that several files share.
-nlohmann::json to_json(const ckks::ParametersSpec& p);
-ckks::ParametersSpec parameters_from_json(const nlohmann::json& j);
 
 }  // namespace sotto::plan

@@ -241,9 +241,9 @@ Schedule make_schedule(const Plan& plan) {
   return schedule;
 }
 
-std::map<bootstrap::RefreshSwitch, int> slotwise_switches(const Plan& plan, const Step& step) {
-  if (step.kind == Kind::bootstrap) return bootstrap::required_switches(*plan.refresh, plan.parameters.log_n);
-  std::map<bootstrap::RefreshSwitch, int> all;
+std::map<bootstrap::BootstrapSwitch, int> slotwise_switches(const Plan& plan, const Step& step) {
+  if (step.kind == Kind::bootstrap) return bootstrap::required_switches(*plan.bootstrapping, plan.parameters.log_n);
+  std::map<bootstrap::BootstrapSwitch, int> all;
   int limbs = step.limbs;
   if (step.kind == Kind::multiply) all[{limbs, ckks::kRelinearise}] = 1;
   for (const auto& factor : step.activation.factors) {
@@ -264,10 +264,10 @@ std::set<ckks::KeyId> keys_of(const Plan& plan, const Task& task) {
   std::set<ckks::KeyId> keys;
   if (step.slotwise()) {
     for (const auto& [s, times] : slotwise_switches(plan, step)) {
-      const bool ephemeral = s.exponent == ckks::kToEphemeral;
+      const bool ephemeral = s.galois_element == ckks::kToEphemeral;
       const int tier = ephemeral ? ckks::ephemeral_tier(plan.keys.tiers) : tier_of(plan, s.limbs);
       if (tier < 0) throw Error(ErrorCode::bad_input, "the plan has no key tier for the ephemeral secret");
-      keys.insert({tier, s.exponent});
+      keys.insert({tier, s.galois_element});
     }
     return keys;
   }

@@ -53,7 +53,7 @@ struct Schedule {
 Schedule make_schedule(const Plan& plan);
 
 /// The key switches that a slotwise step makes per ciphertext, and how often, about.
-std::map<bootstrap::RefreshSwitch, int> slotwise_switches(const Plan& plan, const Step& step);
+std::map<bootstrap::BootstrapSwitch, int> slotwise_switches(const Plan& plan, const Step& step);
 
 /// The key-switching keys that a task needs, sorted.
 std::set<ckks::KeyId> keys_of(const Plan& plan, const Task& task);

@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
-#include "bootstrap/refresh_spec.h"
+#include "bootstrap/bootstrap_spec.h"
 #include "plan/grouped_plaintexts.h"
 #include "plan/noise.h"
 #include "plan/plaintexts.h"
@@ -316,8 +316,8 @@ void Simulator::finish(const Step& step, std::size_t ciphertext, Slots& values) 
     case Kind::multiply:
       break;
     case Kind::bootstrap:
-      bound(values, plan_.refresh->input_peak / bootstrap::kMessageRatio / step.scale);
-      deviation = std::hypot(deviation, NoiseModel::refresh() * plan_.refresh->input_peak / step.scale);
+      bound(values, plan_.bootstrapping->input_peak / bootstrap::kMessageRatio / step.scale);
+      deviation = std::hypot(deviation, NoiseModel::bootstrap() * plan_.bootstrapping->input_peak / step.scale);
       break;
     case Kind::sum:
       if (step.keep && step.extra_primes == 0) deviation = 0;

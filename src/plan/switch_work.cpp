@@ -8,7 +8,7 @@
 
 namespace sotto::plan {
 
-Work SwitchWork::decompose() const {
+Work SwitchWork::mod_up() const {
   Work w{static_cast<double>(limbs), 0, 0, static_cast<double>(limbs) * n};
   for (int d = 0; d < digits(); ++d) {
     const int own = std::min(tier().digit_limbs(), limbs - d * tier().digit_limbs());
@@ -21,23 +21,23 @@ Work SwitchWork::decompose() const {
 
 Work SwitchWork::inner_product() const { return {0, 0, 0, 2.0 * digits() * (limbs + special) * n}; }
 
-Work SwitchWork::divide(bool rescale) const {
+Work SwitchWork::mod_down(bool rescale) const {
   const double from = special + (rescale ? 1 : 0), to = limbs - (rescale ? 1 : 0);
   return Work{from + to, 0, (from + 1) * to * n, to * n} * 2;
 }
 
 Work SwitchWork::rotations(int count) const {
-  Work w = decompose(), each = inner_product();
-  each += divide(false);
+  Work w = mod_up(), each = inner_product();
+  each += mod_down(false);
   each.words += 3.0 * limbs * n;
   w += each * count;
   return w;
 }
 
 Work SwitchWork::square() const {
-  Work w = decompose();
+  Work w = mod_up();
   w += inner_product();
-  w += divide(true);
+  w += mod_down(true);
   w.words += 5.0 * limbs * n;
   return w;
 }
@@ -61,16 +61,16 @@ FactorSize size_of(const bootstrap::FactorShape& shape, std::size_t slots) {
 Work factor_work(const bootstrap::FactorShape& shape, const SwitchWork& sw, int together) {
   const FactorSize size = size_of(shape, static_cast<std::size_t>(sw.n));
   const double extended = sw.limbs + sw.special;
-  Work work = sw.decompose();
+  Work work = sw.mod_up();
   Work baby = sw.inner_product();
   baby.words += 6.0 * extended * sw.n;
   work += baby * (size.babies + 1);
-  Work giant = sw.divide(false);
-  giant += sw.decompose();
+  Work giant = sw.mod_down(false);
+  giant += sw.mod_up();
   giant += sw.inner_product();
   giant.words += 6.0 * extended * sw.n;
   work += giant * size.giants;
-  work += sw.divide(true);
+  work += sw.mod_down(true);
   work.transforms += size.diagonals * extended / together;
   work.words += size.diagonals * extended * sw.n * (2 + 1.0 / together);
   return work;
@@ -78,36 +78,37 @@ Work factor_work(const bootstrap::FactorShape& shape, const SwitchWork& sw, int 
 
 }  // namespace
 
-Work refresh_work(const bootstrap::RefreshSpec& spec, int log_n, int together, const std::function<int(int)>& special) {
+Work bootstrap_work(const bootstrap::BootstrapSpec& spec, int log_n, int together,
+                    const std::function<int(int)>& special) {
   const std::size_t slots = std::size_t{1} << log_n;
   const double n = std::ldexp(1.0, log_n);
-  const auto entry = bootstrap::factor_shapes(slots, spec.entry_factors),
-             exit = bootstrap::factor_shapes(slots, spec.exit_factors);
+  const auto entry = bootstrap::factor_shapes(slots, spec.slots_to_coeffs_factors),
+             exit = bootstrap::factor_shapes(slots, spec.coeffs_to_slots_factors);
   Work work;
   const auto at = [&](int limbs) { return SwitchWork{n, limbs, special(limbs)}; };
-  for (int f = 0; f < spec.entry_factors; ++f)
-    work +=
-        factor_work(entry[static_cast<std::size_t>(spec.entry_factors - 1 - f)], at(spec.input_limbs() - f), together);
-  for (int f = 0; f < spec.exit_factors; ++f)
+  for (int f = 0; f < spec.slots_to_coeffs_factors; ++f)
+    work += factor_work(entry[static_cast<std::size_t>(spec.slots_to_coeffs_factors - 1 - f)],
+                        at(spec.input_limbs() - f), together);
+  for (int f = 0; f < spec.coeffs_to_slots_factors; ++f)
     work += factor_work(exit[static_cast<std::size_t>(f)], at(spec.raised_limbs - f), together);
   for (const auto& [s, times] : bootstrap::required_switches(spec, log_n)) {
-    if (s.exponent == ckks::kRelinearise) work += at(s.limbs).square() * times;
-    if (s.exponent == ckks::kFromEphemeral) {  // a single digit each for both polynomials
+    if (s.galois_element == ckks::kRelinearise) work += at(s.limbs).square() * times;
+    if (s.galois_element == ckks::kFromEphemeral) {  // a single digit each for both polynomials
       const SwitchWork top = at(s.limbs);
-      work += top.divide(false);
+      work += top.mod_down(false);
       work.transforms += 2.0 * (top.limbs + top.special);
     }
   }
   return work;
 }
 
-std::uint64_t refresh_limbs(const bootstrap::RefreshSpec& spec, int log_n, int together, int special) {
+std::uint64_t bootstrap_limbs(const bootstrap::BootstrapSpec& spec, int log_n, int together, int special) {
   const std::size_t slots = std::size_t{1} << log_n;
   std::uint64_t plaintexts = 0, most = 0;
-  for (int factors : {spec.entry_factors, spec.exit_factors})
+  for (int factors : {spec.slots_to_coeffs_factors, spec.coeffs_to_slots_factors})
     for (const auto& shape : bootstrap::factor_shapes(slots, factors))
       plaintexts += static_cast<std::uint64_t>(size_of(shape, slots).diagonals);
-  for (const auto& shape : bootstrap::factor_shapes(slots, spec.exit_factors)) {
+  for (const auto& shape : bootstrap::factor_shapes(slots, spec.coeffs_to_slots_factors)) {
     const FactorSize size = size_of(shape, slots);
     // Sums of all giant steps, beside baby rotations (packed).
     most = std::max(most, static_cast<std::uint64_t>(size.giants + 1 + (size.babies + 1) * 3 / 4));

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <functional>
 
-#include "bootstrap/refresh_spec.h"
+#include "bootstrap/bootstrap_spec.h"
 #include "ckks/parameters.h"
 #include "plan/plan.h"
 #include "plan/work.h"
@@ -22,22 +22,23 @@ struct SwitchWork {
   /// both polynomials; as much again as the digits while a key is read.
   [[nodiscard]] int scratch_limbs() const { return 5 * limbs + 2 * special + 2 * digits() * (limbs + special); }
 
-  [[nodiscard]] Work decompose() const;
+  [[nodiscard]] Work mod_up() const;
   [[nodiscard]] Work inner_product() const;
   /// Both polynomials, by the special primes and, if asked, the last prime.
-  [[nodiscard]] Work divide(bool rescale) const;
+  [[nodiscard]] Work mod_down(bool rescale) const;
   [[nodiscard]] Work rotations(int count) const;
   [[nodiscard]] Work square() const;
 };
 
 /// Ciphertexts that are bootstrapped together: they share the transforms of the plaintexts.
-inline constexpr int kRefreshedTogether = 4;
+inline constexpr int kBootstrappedTogether = 4;
 
 /// Bootstrapping of one of `together` ciphertexts. special(limbs): special primes of the tier for a level.
-Work refresh_work(const bootstrap::RefreshSpec& spec, int log_n, int together, const std::function<int(int)>& special);
+Work bootstrap_work(const bootstrap::BootstrapSpec& spec, int log_n, int together,
+                    const std::function<int(int)>& special);
 
 /// Limbs, eight bytes a word, that bootstrapping `together` ciphertexts at once needs, plaintexts included.
-std::uint64_t refresh_limbs(const bootstrap::RefreshSpec& spec, int log_n, int together, int special);
+std::uint64_t bootstrap_limbs(const bootstrap::BootstrapSpec& spec, int log_n, int together, int special);
 
 /// An activation of one ciphertext.
 Work activation_work(const Plan& plan, const Step& step, const std::function<int(int)>& special);

@@ -70,7 +70,7 @@ Work reading(const Plan& plan, const Task& task, std::set<ckks::KeyId>& read) {
   for (const ckks::KeyId& id : keys_of(plan, task)) {
     const ckks::KeyTier& t = plan.keys.tiers[static_cast<std::size_t>(id.tier)];
     if (read.insert(id).second)
-      work.key_bytes += 2.0 * ckks::key_digits(t, id.exponent) * (t.max_limbs + t.special) *
+      work.key_bytes += 2.0 * ckks::key_digits(t, id.galois_element) * (t.max_limbs + t.special) *
                         std::ldexp(static_cast<double>(simd::kPackedBytes), plan.parameters.log_n);
   }
   return work;
@@ -86,7 +86,7 @@ Work TaskWork::total() const {
 
 std::uint64_t expanded_key_limbs(const Plan& plan, const ckks::KeyId& id) {
   const ckks::KeyTier& t = plan.keys.tiers[static_cast<std::size_t>(id.tier)];
-  return 2ull * static_cast<std::uint64_t>(ckks::key_digits(t, id.exponent) * (t.max_limbs + t.special));
+  return 2ull * static_cast<std::uint64_t>(ckks::key_digits(t, id.galois_element) * (t.max_limbs + t.special));
 }
 
 namespace {
@@ -119,10 +119,10 @@ TaskCost slotwise_cost(const Plan& plan, const Task& task, std::set<ckks::KeyId>
     const auto at_once = static_cast<std::uint64_t>(std::min(in_flight(step.limbs, threads), results));
     cost.word_limbs = 4 * count * limbs + at_once * static_cast<std::uint64_t>(top.scratch_limbs());
   } else {
-    const int together = std::min(results, kRefreshedTogether), log_n = plan.parameters.log_n;
-    cost.work.activate = refresh_work(*plan.refresh, log_n, together, special) * results;
-    cost.word_limbs = 2 * count * static_cast<std::uint64_t>(plan.refresh->output_limbs()) +
-                      refresh_limbs(*plan.refresh, log_n, together, special(plan.refresh->raised_limbs));
+    const int together = std::min(results, kBootstrappedTogether), log_n = plan.parameters.log_n;
+    cost.work.activate = bootstrap_work(*plan.bootstrapping, log_n, together, special) * results;
+    cost.word_limbs = 2 * count * static_cast<std::uint64_t>(plan.bootstrapping->output_limbs()) +
+                      bootstrap_limbs(*plan.bootstrapping, log_n, together, special(plan.bootstrapping->raised_limbs));
   }
   return cost;
 }

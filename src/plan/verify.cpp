@@ -117,10 +117,11 @@ void verify_slotwise(const Plan& plan, const Step& step, const Readers& readers,
     if (out.limbs != step.limbs - step.activation.depth()) bad(name + "wrong level of the output");
     return;
   }
-  if (!plan.refresh) bad(name + "there is no bootstrapping circuit");
-  verify_peak(plan.refresh->input_peak / step.scale);
-  if (step.limbs != plan.refresh->input_limbs() || out.limbs > plan.refresh->output_limbs() ||
-      !(plan.refresh->input_peak / step.scale > 0x1p-20) || !(plan.refresh->input_peak / step.scale < 0x1p30))
+  if (!plan.bootstrapping) bad(name + "there is no bootstrapping circuit");
+  verify_peak(plan.bootstrapping->input_peak / step.scale);
+  if (step.limbs != plan.bootstrapping->input_limbs() || out.limbs > plan.bootstrapping->output_limbs() ||
+      !(plan.bootstrapping->input_peak / step.scale > 0x1p-20) ||
+      !(plan.bootstrapping->input_peak / step.scale < 0x1p30))
     bad(name + "its level or scale does not fit bootstrapping");
 }
 
@@ -273,10 +274,11 @@ void verify_keys(const ckks::ParametersSpec& parameters, const ckks::KeyRequest&
   const ckks::KeyId* previous = nullptr;
   for (const ckks::KeyId& id : keys.keys) {
     if (id.tier < 0 || id.tier >= static_cast<int>(keys.tiers.size())) bad("a key has no tier");
-    const bool special =
-        id.exponent == ckks::kRelinearise || id.exponent == ckks::kToEphemeral || id.exponent == ckks::kFromEphemeral;
-    if (!special && (id.exponent % 4 != 1 || id.exponent >= order)) bad("a key has an impossible exponent");
-    if (keys.tiers[static_cast<std::size_t>(id.tier)].ephemeral != (id.exponent == ckks::kToEphemeral))
+    const bool special = id.galois_element == ckks::kRelinearise || id.galois_element == ckks::kToEphemeral ||
+                         id.galois_element == ckks::kFromEphemeral;
+    if (!special && (id.galois_element % 4 != 1 || id.galois_element >= order))
+      bad("a key has an impossible Galois element");
+    if (keys.tiers[static_cast<std::size_t>(id.tier)].ephemeral != (id.galois_element == ckks::kToEphemeral))
       bad("a key has the wrong tier");
     if (previous != nullptr && !(*previous < id)) bad("its key list is not sorted");
     previous = &id;
@@ -290,9 +292,10 @@ void verify(const Plan& plan) {
     if (name.size() > 4096) bad("a name is too long");
   };
   verify_name(plan.network);
-  if (plan.refresh) {
-    bootstrap::verify(*plan.refresh, plan.parameters.log_n);
-    if (std::max(plan.refresh->raised_limbs, plan.refresh->input_limbs()) > plan.parameters.ciphertext_primes)
+  if (plan.bootstrapping) {
+    bootstrap::verify(*plan.bootstrapping, plan.parameters.log_n);
+    if (std::max(plan.bootstrapping->raised_limbs, plan.bootstrapping->input_limbs()) >
+        plan.parameters.ciphertext_primes)
       bad("it has too few primes for bootstrapping");
     if (std::none_of(plan.steps.begin(), plan.steps.end(), [](const Step& s) { return s.kind == Kind::bootstrap; }))
       bad("it has a bootstrapping circuit without use");

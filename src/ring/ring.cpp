@@ -32,7 +32,7 @@ const simd::NttView& Ring::subring_table(std::size_t i, std::size_t period) cons
   return entry->view();
 }
 
-std::uint64_t Ring::rotation_exponent(std::int64_t steps) const {
+std::uint64_t Ring::rotation_galois_element(std::int64_t steps) const {
   const auto count = static_cast<std::int64_t>(slots());
   const std::uint64_t turns = static_cast<std::uint64_t>(((steps % count) + count) % count);
   return simd::pow_mod(5, turns, cyclotomic_order());

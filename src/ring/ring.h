@@ -34,7 +34,7 @@ class Ring {
   [[nodiscard]] std::size_t n() const { return std::size_t{1} << log_n_; }
   [[nodiscard]] RingKind kind() const { return kind_; }
   [[nodiscard]] bool conjugate_invariant() const { return kind_ == RingKind::conjugate_invariant; }
-  /// 2n or 4n: exponents of automorphisms are taken modulo this.
+  /// 2n or 4n: Galois elements of automorphisms are taken modulo this.
   [[nodiscard]] std::uint64_t cyclotomic_order() const { return (conjugate_invariant() ? 4 : 2) * n(); }
   /// Number of slots of one plaintext: n real or n/2 complex.
   [[nodiscard]] std::size_t slots() const { return conjugate_invariant() ? n() : n() / 2; }
@@ -78,7 +78,7 @@ class Ring {
   [[nodiscard]] const simd::NttView& subring_table(std::size_t i, std::size_t period) const;
 
   /// Exponent of the automorphism that moves slot j + steps to slot j (5^steps).
-  [[nodiscard]] std::uint64_t rotation_exponent(std::int64_t steps) const;
+  [[nodiscard]] std::uint64_t rotation_galois_element(std::int64_t steps) const;
   /// Permutation table of X -> X^g; built at first use.
   [[nodiscard]] const std::uint32_t* automorphism(std::uint64_t g) const;
 

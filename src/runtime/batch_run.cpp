@@ -97,7 +97,7 @@ std::vector<ckks::Ciphertext> BatchRun::execute(std::vector<ckks::PackedCipherte
     };
     const bool sum_tile = sums_tile(plan_, task);
     if (step.kind == plan::Kind::bootstrap)
-      refresh(step, sums, done);
+      bootstrap(step, sums, done);
     else
       side_by_side(
           sums.size(), step.limbs,
@@ -167,14 +167,14 @@ std::vector<ckks::Ciphertext> BatchRun::copies(const plan::Task& task, const pla
   return list;
 }
 
-void BatchRun::refresh(const plan::Step& step, std::vector<ckks::Ciphertext>& list,
-                       const std::function<void(std::size_t)>& done) const {
+void BatchRun::bootstrap(const plan::Step& step, std::vector<ckks::Ciphertext>& list,
+                         const std::function<void(std::size_t)>& done) const {
   const plan::Tensor& out = plan_.tensors[step.output];
-  for (std::size_t first = 0; first < list.size(); first += plan::kRefreshedTogether) {
+  for (std::size_t first = 0; first < list.size(); first += plan::kBootstrappedTogether) {
     check_stop();
     const auto part =
-        std::span(list).subspan(first, std::min<std::size_t>(plan::kRefreshedTogether, list.size() - first));
-    model_.refresher()->run(evaluator_, part, out.scale);
+        std::span(list).subspan(first, std::min<std::size_t>(plan::kBootstrappedTogether, list.size() - first));
+    model_.bootstrapper()->run(evaluator_, part, out.scale);
     for (std::size_t k = 0; k < part.size(); ++k) {
       if (part[k].limbs() > out.limbs) part[k] = evaluator_.drop_to(part[k], out.limbs);
       done(first + k);

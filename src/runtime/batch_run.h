@@ -76,8 +76,8 @@ class BatchRun {
   ckks::Ciphertext finish(const plan::Step& step, bool sum_tile, ckks::Ciphertext c,
                           const ckks::Ciphertext* factor) const;
   [[nodiscard]] std::vector<ckks::Ciphertext> copies(const plan::Task& task, const plan::Tap& of) const;
-  void refresh(const plan::Step& step, std::vector<ckks::Ciphertext>& list,
-               const std::function<void(std::size_t)>& done) const;
+  void bootstrap(const plan::Step& step, std::vector<ckks::Ciphertext>& list,
+                 const std::function<void(std::size_t)>& done) const;
 
   const Model& model_;
   const plan::Plan& plan_;

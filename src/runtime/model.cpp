@@ -16,8 +16,8 @@ Model::Model(plan::Plan plan, ckks::Parameters parameters, std::shared_ptr<const
     single_.emplace(plan_, *ring_);
   else
     grouped_.emplace(plan_, *ring_);
-  if (plan_.refresh) {
-    refresher_.emplace(*plan_.refresh, *ring_);
+  if (plan_.bootstrapping) {
+    bootstrapper_.emplace(*plan_.bootstrapping, *ring_);
     ::malloc_trim(0);  // making its matrices leaves free memory in the heaps of all threads
   }
   work_before_.push_back(0);

@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "bootstrap/refresher.h"
+#include "bootstrap/bootstrapper.h"
 #include "ckks/parameters.h"
 #include "plan/schedule.h"
 #include "runtime/grouped_linear.h"
@@ -35,7 +35,9 @@ class Model {
   /// With several; null if there is one.
   [[nodiscard]] const GroupedLinear* grouped() const { return grouped_ ? &*grouped_ : nullptr; }
   /// Null if the plan bootstraps nothing.
-  [[nodiscard]] const bootstrap::Refresher* refresher() const { return refresher_ ? &*refresher_ : nullptr; }
+  [[nodiscard]] const bootstrap::Bootstrapper* bootstrapper() const {
+    return bootstrapper_ ? &*bootstrapper_ : nullptr;
+  }
 
  private:
   plan::Plan plan_;
@@ -46,7 +48,7 @@ class Model {
   std::vector<double> work_before_;
   std::optional<LinearMap> single_;
   std::optional<GroupedLinear> grouped_;
-  std::optional<bootstrap::Refresher> refresher_;
+  std::optional<bootstrap::Bootstrapper> bootstrapper_;
 };
 
 }  // namespace sotto::runtime

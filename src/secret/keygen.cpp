@@ -16,25 +16,25 @@ KeyGenerator::KeyGenerator(const ckks::Parameters& parameters, const SecretKey& 
 }
 
 ckks::SeededSwitchingKey KeyGenerator::switching_key(const ckks::KeyTier& tier, const ckks::KeyId& id) const {
-  check(
-      tier.ephemeral == (id.exponent == ckks::kToEphemeral) && (!tier.ephemeral || tier.max_limbs + tier.special == 2),
-      "the ephemeral secret has a key in the ephemeral tier only");
+  check(tier.ephemeral == (id.galois_element == ckks::kToEphemeral) &&
+            (!tier.ephemeral || tier.max_limbs + tier.special == 2),
+        "the ephemeral secret has a key in the ephemeral tier only");
   const ring::Ring& ring = key_.ring();
   const std::size_t n = ring.n();
   const int q = parameters_.spec().ciphertext_primes;
   ckks::SwitchingKey layout{tier, {}};
   ckks::SeededSwitchingKey out{id, ckks::random_seed(), {}};
   std::vector<SecretArray<std::int8_t>> errors;
-  const int digits = ckks::key_digits(tier, id.exponent);
+  const int digits = ckks::key_digits(tier, id.galois_element);
   for (int d = 0; d < digits; ++d) {
     errors.emplace_back(n);
     encrypt::sample_error(errors.back());
     out.b.emplace_back();
     for (int j = 0; j < layout.limbs(); ++j) out.b.back().push_back(ring.limb());
   }
-  // The key is held by sigma^-1(s) (see SwitchingKey); the automorphism group has exponent dividing n.
-  const bool automorphism = id.exponent % 2 == 1;
-  const u64 inverse = !automorphism ? 1 : simd::pow_mod(id.exponent, n - 1, ring.cyclotomic_order());
+  // The key is held by sigma^-1(s) (see SwitchingKey); the automorphism group has an exponent dividing n.
+  const bool automorphism = id.galois_element % 2 == 1;
+  const u64 inverse = !automorphism ? 1 : simd::pow_mod(id.galois_element, n - 1, ring.cyclotomic_order());
   const std::uint32_t* table = inverse == 1 ? nullptr : ring.automorphism(inverse);
   parallel_for(static_cast<std::size_t>(layout.limbs()), [&](std::size_t j) {
     const std::size_t i = layout.prime_index(static_cast<int>(j), q);
@@ -45,14 +45,14 @@ ckks::SeededSwitchingKey KeyGenerator::switching_key(const ckks::KeyTier& tier, 
     if (table != nullptr) {
       other = SecretArray<u64>(n);
       k.automorphism(other.data(), s.data(), table, n);
-    } else if (id.exponent == ckks::kRelinearise) {
+    } else if (id.galois_element == ckks::kRelinearise) {
       other = SecretArray<u64>(n);
       k.mul(other.data(), s.data(), s.data(), n, m);
     } else if (!automorphism) {
       other = encrypt::to_values(ring, ephemeral_, i);
     }
-    const bool holds = table != nullptr || id.exponent == ckks::kToEphemeral;
-    const bool hides = id.exponent == ckks::kRelinearise || id.exponent == ckks::kFromEphemeral;
+    const bool holds = table != nullptr || id.galois_element == ckks::kToEphemeral;
+    const bool hides = id.galois_element == ckks::kRelinearise || id.galois_element == ckks::kFromEphemeral;
     const u64* held_by = holds ? other.data() : s.data();
     const u64* hidden = hides ? other.data() : s.data();
     u64 special = 1;
@@ -67,7 +67,7 @@ ckks::SeededSwitchingKey KeyGenerator::switching_key(const ckks::KeyTier& tier, 
       k.mul(product.data(), a.data(), held_by, n, m);
       k.sub(product.data(), e.data(), product.data(), n, m);
       const bool own = static_cast<int>(j) < tier.max_limbs &&
-                       (id.exponent == ckks::kFromEphemeral || static_cast<int>(j) / tier.digit_limbs() == d);
+                       (id.galois_element == ckks::kFromEphemeral || static_cast<int>(j) / tier.digit_limbs() == d);
       if (own) k.mul_scalar_add(product.data(), hidden, special, product.data(), n, m);
       std::copy_n(product.data(), n, b);
     }

@@ -149,7 +149,7 @@ class Hostile(FilesCase):
                          ["tensors", 0, "layout", "phases"], ["tensors", 1, "scale"], ["tensors", 1, "limbs"], ["steps", 0, "output"],
                          ["steps", 0, "limbs"], ["steps", 0, "bias"], ["steps", 0, "terms", 0, "source"],
                          ["steps", 0, "terms", 0, "kernel", "h"], ["steps", 0, "terms", 0, "weights"], ["interface", "outputs"],
-                         ["interface", "mean"], ["key_request", "tiers", 0, "special"], ["key_request", "keys", 0, "exponent"],
+                         ["interface", "mean"], ["key_request", "tiers", 0, "special"], ["key_request", "keys", 0, "galois_element"],
                          ["plan_id"], ["steps"], ["sections"]],
             "net.client": [["batch"], ["tile"], ["parameters", "log_n"], ["parameters", "special_primes"], ["parameters", "prime_bits"],
                            ["input", "layout", "channels"], ["input", "layout", "height"], ["input", "layout", "phases"],

@@ -132,12 +132,12 @@ class PlanBuilder {
     return id;
   }
 
-  /// Bootstrapping of a tensor by plan.refresh, whose keys get a tier if there is none yet.
-  int refresh(int source) {
+  /// Bootstrapping of a tensor by plan.bootstrapping, whose keys get a tier if there is none yet.
+  int bootstrap(int source) {
     if (!plan.keys.tiers.back().ephemeral) plan.keys.tiers.push_back({1, 1, true});
     const int id = copy(source, plan::Kind::bootstrap);
-    plan.steps.back().limbs = plan.refresh->input_limbs();
-    tensor(id).limbs = plan.refresh->output_limbs();
+    plan.steps.back().limbs = plan.bootstrapping->input_limbs();
+    tensor(id).limbs = plan.bootstrapping->output_limbs();
     return id;
   }
 
@@ -206,7 +206,8 @@ inline plan::Plan slotwise_plan(int group = 1, int log_n = 10) {
   PlanBuilder b(log_n, tile, {2, 8, 8, 2, 1, group}, 18);
   b.plan.io.classes = {"cat", "dog", "ship"};
   b.plan.tensors[0].scale = 0x1p40;
-  b.plan.refresh = {.entry_factors = 2, .exit_factors = 2, .raised_limbs = 18, .input_peak = 0x1p41};
+  b.plan.bootstrapping = {
+      .slots_to_coeffs_factors = 2, .coeffs_to_slots_factors = 2, .raised_limbs = 18, .input_peak = 0x1p41};
   b.log_scale = 45;
   const int x = b.step({b.convolution(0, 5, 3, 1, 1)}, {5, 8, 8, 2, 1}, rescale, true);
   b.log_scale = 36;
@@ -215,7 +216,7 @@ inline plan::Plan slotwise_plan(int group = 1, int log_n = 10) {
   b.log_scale = 34;
   const int y = b.step({b.convolution(relu, 5, 3, 1, 1)}, {5, 8, 8, 2, 1}, square);
   b.extra_primes = 0;
-  const int fresh_relu = b.refresh(relu), fresh_y = b.refresh(y);
+  const int fresh_relu = b.bootstrap(relu), fresh_y = b.bootstrap(y);
   b.log_scale = 42;
   const int z = b.step({b.convolution(fresh_y, 3, 3, 2, 1), b.convolution(fresh_relu, 3, 1, 2, 0)}, {3, 4, 4, 1, 1},
                        rescale, true);

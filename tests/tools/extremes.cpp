@@ -89,7 +89,7 @@ Judged judge(const plan::Plan& plan, const std::vector<double>& image) {
     if (!step.slotwise()) return;
     // The sine of bootstrapping bends little: 1 % at ten times its peak.
     const double range =
-        step.kind == plan::Kind::activate ? step.activation.range : 4 * plan.refresh->input_peak / step.scale;
+        step.kind == plan::Kind::activate ? step.activation.range : 4 * plan.bootstrapping->input_peak / step.scale;
     for (double v : values) j.range = std::isfinite(v) ? std::max(j.range, std::abs(v) / range) : HUGE_VAL;
   };
   hooks.result = [&](int s, std::vector<double>& values) {
@@ -97,7 +97,7 @@ Judged judge(const plan::Plan& plan, const std::vector<double>& image) {
     for (const plan::Probe& p : plan.probes)
       if (p.tensor == step.output) j.probe = std::max(j.probe, plan::probe_value(plan, p, values) / p.bound);
     if (step.kind != plan::Kind::bootstrap) return;
-    const double turn = 2 * std::numbers::pi * bootstrap::kMessageRatio * step.scale / plan.refresh->input_peak;
+    const double turn = 2 * std::numbers::pi * bootstrap::kMessageRatio * step.scale / plan.bootstrapping->input_peak;
     for (double& v : values) v = std::sin(std::fmod(turn * v, 2 * std::numbers::pi)) / turn;
   };
   j.scores = circuit::interpret(plan::view(plan), image, hooks);

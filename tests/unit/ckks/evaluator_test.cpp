@@ -35,16 +35,16 @@ class EvaluatorTest : public ::testing::TestWithParam<Setup> {
         key(secret::SecretKey::generate(ring)),
         tiers{{kPrimes, GetParam().special}, {2, 1}},
         evaluator(parameters, ring, tiers, &keys) {
-    for (std::uint64_t g :
-         {std::uint64_t{0}, ring->rotation_exponent(1), ring->rotation_exponent(-3), ring->rotation_exponent(8)})
+    for (std::uint64_t g : {std::uint64_t{0}, ring->rotation_galois_element(1), ring->rotation_galois_element(-3),
+                            ring->rotation_galois_element(8)})
       add_key(g);
     if (!ring->conjugate_invariant()) add_key(ring->cyclotomic_order() - 1);
   }
 
-  void add_key(std::uint64_t exponent) {
+  void add_key(std::uint64_t galois_element) {
     const secret::KeyGenerator generator(parameters, key);
     for (int t = 0; t < 2; ++t) {
-      ckks::SeededSwitchingKey seeded = generator.switching_key(tiers[t], {t, exponent});
+      ckks::SeededSwitchingKey seeded = generator.switching_key(tiers[t], {t, galois_element});
       const KeyId id = seeded.id;
       keys.keys.emplace(id, expand(*ring, tiers[t], kPrimes, std::move(seeded)));
     }

@@ -25,7 +25,7 @@ class KeyFileTest : public ::testing::Test {
  protected:
   KeyFileTest() {
     for (int t = 0; t < 2; ++t)
-      for (std::uint64_t g : {std::uint64_t{0}, ring->rotation_exponent(1), ring->rotation_exponent(-3)})
+      for (std::uint64_t g : {std::uint64_t{0}, ring->rotation_galois_element(1), ring->rotation_galois_element(-3)})
         request.keys.push_back({t, g});
     // To and from the ephemeral secret of bootstrapping.
     request.keys.push_back({0, kFromEphemeral});
@@ -134,7 +134,7 @@ TEST_F(KeyFileTest, KeysThatAreNotThere) {
   KeyFile file = open();
   EXPECT_TRUE(test::fails_with(
       [&] {
-        (void)file.key({0, ring->rotation_exponent(2)});
+        (void)file.key({0, ring->rotation_galois_element(2)});
       },
       ErrorCode::wrong_key, {path.string(), "lacks"}));
   EXPECT_TRUE(test::fails_with([&] { (void)file.key({2, 0}); }, ErrorCode::wrong_key));

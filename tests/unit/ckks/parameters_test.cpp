@@ -44,8 +44,8 @@ TEST(Security, KeysUnderTheEphemeralSecretNeedARowOfTheirOwn) {
 TEST(Security, TheKeyToTheEphemeralSecretStaysUnderItsModulus) {
   const ParametersSpec spec{.log_n = 16, .ciphertext_primes = 20, .special_primes = 10};
   const std::vector<KeyTier> tiers{{20, 10}, {1, 1, true}};
-  const auto refused = [&](int tier, std::uint64_t exponent) {
-    return test::refuses([&] { require_secure(spec, {tiers, {{tier, exponent}}}); }, {"ephemeral"});
+  const auto refused = [&](int tier, std::uint64_t galois_element) {
+    return test::refuses([&] { require_secure(spec, {tiers, {{tier, galois_element}}}); }, {"ephemeral"});
   };
   EXPECT_FALSE(refused(1, kToEphemeral));
   EXPECT_TRUE(refused(0, kToEphemeral)) << "whatever the tier calls itself";

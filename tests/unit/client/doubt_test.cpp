@@ -32,13 +32,14 @@ Images random_images(const plan::Plan& p, int count, unsigned seed = 100) {
 // Two squares, bootstrapping, as many squares again, the scores: the peak is 1.5 times that of ordinary images.
 plan::Plan squares(int behind, int group = 1) {
   test::PlanBuilder b(10, 4, {2, 8, 8, 2, 1, group}, 18);
-  b.plan.refresh = {.entry_factors = 2, .exit_factors = 2, .raised_limbs = 18, .input_peak = 0x1p41};
+  b.plan.bootstrapping = {
+      .slots_to_coeffs_factors = 2, .coeffs_to_slots_factors = 2, .raised_limbs = 18, .input_peak = 0x1p41};
   const int x = b.step({b.convolution(0, 3, 3, 1, 1)}, {3, 8, 8, 2, 1}, square, true);
   b.extra_primes = 1;
   b.log_scale = 34;
   const int y = b.step({b.convolution(x, 3, 3, 2, 1)}, {3, 4, 4, 1, 1}, square);
   b.log_scale = 22;
-  int z = b.refresh(y);
+  int z = b.bootstrap(y);
   b.extra_primes = 0;
   for (int k = 0; k < behind; ++k) z = b.step({b.convolution(z, 3, 3, 1, 1)}, {3, 4, 4, 1, 1}, square);
   b.step({b.full(z, 3)}, {3, 1, 1, 1, 4}, keep);
@@ -49,7 +50,7 @@ plan::Plan squares(int behind, int group = 1) {
       if (t == y)
         for (double value : v) largest = std::max(largest, std::abs(value));
     });
-  p.refresh->input_peak = 1.5 * largest * p.tensors[static_cast<std::size_t>(y)].scale;
+  p.bootstrapping->input_peak = 1.5 * largest * p.tensors[static_cast<std::size_t>(y)].scale;
   return p;
 }
 

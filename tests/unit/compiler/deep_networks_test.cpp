@@ -93,7 +93,7 @@ Plan expect_valid(const Network& network, const Options& options = {}, double re
   EXPECT_EQ(p.level_primes, 1);
   EXPECT_EQ(ckks::Parameters::create(p.parameters).security_bits(), 128);
   EXPECT_NO_THROW(ckks::require_secure(p.parameters, p.keys));
-  EXPECT_EQ(p.keys.tiers.back().ephemeral, p.refresh.has_value());
+  EXPECT_EQ(p.keys.tiers.back().ephemeral, p.bootstrapping.has_value());
   EXPECT_GT(plan::estimate(p, 2).seconds(plan::kTypicalSpeed), 0);
   return p;
 }
@@ -134,7 +134,7 @@ TEST(DeepSquares, ScalesFollowTheLargestValues) {
     });
   for (const Step& s : p.steps)
     if (s.kind == Kind::bootstrap) {
-      const double bound = p.refresh->input_peak / s.scale;
+      const double bound = p.bootstrapping->input_peak / s.scale;
       EXPECT_NEAR(bound, 1.5 * largest[static_cast<std::size_t>(s.terms[0].source)], 1e-5 * bound) << s.name;
     }
 }
@@ -196,7 +196,7 @@ TEST(DeepRelus, ShallowOnesNeedNoBootstrapping) {
   b.dense(b.mean(b.relu(b.conv(0, 3, 3, 1, 1))), 3);
   calibrate(b.network);
   const Plan p = expect_valid(b.network);
-  EXPECT_FALSE(p.refresh.has_value());
+  EXPECT_FALSE(p.bootstrapping.has_value());
   EXPECT_EQ(count(p, Kind::bootstrap), 0);
   EXPECT_EQ(p.input().limbs, 1 + 6 + 2) << "a layer, a series of degree 62, the last layer and its extra prime";
   EXPECT_LE(largest_error(p, b.network), error_budget(b.network, kReluError));

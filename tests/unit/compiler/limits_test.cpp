@@ -35,7 +35,7 @@ TEST(Depth, EveryPlanIsValidAndSecure) {
     const plan::Plan p = compile(network, {}).plan;
     EXPECT_NO_THROW(plan::verify(p)) << depth;
     EXPECT_EQ(p.parameters.ciphertext_primes, depth + 1);
-    EXPECT_FALSE(p.refresh.has_value()) << depth;
+    EXPECT_FALSE(p.bootstrapping.has_value()) << depth;
     const auto parameters = ckks::Parameters::create(p.parameters);
     EXPECT_EQ(parameters.security_bits(), 128) << depth;
     EXPECT_LE(parameters.log2_qp(),
@@ -52,7 +52,7 @@ TEST(Depth, DeeperNetworksAreBootstrapped) {
     const graph::Network network = chain(depth);
     const plan::Plan p = compile(network, {}).plan;
     EXPECT_NO_THROW(plan::verify(p)) << depth;
-    EXPECT_TRUE(p.refresh.has_value()) << depth;
+    EXPECT_TRUE(p.bootstrapping.has_value()) << depth;
     EXPECT_GT(plan::bootstraps(p), 0) << depth;
     EXPECT_EQ(p.parameters.log_n, 16);
     EXPECT_EQ(ckks::Parameters::create(p.parameters).security_bits(), 128) << depth;

@@ -72,36 +72,36 @@ int count_squares(const Plan& p) {
 
 // The plan with its bootstraps, after checking levels and that no step reads across a cut.
 Plan expect_placed(const Plan& lowered, const Placement& placement) {
-  const bootstrap::RefreshSpec& circuit = placement.refresh;
+  const bootstrap::BootstrapSpec& circuit = placement.bootstrapping;
   EXPECT_TRUE(std::is_sorted(placement.cuts.begin(), placement.cuts.end()));
   EXPECT_EQ(circuit.raised_limbs, placement.limbs);
   EXPECT_LE((placement.limbs + placement.special) * 48, 1747) << "128 bits at rank 2^16";
   EXPECT_LE((ckks::KeyTier{placement.limbs, placement.special}.digits()), 8);
-  Plan p = insert_refreshes(lowered, placement);
-  EXPECT_EQ(p.refresh.has_value(), !placement.cuts.empty());
+  Plan p = insert_bootstraps(lowered, placement);
+  EXPECT_EQ(p.bootstrapping.has_value(), !placement.cuts.empty());
   EXPECT_LE(p.tensors[0].limbs, placement.limbs);
   std::map<int, int> segment_of{{0, 0}}, readers;
   int segment = 0, precise = 0;
-  bool refreshing = false;
+  bool bootstrapping = false;
   for (const Step& s : p.steps) {
     const plan::Tensor& out = p.tensors[static_cast<std::size_t>(s.output)];
-    const bool refresh = s.kind == Kind::bootstrap;
-    if (refreshing && !refresh) ++segment;
-    refreshing = refresh;
+    const bool is_bootstrap = s.kind == Kind::bootstrap;
+    if (bootstrapping && !is_bootstrap) ++segment;
+    bootstrapping = is_bootstrap;
     EXPECT_GE(out.limbs, 1) << s.name;
     for (const plan::Term& t : s.terms) {
       EXPECT_GE(p.tensors[static_cast<std::size_t>(t.source)].limbs, s.limbs) << s.name;
       EXPECT_EQ(segment_of.at(t.source), segment) << s.name << " reads what a cut lies behind";
       ++readers[t.source];
     }
-    if (refresh) {
+    if (is_bootstrap) {
       EXPECT_EQ(s.limbs, circuit.input_limbs());
       EXPECT_LE(out.limbs, circuit.output_limbs());
       EXPECT_EQ(out.layout, p.tensors[static_cast<std::size_t>(s.terms[0].source)].layout);
     } else {
       EXPECT_EQ(out.limbs, s.limbs - plan::levels_taken(p, s)) << s.name;
     }
-    segment_of[s.output] = refresh ? segment + 1 : segment;
+    segment_of[s.output] = is_bootstrap ? segment + 1 : segment;
     precise += s.extra_primes;
   }
   EXPECT_EQ(segment, static_cast<int>(placement.cuts.size()));
@@ -146,7 +146,7 @@ TEST(Place, EveryTensorThatIsAliveIsBootstrapped) {
   // Wherever somebody cuts, also within blocks.
   const Plan lowered = residual(3);
   Placement placement = place(lowered);
-  placement.refresh = {.raised_limbs = 29};
+  placement.bootstrapping = {.raised_limbs = 29};
   placement.limbs = 29;
   placement.special = 7;
   placement.precise.clear();

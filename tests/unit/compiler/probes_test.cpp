@@ -65,20 +65,20 @@ TEST(PlaceProbes, OfANetworkThatFitsTheModulusIsTheInput) {
 
 TEST(PlaceProbes, OfBootstrappedSquares) {
   const plan::Plan p = deep_squares();
-  int refreshes = 0;
+  int bootstraps = 0;
   for (const plan::Step& s : p.steps) {
     if (s.kind != Kind::bootstrap) continue;
-    ++refreshes;
+    ++bootstraps;
     const int source = s.terms.front().source;
     const auto probe =
         std::find_if(p.probes.begin(), p.probes.end(), [&](const plan::Probe& q) { return q.tensor == source; });
     ASSERT_NE(probe, p.probes.end());
     EXPECT_FALSE(probe->alternating) << "squares are not negative";
-    EXPECT_DOUBLE_EQ(probe->bound, p.refresh->input_peak / s.scale *
+    EXPECT_DOUBLE_EQ(probe->bound, p.bootstrapping->input_peak / s.scale *
                                        p.tensors[static_cast<std::size_t>(source)].layout.ciphertexts());
   }
-  ASSERT_GT(refreshes, 0);
-  EXPECT_EQ(p.probes.size(), static_cast<std::size_t>(refreshes) + 1);
+  ASSERT_GT(bootstraps, 0);
+  EXPECT_EQ(p.probes.size(), static_cast<std::size_t>(bootstraps) + 1);
 }
 
 TEST(PlaceProbes, OfPolynomials) {

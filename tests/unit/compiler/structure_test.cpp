@@ -77,7 +77,9 @@ TEST(Products, AreAsExactAsPredicted) {
       }
       const double error = std::sqrt(squares / scores);
       EXPECT_LT(error, 4 * c.score_error) << "size " << size << ", group " << group;
-      if (group == 1) EXPECT_GT(error, c.score_error / 30) << "size " << size;  // with groups it is a bound only
+      if (group == 1) {  // with groups it is a bound only
+        EXPECT_GT(error, c.score_error / 30) << "size " << size;
+      }
     }
   }
 }

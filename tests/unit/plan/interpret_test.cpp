@@ -107,11 +107,12 @@ TEST(Interpret, ActivationsArePolynomialsOverTheirRange) {
 
 TEST(Interpret, SlotwiseStepsWorkOnACopy) {
   test::PlanBuilder b(8, 4, {1, 2, 2, 1, 1}, 14);
-  b.plan.refresh = {.entry_factors = 1, .exit_factors = 1, .raised_limbs = 14, .input_peak = 0x1p40};
+  b.plan.bootstrapping = {
+      .slots_to_coeffs_factors = 1, .coeffs_to_slots_factors = 1, .raised_limbs = 14, .input_peak = 0x1p40};
   const Term same{Term::Kind::convolution, 0, 1, 1, 1, 1, 0, 0, {1}};
   const int x = b.step({same}, {1, 2, 2, 1, 1}, rescale);
   b.plan.steps[0].bias = {-1};
-  const int y = b.activate(x, {4, true, {{0.5, 0.5}}}), z = b.refresh(y);
+  const int y = b.activate(x, {4, true, {{0.5, 0.5}}}), z = b.bootstrap(y);
   std::map<int, Values> seen;
   b.step({b.full(z, 1)}, {1, 1, 1, 1, 4}, keep);
   circuit::interpret(view(b.plan), counting(4),

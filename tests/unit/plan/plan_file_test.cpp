@@ -288,7 +288,7 @@ class SlotwisePlanFile : public PlanFile {
 TEST_F(SlotwisePlanFile, RoundTrip) {
   const Plan back = read_plan(plan_path);
   EXPECT_EQ(back.id, plan.id);
-  EXPECT_EQ(back.refresh, plan.refresh);
+  EXPECT_EQ(back.bootstrapping, plan.bootstrapping);
   EXPECT_EQ(back.keys.tiers, plan.keys.tiers);
   EXPECT_EQ(back.keys.keys, plan.keys.keys);
   ASSERT_EQ(back.steps.size(), plan.steps.size());
@@ -323,7 +323,7 @@ TEST_F(SlotwisePlanFile, TheActivationBelongsToItsStep) {
   EXPECT_TRUE(plan_refused([](json& h) { std::swap(h["steps"][1]["activation"], h["steps"][6]["activation"]); }));
   EXPECT_TRUE(plan_refused([](json& h) { h["steps"][1]["kind"] = "bootstrap"; }));
   EXPECT_TRUE(plan_refused([](json& h) { h["steps"][3]["kind"] = "sum"; }));
-  EXPECT_TRUE(plan_refused([](json& h) { h["steps"][3]["kind"] = "refresh"; }));
+  EXPECT_TRUE(plan_refused([](json& h) { h["steps"][3]["kind"] = "bootstrapping"; }));
   EXPECT_TRUE(plan_refused([](json& h) { h["steps"][3]["terms"][0]["kind"] = "full"; }));
   EXPECT_TRUE(plan_refused([](json& h) { h["steps"][1]["activation"]["factors"] = json::array(); }));
   EXPECT_TRUE(plan_refused([](json& h) { h["steps"][1]["activation"]["factors"][0] = {{"T0", 0.5}, {"T1", 0.5}}; }));

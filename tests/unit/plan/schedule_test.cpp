@@ -158,7 +158,7 @@ TEST(Schedule, UsesOfPhasesAndOfTheirCopies) {
 TEST(Schedule, KeysForEveryRotationSquareAndSum) {
   for (const Plan& p : plans()) {
     const std::uint64_t order = std::uint64_t{4} << p.parameters.log_n;
-    const auto exponent = [&](std::int64_t rotation) {
+    const auto galois_element = [&](std::int64_t rotation) {
       std::uint64_t g = 1;
       const std::int64_t slots = std::int64_t{1} << p.parameters.log_n;
       for (std::int64_t k = 0; k < ((rotation % slots) + slots) % slots; ++k) g = g * 5 % order;
@@ -169,9 +169,9 @@ TEST(Schedule, KeysForEveryRotationSquareAndSum) {
       const Step& step = p.steps[static_cast<std::size_t>(task.step)];
       const int tier = step.limbs <= 2 ? 1 : 0;
       for (const Tap& tap : task.taps) {
-        if (tap.source.rotation != 0) expected.insert({tier, exponent(tap.source.rotation)});
+        if (tap.source.rotation != 0) expected.insert({tier, galois_element(tap.source.rotation)});
         if (step.terms[static_cast<std::size_t>(tap.term)].kind == Term::Kind::full)
-          for (int r = 1; r < p.tile * p.tile; r *= 2) expected.insert({tier, exponent(r)});
+          for (int r = 1; r < p.tile * p.tile; r *= 2) expected.insert({tier, galois_element(r)});
       }
       if (step.kind == square) expected.insert({tier, 0});
     }

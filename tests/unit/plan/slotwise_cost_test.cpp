@@ -20,10 +20,10 @@ constexpr int kEphemeralTier = 2;
 
 int tier_for(int limbs) { return limbs <= 2 ? 1 : 0; }
 
-std::set<ckks::KeyId> keys_of_refresh(const Plan& p) {
+std::set<ckks::KeyId> keys_of_bootstrap(const Plan& p) {
   std::set<ckks::KeyId> keys;
-  for (const auto& [s, times] : bootstrap::required_switches(*p.refresh, p.parameters.log_n))
-    keys.insert({s.exponent == ckks::kToEphemeral ? kEphemeralTier : tier_for(s.limbs), s.exponent});
+  for (const auto& [s, times] : bootstrap::required_switches(*p.bootstrapping, p.parameters.log_n))
+    keys.insert({s.galois_element == ckks::kToEphemeral ? kEphemeralTier : tier_for(s.limbs), s.galois_element});
   return keys;
 }
 
@@ -34,8 +34,8 @@ TEST(SlotwiseKeys, OfActivationsAreRelinearisationsAtTheirLevels) {
   EXPECT_EQ(keys[1], (std::set<ckks::KeyId>{{0, ckks::kRelinearise}}));
   EXPECT_EQ(keys[6], (std::set<ckks::KeyId>{{0, ckks::kRelinearise}, {1, ckks::kRelinearise}}))
       << "from six limbs down to one";
-  EXPECT_EQ(keys[3], keys_of_refresh(p));
-  EXPECT_EQ(keys[4], keys_of_refresh(p));
+  EXPECT_EQ(keys[3], keys_of_bootstrap(p));
+  EXPECT_EQ(keys[4], keys_of_bootstrap(p));
   EXPECT_TRUE(keys[3].contains({kEphemeralTier, ckks::kToEphemeral}));
   EXPECT_TRUE(keys[3].contains({0, ckks::kFromEphemeral}));
 }
@@ -49,7 +49,7 @@ TEST(SlotwiseKeys, OfThePlanAreThoseOfItsTasks) {
     EXPECT_EQ(required_keys(p, schedule), std::vector<ckks::KeyId>(keys.begin(), keys.end()));
     std::map<std::uint64_t, int> special;
     for (const ckks::KeyId& id : keys)
-      if (id.exponent % 2 == 0) ++special[id.exponent];
+      if (id.galois_element % 2 == 0) ++special[id.galois_element];
     EXPECT_EQ(special[ckks::kToEphemeral], 1);
     EXPECT_EQ(special[ckks::kFromEphemeral], 1);
   }
@@ -124,8 +124,8 @@ TEST(SlotwiseCost, StepsTakeTimeAndMemory) {
       const int ciphertexts = p.tensors[static_cast<std::size_t>(step.output)].layout.ciphertexts();
       EXPECT_EQ(cost.steps[s].key_switches, static_cast<std::size_t>(switches * ciphertexts)) << s;
       if (step.kind == Kind::bootstrap) {
-        const int together = std::min(kRefreshedTogether, ciphertexts / 4);  // of one phase
-        const std::uint64_t limbs = refresh_limbs(*p.refresh, p.parameters.log_n, together, 4);
+        const int together = std::min(kBootstrappedTogether, ciphertexts / 4);  // of one phase
+        const std::uint64_t limbs = bootstrap_limbs(*p.bootstrapping, p.parameters.log_n, together, 4);
         EXPECT_GT(static_cast<double>(cost.steps[s].peak_bytes), limb * static_cast<double>(limbs)) << s;
         EXPECT_GT(cost.steps[s].seconds(kTypicalSpeed), cost.steps[1].seconds(kTypicalSpeed))
             << "bootstrapping takes longer than an activation";
@@ -143,7 +143,7 @@ TEST(SlotwiseCost, RelinearisationsAreAtLeastTheProductsOfAPolynomial) {
     for (const auto& factor : step.activation.factors) products += ckks::chebyshev_products(factor);
     int switches = 0, lowest = step.limbs;
     for (const auto& [sw, times] : slotwise_switches(p, step)) {
-      EXPECT_EQ(sw.exponent, ckks::kRelinearise);
+      EXPECT_EQ(sw.galois_element, ckks::kRelinearise);
       EXPECT_LE(sw.limbs, step.limbs);
       switches += times;
       lowest = std::min(lowest, sw.limbs);
@@ -161,9 +161,9 @@ TEST(SlotwiseCost, KeysCountWithTheirDigits) {
   for (const ckks::KeyId& id : p.keys.keys) {
     const ckks::KeyTier& tier = p.keys.tiers[static_cast<std::size_t>(id.tier)];
     // Six digits of three limbs each; the two keys of the ephemeral secret have one.
-    const int digits = id.exponent == ckks::kToEphemeral || id.exponent == ckks::kFromEphemeral ? 1
-                       : id.tier == 0                                                           ? 6
-                                                                                                : 2;
+    const int digits = id.galois_element == ckks::kToEphemeral || id.galois_element == ckks::kFromEphemeral ? 1
+                       : id.tier == 0                                                                       ? 6
+                                                                                                            : 2;
     const auto limbs = static_cast<std::uint64_t>(digits * (tier.max_limbs + tier.special));
     EXPECT_EQ(expanded_key_limbs(p, id), 2 * limbs);
     files += 32 + (limbs << p.parameters.log_n) * 6;
@@ -195,17 +195,17 @@ TEST(SlotwiseCost, BootstrapsAreCounted) {
 }
 
 TEST(SlotwiseCost, MoreCiphertextsTogetherShareTransforms) {
-  const bootstrap::RefreshSpec spec{.raised_limbs = 29, .input_peak = 0x1p40};
+  const bootstrap::BootstrapSpec spec{.raised_limbs = 29, .input_peak = 0x1p40};
   const auto special = [](int) { return 7; };
   double last = HUGE_VAL;
   std::uint64_t limbs = 0;
   for (int together : {1, 2, 4}) {
-    const double seconds = refresh_work(spec, 16, together, special).seconds(kTypicalSpeed);
+    const double seconds = bootstrap_work(spec, 16, together, special).seconds(kTypicalSpeed);
     EXPECT_GT(seconds, 0);
     EXPECT_LT(seconds, last);
-    EXPECT_GT(refresh_limbs(spec, 16, together, 7), limbs);
+    EXPECT_GT(bootstrap_limbs(spec, 16, together, 7), limbs);
     last = seconds;
-    limbs = refresh_limbs(spec, 16, together, 7);
+    limbs = bootstrap_limbs(spec, 16, together, 7);
   }
 }
 

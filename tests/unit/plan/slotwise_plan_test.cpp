@@ -54,26 +54,26 @@ const Break kBreaks[] = {
     {"output of another level", "level", [](Plan& p) { p.tensors[2].limbs -= 1; }},
     {"a huge result", "scale", [](Plan& p) { p.tensors[7].scale = 0x1p59; }},
     // Bootstrapping.
-    {"no circuit", "circuit", [](Plan& p) { p.refresh.reset(); }},
-    {"no entry matrices", "circuit", [](Plan& p) { p.refresh->entry_factors = 0; }},
-    {"nine entry matrices", "circuit", [](Plan& p) { p.refresh->entry_factors = 9; }},
-    {"another number of entry matrices", "level", [](Plan& p) { p.refresh->entry_factors = 3; }},
-    {"no exit matrices", "circuit", [](Plan& p) { p.refresh->exit_factors = -1; }},
-    {"eight exit matrices in a small ring", "circuit", [](Plan& p) { p.refresh->exit_factors = 8; }},
-    {"an exit matrix more", "level", [](Plan& p) { p.refresh->exit_factors = 3; }},
-    {"a series of degree 6", "circuit", [](Plan& p) { p.refresh->degree = 6; }},
-    {"a series of degree 128", "circuit", [](Plan& p) { p.refresh->degree = 128; }},
-    {"a longer series", "level", [](Plan& p) { p.refresh->degree = 63; }},
-    {"negative doublings", "circuit", [](Plan& p) { p.refresh->doublings = -1; }},
-    {"nine doublings", "circuit", [](Plan& p) { p.refresh->doublings = 9; }},
-    {"a doubling more", "level", [](Plan& p) { p.refresh->doublings = 5; }},
-    {"raised to more than the parameters'", "few primes", [](Plan& p) { p.refresh->raised_limbs = 19; }},
-    {"raised to too few", "circuit", [](Plan& p) { p.refresh->raised_limbs = 11; }},
-    {"raised to fewer", "level", [](Plan& p) { p.refresh->raised_limbs = 17; }},
-    {"no peak", "circuit", [](Plan& p) { p.refresh->input_peak = 0; }},
-    {"a huge peak", "circuit", [](Plan& p) { p.refresh->input_peak = 0x1p60; }},
-    {"a tiny peak", "bootstrapping", [](Plan& p) { p.refresh->input_peak = 2; }},
-    {"a peak that is no number", "circuit", [](Plan& p) { p.refresh->input_peak = kNan; }},
+    {"no circuit", "circuit", [](Plan& p) { p.bootstrapping.reset(); }},
+    {"no entry matrices", "circuit", [](Plan& p) { p.bootstrapping->slots_to_coeffs_factors = 0; }},
+    {"nine entry matrices", "circuit", [](Plan& p) { p.bootstrapping->slots_to_coeffs_factors = 9; }},
+    {"another number of entry matrices", "level", [](Plan& p) { p.bootstrapping->slots_to_coeffs_factors = 3; }},
+    {"no exit matrices", "circuit", [](Plan& p) { p.bootstrapping->coeffs_to_slots_factors = -1; }},
+    {"eight exit matrices in a small ring", "circuit", [](Plan& p) { p.bootstrapping->coeffs_to_slots_factors = 8; }},
+    {"an exit matrix more", "level", [](Plan& p) { p.bootstrapping->coeffs_to_slots_factors = 3; }},
+    {"a series of degree 6", "circuit", [](Plan& p) { p.bootstrapping->degree = 6; }},
+    {"a series of degree 128", "circuit", [](Plan& p) { p.bootstrapping->degree = 128; }},
+    {"a longer series", "level", [](Plan& p) { p.bootstrapping->degree = 63; }},
+    {"negative doublings", "circuit", [](Plan& p) { p.bootstrapping->doublings = -1; }},
+    {"nine doublings", "circuit", [](Plan& p) { p.bootstrapping->doublings = 9; }},
+    {"a doubling more", "level", [](Plan& p) { p.bootstrapping->doublings = 5; }},
+    {"raised to more than the parameters'", "few primes", [](Plan& p) { p.bootstrapping->raised_limbs = 19; }},
+    {"raised to too few", "circuit", [](Plan& p) { p.bootstrapping->raised_limbs = 11; }},
+    {"raised to fewer", "level", [](Plan& p) { p.bootstrapping->raised_limbs = 17; }},
+    {"no peak", "circuit", [](Plan& p) { p.bootstrapping->input_peak = 0; }},
+    {"a huge peak", "circuit", [](Plan& p) { p.bootstrapping->input_peak = 0x1p60; }},
+    {"a tiny peak", "bootstrapping", [](Plan& p) { p.bootstrapping->input_peak = 2; }},
+    {"a peak that is no number", "circuit", [](Plan& p) { p.bootstrapping->input_peak = kNan; }},
     {"a level too high", "level", [](Plan& p) { p.steps[3].limbs = 4; }},
     {"a level too low", "level", [](Plan& p) { p.steps[4].limbs = 2; }},
     {"more limbs than are left", "level", [](Plan& p) { p.tensors[4].limbs = 8; }},
@@ -123,8 +123,9 @@ const Break kBreaks[] = {
     {"two such tiers", "ephemeral", [](Plan& p) { p.keys.tiers.push_back(p.keys.tiers[2]); }},
     {"two special primes under it", "ephemeral", [](Plan& p) { p.keys.tiers[2].special = 2; }},
     {"its key in another tier", "wrong tier", [](Plan& p) { p.keys.keys.back().tier = 1; }},
-    {"another key in its tier", "wrong tier", [](Plan& p) { p.keys.keys.back().exponent = ckks::kFromEphemeral; }},
-    {"a rotation in its tier", "wrong tier", [](Plan& p) { p.keys.keys.back().exponent = 5; }},
+    {"another key in its tier", "wrong tier",
+     [](Plan& p) { p.keys.keys.back().galois_element = ckks::kFromEphemeral; }},
+    {"a rotation in its tier", "wrong tier", [](Plan& p) { p.keys.keys.back().galois_element = 5; }},
 };
 
 TEST(VerifySlotwise, TheWholePlanIsFine) {
@@ -154,12 +155,12 @@ TEST(VerifySlotwise, ACircuitFitsThePrimesAndIsUsed) {
   Plan p = test::small_plan();
   const int primes = p.parameters.ciphertext_primes;
   EXPECT_NO_THROW(verify(p));
-  p.refresh =
-      bootstrap::RefreshSpec{.entry_factors = 1, .exit_factors = 1, .degree = 7, .doublings = 0, .input_peak = 4};
-  p.refresh->raised_limbs = p.refresh->depth() + 1;
-  p.parameters.ciphertext_primes = p.refresh->raised_limbs;
+  p.bootstrapping = bootstrap::BootstrapSpec{
+      .slots_to_coeffs_factors = 1, .coeffs_to_slots_factors = 1, .degree = 7, .doublings = 0, .input_peak = 4};
+  p.bootstrapping->raised_limbs = p.bootstrapping->depth() + 1;
+  p.parameters.ciphertext_primes = p.bootstrapping->raised_limbs;
   EXPECT_TRUE(refuses([&] { verify(p); }, {"without use"}));
-  p.refresh->entry_factors = p.refresh->raised_limbs;
+  p.bootstrapping->slots_to_coeffs_factors = p.bootstrapping->raised_limbs;
   EXPECT_TRUE(refuses([&] { verify(p); }, {"too few primes"})) << primes;
 }
 
@@ -184,8 +185,8 @@ TEST(VerifySlotwise, TheClientChecksTheEphemeralKeys) {
   EXPECT_TRUE(broken([](ckks::KeyRequest& k) { k.tiers[2].ephemeral = false; }));
   EXPECT_TRUE(broken([](ckks::KeyRequest& k) { k.tiers[1].ephemeral = true; }));
   EXPECT_TRUE(broken([](ckks::KeyRequest& k) { k.tiers.push_back(k.tiers[2]); }));
-  EXPECT_TRUE(broken([](ckks::KeyRequest& k) { k.keys.back().exponent = ckks::kRelinearise; }));
-  EXPECT_TRUE(broken([](ckks::KeyRequest& k) { k.keys.back().exponent = 3; }));
+  EXPECT_TRUE(broken([](ckks::KeyRequest& k) { k.keys.back().galois_element = ckks::kRelinearise; }));
+  EXPECT_TRUE(broken([](ckks::KeyRequest& k) { k.keys.back().galois_element = 3; }));
 }
 
 TEST(SlotwisePlanId, DependsOnEverything) {
@@ -201,12 +202,12 @@ TEST(SlotwisePlanId, DependsOnEverything) {
     b.change(p);
     EXPECT_NE(plan_id(p), good.id) << b.what;
   }
-  EXPECT_TRUE(differs([](Plan& p) { p.refresh->entry_factors += 1; }));
-  EXPECT_TRUE(differs([](Plan& p) { p.refresh->exit_factors += 1; }));
-  EXPECT_TRUE(differs([](Plan& p) { p.refresh->degree += 1; }));
-  EXPECT_TRUE(differs([](Plan& p) { p.refresh->doublings += 1; }));
-  EXPECT_TRUE(differs([](Plan& p) { p.refresh->raised_limbs += 1; }));
-  EXPECT_TRUE(differs([](Plan& p) { p.refresh->input_peak += 1; }));
+  EXPECT_TRUE(differs([](Plan& p) { p.bootstrapping->slots_to_coeffs_factors += 1; }));
+  EXPECT_TRUE(differs([](Plan& p) { p.bootstrapping->coeffs_to_slots_factors += 1; }));
+  EXPECT_TRUE(differs([](Plan& p) { p.bootstrapping->degree += 1; }));
+  EXPECT_TRUE(differs([](Plan& p) { p.bootstrapping->doublings += 1; }));
+  EXPECT_TRUE(differs([](Plan& p) { p.bootstrapping->raised_limbs += 1; }));
+  EXPECT_TRUE(differs([](Plan& p) { p.bootstrapping->input_peak += 1; }));
   EXPECT_TRUE(differs([](Plan& p) { p.steps[1].activation.range += 1; }));
   EXPECT_TRUE(differs([](Plan& p) { p.steps[1].activation.gate = true; }));
   for (std::size_t k = 0; k < 7; ++k)

@@ -166,9 +166,9 @@ const Break kBreaks[] = {
     {"tier with too many special primes", "tier", [](Plan& p) { p.keys.tiers[0].special = 4; }},
     {"key of no tier", "key", [](Plan& p) { p.keys.keys.back().tier = 2; }},
     {"key of a negative tier", "key", [](Plan& p) { p.keys.keys.front().tier = -1; }},
-    {"exponent that is no rotation", "exponent", [](Plan& p) { p.keys.keys.back().exponent += 2; }},
-    {"exponent beyond the ring", "exponent",
-     [](Plan& p) { p.keys.keys.back().exponent += std::uint64_t{4} << p.parameters.log_n; }},
+    {"Galois element that is no rotation", "galois_element", [](Plan& p) { p.keys.keys.back().galois_element += 2; }},
+    {"Galois element beyond the ring", "galois_element",
+     [](Plan& p) { p.keys.keys.back().galois_element += std::uint64_t{4} << p.parameters.log_n; }},
     {"keys out of order", "sorted", [](Plan& p) { std::swap(p.keys.keys[0], p.keys.keys[1]); }},
     {"a key twice", "sorted", [](Plan& p) { p.keys.keys.push_back(p.keys.keys.back()); }},
     {"no tier for the upper levels", "tier", [](Plan& p) { p.keys.tiers[0].max_limbs = 4; }},
@@ -269,7 +269,7 @@ TEST(VerifyClient, EveryBrokenField) {
   EXPECT_TRUE(broken([](ClientSpec& s) { s.parameters.kind = ring::RingKind::standard; }));
   EXPECT_TRUE(broken([](ClientSpec& s) { s.keys.tiers.clear(); }));
   EXPECT_TRUE(broken([](ClientSpec& s) { s.keys.keys[0].tier = 7; }));
-  EXPECT_TRUE(broken([](ClientSpec& s) { s.keys.keys[1].exponent = 3; }));
+  EXPECT_TRUE(broken([](ClientSpec& s) { s.keys.keys[1].galois_element = 3; }));
   EXPECT_TRUE(broken([](ClientSpec& s) { std::swap(s.keys.keys[0], s.keys.keys[1]); }));
 }
 

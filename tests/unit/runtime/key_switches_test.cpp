@@ -20,7 +20,7 @@ class CountingKeys : public ckks::KeyProvider {
   explicit CountingKeys(ckks::KeyProvider& keys) : keys_(keys) {}
 
   const ckks::SwitchingKey& key(const ckks::KeyId& id) override {
-    EXPECT_TRUE(announced.contains(id)) << id.tier << " " << id.exponent;
+    EXPECT_TRUE(announced.contains(id)) << id.tier << " " << id.galois_element;
     used.insert(id);
     ++uses;
     return keys_.key(id);

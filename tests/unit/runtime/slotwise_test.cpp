@@ -25,7 +25,7 @@ void expect_in_range(const Plan& p) {
       for (const Step& s : p.steps) {
         if (!s.slotwise() || s.terms[0].source != t) continue;
         const bool activates = s.kind == plan::Kind::activate;
-        const double bound = activates ? s.activation.range : p.refresh->input_peak / s.scale;
+        const double bound = activates ? s.activation.range : p.bootstrapping->input_peak / s.scale;
         EXPECT_LE(largest, bound) << s.name;
         EXPECT_GE(largest, bound / 128) << s.name;
       }
@@ -35,23 +35,24 @@ void expect_in_range(const Plan& p) {
 TEST(SlotwiseSteps, EveryPixelOfEveryStep) {
   for (int group : {1, 4}) {
     const Plan p = test::slotwise_plan(group);
-    ASSERT_GT(p.tensors[3].layout.channels, plan::kRefreshedTogether);
+    ASSERT_GT(p.tensors[3].layout.channels, plan::kBootstrappedTogether);
     expect_in_range(p);
     EXPECT_LT(test::worst_error(p), 1e-2) << group;
   }
 }
 
-TEST(SlotwiseSteps, AnyNumberOfCiphertextsIsRefreshed) {
+TEST(SlotwiseSteps, AnyNumberOfCiphertextsIsBootstrapped) {
   using namespace test::kinds;
-  for (int channels : {1, plan::kRefreshedTogether, plan::kRefreshedTogether + 1}) {
+  for (int channels : {1, plan::kBootstrappedTogether, plan::kBootstrappedTogether + 1}) {
     test::PlanBuilder b(10, 4, {1, 4, 4, 1, 1}, 14);
     b.plan.tensors[0].scale = 0x1p40;
-    b.plan.refresh = {.entry_factors = 1, .exit_factors = 1, .raised_limbs = 14, .input_peak = 0x1p40};
+    b.plan.bootstrapping = {
+        .slots_to_coeffs_factors = 1, .coeffs_to_slots_factors = 1, .raised_limbs = 14, .input_peak = 0x1p40};
     b.log_scale = 38;
     const int x = b.step({b.convolution(0, channels, 3, 1, 1)}, {channels, 4, 4, 1, 1}, rescale);
-    const int y = b.refresh(x), z = b.step({b.convolution(y, 2, 3, 1, 1)}, {2, 4, 4, 1, 1}, rescale);
+    const int y = b.bootstrap(x), z = b.step({b.convolution(y, 2, 3, 1, 1)}, {2, 4, 4, 1, 1}, rescale);
     b.log_scale = 22;
-    const int again = b.refresh(z);
+    const int again = b.bootstrap(z);
     b.step({b.full(again, 2)}, {2, 1, 1, 1, 4}, keep);
     const Plan p = b.build();
     expect_in_range(p);
@@ -63,11 +64,12 @@ TEST(SlotwiseSteps, OutputsMayKeepFewerLimbsThanAreLeft) {
   using namespace test::kinds;
   test::PlanBuilder b(10, 4, {1, 4, 4, 1, 1}, 16);
   b.plan.tensors[0].scale = 0x1p40;
-  b.plan.refresh = {.entry_factors = 1, .exit_factors = 1, .raised_limbs = 16, .input_peak = 0x1p40};
+  b.plan.bootstrapping = {
+      .slots_to_coeffs_factors = 1, .coeffs_to_slots_factors = 1, .raised_limbs = 16, .input_peak = 0x1p40};
   b.log_scale = 38;
   const int x = b.step({b.convolution(0, 2, 3, 1, 1)}, {2, 4, 4, 1, 1}, rescale);
   b.log_scale = 22;
-  const int y = b.refresh(x);
+  const int y = b.bootstrap(x);
   b.plan.tensors[static_cast<std::size_t>(y)].limbs = 2;  // of six
   b.step({b.full(y, 2)}, {2, 1, 1, 1, 4}, keep);
   EXPECT_LT(test::worst_error(b.build()), 2e-3);
@@ -134,13 +136,13 @@ TEST(SlotwiseSteps, TiersAreDoneAfterTheirLastTask) {
 
 TEST(SlotwiseSteps, MissingKeysAreSaidSo) {
   const Plan p = test::slotwise_plan();
-  for (std::uint64_t exponent : {ckks::kToEphemeral, ckks::kFromEphemeral}) {
+  for (std::uint64_t galois_element : {ckks::kToEphemeral, ckks::kFromEphemeral}) {
     test::ToyClient client(p);
-    std::erase_if(client.keys.keys, [&](const auto& entry) { return entry.first.exponent == exponent; });
+    std::erase_if(client.keys.keys, [&](const auto& entry) { return entry.first.galois_element == galois_element; });
     const Model model(p, client.parameters, client.ring);
     BatchRun run(model, client.keys);
     const auto attempt = [&] { return run.execute(client.encrypt(test::random_images(p, 1))); };
-    EXPECT_TRUE(test::fails_with(attempt, ErrorCode::wrong_key)) << exponent;
+    EXPECT_TRUE(test::fails_with(attempt, ErrorCode::wrong_key)) << galois_element;
   }
 }
 
@@ -188,10 +190,10 @@ TEST(SlotwiseNoise, BootstrappingAddsItsShareOfThePeak) {
   for (int fresh : {4, 5}) {
     const Step& step = p.steps[static_cast<std::size_t>(fresh - 1)];
     const double source = usual[static_cast<std::size_t>(step.terms[0].source)],
-                 own = plan::NoiseModel::refresh() * p.refresh->input_peak / step.scale;
+                 own = plan::NoiseModel::bootstrap() * p.bootstrapping->input_peak / step.scale;
     EXPECT_NEAR(usual[static_cast<std::size_t>(fresh)], std::hypot(source, own), 0.1 * std::hypot(source, own));
   }
-  p.refresh->input_peak *= 16;
+  p.bootstrapping->input_peak *= 16;
   const std::vector<double> wide = simulated(p);
   EXPECT_NEAR(wide[4] / usual[4], 16, 1.6) << "a wider range of values is held less exactly";
   EXPECT_EQ(wide[3], usual[3]);

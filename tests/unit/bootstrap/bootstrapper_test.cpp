@@ -1,5 +1,5 @@
 // Bootstrapping on toy rings: every part against the same map in the clear, then the whole.
-#include "bootstrap/refresher.h"
+#include "bootstrap/bootstrapper.h"
 
 #include <gtest/gtest.h>
 
@@ -17,9 +17,9 @@ namespace {
 
 constexpr int kLogN = 9, kPrimes = 18, kSpecial = 4;
 
-class RefresherTest : public ::testing::Test {
+class BootstrapperTest : public ::testing::Test {
  protected:
-  RefresherTest()
+  BootstrapperTest()
       : parameters(
             ckks::ToyParameters::make({.log_n = kLogN, .ciphertext_primes = kPrimes, .special_primes = kSpecial})),
         ring(parameters.make_ring(simd::select_kernels())),
@@ -28,10 +28,10 @@ class RefresherTest : public ::testing::Test {
         tiers{{kPrimes, kSpecial}, {1, 1, true}},
         evaluator(parameters, ring, tiers, &keys) {}
 
-  void add_keys(const RefreshSpec& spec) {
+  void add_keys(const BootstrapSpec& spec) {
     const secret::KeyGenerator generator(parameters, key);
     for (const auto& [s, times] : required_switches(spec, kLogN)) {
-      const ckks::KeyId id{s.exponent == ckks::kToEphemeral ? 1 : 0, s.exponent};
+      const ckks::KeyId id{s.galois_element == ckks::kToEphemeral ? 1 : 0, s.galois_element};
       const ckks::KeyTier& tier = tiers[static_cast<std::size_t>(id.tier)];
       if (keys.keys.contains(id)) continue;
       keys.keys.emplace(id, ckks::expand(*ring, tier, kPrimes, generator.switching_key(tier, id)));
@@ -57,7 +57,7 @@ class RefresherTest : public ::testing::Test {
   ckks::Evaluator evaluator;
 };
 
-TEST_F(RefresherTest, ChebyshevSeriesAreEvaluatedAtTheWantedScaleAndLevel) {
+TEST_F(BootstrapperTest, ChebyshevSeriesAreEvaluatedAtTheWantedScaleAndLevel) {
   const secret::KeyGenerator generator(parameters, key);
   keys.keys.emplace(ckks::KeyId{0, ckks::kRelinearise},
                     ckks::expand(*ring, tiers[0], kPrimes, generator.switching_key(tiers[0], {0, ckks::kRelinearise})));
@@ -74,11 +74,11 @@ TEST_F(RefresherTest, ChebyshevSeriesAreEvaluatedAtTheWantedScaleAndLevel) {
   }
 }
 
-TEST_F(RefresherTest, RaisingAddsSmallMultiplesOfTheFirstPrime) {
-  add_keys({.entry_factors = 1, .exit_factors = 1, .raised_limbs = kPrimes, .input_peak = 0x1p30});
+TEST_F(BootstrapperTest, RaisingAddsSmallMultiplesOfTheFirstPrime) {
+  add_keys({.slots_to_coeffs_factors = 1, .coeffs_to_slots_factors = 1, .raised_limbs = kPrimes, .input_peak = 0x1p30});
   const std::vector<double> x = test::random_values(ring->n(), 4, 1);
   const ckks::Ciphertext c = encrypt(x, 0x1p30, 1);
-  const ckks::Ciphertext raised = evaluator.raise(c, kPrimes);
+  const ckks::Ciphertext raised = evaluator.mod_raise(c, kPrimes);
   EXPECT_EQ(raised.limbs(), kPrimes);
   const auto q0 = static_cast<double>(ring->prime(0));
   const std::vector<double> before = secret::decrypt(key, c), after = secret::decrypt(key, raised);
@@ -92,11 +92,12 @@ TEST_F(RefresherTest, RaisingAddsSmallMultiplesOfTheFirstPrime) {
   EXPECT_GT(different, static_cast<int>(before.size()) / 2);
 }
 
-TEST_F(RefresherTest, RefreshesAllSlotsOfSeveralCiphertexts) {
+TEST_F(BootstrapperTest, BootstrapsAllSlotsOfSeveralCiphertexts) {
   constexpr double bound = 4, in = 0x1p30, out = 0x1p36;
-  const RefreshSpec spec{.entry_factors = 2, .exit_factors = 3, .raised_limbs = kPrimes, .input_peak = bound * in};
+  const BootstrapSpec spec{
+      .slots_to_coeffs_factors = 2, .coeffs_to_slots_factors = 3, .raised_limbs = kPrimes, .input_peak = bound * in};
   add_keys(spec);
-  const Refresher refresher(spec, *ring);
+  const Bootstrapper bootstrapper(spec, *ring);
   EXPECT_EQ(spec.output_limbs(), kPrimes - 3 - 5 - 4);
   std::vector<std::vector<double>> values;
   std::vector<ckks::Ciphertext> list;
@@ -104,7 +105,7 @@ TEST_F(RefresherTest, RefreshesAllSlotsOfSeveralCiphertexts) {
     values.push_back(test::random_values(ring->n(), 5 + k, bound));
     list.push_back(encrypt(values.back(), in, 3 + static_cast<int>(k) / 3));
   }
-  refresher.run(evaluator, list, out);
+  bootstrapper.run(evaluator, list, out);
   for (std::size_t k = 0; k < list.size(); ++k) {
     EXPECT_EQ(list[k].limbs(), spec.output_limbs());
     EXPECT_EQ(list[k].scale, out);

@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "bootstrap/refresh_spec.h"
+#include "bootstrap/bootstrap_spec.h"
 #include "bootstrap/slot_map.h"
 #include "ckks/evaluator.h"
 
@@ -15,26 +15,26 @@ namespace sotto::bootstrap {
 /// ePrint 2018/153; Han, Ki, ePrint 2019/688).
 ///
 /// Every real slot is one coefficient, so one EvalMod serves all n values. Thread-safe after construction.
-class Refresher {
+class Bootstrapper {
  public:
   /// Encodes the matrices, on all threads of the current TBB arena (seconds; about 250 MB at rank 2^16). Throws
   /// Error{bad_input} for a spec that `verify` refuses.
-  Refresher(const RefreshSpec& spec, const ring::Ring& ring);
+  Bootstrapper(const BootstrapSpec& spec, const ring::Ring& ring);
 
-  /// Refreshes ciphertexts of equal limbs (at least spec.input_limbs(), more are dropped) and equal scale: the same
+  /// Bootstraps ciphertexts of equal limbs (at least spec.input_limbs(), more are dropped) and equal scale: the same
   /// values at spec.output_limbs() limbs and scale `output_scale`. Values of magnitude spec.input_peak / scale and more
   /// come out wrong, more so the further they are beyond; below 1 / kMessageRatio times that, none spoils other slots.
   void run(const ckks::Evaluator& evaluator, std::span<ckks::Ciphertext> list, double output_scale) const;
 
-  [[nodiscard]] const RefreshSpec& spec() const { return spec_; }
+  [[nodiscard]] const BootstrapSpec& spec() const { return spec_; }
 
  private:
-  [[nodiscard]] ckks::Ciphertext reduce_modulus(const ckks::Evaluator& evaluator, const ckks::Ciphertext& c,
-                                                double scale) const;
+  [[nodiscard]] ckks::Ciphertext eval_mod(const ckks::Evaluator& evaluator, const ckks::Ciphertext& c,
+                                          double scale) const;
 
-  RefreshSpec spec_;
+  BootstrapSpec spec_;
   const ring::Ring& ring_;
-  std::vector<SlotMap> to_coefficients_, to_slots_;  // in the order of application
+  std::vector<SlotMap> slots_to_coeffs_, coeffs_to_slots_;  // in the order of application
   std::vector<double> series_;
 };
 

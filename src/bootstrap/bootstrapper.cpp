@@ -1,4 +1,4 @@
-#include "bootstrap/refresher.h"
+#include "bootstrap/bootstrapper.h"
 
 #include <algorithm>
 #include <cmath>
@@ -26,27 +26,28 @@ std::vector<SlotMap> encode_factors(const ring::Ring& ring, const ckks::Encoder&
 
 }  // namespace
 
-Refresher::Refresher(const RefreshSpec& spec, const ring::Ring& ring) : spec_(spec), ring_(ring) {
+Bootstrapper::Bootstrapper(const BootstrapSpec& spec, const ring::Ring& ring) : spec_(spec), ring_(ring) {
   verify(spec, ring.log_n());
   series_ = cosine_series(spec);
   check(static_cast<std::size_t>(spec.raised_limbs) <= ring.prime_count(), "the ring has too few primes to raise to");
   const ckks::Encoder encoder(ring.log_n(), ring.kind());
   const std::size_t n = ring.n();
   const auto q0 = static_cast<double>(ring.prime(0));
-  auto shapes = factor_shapes(n, spec.entry_factors);
+  auto shapes = factor_shapes(n, spec.slots_to_coeffs_factors);
   std::reverse(shapes.begin(), shapes.end());
-  to_coefficients_ = encode_factors(ring, encoder, embedding(n, spec.entry_factors), shapes, spec.input_limbs(),
-                                    q0 * kMessageRatio / spec.input_peak);
+  slots_to_coeffs_ = encode_factors(ring, encoder, embedding(n, spec.slots_to_coeffs_factors), shapes,
+                                    spec.input_limbs(), q0 * kMessageRatio / spec.input_peak);
   // Slots hold (m + q_0 I) / (q_0 K) at the scale of the prime that the first power of the series is divided by.
   const auto divisor =
-      static_cast<double>(ring.prime(static_cast<std::size_t>(spec.raised_limbs - spec.exit_factors - 1)));
-  to_slots_ = encode_factors(ring, encoder, inverse_embedding(n, spec.exit_factors),
-                             factor_shapes(n, spec.exit_factors), spec.raised_limbs, divisor / (q0 * modular_range()));
+      static_cast<double>(ring.prime(static_cast<std::size_t>(spec.raised_limbs - spec.coeffs_to_slots_factors - 1)));
+  coeffs_to_slots_ = encode_factors(ring, encoder, inverse_embedding(n, spec.coeffs_to_slots_factors),
+                                    factor_shapes(n, spec.coeffs_to_slots_factors), spec.raised_limbs,
+                                    divisor / (q0 * modular_range()));
 }
 
 // scale: of the sine. Those of the cosine and after every doubling follow backwards.
-ckks::Ciphertext Refresher::reduce_modulus(const ckks::Evaluator& evaluator, const ckks::Ciphertext& c,
-                                           double scale) const {
+ckks::Ciphertext Bootstrapper::eval_mod(const ckks::Evaluator& evaluator, const ckks::Ciphertext& c,
+                                        double scale) const {
   std::vector<double> scales{scale};
   for (int k = 0; k < spec_.doublings; ++k) {
     const auto divisor = static_cast<double>(ring_.prime(static_cast<std::size_t>(spec_.output_limbs() + k)));
@@ -61,20 +62,20 @@ ckks::Ciphertext Refresher::reduce_modulus(const ckks::Evaluator& evaluator, con
   return x;
 }
 
-void Refresher::run(const ckks::Evaluator& evaluator, std::span<ckks::Ciphertext> list, double output_scale) const {
+void Bootstrapper::run(const ckks::Evaluator& evaluator, std::span<ckks::Ciphertext> list, double output_scale) const {
   if (list.empty()) return;
   // The result is sin(2 pi m / q_0) = 2 pi m / q_0 and a cubic rest, where m / q_0 = kMessageRatio at the peak.
   const double sine_scale =
       output_scale * (spec_.input_peak / list.front().scale) / (2 * std::numbers::pi * kMessageRatio);
   for (ckks::Ciphertext& c : list) c = evaluator.drop_to(c, spec_.input_limbs());
-  for (const SlotMap& map : to_coefficients_) map.apply(evaluator, list);
+  for (const SlotMap& map : slots_to_coeffs_) map.apply(evaluator, list);
   for (ckks::Ciphertext& c : list) {
-    c = evaluator.raise(c, spec_.raised_limbs);
+    c = evaluator.mod_raise(c, spec_.raised_limbs);
     c.scale = static_cast<double>(ring_.prime(0)) * modular_range();
   }
-  for (const SlotMap& map : to_slots_) map.apply(evaluator, list);
+  for (const SlotMap& map : coeffs_to_slots_) map.apply(evaluator, list);
   for (ckks::Ciphertext& c : list) {
-    c = reduce_modulus(evaluator, c, sine_scale);
+    c = eval_mod(evaluator, c, sine_scale);
     c.scale = output_scale;
   }
 }
