@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "compiler/average_pool.h"
 #include "compiler/flatten_last.h"
 #include "compiler/function_approximation.h"
 #include "compiler/linear_form.h"
@@ -47,25 +48,6 @@ struct Values {
 
 // The highest degree of a polynomial that runs encrypted; beyond it sums of its powers lose all precision.
 constexpr int kMostDegree = 16;
-
-// A pool as a convolution of every channel by itself with equal weights.
-graph::Conv2d depthwise(const graph::AveragePool& p, int channels, double weight) {
-  const auto taps = static_cast<std::size_t>(p.kernel_h) * static_cast<std::size_t>(p.kernel_w);
-  const auto count = static_cast<std::size_t>(channels);
-  return {.out_c = channels,
-          .in_c = channels,
-          .kernel_h = p.kernel_h,
-          .kernel_w = p.kernel_w,
-          .stride_h = p.stride_h,
-          .stride_w = p.stride_w,
-          .pad_top = p.pad_top,
-          .pad_left = p.pad_left,
-          .pad_bottom = p.pad_bottom,
-          .pad_right = p.pad_right,
-          .groups = channels,
-          .weights = std::vector<double>(count * taps, weight),
-          .bias = std::vector<double>(count)};
-}
 
 class Lowering {
  public:
@@ -418,28 +400,10 @@ class Lowering {
     return *convolved(circuit_, as_value(input), c, shape, map);
   }
 
-  // Every channel by itself; along the border fewer pixels count if pads do not.
   Linear average_pool(int root, const graph::AveragePool& p) {
     const Node& n = network_.nodes[root];
-    const Shape& in = network_.nodes[n.inputs[0]].shape;
-    const int area = p.kernel_h * p.kernel_w;
-    std::vector<double> map;
-    for (int y = 0; y < n.shape.h; ++y) {
-      for (int x = 0; x < n.shape.w; ++x) {
-        const auto pixels = [](int from, int kernel, int size) {
-          return std::min(from + kernel, size) - std::max(from, 0);
-        };
-        const int count = pixels(y * p.stride_h - p.pad_top, p.kernel_h, in.h) *
-                          pixels(x * p.stride_w - p.pad_left, p.kernel_w, in.w);
-        map.push_back(p.count_pad ? 1 : static_cast<double>(area) / count);
-      }
-    }
-    double weight = 1.0 / area;
-    if (std::all_of(map.begin(), map.end(), [&](double v) { return v == map.front(); })) {
-      weight *= map.front();
-      map.clear();
-    }
-    return convolution(root, depthwise(p, in.c, weight), map);
+    const PoolAsConvolution pool = as_convolution(p, network_.nodes[n.inputs[0]].shape, n.shape);
+    return convolution(root, pool.convolution, pool.map);
   }
 
   // A matrix [outputs][features] times the features of a node.

@@ -136,7 +136,8 @@ class Descent {
         log2.assign(all.size(), std::log2(prime / activated->activation.range));
       } else if (bootstrapped != nullptr) {
         const bool together = of_activation || argument(bootstrapped->output);
-        for (std::size_t c = 0; c < all.size(); ++c) log2[c] = peak - (together ? largest : bound(c));
+        for (std::size_t c = 0; c < all.size(); ++c)
+          log2[c] = std::min(peak - (together ? largest : bound(c)), most_of_product(t, c));
       } else if (made != nullptr && made->keep) {
         const double above = made->extra_primes > 0 ? kWideScoreRoom : kScoreRoom;
         log2.assign(all.size(), room + kRoom - above - largest);
@@ -159,8 +160,8 @@ class Descent {
         add(std::move(g));
       } else {
         for (std::size_t c = 0; c < all.size(); ++c) {
-          // A channel that was zero on all images keeps a distance, too, and has no preference: that of the others.
-          const double most = room - std::max(std::log2(std::max(all[c].largest, 0x1p-200)), largest - kDeadBits);
+          // A channel that was zero on all images has no preference: that of the others.
+          const double most = std::min(room - live_bits(t, c), most_of_product(t, c));
           log2[c] = kFirstBits - (all[c].mean_square > 0 ? std::log2(all[c].mean_square) / 2 : largest);
           add({static_cast<int>(t), {c}, most - kMostDrop, most});
         }
@@ -173,6 +174,26 @@ class Descent {
     if (producer_[t] < 0) return nullptr;
     const plan::Step& made = plan_.steps[index(producer_[t])];
     return made.kind == Kind::multiply ? &made : nullptr;
+  }
+
+  // log2 of the largest value of a channel; one that was zero on all images keeps a distance from the others, too.
+  [[nodiscard]] double live_bits(std::size_t t, std::size_t c) const {
+    return std::log2(
+        std::max({channels(t)[c].largest, 0x1p-200, statistics_.largest(static_cast<int>(t)) * std::exp2(-kDeadBits)}));
+  }
+
+  // The largest log2 of a product's scale with which the slots of both factors keep within their modulus.
+  [[nodiscard]] double most_of_product(std::size_t t, std::size_t c) const {
+    const plan::Step* s = product(t);
+    if (s == nullptr) return HUGE_VAL;
+    double most = HUGE_VAL;
+    for (const plan::Term& factor : s->terms) {
+      const std::size_t f = index(factor.source);
+      const double log2 = modulus_bits(least_limbs_[f]) - kRoom - live_bits(f, c);
+      const double more = &factor == &s->terms.front() ? imbalance(*s, c) : -imbalance(*s, c);
+      most = std::min(most, 2 * log2 + more - std::log2(divisors_[index(producer_[t])]));
+    }
+    return most;
   }
 
   // log2 of how much larger the first factor of a product is than the second one.

@@ -1,6 +1,7 @@
 // Joined, rearranged and sparse layers: what they mean is tested in equivalence_test.cpp; here, what they cost.
 #include <gtest/gtest.h>
 
+#include "circuit/gradient.h"
 #include "circuit/interpret.h"
 #include "circuit/term.h"
 #include "compiler/compile.h"
@@ -80,6 +81,27 @@ TEST(Products, AreAsExactAsPredicted) {
       if (group == 1) {  // with groups it is a bound only
         EXPECT_GT(error, c.score_error / 30) << "size " << size;
       }
+    }
+  }
+}
+
+// A gate that was closed on all images may open on others: its product is then as large as its factors are.
+TEST(Products, ThatVanishLeaveRoomForTheirFactors) {
+  for (const auto& bias : {std::vector<double>{0, 1e-12, 1}, std::vector<double>{0, 0, 0}}) {
+    NetworkBuilder b({2, 8, 8}, 1);
+    const int x = b.square(b.conv(0, 3, 3, 1, 1)), gate = b.conv(b.mean(x), 3, 1, 1, 0);
+    auto& closed = std::get<graph::Conv2d>(b.network.nodes[static_cast<std::size_t>(gate)].op);
+    closed.weights.assign(closed.weights.size(), 0);
+    closed.bias = bias;
+    b.dense(b.mean(b.square(b.conv(b.product(x, gate), 3, 3, 1, 1))), 3);
+    const Calibration calibration = made_up_calibration(interface_of(b.network));
+    const plan::Plan p = compile(measured_circuit(b.network, calibration), {.batch = 1}).plan;
+    const circuit::Trace run = circuit::trace(plan::view(p), calibration.images.front());
+    for (const plan::Step& s : p.steps) {
+      if (!s.keep || s.output == p.steps.back().output) continue;
+      double largest = 0x1p-300;
+      for (double v : run.values[static_cast<std::size_t>(s.output)]) largest = std::max(largest, std::abs(v));
+      EXPECT_LT(std::log2(largest * s.scale), 48 * s.limbs - 1) << s.name;
     }
   }
 }
