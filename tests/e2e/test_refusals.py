@@ -265,11 +265,12 @@ class Models(Case):
                 self.refuse(BAD_INPUT, [helper.make_node(op, ["image"], ["y"], "the-culprit", **attributes), *nodes], constants,
                             "the-culprit", op, "bad.onnx")
 
-    def test_product_of_different_values(self):
+    def test_sizes_that_do_not_meet(self):
         nodes, constants = self.ending("y")
-        conv = [helper.make_node("Conv", ["image", k], [k + "y"], k, kernel_shape=[1, 1]) for k in ("a", "b")]
-        constants += [models.tensor(k, np.ones((3, 3, 1, 1)) * v) for k, v in (("a", 1), ("b", 2))]
-        self.refuse(BAD_INPUT, [*conv, helper.make_node("Mul", ["ay", "by"], ["y"], "the-culprit"), *nodes], constants, "the-culprit")
+        conv = [helper.make_node("Conv", ["image", k], [k + "y"], k) for k in ("a", "b")]
+        constants += [models.tensor(k, np.ones((3, 3, n, n))) for k, n in (("a", 1), ("b", 2))]
+        self.refuse(BAD_INPUT, [*conv, helper.make_node("Mul", ["ay", "by"], ["y"], "the-culprit"), *nodes], constants,
+                    "the-culprit", "single pixel")
 
     def test_values_that_explode(self):
         nodes, constants = [], [models.tensor("k", 2 * np.eye(3).reshape(3, 3, 1, 1))]

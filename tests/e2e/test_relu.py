@@ -64,7 +64,7 @@ class Calibrated(Case):
     def test_ranges_come_from_the_images(self):
         self.sotto("compile", "net.onnx", "--out", "net", "--calibrate", "images")
         header = harness.Container((self.dir / "net.plan").read_bytes()).header
-        found = [step["activation"] for step in header["steps"] if step["finish"] == "activate"]
+        found = [step["activation"] for step in header["steps"] if step["kind"] == "activate"]
         largest = self.network.ranges(self.images)["relu0"]
         self.assertEqual(len(found), 1)
         self.assertAlmostEqual(found[0]["range"] / (1.5 * largest), 1, places=6)
