@@ -82,7 +82,8 @@ struct Value {
   Shape shape;
 };
 
-/// A network as arithmetic: what is computed, in sums, squares and polynomials, without packing, levels or keys.
+/// A network as arithmetic: what is computed, in sums, squares, products and polynomials, without packing, levels or
+/// keys.
 struct Circuit {
   std::vector<Value> values;  ///< values[0] is the input, the last op's output the scores
   std::vector<Op> ops;        ///< in an order in which all operands are there; each value is made once

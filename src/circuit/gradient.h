@@ -10,7 +10,8 @@ namespace sotto::circuit {
 /// One run of `interpret`, with everything that a gradient needs.
 struct Trace {
   std::vector<std::vector<double>> values;  ///< by value, [c][h][w]
-  std::vector<std::vector<double>> sums;    ///< by op: its sum before the square, or the copied value
+  std::vector<std::vector<double>>
+      sums;  ///< by op: its sum before the square, or the copied value; of a product's gradient, its result
 
   [[nodiscard]] const std::vector<double>& scores(const View& circuit) const;
 };

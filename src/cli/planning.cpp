@@ -44,9 +44,12 @@ void note_on_precise(const plan::Plan& plan, const PlanRequest& request) {
   if (!plan.bootstrapping)
     print_note("--precise changes nothing: no value of " + request.model + " is bootstrapped");
   else if (plan.group() > 1)
-    print_note("--precise changes nothing: with several channels per ciphertext squares have an extra prime anyway");
-  else if (!compiler::has(plan, plan::Kind::square))
-    print_note("--precise changes nothing: " + request.model + " has no squares, only activations of other kinds");
+    print_note(
+        "--precise changes nothing: with several channels per ciphertext squares and products have an extra prime "
+        "anyway");
+  else if (!plan::has(plan, plan::Kind::square) && !plan::has(plan, plan::Kind::multiply))
+    print_note("--precise changes nothing: " + request.model +
+               " has no squares or products, only activations of other kinds");
 }
 
 compiler::Calibration calibration_for(const PlanRequest& request, const plan::Interface& io) {
@@ -103,8 +106,9 @@ void add_plan_options(CLI::App& verb, PlanRequest& request) {
                   "Images like those to come, to measure ranges, errors and labels on: any SRC of --data, "
                   "e.g. cifar10-train:DIR, a folder or an array (512 at most are used)")
       ->expected(1, -1);
-  verb.add_flag("--precise", request.precise,
-                "With bootstrapping: twice the modulus for every square, closer to the float model but slower");
+  verb.add_flag(
+      "--precise", request.precise,
+      "With bootstrapping: twice the modulus for every square and product, closer to the float model but slower");
   verb.add_option(
           "--relu-error", request.relu_error,
           "Largest error of a Relu's polynomial, over the range of its input (default: as small as the agreement "

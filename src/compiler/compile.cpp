@@ -123,7 +123,8 @@ Compiled compile(const MeasuredCircuit& network, const Options& options) {
                               std::pow(options.cheap_score_error, 2) * scores};
   const LevelSize size = options.group > 1 ? kTwoPrimes : kOnePrime;
   std::optional<Draft> draft;
-  if (!has(packed, plan::Kind::activate)) draft = levels_without_bootstraps(packed, size, network.statistics, wanted);
+  if (!plan::has(packed, plan::Kind::activate))
+    draft = levels_without_bootstraps(packed, size, network.statistics, wanted);
   if (!draft || (options.precise && draft->scales.total_variance() > wanted.at_most)) {
     Draft bootstrapped = with_bootstraps(std::move(packed), options, network.statistics, options.precise);
     if (!draft || bootstrapped.scales.total_variance() < draft->scales.total_variance())

@@ -33,7 +33,7 @@ std::vector<Pick> picks_of(const Term& t, const Shape& in, const Shape& out) {
 // terms: add(output, input, alpha, weights) adds alpha times the weights of a pair.
 template <class F>
 void append_block(Term& term, const Block& outer, const std::vector<Pick>& picks, std::size_t per_pair, F&& add) {
-  std::map<int, std::vector<int>> inputs;  // of the value, by channel of the tensor
+  std::map<int, std::vector<int>> inputs;  // of the form, by channel of the value
   for (int c = outer.in; c < outer.in + outer.ins; ++c)
     if (const Pick& p = picks[static_cast<std::size_t>(c)]; p.channel >= 0) inputs[p.channel].push_back(c);
   for (auto first = inputs.begin(); first != inputs.end();) {

@@ -194,18 +194,20 @@ class Lowering {
     auto& value = multiplied_[root];
     if (value) return *value;
     const Node& n = network_.nodes[root];
-    std::vector<int> factors;
-    int depth = 0;
+    std::vector<Linear> sums;
     for (int i : n.inputs) {
       Linear l = expression(i);
-      // What goes to all pixels must be alone in its tile.
+      // What goes to all pixels must be alone in its tile, to a whole prime: there are sums of neighbours beside it.
       if (!same_shape(n.inputs) && spills(circuit_, l)) {
         const auto channels = static_cast<std::size_t>(l.shape.channels);
-        l = form_of(emit(i, l, Kind::sum), std::vector<double>(channels, 1), std::vector<double>(channels));
+        l = form_of(masked(i, emit(i, l, Kind::sum)), std::vector<double>(channels, 1), std::vector<double>(channels));
       }
-      depth = std::max(depth, l.depth);
-      factors.push_back(emit(i, l, Kind::sum, 0));
+      sums.push_back(std::move(l));
     }
+    // Next to the product: nothing is bootstrapped while a factor waits.
+    std::vector<int> factors;
+    for (std::size_t k = 0; k < sums.size(); ++k) factors.push_back(emit(n.inputs[k], sums[k], Kind::sum, 0));
+    const int depth = std::max(sums[0].depth, sums[1].depth);
     value = add_value(n.name, circuit_.value(factors.front()).shape, depth + 1);
     circuit_.ops.push_back(copy_op(n.name, *value, factors, Kind::multiply));
     return *value;

@@ -14,8 +14,8 @@ inline constexpr int kFewRelus = 20;
 /// kReluError, or half of it for networks with more activations, over which errors add up (docs/adr/0015).
 double relu_error_for(const graph::Network& network);
 
-/// Lowers a network to sums, squares and polynomials: every quadratic activation a (x + b/2a)^2 + c becomes a pure
-/// square, its shift part of the bias, its factors part of the next layer's weights; polynomials of higher degree
+/// Lowers a network to sums, squares, products and polynomials: every quadratic activation a (x + b/2a)^2 + c becomes a
+/// pure square, its shift part of the bias, its factors part of the next layer's weights; polynomials of higher degree
 /// become squares of squares (compiler/polynomial.h). Other activations become ops of their own by polynomials
 /// (compiler/function_approximation.h) whose error is at most `relu_error` times the span of their values.
 ///

@@ -18,7 +18,7 @@ namespace sotto::compiler {
 namespace {
 
 constexpr int kLogN = 16, kPrimeBits = 48;
-// Part of the whole time that an extra prime for a square is worth.
+// Part of the whole time that an extra prime for a square or product is worth.
 constexpr double kPreciseWorth = 0.045;
 
 // What a step costs at any level: its parts that grow with the limbs.
@@ -33,7 +33,7 @@ struct Segment {
   int start = 0;             // limbs that a tensor alive at the beginning needs
 };
 
-// Steps of a lowered plan with the tensors that they read and write.
+// Steps of a packed plan with the tensors that they read and write.
 class Graph {
  public:
   // measured: with the costs of steps.
@@ -68,8 +68,8 @@ class Graph {
     return sum;
   }
 
-  // Steps (first, last] with what is alive at the end at `end` limbs, an extra prime for the last `precise` squares
-  // that have none.
+  // Steps (first, last] with what is alive at the end at `end` limbs, an extra prime for the last `precise` squares or
+  // products that have none.
   [[nodiscard]] Segment segment(int first, int last, int end, int precise) const {
     std::vector<int> needed(plan_.tensors.size(), 0);
     Segment out;
@@ -93,7 +93,7 @@ class Graph {
     std::reverse(out.limbs.begin(), out.limbs.end());
     return out;
   }
-  // The segment with as many precise squares as `most` limbs at its beginning allow.
+  // The segment with as many precise squares and products as `most` limbs at its beginning allow.
   [[nodiscard]] Segment precise_segment(int first, int last, int end, int most) const {
     Segment best = segment(first, last, end, 0);
     for (int precise = 1; best.start < most; ++precise) {
@@ -157,7 +157,7 @@ class Graph {
 // Shortest path over cuts for one circuit.
 class Search {
  public:
-  // worth: seconds that a precise square may cost.
+  // worth: seconds that a precise square or product may cost.
   Search(const Graph& graph, const bootstrap::BootstrapSpec& spec, int limbs, int special, double worth)
       : graph_(graph), worth_(worth) {
     best_.bootstrapping = spec;

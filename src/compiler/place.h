@@ -9,7 +9,7 @@ namespace sotto::compiler {
 /// Where a plan bootstraps: after these steps, all tensors that later steps read.
 struct Placement {
   std::vector<int> cuts;     ///< indices of steps, ascending; none: the network fits the modulus
-  std::vector<int> precise;  ///< indices of squares that get an extra prime beside those that have one
+  std::vector<int> precise;  ///< indices of squares and products that get an extra prime beside those that have one
   bootstrap::BootstrapSpec bootstrapping;
   int limbs = 0;       ///< ciphertext primes of the parameters
   int special = 0;     ///< special primes
@@ -18,8 +18,8 @@ struct Placement {
 
 /// The cheapest placement for a plan without levels (see pack()): a shortest path over cuts, for every number of limbs
 /// to raise to. The cost of a step is that of its key switches and products at the level where it runs, the cost of a
-/// cut that of bootstrapping what is alive there. Squares that get an extra prime count as a gain: their weights are
-/// then exact, and what they read can be held at a scale that drowns the rounding of divisions.
+/// cut that of bootstrapping what is alive there. Squares and products that get an extra prime count as a gain: their
+/// weights are then exact, and what they read can be held at a scale that drowns the rounding of divisions.
 ///
 /// Steps may have extra primes already.
 ///

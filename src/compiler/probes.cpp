@@ -20,6 +20,8 @@ using plan::Step;
 // A patch of white has the largest sum that inputs can have, and a function that saturates the largest one of its
 // results, everywhere: noise must not mark them.
 constexpr double kRoom = 1.05;
+// Of inputs over the largest of the user's images, as of all other values (calibration_from).
+constexpr double kInputRoom = 1.5;
 
 // Values that a polynomial gives over its range.
 std::pair<double, double> extent(const plan::Activation& a) {
@@ -75,7 +77,9 @@ void place_probes(plan::Plan& plan) {
     } else if (s.kind == Kind::bootstrap && !feeds_activations_only(plan, s.output)) {
       const int source = s.terms.front().source;
       const Step* writer = writer_of(plan, source);
-      if (writer == nullptr || writer->slotwise() || !watched.insert(source).second) continue;
+      if (writer == nullptr || writer->kind == Kind::activate || writer->kind == Kind::bootstrap ||
+          !watched.insert(source).second)
+        continue;
       add(source, writer->kind != Kind::square, plan.bootstrapping->input_peak / s.scale);
     }
   }
@@ -114,9 +118,17 @@ void measure_probes(plan::Plan& plan, const Calibration& calibration,
     score = std::max(score, largest);
     if (progress) progress(++done);
   });
+  double largest_input = 0;
+  for (const auto& image : images)
+    for (double v : image) largest_input = std::max(largest_input, std::abs(v));
   for (std::size_t k = 0; k < sums.size(); ++k) {
     plan::Probe& p = plan.probes[k];
     if (p.tensor != 0 && sums[k] > 0) p.bound = std::min(p.bound, margins.probes * sums[k]);
+    if (p.tensor != 0 || calibration.made_up) continue;
+    // Arrays of floats need not keep to what pixels can be.
+    const plan::Tensor& input = plan.input();
+    const double seen = kInputRoom * largest_input * input.layout.ciphertexts();
+    if (plan::has_room(seen, input.scale, p.limbs, plan.parameters.prime_bits)) p.bound = std::max(p.bound, seen);
   }
   if (std::isfinite(score)) plan.score_bound = margins.scores * score;
   plan.id = plan::plan_id(plan);

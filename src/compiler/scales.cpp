@@ -354,10 +354,6 @@ class Descent {
 
 double Scales::total_variance() const { return std::accumulate(variance.begin(), variance.end(), 0.0); }
 
-bool has(const plan::Plan& plan, Kind kind) {
-  return std::any_of(plan.steps.begin(), plan.steps.end(), [&](const plan::Step& s) { return s.kind == kind; });
-}
-
 Scales choose_scales(const plan::Plan& plan, const Statistics& statistics,
                      const std::vector<std::vector<WeightErrors>>& errors, const std::vector<double>& rotated) {
   return Descent(plan, statistics, errors, rotated).run();

@@ -35,7 +35,4 @@ Scales choose_scales(const plan::Plan& plan, const Statistics& statistics,
 /// Gives a plan these scales: what channels of one tensor have different becomes part of the weights around it.
 void apply_scales(plan::Plan& plan, const Scales& scales);
 
-/// Whether a step of the plan ends so.
-bool has(const plan::Plan& plan, plan::Kind kind);
-
 }  // namespace sotto::compiler

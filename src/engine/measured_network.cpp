@@ -43,14 +43,14 @@ double halfway(double agreement) { return agreement + (1 - agreement) / 2; }
 // where polynomials err most.
 double error_on_faint_images(const MeasuredNetwork& m, const PlanningHooks& hooks) {
   if (!m.calibration.made_up || !graph::has_functions(m.network)) return 0;
-  const circuit::Circuit lowered = compiler::lower(m.network, m.function_error);
-  if (!lowered.has(circuit::Op::Kind::activate)) return 0;
+  const circuit::Circuit circuit = compiler::lower(m.network, m.function_error);
+  if (!circuit.has(circuit::Op::Kind::activate)) return 0;
   const std::size_t images = std::min(kMostFaint, affordable(graph::multiply_adds(m.network)));
   double largest = 0;
   for (const compiler::Calibration& kind : compiler::faint_calibrations(compiler::interface_of(m.network), images)) {
     const auto progress = hooks.images("faint images", images);
     const compiler::Reference exact = compiler::reference_of(m.network, kind);
-    largest = std::max(largest, compiler::predict_polynomials(lowered, kind, exact, progress).score_error);
+    largest = std::max(largest, compiler::predict_polynomials(circuit, kind, exact, progress).score_error);
   }
   return kFaintMargin * largest;
 }
@@ -74,9 +74,9 @@ double choose_function_error(const MeasuredNetwork& m, double agreement, const P
   if (!graph::has_functions(m.network)) return first;
   const auto predicted = [&](double error) {
     const auto progress = hooks.images("polynomials", m.calibration.images.size());
-    const circuit::Circuit lowered = compiler::lower(m.network, error);
-    if (!lowered.has(circuit::Op::Kind::activate)) return 1.0;
-    return compiler::predict_polynomials(lowered, m.calibration, m.reference, progress).label_agreement;
+    const circuit::Circuit circuit = compiler::lower(m.network, error);
+    if (!circuit.has(circuit::Op::Kind::activate)) return 1.0;
+    return compiler::predict_polynomials(circuit, m.calibration, m.reference, progress).label_agreement;
   };
   return compiler::relu_error_reaching(agreement, first, kLeastFunctionError, predicted);
 }

@@ -49,6 +49,11 @@ Constant of_one_image(const OnnxNode& n, Constant c, const Dims& dims) {
 
 }  // namespace
 
+ChannelAffine negative(int channels) {
+  const auto c = static_cast<std::size_t>(channels);
+  return {std::vector<double>(c, -1.0), std::vector<double>(c, 0.0)};
+}
+
 Value affine(Builder& b, const OnnxNode& n, const Value& v, const Constant& scale, const Constant& shift) {
   const Constant factors = of_one_image(n, scale, v.dims), terms = of_one_image(n, shift, v.dims);
   Value x = v;

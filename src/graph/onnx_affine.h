@@ -8,6 +8,8 @@ namespace sotto::graph {
 /// must be equal within each channel of the network's node; if the value is a vector, its elements are the channels.
 /// Throws Error{bad_input} that names the node.
 Value affine(Builder& b, const OnnxNode& n, const Value& v, const Constant& scale, const Constant& shift);
+/// -x for every channel.
+ChannelAffine negative(int channels);
 /// Makes it the node's output.
 void set_affine(Builder& b, const OnnxNode& n, const Value& v, const Constant& scale, const Constant& shift);
 

@@ -11,11 +11,6 @@ namespace {
 
 Constant scalar(double v) { return {{}, false, {v}, {}}; }
 
-ChannelAffine negative(int channels) {
-  const auto c = static_cast<std::size_t>(channels);
-  return {std::vector<double>(c, -1.0), std::vector<double>(c, 0.0)};
-}
-
 // 1 / v, which runs as a part of an activation (fuse.h).
 Value inverse(Builder& b, const OnnxNode& n, const Value& v) {
   Value out = v;
@@ -55,6 +50,9 @@ int with_channels(Builder& b, const OnnxNode& n, int node, int channels) {
 
 // Operands that are repeated over channels, over pixels or over both (squeeze-and-excitation, attention).
 void broadcast(Builder& b, const OnnxNode& n, const Value& x, const Value& y, bool is_product) {
+  // ONNX puts dimensions side by side from the last one on: the batch of a vector would meet the rows of a map.
+  if (x.dims.size() != y.dims.size() && b.batch() != Integer(1))
+    n.fail("operands have different numbers of dimensions; give both the same, as [batch, channels, 1, 1]");
   const Shape l = shape_of(n, x.dims), r = shape_of(n, y.dims);
   const Shape all{std::max(l.c, r.c), std::max(l.h, r.h), std::max(l.w, r.w)};
   for (const Shape& s : {l, r})

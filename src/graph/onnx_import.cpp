@@ -96,6 +96,8 @@ void read_inputs(const onnx::GraphProto& graph, Builder& b) {
     if (part.shape.h != all.h || part.shape.w != all.w)
       fail("the inputs '" + inputs.front()->name() + "' and '" + i->name() +
            "' differ in height or width; several inputs are read as the channels of one picture");
+    if (part.batch != first.batch)
+      fail("the inputs '" + inputs.front()->name() + "' and '" + i->name() + "' have batches of different sizes");
     if (part.value.integral != first.value.integral)
       fail("of the inputs '" + inputs.front()->name() + "' and '" + i->name() + "' only one holds integers");
     all.c += part.shape.c;
@@ -147,21 +149,20 @@ class Ranges {
  public:
   explicit Ranges(const onnx::ModelProto& model) : stated_(read_relu_ranges(model)) {}
 
-  // Notes the range of an ONNX node that became the network's nodes from `first` on: it is that of the activation among
-  // them, or of a product, which may be a part of one.
+  // Notes the range of an ONNX node that became the network's nodes from `first` on: it is that of the activations
+  // among them, or of a product, which may be a part of one.
   void note(const OnnxNode& n, const Network& network, std::size_t first) {
     const auto& nodes = network.nodes;
     by_node_.resize(nodes.size());
-    std::size_t k = first;
-    while (k < nodes.size() && !std::holds_alternative<Function>(nodes[k].op)) ++k;
-    if (k == nodes.size()) --k;
-    if (nodes.size() == first ||
-        !(std::holds_alternative<Function>(nodes[k].op) || std::holds_alternative<Product>(nodes[k].op)))
-      return;
+    std::vector<std::size_t> ranged;
+    for (std::size_t k = first; k < nodes.size(); ++k)
+      if (std::holds_alternative<Function>(nodes[k].op)) ranged.push_back(k);
+    if (ranged.empty() && nodes.size() > first && std::holds_alternative<Product>(nodes.back().op))
+      ranged.push_back(nodes.size() - 1);
     for (const std::string& name : {n.name(), n.output()}) {
       const auto it = stated_.find(name);
-      if (it == stated_.end()) continue;
-      by_node_[k] = it->second;
+      if (it == stated_.end() || ranged.empty()) continue;
+      for (std::size_t k : ranged) by_node_[k] = it->second;
       used_.insert(name);
     }
   }

@@ -1,25 +1,19 @@
 // Maxima over windows, in stages: max(a, b) = b + relu(a - b).
 #include <algorithm>
+#include <string>
 
+#include "graph/onnx_affine.h"
 #include "graph/onnx_operators.h"
+#include "graph/onnx_parts.h"
 #include "graph/onnx_windows.h"
 
 namespace sotto::graph {
 
 namespace {
 
-std::vector<int> all_channels(int count) {
-  std::vector<int> channels;
-  for (int c = 0; c < count; ++c) channels.push_back(c);
-  return channels;
-}
-
 int maximum(Builder& b, const OnnxNode& n, int first, int second) {
   const Shape s = b.shape(first);
-  const auto channels = static_cast<std::size_t>(s.c);
-  const int negative =
-      b.add(n.name(), ChannelAffine{std::vector<double>(channels, -1), std::vector<double>(channels)}, {second}, s);
-  const int difference = b.add(n.name(), Sum{}, {first, negative}, s);
+  const int difference = b.add(n.name(), Sum{}, {first, b.add(n.name(), negative(s.c), {second}, s)}, s);
   const int above = b.add(n.name(), Function::of(Function::Kind::relu), {difference}, s);
   return b.add(n.name(), Sum{}, {second, above}, s);
 }
@@ -46,10 +40,48 @@ int maxima(Builder& b, const OnnxNode& n, int source, const WindowAxis& a, bool 
   return taps.front();
 }
 
+bool never_negative(const Function& f) {
+  if (f.steps.size() != 1) return false;
+  using Kind = Function::Kind;
+  switch (f.steps.front().kind) {
+    case Kind::relu:
+    case Kind::softplus:
+    case Kind::sigmoid:
+    case Kind::hard_sigmoid:
+    case Kind::abs:
+    case Kind::exp:
+      return true;
+    case Kind::clip:
+      return f.steps.front().alpha >= 0;
+    default:
+      return false;
+  }
+}
+
 // Whether no number of a node is negative, so that zeros around it change no maximum.
 bool never_negative(const Network& network, int node) {
-  const auto* f = std::get_if<Function>(&network.nodes[static_cast<std::size_t>(node)].op);
-  return f != nullptr && f->steps.size() == 1 && f->steps.front().kind == Function::Kind::relu;
+  std::vector<bool> known;
+  const auto none = [](const std::vector<double>& values) {
+    return std::ranges::all_of(values, [](double v) { return v >= 0; });
+  };
+  for (int k = 0; k <= node; ++k) {
+    const Node& n = network.nodes[static_cast<std::size_t>(k)];
+    const bool inputs = !n.inputs.empty() &&
+                        std::ranges::all_of(n.inputs, [&](int i) { return bool{known[static_cast<std::size_t>(i)]}; });
+    bool result = false;
+    if (const auto* f = std::get_if<Function>(&n.op))
+      result = never_negative(*f);
+    else if (std::holds_alternative<Product>(n.op))
+      result = inputs || n.inputs[0] == n.inputs[1];
+    else if (const auto* a = std::get_if<ChannelAffine>(&n.op))
+      result = inputs && none(a->scale) && none(a->shift);
+    else if (std::holds_alternative<Sum>(n.op) || std::holds_alternative<Concat>(n.op) ||
+             std::holds_alternative<Rearrange>(n.op) || std::holds_alternative<AveragePool>(n.op) ||
+             std::holds_alternative<GlobalAveragePool>(n.op) || std::holds_alternative<Flatten>(n.op))
+      result = inputs;
+    known.push_back(result);
+  }
+  return known.back();
 }
 
 void add_maxima(Builder& b, const OnnxNode& n, int source, const Windows& w, Dims dims) {
@@ -73,8 +105,8 @@ void import_max_pool(Builder& b, const OnnxNode& n) {
   const Windows windows = windows_of(n, b.shape(source), *kernel);
   const bool beyond = windows.h.beyond != 0 || windows.w.beyond != 0;
   if ((windows.padded() || beyond) && !never_negative(b.network(), source))
-    n.fail(
-        "padding counts as zeros here, which is right behind a Relu only; leave the padding out, or put a Relu before");
+    n.fail(std::string(beyond ? "what its windows reach beyond the map (ceil_mode)" : "padding") +
+           " counts as zeros here, which is right only where nothing is negative; leave it out, or put a Relu before");
   Dims dims = {v.dims[0], windows.h.count};
   if (kernel->size() == 2) dims.push_back(windows.w.count);
   add_maxima(b, n, source, windows, std::move(dims));

@@ -1,6 +1,14 @@
 #include "graph/onnx_parts.h"
 
+#include <numeric>
+
 namespace sotto::graph {
+
+std::vector<int> all_channels(int count) {
+  std::vector<int> channels(static_cast<std::size_t>(count));
+  std::iota(channels.begin(), channels.end(), 0);
+  return channels;
+}
 
 std::optional<std::vector<Part>> parts_of(const Shape& shape, const Dims& dims) {
   std::vector<Part> parts(dims.size(), Part::none);

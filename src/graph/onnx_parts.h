@@ -15,4 +15,7 @@ enum class Part { none, channels, height, width, pixels };
 /// pixels. nullopt if an axis mixes them.
 std::optional<std::vector<Part>> parts_of(const Shape& shape, const Dims& dims);
 
+/// 0, 1, .. count - 1: what a Rearrange picks that moves pixels only.
+std::vector<int> all_channels(int count);
+
 }  // namespace sotto::graph

@@ -11,12 +11,6 @@ namespace sotto::graph {
 
 namespace {
 
-std::vector<int> all_channels(int count) {
-  std::vector<int> channels(static_cast<std::size_t>(count));
-  for (int c = 0; c < count; ++c) channels[static_cast<std::size_t>(c)] = c;
-  return channels;
-}
-
 // Whether a node is the mean over whole rows or columns alone, which a mean over the other axis completes.
 bool completes(const Network& network, int node, bool rows) {
   const Node& n = network.nodes[static_cast<std::size_t>(node)];

@@ -1,5 +1,6 @@
 #include "plan/plan.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace sotto::plan {
@@ -15,6 +16,10 @@ circuit::View view(const Plan& plan) {
   for (const Tensor& t : plan.tensors) v.values.push_back(&t.layout);
   for (const Step& s : plan.steps) v.ops.push_back(&s);
   return v;
+}
+
+bool has(const Plan& plan, Kind kind) {
+  return std::ranges::any_of(plan.steps, [&](const Step& s) { return s.kind == kind; });
 }
 
 bool takes_extra_primes(const Plan& plan, const Step& step) {

@@ -109,6 +109,9 @@ circuit::View view(const Plan& plan);
 /// The number by which a sum is divided: the product of levels_taken() primes.
 double level_modulus(const Plan& plan, const Step& step, const std::vector<std::uint64_t>& primes);
 
+/// Whether a plan has a step of this kind.
+bool has(const Plan& plan, Kind kind);
+
 /// Whether a step can have extra primes: those that divide sums, squares and products, and the last one.
 bool takes_extra_primes(const Plan& plan, const Step& step);
 

@@ -13,11 +13,14 @@ using nlohmann::json;
 
 void write_plan(const Sink& sink, const Plan& plan) {
   verify(plan);
-  SerialForm form = serial_form(plan);
-  form.header["plan_id"] = plan.id;
-  const std::size_t bytes = form.values.size() * sizeof(double);
-  wire::FileWriter file(sink, wire::Kind::plan, form.header, {bytes}, wire::Access::owner_only);
-  file.write({reinterpret_cast<const unsigned char*>(form.values.data()), bytes});
+  json header = header_of(plan);
+  header["plan_id"] = plan.id;
+  std::size_t bytes = 0;
+  for_each_list(plan, [&](const std::vector<double>& v) { bytes += v.size() * sizeof(double); });
+  wire::FileWriter file(sink, wire::Kind::plan, header, {bytes}, wire::Access::owner_only);
+  for_each_list(plan, [&](const std::vector<double>& v) {
+    file.write({reinterpret_cast<const unsigned char*>(v.data()), v.size() * sizeof(double)});
+  });
   file.commit();
 }
 

@@ -27,6 +27,7 @@ double resting_value(const Plan& plan, int tensor) {
   for (const Step& s : plan.steps) {
     if (s.output != tensor || !s.slotwise()) continue;
     const double v = resting_value(plan, s.terms.front().source);
+    if (s.kind == Kind::multiply) return v * resting_value(plan, s.terms.back().source);
     return s.kind == Kind::activate ? s.activation(v) : v;
   }
   return 0;

@@ -301,41 +301,41 @@ Step step_from_json(const json& j, WeightReader& weights) {
 
 }  // namespace
 
-SerialForm serial_form(const Plan& plan) {
-  SerialForm form;
-  const auto append = [&](const std::vector<double>& v) { form.values.insert(form.values.end(), v.begin(), v.end()); };
+json header_of(const Plan& plan) {
   json tensors = json::array(), steps = json::array(), probes = json::array();
   for (const Tensor& t : plan.tensors) {
     tensors.push_back(to_json(t));
     tensors.back()["moments"] = to_json(t.moments);
   }
+  for (const Step& s : plan.steps) steps.push_back(to_json(s));
+  for (const Probe& p : plan.probes) probes.push_back(to_json(p));
+  return {{"network", plan.network},
+          {"parameters", to_json(plan.parameters)},
+          {"bootstrapping", plan.bootstrapping ? to_json(*plan.bootstrapping) : json()},
+          {"level_primes", plan.level_primes},
+          {"tile", plan.tile},
+          {"batch", plan.batch},
+          {"tensors", tensors},
+          {"steps", steps},
+          {"key_request", to_json(plan.keys)},
+          {"interface", to_json(plan.io)},
+          {"prediction", to_json(plan.prediction)},
+          {"probes", probes},
+          {"score_bound", plan.score_bound}};
+}
+
+void for_each_list(const Plan& plan, const std::function<void(const std::vector<double>&)>& list) {
   for (const Step& s : plan.steps) {
-    steps.push_back(to_json(s));
-    append(s.bias);
+    list(s.bias);
     for (const Term& t : s.terms) {
-      append(t.map);
-      append(t.weights);
+      list(t.map);
+      list(t.weights);
     }
   }
   for (const Tensor& t : plan.tensors) {
-    append(t.moments.channels);
-    append(t.moments.neighbours);
+    list(t.moments.channels);
+    list(t.moments.neighbours);
   }
-  for (const Probe& p : plan.probes) probes.push_back(to_json(p));
-  form.header = {{"network", plan.network},
-                 {"parameters", to_json(plan.parameters)},
-                 {"bootstrapping", plan.bootstrapping ? to_json(*plan.bootstrapping) : json()},
-                 {"level_primes", plan.level_primes},
-                 {"tile", plan.tile},
-                 {"batch", plan.batch},
-                 {"tensors", tensors},
-                 {"steps", steps},
-                 {"key_request", to_json(plan.keys)},
-                 {"interface", to_json(plan.io)},
-                 {"prediction", to_json(plan.prediction)},
-                 {"probes", probes},
-                 {"score_bound", plan.score_bound}};
-  return form;
 }
 
 Plan plan_of(const json& h, std::vector<double> values) {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/index.h"
 #include "base/parallel.h"
 #include "bootstrap/bootstrap_spec.h"
 #include "plan/grouped_plaintexts.h"
@@ -195,11 +196,16 @@ void Simulator::add(Slots& sum, std::span<const double> weights, const Slots& va
   const auto count = static_cast<std::int64_t>(slots_);
   const auto ahead = static_cast<std::size_t>((rotation % count + count) % count);
   const std::size_t run = std::min(weights.size(), slots_);
-  for (std::size_t k = 0; k < images_.size(); ++k) {
-    double* to = sum.data() + k * slots_;
-    const double* from = values.data() + k * slots_;
-    for (const auto& [first, last, shift] :
-         {std::array{std::size_t{0}, slots_ - ahead, ahead}, std::array{slots_ - ahead, slots_, ahead - slots_}}) {
+  // What a rotation brings from beyond an image is its neighbour's; an image that fills its ciphertext is its own.
+  const auto images = static_cast<std::int64_t>(images_.size());
+  const std::int64_t passed = plan_.batch == 1 ? 0 : floor_div(rotation, count), next = plan_.batch == 1 ? 0 : 1;
+  for (std::int64_t k = 0; k < images; ++k) {
+    double* to = sum.data() + static_cast<std::size_t>(k) * slots_;
+    for (const bool beyond : {false, true}) {
+      const std::int64_t image = ((k + passed + (beyond ? next : 0)) % images + images) % images;
+      const double* from = values.data() + static_cast<std::size_t>(image) * slots_;
+      const std::size_t first = beyond ? slots_ - ahead : 0, last = beyond ? slots_ : slots_ - ahead,
+                        shift = beyond ? ahead - slots_ : ahead;
       if (run == 1) {
         for (std::size_t p = first; p < last; ++p) to[p] += weights[0] * from[p + shift];
       } else if (run == slots_) {

@@ -26,7 +26,8 @@ struct SimulationHooks {
 /// Carries a plan out in float64 as the encrypted run does, slot by slot: with the same integer plaintexts (their
 /// errors are the same for all images), and with Gaussian errors for encryption, divisions, rotations and bootstrapping
 /// (plan::NoiseModel, drawn from `seed`). Those of rotated copies are drawn anew for every sum that reads them,
-/// although sums share copies. Every image is its own neighbour in the ciphertext. images: preprocessed, [c][h][w].
+/// although sums share copies. Images lie in the ciphertext in their order, the first one behind the last. images:
+/// preprocessed, [c][h][w].
 Simulated simulate(const Plan& plan, std::span<const std::vector<double>> images, std::uint64_t seed,
                    const SimulationHooks& hooks = {});
 

@@ -117,7 +117,8 @@ TaskCost slotwise_cost(const Plan& plan, const Task& task, std::set<ckks::KeyId>
     cost.work.activate = SwitchWork{n, step.limbs, special(step.limbs)}.square() * results;
     for (int k = 1; k < levels_taken(plan, step); ++k) cost.work.activate += rescaling(step.limbs - k, n) * results;
     const auto at_once = static_cast<std::uint64_t>(std::min(in_flight(step.limbs, threads), results));
-    cost.word_limbs = 4 * count * limbs + at_once * static_cast<std::uint64_t>(top.scratch_limbs());
+    // Beside both operands, the parts of the product.
+    cost.word_limbs = 4 * count * limbs + at_once * (static_cast<std::uint64_t>(top.scratch_limbs()) + 2 * limbs);
   } else {
     const int together = std::min(results, kBootstrappedTogether), log_n = plan.parameters.log_n;
     cost.work.activate = bootstrap_work(*plan.bootstrapping, log_n, together, special) * results;

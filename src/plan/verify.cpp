@@ -184,7 +184,8 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, const Re
   const bool last = index + 1 == plan.steps.size();
   if (step.keep != (last || readers.is_factor(step.output)) || (step.keep && step.kind != Kind::sum))
     bad(name + "only the last layer and factors keep their level");
-  if (step.spread && (!step.keep || last || out.layout.plane() != 1))
+  const bool sums_pixels = std::ranges::any_of(step.terms, [](const Term& t) { return t.kind == Term::Kind::full; });
+  if (step.spread && (!step.keep || last || out.layout.plane() != 1 || sums_pixels))
     bad(name + "only a factor of one pixel is spread");
   if (out.limbs < 1 || (!step.slotwise() && out.limbs != step.limbs - levels_taken(plan, step)))
     bad(name + "wrong level of the output");

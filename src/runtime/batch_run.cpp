@@ -139,7 +139,7 @@ void BatchRun::move_after(std::size_t task, StepTime& time) {
   time.disk += now() - start;
 }
 
-// One decomposition serves all rotations of a ciphertext.
+// One ModUp serves all rotations of a ciphertext.
 void BatchRun::make_copies(const std::vector<plan::LiveSet::Copies>& list, int limbs) {
   for (const plan::LiveSet::Copies& copies : list) {
     for (std::int64_t r : copies.rotations) store_.erase({copies.from.tensor, copies.from.phase, r});

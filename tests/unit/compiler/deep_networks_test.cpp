@@ -155,6 +155,26 @@ TEST(DeepSquares, WithGates) {
   EXPECT_LT(test::relative_error(circuit::interpret(plan::view(p), image), graph::evaluate(b.network, image)), 1e-9);
 }
 
+// A gate that is deeper than what a bootstrap leaves is bootstrapped on its way: no factor waits for it.
+TEST(DeepRelus, GatesAreBootstrappedInside) {
+  NetworkBuilder b({2, 8, 8}, 1);
+  const int x = b.relu(b.conv(0, 4, 3, 1, 1), 4);
+  int gate = b.mean(x);
+  for (int k = 0; k < 3; ++k) gate = b.relu(b.conv(gate, 4, 1, 1, 0), 4);
+  gate = b.function(b.conv(gate, 4, 1, 1, 0), graph::Function::of(graph::Function::Kind::sigmoid), 4);
+  b.dense(b.mean(b.product(x, gate)), 3);
+  const Plan p = expect_valid(b.network);
+  EXPECT_EQ(count(p, Kind::multiply), 1);
+  int before = 0;
+  for (const Step& s : p.steps) {
+    if (s.kind == Kind::multiply) break;
+    before += s.kind == Kind::bootstrap;
+    if (s.keep) {
+      EXPECT_GT(before, 0) << "factors come right before their product";
+    }
+  }
+}
+
 TEST(DeepSquares, SeveralChannelsPerCiphertext) {
   const Network network = squares(17);
   for (int group : {2, 4}) {

@@ -7,8 +7,11 @@
 #include "compiler/compile.h"
 #include "graph/interpreter.h"
 #include "packing/lay_out.h"
+#include "plan/plan_file.h"
 #include "plan/simulation.h"
+#include "plan/verify.h"
 #include "support/depths.h"
+#include "support/expect_error.h"
 #include "support/network_builder.h"
 #include "support/values.h"
 
@@ -56,7 +59,7 @@ TEST(Products, TakeALevel) {
   two.dense(two.mean(two.product(two.conv(0, 3, 3, 1, 1), two.conv(0, 3, 1, 1, 0))), 3);
   EXPECT_EQ(depths(lowered(two)), (std::vector<int>{0, 0, 0, 1}));
   gate.dense(gate.mean(gate.product(gate.square(gate.conv(0, 3, 3, 1, 1)), gate.mean(0))), 3);
-  EXPECT_EQ(depths(lowered(gate)), (std::vector<int>{0, 1, 0, 1, 1, 2}));
+  EXPECT_EQ(depths(lowered(gate)), (std::vector<int>{0, 0, 1, 1, 2, 2, 3}));
 }
 
 // What the compiler promises of them is what the simulated run does, also where the factors differ by orders.
@@ -82,6 +85,40 @@ TEST(Products, AreAsExactAsPredicted) {
         EXPECT_GT(error, c.score_error / 30) << "size " << size;
       }
     }
+  }
+}
+
+// Plans with products go through their files and are refused where a product cannot be what it says.
+TEST(Products, InPlanFiles) {
+  NetworkBuilder b({2, 8, 8}, 2);
+  b.dense(b.mean(b.excite(b.square(b.conv(0, 3, 3, 1, 1)), 2)), 3);
+  for (int group : {1, 4}) {
+    const plan::Plan good = compile(b.network, {.batch = 1, .group = group}).plan;
+    Bytes bytes;
+    plan::write_plan(Sink(bytes), good);
+    const plan::Plan back = plan::read_plan(Source(bytes));
+    EXPECT_EQ(back.id, good.id);
+    const auto image = test::random_values(128, 1, 1);
+    EXPECT_EQ(circuit::interpret(plan::view(back), image), circuit::interpret(plan::view(good), image));
+    const auto product = static_cast<std::size_t>(
+        std::ranges::find(good.steps, plan::Kind::multiply, &plan::Step::kind) - good.steps.begin());
+    const auto refused = [&](const char* word, const std::function<void(plan::Plan&, plan::Step&)>& change) {
+      plan::Plan p = good;
+      change(p, p.steps[product]);
+      return test::fails_with([&] { plan::verify(p); }, ErrorCode::bad_input, {word});
+    };
+    EXPECT_TRUE(refused("keep their level", [&](plan::Plan& p, plan::Step&) { p.steps[product - 1].keep = false; }));
+    EXPECT_TRUE(refused("do not lie alike", [&](plan::Plan& p, plan::Step&) { p.steps[product - 1].spread = false; }));
+    EXPECT_TRUE(refused("is spread", [&](plan::Plan& p, plan::Step&) { p.steps[product - 2].spread = true; }));
+    EXPECT_TRUE(refused("is spread", [&](plan::Plan& p, plan::Step&) {
+      p.steps[product - 1].terms.front().kind = circuit::Term::Kind::full;
+    }));
+    EXPECT_TRUE(refused("layer", [](plan::Plan&, plan::Step& s) { s.terms.pop_back(); }));
+    EXPECT_TRUE(refused("copy", [](plan::Plan&, plan::Step& s) { s.terms.front().weights = {1}; }));
+    EXPECT_TRUE(refused("layer", [](plan::Plan&, plan::Step& s) { s.terms.back().source = s.output; }));
+    EXPECT_TRUE(refused(
+        "scale", [](plan::Plan& p, plan::Step& s) { p.tensors[static_cast<std::size_t>(s.output)].scale *= 2; }));
+    EXPECT_TRUE(refused("key list", [](plan::Plan& p, plan::Step&) { p.keys.keys.pop_back(); }));
   }
 }
 

@@ -164,6 +164,12 @@ const Misfit kMisfits[] = {
     {"logarithm", "does not run encrypted", [](auto& m) { node(m, "Log"); }},
     {"sum over channels", "height and width", [](auto& m) { node(m, "ReduceSum", {{1}}); }},
     {"sum over the batch", "height and width", [](auto& m) { node(m, "ReduceSum", {{0}}); }},
+    {"maxima over padding of negative numbers", "nothing is negative",
+     [](auto& m) {
+       auto& pool = m.node("MaxPool", {"x"}, "a");
+       OnnxBuilder::set(pool, "kernel_shape", Dims{3, 3});
+       OnnxBuilder::set(pool, "pads", Dims{1, 1, 1, 1});
+     }},
     {"product of maps of different sizes", "single channel, or a single pixel",
      [](auto& m) {
        OnnxBuilder::set(m.node("AveragePool", {"x"}, "g"), "kernel_shape", Dims{2, 2});
