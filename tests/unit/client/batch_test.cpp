@@ -53,6 +53,17 @@ class Batch : public ::testing::Test {
     }
     file.commit();
   }
+  // Three batches of the images, eight ciphertexts each, hold their slots.
+  void expect_slots(const ckks::CiphertextReader& file, const std::vector<Values>& images, double tolerance) const {
+    for (std::uint64_t k = 0; k < 24; ++k) {
+      const auto z = encoder.embed(secret::decrypt(keys.secret, file.read(*keys.ring, k)));
+      const std::size_t first = k / 8 * 16;
+      const auto part = std::span(images).subspan(first, std::min<std::size_t>(16, images.size() - first));
+      const Values expected = inputs::pack_slots(spec, part, static_cast<int>(k % 8) / 2, static_cast<int>(k % 2));
+      for (std::size_t j = 0; j < 256; ++j)
+        ASSERT_NEAR(z[j].real() / spec.input.scale, expected[j], tolerance) << k << " " << j;
+    }
+  }
   static std::vector<Values> some_scores(std::size_t count) {
     std::vector<Values> scores;
     for (std::size_t i = 0; i < count; ++i)
@@ -100,14 +111,7 @@ TEST_F(Batch, EncryptedImagesDecryptToTheirSlots) {
   EXPECT_EQ(file.info().input_id, id);
   EXPECT_EQ(file.info().key_id, keys.secret.id());
   EXPECT_NO_THROW(file.expect(spec.plan_id, 16, 8, spec.input.limbs, spec.input.scale, *keys.ring));
-  for (std::uint64_t k = 0; k < 24; ++k) {
-    const auto z = encoder.embed(secret::decrypt(keys.secret, file.read(*keys.ring, k)));
-    const std::size_t first = k / 8 * 16;
-    const auto part = std::span(images).subspan(first, std::min<std::size_t>(16, 35 - first));
-    const Values expected = inputs::pack_slots(spec, part, static_cast<int>(k % 8) / 2, static_cast<int>(k % 2));
-    for (std::size_t j = 0; j < 256; ++j)
-      ASSERT_NEAR(z[j].real() / spec.input.scale, expected[j], 1e-4) << k << " " << j;
-  }
+  expect_slots(file, images, 1e-4);
 }
 
 TEST_F(Batch, OthersEncryptTheSameSlots) {
@@ -124,14 +128,7 @@ TEST_F(Batch, OthersEncryptTheSameSlots) {
   EXPECT_EQ(file.info().key_id, keys.secret.id());
   EXPECT_FALSE(file.info().seed);
   EXPECT_NO_THROW(file.expect(spec.plan_id, 16, 8, spec.input.limbs, spec.input.scale, *keys.ring));
-  for (std::uint64_t k = 0; k < 24; ++k) {
-    const auto z = encoder.embed(secret::decrypt(keys.secret, file.read(*keys.ring, k)));
-    const std::size_t first = k / 8 * 16;
-    const auto part = std::span(images).subspan(first, std::min<std::size_t>(16, 35 - first));
-    const Values expected = inputs::pack_slots(spec, part, static_cast<int>(k % 8) / 2, static_cast<int>(k % 2));
-    for (std::size_t j = 0; j < 256; ++j)
-      ASSERT_NEAR(z[j].real() / spec.input.scale, expected[j], 1e-3) << k << " " << j;
-  }
+  expect_slots(file, images, 1e-3);
 }
 
 TEST_F(Batch, EveryEncryptionIsFresh) {

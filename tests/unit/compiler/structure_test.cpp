@@ -88,6 +88,37 @@ TEST(Products, AreAsExactAsPredicted) {
   }
 }
 
+// The variance of a map's pixels, of dark images beside bright ones: what the sum over a map leaves of neighbours in
+// other slots must not reach the mean that is spread.
+TEST(Products, DoNotMixNeighbours) {
+  NetworkBuilder b({1, 8, 8}, 1);
+  const int x = b.conv(0, 3, 3, 1, 1), mean = b.mean(x);
+  const graph::Shape shape = b.shape(x);
+  auto& nodes = b.network.nodes;
+  nodes.push_back({"ones", graph::ChannelAffine{{0, 0, 0}, {1, 1, 1}}, {x}, shape});
+  nodes.push_back({"minus", graph::ChannelAffine{{-1, -1, -1}, {0, 0, 0}}, {mean}, {3, 1, 1}});
+  const int count = static_cast<int>(nodes.size());
+  b.dense(b.mean(b.square(b.sum(x, b.product(count - 2, count - 1)))), 3);
+  std::vector<std::vector<double>> images;
+  for (unsigned k = 0; k < 8; ++k) {
+    images.push_back(test::random_values(64, k, 0.05));
+    for (double& v : images.back()) v += k % 2 == 0 ? 0.1 : 0.9;
+  }
+  const plan::Plan p = compile(measured_circuit(b.network, calibration_from(images)), {.score_error = 1e-6}).plan;
+  ASSERT_GT(p.batch, 1);
+  const plan::Simulated together = plan::simulate(p, images, 1);
+  double beside = 0, alone = 0;
+  for (std::size_t k = 0; k < images.size(); ++k) {
+    const auto exact = graph::evaluate(b.network, images[k]);
+    const auto by_itself = plan::simulate(p, std::vector<std::vector<double>>{images[k]}, 1).scores.front();
+    for (std::size_t s = 0; s < exact.size(); ++s) {
+      beside += std::pow(together.scores[k][s] - exact[s], 2);
+      alone += std::pow(by_itself[s] - exact[s], 2);
+    }
+  }
+  EXPECT_LT(std::sqrt(beside / alone), 3);
+}
+
 // Plans with products go through their files and are refused where a product cannot be what it says.
 TEST(Products, InPlanFiles) {
   NetworkBuilder b({2, 8, 8}, 2);
