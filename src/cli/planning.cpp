@@ -130,11 +130,14 @@ std::vector<engine::Part> make_parts(const PlanRequest& request) {
 }
 
 std::string describe(const plan::Prediction& p) {
+  const std::string part = p.score_error < p.spread
+                               ? fmt::format("{:.2g} % of their spread", 100 * p.score_error / p.spread)
+                               : "they hardly differ between images";
   return fmt::format(
-      "predicted: {:.2f} % of the labels agree with the float network, scores err by {:.2g} "
-      "({:.2g} % of their spread); measured on {} {}images{}",
-      100 * p.label_agreement, p.score_error, p.spread > 0 ? 100 * p.score_error / p.spread : 0.0, p.images,
-      p.made_up ? "made-up " : "", p.made_up ? "; --calibrate SRC measures on real ones" : "");
+      "predicted: {:.2f} % of the labels agree with the float network, scores err by {:.2g} ({}); measured on {} "
+      "{}images{}",
+      100 * p.label_agreement, p.score_error, part, p.images, p.made_up ? "made-up " : "",
+      p.made_up ? "; --calibrate SRC measures on real ones" : "");
 }
 
 void require_memory(const plan::Cost& cost, std::uint64_t limit) {
