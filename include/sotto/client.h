@@ -77,7 +77,8 @@ class Client {
   [[nodiscard]] const SecretKey& key() const;    ///< under which it encrypts
 
   /// Makes the keys with which a server computes on what this client encrypts: 0.3 to 5 GB. They are public, and new
-  /// every time; any of them serve. Throws Error{interrupted}; `sink` may throw, too.
+  /// every time; any of them serve. Throws Error{interrupted}; `sink` may throw, too. For several plans see
+  /// sotto::write_evaluation_keys.
   void write_evaluation_keys(const Sink& sink, const Hooks& hooks = {}) const;
 
   /// A key with which others encrypt images for this client (sotto/encryptor.h): some 0.1 to 10 MB. It is public:
@@ -101,5 +102,12 @@ class Client {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// Makes the evaluation keys of several plans (at least one) for one owner, in one sink from which servers of all of
+/// them read: keys that plans have in common are there once, so that it is smaller than those of each plan together.
+/// Throws Error{usage} for no plan, Error{bad_input} for parameters below 128 bits, Error{interrupted}; `sink` may
+/// throw, too.
+void write_evaluation_keys(const std::vector<ClientSpec>& specs, const SecretKey& key, const Sink& sink,
+                           const Hooks& hooks = {});
 
 }  // namespace sotto

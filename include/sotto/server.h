@@ -36,6 +36,29 @@ struct PlanOptions {
   std::optional<ImagesView> calibration = {};
 };
 
+/// What a layer of a plan does with its sum.
+enum class LayerKind {
+  sum,         ///< nothing: a linear layer
+  square,      ///< squares it
+  product,     ///< multiplies two encrypted values
+  polynomial,  ///< evaluates polynomials, for Relu and the like
+  bootstrap,   ///< refreshes a value, which no layer of the model does
+};
+
+/// A layer of a plan, and what it is predicted to take in a run of one batch.
+struct Layer {
+  std::string name;                 ///< of the node in the model
+  LayerKind kind = LayerKind::sum;  ///< what it does with its sum
+  int channels = 0;                 ///< of its output
+  int height = 0;                   ///< rows of its output
+  int width = 0;                    ///< columns of its output
+  std::size_t ciphertexts = 0;      ///< that hold the output of a batch
+  int limbs = 0;                    ///< of the sums: primes of the modulus, fewer from layer to layer
+  std::size_t key_switches = 0;     ///< rotations and products of ciphertexts
+  double seconds = 0;               ///< of the time of a run
+  std::uint64_t memory = 0;         ///< bytes in use while it runs, everything included
+};
+
 /// A network made ready for encrypted images of one batch size (NAME.plan). It holds the weights and stays with their
 /// owner. Cheap to copy.
 class Plan {
@@ -67,6 +90,9 @@ class Plan {
   [[nodiscard]] std::uint64_t memory() const;
   /// Bytes with which a run is possible; below memory() it takes longer and a scratch file.
   [[nodiscard]] std::uint64_t least_memory() const;
+  /// Its layers, in the order of a run. threads: as for seconds(), of which theirs are parts if all threads are busy
+  /// all the time.
+  [[nodiscard]] std::vector<Layer> layers(int threads = 0) const;
 
   /// For the library itself.
   explicit Plan(plan::Plan plan);
@@ -122,7 +148,7 @@ class Server {
   Server& operator=(Server&&) noexcept;  ///< The other one may only be destroyed or assigned to.
 
   /// Checks the keys of a client; each is read when it is first needed, so a file must stay. Throws Error{bad_input}
-  /// for a damaged source, Error{wrong_key} for keys of another plan.
+  /// for a damaged source, Error{wrong_key} if it lacks keys that the plan needs.
   [[nodiscard]] EvaluationKeys open_keys(const Source& source) const;
 
   /// Runs the plan on encrypted images and writes the encrypted scores. Everything is checked before work starts. If

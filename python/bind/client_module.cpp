@@ -43,9 +43,16 @@ nb::tuple encrypt(const Party& party, const ImageArray& images, const std::optio
   return nb::make_tuple(to.result(), id);
 }
 
-nb::object write_evaluation_keys(const Client& client, const std::optional<Path>& path, nb::handle progress) {
+nb::object write_keys(const Client& client, const std::optional<Path>& path, nb::handle progress) {
   Target to(path);
   run(progress, nb::none(), [&](const Hooks& hooks) { client.write_evaluation_keys(to.sink(), hooks); });
+  return to.result();
+}
+
+nb::object write_keys_of(const SecretKey& key, const std::vector<ClientSpec>& specs, const std::optional<Path>& path,
+                         nb::handle progress) {
+  Target to(path);
+  run(progress, nb::none(), [&](const Hooks& hooks) { write_evaluation_keys(specs, key, to.sink(), hooks); });
   return to.result();
 }
 
@@ -63,11 +70,12 @@ NB_MODULE(_client, m) {
       .def_static("generate", &SecretKey::generate)
       .def_static("read", &SecretKey::read)
       .def("write", &SecretKey::write, nb::arg("path"), nb::arg("replace"))
+      .def("write_evaluation_keys", write_keys_of, nb::arg("specs"), nb::arg("path").none(), nb::arg("progress").none())
       .def_prop_ro("id", &SecretKey::id);
   nb::class_<Client>(m, "Client")
       .def("__init__", [](Client* self, const ClientSpec& spec,
                           const SecretKey& key) { run([&] { new (self) Client(spec, key); }); })
-      .def("write_evaluation_keys", write_evaluation_keys, nb::arg("path").none(), nb::arg("progress").none())
+      .def("write_evaluation_keys", write_keys, nb::arg("path").none(), nb::arg("progress").none())
       .def("write_public_key", write_public_key, nb::arg("path").none())
       .def("encrypt", encrypt<Client>, nb::arg("images"), nb::arg("path").none(), nb::arg("progress").none())
       .def("decrypt", decrypt, nb::arg("reply"), nb::arg("flood"), nb::arg("progress").none());

@@ -59,6 +59,15 @@ nb::object infer(Server& server, nb::handle query, EvaluationKeys& keys, const s
   return nb::make_tuple(to.result(), report);
 }
 
+nb::list layers(const Plan& plan, int threads) {
+  static constexpr const char* kKinds[] = {"sum", "square", "product", "polynomial", "bootstrap"};
+  nb::list out;
+  for (const Layer& l : plan.layers(threads))
+    out.append(nb::make_tuple(l.name, kKinds[static_cast<int>(l.kind)], nb::make_tuple(l.channels, l.height, l.width),
+                              l.ciphertexts, l.limbs, l.key_switches, l.seconds, l.memory));
+  return out;
+}
+
 }  // namespace
 
 NB_MODULE(_server, m) {
@@ -75,6 +84,7 @@ NB_MODULE(_server, m) {
       .def_prop_ro("predicted_score_error", &Plan::predicted_score_error)
       .def_prop_ro("score_spread", &Plan::score_spread)
       .def("seconds", &Plan::seconds, nb::arg("threads"))
+      .def("layers", layers, nb::arg("threads"))
       .def_prop_ro("memory", &Plan::memory)
       .def_prop_ro("least_memory", &Plan::least_memory);
   nb::class_<EvaluationKeys>(m, "EvaluationKeys").def_prop_ro("key_id", &EvaluationKeys::key_id);

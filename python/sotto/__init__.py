@@ -23,15 +23,15 @@ from ._spec import ClientSpec
 if TYPE_CHECKING:
     from . import client, nn, server
     from .client import Client, Doubt, Encryptor, Results, SecretKey
-    from .server import InferenceReport, Model, Server, compile
+    from .server import InferenceReport, Layer, Model, Server, compile
 
 __all__ = ["BadInputError", "Client", "ClientSpec", "Doubt", "DoubtfulResults", "Encryptor", "Error", "ErrorCode",
-           "EvaluationKeys", "InferenceReport", "InternalError", "InterruptedWork", "MissingFileError", "Model",
+           "EvaluationKeys", "InferenceReport", "InternalError", "InterruptedWork", "Layer", "MissingFileError", "Model",
            "NoResourcesError", "PublicKey", "Query", "Reply", "Results", "SecretKey", "Server", "SottoWarning",
            "UsageError", "WrongKeyError", "client", "compile", "server"]
 
 _HOMES = {"Client": "client", "Doubt": "client", "Encryptor": "client", "Results": "client", "SecretKey": "client",
-          "InferenceReport": "server", "Model": "server", "Server": "server", "compile": "server"}
+          "InferenceReport": "server", "Layer": "server", "Model": "server", "Server": "server", "compile": "server"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,6 @@
 """The C++ library, half of clients. Use sotto.client."""
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,6 +15,8 @@ class SecretKey:
     @staticmethod
     def read(path: str, /) -> SecretKey: ...
     def write(self, path: str, replace: bool) -> None: ...
+    def write_evaluation_keys(self, specs: Sequence[ClientSpec], path: str | None,
+                              progress: Callback | None) -> Buffer: ...
     @property
     def id(self) -> str: ...
 

@@ -7,6 +7,7 @@ import os
 import pathlib
 import threading
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -106,6 +107,18 @@ class SecretKey(Unpicklable):
         be decrypted again.
         """
         self._key.write(os.fspath(path), replace)
+
+    def make_evaluation_keys(self, specs: Sequence[ClientSpec | Path | BytesLike], path: Path | None = None,
+                             progress: Progress = None) -> EvaluationKeys:
+        """The keys with which servers of several models (at least one) compute on what is encrypted under this key.
+
+        Keys that models have in common are there once, so that it is smaller than those of each model together.
+        path: a file to write to; without it they are in memory.
+        """
+        to = None if path is None else os.fspath(path)
+        with reporting(progress) as report:
+            made = self._key.write_evaluation_keys([native_spec(s) for s in specs], to, report)
+        return EvaluationKeys._of(made if to is None else to)
 
     @property
     def id(self) -> str:
@@ -219,7 +232,10 @@ class Client(Unpicklable):
             return self._keys
 
     def make_evaluation_keys(self, path: Path | None = None, progress: Progress = None) -> EvaluationKeys:
-        """The keys for the server, in memory or, without need for it, straight in a file. They are not kept here."""
+        """The keys for the server, in memory or, without need for it, straight in a file. They are not kept here.
+
+        `client.key.make_evaluation_keys` makes those of several models in one.
+        """
         to = None if path is None else os.fspath(path)
         with reporting(progress) as report:
             made = self._client.write_evaluation_keys(to, report)

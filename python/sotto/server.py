@@ -30,7 +30,31 @@ from ._words import in_python
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["InferenceReport", "Model", "Server", "compile"]
+__all__ = ["InferenceReport", "Layer", "Model", "Server", "compile"]
+
+_BAR = 20  # characters, of the longest layer
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """A layer of a model, and what it is predicted to take in a run of one batch."""
+    name: str
+    """of the node in the ONNX file or the module of PyTorch"""
+    kind: str
+    """what it does with its sum: "sum" (nothing), "square", "product" (of two encrypted values), "polynomial" (Relu and
+    the like) or "bootstrap" (refreshes a value, which no layer of the network does)"""
+    output: tuple[int, int, int]
+    """channels, rows, columns"""
+    ciphertexts: int
+    """that hold the output of a batch"""
+    limbs: int
+    """primes of the modulus at work, fewer from layer to layer"""
+    key_switches: int
+    """rotations and products of ciphertexts"""
+    seconds: float
+    """of the time of a run"""
+    memory: int
+    """bytes in use while it runs, everything included"""
 
 
 class Model(Unpicklable):
@@ -117,9 +141,22 @@ class Model(Unpicklable):
                  f"  memory      {self.memory / 1e9:.2g} GB, {self.least_memory / 1e9:.2g} GB at least"]
         return "\n".join(lines)
 
+    def layers(self, threads: int = 0) -> list[Layer]:
+        """What runs, layer by layer; threads=0: one per hardware thread."""
+        return [Layer(*layer) for layer in self._plan.layers(threads)]
+
     def plan(self) -> None:
-        """Prints `describe()`."""
+        """Prints `describe()`, and a table of the layers with a bar for the time of each."""
+        layers = self.layers()
+        longest = max(layer.seconds for layer in layers)
         print(self.describe())
+        print(f"\n  {'layer':<28} {'kind':<10} {'output':>12} {'limbs':>5} {'switches':>8} {'seconds':>8}")
+        for layer in layers:
+            name = layer.name if len(layer.name) <= 28 else "..." + layer.name[-25:]
+            bar = "\u2588" * round(_BAR * layer.seconds / longest) if longest > 0 else ""
+            line = (f"  {name:<28} {layer.kind:<10} {'x'.join(map(str, layer.output)):>12} {layer.limbs:>5} "
+                    f"{layer.key_switches:>8} {layer.seconds:>8.2g} {bar}")
+            print(line.rstrip())
 
     def __repr__(self) -> str:
         return f"<sotto.Model of {self.client_spec.network}, batches of {self.batch}>"

@@ -67,6 +67,22 @@ def test_ten_lines(small):
     assert results.names[0] in ("cat", "dog", "ship") and results.summary == ""
 
 
+def test_keys_of_two_models_in_one(small, onnx_file, tmp_path):
+    other = sotto.compile(onnx_file, batch=40000, calibrate=images(64, 0), mean=0.5, std=0.25)
+    clients = [sotto.Client.create(small.client_spec)]
+    clients.append(sotto.Client.create(other.client_spec, key=clients[0].key))
+    specs = [c.spec for c in clients]
+    keys = clients[0].key.make_evaluation_keys(specs)
+    assert len(keys) < sum(len(c.evaluation_keys) for c in clients)
+    for model, client in zip((small, other), clients):
+        pixels = images(2, 3)
+        for given in (keys, clients[0].key.make_evaluation_keys(specs, path=tmp_path / "eval.key")):
+            scores = client.decrypt(sotto.Server(model).infer(client.encrypt(pixels), given))
+            assert np.abs(scores - exact(pixels)).max() < TOLERANCE
+    with pytest.raises(sotto.UsageError):
+        clients[0].key.make_evaluation_keys([])
+
+
 def test_one_key_for_two_models_and_none_for_strangers(small, onnx_file):
     client, stranger = (sotto.Client.create(small.client_spec) for _ in range(2))
     other = sotto.compile(onnx_file, batch=40000, calibrate=images(64, 0), mean=0.5, std=0.25)

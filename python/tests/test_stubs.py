@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import pathlib
+import re
 
 import pytest
 import sotto
@@ -12,7 +13,7 @@ import sotto
 stubgen = pytest.importorskip("nanobind.stubgen")
 
 FOLDER = pathlib.Path(sotto.__file__).parent
-COARSE = {"object", "tuple", "Annotated"}  # where ours says more
+COARSE = {"object", "tuple", "list", "Annotated"}  # where ours says more
 
 
 def generated(name: str) -> str:
@@ -24,7 +25,7 @@ def generated(name: str) -> str:
 def kind(annotation: ast.expr | None) -> tuple[str, bool]:
     """A type without None, and whether None is one, too. Paths are text in ours, as the package sees to."""
     parts = ast.unparse(annotation).split(" | ") if annotation is not None else []
-    named = [p.rpartition(".")[2] for p in parts if p not in ("None", "os.PathLike")]
+    named = [re.sub(r"\w+\.", "", p) for p in parts if p not in ("None", "os.PathLike")]
     return " | ".join("Annotated" if "NDArray" in p else p for p in named), "None" in parts
 
 

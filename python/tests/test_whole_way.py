@@ -37,6 +37,12 @@ def test_model_tells_of_itself(model, capsys):
     model.plan()
     text = capsys.readouterr().out
     assert text.startswith("small") and "3x8x8" in text and "labels agree" in text
+    layers = model.layers()
+    assert all(layer.name in text and layer.kind in text for layer in layers) and "\u2588" in text
+    assert {layer.kind for layer in layers} <= {"sum", "square", "product", "polynomial", "bootstrap"}
+    assert [layer.limbs for layer in layers] == sorted((layer.limbs for layer in layers), reverse=True)
+    assert layers[-1].output == (model.client_spec.scores, 1, 1) and max(la.memory for la in layers) == model.memory
+    assert sum(layer.seconds for layer in layers) == pytest.approx(model.seconds(), rel=0.5)
     assert 0.995 <= model.predicted_agreement <= 1 and model.seconds() > 0 and model.memory >= model.least_memory > 0
 
 

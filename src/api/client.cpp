@@ -31,12 +31,13 @@ struct Client::State {
   ClientSpec spec;
   SecretKey key;
   client::Keys keys;
+  ckks::KeyList evaluation_keys;
 };
 
 Client::Client(ClientSpec spec, SecretKey key) {
-  ckks::require_secure(spec.internal().parameters, spec.internal().keys);
   client::Keys keys = client::keys_of(key.internal(), ckks::Parameters::create(spec.internal().parameters));
-  state_ = std::make_unique<State>(State{std::move(spec), std::move(key), std::move(keys)});
+  ckks::KeyList list(keys.parameters, spec.internal().keys);
+  state_ = std::make_unique<State>(State{std::move(spec), std::move(key), std::move(keys), std::move(list)});
 }
 
 Client::~Client() = default;
@@ -47,8 +48,16 @@ const ClientSpec& Client::spec() const { return state_->spec; }
 const SecretKey& Client::key() const { return state_->key; }
 
 void Client::write_evaluation_keys(const Sink& sink, const Hooks& hooks) const {
-  client::write_evaluation_keys(state_->spec.internal(), state_->keys, sink,
+  client::write_evaluation_keys(state_->evaluation_keys, state_->key.internal(), sink,
                                 api::progress_for(hooks, "evaluation keys"));
+}
+
+void write_evaluation_keys(const std::vector<ClientSpec>& specs, const SecretKey& key, const Sink& sink,
+                           const Hooks& hooks) {
+  if (specs.empty()) throw Error(ErrorCode::usage, "name at least one plan that the keys are for");
+  ckks::KeyList list;
+  for (const ClientSpec& s : specs) list.add(ckks::Parameters::create(s.internal().parameters), s.internal().keys);
+  client::write_evaluation_keys(list, key.internal(), sink, api::progress_for(hooks, "evaluation keys"));
 }
 
 void Client::write_public_key(const Sink& sink) const {

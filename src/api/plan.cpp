@@ -36,6 +36,22 @@ engine::PlanningHooks planning_hooks(const Hooks& hooks) {
 
 int threads_or_all(int threads) { return threads > 0 ? threads : available_threads(); }
 
+LayerKind kind_of(plan::Kind kind) {
+  switch (kind) {
+    case plan::Kind::square:
+      return LayerKind::square;
+    case plan::Kind::multiply:
+      return LayerKind::product;
+    case plan::Kind::activate:
+      return LayerKind::polynomial;
+    case plan::Kind::bootstrap:
+      return LayerKind::bootstrap;
+    case plan::Kind::sum:
+      break;
+  }
+  return LayerKind::sum;
+}
+
 }  // namespace
 
 Plan::Plan(plan::Plan plan) : plan_(std::make_shared<const plan::Plan>(std::move(plan))) {}
@@ -73,6 +89,21 @@ double Plan::score_spread() const { return plan_->prediction.spread; }
 double Plan::seconds(int threads) const {
   const plan::Cost cost = plan::estimate(*plan_, threads_or_all(threads));
   return plan::seconds_with(*plan_, cost, plan::kTypicalSpeed, threads_or_all(threads));
+}
+
+std::vector<Layer> Plan::layers(int threads) const {
+  const plan::Cost cost = plan::estimate(*plan_, threads_or_all(threads));
+  plan::Speed speed = plan::kTypicalSpeed;
+  speed.threads = threads_or_all(threads);
+  std::vector<Layer> out;
+  for (std::size_t s = 0; s < plan_->steps.size(); ++s) {
+    const plan::Step& step = plan_->steps[s];
+    const plan::Layout& l = plan_->tensors[static_cast<std::size_t>(step.output)].layout;
+    out.push_back({step.name, kind_of(step.kind), l.channels, l.height, l.width,
+                   static_cast<std::size_t>(l.ciphertexts()), step.limbs, cost.steps[s].key_switches,
+                   cost.steps[s].seconds(speed), cost.steps[s].peak_bytes});
+  }
+  return out;
 }
 
 std::uint64_t Plan::memory() const { return plan::estimate(*plan_, threads_or_all(0)).peak_bytes; }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "circuit/term_planes.h"
 #include "circuit/term_rows.h"
 
 namespace sotto::circuit {
@@ -11,6 +12,10 @@ namespace {
 // Adds to the gradient of a term's source what the gradient of the sum gives it.
 void add_transposed(const Term& term, const Shape& in, const Shape& out, const std::vector<double>& sum,
                     std::vector<double>& source) {
+  if (is_sum_of_planes(term)) {
+    add_planes_transposed(term, in, out, sum, source);
+    return;
+  }
   for_each_row(term, in, out, [&](const TermRow& r) {
     const double* from = sum.data() + r.destination;
     double* to = source.data() + r.source;

@@ -1,6 +1,7 @@
 #include "circuit/interpret.h"
 
 #include "base/error.h"
+#include "circuit/term_planes.h"
 #include "circuit/term_rows.h"
 
 namespace sotto::circuit {
@@ -9,14 +10,16 @@ namespace {
 
 void add_term(const Term& term, const Shape& in, const Shape& out, const std::vector<double>& in_values,
               std::vector<double>& sum) {
+  if (is_sum_of_planes(term)) {
+    add_planes(term, in, out, in_values, sum);
+    return;
+  }
   for_each_row(term, in, out, [&](const TermRow& r) {
     const double* src = in_values.data() + r.source;
     double* dst = sum.data() + r.destination;
     if (r.factor != nullptr) {
       for (int k = 0; k < r.count; ++k)
         dst[k] += r.factor[k] * r.weight * src[static_cast<std::ptrdiff_t>(k) * r.stride];
-    } else if (r.stride == 1) {
-      for (int k = 0; k < r.count; ++k) dst[k] += r.weight * src[k];
     } else {
       for (int k = 0; k < r.count; ++k) dst[k] += r.weight * src[static_cast<std::ptrdiff_t>(k) * r.stride];
     }

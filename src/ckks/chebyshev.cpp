@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <bit>
+#include <climits>
 #include <cmath>
+#include <cstdlib>
 #include <map>
 #include <numbers>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "base/error.h"
 
@@ -23,30 +26,31 @@ int degree_of(std::span<const double> series) {
   return d;
 }
 
-// Baby steps are T_1 .. T_{m-1}: the m that takes the fewest products, those of the giant steps included.
-int baby_count(int degree) {
-  const int depth = ceil_log2(degree + 1);
-  return 1 << ((depth + 1) / 2);
-}
+// Which T_k a series is evaluated from: baby steps T_1 .. T_{baby-1} and powers of two up to T_giant.
+struct Steps {
+  int baby = 0, giant = 0;
 
-// Whether the powers of a series of this degree leave a division for its coefficients, when the result may have
-// `divisions` behind it. If not, the series is split although it is short: the path of leading coefficients is tight.
-bool combines(int degree, int baby, int divisions) {
-  return degree < baby && (degree == 0 ? 0 : ceil_log2(degree)) + 1 <= divisions;
-}
-
-// The largest power of two up to the degree.
-int giant_step(int degree) { return 1 << (std::bit_width(static_cast<unsigned>(degree)) - 1); }
-
-// p = q T_m + r with deg r < m, for deg p < 2 m: T_{m+i} = 2 T_m T_i - T_{m-i}.
-void divide(std::span<const double> p, int m, std::vector<double>& q, std::vector<double>& r) {
-  const auto k = static_cast<std::size_t>(m);
-  r.assign(p.begin(), p.begin() + m);
-  q.assign(p.begin() + m, p.end());
-  for (std::size_t i = 1; i < q.size(); ++i) {
-    r[k - i] -= q[i];
-    q[i] *= 2;
+  // Whether a series of this degree is a sum of baby steps, when the result may have `divisions` behind it. If they are
+  // too few, the series is split although it is short: the path of leading coefficients is tight.
+  [[nodiscard]] bool combines(int degree, int divisions) const {
+    return degree < baby && (degree == 0 ? 0 : ceil_log2(degree)) + 1 <= divisions;
   }
+  // The giant step by which a series is divided.
+  [[nodiscard]] int divisor(int degree) const {
+    return std::min(giant, 1 << (std::bit_width(static_cast<unsigned>(degree)) - 1));
+  }
+};
+
+// p = q T_m + r with deg r < m: T_k = 2 T_m T_{k-m} - T_{|2m-k|}.
+void divide(std::span<const double> p, int m, std::vector<double>& q, std::vector<double>& r) {
+  r.assign(p.begin(), p.end());
+  q.assign(p.size() - static_cast<std::size_t>(m), 0);
+  for (int k = static_cast<int>(p.size()) - 1; k >= m; --k) {
+    const double c = r[static_cast<std::size_t>(k)];
+    q[static_cast<std::size_t>(k - m)] = k == m ? c : 2 * c;
+    if (k > m) r[static_cast<std::size_t>(std::abs(2 * m - k))] -= c;
+  }
+  r.resize(static_cast<std::size_t>(m));
 }
 
 // One evaluation: powers T_k of x at their natural levels, then the series by recursion from the top.
@@ -77,23 +81,23 @@ class Evaluation {
   }
 
   // The series at `limbs` limbs and exactly this scale.
-  Ciphertext evaluate(std::span<const double> series, int baby, int limbs, double scale) {
+  Ciphertext evaluate(std::span<const double> series, const Steps& steps, int limbs, double scale) {
     const int degree = degree_of(series);
     series = series.first(static_cast<std::size_t>(degree) + 1);
-    if (combines(degree, baby, power(1).limbs() - limbs)) return combination(series, limbs, scale);
-    const int giant = giant_step(degree);
+    if (steps.combines(degree, power(1).limbs() - limbs)) return combination(series, limbs, scale);
+    const int divisor = steps.divisor(degree);
     std::vector<double> q, r;
-    divide(series, giant, q, r);
-    const Ciphertext& t = power(giant);
+    divide(series, divisor, q, r);
+    const Ciphertext& t = power(divisor);
     const double modulus = static_cast<double>(evaluator_.ring().prime(static_cast<std::size_t>(limbs)));
     Ciphertext product;
     const Ciphertext factor = evaluator_.drop_to(t, limbs + 1);
     if (degree_of(q) == 0)
       product = evaluator_.rescale(evaluator_.multiply_scalar(factor, q[0], scale * modulus / t.scale));
     else
-      product = evaluator_.multiply(evaluate(q, baby, limbs + 1, scale * modulus / t.scale), factor);
+      product = evaluator_.multiply(evaluate(q, steps, limbs + 1, scale * modulus / t.scale), factor);
     product.scale = scale;  // up to rounding in double
-    return evaluator_.add(product, evaluate(r, baby, limbs, scale));
+    return evaluator_.add(product, evaluate(r, steps, limbs, scale));
   }
 
  private:
@@ -141,30 +145,49 @@ class Count {
     ++products_;
   }
 
-  void evaluate(std::span<const double> series, int baby, int divisions) {
+  void evaluate(std::span<const double> series, const Steps& steps, int divisions) {
     const int degree = degree_of(series);
     series = series.first(static_cast<std::size_t>(degree) + 1);
-    if (combines(degree, baby, divisions)) {
+    if (steps.combines(degree, divisions)) {
       for (int k = 1; k <= degree; ++k)
         if (series[static_cast<std::size_t>(k)] != 0) power(k);
       return;
     }
+    possible_ = possible_ && ceil_log2(degree + 1) <= divisions;
+    if (!possible_) return;
     std::vector<double> q, r;
-    divide(series, giant_step(degree), q, r);
-    power(giant_step(degree));
+    divide(series, steps.divisor(degree), q, r);
+    power(steps.divisor(degree));
     if (degree_of(q) > 0) {
       ++products_;
-      evaluate(q, baby, divisions - 1);
+      evaluate(q, steps, divisions - 1);
     }
-    evaluate(r, baby, divisions);
+    evaluate(r, steps, divisions);
   }
 
+  [[nodiscard]] bool possible() const { return possible_; }
   [[nodiscard]] int products() const { return products_; }
 
  private:
   std::set<int> powers_;
   int products_ = 0;
+  bool possible_ = true;  // within the divisions
 };
+
+// Those that take the fewest products (ePrint 2020/834, section 2), and of these the largest giant steps: every
+// division by one doubles coefficients.
+std::pair<Steps, int> best_steps(std::span<const double> series) {
+  const int degree = std::max(1, degree_of(series));
+  std::pair<Steps, int> best{{2, 1}, INT_MAX};
+  for (int giant = 1 << (std::bit_width(static_cast<unsigned>(degree)) - 1); giant >= 1; giant /= 2) {
+    for (int baby = 2; baby <= std::max(2, 2 * degree); baby *= 2) {
+      Count count;
+      count.evaluate(series, {baby, giant}, chebyshev_depth(series));
+      if (count.possible() && count.products() < best.second) best = {{baby, giant}, count.products()};
+    }
+  }
+  return best;
+}
 
 }  // namespace
 
@@ -193,17 +216,13 @@ double chebyshev_value(std::span<const double> series, double x) {
 
 int chebyshev_depth(std::span<const double> series) { return std::max(1, ceil_log2(degree_of(series) + 1)); }
 
-int chebyshev_products(std::span<const double> series) {
-  Count count;
-  count.evaluate(series, baby_count(degree_of(series)), chebyshev_depth(series));
-  return count.products();
-}
+int chebyshev_products(std::span<const double> series) { return best_steps(series).second; }
 
 Ciphertext chebyshev_evaluate(const Evaluator& evaluator, const Ciphertext& x, std::span<const double> series,
                               double scale) {
   const int limbs = x.limbs() - chebyshev_depth(series);
   check(!series.empty() && limbs >= 1, "too few levels for this series");
-  return Evaluation(evaluator, x).evaluate(series, baby_count(degree_of(series)), limbs, scale);
+  return Evaluation(evaluator, x).evaluate(series, best_steps(series).first, limbs, scale);
 }
 
 }  // namespace sotto::ckks

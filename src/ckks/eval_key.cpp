@@ -1,5 +1,7 @@
 #include "ckks/eval_key.h"
 
+#include <algorithm>
+#include <numeric>
 #include <string>
 
 #include "base/error.h"
@@ -7,16 +9,65 @@
 
 namespace sotto::ckks {
 
-void require_secure(const ParametersSpec& parameters, const KeyRequest& request) {
-  const auto require = [&](const KeyTier& tier) {
-    const SecurityRow* row = find_security_row(parameters.log_n, SecretDistribution::ephemeral);
-    if (row == nullptr || (tier.max_limbs + tier.special) * parameters.prime_bits > row->max_log2_qp)
-      throw Error(ErrorCode::bad_input, "refused: the security table has no row for this ephemeral secret");
-  };
-  for (const KeyTier& tier : request.tiers)
-    if (tier.ephemeral) require(tier);
+namespace {
+
+// Keeps the longest of keys that serve as one another.
+void insert(std::vector<KeyShape>& keys, const KeyShape& key) {
+  if (std::ranges::any_of(keys, [&](const KeyShape& k) { return k.serves(key); })) return;
+  std::erase_if(keys, [&](const KeyShape& k) { return key.serves(k); });
+  keys.push_back(key);
+}
+
+}  // namespace
+
+std::vector<KeyShape> shapes_of(const KeyRequest& request) {
+  std::vector<KeyShape> keys;
   for (const KeyId& id : request.keys)
-    if (id.galois_element == kToEphemeral) require(request.tiers.at(static_cast<std::size_t>(id.tier)));
+    insert(keys, {request.tiers.at(static_cast<std::size_t>(id.tier)), id.galois_element});
+  return keys;
+}
+
+std::optional<FoundKey> find_key(std::span<const RingKeys> rings, const ParametersSpec& ring, const KeyShape& wanted) {
+  std::size_t index = 0;
+  for (const RingKeys& r : rings)
+    for (const KeyShape& k : r.keys) {
+      if (same_ring(r.ring, ring) && k.serves(wanted)) return FoundKey{index, k};
+      ++index;
+    }
+  return std::nullopt;
+}
+
+void KeyList::add(const Parameters& parameters, const KeyRequest& request) {
+  const ParametersSpec& spec = parameters.spec();
+  if (parameters.security_bits() > 0) require_secure(spec, request);
+  auto ring = std::ranges::find_if(rings_, [&](const RingKeys& r) { return same_ring(r.ring, spec); });
+  if (ring == rings_.end()) ring = rings_.insert(ring, {spec, {}});
+  ring->ring.ciphertext_primes = std::max(ring->ring.ciphertext_primes, spec.ciphertext_primes);
+  ring->ring.special_primes = std::max(ring->ring.special_primes, spec.special_primes);
+  for (const KeyShape& key : shapes_of(request)) insert(ring->keys, key);
+}
+
+std::size_t KeyList::size() const {
+  return std::accumulate(rings_.begin(), rings_.end(), std::size_t{0},
+                         [](std::size_t sum, const RingKeys& r) { return sum + r.keys.size(); });
+}
+
+void require_secure(const ParametersSpec& parameters, const KeyRequest& request) {
+  const auto require = [&](const KeyTier& tier, SecretDistribution secret, const char* whose) {
+    const SecurityRow* row = find_security_row(parameters.log_n, secret);
+    if (row == nullptr || (tier.max_limbs + tier.special) * parameters.prime_bits > row->max_log2_qp)
+      throw Error(ErrorCode::bad_input, std::string("refused: the security table has no row for keys under ") + whose);
+  };
+  for (const KeyTier& tier : request.tiers) {
+    if (tier.ephemeral)
+      require(tier, SecretDistribution::ephemeral, "this ephemeral secret");
+    else
+      require(tier, SecretDistribution::ternary, "a secret with so many primes");
+  }
+  for (const KeyId& id : request.keys)
+    if (id.galois_element == kToEphemeral)
+      require(request.tiers.at(static_cast<std::size_t>(id.tier)), SecretDistribution::ephemeral,
+              "this ephemeral secret");
 }
 
 const SwitchingKey& KeyMap::key(const KeyId& id) {

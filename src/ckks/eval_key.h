@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -33,8 +34,56 @@ struct KeyRequest {
   std::vector<KeyId> keys;  ///< sorted, distinct
 };
 
-/// Throws Error{bad_input} if a request asks for a key under the ephemeral secret that the security table does not
-/// allow.
+/// What a key is whatever plan uses it. One of more limbs serves in the place of one of fewer with as many special
+/// primes: both have the same digits, of which the longer key has more.
+struct KeyShape {
+  KeyTier tier;
+  std::uint64_t galois_element = 0;
+
+  /// Whether this key, of the same ring, can be used as that one.
+  [[nodiscard]] bool serves(const KeyShape& wanted) const {
+    return galois_element == wanted.galois_element && tier.special == wanted.tier.special &&
+           tier.max_limbs >= wanted.tier.max_limbs && tier.ephemeral == wanted.tier.ephemeral;
+  }
+  [[nodiscard]] int limbs() const { return tier.max_limbs + tier.special; }
+};
+
+/// Keys of one ring.
+struct RingKeys {
+  ParametersSpec ring;         ///< numbers of primes: the most that any of the keys has
+  std::vector<KeyShape> keys;  ///< none serves as another
+};
+
+/// A key of a list, counted over all rings.
+struct FoundKey {
+  std::size_t index = 0;
+  KeyShape shape;
+};
+
+/// A key that can be used as the one that is wanted, if there is one.
+std::optional<FoundKey> find_key(std::span<const RingKeys> rings, const ParametersSpec& ring, const KeyShape& wanted);
+
+/// The keys that serve some plans, of any rings: those that plans have in common are there once.
+class KeyList {
+ public:
+  KeyList() = default;
+  KeyList(const Parameters& parameters, const KeyRequest& request) { add(parameters, request); }
+
+  /// Adds what a plan with these parameters asks for. Throws Error{bad_input} if that is a key which the security table
+  /// does not allow.
+  void add(const Parameters& parameters, const KeyRequest& request);
+  [[nodiscard]] const std::vector<RingKeys>& rings() const { return rings_; }
+  [[nodiscard]] std::size_t size() const;
+
+ private:
+  std::vector<RingKeys> rings_;
+};
+
+/// The keys of a request, without those as which others serve.
+std::vector<KeyShape> shapes_of(const KeyRequest& request);
+
+/// Throws Error{bad_input} if a request asks for a key that the security table does not allow: one under the secret, or
+/// one under the ephemeral secret.
 void require_secure(const ParametersSpec& parameters, const KeyRequest& request);
 
 /// A hybrid key-switching key (ePrint 2019/688, section 3; ePrint 2020/1203): per digit d an encryption

@@ -17,35 +17,45 @@ namespace sotto::ckks {
 /// A switching key as it travels: the b polynomials and the seed of the a polynomials. Digit d's a modulo prime index i
 /// is stream d of the seed.
 struct SeededSwitchingKey {
-  KeyId id;
+  KeyShape shape;
   Seed seed;
   std::vector<ring::RnsPoly> b;  ///< per digit, limbs in the order of SwitchingKey
 };
 
-/// Expands the seed. ciphertext_primes: of the parameters.
-SwitchingKey expand(const ring::Ring& ring, const KeyTier& tier, int ciphertext_primes, SeededSwitchingKey key);
+/// Expands the seed. ciphertext_primes: of the ring.
+SwitchingKey expand(const ring::Ring& ring, int ciphertext_primes, SeededSwitchingKey key);
 
-/// Writes eval.key (docs/formats/keys.md), one section per key, in the order of the request.
+/// Writes eval.key (docs/formats/keys.md), one section per key, in the order of the list.
 class KeyFileWriter {
  public:
-  /// key_id: identity of the secret key; plan_id: the plan that asked for these keys.
-  KeyFileWriter(const Sink& sink, const ring::Ring& ring, const ParametersSpec& parameters, const KeyRequest& request,
-                const std::string& plan_id, const std::string& key_id);
+  /// key_id: identity of the secret key.
+  KeyFileWriter(const Sink& sink, const KeyList& list, const std::string& key_id);
 
-  void write(const SeededSwitchingKey& key);
+  /// ring: of the key, with at least the primes that it covers.
+  void write(const ring::Ring& ring, const SeededSwitchingKey& key);
   void commit() { file_.commit(); }
 
  private:
-  const ring::Ring& ring_;
   wire::FileWriter file_;
 };
 
-/// The keys of an eval.key file: each is read, checked and expanded at its first use. Thread-safe.
+/// What an eval.key file says of itself: whose keys it holds, and which.
+struct KeyFileContents {
+  std::string key_id;  ///< identity of the secret key
+  std::vector<RingKeys> rings;
+
+  /// Throws Error{bad_input} for a file whose header is damaged, or whose sections are not those that it announces.
+  explicit KeyFileContents(const wire::FileReader& file);
+  /// Whether the keys of a request are there, or longer ones.
+  [[nodiscard]] bool serves(const ParametersSpec& ring, const KeyRequest& request) const;
+};
+
+/// The keys of an eval.key file that a plan asks for: each is read, checked and expanded at its first use. Thread-safe.
 class KeyFile : public KeyProvider {
  public:
-  /// Throws Error{bad_input} for a damaged file, Error{wrong_key} for one made for another plan.
+  /// Throws Error{bad_input} for a damaged file, Error{wrong_key} for one that lacks a key.
   KeyFile(const Source& source, std::shared_ptr<const ring::Ring> ring, const ParametersSpec& parameters,
-          const KeyRequest& request, const std::string& plan_id);
+          const KeyRequest& request);
 
   const SwitchingKey& key(const KeyId& id) override;
   void prepare(std::span<const KeyId> ids) override;
@@ -55,7 +65,7 @@ class KeyFile : public KeyProvider {
   /// damaged.
   void verify(const std::function<void()>& check = {}) const { file_.verify(check); }
 
-  [[nodiscard]] const std::string& key_id() const { return key_id_; }
+  [[nodiscard]] const std::string& key_id() const { return contents_.key_id; }
   [[nodiscard]] std::uint64_t bytes() const { return file_.file_bytes(); }
   [[nodiscard]] const std::string& name() const { return file_.name(); }
 
@@ -64,14 +74,15 @@ class KeyFile : public KeyProvider {
 
   std::shared_ptr<const ring::Ring> ring_;
   int ciphertext_primes_;
-  KeyRequest request_;
+  std::vector<KeyTier> tiers_;  // of the plan
   wire::FileReader file_;
-  std::string key_id_;
+  KeyFileContents contents_;
+  std::map<KeyId, FoundKey> stored_;
   std::mutex mutex_;
   std::map<KeyId, SwitchingKey> loaded_;
 };
 
-/// Length of every section of an eval.key file.
-std::vector<std::uint64_t> key_section_bytes(std::size_t n, int prime_bits, const KeyRequest& request);
+/// Length of the section of a key of this ring.
+std::uint64_t key_bytes(const ParametersSpec& ring, const KeyShape& key);
 
 }  // namespace sotto::ckks

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <string>
 
 #include "base/error.h"
@@ -24,17 +25,29 @@ int ephemeral_tier(std::span<const KeyTier> tiers) {
   return it == tiers.end() ? -1 : static_cast<int>(it - tiers.begin());
 }
 
-Parameters::Parameters(const ParametersSpec& spec, int security_bits) : spec_(spec), security_bits_(security_bits) {
-  const std::uint64_t order = (spec.kind == ring::RingKind::conjugate_invariant ? 4ull : 2ull) << spec.log_n;
-  primes_ = ring::largest_primes(static_cast<std::size_t>(spec.ciphertext_primes + spec.special_primes),
-                                 spec.prime_bits, order);
+bool same_ring(const ParametersSpec& a, const ParametersSpec& b) {
+  return a.log_n == b.log_n && a.kind == b.kind && a.prime_bits == b.prime_bits;
 }
+
+std::vector<std::uint64_t> primes_of(const ParametersSpec& spec) {
+  const std::uint64_t order = (spec.kind == ring::RingKind::conjugate_invariant ? 4ull : 2ull) << spec.log_n;
+  const auto all = ring::largest_primes(static_cast<std::size_t>(kMostSpecialPrimes + spec.ciphertext_primes),
+                                        spec.prime_bits, order);
+  std::vector<std::uint64_t> primes(all.begin() + kMostSpecialPrimes, all.end());
+  primes.insert(primes.end(), all.begin(), all.begin() + spec.special_primes);
+  return primes;
+}
+
+Parameters::Parameters(const ParametersSpec& spec, int security_bits)
+    : spec_(spec), primes_(primes_of(spec)), security_bits_(security_bits) {}
 
 Parameters Parameters::create(const ParametersSpec& spec) {
   auto in_range = [](int v, int lo, int hi) { return v >= lo && v <= hi; };
-  if (!in_range(spec.ciphertext_primes, 1, 64) || !in_range(spec.special_primes, 1, 64) ||
-      !in_range(spec.prime_bits, 30, simd::kMaxModulusBits)) {
-    throw Error(ErrorCode::bad_input, "parameters are out of range: 1 to 64 primes of each kind, 30 to 48 bits each");
+  if (!in_range(spec.ciphertext_primes, 1, 64) || !in_range(spec.special_primes, 1, kMostSpecialPrimes) ||
+      !in_range(spec.prime_bits, 30, simd::kMaxModulusBits) ||
+      (spec.primes_at_once != 0 && spec.primes_at_once < spec.ciphertext_primes)) {
+    throw Error(ErrorCode::bad_input, "parameters are out of range: 1 to 64 ciphertext primes, 1 to " +
+                                          std::to_string(kMostSpecialPrimes) + " special ones, 30 to 48 bits each");
   }
   const SecurityRow* row = find_security_row(spec.log_n, SecretDistribution::ternary);
   if (row == nullptr) {
@@ -52,8 +65,11 @@ Parameters Parameters::create(const ParametersSpec& spec) {
 }
 
 double Parameters::log2_qp() const {
+  std::vector<std::uint64_t> largest = primes_;
+  std::ranges::sort(largest, std::greater{});
+  largest.resize(std::min(largest.size(), static_cast<std::size_t>(spec_.most_at_once())));
   double bits = 0;
-  for (std::uint64_t q : primes_) bits += std::log2(static_cast<double>(q));
+  for (std::uint64_t q : largest) bits += std::log2(static_cast<double>(q));
   return bits;
 }
 

@@ -14,11 +14,31 @@ struct ParametersSpec {
   int log_n = 16;  ///< 12 .. 17
   ring::RingKind kind = ring::RingKind::conjugate_invariant;
   int ciphertext_primes = 0;  ///< limbs of a fresh ciphertext, 1 .. 64
-  int special_primes = 0;     ///< 1 .. 64
+  int special_primes = 0;     ///< 1 .. kMostSpecialPrimes
   int prime_bits = 48;        ///< size of every prime, 30 .. 48
+  /// Most primes, of both sorts together, of a single key or ciphertext: security depends on these alone. 0: all.
+  int primes_at_once = 0;
 
-  bool operator==(const ParametersSpec&) const = default;
+  [[nodiscard]] int most_at_once() const {
+    return primes_at_once > 0 ? primes_at_once : ciphertext_primes + special_primes;
+  }
+  bool operator==(const ParametersSpec& o) const {
+    return log_n == o.log_n && kind == o.kind && ciphertext_primes == o.ciphertext_primes &&
+           special_primes == o.special_primes && prime_bits == o.prime_bits && most_at_once() == o.most_at_once();
+  }
 };
+
+/// Half the primes of the largest modulus that the security table allows, at 30 bits a prime, and some.
+inline constexpr int kMostSpecialPrimes = 24;
+
+/// Whether two sets have the same ring, but for the numbers of primes: then primes of the same number are the same, and
+/// keys can serve both.
+bool same_ring(const ParametersSpec& a, const ParametersSpec& b);
+
+/// The ciphertext primes, then the special primes. Of the largest primes of that size that are 1 modulo the cyclotomic
+/// order, in descending order, the first kMostSpecialPrimes are kept for special ones and the others are ciphertext
+/// primes, so that prime number i of either sort is the same in all parameter sets of a ring.
+std::vector<std::uint64_t> primes_of(const ParametersSpec& spec);
 
 /// A set of key-switching keys that serves all ciphertexts of at most `max_limbs` limbs: raised by the first
 /// `special` special primes. Lower tiers have smaller keys and cheaper switches.
@@ -48,13 +68,14 @@ int ephemeral_tier(std::span<const KeyTier> tiers);
 /// An immutable, checked parameter set: the only way to one from outside the tests is `create`.
 class Parameters {
  public:
-  /// Throws Error{bad_input} unless the 128-bit table has a row for the ring and log2(Q P) is within it, and every
-  /// field is in range. Primes: the largest 1 modulo the cyclotomic order; the first ones are the ciphertext primes.
+  /// Throws Error{bad_input} unless the 128-bit table has a row for the ring and log2_qp() is within it, and every
+  /// field is in range.
   static Parameters create(const ParametersSpec& spec);
 
   [[nodiscard]] const ParametersSpec& spec() const { return spec_; }
+  /// See primes_of.
   [[nodiscard]] const std::vector<std::uint64_t>& primes() const { return primes_; }
-  /// log2 of the product of all primes.
+  /// log2 of the largest modulus of a key or ciphertext.
   [[nodiscard]] double log2_qp() const;
   /// Classical security in bits that the table vouches for; 0 for the toy sets of the tests.
   [[nodiscard]] int security_bits() const { return security_bits_; }

@@ -32,12 +32,12 @@ std::vector<nlohmann::json> bench_bootstrap() {
   const ckks::Evaluator evaluator(parameters, ring, tiers, &keys);
   const double before_keys = now();
   double key_bytes = 0;
-  const secret::KeyGenerator generator(parameters, secret);
+  const secret::KeyGenerator generator(kLimbs, secret);
   for (const auto& [s, times] : bootstrap::required_switches(spec, kLogN)) {
     const ckks::KeyId id{s.galois_element == ckks::kToEphemeral ? 2 : evaluator.tier_for(s.limbs), s.galois_element};
     if (keys.keys.contains(id)) continue;
     const ckks::KeyTier& tier = tiers[static_cast<std::size_t>(id.tier)];
-    keys.keys.emplace(id, ckks::expand(*ring, tier, kLimbs, generator.switching_key(tier, id)));
+    keys.keys.emplace(id, ckks::expand(*ring, kLimbs, generator.switching_key({tier, id.galois_element})));
     key_bytes +=
         ckks::key_digits(tier, s.galois_element) * (tier.max_limbs + tier.special) * 6.0 * std::ldexp(1, kLogN);
   }

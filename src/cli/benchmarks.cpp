@@ -73,7 +73,7 @@ std::vector<json> bench_ntt() {
           61, [&] { scalar_ring->ntt(a, 0); }, [&] { ring->ntt(b, 0); }, [&] { ring->intt(b, b, 0); });
       const double in_turn = medians(5, [&] { got.ntt(); })[0] / count;
       out.push_back({{"kernels", k->name},
-                     {"ring", kind == ring::RingKind::standard ? "standard" : "conjugate-invariant"},
+                     {"ring", ring::name_of(kind)},
                      {"points", kN},
                      {"forward_us", t[1] * 1e6},
                      {"inverse_us", t[2] * 1e6},
@@ -95,9 +95,9 @@ std::vector<json> bench_keyswitch() {
     const auto secret = secret::SecretKey::generate(ring);
     const ckks::KeyTier tier{limbs, special};
     const ckks::KeyId id{0, ring->rotation_galois_element(1)};
-    auto seeded = secret::KeyGenerator(parameters, secret).switching_key(tier, id);
+    auto seeded = secret::KeyGenerator(limbs, secret).switching_key({tier, id.galois_element});
     ckks::KeyMap keys;
-    keys.keys.emplace(id, ckks::expand(*ring, tier, limbs, std::move(seeded)));
+    keys.keys.emplace(id, ckks::expand(*ring, limbs, std::move(seeded)));
     const ckks::Evaluator evaluator(parameters, ring, {tier}, &keys);
     const ckks::Encoder encoder(kLogN, spec.kind);
     std::vector<double> slots(kN);

@@ -28,22 +28,27 @@ namespace {
 constexpr int kDoubtful = 6;  // exit code of decrypt --strict
 
 struct KeygenOptions {
-  std::string client, out, evaluation_keys, public_key;
+  std::vector<std::string> clients;
+  std::string out, evaluation_keys, public_key;
   bool force = false;
   StepReport report;
 };
 
 int keygen(KeygenOptions& o) {
   o.report.start();
-  const plan::ClientSpec spec = plan::read_client(o.client);
-  const auto parameters = ckks::Parameters::create(spec.parameters);
+  std::vector<client::PlanToServe> plans;
+  for (const std::string& name : o.clients) {
+    plan::ClientSpec spec = plan::read_client(name);
+    auto parameters = ckks::Parameters::create(spec.parameters);
+    plans.push_back({std::move(spec), std::move(parameters)});
+  }
   ProgressLine line("keys");
   const client::MadeKeys made =
-      client::make_keys(spec, parameters, o.out, {o.evaluation_keys, o.public_key, o.force},
+      client::make_keys(plans, o.out, {o.evaluation_keys, o.public_key, o.force},
                         [&](std::size_t done, std::size_t total) { line.update(done, total); });
   const fs::path dir = o.out,
                  evaluation_keys = o.evaluation_keys.empty() ? dir / "eval.key" : fs::path(o.evaluation_keys);
-  o.report.add("keys", made.evaluation ? spec.keys.keys.size() : 0);
+  o.report.add("keys", made.evaluation);
   o.report.add("new_secret_key", made.secret);
   o.report.add_bytes("eval_key_bytes", evaluation_keys);
   if (!o.public_key.empty()) o.report.add_bytes("public_key_bytes", o.public_key);
@@ -52,7 +57,7 @@ int keygen(KeygenOptions& o) {
   const auto size = [](const fs::path& file) { return format_bytes(static_cast<double>(fs::file_size(file))); };
   std::vector<std::string> wrote;
   if (made.secret) wrote.push_back((dir / "secret.key").string() + " (keep it secret)");
-  if (made.evaluation)
+  if (made.evaluation > 0)
     wrote.push_back(fmt::format("{} ({}, for the server)", evaluation_keys.string(), size(evaluation_keys)));
   if (made.public_key)
     wrote.push_back(fmt::format("{} ({}, for those who encrypt for you)", o.public_key, size(o.public_key)));
@@ -224,9 +229,10 @@ int decrypt(DecryptVerbOptions& o) {
 void add_keygen(CLI::App& app) {
   auto* verb = app.add_subcommand("keygen", "Make a secret key and the evaluation keys for the server");
   auto o = std::make_shared<KeygenOptions>();
-  verb->add_option("CLIENT", o->client, "NAME.client")->required();
+  verb->add_option("CLIENT", o->clients, "NAME.client; of several plans, keys that they have in common are made once")
+      ->required();
   verb->add_option("--out", o->out,
-                   "Folder for secret.key and eval.key; a secret key that is there serves this plan, too")
+                   "Folder for secret.key and eval.key; a secret key that is there serves these plans, too")
       ->required();
   verb->add_option("--eval-key", o->evaluation_keys,
                    "Where the evaluation keys go instead, e.g. beside those of another plan");

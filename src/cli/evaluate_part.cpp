@@ -47,10 +47,11 @@ PartResult run_part(const plan::Plan& plan, std::span<const std::vector<double>>
   plan::write_plan(work / "net.plan", plan);
   plan::write_client(work / "net.client", plan::client_part(plan));
   const plan::ClientSpec spec = plan::read_client(work / "net.client");
-  const client::Keys keys = client::keys_of(secret::OwnerKey::generate(), ckks::Parameters::create(plan.parameters));
+  const auto owner = secret::OwnerKey::generate();
+  const client::Keys keys = client::keys_of(owner, ckks::Parameters::create(plan.parameters));
   {
     ProgressLine line("keys");
-    client::write_evaluation_keys(spec, keys, work / "eval.key",
+    client::write_evaluation_keys({keys.parameters, spec.keys}, owner, work / "eval.key",
                                   [&](std::size_t done, std::size_t total) { line.update(done, total); });
   }
   {

@@ -285,7 +285,7 @@ int run(const EvaluateOptions& o) {
       {"tile", plan.tile},
       {"group", plan.group()},
       {"input_ciphertexts", plan.input().layout.ciphertexts()},
-      {"ring", plan.parameters.kind == ring::RingKind::standard ? "standard" : "conjugate-invariant"},
+      {"ring", ring::name_of(plan.parameters.kind)},
       {"ciphertext_primes", plan.parameters.ciphertext_primes},
       {"special_primes", plan.parameters.special_primes},
       {"threads", threads},

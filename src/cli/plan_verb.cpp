@@ -29,7 +29,7 @@ struct PlanOptions {
 
 json describe_security(const ckks::Parameters& p) {
   return {{"ring_dimension", std::uint64_t{1} << p.spec().log_n},
-          {"ring", p.spec().kind == ring::RingKind::standard ? "standard" : "conjugate-invariant"},
+          {"ring", ring::name_of(p.spec().kind)},
           {"ciphertext_primes", p.spec().ciphertext_primes},
           {"special_primes", p.spec().special_primes},
           {"log2_qp", p.log2_qp()},
@@ -58,7 +58,7 @@ int show_client(const plan::ClientSpec& spec, bool as_json) {
   const auto parameters = ckks::Parameters::create(spec.parameters);
   const std::size_t n = std::size_t{1} << spec.parameters.log_n;
   std::uint64_t key_bytes = 0;
-  for (std::uint64_t b : ckks::key_section_bytes(n, spec.parameters.prime_bits, spec.keys)) key_bytes += b;
+  for (const ckks::KeyShape& k : ckks::shapes_of(spec.keys)) key_bytes += ckks::key_bytes(spec.parameters, k);
   const std::uint64_t input_bytes =
       static_cast<std::uint64_t>(spec.input.layout.ciphertexts()) *
       ckks::ciphertext_bytes(wire::Kind::input, n, spec.parameters.prime_bits, spec.input.limbs);

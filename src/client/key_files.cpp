@@ -1,5 +1,7 @@
 #include "client/key_files.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "encrypt/public_key_file.h"
 #include "secret/keygen.h"
@@ -81,23 +83,27 @@ secret::OwnerKey read_owner_key(const fs::path& path) {
   });
 }
 
-void write_evaluation_keys(const plan::ClientSpec& spec, const Keys& keys, const Sink& sink,
+void write_evaluation_keys(const ckks::KeyList& list, const secret::OwnerKey& owner, const Sink& sink,
                            const ProgressFn& progress) {
-  if (keys.parameters.security_bits() > 0) ckks::require_secure(spec.parameters, spec.keys);
-  const secret::KeyGenerator generator(keys.parameters, keys.secret);
-  ckks::KeyFileWriter file(sink, *keys.ring, spec.parameters, spec.keys, spec.plan_id, keys.secret.id());
-  const std::size_t total = spec.keys.keys.size();
-  for (std::size_t k = 0; k < total; ++k) {
-    const ckks::KeyId& id = spec.keys.keys[k];
-    if (progress) progress(k, total);
-    file.write(generator.switching_key(spec.keys.tiers[static_cast<std::size_t>(id.tier)], id));
+  ckks::KeyFileWriter file(sink, list, owner.id());
+  const std::size_t total = list.size();
+  std::size_t done = 0;
+  for (const ckks::RingKeys& r : list.rings()) {
+    const auto ring =
+        std::make_shared<const ring::Ring>(r.ring.log_n, r.ring.kind, ckks::primes_of(r.ring), simd::select_kernels());
+    const secret::SecretKey secret = owner.secret_of(ring);
+    const secret::KeyGenerator generator(r.ring.ciphertext_primes, secret);
+    for (const ckks::KeyShape& shape : r.keys) {
+      if (progress) progress(done++, total);
+      file.write(*ring, generator.switching_key(shape));
+    }
   }
   file.commit();
   if (progress) progress(total, total);
 }
 
 void write_public_key(const plan::ClientSpec& spec, const Keys& keys, const Sink& sink) {
-  const secret::KeyGenerator generator(keys.parameters, keys.secret);
+  const secret::KeyGenerator generator(spec.parameters.ciphertext_primes, keys.secret);
   encrypt::write_public_key(sink, *keys.ring, spec.parameters, generator.public_key(spec.input.limbs),
                             keys.secret.id());
 }
@@ -114,14 +120,41 @@ bool public_key_serves(const fs::path& path, const plan::ClientSpec& spec, const
   return there.serves(spec.parameters, spec.input.limbs);
 }
 
+// A file of evaluation keys that is there may be replaced by one that serves whatever it serves.
+void require_replaceable(const fs::path& path, const ckks::KeyList& list, const std::string& owner_id) {
+  const wire::FileReader file(path, wire::Kind::eval_key);
+  const ckks::KeyFileContents there(file);
+  if (there.key_id != owner_id)
+    throw Error(ErrorCode::usage, path.string() + " holds the keys of another owner; choose another name",
+                Setting::keys);
+  for (const ckks::RingKeys& r : there.rings)
+    for (const ckks::KeyShape& k : r.keys)
+      if (!ckks::find_key(list.rings(), r.ring, k))
+        throw Error(ErrorCode::usage,
+                    path.string() + " holds keys of another plan; name the client files of both, or another file",
+                    Setting::keys);
+}
+
+// The plan whose input has the most levels: a public key for it serves all plans of its ring.
+const PlanToServe& longest_input(const std::vector<PlanToServe>& plans) {
+  for (const PlanToServe& p : plans)
+    if (!ckks::same_ring(p.spec.parameters, plans.front().spec.parameters))
+      throw Error(ErrorCode::usage, "these plans have different rings; make a public key for each of them",
+                  Setting::keys);
+  return *std::ranges::max_element(plans, {}, [](const PlanToServe& p) { return p.spec.input.limbs; });
+}
+
 }  // namespace
 
-MadeKeys make_keys(const plan::ClientSpec& spec, const ckks::Parameters& parameters, const fs::path& dir,
-                   const KeyFileOptions& options, const ProgressFn& progress) {
+MadeKeys make_keys(const std::vector<PlanToServe>& plans, const fs::path& dir, const KeyFileOptions& options,
+                   const ProgressFn& progress) {
+  check(!plans.empty(), "keys for no plan");
   const bool elsewhere = !options.evaluation_keys.empty(), with_public = !options.public_key.empty();
   const fs::path secret_path = dir / "secret.key",
                  evaluation_path = elsewhere ? options.evaluation_keys : dir / "eval.key";
-  MadeKeys made{.secret = options.replace || !is_there(secret_path), .evaluation = true};
+  ckks::KeyList list;
+  for (const PlanToServe& p : plans) list.add(p.parameters, p.spec.keys);
+  MadeKeys made{.secret = options.replace || !is_there(secret_path), .evaluation = list.size()};
   if (is_there(evaluation_path) && !elsewhere && !options.replace) {
     if (!with_public || made.secret)
       throw Error(ErrorCode::usage,
@@ -129,23 +162,20 @@ MadeKeys make_keys(const plan::ClientSpec& spec, const ckks::Parameters& paramet
                       " exists; give those of this plan another file, or replace all keys "
                       "(results under the secret key can then never be decrypted)",
                   Setting::keys);
-    made.evaluation = false;
+    made.evaluation = 0;
   }
-  if (elsewhere && !options.replace && is_there(evaluation_path)) {
-    const wire::FileReader there(evaluation_path, wire::Kind::eval_key);
-    if (there.decode([](const auto& h) { return wire::text(h, "plan_id", 64); }) != spec.plan_id)
-      throw Error(ErrorCode::usage, evaluation_path.string() + " holds the keys of another plan; choose another name",
-                  Setting::keys);
-  }
+  const PlanToServe* longest = with_public ? &longest_input(plans) : nullptr;
   const MadeFolder folder(dir);
   if (with_public) wire::require_writable(options.public_key, wire::Kind::public_key);
   const secret::OwnerKey owner = made.secret ? secret::OwnerKey::generate() : read_owner_key(secret_path);
-  made.public_key = with_public && (options.replace || !public_key_serves(options.public_key, spec, owner.id()));
-  const Keys keys = keys_of(owner, parameters);
-  if (made.evaluation) write_evaluation_keys(spec, keys, evaluation_path, progress);
+  if (elsewhere && !options.replace && is_there(evaluation_path))
+    require_replaceable(evaluation_path, list, owner.id());
+  made.public_key =
+      with_public && (options.replace || !public_key_serves(options.public_key, longest->spec, owner.id()));
+  if (made.evaluation > 0) write_evaluation_keys(list, owner, evaluation_path, progress);
   if (made.secret) write_owner_key(owner, secret_path, options.replace);
-  if (made.public_key)
-    write_public_key(spec, keys, options.public_key);  // last: nobody may encrypt for a key that is lost
+  if (made.public_key)  // last: nobody may encrypt for a key that is lost
+    write_public_key(longest->spec, keys_of(owner, longest->parameters), options.public_key);
   return made;
 }
 

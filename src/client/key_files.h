@@ -3,7 +3,9 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "ckks/eval_key.h"
 #include "inputs/write_input.h"
 #include "plan/client_spec.h"
 #include "secret/secret_key.h"
@@ -30,12 +32,18 @@ void write_owner_key(const secret::OwnerKey& key, const std::filesystem::path& p
 /// Reads PATH, or PATH/secret.key if PATH is a folder. Throws Error{bad_input} for a damaged file.
 secret::OwnerKey read_owner_key(const std::filesystem::path& path);
 
-/// Makes the evaluation keys that the plan asks for. Throws Error{bad_input} for a plan whose keys would be weak.
-void write_evaluation_keys(const plan::ClientSpec& spec, const Keys& keys, const Sink& sink,
+/// Makes the evaluation keys of a list.
+void write_evaluation_keys(const ckks::KeyList& list, const secret::OwnerKey& owner, const Sink& sink,
                            const ProgressFn& progress);
 
 /// Makes the public key with which others encrypt for this plan, and for others of its ring that need no more levels.
 void write_public_key(const plan::ClientSpec& spec, const Keys& keys, const Sink& sink);
+
+/// A plan that keys are made for. The parameters are those of the description.
+struct PlanToServe {
+  plan::ClientSpec spec;
+  ckks::Parameters parameters;
+};
 
 /// Where make_keys writes, and what it does with what is there already.
 struct KeyFileOptions {
@@ -46,14 +54,16 @@ struct KeyFileOptions {
 
 /// What make_keys made.
 struct MadeKeys {
-  bool secret = false, evaluation = false, public_key = false;
+  bool secret = false, public_key = false;
+  std::size_t evaluation = 0;  ///< number of evaluation keys
 };
 
-/// Makes the evaluation keys of a plan, and a public key if asked for, under the secret key DIR/secret.key, which is
-/// made if there is none: one secret key serves all plans. If a public key is asked for, DIR/eval.key stays where it
-/// exists, and so does a public key that serves the plan. Throws Error{usage} if DIR/eval.key exists and nothing of the
-/// options is set, or if the named files hold keys of another plan, owner or ring.
-MadeKeys make_keys(const plan::ClientSpec& spec, const ckks::Parameters& parameters, const std::filesystem::path& dir,
+/// Makes the evaluation keys of some plans in one file, those that they have in common once, and a public key if asked
+/// for, under the secret key DIR/secret.key, which is made if there is none: one secret key serves all plans. If a
+/// public key is asked for, DIR/eval.key stays where it exists, and so does a public key that serves the plans. Throws
+/// Error{usage} if DIR/eval.key exists and nothing of the options is set, if the named files hold keys of another owner
+/// or ring or keys that other plans need, or if a public key is asked for plans of different rings.
+MadeKeys make_keys(const std::vector<PlanToServe>& plans, const std::filesystem::path& dir,
                    const KeyFileOptions& options, const ProgressFn& progress);
 
 /// Reads DIR/secret.key, or the file DIR, for the ring of a plan.

@@ -9,7 +9,6 @@ namespace sotto::compiler {
 namespace {
 
 constexpr double kRoom = 1.5, kMadeUpRoom = 4;
-constexpr int kMadeUp = 24;  // images of each kind
 
 constexpr double kFaint[] = {0.25, 0.0625};    // contrasts
 constexpr double kBrightness[] = {0, 0.5, 1};  // part of the grey levels left free that lies below them
@@ -21,8 +20,7 @@ struct Levels {
 };
 
 // They only have to be as lively as real images: waves and noise.
-std::vector<std::vector<double>> made_up_images(const plan::Interface& io, const Levels& levels,
-                                                std::size_t count = kMadeUp) {
+std::vector<std::vector<double>> made_up_images(const plan::Interface& io, const Levels& levels, std::size_t count) {
   std::mt19937_64 rng(1);
   std::uniform_real_distribution<double> uniform(0, 1);
   std::vector<std::vector<double>> images(count);
@@ -53,9 +51,9 @@ Calibration calibration_from(std::vector<std::vector<double>> images) {
   return {std::move(images), std::move(room), false};
 }
 
-Calibration made_up_calibration(const plan::Interface& io) {
-  Calibration out{made_up_images(io, {}), std::vector<double>(kMadeUp, kMadeUpRoom), true};
-  for (auto& image : made_up_images(io, {.extreme = true})) {
+Calibration made_up_calibration(const plan::Interface& io, std::size_t images) {
+  Calibration out{made_up_images(io, {}, images), std::vector<double>(images, kMadeUpRoom), true};
+  for (auto& image : made_up_images(io, {.extreme = true}, images)) {
     out.images.push_back(std::move(image));
     out.room.push_back(kRoom);
   }

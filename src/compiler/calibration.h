@@ -1,10 +1,13 @@
 #pragma once
 
+#include <cstddef>
 #include <vector>
 
 #include "plan/plan.h"
 
 namespace sotto::compiler {
+
+inline constexpr std::size_t kMadeUpImages = 24;
 
 /// Images on which the compiler measures a network.
 struct Calibration {
@@ -18,7 +21,8 @@ Calibration calibration_from(std::vector<std::vector<double>> images);
 
 /// Pictures of noise and waves, always the same, for networks of which nobody gives images: values may become four
 /// times as large as on ordinary ones, half as large again as on pictures whose channels are black or white everywhere.
-Calibration made_up_calibration(const plan::Interface& io);
+/// images: of each of both kinds.
+Calibration made_up_calibration(const plan::Interface& io, std::size_t images = kMadeUpImages);
 
 /// Pictures like the ordinary ones of made_up_calibration of less contrast: dark, grey and bright ones, so many of each
 /// kind. A network that is used to such brings their values back to full size, where others leave its ranges unused.

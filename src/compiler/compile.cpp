@@ -45,17 +45,25 @@ Statistics expand(const Statistics& circuit, const plan::Plan& plan) {
   return out;
 }
 
-// Levels of a network that is deeper than the modulus, or that needs polynomials.
-Draft with_bootstraps(plan::Plan packed, const Options& options, const Statistics& statistics, bool precise) {
+// Levels of a network that is deeper than the modulus, or that needs polynomials; nothing if a layer is too deep.
+std::optional<plan::Plan> bootstrapped(plan::Plan packed, const Options& options) {
   packed.steps.back().extra_primes = 1;  // one prime would leave few bits to the weights of the last layer
   // With groups, weights have masks over long periods and need more bits, too.
-  if (precise || options.group > 1)
+  if (options.precise || options.group > 1)
     for (plan::Step& s : packed.steps)
       if (s.kind == plan::Kind::square || s.kind == plan::Kind::multiply) s.extra_primes = 1;
-  const Placement placement = place(packed);
-  plan::Plan plan = insert_bootstraps(packed, placement);
+  const std::optional<Placement> placement = place(packed);
+  if (!placement) return std::nullopt;
+  plan::Plan plan = insert_bootstraps(packed, *placement);
   plan.level_primes = 1;
-  plan.parameters = {kLogN, ring::RingKind::conjugate_invariant, placement.limbs, placement.special, kOnePrime.bits};
+  plan.parameters.ciphertext_primes = placement->limbs;
+  plan.parameters.special_primes = placement->special;
+  plan.parameters.prime_bits = kOnePrime.bits;
+  plan.parameters.primes_at_once = most_primes(kLogN, kOnePrime.bits);
+  return plan;
+}
+
+Draft with_scales(plan::Plan plan, const Statistics& statistics) {
   const Statistics expanded = expand(statistics, plan);
   for (std::size_t t = 0; t < plan.tensors.size(); ++t) plan.tensors[t].moments = expanded.moments[t];
   const plan::Schedule schedule = plan::make_schedule(plan);
@@ -91,6 +99,25 @@ int tile_for(const circuit::Circuit& circuit, const Options& options) {
   return tile;
 }
 
+// The circuit in its packing, in a ring; nothing if one image has no room in a ciphertext.
+std::optional<plan::Plan> packed_plan(const MeasuredCircuit& network, const Options& options) {
+  if (options.batch < 1 || options.batch > 65536) throw Error(ErrorCode::usage, "a batch is of 1 to 65536 images");
+  if (options.group < 1 || options.group > plan::kMaxGroup ||
+      !std::has_single_bit(static_cast<unsigned>(options.group)))
+    throw Error(ErrorCode::usage,
+                "channels per ciphertext must be a power of two up to " + std::to_string(plan::kMaxGroup));
+  const int tile = tile_for(network.circuit, options);
+  const int batch = (1 << kLogN) / (tile * tile * options.group);
+  if (batch < 1) return std::nullopt;
+  plan::Plan packed = pack(network.circuit, {tile, options.group});
+  packed.network = network.name;
+  packed.io = network.io;
+  packed.parameters.log_n = kLogN;
+  packed.parameters.kind = ring::RingKind::conjugate_invariant;
+  packed.batch = batch;
+  return packed;
+}
+
 }  // namespace
 
 MeasuredCircuit measured_circuit(const graph::Network& network, const Calibration& calibration, double relu_error,
@@ -104,36 +131,43 @@ const plan::Step& Compiled::worst() const {
   return plan.steps[static_cast<std::size_t>(std::ranges::max_element(step_errors) - step_errors.begin())];
 }
 
+std::optional<plan::Plan> outline(const MeasuredCircuit& network, const Options& options) {
+  std::optional<plan::Plan> packed = packed_plan(network, options);
+  if (!packed) return std::nullopt;
+  const LevelSize size = options.group > 1 ? kTwoPrimes : kOnePrime;
+  if (plan::has(*packed, plan::Kind::activate) || !assign_levels(*packed, size))
+    packed = bootstrapped(std::move(*packed), options);
+  if (packed) choose_rotations(*packed);
+  return packed;
+}
+
 Compiled compile(const MeasuredCircuit& network, const Options& options) {
-  if (options.batch < 1 || options.batch > 65536) throw Error(ErrorCode::usage, "a batch is of 1 to 65536 images");
-  if (options.group < 1 || options.group > plan::kMaxGroup ||
-      !std::has_single_bit(static_cast<unsigned>(options.group)))
-    throw Error(ErrorCode::usage,
-                "channels per ciphertext must be a power of two up to " + std::to_string(plan::kMaxGroup));
-  const int tile = tile_for(network.circuit, options);
-  const int batch = (1 << kLogN) / (tile * tile * options.group);
-  if (batch < 1)
+  std::optional<plan::Plan> packed = packed_plan(network, options);
+  if (!packed)
     throw Error(ErrorCode::bad_input, "the ring has no room for " + std::to_string(options.group) +
                                           " channels of this network in a ciphertext");
-  plan::Plan packed = pack(network.circuit, {tile, options.group});
-  packed.network = network.name;
-  packed.io = network.io;
-  const int scores = packed.io.outputs;
+  const int scores = packed->io.outputs;
   const WantedVariance wanted{std::pow(options.score_error, 2) * scores,
                               std::pow(options.cheap_score_error, 2) * scores};
   const LevelSize size = options.group > 1 ? kTwoPrimes : kOnePrime;
   std::optional<Draft> draft;
-  if (!plan::has(packed, plan::Kind::activate))
-    draft = levels_without_bootstraps(packed, size, network.statistics, wanted);
+  if (!plan::has(*packed, plan::Kind::activate))
+    draft = levels_without_bootstraps(*packed, size, network.statistics, wanted);
   if (!draft || (options.precise && draft->scales.total_variance() > wanted.at_most)) {
-    Draft bootstrapped = with_bootstraps(std::move(packed), options, network.statistics, options.precise);
-    if (!draft || bootstrapped.scales.total_variance() < draft->scales.total_variance())
-      draft = std::move(bootstrapped);
+    std::optional<plan::Plan> plan = bootstrapped(std::move(*packed), options);
+    if (!plan && !draft)
+      throw Error(
+          ErrorCode::no_resources,
+          "a layer of this network needs more levels than bootstrapping leaves at 128-bit security; allow a larger "
+          "error of its activations",
+          Setting::function_error);
+    std::optional<Draft> other;
+    if (plan) other = with_scales(std::move(*plan), network.statistics);
+    if (!draft || (other && other->scales.total_variance() < draft->scales.total_variance())) draft = std::move(other);
   }
   Compiled out{std::move(draft->plan), 0, std::move(draft->scales.variance), std::move(draft->errors),
                std::move(draft->rotated)};
   apply_scales(out.plan, draft->scales);
-  out.plan.batch = batch;
   for (double& v : out.step_errors) {
     out.score_error += v / out.plan.io.outputs;
     v = std::sqrt(v / out.plan.io.outputs);

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "circuit/circuit.h"
@@ -62,5 +63,9 @@ Compiled compile(const MeasuredCircuit& network, const Options& options);
 
 /// The same for a network that is measured on made-up images.
 Compiled compile(const graph::Network& network, const Options& options, double relu_error = kReluError);
+
+/// A plan with as little precision as it takes, without scales, probes and identity: enough for plan::estimate. Nothing
+/// if the packing has no room for the network, or bootstrapping too few levels for one of its layers.
+std::optional<plan::Plan> outline(const MeasuredCircuit& network, const Options& options);
 
 }  // namespace sotto::compiler

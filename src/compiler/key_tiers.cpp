@@ -6,12 +6,19 @@
 #include <set>
 
 #include "base/error.h"
+#include "ckks/security.h"
 #include "plan/cost.h"
 #include "plan/schedule.h"
+#include "plan/switch_work.h"
 
 namespace sotto::compiler {
 
 namespace {
+
+// Keys of the same number are the same for the limbs that both have. More numbers would save time and share less.
+constexpr int kNumbersOfSpecialPrimes[] = {2, 3, 5, 6, 7, 8, 10, 13, 16, 20, ckks::kMostSpecialPrimes};
+
+constexpr int kMostDigits = 8;
 
 // What the steps of one level need.
 struct Level {
@@ -20,14 +27,15 @@ struct Level {
   std::set<std::uint64_t> galois_elements;
 };
 
-double key_bytes(const ckks::KeyTier& t, int log_n) {
-  return 2.0 * t.digits() * (t.max_limbs + t.special) * std::ldexp(static_cast<double>(simd::kPackedBytes), log_n);
+double read_seconds(const ckks::KeyTier& t, int log_n) {
+  const double bytes =
+      2.0 * t.digits() * (t.max_limbs + t.special) * std::ldexp(static_cast<double>(simd::kPackedBytes), log_n);
+  return bytes * plan::kTypicalSpeed.key_byte / plan::speed_up(plan::kTypicalSpeed.threads);
 }
 
-// Transforms take most of the time of a switch. (Hoisted rotations, which share some, are counted as whole ones.)
-double switch_seconds(const ckks::KeyTier& t, int limbs) {
-  const double transforms = limbs + t.digits(limbs) * (limbs + t.special) + 2.0 * (limbs + t.special);
-  return transforms * plan::kTypicalSpeed.transform / plan::speed_up(plan::kTypicalSpeed.threads);
+// Hoisted rotations, which share some of the work, are counted as whole ones.
+double switch_seconds(const ckks::KeyTier& t, int limbs, int log_n) {
+  return plan::SwitchWork{std::ldexp(1.0, log_n), limbs, t.special}.rotations(1).seconds(plan::kTypicalSpeed);
 }
 
 // Levels from the highest to the lowest, counted with a single tier, which plan.keys then holds.
@@ -66,10 +74,15 @@ std::vector<Level> levels_of(plan::Plan& plan) {
 
 }  // namespace
 
+int most_primes(int log_n, int bits) {
+  return static_cast<int>(ckks::find_security_row(log_n, ckks::SecretDistribution::ternary)->max_log2_qp / bits);
+}
+
 int special_primes(int limbs, int most) {
-  for (int digits = 2; digits <= 8; ++digits) {
-    const int special = (limbs + digits - 1) / digits + 1;
-    if (special <= most) return special;
+  for (int digits = 2; digits <= kMostDigits; ++digits) {
+    const int least = (limbs + digits - 1) / digits + 1;
+    const auto* number = std::ranges::lower_bound(kNumbersOfSpecialPrimes, least);
+    if (number != std::end(kNumbersOfSpecialPrimes) && *number <= most) return *number;
   }
   return 0;
 }
@@ -77,33 +90,44 @@ int special_primes(int limbs, int most) {
 double choose_keys(plan::Plan& plan) {
   const std::vector<Level> levels = levels_of(plan);
   const std::size_t count = levels.size();
-  // best[i]: the least cost of levels i and below; next[i]: where the tier that begins at i ends.
-  std::vector<double> best(count + 1, 0);
-  std::vector<std::size_t> next(count, count);
-  const auto tier_at = [&](std::size_t i) {
-    return ckks::KeyTier{levels[i].limbs, special_primes(levels[i].limbs, plan.parameters.special_primes)};
+  const int primes = plan.parameters.most_at_once(), log_n = plan.parameters.log_n;
+  // The best tiers for a level and those below: the first of them serves the levels up to `end`.
+  struct Choice {
+    double price = HUGE_VAL, seconds = 0;
+    std::size_t end = 0;
+    ckks::KeyTier tier;
   };
+  std::vector<Choice> best(count + 1);
+  best[count].price = 0;
   for (std::size_t i = count; i-- > 0;) {
-    const ckks::KeyTier tier = tier_at(i);
-    best[i] = HUGE_VAL;
-    std::set<std::uint64_t> galois_elements;
-    double switching = 0;
-    for (std::size_t j = i; j < count; ++j) {
-      galois_elements.insert(levels[j].galois_elements.begin(), levels[j].galois_elements.end());
-      switching += levels[j].switches * switch_seconds(tier, levels[j].limbs);
-      const double reading = static_cast<double>(galois_elements.size()) * key_bytes(tier, plan.parameters.log_n) *
-                             plan::kTypicalSpeed.key_byte / plan::speed_up(plan::kTypicalSpeed.threads);
-      if (reading + switching + best[j + 1] < best[i]) {
-        best[i] = reading + switching + best[j + 1];
-        next[i] = j + 1;
+    for (int special : kNumbersOfSpecialPrimes) {
+      const ckks::KeyTier tier{levels[i].limbs, special};
+      if (tier.max_limbs + special > primes || tier.digits() > kMostDigits) continue;
+      if (tier.digits() == 1 && tier.max_limbs > 1) continue;  // takes longer than its operations say (measured)
+      std::set<std::uint64_t> galois_elements;
+      double switching = 0;
+      for (std::size_t j = i; j < count; ++j) {
+        galois_elements.insert(levels[j].galois_elements.begin(), levels[j].galois_elements.end());
+        switching += levels[j].switches * switch_seconds(tier, levels[j].limbs, log_n);
+        const double reading = static_cast<double>(galois_elements.size()) * read_seconds(tier, log_n);
+        const Choice& rest = best[j + 1];
+        const double price = switching + kKeyPrice * reading + rest.price;
+        if (price < best[i].price) best[i] = {price, switching + reading + rest.seconds, j + 1, tier};
       }
     }
   }
   plan.keys.tiers.clear();
-  for (std::size_t i = 0; i < count; i = next[i]) plan.keys.tiers.push_back(tier_at(i));
+  plan.parameters.special_primes = 1;
+  plan.parameters.primes_at_once = plan.parameters.ciphertext_primes;
+  for (std::size_t i = 0; i < count; i = best[i].end) {
+    const ckks::KeyTier& tier = best[i].tier;
+    plan.keys.tiers.push_back(tier);
+    plan.parameters.special_primes = std::max(plan.parameters.special_primes, tier.special);
+    plan.parameters.primes_at_once = std::max(plan.parameters.primes_at_once, tier.max_limbs + tier.special);
+  }
   if (plan.bootstrapping) plan.keys.tiers.push_back({1, 1, true});
   plan.keys.keys = plan::required_keys(plan, plan::make_schedule(plan));
-  return best[0];
+  return best[0].seconds;
 }
 
 }  // namespace sotto::compiler

@@ -4,15 +4,24 @@
 
 namespace sotto::compiler {
 
+/// Primes of so many bits, special ones included, that one key may have at 128-bit security.
+int most_primes(int log_n, int bits);
+
 /// Special primes for key switches of `limbs` limbs in the fewest digits, two at least, that `most` special primes
-/// allow: one more than a digit has limbs. 0 if even eight digits are too few.
+/// allow: one more than a digit has limbs, rounded up to one of a few numbers, so that plans of one ring can share keys
+/// (docs/adr/0031). 0 if even eight digits are too few.
 int special_primes(int limbs, int most);
 
-/// Sets plan.keys: the tiers that make reading keys and switching with them cheapest together, and the keys of each.
+/// What a key costs over what reading it once takes: someone makes, sends and holds it, too.
+inline constexpr double kKeyPrice = 8;
+
+/// Sets plan.keys: the tiers that make keys and switching with them cheapest together, and the keys of each. No
+/// key gets more primes than plan.parameters.most_at_once(); of these, and of special primes, plan.parameters then has
+/// as many as the keys use.
 ///
 /// Lower tiers switch faster but bring keys of their own. Tiers begin at levels of steps, so the best choice is a
-/// shortest path over those levels. Returns the seconds that reading and switching take, by rough figures of a typical
-/// processor with two threads.
+/// shortest path over those levels and over the numbers of special primes. Returns the seconds that reading and
+/// switching take, by rough figures of a typical processor with two threads.
 double choose_keys(plan::Plan& plan);
 
 }  // namespace sotto::compiler

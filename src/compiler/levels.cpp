@@ -4,10 +4,9 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "ckks/security.h"
 #include "compiler/key_tiers.h"
 #include "compiler/weight_errors.h"
-#include "plan/cost.h"
+#include "plan/level_costs.h"
 #include "plan/noise.h"
 #include "plan/schedule.h"
 
@@ -36,35 +35,17 @@ int assign_limbs(plan::Plan& plan) {
   return needed.front();
 }
 
-// Levels and parameters; false if the modulus has no room for them.
-bool assign_levels(plan::Plan& plan, LevelSize size) {
-  plan.level_primes = size.primes;
-  const int limbs = assign_limbs(plan), special = special_primes(limbs, most_primes(size.bits) - limbs);
-  if (limbs > kMostLimbs || special < 2) return false;
-  plan.parameters = {kLogN, ring::RingKind::conjugate_invariant, limbs,
-                     special_primes(limbs, std::min(most_primes(size.bits) - limbs, kMostLimbs)), size.bits};
-  plan.batch = (1 << kLogN) / plan.period();
-  return true;
-}
-
-// Predicted seconds, with one tier of keys, which the plan then holds.
-double seconds_of(plan::Plan& plan) {
-  plan.keys.tiers = {{plan.parameters.ciphertext_primes, plan.parameters.special_primes}};
-  plan.keys.keys = plan::required_keys(plan, plan::make_schedule(plan));
-  return plan::estimate(plan).seconds(plan::kTypicalSpeed);
-}
-
 // Extra primes for some steps, tried out on one plan, whose weights are too many to be copied.
 class Search {
  public:
   Search(plan::Plan plan, LevelSize size, const Statistics& statistics)
-      : size_(size), statistics_(statistics), plan_(std::move(plan)) {
+      : size_(size), statistics_(statistics), plan_(std::move(plan)), costs_(plan_) {
     const plan::Schedule schedule = plan::make_schedule(plan_);
     errors_ = weight_errors(plan_, plan::weight_noise(plan_, schedule));
     rotated_ = plan::rotated_share(plan_, schedule);
     for (const plan::Step& s : plan_.steps) best_.extra.push_back(s.extra_primes);
     best_.scales = choose_scales(plan_, statistics_, errors_, rotated_);
-    best_.seconds = seconds_of(plan_);
+    best_.seconds = seconds_of_plan();
   }
 
   [[nodiscard]] Draft take() {
@@ -105,6 +86,17 @@ class Search {
     double seconds = 0;
   };
 
+  // Predicted, without reading keys.
+  [[nodiscard]] double seconds_of_plan() const {
+    const auto special = [primes = most_primes(kLogN, size_.bits)](int limbs) {
+      return special_primes(limbs, primes - limbs);
+    };
+    double sum = 0;
+    for (std::size_t s = 0; s < plan_.steps.size(); ++s)
+      sum += costs_.at(static_cast<int>(s), plan_.steps[s].limbs, special).seconds(plan::kTypicalSpeed);
+    return sum;
+  }
+
   bool apply(const std::vector<int>& extra) {
     for (std::size_t s = 0; s < extra.size(); ++s) plan_.steps[s].extra_primes = extra[s];
     return assign_levels(plan_, size_);
@@ -115,7 +107,7 @@ class Search {
     if (!apply(extra)) return std::nullopt;
     Choice c{std::move(extra), choose_scales(plan_, statistics_, errors_, rotated_)};
     if (std::log(variance() / c.scales.total_variance()) < kLeastGain) return std::nullopt;
-    c.seconds = seconds_of(plan_);
+    c.seconds = seconds_of_plan();
     return c;
   }
 
@@ -143,6 +135,7 @@ class Search {
   LevelSize size_;
   const Statistics& statistics_;
   plan::Plan plan_;
+  plan::LevelCosts costs_;
   std::vector<std::vector<WeightErrors>> errors_;
   std::vector<double> rotated_;
   Choice best_;
@@ -150,8 +143,13 @@ class Search {
 
 }  // namespace
 
-int most_primes(int bits) {
-  return static_cast<int>(ckks::find_security_row(kLogN, ckks::SecretDistribution::ternary)->max_log2_qp / bits);
+bool assign_levels(plan::Plan& plan, LevelSize size) {
+  plan.level_primes = size.primes;
+  const int primes = most_primes(kLogN, size.bits), limbs = assign_limbs(plan),
+            special = special_primes(limbs, primes - limbs);
+  if (limbs > kMostLimbs || special < 2) return false;
+  plan.parameters = {kLogN, ring::RingKind::conjugate_invariant, limbs, special, size.bits, primes};
+  return true;
 }
 
 std::optional<Draft> levels_without_bootstraps(plan::Plan packed, LevelSize size, const Statistics& statistics,

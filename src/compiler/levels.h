@@ -8,9 +8,6 @@
 
 namespace sotto::compiler {
 
-/// Primes of so many bits that the modulus has room for at 128-bit security, special ones included.
-int most_primes(int bits);
-
 /// A plan with levels and parameters, before its scales are its own.
 struct Draft {
   plan::Plan plan;
@@ -24,6 +21,9 @@ struct WantedVariance {
   double at_most = 0;   ///< whatever it costs
   double if_cheap = 0;  ///< if a run still takes only seconds: what is measured on a few images may be too good
 };
+
+/// As few levels as a plan without levels takes, and parameters; false if the modulus has no room for them.
+bool assign_levels(plan::Plan& plan, LevelSize size);
 
 /// Levels of a plan without levels (see pack()) that bootstraps nothing. Steps get extra primes where these do most for
 /// their time, until the scores are as exact as wanted or the modulus has no more. Nothing if not even the levels fit.

@@ -6,11 +6,8 @@
 #include <set>
 #include <string>
 
-#include "base/error.h"
-#include "ckks/security.h"
 #include "compiler/key_tiers.h"
-#include "plan/cost.h"
-#include "plan/schedule.h"
+#include "plan/level_costs.h"
 #include "plan/switch_work.h"
 
 namespace sotto::compiler {
@@ -20,11 +17,6 @@ namespace {
 constexpr int kLogN = 16, kPrimeBits = 48;
 // Part of the whole time that an extra prime for a square or product is worth.
 constexpr double kPreciseWorth = 0.045;
-
-// What a step costs at any level: its parts that grow with the limbs.
-struct StepCost {
-  double key_switches = 0, seconds_per_limb = 0;
-};
 
 // Consecutive steps between two bootstraps.
 struct Segment {
@@ -36,15 +28,13 @@ struct Segment {
 // Steps of a packed plan with the tensors that they read and write.
 class Graph {
  public:
-  // measured: with the costs of steps.
-  Graph(const plan::Plan& packed, bool measured) : plan_(packed), last_use_(packed.tensors.size(), -1) {
+  explicit Graph(const plan::Plan& packed) : plan_(packed), last_use_(packed.tensors.size(), -1) {
     for (int s = 0; s < count(); ++s)
       for (const plan::Term& t : step(s).terms) last_use_[static_cast<std::size_t>(t.source)] = s;
     can_cut_.assign(packed.steps.size(), true);
     for (int s = 0; s < count(); ++s)
       for (int k = s; step(s).keep && k < last_use_[static_cast<std::size_t>(step(s).output)]; ++k)
         can_cut_[static_cast<std::size_t>(k)] = false;
-    if (measured) measure();
   }
 
   [[nodiscard]] int count() const { return static_cast<int>(plan_.steps.size()); }
@@ -104,68 +94,51 @@ class Graph {
     return best;
   }
 
-  [[nodiscard]] double seconds(int s, int at_limbs, int special) const {
-    const StepCost& c = costs_[static_cast<std::size_t>(s)];
-    const auto of_tier = [&](int limbs) { return std::min(special, special_primes(limbs, special)); };
-    const plan::Step& st = step(s);
-    plan::Work work;
-    if (st.kind == plan::Kind::activate) {
-      plan::Step at = st;
-      at.limbs = at_limbs;
-      work = plan::activation_work(plan_, at, of_tier) * tensor(st.output).layout.ciphertexts();
-    } else {
-      const double n = std::ldexp(1.0, kLogN);
-      work = plan::SwitchWork{n, at_limbs, of_tier(at_limbs)}.rotations(1) * c.key_switches;
-    }
-    return work.seconds(plan::kTypicalSpeed) + c.seconds_per_limb * at_limbs;
-  }
-
  private:
-  // Key switches and products of every step, counted on a copy that keeps all levels at two limbs.
-  void measure() {
-    plan::Plan flat = plan_;
-    constexpr int limbs = 2;
-    flat.parameters = {kLogN, ring::RingKind::conjugate_invariant, limbs, limbs, kPrimeBits};
-    flat.batch = (1 << kLogN) / flat.period();
-    for (plan::Tensor& t : flat.tensors) t.limbs = limbs;
-    flat.keys.tiers = {{limbs, limbs}};
-    std::vector<int> index;  // of the steps that are counted
-    std::vector<plan::Step> steps;
-    for (int s = 0; s < count(); ++s) {
-      flat.steps[static_cast<std::size_t>(s)].limbs = limbs;
-      if (step(s).kind != plan::Kind::activate) {
-        index.push_back(s);
-        steps.push_back(flat.steps[static_cast<std::size_t>(s)]);
-      }
-    }
-    flat.steps = std::move(steps);
-    const plan::Cost cost = plan::estimate(flat);
-    costs_.resize(plan_.steps.size());
-    for (std::size_t k = 0; k < index.size(); ++k) {
-      StepCost& c = costs_[static_cast<std::size_t>(index[k])];
-      c.key_switches = static_cast<double>(cost.steps[k].key_switches);
-      c.seconds_per_limb = cost.steps[k].linear.seconds(plan::kTypicalSpeed) / limbs;
-    }
-  }
-
   const plan::Plan& plan_;
   std::vector<int> last_use_;
   std::vector<bool> can_cut_;  // by step
-  std::vector<StepCost> costs_;
+};
+
+// Special primes of a level, with those of the highest one at most: more of them, for levels between, would be faster,
+// but the more limbs that raising then pays for take more memory.
+int special_of_level(int limbs, int most) { return std::min(most, std::max(2, special_primes(limbs, most))); }
+
+// Predicted seconds of the steps, by the special primes of the highest level.
+class StepSeconds {
+ public:
+  explicit StepSeconds(const plan::Plan& packed) : costs_(packed), steps_(packed.steps.size()) {}
+
+  [[nodiscard]] double at(int step, int limbs, int special) {
+    std::vector<double>& all = seconds_[special];
+    all.resize(steps_ * kMostLimbs, -1);
+    double& seconds = all[static_cast<std::size_t>(step * kMostLimbs + limbs)];
+    if (seconds < 0)
+      seconds =
+          costs_.at(step, limbs, [&](int l) { return special_of_level(l, special); }).seconds(plan::kTypicalSpeed);
+    return seconds;
+  }
+
+ private:
+  static constexpr int kMostLimbs = 64;
+  plan::LevelCosts costs_;
+  std::size_t steps_;
+  std::map<int, std::vector<double>> seconds_;  // [step][limbs]
 };
 
 // Shortest path over cuts for one circuit.
 class Search {
  public:
   // worth: seconds that a precise square or product may cost.
-  Search(const Graph& graph, const bootstrap::BootstrapSpec& spec, int limbs, int special, double worth)
-      : graph_(graph), worth_(worth) {
+  Search(const Graph& graph, StepSeconds& step_seconds, const bootstrap::BootstrapSpec& spec, int limbs, int special,
+         double worth)
+      : graph_(graph), step_seconds_(step_seconds), worth_(worth) {
     best_.bootstrapping = spec;
     best_.limbs = limbs;
     best_.special = special;
-    const auto of_tier = [&](int l) { return std::min(special, std::max(2, special_primes(l, special))); };
-    bootstrap_seconds_ =
-        plan::bootstrap_work(spec, kLogN, plan::kBootstrappedTogether, of_tier).seconds(plan::kTypicalSpeed);
+    bootstrap_seconds_ = plan::bootstrap_work(spec, kLogN, plan::kBootstrappedTogether, [&](int l) {
+                           return special_of_level(l, special);
+                         }).seconds(plan::kTypicalSpeed);
   }
 
   [[nodiscard]] Placement run() {
@@ -209,34 +182,32 @@ class Search {
   }
 
  private:
-  [[nodiscard]] double cost(int cut, const Segment& segment) const {
+  [[nodiscard]] double cost(int cut, const Segment& segment) {
     double seconds = -worth_ * static_cast<double>(segment.precise.size());
     for (std::size_t k = 0; k < segment.limbs.size(); ++k)
-      seconds += graph_.seconds(cut + 1 + static_cast<int>(k), segment.limbs[k], best_.special);
+      seconds += step_seconds_.at(cut + 1 + static_cast<int>(k), segment.limbs[k], best_.special);
     return seconds;
   }
 
   const Graph& graph_;
+  StepSeconds& step_seconds_;
   Placement best_;
   double bootstrap_seconds_ = 0, worth_;
 };
 
-int most_primes() {
-  return static_cast<int>(ckks::find_security_row(kLogN, ckks::SecretDistribution::ternary)->max_log2_qp / kPrimeBits);
-}
-
-Placement best_placement(const Graph& graph, double worth) {
+Placement best_placement(const Graph& graph, StepSeconds& step_seconds, double worth) {
   Placement best;
   best.seconds = HUGE_VAL;
-  for (int limbs = most_primes() - 2; limbs > 1; --limbs) {
-    const int special = special_primes(limbs, most_primes() - limbs);
+  const int primes = most_primes(kLogN, kPrimeBits);
+  for (int limbs = primes - 2; limbs > 1; --limbs) {
+    const int special = special_primes(limbs, primes - limbs);
     if (special < 2) continue;
     // Fewer, larger matrices leave more levels and take more time.
     for (const auto& [entry, exit] : {std::pair{3, 4}, std::pair{2, 4}, std::pair{3, 3}, std::pair{2, 3}}) {
       const bootstrap::BootstrapSpec spec{
           .slots_to_coeffs_factors = entry, .coeffs_to_slots_factors = exit, .raised_limbs = limbs};
       if (spec.output_limbs() <= spec.input_limbs()) continue;
-      Placement found = Search(graph, spec, limbs, special, worth).run();
+      Placement found = Search(graph, step_seconds, spec, limbs, special, worth).run();
       if (found.seconds < best.seconds) best = std::move(found);
     }
   }
@@ -245,21 +216,17 @@ Placement best_placement(const Graph& graph, double worth) {
 
 }  // namespace
 
-Placement place(const plan::Plan& packed) {
-  const Graph graph(packed, true);
-  const Placement fastest = best_placement(graph, 0);
-  if (fastest.seconds == HUGE_VAL)
-    throw Error(
-        ErrorCode::no_resources,
-        "a layer of this network needs more levels than bootstrapping leaves at 128-bit security; allow a larger "
-        "error of its activations",
-        Setting::function_error);
-  return best_placement(graph, kPreciseWorth * fastest.seconds);
+std::optional<Placement> place(const plan::Plan& packed) {
+  const Graph graph(packed);
+  StepSeconds step_seconds(packed);
+  const Placement fastest = best_placement(graph, step_seconds, 0);
+  if (fastest.seconds == HUGE_VAL) return std::nullopt;
+  return best_placement(graph, step_seconds, kPreciseWorth * fastest.seconds);
 }
 
 plan::Plan insert_bootstraps(plan::Plan packed, const Placement& placement) {
   for (int s : placement.precise) packed.steps[static_cast<std::size_t>(s)].extra_primes = 1;
-  const Graph graph(packed, false);
+  const Graph graph(packed);
   plan::Plan out = packed;
   out.steps.clear();
   out.bootstrapping = placement.cuts.empty() ? std::nullopt : std::optional(placement.bootstrapping);

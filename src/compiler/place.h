@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "plan/plan.h"
@@ -16,15 +17,15 @@ struct Placement {
   double seconds = 0;  ///< predicted for a typical processor
 };
 
-/// The cheapest placement for a plan without levels (see pack()): a shortest path over cuts, for every number of limbs
-/// to raise to. The cost of a step is that of its key switches and products at the level where it runs, the cost of a
-/// cut that of bootstrapping what is alive there. Squares and products that get an extra prime count as a gain: their
-/// weights are then exact, and what they read can be held at a scale that drowns the rounding of divisions.
+/// The cheapest placement for a plan in a ring, without levels (see pack()): a shortest path over cuts, for every
+/// number of limbs to raise to. The cost of a step is that of its key switches and products at the level where it runs,
+/// the cost of a cut that of bootstrapping what is alive there. Squares and products that get an extra prime count as a
+/// gain: their weights are then exact, and what they read can be held at a scale that drowns the rounding of divisions.
 ///
 /// Steps may have extra primes already.
 ///
-/// Throws Error{no_resources} if a single layer is deeper than a bootstrapping leaves.
-Placement place(const plan::Plan& packed);
+/// Nothing if a single layer is deeper than a bootstrapping leaves.
+std::optional<Placement> place(const plan::Plan& packed);
 
 /// The plan with a bootstrapping step for every tensor alive at a cut, and limbs set everywhere: as few as the later
 /// steps need. Scales and keys are not set.

@@ -141,38 +141,12 @@ SignFactor sign_factor(int degree, double error) {
 
 int depth_of(int degree) { return std::bit_width(static_cast<unsigned>(degree)); }
 
-// How a series is evaluated: T_j of its parity for j < babies, powers of two up to T_giant.
-struct Steps {
-  int babies;
-  int giant;
-};
-
-// Products that a series up to T_degree takes within `depth` levels, given these T_j: none if it is a sum of babies
-// times numbers, which takes a level more than the babies; else it is divided by the highest T_m among the powers of
-// two. kImpossible or more if the levels do not suffice.
-int division_products(int degree, int depth, Steps steps) {
-  constexpr int kImpossible = 1000;
-  if (depth_of(degree) > depth) return kImpossible;
-  if (degree <= 1 || (degree < steps.babies && depth_of(degree - 1) < depth)) return 0;
-  const int m = std::min(steps.giant, static_cast<int>(std::bit_floor(static_cast<unsigned>(degree))));
-  const int remainder = m - 1 - (degree + 1) % 2;  // of the same parity
-  return (degree > m ? 1 : 0) + division_products(degree - m, depth - 1, steps) +
-         division_products(remainder, depth, steps);
-}
-
-// Products for an odd series, or an even one plus a multiple of x, within depth_of(degree) levels: one for each T_j but
-// T_1 (twice a product less another T_j), then the divisions. ePrint 2020/834, section 2; ePrint 2020/1203, section 5.
+// Products for an odd series, or an even one plus a multiple of x.
 int products_of(int degree) {
-  int least = degree;
-  for (int babies = 2; babies <= 2 * degree; babies *= 2) {
-    for (int giant = std::max(2, babies / 2); giant <= degree; giant *= 2) {
-      int count = depth_of(giant) - 1 + division_products(degree, depth_of(degree), {babies, giant});
-      for (int j = 3; j < std::min(babies, degree + 1); ++j)
-        if ((j + degree) % 2 == 0 && !std::has_single_bit(static_cast<unsigned>(j))) ++count;
-      least = std::min(least, count);
-    }
-  }
-  return least;
+  Series series(static_cast<std::size_t>(degree) + 1);
+  for (int k = degree; k >= 0; k -= 2) series[static_cast<std::size_t>(k)] = 1.0 / (k + 1);
+  if (degree % 2 == 0) series[1] = 1;
+  return ckks::chebyshev_products(series);
 }
 
 // max |p - relu| on a grid over [0, 1]; for negative x the error of both kinds is the same as for -x. The grid is

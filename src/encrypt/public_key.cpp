@@ -15,10 +15,15 @@ using u64 = std::uint64_t;
 
 PublicEncryption::PublicEncryption(const ckks::Parameters& parameters, std::shared_ptr<const ring::Ring> ring,
                                    PublicKey key)
-    : ring_(std::move(ring)), evaluator_(parameters, ring_, {}, nullptr), b_(std::move(key.b)) {
+    : ciphertext_primes_(parameters.spec().ciphertext_primes),
+      ring_(std::move(ring)),
+      switcher_(parameters, ring_, {{ciphertext_primes_, 1}}, nullptr),
+      b_(std::move(key.b)) {
   check(sodium_init() >= 0, "libsodium does not start");
   for (std::size_t l = 0; l < b_.size(); ++l) a_.push_back(ring_->limb());
-  parallel_for(b_.size(), [&](std::size_t l) { ckks::expand_uniform(*ring_, key.seed, 0, l, a_[l].data()); });
+  parallel_for(b_.size(), [&](std::size_t l) {
+    ckks::expand_uniform(*ring_, key.seed, 0, public_key_prime(l, ciphertext_primes_), a_[l].data());
+  });
 }
 
 ckks::Ciphertext PublicEncryption::encrypt(const ckks::Plaintext& message) const {
@@ -29,28 +34,30 @@ ckks::Ciphertext PublicEncryption::encrypt(const ckks::Plaintext& message) const
   sample_ternary(u);
   sample_error(e0);
   sample_error(e1);
-  const u64 q = ring_->prime(limbs - 1);
-  ckks::Ciphertext raised;
-  raised.scale = message.scale * static_cast<double>(q);
+  const u64 p = ring_->prime(public_key_prime(0, ciphertext_primes_));
+  ckks::Extended raised{message.limbs(), 0, {}, {}};
   for (std::size_t l = 0; l < limbs; ++l) {
     raised.c0.push_back(ring_->limb());
     raised.c1.push_back(ring_->limb());
   }
   parallel_for(limbs, [&](std::size_t l) {
+    const std::size_t i = public_key_prime(l, ciphertext_primes_);
+    const std::size_t to = l == 0 ? limbs - 1 : l - 1;  // the special limb comes last
     const auto& k = ring_->kernels();
-    const auto& m = ring_->modulus(l);
-    const SecretArray<u64> uv = to_values(*ring_, u, l), v0 = to_values(*ring_, e0, l), v1 = to_values(*ring_, e1, l);
+    const auto& m = ring_->modulus(i);
+    const SecretArray<u64> uv = to_values(*ring_, u, i), v0 = to_values(*ring_, e0, i), v1 = to_values(*ring_, e1, i);
     SecretArray<u64> sum(n);
     k.mul(sum.data(), b_[l].data(), uv.data(), n, m);
     k.add(sum.data(), sum.data(), v0.data(), n, m);
     // The message comes before the division: an encryption of zero beside the ciphertext would tell it.
-    if (l + 1 < limbs) k.mul_scalar_add(sum.data(), message.poly[l].data(), q % m.q, sum.data(), n, m);
-    std::copy_n(sum.data(), n, raised.c0[l].data());
+    if (l > 0) k.mul_scalar_add(sum.data(), message.poly[l - 1].data(), p % m.q, sum.data(), n, m);
+    std::copy_n(sum.data(), n, raised.c0[to].data());
     k.mul(sum.data(), a_[l].data(), uv.data(), n, m);
-    k.add(raised.c1[l].data(), sum.data(), v1.data(), n, m);
+    k.add(raised.c1[to].data(), sum.data(), v1.data(), n, m);
   });
-  ckks::Ciphertext out = evaluator_.rescale(raised);
+  ckks::Ciphertext out;
   out.scale = message.scale;
+  switcher_.mod_down(std::move(raised), false, nullptr, out.c0, out.c1);
   return out;
 }
 

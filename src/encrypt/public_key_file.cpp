@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "ckks/ring_field.h"
 #include "wire/fields.h"
 #include "wire/pack.h"
 #include "wire/writer.h"
@@ -12,11 +13,7 @@ namespace sotto::encrypt {
 
 namespace {
 
-constexpr int kMostLimbs = 128;  // all primes of the largest parameters
-
-const char* name_of(ring::RingKind kind) {
-  return kind == ring::RingKind::standard ? "standard" : "conjugate-invariant";
-}
+constexpr int kMostLimbs = 65;  // those of the largest message, and a special one
 
 }  // namespace
 
@@ -26,7 +23,7 @@ void write_public_key(const Sink& sink, const ring::Ring& ring, const ckks::Para
   wire::FileWriter file(sink, wire::Kind::public_key,
                         {{"key_id", key_id},
                          {"log_n", parameters.log_n},
-                         {"ring", name_of(parameters.kind)},
+                         {"ring", ring::name_of(parameters.kind)},
                          {"prime_bits", parameters.prime_bits},
                          {"limbs", key.limbs()},
                          {"seed", wire::to_hex(key.seed.data(), key.seed.size())}},
@@ -42,22 +39,22 @@ void write_public_key(const Sink& sink, const ring::Ring& ring, const ckks::Para
 PublicKeyFile::PublicKeyFile(const Source& source) : file_(source, wire::Kind::public_key) {
   file_.decode([&](const auto& h) {
     key_id_ = wire::text(h, "key_id", 64);
-    log_n_ = wire::small_integer(h, "log_n", 6, 17);
-    ring_ = wire::text(h, "ring");
-    prime_bits_ = wire::small_integer(h, "prime_bits", 30, 48);
+    ring_.log_n = wire::small_integer(h, "log_n", 6, 17);
+    ring_.kind = ckks::ring_kind(h);
+    ring_.prime_bits = wire::small_integer(h, "prime_bits", 30, 48);
     limbs_ = wire::small_integer(h, "limbs", 2, kMostLimbs);
     const auto seed = wire::hex_bytes(h, "seed", seed_.size());
     std::copy(seed.begin(), seed.end(), seed_.begin());
     bool whole = file_.sections() == static_cast<std::size_t>(limbs_);
     for (std::size_t l = 0; whole && l < file_.sections(); ++l)
-      whole = file_.section_bytes(l) == (std::uint64_t{1} << log_n_) * wire::word_bytes(prime_bits_);
+      whole = file_.section_bytes(l) == (std::uint64_t{1} << ring_.log_n) * wire::word_bytes(ring_.prime_bits);
     if (!whole) file_.fail("it does not hold the key that it announces");
   });
   file_.name_sections([](std::size_t l) { return "limb " + std::to_string(l) + " of the key"; });
 }
 
 bool PublicKeyFile::same_ring(const ckks::ParametersSpec& parameters) const {
-  return log_n_ == parameters.log_n && ring_ == name_of(parameters.kind) && prime_bits_ == parameters.prime_bits;
+  return ckks::same_ring(ring_, parameters);
 }
 
 bool PublicKeyFile::serves(const ckks::ParametersSpec& parameters, int message_limbs) const {
@@ -70,12 +67,13 @@ PublicKey PublicKeyFile::read(const ring::Ring& ring, const ckks::ParametersSpec
                 file_.name() + " does not serve this plan; its owner makes one with the plan's client file");
   PublicKey key;
   key.seed = seed_;
-  const std::size_t width = wire::word_bytes(prime_bits_);
+  const std::size_t width = wire::word_bytes(ring_.prime_bits);
   std::vector<unsigned char> packed(ring.n() * width);
   for (std::size_t l = 0; l < static_cast<std::size_t>(public_key_limbs(message_limbs)); ++l) {
     file_.read(l, packed);
     key.b.push_back(ring.limb());
-    if (!wire::unpack_words(key.b[l].data(), packed.data(), ring.n(), width, ring.prime(l)))
+    const std::size_t i = public_key_prime(l, parameters.ciphertext_primes);
+    if (!wire::unpack_words(key.b[l].data(), packed.data(), ring.n(), width, ring.prime(i)))
       file_.fail("the key has a value out of range");
   }
   return key;

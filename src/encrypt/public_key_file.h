@@ -30,8 +30,9 @@ class PublicKeyFile {
 
  private:
   wire::FileReader file_;
-  std::string key_id_, ring_;
-  int log_n_ = 0, prime_bits_ = 0, limbs_ = 0;
+  std::string key_id_;
+  ckks::ParametersSpec ring_;  // numbers of primes mean nothing
+  int limbs_ = 0;
   ckks::Seed seed_{};
 };
 

@@ -25,19 +25,10 @@ constexpr int kMostAttempts = 4;
 constexpr double kLeastInside = 0.5;     // part of the images, for a prediction
 constexpr double kMostSimulated = 2e11;  // multiply-adds of plaintexts, some minutes
 constexpr double kCheaplyFiner = 16;     // how much smaller errors are where that takes only seconds
+constexpr std::size_t kCloser = 4;       // times as many images, where few leave it open whether labels agree
 constexpr double kWorthwhile = 0.95;     // time that a second packing, with keys of its own, must not exceed
 
 std::string bytes(std::uint64_t n) { return format_bytes(static_cast<double>(n)); }
-
-// A plan with several channels per ciphertext, if the network fits one.
-std::optional<plan::Plan> grouped(const compiler::MeasuredCircuit& network, const compiler::Options& options) {
-  try {
-    return compiler::compile(network, options).plan;
-  } catch (const Error& e) {
-    if (e.code() != ErrorCode::bad_input && e.code() != ErrorCode::no_resources) throw;
-    return std::nullopt;
-  }
-}
 
 // Halfway from the agreement that is asked for to all labels: predictions have errors, too.
 double aim_of(double agreement) { return agreement + (1 - agreement) / 2; }
@@ -72,9 +63,10 @@ std::vector<Planner::Packing> Planner::packings(int images) const {
     options.batch = list.empty() ? 1 : list.back().batch + 1;
     hooks_.stage("packings", 0, fmt::format("batches of {}", options.batch));
     if (options.batch > kMostBatch) break;
-    const plan::Plan plan = compiler::compile(network_.circuit, options).plan;
-    if (!list.empty() && plan.batch == list.back().batch) break;
-    list.push_back(packing(options, plan));
+    const std::optional<plan::Plan> plan = compiler::outline(network_.circuit, options);
+    if (!plan) (void)compiler::compile(network_.circuit, options);  // says why there is none
+    if (!list.empty() && plan->batch == list.back().batch) break;
+    list.push_back(packing(options, *plan));
     const Packing& last = list.back();
     if (last.batch >= images && list.size() > 1 && last.seconds >= list[list.size() - 2].seconds_for(images)) break;
   }
@@ -87,7 +79,7 @@ std::vector<Planner::Packing> Planner::packings(int images) const {
        options.group <= std::min(single, plan::kMaxGroup) && few * options.group <= single * kMostRuns;
        options.group *= 2) {
     hooks_.stage("packings", 0.5, fmt::format("{} channels per ciphertext", options.group));
-    if (const auto plan = grouped(network_.circuit, options)) list.push_back(packing(options, *plan));
+    if (const auto plan = compiler::outline(network_.circuit, options)) list.push_back(packing(options, *plan));
   }
   return list;
 }
@@ -112,13 +104,14 @@ std::vector<Planner::Packing> Planner::by_time(std::vector<Packing> list, int im
   return list;
 }
 
-// The plan of a packing with the precision that the labels need, or as much as there is, and its prediction.
+// The plan of a packing with the precision that the labels need, or the one that comes closest, and its prediction.
 compiler::Compiled Planner::refined(const Packing& packing) const {
   const std::size_t images = network_.calibration.images.size();
   const double aim = aim_of(options_.agreement);
   compiler::Options options = packing.options;
   options.score_error = network_.reference.score_error_for(aim);
   options.cheap_score_error = options.score_error / kCheaplyFiner;
+  std::optional<compiler::Compiled> best;
   for (int attempt = 0;; ++attempt) {
     hooks_.stage("precision");
     compiler::Compiled compiled = compiler::compile(network_.circuit, options);
@@ -131,8 +124,9 @@ compiler::Compiled Planner::refined(const Packing& packing) const {
     if (network_.faint_error > 0)  // encryption errs beside the polynomials
       compiled.plan.prediction.faint_error = std::hypot(network_.faint_error, compiled.plan.prediction.score_error);
     const bool used_up = compiled.score_error > options.score_error;  // the modulus
-    if (compiled.plan.prediction.label_agreement >= aim || attempt == kMostAttempts || (used_up && options.precise))
-      return compiled;
+    const double agreement = compiled.plan.prediction.label_agreement;
+    if (!best || agreement > best->plan.prediction.label_agreement) best = std::move(compiled);
+    if (agreement >= aim || attempt == kMostAttempts || (used_up && options.precise)) return std::move(*best);
     if (used_up)
       options.precise = true;
     else
@@ -151,6 +145,24 @@ bool Planner::measured(const plan::Prediction& p) const {
 bool Planner::serves(const compiler::Compiled& compiled) const {
   const plan::Prediction& p = compiled.plan.prediction;
   return measured(p) && p.label_agreement >= options_.agreement;
+}
+
+// Made-up images cost nothing: where one of them more or less decides, more are asked.
+void Planner::look_closer(compiler::Compiled& compiled) const {
+  plan::Prediction& p = compiled.plan.prediction;
+  const auto images = network_.calibration.images.size();
+  const double of_one = 1 / static_cast<double>(images);
+  if (!network_.calibration.made_up || !measured(p) || p.label_agreement + of_one < options_.agreement ||
+      plan::simulation_work(compiled.plan, kCloser * images) > kMostSimulated)
+    return;
+  const compiler::Calibration more = compiler::made_up_calibration(compiled.plan.io, kCloser * compiler::kMadeUpImages);
+  const compiler::Reference reference =
+      compiler::reference_of(network_.network, more, hooks_.images("float model", more.images.size()));
+  plan::Prediction closer =
+      compiler::predict(compiled.plan, more, reference, hooks_.images("prediction", more.images.size()));
+  closer.promised = p.promised;
+  closer.faint_error = p.faint_error;
+  p = closer;
 }
 
 void Planner::refuse(const compiler::Compiled& compiled) const {
@@ -200,6 +212,7 @@ plan::Plan Planner::first_that_serves(const std::vector<Packing>& list) const {
       short_of_memory = std::move(compiled);
       continue;
     }
+    if (!serves(compiled)) look_closer(compiled);
     if (serves(compiled)) return finished(std::move(compiled));
     if (short_of_labels) break;
     short_of_labels = std::move(compiled);

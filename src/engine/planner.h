@@ -58,6 +58,7 @@ class Planner {
   [[nodiscard]] bool measured(const plan::Prediction& prediction) const;
   [[nodiscard]] bool fits(const plan::Plan& plan) const;
   [[nodiscard]] bool serves(const compiler::Compiled& compiled) const;
+  void look_closer(compiler::Compiled& compiled) const;
   [[noreturn]] void refuse(const compiler::Compiled& compiled) const;
   [[nodiscard]] plan::Plan finished(compiler::Compiled compiled) const;
   [[nodiscard]] plan::Plan first_that_serves(const std::vector<Packing>& list) const;

@@ -61,7 +61,7 @@ Server::Server(plan::Plan plan, ServerOptions options)
 }
 
 std::unique_ptr<ckks::KeyFile> Server::open_keys(const Source& source) const {
-  return std::make_unique<ckks::KeyFile>(source, ring_, plan_.parameters, plan_.keys, plan_.id);
+  return std::make_unique<ckks::KeyFile>(source, ring_, plan_.parameters, plan_.keys);
 }
 
 const runtime::Model& Server::model() {

@@ -63,7 +63,7 @@ class Server {
   [[nodiscard]] const ring::Ring& ring() const { return *ring_; }
 
   /// A client's evaluation keys: each is read when it is first needed and may stay in memory for later inferences.
-  /// Throws Error{bad_input} for a damaged source, Error{wrong_key} for one made for another plan.
+  /// Throws Error{bad_input} for a damaged source, Error{wrong_key} for one that lacks keys of the plan.
   [[nodiscard]] std::unique_ptr<ckks::KeyFile> open_keys(const Source& source) const;
 
   /// Runs the plan on encrypted images and writes the encrypted scores. Everything is checked, to the last byte of

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/index.h"
 #include "base/parallel.h"
+#include "simd/planes.h"
 
 namespace sotto::graph {
 
@@ -13,12 +14,39 @@ namespace {
 
 using Values = std::vector<double>;
 
+// With stride 1: sums of shifted planes.
+void add_planes(const Conv2d& c, const Shape& in, const Shape& out, const Values& x, Values& y) {
+  const int in_group = c.in_c / c.groups, out_group = c.out_c / c.groups;
+  const simd::Planes planes(x, in.h, in.w, out.h, out.w,
+                            {-c.pad_top, (c.kernel_h - 1) * c.dilation_h - c.pad_top, -c.pad_left,
+                             (c.kernel_w - 1) * c.dilation_w - c.pad_left});
+  const auto terms = static_cast<std::size_t>(in_group) * c.kernel_h * c.kernel_w;
+  std::vector<const double*> sources;
+  std::vector<double> scratch;
+  for (int o = 0; o < c.out_c; ++o) {
+    if (o % out_group == 0) {
+      sources.clear();
+      for (int i = 0; i < in_group; ++i)
+        for (int ky = 0; ky < c.kernel_h; ++ky)
+          for (int kx = 0; kx < c.kernel_w; ++kx)
+            sources.push_back(
+                planes.at(o / out_group * in_group + i, ky * c.dilation_h - c.pad_top, kx * c.dilation_w - c.pad_left));
+    }
+    planes.add(y.data() + static_cast<std::size_t>(o) * out.h * out.w, sources,
+               std::span(c.weights).subspan(static_cast<std::size_t>(o) * terms, terms), scratch);
+  }
+}
+
 Values convolve(const Conv2d& c, const Shape& in, const Shape& out, const Values& x) {
   Values y(out.size());
+  const std::size_t plane = static_cast<std::size_t>(out.h) * out.w;
+  for (int o = 0; o < c.out_c; ++o) std::fill_n(y.data() + static_cast<std::size_t>(o) * plane, plane, c.bias[o]);
+  if (c.stride_h == 1 && c.stride_w == 1) {
+    add_planes(c, in, out, x, y);
+    return y;
+  }
   const int in_group = c.in_c / c.groups, out_group = c.out_c / c.groups;
   for (int o = 0; o < c.out_c; ++o) {
-    double* plane = y.data() + static_cast<std::size_t>(o) * out.h * out.w;
-    std::fill_n(plane, static_cast<std::size_t>(out.h) * out.w, c.bias[o]);
     for (int i = 0; i < in_group; ++i) {
       const double* src = x.data() + static_cast<std::size_t>(o / out_group * in_group + i) * in.h * in.w;
       const double* w = c.weights.data() + (static_cast<std::size_t>(o) * in_group + i) * c.kernel_h * c.kernel_w;
@@ -29,21 +57,10 @@ Values convolve(const Conv2d& c, const Shape& in, const Shape& out, const Values
           const int dy = ky * c.dilation_h - c.pad_top;
           const auto rows = inside(out.h, c.stride_h, dy, in.h);
           const auto [x0, x1] = inside(out.w, c.stride_w, dx, in.w);
-          if (c.stride_h == 1 && x1 - x0 == in.w && x1 - x0 == out.w) {  // rows that follow each other in both maps
-            const double* from = src + static_cast<std::size_t>(std::max(rows.first + dy, 0)) * in.w;
-            double* dst = plane + static_cast<std::size_t>(rows.first) * out.w;
-            const int count = (rows.last - rows.first) * out.w;
-            for (int k = 0; k < count; ++k) dst[k] += weight * from[k];
-            continue;
-          }
           for (int oy = rows.first; oy < rows.last; ++oy) {
             const double* row = src + static_cast<std::size_t>(oy * c.stride_h + dy) * in.w;
-            double* dst = plane + static_cast<std::size_t>(oy) * out.w;
-            if (c.stride_w == 1) {
-              for (int ox = x0; ox < x1; ++ox) dst[ox] += weight * row[ox + dx];
-            } else {
-              for (int ox = x0; ox < x1; ++ox) dst[ox] += weight * row[ox * c.stride_w + dx];
-            }
+            double* dst = y.data() + static_cast<std::size_t>(o) * plane + static_cast<std::size_t>(oy) * out.w;
+            for (int ox = x0; ox < x1; ++ox) dst[ox] += weight * row[ox * c.stride_w + dx];
           }
         }
       }

@@ -129,7 +129,7 @@ Cost estimate(const Plan& plan, int threads, std::uint64_t memory_limit) {
   for (const ckks::KeyId& id : plan.keys.keys)
     cost.all_keys_bytes += expanded_key_limbs(plan, id) * account.packed_bytes();
   const std::size_t n = std::size_t{1} << plan.parameters.log_n;
-  for (std::uint64_t b : ckks::key_section_bytes(n, plan.parameters.prime_bits, plan.keys)) cost.eval_key_bytes += b;
+  for (const ckks::KeyShape& k : ckks::shapes_of(plan.keys)) cost.eval_key_bytes += ckks::key_bytes(plan.parameters, k);
   cost.input_bytes = static_cast<std::uint64_t>(plan.input().layout.ciphertexts()) *
                      ckks::ciphertext_bytes(wire::Kind::input, n, plan.parameters.prime_bits, plan.input().limbs);
   cost.output_bytes = static_cast<std::uint64_t>(plan.output().layout.ciphertexts()) *

@@ -241,18 +241,21 @@ Schedule make_schedule(const Plan& plan) {
   return schedule;
 }
 
-std::map<bootstrap::BootstrapSwitch, int> slotwise_switches(const Plan& plan, const Step& step) {
-  if (step.kind == Kind::bootstrap) return bootstrap::required_switches(*plan.bootstrapping, plan.parameters.log_n);
+std::map<bootstrap::BootstrapSwitch, int> activation_switches(const Activation& activation, int limbs) {
   std::map<bootstrap::BootstrapSwitch, int> all;
-  int limbs = step.limbs;
-  if (step.kind == Kind::multiply) all[{limbs, ckks::kRelinearise}] = 1;
-  for (const auto& factor : step.activation.factors) {
+  for (const auto& factor : activation.factors) {
     const int depth = ckks::chebyshev_depth(factor), products = ckks::chebyshev_products(factor);
     for (int l = 0; l < depth; ++l) all[{limbs - l, ckks::kRelinearise}] = (products + depth - 1) / depth;
     limbs -= depth;
   }
-  if (step.activation.gate) all[{limbs, ckks::kRelinearise}] = 1;
+  if (activation.gate) all[{limbs, ckks::kRelinearise}] = 1;
   return all;
+}
+
+std::map<bootstrap::BootstrapSwitch, int> slotwise_switches(const Plan& plan, const Step& step) {
+  if (step.kind == Kind::bootstrap) return bootstrap::required_switches(*plan.bootstrapping, plan.parameters.log_n);
+  if (step.kind == Kind::multiply) return {{{step.limbs, ckks::kRelinearise}, 1}};
+  return activation_switches(step.activation, step.limbs);
 }
 
 std::set<ckks::KeyId> keys_of(const Plan& plan, const Task& task) {

@@ -52,6 +52,9 @@ struct Schedule {
 /// Expands a plan into tasks. Throws Error{bad_input} if a tensor does not fit its ciphertexts.
 Schedule make_schedule(const Plan& plan);
 
+/// The key switches of an activation whose argument has so many limbs, and how often, about.
+std::map<bootstrap::BootstrapSwitch, int> activation_switches(const Activation& activation, int limbs);
+
 /// The key switches that a slotwise step makes per ciphertext, and how often, about.
 std::map<bootstrap::BootstrapSwitch, int> slotwise_switches(const Plan& plan, const Step& step);
 

@@ -1,6 +1,7 @@
 #include "plan/serial_form.h"
 
 #include "base/text.h"
+#include "ckks/ring_field.h"
 #include "wire/fields.h"
 
 namespace sotto::plan {
@@ -13,19 +14,20 @@ namespace {
 
 json to_json(const ckks::ParametersSpec& p) {
   return {{"log_n", p.log_n},
-          {"ring", p.kind == ring::RingKind::standard ? "standard" : "conjugate-invariant"},
+          {"ring", ring::name_of(p.kind)},
           {"ciphertext_primes", p.ciphertext_primes},
           {"special_primes", p.special_primes},
+          {"primes_at_once", p.most_at_once()},
           {"prime_bits", p.prime_bits}};
 }
 
 ckks::ParametersSpec parameters_from_json(const json& j) {
-  const std::string ring = wire::text(j, "ring");
-  if (ring != "standard" && ring != "conjugate-invariant") wire::bad_field("ring");
   return {small_integer(j, "log_n", 6, 17),
-          ring == "standard" ? ring::RingKind::standard : ring::RingKind::conjugate_invariant,
-          small_integer(j, "ciphertext_primes", 1, 64), small_integer(j, "special_primes", 1, 64),
-          small_integer(j, "prime_bits", 30, 48)};
+          ckks::ring_kind(j),
+          small_integer(j, "ciphertext_primes", 1, 64),
+          small_integer(j, "special_primes", 1, ckks::kMostSpecialPrimes),
+          small_integer(j, "prime_bits", 30, 48),
+          small_integer(j, "primes_at_once", 1, 128)};
 }
 
 json to_json(const Axes& a) { return {{"h", a.h}, {"w", a.w}}; }

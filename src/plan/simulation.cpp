@@ -17,6 +17,7 @@
 #include "plan/noise.h"
 #include "plan/plaintexts.h"
 #include "plan/products.h"
+#include "simd/kernels.h"
 
 namespace sotto::plan {
 
@@ -196,6 +197,7 @@ void Simulator::add(Slots& sum, std::span<const double> weights, const Slots& va
   const auto count = static_cast<std::int64_t>(slots_);
   const auto ahead = static_cast<std::size_t>((rotation % count + count) % count);
   const std::size_t run = std::min(weights.size(), slots_);
+  const auto add_scaled = simd::select_kernels().add_scaled;
   // What a rotation brings from beyond an image is its neighbour's; an image that fills its ciphertext is its own.
   const auto images = static_cast<std::int64_t>(images_.size());
   const std::int64_t passed = plan_.batch == 1 ? 0 : floor_div(rotation, count), next = plan_.batch == 1 ? 0 : 1;
@@ -207,7 +209,8 @@ void Simulator::add(Slots& sum, std::span<const double> weights, const Slots& va
       const std::size_t first = beyond ? slots_ - ahead : 0, last = beyond ? slots_ : slots_ - ahead,
                         shift = beyond ? ahead - slots_ : ahead;
       if (run == 1) {
-        for (std::size_t p = first; p < last; ++p) to[p] += weights[0] * from[p + shift];
+        const double* const source = from + first + shift;
+        if (last > first) add_scaled(to + first, &source, weights.data(), 1, last - first);
       } else if (run == slots_) {
         for (std::size_t p = first; p < last; ++p) to[p] += weights[p] * from[p + shift];
       } else {

@@ -117,14 +117,36 @@ std::uint64_t bootstrap_limbs(const bootstrap::BootstrapSpec& spec, int log_n, i
   return plaintexts + (2 * most * static_cast<std::uint64_t>(together) + 8) * extended;
 }
 
-Work activation_work(const Plan& plan, const Step& step, const std::function<int(int)>& special) {
+namespace {
+
+// Division of both polynomials by the last prime.
+Work rescaling(int limbs, double n) { return Work{static_cast<double>(limbs), 0, limbs * n, limbs * n} * 2; }
+
+Work activation_work(const Plan& plan, const Step& step, int limbs, const std::function<int(int)>& special) {
   Work work;
   const double n = std::ldexp(1.0, plan.parameters.log_n);
-  for (const auto& [s, times] : slotwise_switches(plan, step)) {
+  for (const auto& [s, times] : activation_switches(step.activation, limbs)) {
     Work once = SwitchWork{n, s.limbs, special(s.limbs)}.square();
     once.words += 8.0 * s.limbs * n;  // scalars and sums
     work += once * times;
   }
+  return work;
+}
+
+}  // namespace
+
+Work finishing_work(const Plan& plan, const Step& step, int limbs, const std::function<int(int)>& special) {
+  const int log_n = plan.parameters.log_n;
+  if (step.kind == Kind::activate) return activation_work(plan, step, limbs, special);
+  if (step.kind == Kind::bootstrap)
+    return bootstrap_work(
+        *plan.bootstrapping, log_n,
+        std::min(plan.tensors[static_cast<std::size_t>(step.output)].layout.blocks(), kBootstrappedTogether), special);
+  const double n = std::ldexp(1.0, log_n);
+  const bool multiplies = step.kind == Kind::square || step.kind == Kind::multiply;
+  Work work;
+  if (multiplies) work = SwitchWork{n, limbs, special(limbs)}.square();
+  for (int k = multiplies ? 1 : 0; k < levels_taken(plan, step); ++k) work += rescaling(limbs - k, n);
   return work;
 }
 

@@ -40,7 +40,8 @@ Work bootstrap_work(const bootstrap::BootstrapSpec& spec, int log_n, int togethe
 /// Limbs, eight bytes a word, that bootstrapping `together` ciphertexts at once needs, plaintexts included.
 std::uint64_t bootstrap_limbs(const bootstrap::BootstrapSpec& spec, int log_n, int together, int special);
 
-/// An activation of one ciphertext.
-Work activation_work(const Plan& plan, const Step& step, const std::function<int(int)>& special);
+/// What a step does with one ciphertext at this level once its terms are added: square, product, polynomial or
+/// bootstrap, and the divisions.
+Work finishing_work(const Plan& plan, const Step& step, int limbs, const std::function<int(int)>& special);
 
 }  // namespace sotto::plan

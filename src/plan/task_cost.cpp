@@ -19,10 +19,11 @@ constexpr double kMatrixWeight = 4;
 // A product of fewer rows takes as long as one of so many: its time goes into reading the sources (measured, ADR 0026).
 constexpr int kLeastRows = 3;
 
-// The products of a task with its sources.
-Work linear_work(const Plan& plan, const Task& task) {
+}  // namespace
+
+Work linear_work(const Plan& plan, const Task& task, int at_limbs) {
   const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
-  const double n = std::ldexp(1.0, plan.parameters.log_n), limbs = step.limbs;
+  const double n = std::ldexp(1.0, plan.parameters.log_n), limbs = at_limbs;
   const double rows = plan.tensors[static_cast<std::size_t>(step.output)].layout.blocks();
   const auto period = static_cast<double>(step_period(plan, step));
   Work work;
@@ -45,6 +46,8 @@ Work linear_work(const Plan& plan, const Task& task) {
   return work;
 }
 
+namespace {
+
 // Memory for the weights of a task: as integers, and as residues of the limb at work on each thread.
 std::uint64_t weight_bytes(const Plan& plan, const Task& task, int threads) {
   const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
@@ -61,9 +64,6 @@ std::uint64_t weight_bytes(const Plan& plan, const Task& task, int threads) {
   return step_period(plan, step) * weights * 8 * (at_work + 1);
 }
 
-// Division of both polynomials by the last prime.
-Work rescaling(int limbs, double n) { return Work{static_cast<double>(limbs), 0, limbs * n, limbs * n} * 2; }
-
 // Reading the keys that a task needs and no earlier one has read.
 Work reading(const Plan& plan, const Task& task, std::set<ckks::KeyId>& read) {
   Work work;
@@ -77,6 +77,15 @@ Work reading(const Plan& plan, const Task& task, std::set<ckks::KeyId>& read) {
 }
 
 }  // namespace
+
+int summing_rotations(const Plan& plan, const Task& task) {
+  const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
+  const bool sums = std::ranges::any_of(task.taps, [&](const Tap& tap) {
+    return step.terms[static_cast<std::size_t>(tap.term)].kind == Term::Kind::full;
+  });
+  return (static_cast<int>(sums) + static_cast<int>(step.spread)) *
+         static_cast<int>(sum_rotations(plan.tile * plan.tile).size());
+}
 
 Work TaskWork::total() const {
   Work sum = rotate;
@@ -107,21 +116,17 @@ TaskCost slotwise_cost(const Plan& plan, const Task& task, std::set<ckks::KeyId>
   cost.key_switches = static_cast<std::size_t>(switches) * static_cast<std::size_t>(results);
   const auto count = static_cast<std::uint64_t>(results), limbs = static_cast<std::uint64_t>(step.limbs);
   const SwitchWork top{0, step.limbs, special(step.limbs)};
+  cost.work.activate = finishing_work(plan, step, step.limbs, special) * results;
   if (step.kind == Kind::activate) {
-    cost.work.activate = activation_work(plan, step, special) * results;
     const auto at_once = static_cast<std::uint64_t>(std::min(in_flight(step.limbs, threads), results));
     // Beside scratch, powers of the argument.
     cost.word_limbs = 2 * count * limbs + at_once * (static_cast<std::uint64_t>(top.scratch_limbs()) + 40 * limbs);
   } else if (step.kind == Kind::multiply) {
-    const double n = std::ldexp(1.0, plan.parameters.log_n);
-    cost.work.activate = SwitchWork{n, step.limbs, special(step.limbs)}.square() * results;
-    for (int k = 1; k < levels_taken(plan, step); ++k) cost.work.activate += rescaling(step.limbs - k, n) * results;
     const auto at_once = static_cast<std::uint64_t>(std::min(in_flight(step.limbs, threads), results));
     // Beside both operands, the parts of the product.
     cost.word_limbs = 4 * count * limbs + at_once * (static_cast<std::uint64_t>(top.scratch_limbs()) + 2 * limbs);
   } else {
     const int together = std::min(results, kBootstrappedTogether), log_n = plan.parameters.log_n;
-    cost.work.activate = bootstrap_work(*plan.bootstrapping, log_n, together, special) * results;
     cost.word_limbs = 2 * count * static_cast<std::uint64_t>(plan.bootstrapping->output_limbs()) +
                       bootstrap_limbs(*plan.bootstrapping, log_n, together, special(plan.bootstrapping->raised_limbs));
   }
@@ -152,23 +157,11 @@ TaskCost task_cost(const Plan& plan, const Task& task, const std::vector<LiveSet
   cost.work.rotate += sw.rotations(1) * (giants * results);
   cost.work.rotate += reading(plan, task, read);
   cost.key_switches += static_cast<std::size_t>(giants * results);
-  cost.work.linear = linear_work(plan, task);
-  const bool sums = std::any_of(task.taps.begin(), task.taps.end(), [&](const Tap& tap) {
-    return step.terms[static_cast<std::size_t>(tap.term)].kind == Term::Kind::full;
-  });
-  for (bool rotated : {sums, step.spread}) {
-    if (!rotated) continue;
-    const auto rotations = sum_rotations(plan.tile * plan.tile).size();
-    cost.work.activate += sw.rotations(1) * (static_cast<double>(rotations) * results);
-    cost.key_switches += rotations * static_cast<std::size_t>(results);
-  }
-  if (step.kind == Kind::square) {
-    cost.work.activate += sw.square() * results;
-    cost.key_switches += static_cast<std::size_t>(results);
-  } else if (levels_taken(plan, step) > 0) {
-    cost.work.activate += rescaling(step.limbs, n) * results;
-  }
-  for (int k = 1; k < levels_taken(plan, step); ++k) cost.work.activate += rescaling(step.limbs - k, n) * results;
+  cost.work.linear = linear_work(plan, task, step.limbs);
+  const int summed = summing_rotations(plan, task);
+  cost.work.activate += sw.rotations(1) * (summed * results);
+  cost.work.activate += finishing_work(plan, step, step.limbs, [&](int) { return sw.special; }) * results;
+  cost.key_switches += static_cast<std::size_t>((summed + (step.kind == Kind::square ? 1 : 0)) * results);
   // The sums exist before their sources go; the squares of the sums need room beside them.
   const auto limbs = static_cast<std::uint64_t>(step.limbs);
   const auto at_once = static_cast<std::uint64_t>(

@@ -27,6 +27,12 @@ struct TaskCost {
   std::uint64_t weight_bytes = 0;  ///< weights, as integers and as residues of the limb at work on each thread
 };
 
+/// The products of a task with its sources, at this level.
+Work linear_work(const Plan& plan, const Task& task, int limbs);
+
+/// Rotations by which a task sums or spreads each of its results over the tile.
+int summing_rotations(const Plan& plan, const Task& task);
+
 /// copies: those that the task makes. read: keys that earlier tasks have read; gets those of this one.
 TaskCost task_cost(const Plan& plan, const Task& task, const std::vector<LiveSet::Copies>& copies,
                    std::set<ckks::KeyId>& read, int threads);

@@ -215,9 +215,7 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, const Re
 // divides. The argument of a polynomial has that of the prime by which its first power is divided.
 void verify_scales(const Plan& plan) {
   const auto& p = plan.parameters;
-  const std::uint64_t order = (p.kind == ring::RingKind::conjugate_invariant ? std::uint64_t{4} : std::uint64_t{2})
-                              << p.log_n;
-  const auto primes = ring::largest_primes(static_cast<std::size_t>(p.ciphertext_primes), p.prime_bits, order);
+  const auto primes = ckks::primes_of(p);
   for (const Step& s : plan.steps) {
     if (s.kind == Kind::activate &&
         !(std::abs(s.scale * s.activation.range / static_cast<double>(primes[static_cast<std::size_t>(s.limbs - 1)]) -
@@ -264,7 +262,7 @@ void verify_keys(const ckks::ParametersSpec& parameters, const ckks::KeyRequest&
   if (keys.tiers.empty() || keys.tiers.size() > 64 || keys.keys.size() > 4096) bad("impossible key list");
   for (const ckks::KeyTier& t : keys.tiers)
     if (t.max_limbs < 1 || t.max_limbs > parameters.ciphertext_primes || t.special < 1 ||
-        t.special > parameters.special_primes || t.digits() > 8)
+        t.special > parameters.special_primes || t.max_limbs + t.special > parameters.most_at_once() || t.digits() > 8)
       bad("impossible key tier");
   // The key to the sparse secret is safe under the smallest modulus only.
   int ephemeral_tiers = 0;

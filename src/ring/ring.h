@@ -21,6 +21,9 @@ enum class RingKind {
   conjugate_invariant,  ///< Z[X + 1/X]/(X^2n + 1), rank n: n real slots (ePrint 2018/952)
 };
 
+/// As files and reports call it.
+inline const char* name_of(RingKind kind) { return kind == RingKind::standard ? "standard" : "conjugate-invariant"; }
+
 /// The ring modulo each of a list of primes: transform tables, kernels, automorphisms and the memory of polynomials.
 ///
 /// Immutable after construction but for the automorphism cache and the pool, which are thread-safe.

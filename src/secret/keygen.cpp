@@ -10,22 +10,23 @@ namespace sotto::secret {
 
 using u64 = std::uint64_t;
 
-KeyGenerator::KeyGenerator(const ckks::Parameters& parameters, const SecretKey& key)
-    : parameters_(parameters), key_(key), ephemeral_(key.ring().n()) {
+KeyGenerator::KeyGenerator(int ciphertext_primes, const SecretKey& key)
+    : ciphertext_primes_(ciphertext_primes), key_(key), ephemeral_(key.ring().n()) {
   sample_sparse(ephemeral_);
 }
 
-ckks::SeededSwitchingKey KeyGenerator::switching_key(const ckks::KeyTier& tier, const ckks::KeyId& id) const {
-  check(tier.ephemeral == (id.galois_element == ckks::kToEphemeral) &&
+ckks::SeededSwitchingKey KeyGenerator::switching_key(const ckks::KeyShape& shape) const {
+  const auto& [tier, galois_element] = shape;
+  check(tier.ephemeral == (galois_element == ckks::kToEphemeral) &&
             (!tier.ephemeral || tier.max_limbs + tier.special == 2),
         "the ephemeral secret has a key in the ephemeral tier only");
   const ring::Ring& ring = key_.ring();
   const std::size_t n = ring.n();
-  const int q = parameters_.spec().ciphertext_primes;
+  const int q = ciphertext_primes_;
   ckks::SwitchingKey layout{tier, {}};
-  ckks::SeededSwitchingKey out{id, ckks::random_seed(), {}};
+  ckks::SeededSwitchingKey out{shape, ckks::random_seed(), {}};
   std::vector<SecretArray<std::int8_t>> errors;
-  const int digits = ckks::key_digits(tier, id.galois_element);
+  const int digits = ckks::key_digits(tier, galois_element);
   for (int d = 0; d < digits; ++d) {
     errors.emplace_back(n);
     encrypt::sample_error(errors.back());
@@ -33,8 +34,8 @@ ckks::SeededSwitchingKey KeyGenerator::switching_key(const ckks::KeyTier& tier, 
     for (int j = 0; j < layout.limbs(); ++j) out.b.back().push_back(ring.limb());
   }
   // The key is held by sigma^-1(s) (see SwitchingKey); the automorphism group has an exponent dividing n.
-  const bool automorphism = id.galois_element % 2 == 1;
-  const u64 inverse = !automorphism ? 1 : simd::pow_mod(id.galois_element, n - 1, ring.cyclotomic_order());
+  const bool automorphism = galois_element % 2 == 1;
+  const u64 inverse = !automorphism ? 1 : simd::pow_mod(galois_element, n - 1, ring.cyclotomic_order());
   const std::uint32_t* table = inverse == 1 ? nullptr : ring.automorphism(inverse);
   parallel_for(static_cast<std::size_t>(layout.limbs()), [&](std::size_t j) {
     const std::size_t i = layout.prime_index(static_cast<int>(j), q);
@@ -45,14 +46,14 @@ ckks::SeededSwitchingKey KeyGenerator::switching_key(const ckks::KeyTier& tier, 
     if (table != nullptr) {
       other = SecretArray<u64>(n);
       k.automorphism(other.data(), s.data(), table, n);
-    } else if (id.galois_element == ckks::kRelinearise) {
+    } else if (galois_element == ckks::kRelinearise) {
       other = SecretArray<u64>(n);
       k.mul(other.data(), s.data(), s.data(), n, m);
     } else if (!automorphism) {
       other = encrypt::to_values(ring, ephemeral_, i);
     }
-    const bool holds = table != nullptr || id.galois_element == ckks::kToEphemeral;
-    const bool hides = id.galois_element == ckks::kRelinearise || id.galois_element == ckks::kFromEphemeral;
+    const bool holds = table != nullptr || galois_element == ckks::kToEphemeral;
+    const bool hides = galois_element == ckks::kRelinearise || galois_element == ckks::kFromEphemeral;
     const u64* held_by = holds ? other.data() : s.data();
     const u64* hidden = hides ? other.data() : s.data();
     u64 special = 1;
@@ -67,7 +68,7 @@ ckks::SeededSwitchingKey KeyGenerator::switching_key(const ckks::KeyTier& tier, 
       k.mul(product.data(), a.data(), held_by, n, m);
       k.sub(product.data(), e.data(), product.data(), n, m);
       const bool own = static_cast<int>(j) < tier.max_limbs &&
-                       (id.galois_element == ckks::kFromEphemeral || static_cast<int>(j) / tier.digit_limbs() == d);
+                       (galois_element == ckks::kFromEphemeral || static_cast<int>(j) / tier.digit_limbs() == d);
       if (own) k.mul_scalar_add(product.data(), hidden, special, product.data(), n, m);
       std::copy_n(product.data(), n, b);
     }
@@ -84,12 +85,13 @@ encrypt::PublicKey KeyGenerator::public_key(int message_limbs) const {
   encrypt::PublicKey out{{}, ckks::random_seed()};
   for (std::size_t l = 0; l < limbs; ++l) out.b.push_back(ring.limb());
   parallel_for(limbs, [&](std::size_t l) {
-    const SecretArray<u64> s = key_.values(l), e = encrypt::to_values(ring, error, l);
+    const std::size_t i = encrypt::public_key_prime(l, ciphertext_primes_);
+    const SecretArray<u64> s = key_.values(i), e = encrypt::to_values(ring, error, i);
     SecretArray<u64> product(n);
     ring::Limb a = ring.limb();
-    ckks::expand_uniform(ring, out.seed, 0, l, a.data());
-    ring.kernels().mul(product.data(), a.data(), s.data(), n, ring.modulus(l));
-    ring.kernels().sub(out.b[l].data(), e.data(), product.data(), n, ring.modulus(l));
+    ckks::expand_uniform(ring, out.seed, 0, i, a.data());
+    ring.kernels().mul(product.data(), a.data(), s.data(), n, ring.modulus(i));
+    ring.kernels().sub(out.b[l].data(), e.data(), product.data(), n, ring.modulus(i));
   });
   return out;
 }

@@ -12,15 +12,16 @@ namespace sotto::secret {
 /// wiped with it and never leaves it: both of its keys have to come from the same generator.
 class KeyGenerator {
  public:
-  KeyGenerator(const ckks::Parameters& parameters, const SecretKey& key);
+  /// key: in a ring whose primes are these ciphertext primes, then special ones.
+  KeyGenerator(int ciphertext_primes, const SecretKey& key);
 
   /// The key to the ephemeral secret is made in an ephemeral tier only, others in no such tier.
-  [[nodiscard]] ckks::SeededSwitchingKey switching_key(const ckks::KeyTier& tier, const ckks::KeyId& id) const;
+  [[nodiscard]] ckks::SeededSwitchingKey switching_key(const ckks::KeyShape& shape) const;
   /// For messages of so many limbs.
   [[nodiscard]] encrypt::PublicKey public_key(int message_limbs) const;
 
  private:
-  const ckks::Parameters& parameters_;
+  int ciphertext_primes_;
   const SecretKey& key_;
   SecretArray<std::int8_t> ephemeral_;
 };

@@ -102,6 +102,26 @@ struct Avx2 {
 #include "simd/x86_automorphism.inl.h"
 // clang-format on
 
+template <std::size_t kVectors>
+void add_scaled_part(double* y, const double* const* x, const double* a, std::size_t terms, std::size_t from) {
+  __m256d sum[kVectors];
+  for (std::size_t v = 0; v < kVectors; ++v) sum[v] = _mm256_loadu_pd(y + from + 4 * v);
+  for (std::size_t t = 0; t < terms; ++t) {
+    const __m256d factor = _mm256_set1_pd(a[t]);
+    for (std::size_t v = 0; v < kVectors; ++v)
+      sum[v] = _mm256_add_pd(sum[v], _mm256_mul_pd(factor, _mm256_loadu_pd(x[t] + from + 4 * v)));
+  }
+  for (std::size_t v = 0; v < kVectors; ++v) _mm256_storeu_pd(y + from + 4 * v, sum[v]);
+}
+
+void add_scaled(double* y, const double* const* x, const double* a, std::size_t terms, std::size_t n) {
+  std::size_t k = 0;
+  for (; k + 32 <= n; k += 32) add_scaled_part<8>(y, x, a, terms, k);
+  for (; k + 4 <= n; k += 4) add_scaled_part<1>(y, x, a, terms, k);
+  for (; k < n; ++k)
+    for (std::size_t t = 0; t < terms; ++t) y[k] += a[t] * x[t][k];
+}
+
 constexpr Kernels kAvx2{"avx2",
                         TwiddleLayout::fp4,
                         ntt<Avx2>,
@@ -118,7 +138,8 @@ constexpr Kernels kAvx2{"avx2",
                         automorphism,
                         residues<Avx2>,
                         pack_words<Avx2>,
-                        unpack_words<Avx2>};
+                        unpack_words<Avx2>,
+                        add_scaled};
 
 }  // namespace
 

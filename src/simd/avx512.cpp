@@ -112,6 +112,31 @@ struct Avx512 {
 #include "simd/x86_automorphism.inl.h"
 // clang-format on
 
+template <std::size_t kVectors>
+void add_scaled_part(double* y, const double* const* x, const double* a, std::size_t terms, std::size_t from) {
+  __m512d sum[kVectors];
+  for (std::size_t v = 0; v < kVectors; ++v) sum[v] = _mm512_loadu_pd(y + from + 8 * v);
+  for (std::size_t t = 0; t < terms; ++t) {
+    const __m512d factor = _mm512_set1_pd(a[t]);
+    for (std::size_t v = 0; v < kVectors; ++v)
+      sum[v] = _mm512_add_pd(sum[v], _mm512_mul_pd(factor, _mm512_loadu_pd(x[t] + from + 8 * v)));
+  }
+  for (std::size_t v = 0; v < kVectors; ++v) _mm512_storeu_pd(y + from + 8 * v, sum[v]);
+}
+
+void add_scaled(double* y, const double* const* x, const double* a, std::size_t terms, std::size_t n) {
+  std::size_t k = 0;
+  for (; k + 64 <= n; k += 64) add_scaled_part<8>(y, x, a, terms, k);
+  for (; k + 16 <= n; k += 16) add_scaled_part<2>(y, x, a, terms, k);
+  for (; k < n; k += 8) {
+    const auto mask = static_cast<__mmask8>(n - k >= 8 ? 0xff : (1u << (n - k)) - 1);
+    __m512d sum = _mm512_maskz_loadu_pd(mask, y + k);
+    for (std::size_t t = 0; t < terms; ++t)
+      sum = _mm512_add_pd(sum, _mm512_mul_pd(_mm512_set1_pd(a[t]), _mm512_maskz_loadu_pd(mask, x[t] + k)));
+    _mm512_mask_storeu_pd(y + k, mask, sum);
+  }
+}
+
 constexpr Kernels kAvx512{"avx512",
                           TwiddleLayout::ifma8,
                           ifma_ntt<Avx512>,
@@ -128,7 +153,8 @@ constexpr Kernels kAvx512{"avx512",
                           automorphism,
                           residues<Avx512>,
                           pack_words<Avx512>,
-                          unpack_words<Avx512>};
+                          unpack_words<Avx512>,
+                          add_scaled};
 
 }  // namespace
 

@@ -153,6 +153,9 @@ struct Kernels {
   /// Words below 2^48 to six bytes each, and back; n a multiple of 16, packed arrays need no alignment.
   void (*pack)(unsigned char* dst, const std::uint64_t* src, std::size_t n);
   void (*unpack)(std::uint64_t* dst, const unsigned char* src, std::size_t n);
+  /// y += a[0] x[0] + .. + a[terms - 1] x[terms - 1] for any n real numbers, one term after the other, each product and
+  /// sum rounded; no alignment, no overlap. What networks in the clear are made of.
+  void (*add_scaled)(double* y, const double* const* x, const double* a, std::size_t terms, std::size_t n);
 };
 
 /// Order of the four words of a group for code 0..7: words of a group sit at bit-reversed quarter turns rho(r), and an

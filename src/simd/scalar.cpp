@@ -228,9 +228,14 @@ void automorphism(u64* dst, const u64* src, AutomorphismTable table, size_t n) {
   }
 }
 
+void add_scaled(double* y, const double* const* x, const double* a, size_t terms, size_t n) {
+  for (size_t t = 0; t < terms; ++t)
+    for (size_t k = 0; k < n; ++k) y[k] += a[t] * x[t][k];
+}
+
 constexpr Kernels kScalar{
     "scalar", TwiddleLayout::shoup, ntt,        intt,   add,          sub,      mul,  mul_scalar_add, sub_mul_scalar,
-    square,   inner_product,        switch_end, matmul, automorphism, residues, pack, unpack};
+    square,   inner_product,        switch_end, matmul, automorphism, residues, pack, unpack,         add_scaled};
 
 }  // namespace
 

@@ -166,6 +166,13 @@ bool words_match(const Kernels& k, const Kernels& reference) {
   integers[0] = -m.qd;
   integers[1] = 1 - 0x1p53;
   compare([&](const Kernels& s, u64* d, u64*, u64*) { s.residues(d, integers, n, m); });
+  double sums[2][n] = {};
+  for (std::size_t i = 0; i < n; ++i) sums[0][i] = sums[1][i] = 1 / (1.0 + static_cast<double>(i));
+  const double* const planes[] = {integers, integers + 1, integers + 3};
+  const double factors[] = {0.3, -0x1p-40, 1e-3};
+  k.add_scaled(sums[0], planes, factors, 3, n - 3);
+  reference.add_scaled(sums[1], planes, factors, 3, n - 3);
+  ok = ok && std::equal(sums[0], sums[0] + n, sums[1]);
   const auto table = make_automorphism_table(5, n, true);
   compare([&](const Kernels& s, u64* d, u64*, u64*) { s.automorphism(d, a.data(), table.data(), n); });
   return ok;

@@ -158,7 +158,8 @@ class Hostile(FilesCase):
                            ["key_request", "keys"], ["plan_id"], ["sections"]],
             "in.sotto": [["images"], ["batch"], ["per_batch"], ["limbs"], ["scale"], ["seed"], ["sections"], ["plan_id"], ["key_id"]],
             "out.sotto": [["images"], ["batch"], ["per_batch"], ["limbs"], ["scale"], ["sections"], ["plan_id"], ["key_id"]],
-            "eval.key": [["log_n"], ["plan_id"], ["key_id"], ["sections"]],
+            "eval.key": [["key_id"], ["rings"], ["rings", 0, "log_n"], ["rings", 0, "ring"], ["rings", 0, "prime_bits"], ["rings", 0, "keys"],
+                         ["rings", 0, "keys", 0], ["rings", 0, "keys", 0, 0], ["rings", 0, "keys", 0, 1], ["sections"]],
             "secret.key": [["key_id"], ["sections"]],
             "public.key": [["log_n"], ["ring"], ["prime_bits"], ["limbs"], ["seed"], ["sections"]],
         }
@@ -225,7 +226,11 @@ class Mismatched(FilesCase):
         cls.encrypt("second-in.sotto", keys="second")
 
     def test_eval_key_of_another_plan(self):
-        self.assert_refused(WRONG_KEY, "infer", "net.plan", "--eval-key", "other-plan/eval.key", "--in", "in.sotto", "--out", "x.sotto",
+        models.Network(depth=3).save(self.dir / "deep.onnx")
+        self.sotto("compile", "deep.onnx", "--out", "alone")
+        self.sotto("keygen", "net.client", "--out", "keys", "--eval-key", "net.key")
+        self.sotto("encrypt", "alone.client", "--keys", "keys", "--data", "images", "--out", "alone.sotto")
+        self.assert_refused(WRONG_KEY, "infer", "alone.plan", "--eval-key", "net.key", "--in", "alone.sotto", "--out", "x.sotto",
                             words=["plan"])
 
     def test_eval_key_of_another_key(self):
@@ -260,7 +265,24 @@ class Mismatched(FilesCase):
         self.sotto("encrypt", "other.client", "--keys", "keys", "--data", "images", "--out", "other-mine.sotto")
         self.sotto("infer", "other.plan", "--eval-key", "other.key", "--in", "other-mine.sotto", "--out", "other-result.sotto")
         self.sotto("decrypt", "other.client", "--keys", "keys", "--in", "other-result.sotto", "--out", "other.npy")
-        self.assert_refused(WRONG_KEY, "infer", "net.plan", "--eval-key", "other.key", "--in", "in.sotto", "--out", "x.sotto", words=["plan"])
+
+    def test_one_file_serves_several_plans(self):
+        # Of one ring and of another: what plans have in common is there once.
+        models.Network(depth=3).save(self.dir / "deep.onnx")
+        self.sotto("compile", "deep.onnx", "--out", "deep")
+        self.sotto("keygen", "net.client", "other.client", "deep.client", "--out", "keys", "--eval-key", "all.key")
+        alone = {}
+        for name in ("net", "other", "deep"):
+            self.sotto("keygen", f"{name}.client", "--out", "keys", "--eval-key", f"{name}.key")
+            alone[name] = (self.dir / f"{name}.key").stat().st_size
+        self.assertLess((self.dir / "all.key").stat().st_size, sum(alone.values()))
+        for name in alone:
+            self.sotto("encrypt", f"{name}.client", "--keys", "keys", "--data", "images", "--out", f"{name}-q.sotto")
+            for key in (f"{name}.key", "all.key"):
+                self.sotto("infer", f"{name}.plan", "--eval-key", key, "--in", f"{name}-q.sotto", "--out", f"{name}-r.sotto")
+                self.sotto("decrypt", f"{name}.client", "--keys", "keys", "--in", f"{name}-r.sotto", "--out", f"{name}.npy")
+        self.assert_refused(USAGE, "keygen", "net.client", "--out", "keys", "--eval-key", "all.key", words=["another plan"])
+        self.assert_refused(USAGE, "keygen", "net.client", "--out", "second", "--eval-key", "net.key", words=["another owner"])
 
     def test_secret_of_another_owner(self):
         self.sotto("encrypt", "net.client", "--keys", "other-plan", "--data", "images", "--out", "strange.sotto")

@@ -49,8 +49,7 @@ class PlanBuilder {
     plan.level_primes = level_primes;
     plan.tile = tile;
     plan.batch = (1 << log_n) / (tile * tile * input.group);
-    primes_ =
-        ring::largest_primes(static_cast<std::size_t>(limbs), plan.parameters.prime_bits, std::uint64_t{4} << log_n);
+    primes_ = ckks::primes_of(plan.parameters);
     plan.tensors.push_back({"image", input, limbs, 0x1p22});
     const auto channels = static_cast<std::size_t>(input.channels);
     plan.io = {input.channels,

@@ -21,11 +21,11 @@ class ToyClient {
         ring(parameters.make_ring(kernels)),
         encoder(p.parameters.log_n, p.parameters.kind),
         key(owner.secret_of(ring)) {
-    const secret::KeyGenerator generator(parameters, key);
+    const secret::KeyGenerator generator(p.parameters.ciphertext_primes, key);
     for (const ckks::KeyId& id : p.keys.keys) {
       const ckks::KeyTier& tier = p.keys.tiers[id.tier];
-      keys.keys.emplace(id,
-                        ckks::expand(*ring, tier, p.parameters.ciphertext_primes, generator.switching_key(tier, id)));
+      keys.keys.emplace(
+          id, ckks::expand(*ring, p.parameters.ciphertext_primes, generator.switching_key({tier, id.galois_element})));
     }
   }
 
@@ -39,8 +39,9 @@ class ToyClient {
   }
   /// The same by someone who has the public key only.
   std::vector<ckks::PackedCiphertext> encrypt_with_public_key(const std::vector<std::vector<double>>& images) const {
-    const encrypt::PublicEncryption encryption(parameters, ring,
-                                               secret::KeyGenerator(parameters, key).public_key(plan.input().limbs));
+    const encrypt::PublicEncryption encryption(
+        parameters, ring,
+        secret::KeyGenerator(parameters.spec().ciphertext_primes, key).public_key(plan.input().limbs));
     std::vector<ckks::PackedCiphertext> out;
     for (const ckks::Plaintext& m : messages(images)) out.push_back(ckks::pack(*ring, encryption.encrypt(m)));
     return out;

@@ -31,8 +31,7 @@ inline plan::Plan toy_plan(const graph::Network& network, int tile, int group, i
                   .special_primes = std::max(3, (limbs + 7) / 8 + 1),
                   .prime_bits = bits};
   p.batch = (1 << p.parameters.log_n) / (tile * tile * group);
-  const auto primes =
-      ring::largest_primes(static_cast<std::size_t>(limbs), bits, std::uint64_t{4} << p.parameters.log_n);
+  const auto primes = ckks::primes_of(p.parameters);
   const double scale = 0x1p22;
   p.tensors[0].limbs = limbs;
   for (plan::Tensor& t : p.tensors) t.scale = scale;

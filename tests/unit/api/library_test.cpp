@@ -63,6 +63,22 @@ TEST_F(Library, FromModelToScoresInMemory) {
   EXPECT_GE(plan.predicted_agreement(), 0.995);
   EXPECT_GT(plan.seconds(), 0);
   EXPECT_GE(plan.memory(), plan.least_memory());
+  const std::vector<Layer> layers = plan.layers();
+  ASSERT_FALSE(layers.empty());
+  EXPECT_EQ(layers.front().kind, LayerKind::square);
+  EXPECT_EQ(layers.back().kind, LayerKind::sum);
+  EXPECT_EQ(layers.back().channels, 3);
+  std::uint64_t peak = 0;
+  for (std::size_t k = 0; k < layers.size(); ++k) {
+    EXPECT_FALSE(layers[k].name.empty());
+    EXPECT_GT(layers[k].seconds, 0);
+    EXPECT_GE(layers[k].ciphertexts, 1u);
+    if (k > 0) {
+      EXPECT_LT(layers[k].limbs, layers[k - 1].limbs);
+    }
+    peak = std::max(peak, layers[k].memory);
+  }
+  EXPECT_EQ(peak, plan.memory());
   const Client client(plan.client_spec(), SecretKey::generate());
   EXPECT_EQ(client.spec().scores(), 3);
   Bytes keys, query, reply;
@@ -130,15 +146,44 @@ TEST_F(Library, OneSecretKeyServesAllPlansInFilesToo) {
   EXPECT_EQ(batches.size(), 2u);
 }
 
+// Plans of one ring share keys, those of another ring have their own in the same bytes.
+TEST_F(Library, KeysOfSeveralPlansInOne) {
+  const SecretKey secret = SecretKey::generate();
+  std::vector<Plan> plans;
+  std::vector<ClientSpec> specs;
+  std::size_t alone = 0;
+  for (int images : {1, 300, 40000}) {
+    plans.push_back(Plan::compile(model, {.images = images}));
+    specs.push_back(plans.back().client_spec());
+    Bytes keys;
+    Client(specs.back(), secret).write_evaluation_keys(Sink(keys));
+    alone += keys.size();
+  }
+  Bytes keys;
+  write_evaluation_keys(specs, secret, Sink(keys));
+  EXPECT_LT(keys.size(), alone);
+  const std::vector<double> values = test::random_values(kEach, 3, 1);
+  for (std::size_t k = 0; k < plans.size(); ++k) {
+    const Client client(specs[k], secret);
+    Server server(plans[k]);
+    EvaluationKeys opened = server.open_keys(Source(keys));
+    Bytes query, reply;
+    client.encrypt(ImagesView(values, 1, 8, 8), Sink(query));
+    server.infer(Source(query), opened, Sink(reply));
+    expect_near(client.decrypt(Source(reply)), exact(values));
+  }
+  EXPECT_TRUE(test::fails_with([&] { write_evaluation_keys({}, secret, Sink(keys)); }, ErrorCode::usage));
+}
+
 TEST_F(Library, WhatDoesNotBelongTogetherIsRefused) {
   const Plan plan = Plan::compile(model, {.images = 1}), other = Plan::compile(model, {.images = 40000});
   const Client client(plan.client_spec(), SecretKey::generate()), stranger(plan.client_spec(), SecretKey::generate()),
       elsewhere(other.client_spec(), client.key());
-  Bytes keys, query, reply;
+  Bytes keys, few_keys, query, reply;
   client.write_evaluation_keys(Sink(keys));
-  Server server(plan), server_of_other(other);
-  EXPECT_TRUE(
-      test::fails_with([&] { (void)server_of_other.open_keys(Source(keys)); }, ErrorCode::wrong_key, {"another plan"}));
+  elsewhere.write_evaluation_keys(Sink(few_keys));
+  Server server(plan);
+  EXPECT_TRUE(test::fails_with([&] { (void)server.open_keys(Source(few_keys)); }, ErrorCode::wrong_key, {"this plan"}));
   const std::vector<double> values = test::random_values(kEach, 3, 1);
   const ImagesView images(values, 1, 8, 8);
   stranger.encrypt(images, Sink(query));

@@ -29,12 +29,12 @@ class BootstrapperTest : public ::testing::Test {
         evaluator(parameters, ring, tiers, &keys) {}
 
   void add_keys(const BootstrapSpec& spec) {
-    const secret::KeyGenerator generator(parameters, key);
+    const secret::KeyGenerator generator(kPrimes, key);
     for (const auto& [s, times] : required_switches(spec, kLogN)) {
       const ckks::KeyId id{s.galois_element == ckks::kToEphemeral ? 1 : 0, s.galois_element};
       const ckks::KeyTier& tier = tiers[static_cast<std::size_t>(id.tier)];
       if (keys.keys.contains(id)) continue;
-      keys.keys.emplace(id, ckks::expand(*ring, tier, kPrimes, generator.switching_key(tier, id)));
+      keys.keys.emplace(id, ckks::expand(*ring, kPrimes, generator.switching_key({tier, id.galois_element})));
     }
   }
 
@@ -58,9 +58,9 @@ class BootstrapperTest : public ::testing::Test {
 };
 
 TEST_F(BootstrapperTest, ChebyshevSeriesAreEvaluatedAtTheWantedScaleAndLevel) {
-  const secret::KeyGenerator generator(parameters, key);
+  const secret::KeyGenerator generator(kPrimes, key);
   keys.keys.emplace(ckks::KeyId{0, ckks::kRelinearise},
-                    ckks::expand(*ring, tiers[0], kPrimes, generator.switching_key(tiers[0], {0, ckks::kRelinearise})));
+                    ckks::expand(*ring, kPrimes, generator.switching_key({tiers[0], ckks::kRelinearise})));
   const std::vector<double> x = test::random_values(ring->n(), 3, 1);
   const ckks::Ciphertext c = encrypt(x, static_cast<double>(ring->prime(kPrimes - 1)), kPrimes);
   for (int degree : {1, 2, 3, 4, 7, 12, 15, 27, 31, 63}) {

@@ -42,11 +42,10 @@ class EvaluatorTest : public ::testing::TestWithParam<Setup> {
   }
 
   void add_key(std::uint64_t galois_element) {
-    const secret::KeyGenerator generator(parameters, key);
+    const secret::KeyGenerator generator(kPrimes, key);
     for (int t = 0; t < 2; ++t) {
-      ckks::SeededSwitchingKey seeded = generator.switching_key(tiers[t], {t, galois_element});
-      const KeyId id = seeded.id;
-      keys.keys.emplace(id, expand(*ring, tiers[t], kPrimes, std::move(seeded)));
+      ckks::SeededSwitchingKey seeded = generator.switching_key({tiers[t], galois_element});
+      keys.keys.emplace(KeyId{t, galois_element}, expand(*ring, kPrimes, std::move(seeded)));
     }
   }
 
@@ -94,8 +93,7 @@ TEST_P(EvaluatorTest, SymmetricAndPublicEncryptionDecrypt) {
   const auto v = random_slots(1);
   expect_near(decrypt(encrypt(v, kScale)), v, 1e-8);
   for (int limbs : {1, kPrimes}) {
-    const encrypt::PublicEncryption by_others(parameters, ring,
-                                              secret::KeyGenerator(parameters, key).public_key(kPrimes));
+    const encrypt::PublicEncryption by_others(parameters, ring, secret::KeyGenerator(kPrimes, key).public_key(kPrimes));
     expect_near(decrypt(by_others.encrypt(plain(v, kScale, limbs))), v, 1e-7);
   }
 }

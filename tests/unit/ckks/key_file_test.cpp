@@ -12,7 +12,6 @@ namespace sotto::ckks {
 namespace {
 
 constexpr int kLogN = 7, kPrimes = 4;
-const std::string kPlan(32, 'a');
 
 bool same(const ring::Ring& ring, const ring::PackedPoly& a, const ring::PackedPoly& b) {
   if (a.size() != b.size()) return false;
@@ -31,17 +30,17 @@ class KeyFileTest : public ::testing::Test {
     request.keys.push_back({0, kFromEphemeral});
     request.keys.push_back({2, kToEphemeral});
     std::sort(request.keys.begin(), request.keys.end());
-    const secret::KeyGenerator generator(parameters, key);
-    KeyFileWriter file(path, *ring, spec, request, kPlan, key.id());
+    const secret::KeyGenerator generator(kPrimes, key);
+    KeyFileWriter file(path, KeyList(parameters, request), key.id());
     for (const KeyId& id : request.keys) {
-      const KeyTier& tier = request.tiers[static_cast<std::size_t>(id.tier)];
-      SeededSwitchingKey made = generator.switching_key(tier, id);
-      file.write(made);
-      keys.emplace(id, expand(*ring, tier, kPrimes, std::move(made)));
+      SeededSwitchingKey made =
+          generator.switching_key({request.tiers[static_cast<std::size_t>(id.tier)], id.galois_element});
+      file.write(*ring, made);
+      keys.emplace(id, expand(*ring, kPrimes, std::move(made)));
     }
     file.commit();
   }
-  [[nodiscard]] KeyFile open(const std::string& plan_id = kPlan) const { return {path, ring, spec, request, plan_id}; }
+  [[nodiscard]] KeyFile open() const { return {path, ring, spec, request}; }
 
   const ParametersSpec spec{
       .log_n = kLogN, .kind = ring::RingKind::conjugate_invariant, .ciphertext_primes = kPrimes, .special_primes = 3};
@@ -119,15 +118,10 @@ TEST_F(KeyFileTest, PreparingKeysThatAreNotThereOrDamaged) {
 }
 
 TEST_F(KeyFileTest, SectionsHaveTheSizesThatTheCostModelCounts) {
-  const auto expected = key_section_bytes(ring->n(), ring->prime_bits(), request);
+  const std::vector<KeyShape> shapes = shapes_of(request);
   const wire::FileReader file(path, wire::Kind::eval_key);
-  ASSERT_EQ(file.sections(), expected.size());
-  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(file.section_bytes(i), expected[i]);
-}
-
-TEST_F(KeyFileTest, KeysOfAnotherPlan) {
-  EXPECT_TRUE(test::fails_with([&] { (void)open(std::string(32, 'b')); }, ErrorCode::wrong_key,
-                               {path.string(), "another plan"}));
+  ASSERT_EQ(file.sections(), shapes.size());
+  for (std::size_t i = 0; i < shapes.size(); ++i) EXPECT_EQ(file.section_bytes(i), key_bytes(spec, shapes[i]));
 }
 
 TEST_F(KeyFileTest, KeysThatAreNotThere) {
@@ -142,22 +136,105 @@ TEST_F(KeyFileTest, KeysThatAreNotThere) {
   EXPECT_TRUE(test::fails_with([&] { (void)none.key({0, 0}); }, ErrorCode::wrong_key));
 }
 
-TEST_F(KeyFileTest, RequestsOfOtherSizes) {
+// A shorter key is the beginning of a longer one with as many special primes.
+TEST_F(KeyFileTest, LongerKeysServeInThePlaceOfShorterOnes) {
+  KeyRequest lower{{{kPrimes - 1, 3}, {1, 2}, {1, 1, true}}, request.keys};
+  ParametersSpec fewer = spec;
+  fewer.ciphertext_primes = kPrimes - 1;
+  const auto smaller = ToyParameters::make(fewer).make_ring(simd::select_kernels());
+  KeyFile file(path, smaller, fewer, lower);
+  for (const KeyId& id : lower.keys) {
+    const SwitchingKey &read = file.key(id), &whole = keys.at(id);
+    EXPECT_EQ(read.tier, lower.tiers[static_cast<std::size_t>(id.tier)]);
+    ASSERT_EQ(read.digits.size(), static_cast<std::size_t>(key_digits(read.tier, id.galois_element)));
+    for (std::size_t d = 0; d < read.digits.size(); ++d) {
+      ASSERT_EQ(read.digits[d].b.size(), static_cast<std::size_t>(read.limbs()));
+      for (int j = 0; j < read.limbs(); ++j) {
+        const int of_whole = j < read.tier.max_limbs ? j : j + whole.tier.max_limbs - read.tier.max_limbs;
+        for (const auto part : {&SwitchingKey::Digit::b, &SwitchingKey::Digit::a})
+          EXPECT_EQ(std::memcmp((read.digits[d].*part)[j].data(), (whole.digits[d].*part)[of_whole].data(),
+                                simd::kPackedBytes * ring->n()),
+                    0)
+              << id.galois_element << " " << d << " " << j;
+      }
+    }
+  }
+}
+
+TEST_F(KeyFileTest, RequestsThatItDoesNotServe) {
   const auto refused = [&](auto change) {
     KeyRequest other = request;
     change(other);
-    return test::refuses([&] { KeyFile(path, ring, spec, other, kPlan); }, {path.string(), "sizes"});
+    EXPECT_FALSE(KeyFileContents(wire::FileReader(path, wire::Kind::eval_key)).serves(spec, other));
+    return test::fails_with([&] { KeyFile(path, ring, spec, other); }, ErrorCode::wrong_key, {path.string(), "lacks"});
   };
-  EXPECT_TRUE(refused([](KeyRequest& r) { r.keys.pop_back(); }));
-  EXPECT_TRUE(refused([](KeyRequest& r) { r.keys.push_back({1, 5}); }));
-  EXPECT_TRUE(refused([](KeyRequest& r) { r.tiers[1] = {3, 3}; }));
-  EXPECT_TRUE(refused([](KeyRequest& r) { std::swap(r.tiers[0], r.tiers[1]); }));
-  for (int ParametersSpec::*member :
-       {&ParametersSpec::log_n, &ParametersSpec::ciphertext_primes, &ParametersSpec::special_primes}) {
-    ParametersSpec larger = spec;
-    ++(larger.*member);
-    EXPECT_TRUE(test::refuses([&] { KeyFile(path, ring, larger, request, kPlan); }, {"sizes"}));
+  EXPECT_TRUE(KeyFileContents(wire::FileReader(path, wire::Kind::eval_key)).serves(spec, request));
+  EXPECT_TRUE(refused([](KeyRequest& r) { r.keys.push_back({1, 9}); }));
+  EXPECT_TRUE(refused([](KeyRequest& r) { r.tiers[1] = {3, 2}; })) << "longer";
+  EXPECT_TRUE(refused([](KeyRequest& r) {
+    r.tiers[1] = {2, 3};
+    r.tiers[0] = {kPrimes, 2};
+  })) << "other special primes";
+  for (ParametersSpec other : {ParametersSpec{kLogN + 1, spec.kind, kPrimes, 3},
+                               {kLogN, spec.kind, kPrimes, 3, 40},
+                               {kLogN, ring::RingKind::standard, kPrimes, 3}})
+    EXPECT_TRUE(test::fails_with([&] { KeyFile(path, ring, other, request); }, ErrorCode::wrong_key, {"lacks"}));
+}
+
+TEST_F(KeyFileTest, SectionsOfOtherSizes) {
+  const auto refused = [&](auto change) {
+    test::Contents contents(path, wire::Kind::eval_key);
+    change(contents);
+    contents.write(folder / "forged", wire::Kind::eval_key);
+    return test::refuses([&] { KeyFile(folder / "forged", ring, spec, request); }, {"forged", "announces"});
+  };
+  EXPECT_TRUE(refused([](test::Contents& c) { c.sections.pop_back(); }));
+  EXPECT_TRUE(refused([](test::Contents& c) { c.sections.front().pop_back(); }));
+  EXPECT_TRUE(refused([](test::Contents& c) { c.header["rings"][0]["keys"][0][0] = 3; }));
+  EXPECT_TRUE(refused([](test::Contents& c) { c.header["rings"][0]["log_n"] = kLogN + 1; }));
+  EXPECT_TRUE(refused([](test::Contents& c) { c.header["rings"].push_back(c.header["rings"][0]); }));
+}
+
+TEST_F(KeyFileTest, ImpossibleKeys) {
+  for (const auto& wrong : {nlohmann::json{0, 3, 0},
+                            {65, 3, 0},
+                            {4, 0, 0},
+                            {4, 25, 0},
+                            {9, 1, 5},
+                            {-1, 3, 0},
+                            {4, 3},
+                            {4, 3, 0, 0},
+                            {4, 3, "0"},
+                            {4, 3, 0.5},
+                            nlohmann::json::object()}) {
+    test::Contents contents(path, wire::Kind::eval_key);
+    contents.header["rings"][0]["keys"][0] = wrong;
+    contents.write(folder / "forged", wire::Kind::eval_key);
+    EXPECT_TRUE(test::refuses([&] { KeyFile(folder / "forged", ring, spec, request); }, {"forged", "keys"})) << wrong;
   }
+}
+
+// Keys of two plans in one list: the longer of two that are alike, and those that only one plan needs.
+TEST_F(KeyFileTest, PlansShareWhatTheyHaveInCommon) {
+  const KeyRequest longer{{{kPrimes + 2, 3}, {2, 2}}, {{0, 0}, {0, 5}, {1, 0}}};
+  ParametersSpec more = spec;
+  more.ciphertext_primes = kPrimes + 2;
+  KeyList list(parameters, request);
+  const std::size_t alone = list.size();
+  list.add(ToyParameters::make(more), longer);
+  ASSERT_EQ(list.rings().size(), 1u);
+  EXPECT_EQ(list.rings()[0].ring.ciphertext_primes, kPrimes + 2);
+  EXPECT_EQ(list.size(), alone + 1 - (ring->rotation_galois_element(1) == 5)) << "element 5 is new to a tier of 3";
+  const auto found = find_key(list.rings(), spec, {{kPrimes, 3}, kRelinearise});
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->shape.tier.max_limbs, kPrimes + 2);
+  list.add(parameters, request);
+  list.add(ToyParameters::make(more), longer);
+  EXPECT_EQ(list.size(), alone + 1 - (ring->rotation_galois_element(1) == 5)) << "nothing new";
+  more.log_n = kLogN + 1;
+  list.add(ToyParameters::make(more), longer);
+  ASSERT_EQ(list.rings().size(), 2u);
+  EXPECT_EQ(list.rings()[1].keys.size(), 3u) << "rings share nothing";
 }
 
 TEST_F(KeyFileTest, ResiduesBeyondTheirPrimes) {
@@ -169,7 +246,7 @@ TEST_F(KeyFileTest, ResiduesBeyondTheirPrimes) {
       const std::uint64_t q = ring->prime(limb);
       std::memcpy(contents.sections[0].data() + sizeof(Seed) + (limb * n + word) * 6, &q, 6);
       contents.write(folder / "forged", wire::Kind::eval_key);
-      KeyFile file(folder / "forged", ring, spec, request, kPlan);
+      KeyFile file(folder / "forged", ring, spec, request);
       EXPECT_TRUE(test::refuses([&] { (void)file.key(keys.begin()->first); }, {"forged", "out of range"}))
           << limb << " " << word;
       EXPECT_NO_THROW((void)file.key(keys.rbegin()->first));
@@ -187,16 +264,22 @@ TEST_F(KeyFileTest, DamageIsFoundWhenTheKeyIsRead) {
 }
 
 TEST_F(KeyFileTest, HeadersWithoutTheirMembers) {
-  for (const char* member : {"plan_id", "key_id", "log_n", "ciphertext_primes", "special_primes"}) {
-    for (const bool erase : {true, false}) {
-      test::Contents contents(path, wire::Kind::eval_key);
-      if (erase)
-        contents.header.erase(member);
-      else
-        contents.header[member] = nlohmann::json::array();
-      contents.write(folder / "forged", wire::Kind::eval_key);
-      EXPECT_TRUE(test::refuses([&] { KeyFile(folder / "forged", ring, spec, request, kPlan); }, {"forged", member}));
-    }
+  const auto refused = [&](const char* member, bool erase, auto part) {
+    test::Contents contents(path, wire::Kind::eval_key);
+    nlohmann::json& object = part(contents.header);
+    if (erase)
+      object.erase(member);
+    else
+      object[member] = "none";
+    contents.write(folder / "forged", wire::Kind::eval_key);
+    return test::refuses([&] { KeyFile(folder / "forged", ring, spec, request); }, {"forged", member});
+  };
+  const auto whole = [](nlohmann::json& h) -> nlohmann::json& { return h; };
+  const auto of_ring = [](nlohmann::json& h) -> nlohmann::json& { return h["rings"][0]; };
+  EXPECT_TRUE(refused("key_id", true, whole));
+  for (const bool erase : {true, false}) {
+    EXPECT_TRUE(refused("rings", erase, whole));
+    for (const char* member : {"log_n", "ring", "prime_bits", "keys"}) EXPECT_TRUE(refused(member, erase, of_ring));
   }
 }
 

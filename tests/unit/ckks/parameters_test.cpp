@@ -27,7 +27,11 @@ TEST(Security, KeysUnderTheEphemeralSecretNeedARowOfTheirOwn) {
   const KeyTier usual{20, 10}, ephemeral{1, 1, true};
   const auto refused = [](int log_n, int prime_bits, const KeyTier& tier) {
     const ParametersSpec spec{.log_n = log_n, .ciphertext_primes = 20, .special_primes = 10, .prime_bits = prime_bits};
-    return test::refuses([&] { require_secure(spec, {{{20, 10}, tier}, {}}); }, {"ephemeral"});
+    return test::refuses(
+        [&] {
+          require_secure(spec, {{tier}, {}});
+        },
+        {tier.ephemeral ? "ephemeral" : "so many primes"});
   };
   for (int log_n : {16, 17}) {
     EXPECT_FALSE(refused(log_n, 48, ephemeral)) << "96 bits, all that the row allows";
@@ -37,8 +41,36 @@ TEST(Security, KeysUnderTheEphemeralSecretNeedARowOfTheirOwn) {
   }
   for (int log_n : {12, 15, 18}) {
     EXPECT_TRUE(refused(log_n, 48, ephemeral)) << log_n;
-    EXPECT_FALSE(refused(log_n, 48, usual)) << "other keys are no matter of this check";
+    EXPECT_TRUE(refused(log_n, 48, usual)) << log_n;
   }
+}
+
+// What counts is the modulus of each key, not that of all primes that some key uses.
+TEST(Security, EveryKeyIsBelowTheLimit) {
+  const ParametersSpec spec{.log_n = 16, .ciphertext_primes = 24, .special_primes = 13, .primes_at_once = 36};
+  EXPECT_LE(Parameters::create(spec).log2_qp(), 1747);
+  EXPECT_GT(Parameters::create(spec).log2_qp(), 36 * 47.9);
+  EXPECT_NO_THROW(require_secure(spec, {{{24, 10}, {23, 13}}, {}}));
+  EXPECT_TRUE(test::refuses([&] { require_secure(spec, {{{24, 13}}, {}}); }, {"so many primes"}));
+  ParametersSpec wrong = spec;
+  wrong.primes_at_once = 37;
+  EXPECT_TRUE(test::refuses([&] { Parameters::create(wrong); }, {"1776"}));
+  wrong.primes_at_once = 23;
+  EXPECT_TRUE(test::refuses([&] { Parameters::create(wrong); }, {"out of range"})) << "not even a fresh ciphertext";
+}
+
+// Plans of one ring have the same primes, however many of either sort: they can share keys.
+TEST(Parameters, PrimesOfARing) {
+  const ParametersSpec few{.log_n = 16, .ciphertext_primes = 3, .special_primes = 2},
+      many{.log_n = 16, .ciphertext_primes = 20, .special_primes = 10};
+  const auto a = primes_of(few), b = primes_of(many);
+  ASSERT_EQ(a.size(), 5u);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(a[i], b[i]);
+  for (std::size_t i = 0; i < 2; ++i) EXPECT_EQ(a[3 + i], b[20 + i]);
+  std::vector<std::uint64_t> sorted = b;
+  std::ranges::sort(sorted);
+  EXPECT_EQ(std::ranges::adjacent_find(sorted), sorted.end());
+  EXPECT_GT(b[20], b[0]) << "special primes are the largest";
 }
 
 TEST(Security, TheKeyToTheEphemeralSecretStaysUnderItsModulus) {

@@ -18,9 +18,7 @@ using test::fails_with;
 
 class KeyFiles : public ::testing::Test {
  protected:
-  void make(bool replace = false) const {
-    (void)make_keys(spec, parameters, folder / "keys", {.replace = replace}, {});
-  }
+  void make(bool replace = false) const { (void)make_keys(plans, folder / "keys", {.replace = replace}, {}); }
   [[nodiscard]] Keys read() const { return read_keys(parameters, folder / "keys"); }
   [[nodiscard]] unsigned mode(const std::string& name) const {
     struct stat info {};
@@ -30,19 +28,21 @@ class KeyFiles : public ::testing::Test {
 
   const plan::ClientSpec spec = plan::client_part(test::small_plan());
   const ckks::Parameters parameters = ckks::ToyParameters::make(spec.parameters);
+  const std::vector<PlanToServe> plans{{spec, parameters}};
   test::TempFolder folder;
 };
 
 TEST_F(KeyFiles, BothFilesOfOneKey) {
+  const std::vector<ckks::KeyShape> keys_of_plan = ckks::shapes_of(spec.keys);
   std::size_t calls = 0;
-  make_keys(spec, parameters, folder / "keys", {}, [&](std::size_t done, std::size_t total) {
-    EXPECT_EQ(total, spec.keys.keys.size());
+  make_keys(plans, folder / "keys", {}, [&](std::size_t done, std::size_t total) {
+    EXPECT_EQ(total, keys_of_plan.size());
     EXPECT_EQ(done, calls++);
   });
-  EXPECT_EQ(calls, spec.keys.keys.size() + 1);
+  EXPECT_EQ(calls, keys_of_plan.size() + 1);
   EXPECT_EQ(mode("keys/secret.key"), 0600u);
   const Keys keys = read();
-  ckks::KeyFile eval(folder / "keys/eval.key", keys.ring, spec.parameters, spec.keys, spec.plan_id);
+  ckks::KeyFile eval(folder / "keys/eval.key", keys.ring, spec.parameters, spec.keys);
   EXPECT_EQ(eval.key_id(), keys.secret.id());
   for (const ckks::KeyId& id : spec.keys.keys) EXPECT_NO_THROW((void)eval.key(id));
 }
@@ -72,31 +72,60 @@ TEST_F(KeyFiles, OneSecretServesAllPlans) {
   other.plan_id = std::string(32, '0');
   other.parameters.log_n += 1;
   const ckks::Parameters larger = ckks::ToyParameters::make(other.parameters);
-  EXPECT_FALSE(make_keys(other, larger, folder / "keys", {.evaluation_keys = folder / "other.key"}, {}).secret);
+  const std::vector<PlanToServe> others{{other, larger}};
+  EXPECT_FALSE(make_keys(others, folder / "keys", {.evaluation_keys = folder / "other.key"}, {}).secret);
   const Keys second = read_keys(larger, folder / "keys");
   EXPECT_EQ(first.secret.id(), second.secret.id());
-  ckks::KeyFile eval(folder / "other.key", second.ring, other.parameters, other.keys, other.plan_id);
+  ckks::KeyFile eval(folder / "other.key", second.ring, other.parameters, other.keys);
   EXPECT_EQ(eval.key_id(), first.secret.id());
   EXPECT_TRUE(std::filesystem::exists(folder / "keys/eval.key")) << "that of the first plan stays";
   const auto into = [&](const char* name) {
-    return make_keys(other, larger, folder / "keys", {.evaluation_keys = folder / name}, {});
+    return make_keys(others, folder / "keys", {.evaluation_keys = folder / name}, {});
   };
   EXPECT_FALSE(into("other.key").secret) << "the same plan's are made anew";
   EXPECT_TRUE(fails_with([&] { into("keys/eval.key"); }, ErrorCode::usage, {"eval.key", "another plan"}));
 }
 
+// One file from which servers of several plans read. Plans of one ring share keys, and those of another have their own.
+TEST_F(KeyFiles, OneFileServesSeveralPlans) {
+  plan::ClientSpec longer = spec, another = spec;
+  longer.parameters.ciphertext_primes += 1;
+  longer.keys.tiers.front().max_limbs += 1;
+  another.parameters.log_n += 1;
+  std::vector<PlanToServe> all = plans;
+  for (const plan::ClientSpec& s : {longer, another}) all.push_back({s, ckks::ToyParameters::make(s.parameters)});
+  make_keys(all, folder / "keys", {}, {});
+  make_keys({all[1]}, folder / "alone", {}, {});
+  const secret::OwnerKey owner = read_owner_key(folder / "keys");
+  for (const PlanToServe& p : all) {
+    const Keys keys = keys_of(owner, p.parameters);
+    ckks::KeyFile eval(folder / "keys/eval.key", keys.ring, p.spec.parameters, p.spec.keys);
+    EXPECT_EQ(eval.key_id(), owner.id());
+    for (const ckks::KeyId& id : p.spec.keys.keys) EXPECT_NO_THROW((void)eval.key(id));
+  }
+  const auto count = [&](const char* name) { return wire::FileReader(folder / name, wire::Kind::eval_key).sections(); };
+  EXPECT_EQ(count("keys/eval.key"), count("alone/eval.key") + ckks::shapes_of(another.keys).size());
+  EXPECT_TRUE(fails_with([&] { make_keys(all, folder / "new", {.public_key = folder / "public.key"}, {}); },
+                         ErrorCode::usage, {"different rings"}));
+  // Keys that another plan needs are not lost to those of this one.
+  const KeyFileOptions same{.evaluation_keys = folder / "keys/eval.key"};
+  EXPECT_TRUE(fails_with([&] { make_keys(plans, folder / "keys", same, {}); }, ErrorCode::usage, {"client files"}));
+  EXPECT_EQ(make_keys(all, folder / "keys", same, {}).evaluation, count("keys/eval.key"));
+  EXPECT_TRUE(fails_with([&] { make_keys(all, folder / "alone", same, {}); }, ErrorCode::usage, {"another owner"}));
+}
+
 TEST_F(KeyFiles, APublicKeyOnRequest) {
   const auto with_public = [&](const char* keys, bool replace = false) {
-    return make_keys(spec, parameters, folder / keys, {.public_key = folder / "public.key", .replace = replace}, {});
+    return make_keys(plans, folder / keys, {.public_key = folder / "public.key", .replace = replace}, {});
   };
   const MadeKeys all = with_public("keys");
-  EXPECT_TRUE(all.secret && all.evaluation);
+  EXPECT_TRUE(all.secret && all.evaluation > 0);
   const std::string id = read().secret.id();
   EXPECT_EQ(encrypt::PublicKeyFile(folder / "public.key").key_id(), id);
   const test::Bytes evaluation = test::read_bytes(folder / "keys/eval.key"),
                     first = test::read_bytes(folder / "public.key");
   const MadeKeys again = with_public("keys");
-  EXPECT_FALSE(again.secret || again.evaluation || again.public_key) << "what is there stays";
+  EXPECT_FALSE(again.secret || again.evaluation > 0 || again.public_key) << "what is there stays";
   std::filesystem::remove(folder / "public.key");
   EXPECT_TRUE(with_public("keys").public_key);
   EXPECT_NE(test::read_bytes(folder / "public.key"), first);
@@ -113,7 +142,7 @@ TEST_F(KeyFiles, APublicKeyGrowsWithThePlans) {
     plan::ClientSpec other = spec;
     other.parameters.log_n = log_n;
     other.input.limbs = input_limbs;
-    const MadeKeys made = make_keys(other, ckks::ToyParameters::make(other.parameters), folder / "keys",
+    const MadeKeys made = make_keys({{other, ckks::ToyParameters::make(other.parameters)}}, folder / "keys",
                                     {.public_key = folder / "public.key"}, {});
     const wire::FileReader file(folder / "public.key", wire::Kind::public_key);
     return std::pair(made.public_key, file.sections());
@@ -127,9 +156,8 @@ TEST_F(KeyFiles, APublicKeyGrowsWithThePlans) {
 
 TEST_F(KeyFiles, NoPublicKeyOfAnInterruptedRun) {
   const auto stop = [](std::size_t, std::size_t) { throw Error(ErrorCode::interrupted, "interrupted"); };
-  EXPECT_TRUE(
-      fails_with([&] { make_keys(spec, parameters, folder / "keys", {.public_key = folder / "public.key"}, stop); },
-                 ErrorCode::interrupted));
+  EXPECT_TRUE(fails_with([&] { make_keys(plans, folder / "keys", {.public_key = folder / "public.key"}, stop); },
+                         ErrorCode::interrupted));
   EXPECT_TRUE(folder.names().empty()) << "nobody may encrypt for a key that is lost";
 }
 
@@ -161,18 +189,17 @@ TEST_F(KeyFiles, MissingDamagedAndOtherFiles) {
 
 TEST_F(KeyFiles, FoldersThatCannotBeMade) {
   test::write_text(folder / "file", "");
-  EXPECT_TRUE(test::refuses([&] { make_keys(spec, parameters, folder / "file/keys", {}, {}); }, {"file/keys"}));
+  EXPECT_TRUE(test::refuses([&] { make_keys(plans, folder / "file/keys", {}, {}); }, {"file/keys"}));
 }
 
 TEST_F(KeyFiles, NoFolderStaysOfAnInterruptedRun) {
   const auto stop = [](std::size_t, std::size_t) { throw Error(ErrorCode::interrupted, "interrupted"); };
-  EXPECT_TRUE(
-      fails_with([&] { make_keys(spec, parameters, folder / "new/deeper/keys", {}, stop); }, ErrorCode::interrupted));
+  EXPECT_TRUE(fails_with([&] { make_keys(plans, folder / "new/deeper/keys", {}, stop); }, ErrorCode::interrupted));
   EXPECT_TRUE(folder.names().empty());
   std::filesystem::create_directories(folder / "old");
-  EXPECT_TRUE(fails_with([&] { make_keys(spec, parameters, folder / "old/keys", {}, stop); }, ErrorCode::interrupted));
+  EXPECT_TRUE(fails_with([&] { make_keys(plans, folder / "old/keys", {}, stop); }, ErrorCode::interrupted));
   EXPECT_EQ(folder.names(), std::set<std::string>{"old"}) << "what was there before stays";
-  make_keys(spec, parameters, folder / "new/keys/", {}, {});
+  make_keys(plans, folder / "new/keys/", {}, {});
   EXPECT_TRUE(std::filesystem::exists(folder / "new/keys/secret.key"));
 }
 

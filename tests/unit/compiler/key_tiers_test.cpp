@@ -8,6 +8,7 @@
 
 #include "plan/cost.h"
 #include "plan/schedule.h"
+#include "plan/switch_work.h"
 #include "plan/verify.h"
 #include "support/plan_builder.h"
 
@@ -44,10 +45,9 @@ std::vector<plan::Plan> plans() {
   return out;
 }
 
-// Seconds with the plan's tiers, counted from the keys and switches of every step.
-double seconds(const plan::Plan& p) {
-  const double threads = plan::speed_up(plan::kTypicalSpeed.threads),
-               kSecondsPerByte = plan::kTypicalSpeed.key_byte / threads;
+// Seconds with the plan's tiers, counted from the keys and switches of every step. price: of reading a key.
+double seconds(const plan::Plan& p, double price) {
+  const double kSecondsPerByte = price * plan::kTypicalSpeed.key_byte / plan::speed_up(plan::kTypicalSpeed.threads);
   double sum = 0;
   for (const ckks::KeyId& id : plan::required_keys(p, plan::make_schedule(p))) {
     const ckks::KeyTier& t = p.keys.tiers[static_cast<std::size_t>(id.tier)];
@@ -58,9 +58,8 @@ double seconds(const plan::Plan& p) {
   for (std::size_t s = 0; s < p.steps.size(); ++s) {
     const int limbs = p.steps[s].limbs;
     const ckks::KeyTier& t = p.keys.tiers[static_cast<std::size_t>(plan::tier_of(p, limbs))];
-    // Back from values, digits raised to all primes, both polynomials down again.
-    const int transforms = limbs + t.digits(limbs) * (limbs + t.special) + 2 * (limbs + t.special);
-    sum += static_cast<double>(cost.steps[s].key_switches) * transforms * plan::kTypicalSpeed.transform / threads;
+    sum += static_cast<double>(cost.steps[s].key_switches) *
+           plan::SwitchWork{std::exp2(p.parameters.log_n), limbs, t.special}.rotations(1).seconds(plan::kTypicalSpeed);
   }
   return sum;
 }
@@ -77,8 +76,8 @@ TEST(ChooseKeys, NoOtherTiersAreCheaper) {
   std::set<std::size_t> counts;
   for (const plan::Plan& given : plans()) {
     plan::Plan p = given;
-    const double claimed = choose_keys(p), chosen = seconds(p);
-    EXPECT_NEAR(claimed, chosen, 1e-9 * chosen);
+    const double claimed = choose_keys(p), chosen = seconds(p, kKeyPrice), alone = seconds(p, 1);
+    EXPECT_NEAR(claimed, alone, 1e-9 * alone);
     std::set<int, std::greater<>> distinct;
     for (const plan::Step& s : p.steps) distinct.insert(s.limbs);
     const std::vector<int> levels(distinct.begin(), distinct.end());
@@ -86,7 +85,7 @@ TEST(ChooseKeys, NoOtherTiersAreCheaper) {
       std::vector<int> from{levels[0]};
       for (std::size_t l = 1; l < levels.size(); ++l)
         if ((which >> (l - 1) & 1) != 0) from.push_back(levels[l]);
-      EXPECT_LE(chosen, seconds(with_tiers(given, from)) * (1 + 1e-9)) << which;
+      EXPECT_LE(chosen, seconds(with_tiers(given, from), kKeyPrice) * (1 + 1e-9)) << which;
     }
     counts.insert(p.keys.tiers.size());
   }
@@ -121,27 +120,32 @@ TEST(ChooseKeys, TheSameFromAnyTiersBefore) {
 }
 
 TEST(SpecialPrimes, FewestDigitsThatFit) {
-  EXPECT_EQ(special_primes(20, 64), 11) << "two digits of ten limbs";
-  EXPECT_EQ(special_primes(20, 11), 11);
-  EXPECT_EQ(special_primes(20, 10), 8) << "three digits";
-  EXPECT_EQ(special_primes(20, 4), 4) << "seven digits of three limbs";
+  EXPECT_EQ(special_primes(20, 24), 13) << "two digits of ten limbs";
+  EXPECT_EQ(special_primes(20, 11), 8) << "three digits";
+  EXPECT_EQ(special_primes(20, 5), 5) << "five digits";
   EXPECT_EQ(special_primes(20, 3), 0) << "ten digits";
   EXPECT_EQ(special_primes(1, 2), 2);
   EXPECT_EQ(special_primes(1, 1), 0);
-  for (int limbs = 1; limbs <= 64; ++limbs)
-    for (int most = -1; most <= 40; ++most) {
-      int fewest = 9;  // digits, at least two, with at most `most` - 1 limbs each
-      for (int digits = 8; digits >= 2; --digits)
-        if ((limbs + digits - 1) / digits < most) fewest = digits;
+  for (int limbs = 1; limbs <= 46; ++limbs)
+    for (int most = -1; most <= 24; ++most) {
       const int special = special_primes(limbs, most);
-      if (fewest > 8) {
-        EXPECT_EQ(special, 0) << limbs << " " << most;
-        continue;
-      }
+      if (special == 0) continue;
       EXPECT_TRUE(special >= 2 && special <= most) << limbs << " " << most;
-      EXPECT_LE((ckks::KeyTier{limbs, special}.digits()), fewest) << limbs << " " << most;
+      EXPECT_LE((ckks::KeyTier{limbs, special}.digits()), 8) << limbs << " " << most;
       EXPECT_EQ(special, special_primes(limbs, special)) << "no fewer primes give as few digits";
+      for (int fewer = 0; fewer < most; ++fewer) {
+        const int other = special_primes(limbs, fewer);
+        if (other > 0) {
+          EXPECT_GE((ckks::KeyTier{limbs, other}.digits()), (ckks::KeyTier{limbs, special}.digits()));
+        }
+      }
     }
+}
+
+// Networks whose levels differ by a few have keys of the same numbers of special primes.
+TEST(SpecialPrimes, AlikeForNeighbouringLevels) {
+  for (int limbs = 19; limbs <= 23; ++limbs) EXPECT_EQ(special_primes(limbs, 36 - limbs), 13) << limbs;
+  for (int limbs = 24; limbs <= 26; ++limbs) EXPECT_EQ(special_primes(limbs, 36 - limbs), 10) << limbs;
 }
 
 }  // namespace

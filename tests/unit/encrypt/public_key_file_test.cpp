@@ -40,7 +40,7 @@ class PublicKeyFileTest : public ::testing::Test {
   const ckks::Parameters parameters = ckks::ToyParameters::make(spec);
   const std::shared_ptr<const ring::Ring> ring = parameters.make_ring(simd::select_kernels());
   const secret::SecretKey secret = secret::SecretKey::generate(ring);
-  const PublicKey key = secret::KeyGenerator(parameters, secret).public_key(2);
+  const PublicKey key = secret::KeyGenerator(parameters.spec().ciphertext_primes, secret).public_key(2);
   test::TempFolder folder;
   const std::filesystem::path path = folder / "public.key";
 };
@@ -56,7 +56,7 @@ TEST_F(PublicKeyFileTest, TheKeyComesBackAsFarAsItIsNeeded) {
   }
 }
 
-// Primes are those of the ring, in order, whatever a plan takes them for.
+// Primes of either sort are those of the ring, in order, however many of them a plan has.
 TEST_F(PublicKeyFileTest, ServesEveryPlanOfItsRing) {
   ckks::ParametersSpec other = spec;
   other.ciphertext_primes = 1;
@@ -86,7 +86,7 @@ TEST_F(PublicKeyFileTest, ResiduesBeyondTheirPrimes) {
   for (std::size_t l = 0; l < 3; ++l)
     for (const std::size_t word : {std::size_t{0}, ring->n() - 1}) {
       test::Contents contents(path, Kind::public_key);
-      const std::uint64_t q = ring->prime(l);
+      const std::uint64_t q = ring->prime(public_key_prime(l, spec.ciphertext_primes));
       std::memcpy(contents.sections[l].data() + word * 6, &q, 6);
       contents.write(folder / "forged", Kind::public_key);
       EXPECT_TRUE(refuses([&] { (void)read(folder / "forged", 2); }, {"forged", "out of range"})) << l << " " << word;

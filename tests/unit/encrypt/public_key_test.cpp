@@ -38,12 +38,12 @@ class PublicKeyTest : public ::testing::TestWithParam<ring::RingKind> {
   const ckks::Parameters parameters = ckks::ToyParameters::make(spec);
   const std::shared_ptr<const ring::Ring> ring = parameters.make_ring(simd::select_kernels());
   const secret::SecretKey key = secret::SecretKey::generate(ring);
-  const secret::KeyGenerator generator{parameters, key};
+  const secret::KeyGenerator generator{parameters.spec().ciphertext_primes, key};
   const ckks::Encoder encoder{kLogN, GetParam()};
 };
 
 TEST_P(PublicKeyTest, EncryptsAtEveryLevelThatItIsLongEnoughFor) {
-  for (int most : {1, kPrimes}) {  // the longest key ends with a special prime
+  for (int most : {1, kPrimes}) {
     const PublicEncryption encryption(parameters, ring, generator.public_key(most));
     for (int limbs = 1; limbs <= most; ++limbs) {
       const auto slots = test::random_values(encoder.slots(), 7, 1);

@@ -2,10 +2,12 @@
 // emulated vector type, so that they are tested on processors without those instructions too.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <random>
 
+#include "simd/planes.h"
 #include "simd/tables.h"
 
 namespace sotto::simd {
@@ -154,7 +156,8 @@ const Kernels kEmulated{"emulated-ifma",
                         emulated::automorphism,
                         emulated::residues<Emulated>,
                         emulated::pack_words<Emulated>,
-                        emulated::unpack_words<Emulated>};
+                        emulated::unpack_words<Emulated>,
+                        scalar_kernels().add_scaled};
 
 std::vector<const Kernels*> vector_sets() {
   std::vector<const Kernels*> sets{&kEmulated};
@@ -167,6 +170,60 @@ constexpr u64 kPrimes[] = {281474975662081ull, 281474962554881ull};
 
 TEST(Kernels, SelfTestPassesForEverySet) {
   for (const Kernels* k : vector_sets()) EXPECT_TRUE(self_test(*k)) << k->name;
+}
+
+// Every length and alignment, bit for bit, nothing written beyond the end.
+TEST(Kernels, RealSums) {
+  std::mt19937_64 rng(9);
+  std::normal_distribution<double> normal;
+  std::vector<double> x(300), start(300);
+  for (double& v : x) v = normal(rng) * std::exp2(static_cast<int>(rng() % 80) - 40);
+  for (double& v : start) v = normal(rng);
+  for (const Kernels* k : vector_sets())
+    for (std::size_t n = 0; n < 200; n += n < 40 ? 1 : 13)
+      for (std::size_t shift = 0; shift < 9; ++shift)
+        for (std::size_t terms : {0, 1, 3, 9}) {
+          std::vector<const double*> planes;
+          std::vector<double> factors;
+          for (std::size_t t = 0; t < terms; ++t) {
+            planes.push_back(x.data() + (5 * t + shift) % 60);
+            factors.push_back(t == 2 ? 0 : normal(rng));
+          }
+          std::vector<double> y = start, expected = start;
+          k->add_scaled(y.data() + shift, planes.data(), factors.data(), terms, n);
+          scalar_kernels().add_scaled(expected.data() + shift, planes.data(), factors.data(), terms, n);
+          ASSERT_EQ(y, expected) << k->name << " " << n << " " << shift;
+        }
+}
+
+// A convolution as sums of shifted planes against its definition; taps may reach beyond all borders.
+TEST(Planes, SumsOfShiftedPlanes) {
+  std::mt19937_64 rng(3);
+  std::normal_distribution<double> normal;
+  for (const auto& [h, w, rows, columns, dy, dx] : {std::array{5, 7, 5, 7, -1, -1},
+                                                    {5, 7, 3, 5, 0, 0},
+                                                    {5, 7, 9, 8, -3, -2},
+                                                    {1, 1, 1, 1, 0, 0},
+                                                    {4, 4, 2, 3, 1, 1}}) {
+    std::vector<double> values(static_cast<std::size_t>(2 * h * w)), out(static_cast<std::size_t>(rows * columns), 0.5);
+    for (double& v : values) v = normal(rng);
+    std::vector<double> expected = out, weights, scratch;
+    const Planes planes(values, h, w, rows, columns, {dy, dy + 2, dx, dx + 2});
+    std::vector<const double*> sources;
+    for (int p = 0; p < 2; ++p)
+      for (int ky = dy; ky <= dy + 2; ++ky)
+        for (int kx = dx; kx <= dx + 2; ++kx) {
+          weights.push_back(normal(rng));
+          sources.push_back(planes.at(p, ky, kx));
+          for (int y = 0; y < rows; ++y)
+            for (int x = 0; x < columns; ++x)
+              if (y + ky >= 0 && y + ky < h && x + kx >= 0 && x + kx < w)
+                expected[static_cast<std::size_t>(y * columns + x)] +=
+                    weights.back() * values[static_cast<std::size_t>((p * h + y + ky) * w + x + kx)];
+        }
+    planes.add(out.data(), sources, weights, scratch);
+    EXPECT_EQ(out, expected);
+  }
 }
 
 TEST(Kernels, SelfTestRefusesABrokenSet) {

@@ -1,0 +1,43 @@
+#include "plan/level_costs.h"
+
+#include <cmath>
+#include <set>
+
+#include "plan/switch_work.h"
+#include "plan/task_cost.h"
+
+namespace sotto::plan {
+
+LevelCosts::LevelCosts(const Plan& plan) : plan_(plan), steps_(plan.steps.size()) {
+  const auto blocks = [&](int tensor) { return plan.tensors[static_cast<std::size_t>(tensor)].layout.blocks(); };
+  std::set<Source> made;
+  for (const Task& task : make_schedule(plan).tasks) {
+    const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
+    Counts& counts = steps_[static_cast<std::size_t>(task.step)];
+    const double results = blocks(step.output);
+    counts.results += results;
+    if (step.slotwise()) continue;
+    std::map<Source, int> copies;  // new ones, by what they are made from
+    for (const Tap& tap : task.taps)
+      if (tap.source.rotation != 0 && made.insert(tap.source).second)
+        ++copies[{tap.source.tensor, tap.source.phase, 0}];
+    for (const auto& [from, count] : copies) counts.copied[count] += blocks(from.tensor);
+    counts.rotations += results * (task.last_giant - task.first_giant + summing_rotations(plan, task));
+    const Work none = linear_work(plan, task, 0), one = linear_work(plan, task, 1);
+    counts.embedding += none;
+    counts.products += one;
+    counts.products += none * -1;
+  }
+}
+
+Work LevelCosts::at(int step, int limbs, const std::function<int(int)>& special) const {
+  const Counts& counts = steps_[static_cast<std::size_t>(step)];
+  const SwitchWork sw{std::ldexp(1.0, plan_.parameters.log_n), limbs, special(limbs)};
+  Work work = counts.embedding;
+  work += counts.products * limbs;
+  for (const auto& [count, ciphertexts] : counts.copied) work += sw.rotations(count) * ciphertexts;
+  work += sw.rotations(1) * counts.rotations;
+  return work += finishing_work(plan_, plan_.steps[static_cast<std::size_t>(step)], limbs, special) * counts.results;
+}
+
+}  // namespace sotto::plan
