@@ -11,4 +11,7 @@ std::string readable_text(std::string text);
 /// "1.23 GiB", in powers of 1024.
 std::string format_bytes(double bytes);
 
+/// "12.3 s", "3 min 05 s", "2 h 10 min".
+std::string format_seconds(double seconds);
+
 }  // namespace sotto

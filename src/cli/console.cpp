@@ -153,13 +153,6 @@ std::uint64_t parse_bytes(const std::string& text) {
   return static_cast<std::uint64_t>(value);
 }
 
-std::string format_seconds(double seconds) {
-  if (seconds < 60) return fmt::format("{:.1f} s", seconds);
-  const auto whole = std::llround(seconds);
-  if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
-  return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
-}
-
 std::filesystem::path program_folder() { return std::filesystem::read_symlink("/proc/self/exe").parent_path(); }
 
 int set_threads(int threads) {

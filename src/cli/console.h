@@ -37,8 +37,6 @@ void print_error(const std::string& text);
 
 /// "8G", "512M", "1.5GiB", "2000000000" in bytes (powers of 1024). Throws Error{usage}.
 std::uint64_t parse_bytes(const std::string& text);
-/// "12.3 s", "3 min 05 s", "2 h 10 min".
-std::string format_seconds(double seconds);
 
 /// Folder of the running program.
 std::filesystem::path program_folder();

@@ -4,12 +4,12 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "base/error.h"
 #include "cli/console.h"
 #include "cli/data_options.h"
 #include "cli/evaluate_part.h"
-#include "cli/evaluate_report.h"
 #include "cli/planning.h"
 #include "cli/verbs.h"
 #include "client/sheet.h"
@@ -17,12 +17,12 @@
 #include "graph/interpreter.h"
 #include "graph/onnx_import.h"
 #include "images/image_source.h"
+#include "report/page.h"
+#include "report/text.h"
 #include "wire/atomic_file.h"
 #include "wire/outputs.h"
 
 namespace sotto::cli {
-
-using nlohmann::json;
 
 namespace {
 
@@ -76,18 +76,13 @@ struct Comparison {
       }
     }
   }
-
-  [[nodiscard]] json fraction(std::size_t n) const {
-    return labelled == 0 ? json() : json(static_cast<double>(n) / static_cast<double>(labelled));
-  }
 };
 
 // Layers by name: what they took in several packings adds up. A packing may bootstrap where another does not; sizes are
 // those of the first packing that has the layer.
-json layer_report(const std::vector<engine::Part>& parts, const std::vector<PartResult>& results,
-                  const plan::Speed& speed) {
-  constexpr std::array kSeconds = {"rotate_seconds", "linear_seconds", "activate_seconds", "disk_seconds"};
-  json steps = json::array();
+std::vector<report::LayerFigures> layer_figures(const std::vector<engine::Part>& parts,
+                                                const std::vector<PartResult>& results, const plan::Speed& speed) {
+  std::vector<report::LayerFigures> layers;
   std::map<std::string, std::size_t> index;
   for (std::size_t k = 0; k < parts.size(); ++k) {
     const plan::Plan& plan = parts[k].plan;
@@ -95,45 +90,34 @@ json layer_report(const std::vector<engine::Part>& parts, const std::vector<Part
     for (std::size_t s = 0; s < plan.steps.size(); ++s) {
       const plan::Step& step = plan.steps[s];
       const plan::Layout& l = plan.tensors[static_cast<std::size_t>(step.output)].layout;
-      const auto [at, first] = index.emplace(step.name, steps.size());
-      if (first) {
-        steps.push_back({{"name", step.name},
-                         {"output", {l.channels, l.height, l.width}},
-                         {"ciphertexts", l.ciphertexts()},
-                         {"limbs", step.limbs},
-                         {"seconds", 0.0},
-                         {"predicted_seconds", 0.0},
-                         {"predicted_peak_bytes", 0}});
-        for (const char* name : kSeconds) steps.back()[name] = 0.0;
-      }
-      json& entry = steps[at->second];
-      const auto add = [&](const char* name, double seconds) { entry[name] = entry[name].get<double>() + seconds; };
-      for (const char* name : kSeconds) {
-        const double seconds = r.stats.at("steps").at(s).at(name).get<double>();
-        add(name, seconds);
-        add("seconds", seconds);
-      }
-      add("predicted_seconds", r.cost.steps[s].seconds(speed) * r.stats.at("batches").get<double>());
-      entry["predicted_peak_bytes"] =
-          std::max(entry["predicted_peak_bytes"].get<std::uint64_t>(), r.cost.steps[s].peak_bytes);
+      const auto [at, first] = index.emplace(step.name, layers.size());
+      if (first) layers.push_back({step.name, l.channels, l.height, l.width, l.ciphertexts(), step.limbs});
+      report::LayerFigures& layer = layers[at->second];
+      const auto taken = [&](const char* name) { return r.stats.at("steps").at(s).at(name).get<double>(); };
+      layer.rotate_seconds += taken("rotate_seconds");
+      layer.linear_seconds += taken("linear_seconds");
+      layer.activate_seconds += taken("activate_seconds");
+      layer.disk_seconds += taken("disk_seconds");
+      layer.predicted_seconds += r.cost.steps[s].seconds(speed) * r.stats.at("batches").get<double>();
+      layer.predicted_peak_bytes = std::max(layer.predicted_peak_bytes, r.cost.steps[s].peak_bytes);
     }
   }
-  return steps;
+  return layers;
 }
 
-json part_report(const engine::Part& part, const PartResult& r, const plan::Speed& speed) {
+report::PartFigures part_figures(const engine::Part& part, const PartResult& r, const plan::Speed& speed) {
   const auto batches = r.stats["batches"].get<std::uint64_t>();
-  return {{"images", part.images},
-          {"batch", part.plan.batch},
-          {"batches", batches},
-          {"tile", part.plan.tile},
-          {"group", part.plan.group()},
-          {"bootstraps", static_cast<std::uint64_t>(plan::bootstraps(part.plan)) * batches},
-          {"wall_seconds", r.wall_seconds},
-          {"predicted_seconds", r.cost.seconds(speed) * static_cast<double>(batches)},
-          {"peak_rss_bytes", r.stats["peak_rss_bytes"]},
-          {"predicted_peak_bytes", r.stats["predicted_peak_bytes"]},
-          {"eval_key_bytes", r.key_bytes}};
+  return {.images = part.images,
+          .batch = part.plan.batch,
+          .tile = part.plan.tile,
+          .group = part.plan.group(),
+          .batches = batches,
+          .bootstraps = static_cast<std::uint64_t>(plan::bootstraps(part.plan)) * batches,
+          .wall_seconds = r.wall_seconds,
+          .predicted_seconds = r.cost.seconds(speed) * static_cast<double>(batches),
+          .peak_rss_bytes = r.stats["peak_rss_bytes"].get<std::uint64_t>(),
+          .predicted_peak_bytes = r.stats["predicted_peak_bytes"].get<std::uint64_t>(),
+          .eval_key_bytes = r.key_bytes};
 }
 
 // Over all images of all parts.
@@ -155,49 +139,29 @@ double predicted_error(const std::vector<engine::Part>& parts) {
   return std::sqrt(squares / images);
 }
 
-// The fields of the parts together: sums, or the most of them.
-json sums_of(const json& parts) {
-  json all = {{"wall_seconds", 0.0},      {"predicted_seconds", 0.0}, {"batches", 0},
-              {"bootstraps", 0},          {"eval_key_bytes", 0},      {"peak_rss_bytes", 0},
-              {"predicted_peak_bytes", 0}};
-  for (const json& p : parts) {
-    for (const char* name : {"wall_seconds", "predicted_seconds"})
-      all[name] = all[name].get<double>() + p[name].get<double>();
-    for (const char* name : {"batches", "bootstraps", "eval_key_bytes"})
-      all[name] = all[name].get<std::uint64_t>() + p[name].get<std::uint64_t>();
-    for (const char* name : {"peak_rss_bytes", "predicted_peak_bytes"})
-      all[name] = std::max(all[name].get<std::uint64_t>(), p[name].get<std::uint64_t>());
-  }
-  return all;
-}
-
-void print_summary(const json& r) {
+void print_summary(const report::Evaluation& e) {
   const auto line = [](const char* name, const std::string& value) { fmt::print("  {:<28} {}\n", name, value); };
-  const auto percent = [](const json& v) {
-    return v.is_null() ? std::string("unknown (no true labels)") : fmt::format("{:.2f} %", 100 * v.get<double>());
+  const auto percent = [](std::optional<double> v) {
+    return v ? report::percent(v) : std::string("unknown (no true labels)");
   };
-  fmt::print("\n{} on {} encrypted images\n", r["network"].get<std::string>(), r["images"].get<std::size_t>());
-  line("accuracy, encrypted", percent(r["accuracy"]));
-  line("accuracy, float model", percent(r["plain_accuracy"]));
-  line("labels that agree", percent(r["label_agreement"]));
-  line("labels predicted to agree",
-       percent(r["predicted_label_agreement"]) + (r["calibration_made_up"].get<bool>() ? ", by made-up images" : ""));
-  if (const std::size_t doubts = r["doubtful"].size(); doubts > 0) {
-    line("doubtful results", fmt::format("{} (--csv says why)", doubts));
-    line("labels that agree, of others", percent(r["certain_label_agreement"]));
+  const report::PartFigures all = e.total();
+  fmt::print("\n{} on {} encrypted images\n", e.network, e.images);
+  line("accuracy, encrypted", percent(e.accuracy()));
+  line("accuracy, float model", percent(e.plain_accuracy()));
+  line("labels that agree", percent(e.agreement()));
+  line("labels predicted to agree", percent(e.predicted_agreement) + (e.made_up ? ", by made-up images" : ""));
+  if (!e.doubtful.empty()) {
+    line("doubtful results", fmt::format("{} (--csv says why)", e.doubtful.size()));
+    line("labels that agree, of others", report::percent(e.certain_agreement()));
   }
-  line("score error, largest / rms",
-       fmt::format("{:.2e} / {:.2e}", r["max_abs_logit_error"].get<double>(), r["rms_logit_error"].get<double>()));
-  line("score error predicted, rms", fmt::format("{:.2e}", r["predicted_rms_logit_error"].get<double>()));
-  line("inference", fmt::format("{}, {:.4f} s per image", format_seconds(r["wall_seconds"].get<double>()),
-                                r["amortized_seconds_per_image"].get<double>()));
-  line("peak memory of inference", format_bytes(r["peak_rss_bytes"].get<double>()));
-  line("keys / input / output", format_bytes(r["eval_key_bytes"].get<double>()) + " / " +
-                                    format_bytes(r["input_bytes"].get<double>()) + " / " +
-                                    format_bytes(r["output_bytes"].get<double>()));
-  line("security", fmt::format("{} bits, log2(QP) {:.0f}, ring rank {}", r["security_bits"].get<int>(),
-                               r["log2_qp"].get<double>(), r["ring_dimension"].get<std::uint64_t>()));
-  line("threads, kernels", fmt::format("{}, {}", r["threads"].get<int>(), r["cpu_kernels"].get<std::string>()));
+  line("score error, largest / rms", fmt::format("{:.2e} / {:.2e}", e.largest_error, e.rms_error));
+  line("score error predicted, rms", fmt::format("{:.2e}", e.predicted_rms_error));
+  line("inference", fmt::format("{}, {:.4f} s per image", format_seconds(all.wall_seconds), e.seconds_per_image()));
+  line("peak memory of inference", report::bytes(all.peak_rss_bytes));
+  line("keys / input / output", report::bytes(all.eval_key_bytes) + " / " + report::bytes(e.input_bytes) + " / " +
+                                    report::bytes(e.output_bytes));
+  line("security", fmt::format("{} bits, log2(QP) {:.0f}, ring rank {}", e.security_bits, e.log2_qp, e.ring_dimension));
+  line("threads, kernels", fmt::format("{}, {}", e.threads, e.cpu_kernels));
 }
 
 // Without --batch, or with one for all images, the cheapest way for exactly these; else runs of the packing asked for.
@@ -249,61 +213,50 @@ int run(const EvaluateOptions& o) {
   const auto parameters = ckks::Parameters::create(plan.parameters);
   const plan::Speed speed = plan::measure_speed(plan.parameters.log_n, plan.parameters.kind, threads);
   const Comparison compared(images, scores, plain, doubts);
-  json part_reports = json::array();
-  std::uint64_t input_bytes = 0, output_bytes = 0;
+  report::Evaluation e;
+  e.network = network.name;
+  e.images = images.size();
+  e.labelled = compared.labelled;
+  e.correct = compared.correct;
+  e.plain_correct = compared.plain_correct;
+  e.agree = compared.agree;
+  e.certain = compared.certain;
+  e.certain_agree = compared.certain_agree;
+  e.doubtful = client::doubtful(doubts);
+  e.labels = compared.labels;
+  e.predicted_agreement = predicted_agreement(parts);
+  e.made_up = plan.prediction.made_up;
+  e.largest_error = compared.max_error;
+  e.rms_error = std::sqrt(compared.sum_squares / static_cast<double>(std::max<std::size_t>(compared.values, 1)));
+  e.predicted_rms_error = predicted_error(parts);
   for (std::size_t k = 0; k < parts.size(); ++k) {
-    part_reports.push_back(part_report(parts[k], results[k], speed));
-    input_bytes += results[k].input_bytes;
-    output_bytes += results[k].output_bytes;
+    e.parts.push_back(part_figures(parts[k], results[k], speed));
+    e.input_bytes += results[k].input_bytes;
+    e.output_bytes += results[k].output_bytes;
   }
-  const double total = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-  json report = {
-      {"network", network.name},
-      {"images", images.size()},
-      {"correct", compared.correct},
-      {"accuracy", compared.fraction(compared.correct)},
-      {"plain_correct", compared.plain_correct},
-      {"plain_accuracy", compared.fraction(compared.plain_correct)},
-      {"label_agreement", static_cast<double>(compared.agree) / static_cast<double>(images.size())},
-      {"predicted_label_agreement", predicted_agreement(parts)},
-      {"predicted_rms_logit_error", predicted_error(parts)},
-      {"calibration_made_up", parts.front().plan.prediction.made_up},
-      {"doubtful", client::doubtful(doubts)},
-      {"certain_label_agreement", compared.certain == 0 ? json()
-                                                        : json(static_cast<double>(compared.certain_agree) /
-                                                               static_cast<double>(compared.certain))},
-      {"max_abs_logit_error", compared.max_error},
-      {"rms_logit_error",
-       std::sqrt(compared.sum_squares / static_cast<double>(std::max<std::size_t>(compared.values, 1)))},
-      {"total_seconds", total},
-      {"input_bytes", input_bytes},
-      {"output_bytes", output_bytes},
-      {"ring_dimension", std::uint64_t{1} << plan.parameters.log_n},
-      {"log2_qp", parameters.log2_qp()},
-      {"security_bits", parameters.security_bits()},
-      {"batch", plan.batch},
-      {"tile", plan.tile},
-      {"group", plan.group()},
-      {"input_ciphertexts", plan.input().layout.ciphertexts()},
-      {"ring", ring::name_of(plan.parameters.kind)},
-      {"ciphertext_primes", plan.parameters.ciphertext_primes},
-      {"special_primes", plan.parameters.special_primes},
-      {"threads", threads},
-      {"cpu_kernels", results.front().stats["cpu_kernels"]},
-      {"labels", compared.labels},
-      {"parts", part_reports},
-      {"steps", layer_report(parts, results, speed)},
-  };
-  report.update(sums_of(part_reports));
-  report["amortized_seconds_per_image"] = report["wall_seconds"].get<double>() / static_cast<double>(images.size());
+  e.layers = layer_figures(parts, results, speed);
+  e.ring = ring::name_of(plan.parameters.kind);
+  e.ring_dimension = std::uint64_t{1} << plan.parameters.log_n;
+  e.log2_qp = parameters.log2_qp();
+  e.security_bits = parameters.security_bits();
+  e.ciphertext_primes = plan.parameters.ciphertext_primes;
+  e.special_primes = plan.parameters.special_primes;
+  e.batch = plan.batch;
+  e.tile = plan.tile;
+  e.group = plan.group();
+  e.input_ciphertexts = plan.input().layout.ciphertexts();
+  e.threads = threads;
+  e.cpu_kernels = results.front().stats["cpu_kernels"].get<std::string>();
+  e.total_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   if (!o.report_json.empty())
-    wire::write_file(o.report_json, report.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
-  if (!o.report_html.empty()) write_html_report(o.report_html, report, images, scores, plain, doubts, io);
+    wire::write_file(o.report_json,
+                     report::to_json(e).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  if (!o.report_html.empty()) report::write_page(o.report_html, e, images, scores, plain, doubts, io);
   if (!o.sheet.empty())
     client::write_sheet(o.sheet, images, scores, doubts, io, plan.network + ", labels from encrypted inference");
   if (!o.npy.empty()) client::write_npy(o.npy, scores);
   if (!o.csv.empty()) client::write_csv(o.csv, scores, doubts, images, io);
-  if (!streamed) print_summary(report);
+  if (!streamed) print_summary(e);
   return 0;
 }
 

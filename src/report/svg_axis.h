@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-namespace sotto::cli {
+namespace sotto::report {
 
 /// Width of the plots in their own units.
 inline constexpr double kPlotWidth = 960;
@@ -59,4 +59,4 @@ struct LegendEntry {
 };
 std::string svg_legend(double x, double y, const std::vector<LegendEntry>& entries);
 
-}  // namespace sotto::cli
+}  // namespace sotto::report

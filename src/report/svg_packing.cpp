@@ -1,12 +1,12 @@
-#include "cli/svg_packing.h"
+#include "report/svg_packing.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "cli/svg_axis.h"
+#include "report/svg_axis.h"
 
-namespace sotto::cli {
+namespace sotto::report {
 
 namespace {
 
@@ -56,4 +56,4 @@ std::string packing_picture(int images, int group, int tile) {
          "</svg>\n";
 }
 
-}  // namespace sotto::cli
+}  // namespace sotto::report

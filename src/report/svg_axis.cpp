@@ -1,4 +1,4 @@
-#include "cli/svg_axis.h"
+#include "report/svg_axis.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "client/sheet.h"
 
-namespace sotto::cli {
+namespace sotto::report {
 
 std::string safe(const std::string& text) { return client::escape_html(readable_text(text)); }
 
@@ -102,4 +102,4 @@ std::string svg_legend(double x, double y, const std::vector<LegendEntry>& entri
   return out;
 }
 
-}  // namespace sotto::cli
+}  // namespace sotto::report

@@ -1,4 +1,4 @@
-#include "cli/svg_plot.h"
+#include "report/svg_plot.h"
 
 #include <fmt/format.h>
 
@@ -6,9 +6,9 @@
 #include <cmath>
 #include <limits>
 
-#include "cli/svg_axis.h"
+#include "report/svg_axis.h"
 
-namespace sotto::cli {
+namespace sotto::report {
 
 namespace {
 
@@ -107,4 +107,4 @@ std::string step_plot(const StepPlot& plot) {
   return out + svg_text((kLeft + kRight) / 2, kBottom + 36, "middle", "muted", plot.axis) + "</svg>\n";
 }
 
-}  // namespace sotto::cli
+}  // namespace sotto::report

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace sotto::cli {
+namespace sotto::report {
 
 /// Plots as <svg> elements for a page that defines the classes `s0`, `s1`, ... (series), `mark`, `line0`, `line1`, ...
 /// (horizontal lines), `axis`, `grid`, `cell` and `muted`. All text is escaped; numbers that are not finite are left
@@ -43,4 +43,4 @@ struct StepPlot {
 
 std::string step_plot(const StepPlot& plot);
 
-}  // namespace sotto::cli
+}  // namespace sotto::report

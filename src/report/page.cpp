@@ -1,24 +1,25 @@
-#include "cli/evaluate_report.h"
+#include "report/page.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <utility>
 
-#include "cli/report_style.h"
-#include "cli/report_text.h"
-#include "cli/svg_axis.h"
-#include "cli/svg_distribution.h"
-#include "cli/svg_packing.h"
-#include "cli/svg_plot.h"
+#include "base/text.h"
 #include "client/sheet.h"
+#include "report/style.h"
+#include "report/svg_axis.h"
+#include "report/svg_distribution.h"
+#include "report/svg_packing.h"
+#include "report/svg_plot.h"
+#include "report/text.h"
 #include "wire/atomic_file.h"
 
-namespace sotto::cli {
+namespace sotto::report {
 
 namespace {
-
-using nlohmann::json;
 
 constexpr std::size_t kMostImages = 200, kMostClasses = 20;
 
@@ -34,91 +35,90 @@ std::string section(const std::string& title, const std::string& text, const std
                      safe(text), content);
 }
 
-std::string tiles(const json& r) {
-  const double images = number(r, "images"), input = number(r, "input_bytes"), correct = number(r, "correct");
+std::string tiles(const Evaluation& e) {
+  const PartFigures all = e.total();
+  const auto per_image = [&](std::uint64_t n) {
+    return (e.images == 0 ? "unknown" : bytes(n / e.images)) + " per image";
+  };
   std::string out = "<div class=\"tiles\">\n";
-  out += tile("accuracy on encrypted images", percent(number(r, "accuracy")),
-              std::isfinite(number(r, "accuracy")) ? fmt::format("{} of {}; float model {}", whole(correct),
-                                                                 whole(images), percent(number(r, "plain_accuracy")))
-                                                   : "the images have no true labels");
-  out += tile("agreement with float model", percent(number(r, "label_agreement")),
-              fmt::format("{} of {} labels", whole(std::round(number(r, "label_agreement") * images)), whole(images)));
-  if (const auto doubtful = r.value("doubtful", json::array()); !doubtful.empty())
-    out += tile("doubtful results", fmt::format("{}", doubtful.size()),
-                "agreement of the others " + percent(number(r, "certain_label_agreement")));
-  out += tile("seconds per image", brief(number(r, "amortized_seconds_per_image")),
-              fmt::format("{} for all, predicted {}", seconds(number(r, "wall_seconds")),
-                          seconds(number(r, "predicted_seconds"))));
-  out += tile("peak memory of inference", bytes(number(r, "peak_rss_bytes")),
-              "predicted " + bytes(number(r, "predicted_peak_bytes")));
-  out += tile("evaluation keys", bytes(number(r, "eval_key_bytes")), "sent to the server once");
-  out += tile("encrypted images", bytes(input), bytes(input / images) + " per image");
-  out += tile("encrypted scores", bytes(number(r, "output_bytes")),
-              bytes(number(r, "output_bytes") / images) + " per image");
+  out += tile("accuracy on encrypted images", percent(e.accuracy()),
+              e.labelled > 0 ? fmt::format("{} of {}; float model {}", whole(e.correct), whole(e.labelled),
+                                           percent(e.plain_accuracy()))
+                             : "the images have no true labels");
+  out += tile("agreement with float model", percent(e.agreement()),
+              fmt::format("{} of {} labels", whole(e.agree), whole(e.images)));
+  if (!e.doubtful.empty())
+    out +=
+        tile("doubtful results", whole(e.doubtful.size()), "agreement of the others " + percent(e.certain_agreement()));
   out += tile(
-      "security", whole(number(r, "security_bits")) + " bits",
-      fmt::format("ring rank {}, log2(QP) {}", whole(number(r, "ring_dimension")), fixed(number(r, "log2_qp"), 0)));
+      "seconds per image", brief(e.seconds_per_image()),
+      fmt::format("{} for all, predicted {}", format_seconds(all.wall_seconds), format_seconds(all.predicted_seconds)));
+  out += tile("peak memory of inference", bytes(all.peak_rss_bytes), "predicted " + bytes(all.predicted_peak_bytes));
+  out += tile("evaluation keys", bytes(all.eval_key_bytes), "sent to the server once");
+  out += tile("encrypted images", bytes(e.input_bytes), per_image(e.input_bytes));
+  out += tile("encrypted scores", bytes(e.output_bytes), per_image(e.output_bytes));
+  out += tile("security", fmt::format("{} bits", e.security_bits),
+              fmt::format("ring rank {}, log2(QP) {:.0f}", whole(e.ring_dimension), e.log2_qp));
   return out + "</div>\n";
 }
 
-std::vector<double> column(const json& steps, const char* name, double unit = 1) {
+using Layers = std::vector<LayerFigures>;
+
+template <class F>
+std::vector<double> column(const Layers& layers, F figure) {
   std::vector<double> out;
-  for (const auto& s : steps) out.push_back(number(s, name) / unit);
+  for (const LayerFigures& l : layers) out.push_back(static_cast<double>(std::invoke(figure, l)));
   return out;
 }
 
-std::vector<std::string> layer_names(const json& steps) {
+std::vector<std::string> layer_names(const Layers& layers) {
   std::vector<std::string> out;
-  for (const auto& s : steps) out.push_back(fmt::format("{}  {}", out.size() + 1, words(s, "name")));
+  for (const LayerFigures& l : layers) out.push_back(fmt::format("{}  {}", out.size() + 1, l.name));
   return out;
 }
 
-std::string time_plot(const json& steps) {
+std::string time_plot(const Layers& layers) {
   return stacked_bars({.title = "Seconds per layer, measured and predicted",
                        .unit = "s",
                        .axis = "seconds",
-                       .labels = layer_names(steps),
-                       .series = {{"rotate", column(steps, "rotate_seconds")},
-                                  {"linear", column(steps, "linear_seconds")},
-                                  {"activate", column(steps, "activate_seconds")}},
-                       .marks = Series{"predicted", column(steps, "predicted_seconds")}});
+                       .labels = layer_names(layers),
+                       .series = {{"rotate", column(layers, &LayerFigures::rotate_seconds)},
+                                  {"linear", column(layers, &LayerFigures::linear_seconds)},
+                                  {"activate", column(layers, &LayerFigures::activate_seconds)}},
+                       .marks = Series{"predicted", column(layers, &LayerFigures::predicted_seconds)}});
 }
 
-std::string memory_plot(const json& r, const json& steps) {
-  const auto predicted = column(steps, "predicted_peak_bytes");
-  const double peak = number(r, "peak_rss_bytes"), most = std::max(largest_of(predicted), largest_of({peak}));
-  const bool large = most >= 1 << 30;
+std::string memory_plot(double peak, const Layers& layers) {
+  std::vector<double> predicted = column(layers, &LayerFigures::predicted_peak_bytes);
+  const bool large = std::max(largest_of(predicted), peak) >= 1 << 30;
   const double unit = large ? 1 << 30 : 1 << 20;
+  for (double& p : predicted) p /= unit;
   return step_plot({.title = "Memory per layer",
                     .unit = large ? "GiB" : "MiB",
                     .axis = "layer",
-                    .labels = layer_names(steps),
-                    .series = {"predicted during the layer", column(steps, "predicted_peak_bytes", unit)},
+                    .labels = layer_names(layers),
+                    .series = {"predicted during the layer", std::move(predicted)},
                     .levels = {{"measured peak of the process", peak / unit}}});
 }
 
-std::string packing(const json& r) {
+std::string packing(const Evaluation& e) {
   std::string out = "<div class=\"packing\"><table class=\"facts\">\n";
   const auto row = [&out](const std::string& name, const std::string& value) {
     out += fmt::format("<tr><th>{}</th><td>{}</td></tr>\n", safe(name), safe(value));
   };
-  const std::string t = whole(number(r, "tile"));
-  row("images per run", whole(number(r, "batch")));
-  row("runs", whole(number(r, "batches")));
-  row("channels per ciphertext", whole(number(r, "group")));
-  row("tile", fmt::format("{} x {} positions of a channel", t, t));
-  row("ciphertexts per input", whole(number(r, "input_ciphertexts")));
-  row("ring", fmt::format("{}, rank {}", words(r, "ring"), whole(number(r, "ring_dimension"))));
-  row("primes", fmt::format("{} for ciphertexts, {} special", whole(number(r, "ciphertext_primes")),
-                            whole(number(r, "special_primes"))));
+  row("images per run", whole(e.batch));
+  row("runs", whole(e.total().batches));
+  row("channels per ciphertext", whole(e.group));
+  row("tile", fmt::format("{0} x {0} positions of a channel", e.tile));
+  row("ciphertexts per input", whole(e.input_ciphertexts));
+  row("ring", fmt::format("{}, rank {}", e.ring, whole(e.ring_dimension)));
+  row("primes", fmt::format("{} for ciphertexts, {} special", e.ciphertext_primes, e.special_primes));
   out += "</table>\n";
-  const double images = number(r, "batch"), group = number(r, "group"), side = number(r, "tile");
-  if (images >= 1 && group >= 1 && side >= 1)
-    out += packing_picture(static_cast<int>(images), static_cast<int>(group), static_cast<int>(side));
+  if (e.batch >= 1 && e.group >= 1 && e.tile >= 1) out += packing_picture(e.batch, e.group, e.tile);
   return out + "</div>\n";
 }
 
-std::string layer_table(const json& steps) {
+std::string layer_table(const Layers& layers) {
   std::string out =
       "<table class=\"layers\"><thead><tr><th>#</th><th>layer</th><th>output</th><th>ciphertexts</th><th>limbs</th>"
       "<th>rotate</th><th>linear</th><th>activate</th><th>measured</th><th>predicted</th><th>ratio</th>"
@@ -130,17 +130,13 @@ std::string layer_table(const json& steps) {
   };
   double measured = 0, predicted = 0;
   std::size_t index = 0;
-  for (const auto& s : steps) {
-    std::string shape;
-    if (const auto it = s.find("output"); it != s.end())
-      for (const auto& side : *it) shape += (shape.empty() ? "" : " x ") + side.dump();
-    const double m = number(s, "seconds"), p = number(s, "predicted_seconds");
-    measured += m;
-    predicted += p;
-    row({fmt::format("{}", ++index), words(s, "name"), shape, whole(number(s, "ciphertexts")),
-         whole(number(s, "limbs")), fixed(number(s, "rotate_seconds"), 2), fixed(number(s, "linear_seconds"), 2),
-         fixed(number(s, "activate_seconds"), 2), fixed(m, 2), fixed(p, 2), fixed(m / p, 2),
-         bytes(number(s, "predicted_peak_bytes"))});
+  for (const LayerFigures& l : layers) {
+    measured += l.seconds();
+    predicted += l.predicted_seconds;
+    row({fmt::format("{}", ++index), l.name, fmt::format("{} x {} x {}", l.channels, l.height, l.width),
+         whole(l.ciphertexts), whole(l.limbs), fixed(l.rotate_seconds, 2), fixed(l.linear_seconds, 2),
+         fixed(l.activate_seconds, 2), fixed(l.seconds(), 2), fixed(l.predicted_seconds, 2),
+         fixed(l.seconds() / l.predicted_seconds, 2), bytes(l.predicted_peak_bytes)});
   }
   out += "</tbody>\n<tfoot>";
   row({"", "all layers", "", "", "", "", "", "", fixed(measured, 2), fixed(predicted, 2),
@@ -198,36 +194,33 @@ std::string gallery(const std::vector<images::Image>& images, const client::Scor
 
 }  // namespace
 
-void write_html_report(const std::filesystem::path& path, const json& r, const std::vector<images::Image>& images,
-                       const client::Scores& scores, const client::Scores& plain, const std::vector<Doubt>& doubts,
-                       const plan::Interface& io) {
-  const json steps = r.value("steps", json::array());
-  const std::string network = words(r, "network");
+void write_page(const std::filesystem::path& path, const Evaluation& e, const std::vector<images::Image>& images,
+                const client::Scores& scores, const client::Scores& plain, const std::vector<Doubt>& doubts,
+                const plan::Interface& io) {
   std::string page = fmt::format(
       "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none';img-src data:;style-src "
       "'unsafe-inline'\">\n<title>Sotto: {0}</title>\n<style>{1}</style></head>\n<body>\n<h1>{0}</h1>\n"
       "<p>Encrypted images: {2}, threads: {3}, kernels: {4}. Compared with the float model on the same images.</p>\n",
-      safe(network), kReportStyle, whole(number(r, "images")), whole(number(r, "threads")),
-      safe(words(r, "cpu_kernels")));
-  page += tiles(r);
+      safe(e.network), kReportStyle, whole(e.images), e.threads, safe(e.cpu_kernels));
+  page += tiles(e);
   page +=
       section("Time",
               "Seconds per layer over all runs: rotated copies, linear map, activation with rescaling. The mark on a "
               "bar is the prediction, from kernels timed on this machine.",
-              time_plot(steps));
+              time_plot(e.layers));
   page += section("Memory", "What the plan says that each layer needs, beside the most that the process had.",
-                  memory_plot(r, steps));
+                  memory_plot(static_cast<double>(e.total().peak_rss_bytes), e.layers));
   page += section("Packing", "What a ciphertext holds, chosen to serve this number of images in the least time.",
-                  packing(r));
+                  packing(e));
   page += section("Layers", "Seconds over all runs; ratio: measured over predicted; memory: predicted.",
-                  layer_table(steps));
+                  layer_table(e.layers));
   page += section("Scores",
                   fmt::format("How far the encrypted scores are from those of the float model (rms {}, largest {}), "
                               "beside the lead that a label has in the float model. A label can change where an error "
                               "comes near a lead.",
-                              scientific(number(r, "rms_logit_error")), scientific(number(r, "max_abs_logit_error"))),
+                              scientific(e.rms_error), scientific(e.largest_error)),
                   error_plot(scores, plain));
   if (const std::string labels = confusion(images, scores, io); !labels.empty())
     page += section("Labels", "True classes against the labels of the encrypted images.", labels);
@@ -238,4 +231,4 @@ void write_html_report(const std::filesystem::path& path, const json& r, const s
   wire::write_file(path, page + "<footer>Written by sotto evaluate.</footer>\n</body></html>\n");
 }
 
-}  // namespace sotto::cli
+}  // namespace sotto::report

@@ -1,4 +1,4 @@
-#include "cli/svg_distribution.h"
+#include "report/svg_distribution.h"
 
 #include <fmt/format.h>
 
@@ -7,9 +7,9 @@
 #include <limits>
 #include <map>
 
-#include "cli/svg_axis.h"
+#include "report/svg_axis.h"
 
-namespace sotto::cli {
+namespace sotto::report {
 
 std::string magnitudes(const Magnitudes& plot) {
   constexpr double kTop = 34, kHeight = 200, kLeft = 64, kRight = kPlotWidth - 16, kBottom = kTop + kHeight;
@@ -93,4 +93,4 @@ std::string matrix(const Matrix& plot) {
          "</svg>\n";
 }
 
-}  // namespace sotto::cli
+}  // namespace sotto::report

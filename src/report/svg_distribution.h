@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "cli/svg_plot.h"
+#include "report/svg_plot.h"
 
-namespace sotto::cli {
+namespace sotto::report {
 
 /// How sizes of very different magnitude are distributed: for every series, the share of its values in each fifth of a
 /// power of ten. Values that are not positive are left out.
@@ -26,4 +26,4 @@ struct Matrix {
 
 std::string matrix(const Matrix& plot);
 
-}  // namespace sotto::cli
+}  // namespace sotto::report

@@ -1,6 +1,6 @@
 #pragma once
 
-namespace sotto::cli {
+namespace sotto::report {
 
 /// Style of the report of `sotto evaluate` in light and dark: the colours of series are those of Okabe and Ito, which
 /// readers with any colour vision can tell apart.
@@ -59,4 +59,4 @@ footer{color:var(--muted);font-size:13px;margin-top:24px}
 @media print{section,.tile{break-inside:avoid}}
 )css";
 
-}  // namespace sotto::cli
+}  // namespace sotto::report

@@ -1,5 +1,5 @@
 // Plots of errors and labels: shares that add up, counts in their cells, text that must not break out.
-#include "cli/svg_distribution.h"
+#include "report/svg_distribution.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 
 #include "support/markup.h"
 
-namespace sotto::cli {
+namespace sotto::report {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
@@ -52,4 +52,4 @@ TEST(Matrix, CountsInTheirCells) {
 }
 
 }  // namespace
-}  // namespace sotto::cli
+}  // namespace sotto::report

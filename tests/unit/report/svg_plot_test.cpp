@@ -1,16 +1,16 @@
 // Plots of layers: lengths in proportion, numbers that are missing, text that must not break out.
-#include "cli/svg_plot.h"
+#include "report/svg_plot.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
-#include "cli/svg_axis.h"
-#include "cli/svg_packing.h"
+#include "report/svg_axis.h"
+#include "report/svg_packing.h"
 #include "support/markup.h"
 
-namespace sotto::cli {
+namespace sotto::report {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN(), kInf = std::numeric_limits<double>::infinity();
@@ -122,4 +122,4 @@ TEST(PackingPicture, AnyPacking) {
 }
 
 }  // namespace
-}  // namespace sotto::cli
+}  // namespace sotto::report

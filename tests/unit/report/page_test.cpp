@@ -1,15 +1,16 @@
 // The report's page: figures that are missing, names from models, and that it needs nothing but itself.
+#include "report/page.h"
+
 #include <gtest/gtest.h>
 
-#include "cli/evaluate_report.h"
-#include "cli/report_text.h"
+#include <cmath>
+
+#include "report/text.h"
 #include "support/files.h"
 #include "support/markup.h"
 
-namespace sotto::cli {
+namespace sotto::report {
 namespace {
-
-using nlohmann::json;
 
 const std::string kEvil = "<script>alert(\"1\")</script>'&\x01";
 
@@ -19,13 +20,13 @@ images::Image picture(int label, const std::string& name = "a.png") {
 
 class Report : public ::testing::Test {
  protected:
-  std::string page(const json& report, const std::vector<images::Image>& images,
+  std::string page(const Evaluation& evaluation, const std::vector<images::Image>& images,
                    std::vector<std::string> classes = {"cat", "dog"}) {
     const client::Scores scores(images.size(), {0.1, 0.9}), plain(images.size(), {0.1, 0.8});
     plan::Interface io;
     io.classes = std::move(classes);
-    write_html_report(folder_ / "r.html", report, images, scores, plain, std::vector<Doubt>(images.size(), Doubt::none),
-                      io);
+    write_page(folder_ / "r.html", evaluation, images, scores, plain, std::vector<Doubt>(images.size(), Doubt::none),
+               io);
     return test::read_text(folder_ / "r.html");
   }
 
@@ -45,10 +46,10 @@ class Report : public ::testing::Test {
 };
 
 TEST_F(Report, NothingIsKnown) {
-  for (const json& report :
-       {json::object(), json{{"network", nullptr}, {"accuracy", nullptr}, {"steps", json::array()}},
-        json{{"steps", {json::object(), {{"name", 7}, {"seconds", nullptr}, {"output", json::array()}}}}}}) {
-    const std::string text = page(report, {picture(-1)});
+  Evaluation layers;
+  layers.layers.resize(2);
+  for (const Evaluation& e : {Evaluation{}, layers}) {
+    const std::string text = page(e, {picture(-1)});
     expect_well_formed(text);
     EXPECT_NE(text.find("unknown"), std::string::npos);
     EXPECT_EQ(text.find("True classes"), std::string::npos);
@@ -56,9 +57,10 @@ TEST_F(Report, NothingIsKnown) {
 }
 
 TEST_F(Report, NamesCannotBreakOut) {
-  const json step = {{"name", kEvil}, {"output", {1, 2, 3}}, {"seconds", 1.0}, {"rotate_seconds", 0.25}};
-  const std::string text = page({{"network", kEvil}, {"cpu_kernels", kEvil}, {"ring", kEvil}, {"steps", {step, step}}},
-                                {picture(0, kEvil), picture(1)}, {kEvil, kEvil + "2"});
+  Evaluation e;
+  e.network = e.cpu_kernels = e.ring = kEvil;
+  e.layers.resize(2, {.name = kEvil, .channels = 1, .height = 2, .width = 3, .rotate_seconds = 0.25});
+  const std::string text = page(e, {picture(0, kEvil), picture(1)}, {kEvil, kEvil + "2"});
   expect_well_formed(text);
   EXPECT_NE(text.find("&lt;script&gt;"), std::string::npos);
 }
@@ -66,7 +68,10 @@ TEST_F(Report, NamesCannotBreakOut) {
 TEST_F(Report, LabelsAndImages) {
   std::vector<images::Image> images(150, picture(1));
   images.resize(250, picture(0));
-  const std::string text = page({{"accuracy", 0.6}, {"images", 250}, {"correct", 150}}, images);
+  Evaluation e;
+  e.images = e.labelled = 250;
+  e.correct = 150;
+  const std::string text = page(e, images);
   expect_well_formed(text);
   EXPECT_NE(text.find("cat as dog: 100"), std::string::npos);
   EXPECT_NE(text.find("dog as dog: 150"), std::string::npos);
@@ -75,20 +80,42 @@ TEST_F(Report, LabelsAndImages) {
   EXPECT_EQ(test::found(text, "class=\"wrong\"").size(), 50u);
 }
 
+TEST(Evaluation, FiguresOfAllParts) {
+  Evaluation e;
+  EXPECT_EQ(to_json(e)["accuracy"], nullptr) << "no true labels";
+  EXPECT_EQ(to_json(e)["certain_label_agreement"], nullptr);
+  e.images = 12;
+  e.labelled = 8;
+  e.correct = 6;
+  e.agree = 9;
+  e.certain = 4;
+  e.certain_agree = 4;
+  e.parts = {{.images = 8, .batches = 2, .wall_seconds = 3, .peak_rss_bytes = 50, .eval_key_bytes = 7},
+             {.images = 4, .batches = 1, .wall_seconds = 6, .peak_rss_bytes = 40, .eval_key_bytes = 2}};
+  e.layers = {{.name = "a", .rotate_seconds = 1, .linear_seconds = 2, .activate_seconds = 4, .disk_seconds = 8}};
+  const nlohmann::json j = to_json(e);
+  EXPECT_EQ(j["accuracy"], 0.75);
+  EXPECT_EQ(j["label_agreement"], 0.75);
+  EXPECT_EQ(j["certain_label_agreement"], 1.0);
+  EXPECT_EQ(j["batches"], 3);
+  EXPECT_EQ(j["wall_seconds"], 9.0);
+  EXPECT_EQ(j["amortized_seconds_per_image"], 0.75);
+  EXPECT_EQ(j["peak_rss_bytes"], 50);
+  EXPECT_EQ(j["eval_key_bytes"], 9);
+  EXPECT_EQ(j["steps"][0]["seconds"], 15.0);
+  EXPECT_EQ(j["parts"].size(), 2u);
+}
+
 TEST(ReportText, NumbersForReaders) {
-  const json j = {{"n", 65536}, {"none", nullptr}, {"text", "a"}};
-  EXPECT_EQ(whole(number(j, "n")), "65,536");
+  EXPECT_EQ(whole(65536), "65,536");
   EXPECT_EQ(whole(999), "999");
   EXPECT_EQ(whole(-1234567), "-1,234,567");
   EXPECT_EQ(whole(-123), "-123");
-  for (const char* name : {"none", "text", "missing"}) {
-    EXPECT_EQ(whole(number(j, name)), "unknown");
-    EXPECT_EQ(percent(number(j, name)), "unknown");
-    EXPECT_EQ(bytes(number(j, name)), "unknown");
-  }
-  EXPECT_EQ(words(j, "text"), "a");
-  EXPECT_EQ(words(j, "n"), "unknown");
+  EXPECT_EQ(percent(0.6), "60.00 %");
+  EXPECT_EQ(percent(std::nullopt), "unknown");
+  EXPECT_EQ(fixed(NAN, 2), "unknown");
+  EXPECT_EQ(brief(HUGE_VAL), "unknown");
 }
 
 }  // namespace
-}  // namespace sotto::cli
+}  // namespace sotto::report
