@@ -53,7 +53,7 @@ struct Layer {
   int height = 0;                   ///< rows of its output
   int width = 0;                    ///< columns of its output
   std::size_t ciphertexts = 0;      ///< that hold the output of a batch
-  int limbs = 0;                    ///< of the sums: primes of the modulus, fewer from layer to layer
+  int limbs = 0;                    ///< of the sums: primes of the modulus, fewer from layer to layer until a bootstrap
   std::size_t key_switches = 0;     ///< rotations and products of ciphertexts
   double seconds = 0;               ///< of the time of a run
   std::uint64_t memory = 0;         ///< bytes in use while it runs, everything included
@@ -90,8 +90,8 @@ class Plan {
   [[nodiscard]] std::uint64_t memory() const;
   /// Bytes with which a run is possible; below memory() it takes longer and a scratch file.
   [[nodiscard]] std::uint64_t least_memory() const;
-  /// Its layers, in the order of a run. threads: as for seconds(), of which theirs are parts if all threads are busy
-  /// all the time.
+  /// Its layers, in the order of a run. threads: as for seconds(), to which their seconds add up where all threads are
+  /// busy.
   [[nodiscard]] std::vector<Layer> layers(int threads = 0) const;
 
   /// For the library itself.

@@ -48,7 +48,7 @@ class Layer:
     ciphertexts: int
     """that hold the output of a batch"""
     limbs: int
-    """primes of the modulus at work, fewer from layer to layer"""
+    """primes of the modulus at work, fewer from layer to layer until a bootstrap"""
     key_switches: int
     """rotations and products of ciphertexts"""
     seconds: float
@@ -152,7 +152,8 @@ class Model(Unpicklable):
         print(self.describe())
         print(f"\n  {'layer':<28} {'kind':<10} {'output':>12} {'limbs':>5} {'switches':>8} {'seconds':>8}")
         for layer in layers:
-            name = layer.name if len(layer.name) <= 28 else "..." + layer.name[-25:]
+            name = "".join(c if c.isprintable() else "?" for c in layer.name)
+            name = name if len(name) <= 28 else "..." + name[-25:]
             bar = "\u2588" * round(_BAR * layer.seconds / longest) if longest > 0 else ""
             line = (f"  {name:<28} {layer.kind:<10} {'x'.join(map(str, layer.output)):>12} {layer.limbs:>5} "
                     f"{layer.key_switches:>8} {layer.seconds:>8.2g} {bar}")

@@ -12,7 +12,7 @@ namespace {
 // Adds to the gradient of a term's source what the gradient of the sum gives it.
 void add_transposed(const Term& term, const Shape& in, const Shape& out, const std::vector<double>& sum,
                     std::vector<double>& source) {
-  if (is_sum_of_planes(term)) {
+  if (is_sum_of_planes(term, in, out)) {
     add_planes_transposed(term, in, out, sum, source);
     return;
   }

@@ -10,7 +10,7 @@ namespace {
 
 void add_term(const Term& term, const Shape& in, const Shape& out, const std::vector<double>& in_values,
               std::vector<double>& sum) {
-  if (is_sum_of_planes(term)) {
+  if (is_sum_of_planes(term, in, out)) {
     add_planes(term, in, out, in_values, sum);
     return;
   }

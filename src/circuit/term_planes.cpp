@@ -1,35 +1,43 @@
 #include "circuit/term_planes.h"
 
+#include <utility>
+
 #include "simd/planes.h"
 
 namespace sotto::circuit {
 
 namespace {
 
-// The shifted planes that one plane is the sum of.
-struct PlaneSum {
-  std::vector<const double*> planes;
-  std::vector<double> weights;
-};
+constexpr std::size_t kLeastPlane = 16;  // pixels; smaller ones gain nothing
 
-// Adds to every plane of `to` the sum that read(planes, output, input) leaves for it. sign: of the offsets.
-template <class Add>
-void add_sums(const Term& term, const Shape& from, const Shape& to, int sign, const std::vector<double>& values,
-              std::vector<double>& result, Add add) {
-  const int first_y = -term.pad_top, last_y = (term.kernel_h - 1) * term.dilation_h - term.pad_top;
-  const int first_x = -term.pad_left, last_x = (term.kernel_w - 1) * term.dilation_w - term.pad_left;
-  const simd::Offsets offsets =
-      sign > 0 ? simd::Offsets{first_y, last_y, first_x, last_x} : simd::Offsets{-last_y, -first_y, -last_x, -first_x};
+// result += the term of values, or its transpose.
+void add(const Term& term, const Shape& in, const Shape& out, bool transposed, const std::vector<double>& values,
+         std::vector<double>& result) {
+  const simd::Taps rows = simd::touching(term.kernel_h, term.dilation_h, term.pad_top, out.height, in.height),
+                   columns = simd::touching(term.kernel_w, term.dilation_w, term.pad_left, out.width, in.width);
+  if (rows.count == 0 || columns.count == 0) return;
+  const auto dy = [&](int ky) { return ky * term.dilation_h - term.pad_top; };
+  const auto dx = [&](int kx) { return kx * term.dilation_w - term.pad_left; };
+  const int last_y = rows.first + rows.count - 1, last_x = columns.first + columns.count - 1,
+            sign = transposed ? -1 : 1;
+  const Shape &from = transposed ? out : in, &to = transposed ? in : out;
+  const simd::Offsets offsets = transposed
+                                    ? simd::Offsets{-dy(last_y), -dy(rows.first), -dx(last_x), -dx(columns.first)}
+                                    : simd::Offsets{dy(rows.first), dy(last_y), dx(columns.first), dx(last_x)};
   const simd::Planes planes(values, from.height, from.width, to.height, to.width, offsets);
-  std::vector<PlaneSum> sums(static_cast<std::size_t>(to.channels));
-  add([&](int target, int source, const double* weights) {
-    PlaneSum& s = sums[static_cast<std::size_t>(target)];
-    for (int ky = 0; ky < term.kernel_h; ++ky)
-      for (int kx = 0; kx < term.kernel_w; ++kx) {
+  struct Sum {
+    std::vector<const double*> planes;
+    std::vector<double> weights;
+  };
+  std::vector<Sum> sums(static_cast<std::size_t>(to.channels));
+  for_each_pair(term, in, out, [&](int o, int i, const double* weights) {
+    const auto [target, source] = transposed ? std::pair(i, o) : std::pair(o, i);
+    Sum& s = sums[static_cast<std::size_t>(target)];
+    for (int ky = rows.first; ky <= last_y; ++ky)
+      for (int kx = columns.first; kx <= last_x; ++kx) {
         const double w = weights[term.even ? 0 : ky * term.kernel_w + kx];
         if (w == 0) continue;
-        s.planes.push_back(planes.at(source, sign * (ky * term.dilation_h - term.pad_top),
-                                     sign * (kx * term.dilation_w - term.pad_left)));
+        s.planes.push_back(planes.at(source, sign * dy(ky), sign * dx(kx)));
         s.weights.push_back(w);
       }
   });
@@ -40,22 +48,19 @@ void add_sums(const Term& term, const Shape& from, const Shape& to, int sign, co
 
 }  // namespace
 
-bool is_sum_of_planes(const Term& term) {
-  return term.kind == Term::Kind::convolution && term.stride_h == 1 && term.stride_w == 1 && term.map.empty();
+bool is_sum_of_planes(const Term& term, const Shape& in, const Shape& out) {
+  return term.kind == Term::Kind::convolution && term.stride_h == 1 && term.stride_w == 1 && term.map.empty() &&
+         in.plane() >= kLeastPlane && out.plane() >= kLeastPlane;
 }
 
 void add_planes(const Term& term, const Shape& in, const Shape& out, const std::vector<double>& values,
                 std::vector<double>& sum) {
-  add_sums(term, in, out, 1, values, sum, [&](auto add) {
-    for_each_pair(term, in, out, [&](int o, int i, const double* weights) { add(o, i, weights); });
-  });
+  add(term, in, out, false, values, sum);
 }
 
 void add_planes_transposed(const Term& term, const Shape& in, const Shape& out, const std::vector<double>& sum,
                            std::vector<double>& values) {
-  add_sums(term, out, in, -1, sum, values, [&](auto add) {
-    for_each_pair(term, in, out, [&](int o, int i, const double* weights) { add(i, o, weights); });
-  });
+  add(term, in, out, true, sum, values);
 }
 
 }  // namespace sotto::circuit

@@ -6,8 +6,9 @@
 
 namespace sotto::circuit {
 
-/// Whether a term is a convolution with stride 1 and without factors by pixel: a sum of shifted planes, which is fast.
-bool is_sum_of_planes(const Term& term);
+/// Whether a term is a convolution with stride 1 and without factors by pixel: a sum of shifted planes, which is fast
+/// for all but the smallest planes.
+bool is_sum_of_planes(const Term& term, const Shape& in, const Shape& out);
 
 /// sum += term(values), of such a term.
 void add_planes(const Term& term, const Shape& in, const Shape& out, const std::vector<double>& values,

@@ -176,7 +176,7 @@ class Count {
 
 // Those that take the fewest products (ePrint 2020/834, section 2), and of these the largest giant steps: every
 // division by one doubles coefficients.
-std::pair<Steps, int> best_steps(std::span<const double> series) {
+std::pair<Steps, int> search_steps(std::span<const double> series) {
   const int degree = std::max(1, degree_of(series));
   std::pair<Steps, int> best{{2, 1}, INT_MAX};
   for (int giant = 1 << (std::bit_width(static_cast<unsigned>(degree)) - 1); giant >= 1; giant /= 2) {
@@ -187,6 +187,16 @@ std::pair<Steps, int> best_steps(std::span<const double> series) {
     }
   }
   return best;
+}
+
+// The same few series come again and again.
+std::pair<Steps, int> best_steps(std::span<const double> series) {
+  constexpr std::size_t kMostKept = 64;
+  thread_local std::map<std::vector<double>, std::pair<Steps, int>> known;
+  std::vector<double> key(series.begin(), series.end());
+  if (const auto it = known.find(key); it != known.end()) return it->second;
+  if (known.size() >= kMostKept) known.clear();
+  return known.emplace(std::move(key), search_steps(series)).first->second;
 }
 
 }  // namespace

@@ -29,11 +29,13 @@ std::vector<KeyShape> shapes_of(const KeyRequest& request) {
 
 std::optional<FoundKey> find_key(std::span<const RingKeys> rings, const ParametersSpec& ring, const KeyShape& wanted) {
   std::size_t index = 0;
-  for (const RingKeys& r : rings)
-    for (const KeyShape& k : r.keys) {
-      if (same_ring(r.ring, ring) && k.serves(wanted)) return FoundKey{index, k};
-      ++index;
+  for (const RingKeys& r : rings) {
+    if (same_ring(r.ring, ring)) {
+      const auto found = std::ranges::find_if(r.keys, [&](const KeyShape& k) { return k.serves(wanted); });
+      if (found != r.keys.end()) return FoundKey{index + static_cast<std::size_t>(found - r.keys.begin()), *found};
     }
+    index += r.keys.size();
+  }
   return std::nullopt;
 }
 
@@ -53,21 +55,21 @@ std::size_t KeyList::size() const {
 }
 
 void require_secure(const ParametersSpec& parameters, const KeyRequest& request) {
-  const auto require = [&](const KeyTier& tier, SecretDistribution secret, const char* whose) {
+  const auto require = [&](const KeyTier& tier, SecretDistribution secret, const char* what) {
     const SecurityRow* row = find_security_row(parameters.log_n, secret);
     if (row == nullptr || (tier.max_limbs + tier.special) * parameters.prime_bits > row->max_log2_qp)
-      throw Error(ErrorCode::bad_input, std::string("refused: the security table has no row for keys under ") + whose);
+      throw Error(ErrorCode::bad_input, std::string("refused: the security table has no row for ") + what);
   };
   for (const KeyTier& tier : request.tiers) {
     if (tier.ephemeral)
-      require(tier, SecretDistribution::ephemeral, "this ephemeral secret");
+      require(tier, SecretDistribution::ephemeral, "keys under this ephemeral secret");
     else
-      require(tier, SecretDistribution::ternary, "a secret with so many primes");
+      require(tier, SecretDistribution::ternary, "a key of so many primes");
   }
   for (const KeyId& id : request.keys)
     if (id.galois_element == kToEphemeral)
       require(request.tiers.at(static_cast<std::size_t>(id.tier)), SecretDistribution::ephemeral,
-              "this ephemeral secret");
+              "keys under this ephemeral secret");
 }
 
 const SwitchingKey& KeyMap::key(const KeyId& id) {

@@ -45,7 +45,7 @@ Parameters Parameters::create(const ParametersSpec& spec) {
   auto in_range = [](int v, int lo, int hi) { return v >= lo && v <= hi; };
   if (!in_range(spec.ciphertext_primes, 1, 64) || !in_range(spec.special_primes, 1, kMostSpecialPrimes) ||
       !in_range(spec.prime_bits, 30, simd::kMaxModulusBits) ||
-      (spec.primes_at_once != 0 && spec.primes_at_once < spec.ciphertext_primes)) {
+      (spec.primes_at_once != 0 && spec.primes_at_once <= spec.ciphertext_primes)) {
     throw Error(ErrorCode::bad_input, "parameters are out of range: 1 to 64 ciphertext primes, 1 to " +
                                           std::to_string(kMostSpecialPrimes) + " special ones, 30 to 48 bits each");
   }

@@ -16,7 +16,8 @@ struct ParametersSpec {
   int ciphertext_primes = 0;  ///< limbs of a fresh ciphertext, 1 .. 64
   int special_primes = 0;     ///< 1 .. kMostSpecialPrimes
   int prime_bits = 48;        ///< size of every prime, 30 .. 48
-  /// Most primes, of both sorts together, of a single key or ciphertext: security depends on these alone. 0: all.
+  /// Most primes, of both sorts together, of a single key or ciphertext: security depends on these alone. Above
+  /// ciphertext_primes, since a public key has a special prime beside those. 0: all.
   int primes_at_once = 0;
 
   [[nodiscard]] int most_at_once() const {
@@ -28,7 +29,7 @@ struct ParametersSpec {
   }
 };
 
-/// Half the primes of the largest modulus that the security table allows, at 30 bits a prime, and some.
+/// More than any plan has: half of what the security table leaves at 48 bits a prime and rank 2^16, and some.
 inline constexpr int kMostSpecialPrimes = 24;
 
 /// Whether two sets have the same ring, but for the numbers of primes: then primes of the same number are the same, and

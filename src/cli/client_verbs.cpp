@@ -48,7 +48,7 @@ int keygen(KeygenOptions& o) {
                         [&](std::size_t done, std::size_t total) { line.update(done, total); });
   const fs::path dir = o.out,
                  evaluation_keys = o.evaluation_keys.empty() ? dir / "eval.key" : fs::path(o.evaluation_keys);
-  o.report.add("keys", made.evaluation);
+  o.report.add("keys", made.evaluation.value_or(0));
   o.report.add("new_secret_key", made.secret);
   o.report.add_bytes("eval_key_bytes", evaluation_keys);
   if (!o.public_key.empty()) o.report.add_bytes("public_key_bytes", o.public_key);
@@ -57,7 +57,7 @@ int keygen(KeygenOptions& o) {
   const auto size = [](const fs::path& file) { return format_bytes(static_cast<double>(fs::file_size(file))); };
   std::vector<std::string> wrote;
   if (made.secret) wrote.push_back((dir / "secret.key").string() + " (keep it secret)");
-  if (made.evaluation > 0)
+  if (made.evaluation)
     wrote.push_back(fmt::format("{} ({}, for the server)", evaluation_keys.string(), size(evaluation_keys)));
   if (made.public_key)
     wrote.push_back(fmt::format("{} ({}, for those who encrypt for you)", o.public_key, size(o.public_key)));

@@ -120,6 +120,15 @@ report::PartFigures part_figures(const engine::Part& part, const PartResult& r, 
           .eval_key_bytes = r.key_bytes};
 }
 
+// Of the part with the largest modulus.
+ckks::Parameters largest_parameters(const std::vector<engine::Part>& parts) {
+  ckks::Parameters largest = ckks::Parameters::create(parts.front().plan.parameters);
+  for (const engine::Part& p : parts)
+    if (auto own = ckks::Parameters::create(p.plan.parameters); own.log2_qp() > largest.log2_qp())
+      largest = std::move(own);
+  return largest;
+}
+
 // Over all images of all parts.
 double predicted_agreement(const std::vector<engine::Part>& parts) {
   double sum = 0, images = 0;
@@ -210,7 +219,7 @@ int run(const EvaluateOptions& o) {
   }
 
   const plan::Plan& plan = parts.front().plan;
-  const auto parameters = ckks::Parameters::create(plan.parameters);
+  const ckks::Parameters parameters = largest_parameters(parts);
   const plan::Speed speed = plan::measure_speed(plan.parameters.log_n, plan.parameters.kind, threads);
   const Comparison compared(images, scores, plain, doubts);
   report::Evaluation e;
@@ -235,12 +244,12 @@ int run(const EvaluateOptions& o) {
     e.output_bytes += results[k].output_bytes;
   }
   e.layers = layer_figures(parts, results, speed);
-  e.ring = ring::name_of(plan.parameters.kind);
-  e.ring_dimension = std::uint64_t{1} << plan.parameters.log_n;
+  e.ring = ring::name_of(parameters.spec().kind);
+  e.ring_dimension = std::uint64_t{1} << parameters.spec().log_n;
   e.log2_qp = parameters.log2_qp();
   e.security_bits = parameters.security_bits();
-  e.ciphertext_primes = plan.parameters.ciphertext_primes;
-  e.special_primes = plan.parameters.special_primes;
+  e.ciphertext_primes = parameters.spec().ciphertext_primes;
+  e.special_primes = parameters.spec().special_primes;
   e.batch = plan.batch;
   e.tile = plan.tile;
   e.group = plan.group();

@@ -154,7 +154,8 @@ MadeKeys make_keys(const std::vector<PlanToServe>& plans, const fs::path& dir, c
                  evaluation_path = elsewhere ? options.evaluation_keys : dir / "eval.key";
   ckks::KeyList list;
   for (const PlanToServe& p : plans) list.add(p.parameters, p.spec.keys);
-  MadeKeys made{.secret = options.replace || !is_there(secret_path), .evaluation = list.size()};
+  MadeKeys made{.secret = options.replace || !is_there(secret_path)};
+  bool with_evaluation = true;
   if (is_there(evaluation_path) && !elsewhere && !options.replace) {
     if (!with_public || made.secret)
       throw Error(ErrorCode::usage,
@@ -162,7 +163,7 @@ MadeKeys make_keys(const std::vector<PlanToServe>& plans, const fs::path& dir, c
                       " exists; give those of this plan another file, or replace all keys "
                       "(results under the secret key can then never be decrypted)",
                   Setting::keys);
-    made.evaluation = 0;
+    with_evaluation = false;
   }
   const PlanToServe* longest = with_public ? &longest_input(plans) : nullptr;
   const MadeFolder folder(dir);
@@ -172,7 +173,10 @@ MadeKeys make_keys(const std::vector<PlanToServe>& plans, const fs::path& dir, c
     require_replaceable(evaluation_path, list, owner.id());
   made.public_key =
       with_public && (options.replace || !public_key_serves(options.public_key, longest->spec, owner.id()));
-  if (made.evaluation > 0) write_evaluation_keys(list, owner, evaluation_path, progress);
+  if (with_evaluation) {
+    write_evaluation_keys(list, owner, evaluation_path, progress);
+    made.evaluation = list.size();
+  }
   if (made.secret) write_owner_key(owner, secret_path, options.replace);
   if (made.public_key)  // last: nobody may encrypt for a key that is lost
     write_public_key(longest->spec, keys_of(owner, longest->parameters), options.public_key);

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -55,7 +56,7 @@ struct KeyFileOptions {
 /// What make_keys made.
 struct MadeKeys {
   bool secret = false, public_key = false;
-  std::size_t evaluation = 0;  ///< number of evaluation keys
+  std::optional<std::size_t> evaluation = {};  ///< number of evaluation keys; none: their file stayed as it was
 };
 
 /// Makes the evaluation keys of some plans in one file, those that they have in common once, and a public key if asked

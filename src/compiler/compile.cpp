@@ -47,6 +47,7 @@ Statistics expand(const Statistics& circuit, const plan::Plan& plan) {
 
 // Levels of a network that is deeper than the modulus, or that needs polynomials; nothing if a layer is too deep.
 std::optional<plan::Plan> bootstrapped(plan::Plan packed, const Options& options) {
+  packed.level_primes = 1;
   packed.steps.back().extra_primes = 1;  // one prime would leave few bits to the weights of the last layer
   // With groups, weights have masks over long periods and need more bits, too.
   if (options.precise || options.group > 1)
@@ -55,7 +56,6 @@ std::optional<plan::Plan> bootstrapped(plan::Plan packed, const Options& options
   const std::optional<Placement> placement = place(packed);
   if (!placement) return std::nullopt;
   plan::Plan plan = insert_bootstraps(packed, *placement);
-  plan.level_primes = 1;
   plan.parameters.ciphertext_primes = placement->limbs;
   plan.parameters.special_primes = placement->special;
   plan.parameters.prime_bits = kOnePrime.bits;
@@ -75,10 +75,11 @@ Draft with_scales(plan::Plan plan, const Statistics& statistics) {
 
 // Keys, and with groups how far sources are rotated before sums are: that saves rotations of sums, but needs keys.
 void choose_rotations(plan::Plan& plan) {
+  const int primes = most_primes(plan.parameters.log_n, plan.parameters.prime_bits);
   const auto with_baby = [&](int baby) {
     for (plan::Step& s : plan.steps)
       if (!s.slotwise()) s.baby = baby;
-    return choose_keys(plan);
+    return choose_keys(plan, primes);
   };
   int best = 1;
   double least = HUGE_VAL;

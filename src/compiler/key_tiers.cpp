@@ -87,10 +87,10 @@ int special_primes(int limbs, int most) {
   return 0;
 }
 
-double choose_keys(plan::Plan& plan) {
+double choose_keys(plan::Plan& plan, int primes) {
   const std::vector<Level> levels = levels_of(plan);
   const std::size_t count = levels.size();
-  const int primes = plan.parameters.most_at_once(), log_n = plan.parameters.log_n;
+  const int log_n = plan.parameters.log_n;
   // The best tiers for a level and those below: the first of them serves the levels up to `end`.
   struct Choice {
     double price = HUGE_VAL, seconds = 0;
@@ -116,9 +116,10 @@ double choose_keys(plan::Plan& plan) {
       }
     }
   }
+  check(best[0].price < HUGE_VAL, "no key serves a level");
   plan.keys.tiers.clear();
   plan.parameters.special_primes = 1;
-  plan.parameters.primes_at_once = plan.parameters.ciphertext_primes;
+  plan.parameters.primes_at_once = plan.parameters.ciphertext_primes + 1;  // of a public key
   for (std::size_t i = 0; i < count; i = best[i].end) {
     const ckks::KeyTier& tier = best[i].tier;
     plan.keys.tiers.push_back(tier);

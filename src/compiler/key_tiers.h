@@ -12,16 +12,17 @@ int most_primes(int log_n, int bits);
 /// (docs/adr/0031). 0 if even eight digits are too few.
 int special_primes(int limbs, int most);
 
-/// What a key costs over what reading it once takes: someone makes, sends and holds it, too.
+/// What a key costs over what reading it once takes: someone makes, sends and holds it, too. (Keys that are the
+/// beginning of a longer one are priced as others.)
 inline constexpr double kKeyPrice = 8;
 
 /// Sets plan.keys: the tiers that make keys and switching with them cheapest together, and the keys of each. No
-/// key gets more primes than plan.parameters.most_at_once(); of these, and of special primes, plan.parameters then has
-/// as many as the keys use.
+/// key gets more than so many primes; plan.parameters then has as many special primes, and primes at once, as the keys
+/// use.
 ///
 /// Lower tiers switch faster but bring keys of their own. Tiers begin at levels of steps, so the best choice is a
 /// shortest path over those levels and over the numbers of special primes. Returns the seconds that reading and
 /// switching take, by rough figures of a typical processor with two threads.
-double choose_keys(plan::Plan& plan);
+double choose_keys(plan::Plan& plan, int primes);
 
 }  // namespace sotto::compiler

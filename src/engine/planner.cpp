@@ -64,7 +64,10 @@ std::vector<Planner::Packing> Planner::packings(int images) const {
     hooks_.stage("packings", 0, fmt::format("batches of {}", options.batch));
     if (options.batch > kMostBatch) break;
     const std::optional<plan::Plan> plan = compiler::outline(network_.circuit, options);
-    if (!plan) (void)compiler::compile(network_.circuit, options);  // says why there is none
+    if (!plan) {
+      (void)compiler::compile(network_.circuit, options);  // says why there is none
+      internal_error("a packing that compiles has no outline");
+    }
     if (!list.empty() && plan->batch == list.back().batch) break;
     list.push_back(packing(options, *plan));
     const Packing& last = list.back();
@@ -147,7 +150,7 @@ bool Planner::serves(const compiler::Compiled& compiled) const {
   return measured(p) && p.label_agreement >= options_.agreement;
 }
 
-// Made-up images cost nothing: where one of them more or less decides, more are asked.
+// Made-up images cost nothing: no network is refused because of one among a few.
 void Planner::look_closer(compiler::Compiled& compiled) const {
   plan::Prediction& p = compiled.plan.prediction;
   const auto images = network_.calibration.images.size();
@@ -155,11 +158,12 @@ void Planner::look_closer(compiler::Compiled& compiled) const {
   if (!network_.calibration.made_up || !measured(p) || p.label_agreement + of_one < options_.agreement ||
       plan::simulation_work(compiled.plan, kCloser * images) > kMostSimulated)
     return;
-  const compiler::Calibration more = compiler::made_up_calibration(compiled.plan.io, kCloser * compiler::kMadeUpImages);
+  const compiler::Calibration more = compiler::made_up_calibration(compiled.plan.io, (kCloser * images + 1) / 2);
   const compiler::Reference reference =
       compiler::reference_of(network_.network, more, hooks_.images("float model", more.images.size()));
   plan::Prediction closer =
       compiler::predict(compiled.plan, more, reference, hooks_.images("prediction", more.images.size()));
+  if (static_cast<double>(closer.images) < kLeastInside * static_cast<double>(more.images.size())) return;
   closer.promised = p.promised;
   closer.faint_error = p.faint_error;
   p = closer;
@@ -246,6 +250,8 @@ std::vector<Part> Planner::parts(int images) const {
   const auto count = static_cast<std::size_t>(images);
   if (mixed) {
     compiler::Compiled bulk = refined(mixed->first), rest = refined(mixed->second);
+    for (compiler::Compiled* part : {&bulk, &rest})
+      if (!serves(*part)) look_closer(*part);
     const std::size_t left = count % static_cast<std::size_t>(bulk.plan.batch);
     if (serves(bulk) && serves(rest) && fits(bulk.plan) && fits(rest.plan))
       return {{finished(std::move(bulk)), count - left}, {finished(std::move(rest)), left}};

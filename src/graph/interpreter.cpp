@@ -14,26 +14,31 @@ namespace {
 
 using Values = std::vector<double>;
 
+constexpr std::size_t kLeastPlane = 16;  // pixels; sums of shifted planes gain nothing with smaller ones
+
 // With stride 1: sums of shifted planes.
 void add_planes(const Conv2d& c, const Shape& in, const Shape& out, const Values& x, Values& y) {
   const int in_group = c.in_c / c.groups, out_group = c.out_c / c.groups;
-  const simd::Planes planes(x, in.h, in.w, out.h, out.w,
-                            {-c.pad_top, (c.kernel_h - 1) * c.dilation_h - c.pad_top, -c.pad_left,
-                             (c.kernel_w - 1) * c.dilation_w - c.pad_left});
-  const auto terms = static_cast<std::size_t>(in_group) * c.kernel_h * c.kernel_w;
+  const simd::Taps rows = simd::touching(c.kernel_h, c.dilation_h, c.pad_top, out.h, in.h),
+                   columns = simd::touching(c.kernel_w, c.dilation_w, c.pad_left, out.w, in.w);
+  if (rows.count == 0 || columns.count == 0) return;
+  const auto dy = [&](int ky) { return ky * c.dilation_h - c.pad_top; };
+  const auto dx = [&](int kx) { return kx * c.dilation_w - c.pad_left; };
+  const int last_y = rows.first + rows.count - 1, last_x = columns.first + columns.count - 1;
+  const simd::Planes planes(x, in.h, in.w, out.h, out.w, {dy(rows.first), dy(last_y), dx(columns.first), dx(last_x)});
   std::vector<const double*> sources;
-  std::vector<double> scratch;
+  std::vector<double> weights, scratch;
   for (int o = 0; o < c.out_c; ++o) {
-    if (o % out_group == 0) {
-      sources.clear();
-      for (int i = 0; i < in_group; ++i)
-        for (int ky = 0; ky < c.kernel_h; ++ky)
-          for (int kx = 0; kx < c.kernel_w; ++kx)
-            sources.push_back(
-                planes.at(o / out_group * in_group + i, ky * c.dilation_h - c.pad_top, kx * c.dilation_w - c.pad_left));
-    }
-    planes.add(y.data() + static_cast<std::size_t>(o) * out.h * out.w, sources,
-               std::span(c.weights).subspan(static_cast<std::size_t>(o) * terms, terms), scratch);
+    sources.clear();
+    weights.clear();
+    for (int i = 0; i < in_group; ++i)
+      for (int ky = rows.first; ky <= last_y; ++ky)
+        for (int kx = columns.first; kx <= last_x; ++kx) {
+          sources.push_back(planes.at(o / out_group * in_group + i, dy(ky), dx(kx)));
+          weights.push_back(
+              c.weights[((static_cast<std::size_t>(o) * in_group + i) * c.kernel_h + ky) * c.kernel_w + kx]);
+        }
+    planes.add(y.data() + static_cast<std::size_t>(o) * out.h * out.w, sources, weights, scratch);
   }
 }
 
@@ -41,7 +46,7 @@ Values convolve(const Conv2d& c, const Shape& in, const Shape& out, const Values
   Values y(out.size());
   const std::size_t plane = static_cast<std::size_t>(out.h) * out.w;
   for (int o = 0; o < c.out_c; ++o) std::fill_n(y.data() + static_cast<std::size_t>(o) * plane, plane, c.bias[o]);
-  if (c.stride_h == 1 && c.stride_w == 1) {
+  if (c.stride_h == 1 && c.stride_w == 1 && plane >= kLeastPlane) {
     add_planes(c, in, out, x, y);
     return y;
   }

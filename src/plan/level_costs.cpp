@@ -23,10 +23,11 @@ LevelCosts::LevelCosts(const Plan& plan) : plan_(plan), steps_(plan.steps.size()
         ++copies[{tap.source.tensor, tap.source.phase, 0}];
     for (const auto& [from, count] : copies) counts.copied[count] += blocks(from.tensor);
     counts.rotations += results * (task.last_giant - task.first_giant + summing_rotations(plan, task));
-    const Work none = linear_work(plan, task, 0), one = linear_work(plan, task, 1);
-    counts.embedding += none;
-    counts.products += one;
-    counts.products += none * -1;
+    // Linear in the limbs: what none take, and what each adds.
+    const Work fixed = linear_work(plan, task, 0);
+    counts.embedding += fixed;
+    counts.products += linear_work(plan, task, 1);
+    counts.products += fixed * -1;
   }
 }
 

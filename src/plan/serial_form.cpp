@@ -27,7 +27,7 @@ ckks::ParametersSpec parameters_from_json(const json& j) {
           small_integer(j, "ciphertext_primes", 1, 64),
           small_integer(j, "special_primes", 1, ckks::kMostSpecialPrimes),
           small_integer(j, "prime_bits", 30, 48),
-          small_integer(j, "primes_at_once", 1, 128)};
+          small_integer(j, "primes_at_once", 2, 128)};
 }
 
 json to_json(const Axes& a) { return {{"h", a.h}, {"w", a.w}}; }

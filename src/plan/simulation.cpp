@@ -209,7 +209,7 @@ void Simulator::add(Slots& sum, std::span<const double> weights, const Slots& va
       const std::size_t first = beyond ? slots_ - ahead : 0, last = beyond ? slots_ : slots_ - ahead,
                         shift = beyond ? ahead - slots_ : ahead;
       if (run == 1) {
-        const double* const source = from + first + shift;
+        const double* const source = from + (first + shift);
         if (last > first) add_scaled(to + first, &source, weights.data(), 1, last - first);
       } else if (run == slots_) {
         for (std::size_t p = first; p < last; ++p) to[p] += weights[p] * from[p + shift];

@@ -45,7 +45,7 @@ struct Evaluation {
   double largest_error = 0, rms_error = 0, predicted_rms_error = 0;  ///< of scores
   double total_seconds = 0;                                          ///< keys, encryption and decryption included
   std::uint64_t input_bytes = 0, output_bytes = 0;
-  std::string ring;
+  std::string ring;  ///< this and the next five: of the part with the largest modulus
   std::uint64_t ring_dimension = 0;
   double log2_qp = 0;
   int security_bits = 0, ciphertext_primes = 0, special_primes = 0;

@@ -1,8 +1,19 @@
 #include "simd/planes.h"
 
 #include <algorithm>
+#include <cstdint>
 
 namespace sotto::simd {
+
+Taps touching(int kernel, int dilation, int pad, int outputs, int inputs) {
+  Taps taps;
+  for (int k = 0; k < kernel; ++k) {
+    const std::int64_t offset = std::int64_t{k} * dilation - pad;
+    if (offset <= -outputs || offset >= inputs) continue;
+    if (taps.count++ == 0) taps.first = k;
+  }
+  return taps;
+}
 
 Planes::Planes(std::span<const double> values, int height, int width, int rows, int columns, const Offsets& offsets)
     : rows_(static_cast<std::size_t>(rows)),

@@ -13,6 +13,13 @@ struct Offsets {
   int first_y = 0, last_y = 0, first_x = 0, last_x = 0;
 };
 
+/// The taps of a convolution with stride 1, in one direction, that touch a pixel.
+struct Taps {
+  int first = 0, count = 0;
+};
+/// Tap k of `kernel` lies at k dilation - pad; outputs and inputs: pixels in that direction.
+Taps touching(int kernel, int dilation, int pad, int outputs, int inputs);
+
 /// Planes of real numbers with as wide a border of zeros as taps reach: a convolution is then a sum of shifted planes.
 class Planes {
  public:

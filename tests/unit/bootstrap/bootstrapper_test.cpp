@@ -63,8 +63,19 @@ TEST_F(BootstrapperTest, ChebyshevSeriesAreEvaluatedAtTheWantedScaleAndLevel) {
                     ckks::expand(*ring, kPrimes, generator.switching_key({tiers[0], ckks::kRelinearise})));
   const std::vector<double> x = test::random_values(ring->n(), 3, 1);
   const ckks::Ciphertext c = encrypt(x, static_cast<double>(ring->prime(kPrimes - 1)), kPrimes);
-  for (int degree : {1, 2, 3, 4, 7, 12, 15, 27, 31, 63}) {
-    const auto series = ckks::chebyshev_fit([](double t) { return std::exp(t) * std::sin(3 * t); }, degree);
+  std::vector<std::vector<double>> all;
+  for (int degree : {1, 2, 3, 4, 7, 12, 15, 27, 31, 63, 100, 127})
+    all.push_back(ckks::chebyshev_fit([](double t) { return std::exp(t) * std::sin(3 * t); }, degree));
+  // Odd and even ones, slowly falling coefficients and gaps take other steps.
+  for (int degree : {5, 9, 27, 31, 62, 126}) {
+    std::vector<double> parity(static_cast<std::size_t>(degree) + 1);
+    for (int k = degree; k >= 0; k -= 2) parity[static_cast<std::size_t>(k)] = (k % 4 == 0 ? 1.0 : -1.0) / (k + 2);
+    all.push_back(parity);
+    parity[static_cast<std::size_t>(degree / 2)] = parity[static_cast<std::size_t>(degree / 2 + 1)] = 0;
+    all.push_back(parity);
+  }
+  for (const std::vector<double>& series : all) {
+    const auto degree = series.size() - 1;
     const ckks::Ciphertext y = ckks::chebyshev_evaluate(evaluator, c, series, 0x1p40);
     EXPECT_EQ(y.limbs(), kPrimes - ckks::chebyshev_depth(series));
     EXPECT_EQ(y.scale, 0x1p40);

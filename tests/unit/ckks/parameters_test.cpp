@@ -55,8 +55,9 @@ TEST(Security, EveryKeyIsBelowTheLimit) {
   ParametersSpec wrong = spec;
   wrong.primes_at_once = 37;
   EXPECT_TRUE(test::refuses([&] { Parameters::create(wrong); }, {"1776"}));
-  wrong.primes_at_once = 23;
-  EXPECT_TRUE(test::refuses([&] { Parameters::create(wrong); }, {"out of range"})) << "not even a fresh ciphertext";
+  wrong.primes_at_once = 24;
+  EXPECT_TRUE(test::refuses([&] { Parameters::create(wrong); }, {"out of range"}))
+      << "a public key has a special prime beside those of a fresh ciphertext";
 }
 
 // Plans of one ring have the same primes, however many of either sort: they can share keys.

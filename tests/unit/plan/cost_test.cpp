@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "plan/level_costs.h"
 #include "plan/schedule.h"
 #include "support/plan_builder.h"
 
@@ -245,6 +246,25 @@ TEST(Cost, MeasuredSpeedsArePositive) {
   const Speed s = measure_speed(15, ring::RingKind::conjugate_invariant, 3);
   for (double v : {s.transform, s.layer_mac, s.basis_mac, s.pointwise}) EXPECT_TRUE(std::isfinite(v) && v > 0) << v;
   EXPECT_EQ(s.threads, 3);
+}
+
+// What a step takes at any level, against the walk through a plan that has levels.
+TEST(LevelCosts, AreThoseOfThePlanAtItsLevels) {
+  for (const Plan& p : {test::small_plan(), test::small_grouped_plan(), test::slotwise_plan(), strided_plan(8)}) {
+    const Cost cost = estimate(p, 2);
+    const LevelCosts levels(p);
+    const auto special = [&](int limbs) { return p.keys.tiers[static_cast<std::size_t>(tier_for(p, limbs))].special; };
+    for (std::size_t s = 0; s < p.steps.size(); ++s) {
+      const Work got = levels.at(static_cast<int>(s), p.steps[s].limbs, special);
+      Work expected = cost.steps[s].rotate;
+      expected += cost.steps[s].linear;
+      expected += cost.steps[s].activate;
+      EXPECT_NEAR(got.transforms, expected.transforms, 1e-6 * expected.transforms) << p.steps[s].name;
+      EXPECT_NEAR(got.basis_macs, expected.basis_macs, 1e-6 * expected.basis_macs) << p.steps[s].name;
+      EXPECT_NEAR(got.layer_macs, expected.layer_macs, 1e-6 * expected.layer_macs) << p.steps[s].name;
+      EXPECT_NEAR(got.words, expected.words, 1e-6 * expected.words) << p.steps[s].name;
+    }
+  }
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "circuit/gradient.h"
@@ -66,6 +68,36 @@ TEST(Interpret, ProductsAndTheirGradients) {
     more[k] += 0.5;
     less[k] -= 0.5;  // exact for a quadratic
     EXPECT_NEAR(slopes.values[0][k], circuit::interpret(c, more)[0] - circuit::interpret(c, less)[0], 1e-9) << k;
+  }
+}
+
+// <A x, y> = <x, A' y>, for convolutions of every kind: planes large enough to be shifted, and others.
+TEST(Interpret, GradientsAreTheTranspose) {
+  struct Case {
+    int height, out_height, stride, pad, dilation, kernel;
+  };
+  for (const Case& c : {Case{6, 6, 1, 1, 1, 3},
+                        {6, 4, 1, 0, 1, 3},
+                        {6, 8, 1, 3, 2, 3},
+                        {6, 6, 1, 20, 20, 3},
+                        {6, 3, 2, 1, 1, 3},
+                        {3, 3, 1, 1, 1, 3},
+                        {6, 3, 1, -1, 1, 2}}) {
+    Term t{Term::Kind::convolution, 0, c.kernel, c.kernel, c.stride, c.stride, c.pad, c.pad, {}};
+    t.dilation_h = t.dilation_w = c.dilation;
+    for (int k = 0; k < 2 * 3 * c.kernel * c.kernel; ++k) t.weights.push_back(std::sin(k + 1.0));
+    const Layout in{2, c.height, c.height, 1, 1}, out{3, c.out_height, c.out_height, 1, 1};
+    const Plan plan = one_step(in, t, out, Values(3, 0.0), keep);
+    Values x(static_cast<std::size_t>(2 * c.height * c.height)),
+        y(static_cast<std::size_t>(3 * c.out_height * c.out_height));
+    for (std::size_t k = 0; k < x.size(); ++k) x[k] = std::cos(3.0 * static_cast<double>(k));
+    for (std::size_t k = 0; k < y.size(); ++k) y[k] = std::sin(5.0 * static_cast<double>(k));
+    const circuit::Trace trace = circuit::trace(view(plan), x);
+    const Values transposed = circuit::gradient(view(plan), trace, y).values[0], product = trace.scores(view(plan));
+    double left = 0, right = 0;
+    for (std::size_t k = 0; k < y.size(); ++k) left += product[k] * y[k];
+    for (std::size_t k = 0; k < x.size(); ++k) right += x[k] * transposed[k];
+    EXPECT_NEAR(left, right, 1e-12 * std::max(1.0, std::abs(left))) << c.height << " " << c.dilation;
   }
 }
 
