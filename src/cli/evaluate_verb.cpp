@@ -44,39 +44,36 @@ double middle_of_one_score(const client::Scores& plain) {
 }
 
 // Encrypted scores against those of the float model.
-struct Comparison {
-  std::size_t labelled = 0, correct = 0, plain_correct = 0, agree = 0;
-  std::size_t certain = 0, certain_agree = 0;  // images that are not doubtful
-  double max_error = 0, sum_squares = 0;
+void compare(const std::vector<images::Image>& images, const client::Scores& scores, const client::Scores& plain,
+             const std::vector<Doubt>& doubts, report::Evaluation& e) {
+  const double middle = middle_of_one_score(plain);
+  double squares = 0;
   std::size_t values = 0;
-  std::vector<int> labels;
-
-  Comparison(const std::vector<images::Image>& images, const client::Scores& scores, const client::Scores& plain,
-             const std::vector<Doubt>& doubts) {
-    const double middle = middle_of_one_score(plain);
-    for (std::size_t i = 0; i < images.size(); ++i) {
-      const int label = client::argmax(scores[i]), plain_label = client::argmax(plain[i]);
-      const bool same = label == plain_label &&
-                        (plain[i].size() > 1 || label < 0 || (scores[i][0] < middle) == (plain[i][0] < middle));
-      labels.push_back(label);
-      agree += same;
-      certain += doubts[i] == Doubt::none;
-      certain_agree += doubts[i] == Doubt::none && same;
-      if (images[i].label >= 0) {
-        ++labelled;
-        correct += label == images[i].label;
-        plain_correct += plain_label == images[i].label;
-      }
-      if (label < 0) continue;  // no scores
-      for (std::size_t c = 0; c < scores[i].size(); ++c) {
-        const double e = scores[i][c] - plain[i][c];
-        max_error = std::max(max_error, std::abs(e));
-        sum_squares += e * e;
-        ++values;
-      }
+  e.images = images.size();
+  e.doubtful = client::doubtful(doubts);
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    const int label = client::argmax(scores[i]), plain_label = client::argmax(plain[i]);
+    const bool same =
+        label == plain_label && (plain[i].size() > 1 || label < 0 || (scores[i][0] < middle) == (plain[i][0] < middle));
+    e.labels.push_back(label);
+    e.agree += same;
+    e.certain += doubts[i] == Doubt::none;
+    e.certain_agree += doubts[i] == Doubt::none && same;
+    if (images[i].label >= 0) {
+      ++e.labelled;
+      e.correct += label == images[i].label;
+      e.plain_correct += plain_label == images[i].label;
+    }
+    if (label < 0) continue;  // no scores
+    for (std::size_t c = 0; c < scores[i].size(); ++c) {
+      const double error = scores[i][c] - plain[i][c];
+      e.largest_error = std::max(e.largest_error, std::abs(error));
+      squares += error * error;
+      ++values;
     }
   }
-};
+  e.rms_error = std::sqrt(squares / static_cast<double>(std::max<std::size_t>(values, 1)));
+}
 
 // Layers by name: what they took in several packings adds up. A packing may bootstrap where another does not; sizes are
 // those of the first packing that has the layer.
@@ -221,22 +218,11 @@ int run(const EvaluateOptions& o) {
   const plan::Plan& plan = parts.front().plan;
   const ckks::Parameters parameters = largest_parameters(parts);
   const plan::Speed speed = plan::measure_speed(plan.parameters.log_n, plan.parameters.kind, threads);
-  const Comparison compared(images, scores, plain, doubts);
   report::Evaluation e;
   e.network = network.name;
-  e.images = images.size();
-  e.labelled = compared.labelled;
-  e.correct = compared.correct;
-  e.plain_correct = compared.plain_correct;
-  e.agree = compared.agree;
-  e.certain = compared.certain;
-  e.certain_agree = compared.certain_agree;
-  e.doubtful = client::doubtful(doubts);
-  e.labels = compared.labels;
+  compare(images, scores, plain, doubts, e);
   e.predicted_agreement = predicted_agreement(parts);
   e.made_up = plan.prediction.made_up;
-  e.largest_error = compared.max_error;
-  e.rms_error = std::sqrt(compared.sum_squares / static_cast<double>(std::max<std::size_t>(compared.values, 1)));
   e.predicted_rms_error = predicted_error(parts);
   for (std::size_t k = 0; k < parts.size(); ++k) {
     e.parts.push_back(part_figures(parts[k], results[k], speed));

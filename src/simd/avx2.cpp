@@ -18,6 +18,9 @@ struct Avx2 {
   static inline D load_unaligned(const double* p) { return _mm256_loadu_pd(p); }
   static inline void store(double* p, D x) { _mm256_store_pd(p, x); }
   static inline void store_unaligned(double* p, D x) { _mm256_storeu_pd(p, x); }
+  // The first `count` of four numbers, zeros behind them; nothing else is read or written.
+  static inline D load_first(const double* p, std::size_t count) { return _mm256_maskload_pd(p, first_lanes(count)); }
+  static inline void store_first(double* p, D x, std::size_t count) { _mm256_maskstore_pd(p, first_lanes(count), x); }
   static inline D set1(double x) { return _mm256_set1_pd(x); }
   static inline double first(D x) { return _mm256_cvtsd_f64(x); }
   static inline D add(D a, D b) { return _mm256_add_pd(a, b); }
@@ -88,6 +91,9 @@ struct Avx2 {
   }
 
  private:
+  static inline __m256i first_lanes(std::size_t count) {
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(static_cast<long long>(count)), _mm256_setr_epi64x(0, 1, 2, 3));
+  }
   static inline D zero() { return _mm256_setzero_pd(); }
   static inline D magic() { return _mm256_set1_pd(0x1p52); }
 };
@@ -95,32 +101,13 @@ struct Avx2 {
 // Each builds on those before it.
 // clang-format off
 #include "simd/words.inl.h"
+#include "simd/reals.inl.h"
 #include "simd/fp_core.inl.h"
 #include "simd/fp_matmul.inl.h"
 #include "simd/fp_ntt.inl.h"
 #include "simd/fp_pointwise.inl.h"
 #include "simd/x86_automorphism.inl.h"
 // clang-format on
-
-template <std::size_t kVectors>
-void add_scaled_part(double* y, const double* const* x, const double* a, std::size_t terms, std::size_t from) {
-  __m256d sum[kVectors];
-  for (std::size_t v = 0; v < kVectors; ++v) sum[v] = _mm256_loadu_pd(y + from + 4 * v);
-  for (std::size_t t = 0; t < terms; ++t) {
-    const __m256d factor = _mm256_set1_pd(a[t]);
-    for (std::size_t v = 0; v < kVectors; ++v)
-      sum[v] = _mm256_add_pd(sum[v], _mm256_mul_pd(factor, _mm256_loadu_pd(x[t] + from + 4 * v)));
-  }
-  for (std::size_t v = 0; v < kVectors; ++v) _mm256_storeu_pd(y + from + 4 * v, sum[v]);
-}
-
-void add_scaled(double* y, const double* const* x, const double* a, std::size_t terms, std::size_t n) {
-  std::size_t k = 0;
-  for (; k + 32 <= n; k += 32) add_scaled_part<8>(y, x, a, terms, k);
-  for (; k + 4 <= n; k += 4) add_scaled_part<1>(y, x, a, terms, k);
-  for (; k < n; ++k)
-    for (std::size_t t = 0; t < terms; ++t) y[k] += a[t] * x[t][k];
-}
 
 constexpr Kernels kAvx2{"avx2",
                         TwiddleLayout::fp4,
@@ -139,7 +126,7 @@ constexpr Kernels kAvx2{"avx2",
                         residues<Avx2>,
                         pack_words<Avx2>,
                         unpack_words<Avx2>,
-                        add_scaled};
+                        add_scaled<Avx2>};
 
 }  // namespace
 

@@ -37,6 +37,12 @@ struct Avx512 {
     return _mm512_xor_si512(_mm512_castpd_si512(_mm512_add_pd(x, magic())), _mm512_castpd_si512(magic()));
   }
   static inline D load_unaligned(const double* p) { return _mm512_loadu_pd(p); }
+  static inline void store_unaligned(double* p, D x) { _mm512_storeu_pd(p, x); }
+  // The first `count` of eight numbers, zeros behind them; nothing else is read or written.
+  static inline D load_first(const double* p, std::size_t count) {
+    return _mm512_maskz_loadu_pd(first_lanes(count), p);
+  }
+  static inline void store_first(double* p, D x, std::size_t count) { _mm512_mask_storeu_pd(p, first_lanes(count), x); }
   static inline D from_words(const std::uint64_t* p) { return from_word_bits(_mm512_load_si512(p)); }
   static inline void to_words(std::uint64_t* p, D x) { _mm512_store_si512(p, to_word_bits(x)); }
   // Two cache lines.
@@ -97,12 +103,14 @@ struct Avx512 {
   }
 
  private:
+  static inline __mmask8 first_lanes(std::size_t count) { return static_cast<__mmask8>((1u << count) - 1); }
   static inline D magic() { return _mm512_set1_pd(0x1p52); }
 };
 
 // Each builds on those before it.
 // clang-format off
 #include "simd/words.inl.h"
+#include "simd/reals.inl.h"
 #include "simd/ifma_core.inl.h"
 #include "simd/ifma_butterfly.inl.h"
 #include "simd/ifma_fold.inl.h"
@@ -111,31 +119,6 @@ struct Avx512 {
 #include "simd/ifma_matmul.inl.h"
 #include "simd/x86_automorphism.inl.h"
 // clang-format on
-
-template <std::size_t kVectors>
-void add_scaled_part(double* y, const double* const* x, const double* a, std::size_t terms, std::size_t from) {
-  __m512d sum[kVectors];
-  for (std::size_t v = 0; v < kVectors; ++v) sum[v] = _mm512_loadu_pd(y + from + 8 * v);
-  for (std::size_t t = 0; t < terms; ++t) {
-    const __m512d factor = _mm512_set1_pd(a[t]);
-    for (std::size_t v = 0; v < kVectors; ++v)
-      sum[v] = _mm512_add_pd(sum[v], _mm512_mul_pd(factor, _mm512_loadu_pd(x[t] + from + 8 * v)));
-  }
-  for (std::size_t v = 0; v < kVectors; ++v) _mm512_storeu_pd(y + from + 8 * v, sum[v]);
-}
-
-void add_scaled(double* y, const double* const* x, const double* a, std::size_t terms, std::size_t n) {
-  std::size_t k = 0;
-  for (; k + 64 <= n; k += 64) add_scaled_part<8>(y, x, a, terms, k);
-  for (; k + 16 <= n; k += 16) add_scaled_part<2>(y, x, a, terms, k);
-  for (; k < n; k += 8) {
-    const auto mask = static_cast<__mmask8>(n - k >= 8 ? 0xff : (1u << (n - k)) - 1);
-    __m512d sum = _mm512_maskz_loadu_pd(mask, y + k);
-    for (std::size_t t = 0; t < terms; ++t)
-      sum = _mm512_add_pd(sum, _mm512_mul_pd(_mm512_set1_pd(a[t]), _mm512_maskz_loadu_pd(mask, x[t] + k)));
-    _mm512_mask_storeu_pd(y + k, mask, sum);
-  }
-}
 
 constexpr Kernels kAvx512{"avx512",
                           TwiddleLayout::ifma8,
@@ -154,7 +137,7 @@ constexpr Kernels kAvx512{"avx512",
                           residues<Avx512>,
                           pack_words<Avx512>,
                           unpack_words<Avx512>,
-                          add_scaled};
+                          add_scaled<Avx512>};
 
 }  // namespace
 

@@ -63,6 +63,11 @@ struct Emulated {
   static D load_unaligned(const double* p) {
     return map([&](int i) { return p[i]; });
   }
+  static void store_unaligned(double* p, D x) { store_first(p, x, 8); }
+  static D load_first(const double* p, std::size_t count) {
+    return map([&](int i) { return static_cast<std::size_t>(i) < count ? p[i] : 0; });
+  }
+  static void store_first(double* p, D x, std::size_t count) { std::copy_n(x.v, count, p); }
   static U to_word_bits(D x) {
     return map_words([&](int i) { return static_cast<u64>(x.v[i]); });
   }
@@ -128,6 +133,7 @@ namespace emulated {
 // Each builds on those before it.
 // clang-format off
 #include "simd/words.inl.h"
+#include "simd/reals.inl.h"
 #include "simd/ifma_core.inl.h"
 #include "simd/ifma_butterfly.inl.h"
 #include "simd/ifma_fold.inl.h"
@@ -157,7 +163,7 @@ const Kernels kEmulated{"emulated-ifma",
                         emulated::residues<Emulated>,
                         emulated::pack_words<Emulated>,
                         emulated::unpack_words<Emulated>,
-                        scalar_kernels().add_scaled};
+                        emulated::add_scaled<Emulated>};
 
 std::vector<const Kernels*> vector_sets() {
   std::vector<const Kernels*> sets{&kEmulated};
