@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace sotto::training {
+
+/// From a step on, the rate is multiplied by a factor.
+struct RateChange {
+  int step = 0;
+  double factor = 1;
+};
+
+/// What is trained and how: the contents of SPEC.toml (docs/formats/training-spec.md).
+struct Spec {
+  enum class Loss { squared_error };
+  std::vector<std::string> layers;  ///< names of the network's nodes that are trained; empty: all with weights
+  Loss loss = Loss::squared_error;
+  double rate = 0.1;          ///< learning rate
+  double momentum = 0;        ///< 0 .. 1
+  bool nesterov = false;
+  double weight_decay = 0;    ///< times weights, added to their gradients
+  std::vector<RateChange> schedule;  ///< by step, ascending
+  int batch = 0;              ///< images per step
+  int steps = 0;
+  double range = 4;           ///< largest magnitude that weights and velocities may reach
+  std::uint64_t seed = 0;     ///< of the order of images
+};
+
+/// Reads a file. Throws Error{bad_input} that names what is wrong with which key; keys that are unknown are errors.
+Spec read_spec(const std::filesystem::path& path);
+
+/// The same from its text; `name` is what errors call it.
+Spec parse_spec(const std::string& toml, const std::string& name);
+
+/// Throws Error{bad_input} unless every field is in range.
+void verify(const Spec& spec);
+
+}  // namespace sotto::training

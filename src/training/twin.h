@@ -1,0 +1,52 @@
+#pragma once
+
+#include <functional>
+#include <random>
+#include <span>
+#include <vector>
+
+#include "training/spec.h"
+#include "training/step.h"
+
+namespace sotto::training {
+
+/// Weights and velocities between two steps, by parameter.
+struct State {
+  std::vector<std::vector<double>> weights, velocities;
+};
+
+State initial_state(const Step& step);
+
+/// One image with its label.
+struct Example {
+  std::vector<double> image;  ///< preprocessed, [c][h][w]
+  int label = 0;
+};
+
+/// The training step in float64: the oracle of encrypted training.
+class Twin {
+ public:
+  /// The step must outlive it.
+  Twin(const Step& step, const Spec& spec) : step_(step), spec_(spec) {}
+
+  /// What a step found.
+  struct Result {
+    double loss = 0;                  ///< mean over the images of half the summed squared errors
+    std::vector<double> peaks;        ///< by value of the step: largest magnitude
+  };
+
+  /// Trains `state` on a batch; `number` is that of the step, for the schedule.
+  /// noise: standard deviation of an error added to every mean gradient entry (simulated encryption noise).
+  Result train(State& state, std::span<const Example* const> batch, int number, double noise = 0,
+               std::mt19937_64* random = nullptr) const;
+
+  /// The gradients of a batch, summed over its images, by parameter.
+  std::vector<std::vector<double>> gradients(const State& state, std::span<const Example* const> batch,
+                                             Result* result = nullptr) const;
+
+ private:
+  const Step& step_;
+  const Spec& spec_;
+};
+
+}  // namespace sotto::training
