@@ -3,7 +3,7 @@
 include(CMakePackageConfigHelpers)
 
 # By part, highest first, as a linker wants static libraries.
-set(shared spec plan packing circuit bootstrap ckks ring wire simd base)
+set(shared spec plan program packing circuit bootstrap ckks ring wire simd base)
 set(client_libraries client inputs images secret encrypt ${shared})
 set(encryptor_libraries inputs encrypt ${shared})
 set(server_libraries engine runtime compiler graph ${shared})

@@ -125,12 +125,13 @@ Ciphertext Evaluator::rescale(const Ciphertext& a) const {
 }
 
 // (d0, d1) joins at the scale of the special primes, so that one division serves relinearisation and rescaling.
-Ciphertext Evaluator::finish_product(const RnsPoly& d0, const RnsPoly& d1, const RnsPoly& d2, double scale) const {
+Ciphertext Evaluator::relinearise(const RnsPoly& d0, const RnsPoly& d1, const RnsPoly& d2, double scale,
+                                  bool rescale) const {
   const int limbs = static_cast<int>(d0.size());
   RaisedDigits d = switcher_.mod_up(d2, switcher_.tier_for(limbs), false);
   Ciphertext out;
-  switcher_.apply(d, 0, {.rescale = true, .join0 = &d0, .join1 = &d1}, out.c0, out.c1);
-  out.scale = scale / static_cast<double>(ring_->prime(static_cast<std::size_t>(limbs - 1)));
+  switcher_.apply(d, kRelinearise, {.rescale = rescale, .join0 = &d0, .join1 = &d1}, out.c0, out.c1);
+  out.scale = rescale ? scale / static_cast<double>(ring_->prime(static_cast<std::size_t>(limbs - 1))) : scale;
   return out;
 }
 
@@ -146,7 +147,7 @@ Ciphertext Evaluator::multiply(const Ciphertext& a, const Ciphertext& b) const {
     k.mul(d0[l].data(), a.c0[l].data(), b.c0[l].data(), ring_->n(), m);
     k.mul(d2[l].data(), a.c1[l].data(), b.c1[l].data(), ring_->n(), m);
   });
-  return finish_product(d0, d1, d2, a.scale * b.scale);
+  return relinearise(d0, d1, d2, a.scale * b.scale, true);
 }
 
 Ciphertext Evaluator::square(Ciphertext a) const {
@@ -155,7 +156,7 @@ Ciphertext Evaluator::square(Ciphertext a) const {
     ring_->kernels().square(a.c0[l].data(), a.c1[l].data(), d2[l].data(), a.c0[l].data(), a.c1[l].data(), ring_->n(),
                             ring_->modulus(l));
   });
-  return finish_product(a.c0, a.c1, d2, a.scale * a.scale);
+  return relinearise(a.c0, a.c1, d2, a.scale * a.scale, true);
 }
 
 Ciphertext Evaluator::apply(const Ciphertext& a, RaisedDigits& d, u64 galois_element) const {
@@ -179,14 +180,38 @@ Ciphertext Evaluator::conjugate(const Ciphertext& a) const {
 
 std::vector<Ciphertext> Evaluator::rotate_many(const Ciphertext& a, std::span<const std::int64_t> steps) const {
   std::vector<Ciphertext> out;
+  rotate_each(a, steps, [&](std::size_t, Ciphertext c) { out.push_back(std::move(c)); });
+  return out;
+}
+
+void Evaluator::rotate_each(const Ciphertext& a, std::span<const std::int64_t> steps,
+                            const std::function<void(std::size_t, Ciphertext)>& done) const {
   const auto moves =
       std::count_if(steps.begin(), steps.end(), [&](std::int64_t s) { return ring_->rotation_galois_element(s) != 1; });
   RaisedDigits d;
   if (moves > 0) d = switcher_.mod_up(a.c1, switcher_.tier_for(a.limbs()), moves > 1);
-  for (std::int64_t s : steps) {
-    const u64 g = ring_->rotation_galois_element(s);
-    out.push_back(g == 1 ? drop_to(a, a.limbs()) : apply(a, d, g));
+  for (std::size_t k = 0; k < steps.size(); ++k) {
+    const u64 g = ring_->rotation_galois_element(steps[k]);
+    done(k, g == 1 ? drop_to(a, a.limbs()) : apply(a, d, g));
   }
+}
+
+Ciphertext Evaluator::rotate_join(std::span<const PackedCiphertext* const> list, std::span<const std::int64_t> steps,
+                                  int limbs) const {
+  const int tier = switcher_.tier_for(limbs);
+  const std::size_t total = static_cast<std::size_t>(limbs + switcher_.special(tier));
+  Extended sum{limbs, tier, make_poly(*ring_, static_cast<int>(total)), make_poly(*ring_, static_cast<int>(total))};
+  for (RnsPoly* poly : {&sum.c0, &sum.c1})
+    for (Limb& limb : *poly) std::memset(limb.data(), 0, ring_->n() * sizeof(u64));
+  for (std::size_t k = 0; k < list.size(); ++k) {
+    const Ciphertext c = unpack(*ring_, *list[k], limbs);
+    const u64 g = ring_->rotation_galois_element(steps[k]);
+    const RaisedDigits d = g == 1 ? RaisedDigits{limbs, tier, true, {}, &c.c1} : switcher_.mod_up(c.c1, tier, true);
+    switcher_.add_rotated(d, c.c0, g, sum);
+  }
+  Ciphertext out;
+  out.scale = list.front()->scale;
+  switcher_.mod_down(std::move(sum), false, nullptr, out.c0, out.c1);
   return out;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -40,6 +41,9 @@ class Evaluator {
   [[nodiscard]] Ciphertext multiply(const Ciphertext& a, const Ciphertext& b) const;
   /// a^2, as `multiply`. Consumes a: its memory is reused.
   [[nodiscard]] Ciphertext square(Ciphertext a) const;
+  /// d0 + d1 s + d2 s^2, of this scale, as a ciphertext; with `rescale` divided by the last prime in the same division.
+  [[nodiscard]] Ciphertext relinearise(const ring::RnsPoly& d0, const ring::RnsPoly& d1, const ring::RnsPoly& d2,
+                                       double scale, bool rescale) const;
 
   /// Slot j + steps moves to slot j.
   [[nodiscard]] Ciphertext rotate(const Ciphertext& a, std::int64_t steps) const;
@@ -47,6 +51,12 @@ class Evaluator {
   [[nodiscard]] Ciphertext conjugate(const Ciphertext& a) const;
   /// All the rotations of one ciphertext with one decomposition (hoisting).
   [[nodiscard]] std::vector<Ciphertext> rotate_many(const Ciphertext& a, std::span<const std::int64_t> steps) const;
+  /// The same one after the other, each handed to `done` with its number.
+  void rotate_each(const Ciphertext& a, std::span<const std::int64_t> steps,
+                   const std::function<void(std::size_t, Ciphertext)>& done) const;
+  /// sum over k of list[k] rotated by steps[k], at the first `limbs` limbs, with one division.
+  [[nodiscard]] Ciphertext rotate_join(std::span<const PackedCiphertext* const> list,
+                                       std::span<const std::int64_t> steps, int limbs) const;
   /// a + sum over steps of its rotations, with one decomposition and one division (double hoisting).
   [[nodiscard]] Ciphertext rotate_sum(const Ciphertext& a, std::span<const std::int64_t> steps) const;
 
@@ -59,8 +69,6 @@ class Evaluator {
 
  private:
   [[nodiscard]] Ciphertext apply(const Ciphertext& a, RaisedDigits& d, std::uint64_t galois_element) const;
-  [[nodiscard]] Ciphertext finish_product(const ring::RnsPoly& d0, const ring::RnsPoly& d1, const ring::RnsPoly& d2,
-                                          double scale) const;
 
   Parameters parameters_;
   std::shared_ptr<const ring::Ring> ring_;

@@ -20,12 +20,7 @@ constexpr int kNumbersOfSpecialPrimes[] = {2, 3, 5, 6, 7, 8, 10, 13, 16, 20, ckk
 
 constexpr int kMostDigits = 8;
 
-// What the steps of one level need.
-struct Level {
-  int limbs = 0;
-  double switches = 0;
-  std::set<std::uint64_t> galois_elements;
-};
+using Level = SwitchesAtLevel;
 
 double read_seconds(const ckks::KeyTier& t, int log_n) {
   const double bytes =
@@ -87,10 +82,8 @@ int special_primes(int limbs, int most) {
   return 0;
 }
 
-double choose_keys(plan::Plan& plan, int primes) {
-  const std::vector<Level> levels = levels_of(plan);
+TierChoice choose_tiers(const std::vector<Level>& levels, int log_n, int primes) {
   const std::size_t count = levels.size();
-  const int log_n = plan.parameters.log_n;
   // The best tiers for a level and those below: the first of them serves the levels up to `end`.
   struct Choice {
     double price = HUGE_VAL, seconds = 0;
@@ -117,18 +110,23 @@ double choose_keys(plan::Plan& plan, int primes) {
     }
   }
   check(best[0].price < HUGE_VAL, "no key serves a level");
-  plan.keys.tiers.clear();
+  TierChoice choice{{}, best[0].seconds};
+  for (std::size_t i = 0; i < count; i = best[i].end) choice.tiers.push_back(best[i].tier);
+  return choice;
+}
+
+double choose_keys(plan::Plan& plan, int primes) {
+  TierChoice choice = choose_tiers(levels_of(plan), plan.parameters.log_n, primes);
+  plan.keys.tiers = std::move(choice.tiers);
   plan.parameters.special_primes = 1;
   plan.parameters.primes_at_once = plan.parameters.ciphertext_primes + 1;  // of a public key
-  for (std::size_t i = 0; i < count; i = best[i].end) {
-    const ckks::KeyTier& tier = best[i].tier;
-    plan.keys.tiers.push_back(tier);
+  for (const ckks::KeyTier& tier : plan.keys.tiers) {
     plan.parameters.special_primes = std::max(plan.parameters.special_primes, tier.special);
     plan.parameters.primes_at_once = std::max(plan.parameters.primes_at_once, tier.max_limbs + tier.special);
   }
   if (plan.bootstrapping) plan.keys.tiers.push_back({1, 1, true});
   plan.keys.keys = plan::required_keys(plan, plan::make_schedule(plan));
-  return best[0].seconds;
+  return choice.seconds;
 }
 
 }  // namespace sotto::compiler

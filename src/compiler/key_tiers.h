@@ -1,5 +1,9 @@
 #pragma once
 
+#include <cstdint>
+#include <set>
+#include <vector>
+
 #include "plan/plan.h"
 
 namespace sotto::compiler {
@@ -16,13 +20,29 @@ int special_primes(int limbs, int most);
 /// beginning of a longer one are priced as others.)
 inline constexpr double kKeyPrice = 8;
 
-/// Sets plan.keys: the tiers that make keys and switching with them cheapest together, and the keys of each. No
-/// key gets more than so many primes; plan.parameters then has as many special primes, and primes at once, as the keys
-/// use.
+/// What the steps of one level need.
+struct SwitchesAtLevel {
+  int limbs = 0;
+  double switches = 0;  ///< how many key switches
+  std::set<std::uint64_t> galois_elements;
+};
+
+/// Tiers and what they cost.
+struct TierChoice {
+  std::vector<ckks::KeyTier> tiers;  ///< highest first
+  double seconds = 0;                ///< to read the keys once and to switch
+};
+
+/// The tiers that make keys and switching with them cheapest together, for levels from the highest to the lowest. No key
+/// gets more than so many primes.
 ///
-/// Lower tiers switch faster but bring keys of their own. Tiers begin at levels of steps, so the best choice is a
-/// shortest path over those levels and over the numbers of special primes. Returns the seconds that reading and
-/// switching take, by rough figures of a typical processor with two threads.
+/// Lower tiers switch faster but bring keys of their own. Tiers begin at levels that are used, so the best choice is a
+/// shortest path over those levels and over the numbers of special primes. Seconds are by rough figures of a typical
+/// processor with two threads.
+TierChoice choose_tiers(const std::vector<SwitchesAtLevel>& levels, int log_n, int primes);
+
+/// Sets plan.keys: tiers as choose_tiers finds them, and the keys of each; plan.parameters then has as many special
+/// primes, and primes at once, as the keys use. Returns the seconds.
 double choose_keys(plan::Plan& plan, int primes);
 
 }  // namespace sotto::compiler

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <map>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "program/program.h"
+
+namespace sotto::program {
+
+/// A sum of products for Builder::multiply.
+using Products = std::vector<std::pair<int, int>>;
+
+/// A multiple of a value.
+struct Multiple {
+  int value = 0;
+  double factor = 1;
+};
+
+/// Writes a program instruction by instruction and keeps its levels and scales.
+///
+/// Scales are free: a product is divided by as many primes as leave at least `least_scale`, so a level is what its
+/// operands' scales make of it and not a prime. All functions throw Error{no_resources} where a program runs out of
+/// limbs.
+class Builder {
+ public:
+  /// primes: of the ring, ciphertext primes first. floor: limbs that every product leaves.
+  Builder(std::vector<std::uint64_t> primes, double least_scale, int floor)
+      : primes_(std::move(primes)), least_scale_(least_scale), floor_(floor) {}
+
+  int input(int limbs, double scale);
+  void output(int value) { program_.outputs.push_back(value); }
+  int pattern(Pattern pattern);
+  [[nodiscard]] std::size_t period(int pattern) const {
+    return program_.patterns[static_cast<std::size_t>(pattern)].size();
+  }
+  /// A number that runs bring along.
+  int coefficient() { return program_.coefficients++; }
+
+  [[nodiscard]] const Value& value(int v) const { return program_.value(v); }
+
+  /// One value for each rotation, of so many limbs (0: all); those by zero are the value itself.
+  std::vector<int> rotate(int value, std::span<const std::int64_t> rotations, int limbs = 0);
+  int rotate_sum(int value, std::vector<std::int64_t> rotations);
+  /// sum of values[k] rotated by rotations[k].
+  int join(std::vector<int> values, std::vector<std::int64_t> rotations);
+  /// sum of products and of multiples of values, relinearised and rescaled. Products have equal scales (to 2^-20) or
+  /// there is none; then `scale` is that of the sum.
+  int multiply(const Products& products, std::span<const Multiple> addends = {}, double scale = 0);
+  /// factors: [row][value]. One value per row, which has `scale` before it is rescaled; of so many limbs before that
+  /// (0: all that the values have). rescales: how often, or -1.
+  std::vector<int> mix(const std::vector<int>& values, const std::vector<std::vector<Factor>>& factors, double scale,
+                       int limbs = 0, int rescales = -1);
+  /// value times factor plus number, without work: the scale changes.
+  int affine(int value, double factor, double number);
+  int bootstrap(int value, const bootstrap::BootstrapSpec& spec, double scale);
+
+  /// Ciphertext prime number `index`.
+  [[nodiscard]] double prime(int index) const { return static_cast<double>(primes_[static_cast<std::size_t>(index)]); }
+  /// Limbs that all of these have.
+  [[nodiscard]] int common_limbs(std::span<const int> values) const;
+  /// Primes by which a number of this scale at so many limbs can be divided.
+  [[nodiscard]] int rescales(int limbs, double scale) const;
+
+  [[nodiscard]] Program take() { return std::move(program_); }
+
+ private:
+  int make(int limbs, double scale);
+  [[nodiscard]] double rescaled(int limbs, double scale, int rescales) const;
+
+  Program program_;
+  std::vector<std::uint64_t> primes_;
+  double least_scale_;
+  int floor_;
+  std::map<Pattern, int> patterns_;
+};
+
+}  // namespace sotto::program

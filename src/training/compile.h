@@ -1,0 +1,44 @@
+#pragma once
+
+#include "ckks/parameters.h"
+#include "plan/plan.h"
+#include "training/lower.h"
+#include "training/spec.h"
+
+namespace sotto::training {
+
+/// Everything that a server needs to train on encrypted images. The program is made anew from the rest where it is read
+/// from a file.
+struct TrainingPlan {
+  std::string network;  ///< name of the model file
+  Spec spec;
+  Step step;
+  Arrangement arrangement;
+  LevelChoice levels;
+  ckks::ParametersSpec parameters;
+  ckks::KeyRequest keys;
+  plan::Interface io;
+  std::string id;  ///< BLAKE2b of everything that keys, inputs and outputs depend on
+
+  /// Steps that a run makes and the batches that they take in turn.
+  [[nodiscard]] int steps() const { return spec.steps; }
+};
+
+/// What limits the modulus.
+struct RingLimits {
+  int log_n = 16;
+  int primes = 0;  ///< of a key, special ones included; 0: what 128-bit security allows
+};
+
+/// Chooses levels and keys for the training of a step: as few levels as its products take, so that bootstrapping and
+/// keys are small. Throws Error{no_resources} if bootstrapping leaves too few levels, Error{bad_input} for what cannot
+/// be trained.
+TrainingPlan compile(Step step, const Spec& spec, const RingLimits& limits = {});
+
+/// The program of a plan.
+LoweredStep lower(const TrainingPlan& plan);
+
+/// What a step's program multiplies by, in the order of its coefficients.
+std::vector<double> coefficients_of(const TrainingPlan& plan, int step);
+
+}  // namespace sotto::training

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "program/builder.h"
+#include "training/arrangement.h"
+
+namespace sotto::training {
+
+/// Leaves of the state, as operations use them: a kernel's number in all slots, a matrix's numbers in every tile.
+///
+/// The state goes through stages, each of which takes ciphertexts that repeat with a period to several that repeat with
+/// a part of it: block k of r blocks of a period becomes sum over d of mask_d rot_d, where mask_d has the blocks that
+/// lie d before k. All outputs share the rotations, r - 1 with one ModUp, so that in all there is one key switch for
+/// each leaf; the last stage clears slots that hold no pixel in the same products.
+class Spread {
+ public:
+  /// state: the value that holds it, in the builder's program. masks: by parameter, flags by tile position of what
+  /// its leaves are multiplied by; empty: nothing.
+  Spread(program::Builder& builder, const Arrangement& arrangement, int state, std::vector<std::vector<bool>> masks);
+
+  /// The leaves of a parameter, one value each. At their first use they are made with `limbs` limbs, or as many as the
+  /// state leaves; later uses find what is there.
+  std::vector<int> leaves(std::size_t parameter, int limbs);
+
+ private:
+  struct Stage {
+    int blocks = 1;    // that a period falls into
+    int size = 1;      // slots of a block
+    double mask = 1;   // scale
+    int rescales = 0;  // by which it ends
+  };
+  using Node = std::pair<int, int>;  // slots of a block, number of the block
+
+  [[nodiscard]] std::vector<Stage> stages(int unit) const;
+  int block(const std::vector<Stage>& stages, std::size_t depth, int number, int limbs);
+  [[nodiscard]] const std::vector<bool>* clearing(int begin, int size) const;
+  [[nodiscard]] bool holds_weights(int begin, int size) const;
+
+  program::Builder& builder_;
+  const Arrangement& arrangement_;
+  int state_;
+  std::vector<std::vector<bool>> masks_;
+  std::map<Node, int> made_;
+};
+
+}  // namespace sotto::training
