@@ -7,35 +7,16 @@
 #include <set>
 
 #include "support/expect_error.h"
-#include "support/network_builder.h"
+#include "unit/training/networks.h"
 
 namespace sotto::training {
 namespace {
 
 using test::NetworkBuilder;
+using test::quadratic;
 using test::refuses;
+using test::small_lenet;
 using Kind = Op::Kind;
-
-// a x^2 + b x + c, written as exporters do: ((a x + b) x) + c.
-int quadratic(NetworkBuilder& b, int x, double a, double linear, double constant = 0) {
-  const int c = b.shape(x).c;
-  const auto affine = [&](int v, double scale, double shift) {
-    const int node = b.affine(v);
-    auto& op = std::get<graph::ChannelAffine>(b.network.nodes.back().op);
-    op.scale.assign(static_cast<std::size_t>(c), scale);
-    op.shift.assign(static_cast<std::size_t>(c), shift);
-    return node;
-  };
-  return affine(b.product(affine(x, a, linear), x), 1, constant);
-}
-
-// Two convolutions with quadratics and a dense layer.
-graph::Network lenet() {
-  NetworkBuilder b({1, 12, 12}, 1);
-  const int first = quadratic(b, b.conv(0, 2, 5, 2, 2), 0.25, 0.5);
-  b.dense(b.flatten(quadratic(b, b.conv(first, 3, 5, 2, 2), 0.25, 0.5)), 4);
-  return b.network;
-}
 
 Spec of_layers(std::vector<std::string> names) {
   Spec spec;
@@ -70,7 +51,7 @@ void expect_nothing_needless(const Step& step) {
 }
 
 TEST(Differentiate, OpsOfASmallNetwork) {
-  const Step step = differentiate(lenet(), Spec{});
+  const Step step = differentiate(small_lenet(), Spec{});
   EXPECT_EQ(
       kinds(step),
       (std::vector<Kind>{// conv, quadratic, conv, quadratic, dense
@@ -98,7 +79,7 @@ TEST(Differentiate, OpsOfASmallNetwork) {
 }
 
 TEST(Differentiate, ParametersHaveTheWeightsOfTheNetwork) {
-  const graph::Network network = lenet();
+  const graph::Network network = small_lenet();
   const Step step = differentiate(network, Spec{});
   ASSERT_EQ(step.parameters.size(), 6u);
   std::size_t k = 0;
@@ -189,11 +170,11 @@ TEST(Differentiate, RefusesWhatCannotBeTrainedAndNamesIt) {
   gate.dense(gate.flatten(gate.product(gate.conv(0, 2, 3, 1, 1), gate.conv(0, 2, 3, 1, 1))), 3);
   EXPECT_TRUE(refuses([&] { return differentiate(gate.network, Spec{}); }, {"product3", "only squares"}));
 
-  EXPECT_TRUE(refuses([] { return differentiate(lenet(), of_layers({"conv1", "fc"})); }, {"not among"}));
+  EXPECT_TRUE(refuses([] { return differentiate(small_lenet(), of_layers({"conv1", "fc"})); }, {"not among"}));
   std::vector<std::string> names;
-  for (const graph::Node& n : lenet().nodes) names.push_back(n.name);
-  EXPECT_TRUE(
-      refuses([&] { return differentiate(lenet(), of_layers(names)); }, {"'input'", "no convolution or dense layer"}));
+  for (const graph::Node& n : small_lenet().nodes) names.push_back(n.name);
+  EXPECT_TRUE(refuses([&] { return differentiate(small_lenet(), of_layers(names)); },
+                      {"'input0'", "no convolution or dense layer"}));
 }
 
 }  // namespace
