@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "ring/primes.h"
 
 namespace sotto::ckks {
 
@@ -23,11 +24,6 @@ RnsPoly make_poly(const ring::Ring& ring, int limbs) {
 }
 
 void copy_limb(const ring::Ring& ring, u64* dst, const u64* src) { std::memcpy(dst, src, ring.n() * sizeof(u64)); }
-
-u64 signed_residue(std::int64_t value, u64 q) {
-  const std::int64_t r = value % static_cast<std::int64_t>(q);
-  return static_cast<u64>(r < 0 ? r + static_cast<std::int64_t>(q) : r);
-}
 
 void check_match(const Ciphertext& a, int limbs, double scale) {
   check(a.limbs() == limbs, "operands are at different levels");
@@ -82,10 +78,9 @@ Ciphertext Evaluator::multiply_plain(const Ciphertext& a, const Plaintext& p) co
 
 Ciphertext Evaluator::multiply_scalar(const Ciphertext& a, double value, double scale) const {
   const double rounded = std::nearbyint(value * scale);
-  check(std::abs(rounded) < 0x1p62, "scalar is too large");
   Ciphertext out{make_poly(*ring_, a.limbs()), make_poly(*ring_, a.limbs()), a.scale * scale};
   parallel_for(a.c0.size(), [&](std::size_t l) {
-    const u64 c = signed_residue(static_cast<std::int64_t>(rounded), ring_->prime(l));
+    const u64 c = ring::residue_of(rounded, ring_->prime(l));
     ring_->kernels().mul_scalar_add(out.c0[l].data(), a.c0[l].data(), c, nullptr, ring_->n(), ring_->modulus(l));
     ring_->kernels().mul_scalar_add(out.c1[l].data(), a.c1[l].data(), c, nullptr, ring_->n(), ring_->modulus(l));
   });
@@ -94,9 +89,8 @@ Ciphertext Evaluator::multiply_scalar(const Ciphertext& a, double value, double 
 
 Ciphertext Evaluator::add_scalar(Ciphertext a, double value) const {
   const double rounded = std::nearbyint(value * a.scale);
-  check(std::abs(rounded) < 0x1p62, "scalar is too large");
   parallel_for(a.c0.size(), [&](std::size_t l) {
-    const u64 q = ring_->prime(l), c = signed_residue(static_cast<std::int64_t>(rounded), q);
+    const u64 q = ring_->prime(l), c = ring::residue_of(rounded, q);
     u64* x = a.c0[l].data();
     for (std::size_t i = 0; i < ring_->n(); ++i) {
       const u64 sum = x[i] + c;

@@ -29,9 +29,9 @@ class Evaluator {
   [[nodiscard]] Ciphertext add_plain(const Ciphertext& a, const Plaintext& p) const;
   /// a * p, scale multiplied; p has at least the limbs of a.
   [[nodiscard]] Ciphertext multiply_plain(const Ciphertext& a, const Plaintext& p) const;
-  /// a * round(value * scale), |value * scale| < 2^62.
+  /// a * round(value * scale).
   [[nodiscard]] Ciphertext multiply_scalar(const Ciphertext& a, double value, double scale) const;
-  /// a + value in every slot, |value * a.scale| < 2^62.
+  /// a + value in every slot.
   [[nodiscard]] Ciphertext add_scalar(Ciphertext a, double value) const;
   /// A copy of the first `limbs` limbs.
   [[nodiscard]] Ciphertext drop_to(const Ciphertext& a, int limbs) const;

@@ -1,5 +1,7 @@
 #include "ring/primes.h"
 
+#include <cmath>
+
 #include "base/error.h"
 #include "simd/tables.h"
 
@@ -55,6 +57,19 @@ std::uint64_t root_of_unity(std::uint64_t order, std::uint64_t q) {
   check((q - 1) % order == 0, "the modulus has no root of unity of this order");
   for (std::uint64_t g = 2;; ++g)
     if (simd::pow_mod(g, (q - 1) / 2, q) == q - 1) return simd::pow_mod(g, (q - 1) / order, q);
+}
+
+std::uint64_t residue_of(double integer, std::uint64_t q) {
+  if (std::abs(integer) < 0x1p62) {
+    const std::int64_t m = static_cast<std::int64_t>(integer) % static_cast<std::int64_t>(q);
+    return static_cast<std::uint64_t>(m < 0 ? m + static_cast<std::int64_t>(q) : m);
+  }
+  // A double is an integer of 53 bits times a power of two.
+  int exponent = 0;
+  const double magnitude = std::ldexp(std::frexp(std::abs(integer), &exponent), 53);
+  const std::uint64_t power = simd::pow_mod(2, static_cast<std::uint64_t>(exponent - 53), q);
+  const std::uint64_t m = mul_mod(static_cast<std::uint64_t>(magnitude) % q, power, q);
+  return integer < 0 && m != 0 ? q - m : m;
 }
 
 }  // namespace sotto::ring

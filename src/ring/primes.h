@@ -20,4 +20,7 @@ std::uint64_t root_of_unity(std::uint64_t order, std::uint64_t q);
 std::uint64_t mul_mod(std::uint64_t a, std::uint64_t b, std::uint64_t q);
 std::uint64_t inverse_mod(std::uint64_t a, std::uint64_t q);
 
+/// An integer of any size that a double holds, modulo q < 2^63.
+std::uint64_t residue_of(double integer, std::uint64_t q);
+
 }  // namespace sotto::ring

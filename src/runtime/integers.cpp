@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "ring/primes.h"
-#include "simd/tables.h"
 
 namespace sotto::runtime {
 
@@ -14,19 +13,6 @@ namespace {
 
 constexpr double kMostForKernel = 0x1p53;
 constexpr std::size_t kKernelWords = 16;
-
-u64 residue(double value, u64 q) {
-  if (std::abs(value) < 0x1p62) {
-    const std::int64_t m = static_cast<std::int64_t>(value) % static_cast<std::int64_t>(q);
-    return static_cast<u64>(m < 0 ? m + static_cast<std::int64_t>(q) : m);
-  }
-  // A double is an integer of 53 bits times a power of two.
-  int exponent = 0;
-  const double magnitude = std::ldexp(std::frexp(std::abs(value), &exponent), 53);
-  const u64 power = simd::pow_mod(2, static_cast<u64>(exponent - 53), q);
-  const u64 m = ring::mul_mod(static_cast<u64>(magnitude) % q, power, q);
-  return value < 0 && m != 0 ? q - m : m;
-}
 
 }  // namespace
 
@@ -39,7 +25,7 @@ void Integers::residues(const simd::Kernels& kernels, const simd::ModulusView& p
   if (vectors_)
     kernels.residues(out, values_.data(), values_.size(), prime);
   else
-    std::transform(values_.begin(), values_.end(), out, [&](double v) { return residue(v, prime.q); });
+    std::transform(values_.begin(), values_.end(), out, [&](double v) { return ring::residue_of(v, prime.q); });
 }
 
 }  // namespace sotto::runtime

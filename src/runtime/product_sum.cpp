@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "base/parallel.h"
-#include "runtime/integers.h"
+#include "ring/primes.h"
 #include "simd/tables.h"
 
 namespace sotto::runtime {
@@ -62,12 +62,11 @@ ProductSum sum_products(const ring::Ring& ring,
       kernels.add(d2, d2, y, block, m);
     }
     for (const IntegerMultiple& k : multiples) {
-      alignas(64) std::array<u64, 1> factor{};
-      Integers({k.integer}).residues(kernels, m, factor.data());
+      const u64 factor = ring::residue_of(k.integer, m.q);
       kernels.unpack(words.data(), packed(k.ciphertext->c0), block);
-      kernels.mul_scalar_add(d0, words.data(), factor[0], d0, block, m);
+      kernels.mul_scalar_add(d0, words.data(), factor, d0, block, m);
       kernels.unpack(words.data(), packed(k.ciphertext->c1), block);
-      kernels.mul_scalar_add(d1, words.data(), factor[0], d1, block, m);
+      kernels.mul_scalar_add(d1, words.data(), factor, d1, block, m);
     }
   });
   return sum;

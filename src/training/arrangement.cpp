@@ -185,7 +185,7 @@ std::vector<double> pack_images(const Step& step, const Arrangement& a, std::spa
   return slots;
 }
 
-std::vector<double> pack_labels(const Step&, const Arrangement& a, std::span<const Example* const> batch, int group,
+std::vector<double> pack_labels(const Arrangement& a, std::span<const Example* const> batch, int group,
                                 int label) {
   std::vector<double> slots(static_cast<std::size_t>(a.slots()));
   const auto first = static_cast<std::size_t>(group * a.images_per_group()),

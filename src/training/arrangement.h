@@ -64,7 +64,7 @@ State unpack_state(const Step& step, const Arrangement& arrangement, std::span<c
 /// is missing is zero.
 std::vector<double> pack_images(const Step& step, const Arrangement& arrangement,
                                 std::span<const Example* const> batch, int group, int channel, int phase);
-std::vector<double> pack_labels(const Step& step, const Arrangement& arrangement,
+std::vector<double> pack_labels(const Arrangement& arrangement,
                                 std::span<const Example* const> batch, int group, int label);
 
 }  // namespace sotto::training

@@ -99,8 +99,7 @@ LoweredStep lower(const TrainingPlan& plan) {
 
 std::vector<double> coefficients_of(const TrainingPlan& plan, int step) {
   const Update u = update_of(plan.spec, step);
-  const double each = 1.0 / plan.spec.batch;
-  return {u.ww, u.wu, u.wg * each, u.uw, u.uu, u.ug * each};
+  return {u.ww, u.wu, u.wg, u.uw, u.uu, u.ug};
 }
 
 }  // namespace sotto::training

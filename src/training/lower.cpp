@@ -28,6 +28,7 @@ using Flags = std::vector<bool>;
 
 constexpr double kExact = 0x1p-20;       // what scales may differ by, and integers from what they stand for
 constexpr double kRoundingRoom = 0x1p22;  // for multiples whose factors are no integers
+constexpr double kMostInputScale = 0x1p50;
 constexpr double kGatheredRoom = 0x1p4;   // over the least scale
 constexpr double kGradientBits = 14;      // precision of the factor that a gradient enters the weights with
 
@@ -86,6 +87,7 @@ class Lowering {
   void multiply(const Op& op);
   void affine(const Op& op);
   [[nodiscard]] double scale_to_gather(const program::Value& value) const;
+  int over_tile(int value, int direction);
   int combine(const std::vector<Multiple>& list);
   void finish(LoweredStep& out, int state);
   [[nodiscard]] Pattern present(int value_per_tile) const;
@@ -308,6 +310,17 @@ Pattern Lowering::present(int groups_before) const {
   return p;
 }
 
+// Direction 1: the sum of a tile, at its first position (others have parts of the next one, too). -1: what the first
+// position holds goes to all, if others hold zeros.
+int Lowering::over_tile(int value, int direction) {
+  std::vector<std::int64_t> near, far;
+  for (int k = 1; k < a_.tile; ++k) {
+    near.push_back(std::int64_t{direction} * k);
+    far.push_back(std::int64_t{direction} * k * a_.tile);
+  }
+  return builder_.rotate_sum(builder_.rotate_sum(value, near), far);
+}
+
 // Sums over channels and tiles; what lies at the first position of a tile then goes to all of them.
 void Lowering::contract(const Op& op) {
   const int map = op.inputs[0], matrix = op.inputs[1];
@@ -315,13 +328,6 @@ void Lowering::contract(const Op& op) {
   const int each = in.ciphertexts(), classes = step_.value(op.output).shape.channels;
   const std::vector<int> w = leaves(matrix, limbs_of(map));
   const Op* bias = next_bias(op);
-  std::vector<std::int64_t> near, far, near_back, far_back;
-  for (int k = 1; k < a_.tile; ++k) {
-    near.push_back(k);
-    far.push_back(std::int64_t{k} * a_.tile);
-    near_back.push_back(-k);
-    far_back.push_back(-std::int64_t{k} * a_.tile);
-  }
   std::vector<int> b;
   Held result;
   for (int g = 0; g < a_.groups(); ++g) {
@@ -332,7 +338,7 @@ void Lowering::contract(const Op& op) {
         products.emplace_back(held(map).ids[static_cast<std::size_t>(g * each + c)],
                               w[static_cast<std::size_t>(k * each + c)]);
       int sum = builder_.multiply(products);
-      sum = builder_.rotate_sum(builder_.rotate_sum(sum, near), far);
+      sum = over_tile(sum, 1);
       std::vector<int> sources{sum};
       std::vector<Factor> factors{{pattern, -1}};
       if (bias != nullptr) {
@@ -343,7 +349,7 @@ void Lowering::contract(const Op& op) {
       sum = builder_.mix(sources, {factors},
                          builder_.value(sum).scale *
                              mask_scale(builder_.period(pattern))).front();
-      result.ids.push_back(builder_.rotate_sum(builder_.rotate_sum(sum, near_back), far_back));
+      result.ids.push_back(over_tile(sum, -1));
     }
   }
   held(bias == nullptr ? op.output : bias->output) = std::move(result);
@@ -362,7 +368,9 @@ void Lowering::contract_transposed(const Op& op) {
       for (int k = 0; k < classes; ++k)
         products.emplace_back(held(vector).ids[static_cast<std::size_t>(g * classes + k)],
                               w[static_cast<std::size_t>(k * each + c)]);
-      result.ids.push_back(builder_.multiply(products));
+      const int sum = builder_.multiply(products);
+      // A vector's weights lie at the first position, its numbers at all.
+      result.ids.push_back(step_.value(op.output).space == Space::map ? sum : over_tile(sum, -1));
     }
   held(op.output) = std::move(result);
 }
@@ -458,8 +466,12 @@ void Lowering::affine(const Op& op) {
     if (v != step_.labels || !held(v).ids.empty()) continue;
     for (std::size_t k = 0; k < op.inputs.size(); ++k) {
       if (op.inputs[k] == v) continue;
-      for (int id : held(op.inputs[k]).ids)
-        held(v).ids.push_back(builder_.input(builder_.value(id).limbs, std::abs(builder_.value(id).scale)));
+      for (int id : held(op.inputs[k]).ids) {
+        // A power of two apart, if need be: encoders take so many bits.
+        double scale = std::abs(builder_.value(id).scale);
+        while (scale > kMostInputScale) scale /= 2;
+        held(v).ids.push_back(builder_.input(builder_.value(id).limbs, scale));
+      }
       break;
     }
     label_inputs_ = held(v).ids;

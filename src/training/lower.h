@@ -16,7 +16,7 @@ struct LevelChoice {
   double least_scale = 0;   ///< of anything
 };
 
-/// Numbers that a run of the program brings along, in this order: those of an Update, wg and ug over the images.
+/// Numbers that a run of the program brings along, in this order: those of an Update.
 inline constexpr int kUpdateCoefficients = 6;
 
 /// A training step as a program on ciphertexts.

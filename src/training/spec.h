@@ -18,15 +18,15 @@ struct Spec {
   enum class Loss { squared_error };
   std::vector<std::string> layers;  ///< names of the network's nodes that are trained; empty: all with weights
   Loss loss = Loss::squared_error;
-  double rate = 0.1;          ///< learning rate
-  double momentum = 0;        ///< 0 .. 1
+  double rate = 0.1;    ///< learning rate
+  double momentum = 0;  ///< 0 .. 1
   bool nesterov = false;
-  double weight_decay = 0;    ///< times weights, added to their gradients
+  double weight_decay = 0;           ///< times weights, added to their gradients
   std::vector<RateChange> schedule;  ///< by step, ascending
-  int batch = 0;              ///< images per step
+  int batch = 0;                     ///< images per step
   int steps = 0;
-  double range = 4;           ///< largest magnitude that weights and velocities may reach
-  std::uint64_t seed = 0;     ///< of the order of images
+  double range = 4;        ///< largest magnitude that weights and velocities may reach
+  std::uint64_t seed = 0;  ///< of the order of images
 };
 
 /// Reads a file. Throws Error{bad_input} that names what is wrong with which key; keys that are unknown are errors.

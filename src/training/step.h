@@ -42,9 +42,9 @@ struct Op {
     convolve,             ///< map, kernel -> map
     convolve_transposed,  ///< map behind the convolution, kernel -> map before it: the gradient with respect to that
     convolve_weights,     ///< map before, map behind -> kernel, summed over images and pixels
-    contract,             ///< map, matrix -> vector: a dense layer
-    contract_transposed,  ///< vector, matrix -> map
-    contract_weights,     ///< map, vector -> matrix, summed over images
+    contract,             ///< map or vector, matrix -> vector: a dense layer
+    contract_transposed,  ///< vector, matrix -> map or vector before it: the gradient with respect to that
+    contract_weights,     ///< map or vector, vector -> matrix, summed over images
     add_bias,             ///< map or vector, kernel [c][1][1][1] -> the same with a number added to every channel
     sum_pixels,           ///< map or vector -> kernel [c][1][1][1], summed over images and pixels
     product,              ///< two of the same shape, number by number
@@ -72,7 +72,7 @@ struct Parameter {
 /// network's graph. Which images, and what weights become by it, is the optimiser's matter (training/optimiser.h).
 struct Step {
   std::vector<Value> values;
-  std::vector<Op> ops;  ///< in an order in which all operands are there; each value is made once
+  std::vector<Op> ops;         ///< in an order in which all operands are there; each value is made once
   int images = 0, labels = 0;  ///< inputs; labels are one number per class, 1 for the right one and 0 for the others
   int scores = 0;              ///< what the network says
   int error = 0;               ///< gradient of an image's loss with respect to its scores

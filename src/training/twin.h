@@ -31,8 +31,8 @@ class Twin {
 
   /// What a step found.
   struct Result {
-    double loss = 0;                  ///< mean over the images of half the summed squared errors
-    std::vector<double> peaks;        ///< by value of the step: largest magnitude
+    double loss = 0;            ///< mean over the images of half the summed squared errors
+    std::vector<double> peaks;  ///< by value of the step: largest magnitude
   };
 
   /// Trains `state` on a batch; `number` is that of the step, for the schedule.

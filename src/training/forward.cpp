@@ -1,0 +1,241 @@
+#include "training/forward.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace sotto::training {
+
+namespace {
+
+using graph::Network;
+using graph::Node;
+using Kind = Op::Kind;
+
+constexpr std::size_t kMostDegree = 2;
+
+Shape shape_of(const graph::Shape& s) { return {s.c, s.h, s.w}; }
+
+// A polynomial of the value of an earlier node, the same for all its numbers. Nodes that only add to one make no
+// values: whoever reads them takes the whole of it.
+struct Polynomial {
+  int root = 0;                               // index of the node
+  std::vector<double> coefficients = {0, 1};  // of 1, x, x^2
+
+  [[nodiscard]] std::size_t degree() const { return coefficients.size() - 1; }
+};
+
+void trim(std::vector<double>& coefficients) {
+  while (coefficients.size() > 2 && coefficients.back() == 0) coefficients.pop_back();
+}
+
+class Forward {
+ public:
+  Forward(const Network& network, const Spec& spec) : network_(network), readers_(network.nodes.size()) {
+    for (const Node& n : network.nodes)
+      for (int i : n.inputs) ++readers_[static_cast<std::size_t>(i)];
+    choose_layers(spec);
+    b_.step.images = b_.add_value({.name = "images", .space = Space::map, .shape = shape_of(network.input_shape())});
+    values_[{0, {0, 1}}] = b_.step.images;
+  }
+
+  StepBuilder run() {
+    polynomials_.push_back({0});
+    for (int i = 1; i < static_cast<int>(network_.nodes.size()); ++i) polynomials_.push_back(visit(i));
+    const int last = static_cast<int>(network_.nodes.size()) - 1;
+    b_.step.scores = value_of(last);
+    if (b_.step.value(b_.step.scores).space != Space::vector)
+      fail(last, "the scores must come from a dense layer to be trained");
+    return std::move(b_);
+  }
+
+ private:
+  [[nodiscard]] const Node& at(int i) const { return network_.nodes[static_cast<std::size_t>(i)]; }
+  [[nodiscard]] static bool has_weights(const Node& n) {
+    return std::holds_alternative<graph::Conv2d>(n.op) || std::holds_alternative<graph::Dense>(n.op);
+  }
+  [[noreturn]] void fail(int i, const std::string& message) const {
+    throw Error(ErrorCode::bad_input, "node '" + at(i).name + "': " + message);
+  }
+
+  // Which layers the spec trains. All of them must be, for now.
+  void choose_layers(const Spec& spec) const {
+    std::set<std::string> all, named(spec.layers.begin(), spec.layers.end());
+    for (int i = 0; i < static_cast<int>(network_.nodes.size()); ++i) {
+      if (!has_weights(at(i))) continue;
+      if (!all.insert(at(i).name).second)
+        fail(i, "another layer has the same name; layers that are trained need names of their own");
+      if (!named.empty() && !named.contains(at(i).name))
+        fail(i, "it is not among the layers to train; for now all layers with weights must be");
+    }
+    for (const std::string& name : spec.layers)
+      if (!all.contains(name))
+        throw Error(ErrorCode::bad_input, "layers names '" + readable_text(name) +
+                                              "', which is no convolution or dense layer of the network");
+    if (all.empty()) throw Error(ErrorCode::bad_input, "the network has no layer with weights to train");
+  }
+
+  Polynomial visit(int i) {
+    const Node& n = at(i);
+    if (const auto* c = std::get_if<graph::Conv2d>(&n.op)) return convolution(i, *c);
+    if (const auto* d = std::get_if<graph::Dense>(&n.op)) return dense(i, *d);
+    if (const auto* a = std::get_if<graph::ChannelAffine>(&n.op)) return affine(i, *a);
+    if (std::holds_alternative<graph::Flatten>(n.op)) return of(n.inputs[0]);
+    if (std::holds_alternative<graph::Product>(n.op)) return product(i);
+    if (std::holds_alternative<graph::Sum>(n.op)) return sum(i);
+    fail(i, "it cannot be trained through; what can: convolutions, dense layers, polynomials of degree two, sums");
+  }
+
+  [[nodiscard]] const Polynomial& of(int node) const { return polynomials_[static_cast<std::size_t>(node)]; }
+
+  // The shape of what has the value of a node: a flattened map is still one.
+  [[nodiscard]] const graph::Shape& shape(int node) const { return at(of(node).root).shape; }
+
+  // A node whose value an op made.
+  Polynomial root(int i, int value) {
+    values_[{i, {0, 1}}] = value;
+    return {i};
+  }
+
+  // The ChannelAffine that adds the biases of a layer without any of its own, as exporters write x W + b; or -1.
+  [[nodiscard]] int bias_node(int layer, const std::vector<double>& own) const {
+    const auto zero = [](double v) { return v == 0; };
+    if (!std::ranges::all_of(own, zero) || readers_[static_cast<std::size_t>(layer)] != 1) return -1;
+    for (int i = layer + 1; i < static_cast<int>(network_.nodes.size()); ++i) {
+      if (at(i).inputs.empty() || at(i).inputs[0] != layer) continue;
+      const auto* a = std::get_if<graph::ChannelAffine>(&at(i).op);
+      return a != nullptr && std::ranges::all_of(a->scale, [](double v) { return v == 1; }) ? i : -1;
+    }
+    return -1;
+  }
+
+  int add_bias(int node, int value, const std::vector<double>& bias) {
+    const std::string& name = at(node).name;
+    const int channels = static_cast<int>(bias.size());
+    const int weights = b_.add_parameter(
+        name, true, {.name = name + ".bias", .space = Space::kernel, .outs = channels, .shape = {1, 1, 1}}, bias);
+    return b_.add(Kind::add_bias, {value, weights}, b_.like(name, value));
+  }
+
+  // The value of a layer with its biases, unless those come from a node of their own.
+  Polynomial layer(int i, int product, const std::vector<double>& bias) {
+    return root(i, bias_node(i, bias) < 0 ? add_bias(i, product, bias) : product);
+  }
+
+  Polynomial convolution(int i, const graph::Conv2d& c) {
+    if (c.groups != 1 || c.dilation_h != 1 || c.dilation_w != 1)
+      fail(i, "convolutions with groups or dilation cannot be trained");
+    const int x = value_of(at(i).inputs[0]);
+    if (b_.step.value(x).space != Space::map || at(at(i).inputs[0]).shape != shape(at(i).inputs[0]))
+      fail(i, "a convolution of what was flattened cannot be trained");
+    const std::string& name = at(i).name;
+    const int kernel = b_.add_parameter(
+        name, false,
+        {.name = name + ".weights", .space = Space::kernel, .outs = c.out_c, .shape = {c.in_c, c.kernel_h, c.kernel_w}},
+        c.weights);
+    const Window window{c.stride_h, c.stride_w, c.pad_top, c.pad_left};
+    const int sums = b_.add(Kind::convolve, {x, kernel},
+                            {.name = name + ".sums", .space = Space::map, .shape = shape_of(at(i).shape)}, window);
+    return layer(i, sums, c.bias);
+  }
+
+  Polynomial dense(int i, const graph::Dense& d) {
+    const int x = value_of(at(i).inputs[0]);
+    const std::string& name = at(i).name;
+    const int matrix = b_.add_parameter(
+        name, false,
+        {.name = name + ".weights", .space = Space::matrix, .outs = d.out, .shape = b_.step.value(x).shape}, d.weights);
+    const int sums =
+        b_.add(Kind::contract, {x, matrix}, {.name = name + ".sums", .space = Space::vector, .shape = {d.out, 1, 1}});
+    return layer(i, sums, d.bias);
+  }
+
+  Polynomial affine(int i, const graph::ChannelAffine& a) {
+    const int source = at(i).inputs[0];
+    if (has_weights(at(source)) && bias_node(source, bias_of(source)) == i)
+      return root(i, add_bias(i, value_of(source), a.shift));
+    const auto uneven = [](const std::vector<double>& v) {
+      return std::ranges::any_of(v, [&](double x) { return x != v.front(); });
+    };
+    if (uneven(a.scale) || uneven(a.shift))
+      fail(i, "factors and summands that differ between channels (a batch normalisation?) cannot be trained");
+    Polynomial p = of(source);
+    for (double& c : p.coefficients) c *= a.scale[0];
+    p.coefficients[0] += a.shift[0];
+    trim(p.coefficients);
+    return p;
+  }
+
+  [[nodiscard]] const std::vector<double>& bias_of(int layer) const {
+    const auto* c = std::get_if<graph::Conv2d>(&at(layer).op);
+    return c != nullptr ? c->bias : std::get<graph::Dense>(at(layer).op).bias;
+  }
+
+  Polynomial product(int i) {
+    const Polynomial &l = of(at(i).inputs[0]), &r = of(at(i).inputs[1]);
+    if (l.root != r.root) fail(i, "products of different values cannot be trained, only squares");
+    if (l.degree() + r.degree() > kMostDegree) fail(i, "only polynomials of degree two can be trained");
+    Polynomial p{l.root, std::vector<double>(l.coefficients.size() + r.coefficients.size() - 1)};
+    for (std::size_t j = 0; j < l.coefficients.size(); ++j)
+      for (std::size_t k = 0; k < r.coefficients.size(); ++k)
+        p.coefficients[j + k] += l.coefficients[j] * r.coefficients[k];
+    trim(p.coefficients);
+    return p;
+  }
+
+  Polynomial sum(int i) {
+    const int left = at(i).inputs[0], right = at(i).inputs[1];
+    const Polynomial &l = of(left), &r = of(right);
+    if (l.root == r.root) {
+      Polynomial p = l.degree() < r.degree() ? r : l;
+      const Polynomial& other = l.degree() < r.degree() ? l : r;
+      for (std::size_t k = 0; k < other.coefficients.size(); ++k) p.coefficients[k] += other.coefficients[k];
+      trim(p.coefficients);
+      return p;
+    }
+    const int first = value_of(left), second = value_of(right);
+    if (b_.step.value(first).shape != b_.step.value(second).shape ||
+        b_.step.value(first).space != b_.step.value(second).space)
+      fail(i, "the two values of a sum must have the same shape before they are flattened");
+    return root(i, b_.affine(at(i).name, {first, second}, {1, 1}));
+  }
+
+  // The value of a node: made once for all who read it.
+  int value_of(int node) {
+    const Polynomial& p = of(node);
+    if (const auto made = values_.find({p.root, p.coefficients}); made != values_.end()) return made->second;
+    const int x = values_.at({p.root, {0, 1}});
+    const std::string& name = at(node).name;
+    const auto& c = p.coefficients;
+    int value = 0;
+    if (p.degree() < 2) {
+      value = b_.affine(name, {x}, {c[1]}, c[0]);
+    } else {
+      // a (x + b / 2a)^2 + c - b^2 / 4a
+      const double half = c[1] / (2 * c[2]);
+      const int base = half == 0 ? x : b_.affine(name + ".base", {x}, {1}, half);
+      const double rest = c[0] - c[2] * half * half;
+      const bool plain = c[2] == 1 && rest == 0;
+      value = b_.add(Kind::square, {base}, b_.like(plain ? name : name + ".square", x));
+      if (!plain) value = b_.affine(name, {value}, {c[2]}, rest);
+    }
+    values_[{p.root, c}] = value;
+    return value;
+  }
+
+  const Network& network_;
+  StepBuilder b_;
+  std::vector<int> readers_;                                   // by node
+  std::vector<Polynomial> polynomials_;                        // by node
+  std::map<std::pair<int, std::vector<double>>, int> values_;  // of polynomials: root and coefficients
+};
+
+}  // namespace
+
+StepBuilder forward(const Network& network, const Spec& spec) { return Forward(network, spec).run(); }
+
+}  // namespace sotto::training

@@ -1,0 +1,28 @@
+#include "training/run_twin.h"
+
+#include "training/optimiser.h"
+
+namespace sotto::training {
+
+std::vector<TwinStep> run_twin(const Step& step, const Spec& spec, const std::vector<Example>& examples, double noise,
+                               const std::function<void(const TwinStep&)>& progress) {
+  std::vector<std::vector<const Example*>> batches;
+  for (const auto& indices : batches_of(spec, examples.size())) {
+    auto& batch = batches.emplace_back();
+    for (std::size_t i : indices) batch.push_back(&examples[i]);
+  }
+  const Twin twin(step, spec);
+  std::mt19937_64 random(spec.seed);
+  State state = initial_state(step);
+  std::vector<TwinStep> steps;
+  for (int number = 0; number < spec.steps; ++number) {
+    TwinStep& s = steps.emplace_back();
+    s.batch = batch_of(spec, static_cast<int>(batches.size()), number);
+    s.result = twin.train(state, batches[static_cast<std::size_t>(s.batch)], number, noise, &random);
+    s.state = state;
+    if (progress) progress(s);
+  }
+  return steps;
+}
+
+}  // namespace sotto::training

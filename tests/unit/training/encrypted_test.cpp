@@ -1,0 +1,154 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+#include "ckks/encoder.h"
+#include "runtime/program_run.h"
+#include "secret/crypt.h"
+#include "secret/keygen.h"
+#include "support/toy_parameters.h"
+#include "training/compile.h"
+#include "training/differentiate.h"
+#include "training/optimiser.h"
+#include "training/twin.h"
+#include "unit/training/networks.h"
+
+namespace sotto::test {
+namespace {
+
+using training::Example;
+using training::State;
+
+/// Both sides of training in one process over a toy ring.
+class ToyTraining {
+ public:
+  explicit ToyTraining(training::TrainingPlan p)
+      : plan(std::move(p)),
+        lowered(training::lower(plan)),
+        parameters(ckks::ToyParameters::make(plan.parameters)),
+        ring(parameters.make_ring(simd::select_kernels())),
+        encoder(plan.parameters.log_n, plan.parameters.kind),
+        key(owner.secret_of(ring)),
+        bootstrapper(plan.levels.bootstrapping, *ring) {
+    const secret::KeyGenerator generator(plan.parameters.ciphertext_primes, key);
+    for (const ckks::KeyId& id : plan.keys.keys)
+      keys.keys.emplace(id, ckks::expand(*ring, plan.parameters.ciphertext_primes,
+                                         generator.switching_key({plan.keys.tiers[id.tier], id.galois_element})));
+    evaluator.emplace(parameters, ring, plan.keys.tiers, &keys);
+  }
+
+  [[nodiscard]] ckks::PackedCiphertext encrypt(const std::vector<double>& slots, int input) const {
+    const program::Value& v = lowered.program.value(lowered.program.inputs[static_cast<std::size_t>(input)]);
+    const ckks::Plaintext m = ckks::encode(*ring, encoder.embed_inverse(std::span<const double>(slots)), v.scale, v.limbs);
+    return ckks::pack(*ring, ckks::expand(*ring, secret::encrypt_symmetric(key, m, ckks::random_seed(), 0)));
+  }
+  [[nodiscard]] std::vector<double> decrypt(const ckks::PackedCiphertext& c) const {
+    const auto z = encoder.embed(secret::decrypt(key, ckks::unpack(*ring, c, std::min(c.limbs(), 2))));
+    std::vector<double> v;
+    for (const auto& x : z) v.push_back(x.real() / c.scale);
+    return v;
+  }
+  [[nodiscard]] std::vector<double> whole(const State& state) const {
+    const std::vector<double> period = training::pack_state(plan.step, plan.arrangement, state);
+    std::vector<double> slots(ring->n());
+    for (std::size_t s = 0; s < slots.size(); ++s) slots[s] = period[s % period.size()];
+    return slots;
+  }
+
+  /// One encrypted step from a state in the clear. losses: by image, summed squared errors.
+  State step(const State& before, std::span<const Example* const> batch, int number, std::vector<double>* losses) {
+    std::vector<ckks::PackedCiphertext> in;
+    int next = 0;
+    in.push_back(encrypt(whole(before), next++));
+    const auto& layout = plan.arrangement.layouts[static_cast<std::size_t>(plan.step.images)];
+    for (int g = 0; g < plan.arrangement.groups(); ++g)
+      for (int c = 0; c < layout.channels; ++c)
+        for (int phase = 0; phase < layout.phase_count(); ++phase)
+          in.push_back(encrypt(training::pack_images(plan.step, plan.arrangement, batch, g, c, phase), next++));
+    const int classes = plan.step.value(plan.step.labels).shape.channels;
+    for (int g = 0; g < plan.arrangement.groups(); ++g)
+      for (int k = 0; k < classes; ++k)
+        in.push_back(encrypt(training::pack_labels(plan.arrangement, batch, g, k), next++));
+    const runtime::ProgramRun run(lowered.program, *evaluator, &bootstrapper);
+    const auto out = run.run(std::move(in), training::coefficients_of(plan, number));
+    if (losses != nullptr) {
+      const std::vector<double> slots = decrypt(out[1]);
+      for (std::size_t b = 0; b < batch.size(); ++b)
+        losses->push_back(slots[b * static_cast<std::size_t>(plan.arrangement.positions())]);
+    }
+    return training::unpack_state(plan.step, plan.arrangement, decrypt(out.front()));
+  }
+
+  training::TrainingPlan plan;
+  training::LoweredStep lowered;
+  ckks::Parameters parameters;
+  std::shared_ptr<const ring::Ring> ring;
+  ckks::Encoder encoder;
+  secret::OwnerKey owner = secret::OwnerKey::generate();
+  secret::SecretKey key;
+  bootstrap::Bootstrapper bootstrapper;
+  ckks::KeyMap keys;
+  std::optional<ckks::Evaluator> evaluator;
+};
+
+std::vector<Example> random_examples(std::size_t count, std::size_t size, int classes) {
+  std::mt19937_64 random(5);
+  std::normal_distribution<double> normal;
+  std::vector<Example> list(count);
+  for (std::size_t k = 0; k < count; ++k) {
+    list[k].label = static_cast<int>(k) % classes;
+    for (std::size_t i = 0; i < size; ++i) list[k].image.push_back(0.5 * normal(random));
+  }
+  return list;
+}
+
+training::Spec spec_for(int batch) {
+  training::Spec spec;
+  spec.batch = batch;
+  spec.steps = 2;
+  spec.rate = 0.2;
+  spec.momentum = 0.9;
+  spec.range = 2;
+  return spec;
+}
+
+// Encrypted steps from the twin's states: new weights and velocities as the twin's, beside what they change by.
+void expect_steps_as_twin(const graph::Network& network, int batch, int log_n) {
+  const training::Spec spec = spec_for(batch);
+  ToyTraining toy(training::compile(training::differentiate(network, spec), spec, {log_n, 36}));
+  const auto& step = toy.plan.step;
+  const std::vector<Example> examples =
+      random_examples(static_cast<std::size_t>(batch), step.value(step.images).shape.size(),
+                      step.value(step.labels).shape.channels);
+  std::vector<const Example*> list;
+  for (const Example& e : examples) list.push_back(&e);
+  const training::Twin twin(step, spec);
+  State clear = training::initial_state(step);
+  for (int number = 0; number < 2; ++number) {
+    const State before = clear;
+    const double loss = twin.train(clear, list, number).loss;
+    std::vector<double> losses;
+    const State encrypted = toy.step(before, list, number, &losses);
+    double sum = 0;
+    for (double l : losses) sum += l / 2 / batch;
+    EXPECT_NEAR(sum, loss, 1e-3 * loss);
+    for (std::size_t p = 0; p < clear.weights.size(); ++p) {
+      double error = 0, change = 0, velocity_error = 0;
+      for (std::size_t i = 0; i < clear.weights[p].size(); ++i) {
+        error = std::hypot(error, encrypted.weights[p][i] - clear.weights[p][i]);
+        change = std::hypot(change, clear.weights[p][i] - before.weights[p][i]);
+        velocity_error = std::hypot(velocity_error, encrypted.velocities[p][i] - clear.velocities[p][i]);
+      }
+      EXPECT_GT(change, 0) << p;
+      EXPECT_LT(error, 0.02 * change + 1e-6) << "step " << number << ", parameter " << p << " of " << step.parameters[p].layer;
+      EXPECT_LT(velocity_error, 0.02 * change + 1e-6) << "step " << number << ", parameter " << p;
+    }
+  }
+}
+
+TEST(EncryptedTraining, ConvolutionsAndADenseLayer) { expect_steps_as_twin(small_lenet(), 128, 11); }
+
+}  // namespace
+}  // namespace sotto::test
