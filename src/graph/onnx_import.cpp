@@ -238,20 +238,31 @@ Network import_model(onnx::ModelProto& model, const ExternalData& external) {
   return std::move(b.network());
 }
 
+// What f makes; its errors name the file.
+template <class F>
+auto naming(const std::filesystem::path& path, F&& f) {
+  try {
+    return f();
+  } catch (const Error& e) {
+    throw Error(e.code(), path.string() + ": " + e.what());
+  }
+}
+
 }  // namespace
 
 Network import_onnx(const std::filesystem::path& path) {
-  try {
-    onnx::ModelProto model = read_model(path);
+  return import_onnx(naming(path, [&] { return read_model(path); }), path);
+}
+
+Network import_onnx(onnx::ModelProto model, const std::filesystem::path& path) {
+  return naming(path, [&] {
     Network network = import_model(model, ExternalData(path));
     network.name = readable_text(path.filename().string());
     for (Node& node : network.nodes) node.name = readable_text(node.name);
     for (std::string& name : network.classes) name = readable_text(name);
     for (std::string& text : network.notes) text = readable_text(text);
     return network;
-  } catch (const Error& e) {
-    throw Error(e.code(), path.string() + ": " + e.what());
-  }
+  });
 }
 
 }  // namespace sotto::graph

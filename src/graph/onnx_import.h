@@ -4,6 +4,10 @@
 
 #include "graph/network.h"
 
+namespace onnx {
+class ModelProto;
+}
+
 namespace sotto::graph {
 
 /// Reads an ONNX model (opset 11 up, any IR version): one image input [batch, c, h, w], or [batch, h, w] or
@@ -13,5 +17,8 @@ namespace sotto::graph {
 /// sotto.classes (comma separated), sotto.relu_ranges (JSON). Throws Error{bad_input} that names node and operator for
 /// anything else.
 Network import_onnx(const std::filesystem::path& path);
+
+/// The same for a model at hand; `path` says where its external data lie, and names it.
+Network import_onnx(onnx::ModelProto model, const std::filesystem::path& path);
 
 }  // namespace sotto::graph

@@ -18,20 +18,26 @@ class Gather {
  public:
   Gather(program::Builder& builder, const Arrangement& arrangement) : builder_(builder), arrangement_(arrangement) {}
 
-  /// Takes leaf number `leaf` of a parameter's gradient.
+  /// Takes leaf number `leaf` of a parameter's gradient. What is there to be merged is merged at once: thousands of
+  /// leaves would take gigabytes.
   void add(std::size_t parameter, int leaf, int value);
 
   /// By number of the node: a value that repeats with the node's size, summed over all slots of the same place.
   std::map<int, int> nodes();
 
  private:
-  int merge(const std::map<int, int>& parts, int size, int blocks);
+  using Parts = std::map<int, int>;  // values by first slot within a node
+
+  int merge(const Parts& parts, int size, int blocks);
+  void merge_block(int node, int first, int unit, int blocks);
+  [[nodiscard]] int leaves_between(int first, int end) const;
   [[nodiscard]] int summed(int value);
 
   program::Builder& builder_;
   const Arrangement& arrangement_;
-  std::map<int, std::map<int, int>> leaves_;  // by first slot of the node: values by first slot within
-  std::map<int, int> unit_;                   // by first slot of the node
+  std::map<int, Parts> leaves_;  // by node: what the first stage is still to merge
+  std::map<int, Parts> merged_;  // by node: what it has merged
+  std::map<int, int> unit_;      // by node
 };
 
 }  // namespace sotto::training

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
 #include <random>
 
@@ -149,6 +150,46 @@ void expect_steps_as_twin(const graph::Network& network, int batch, int log_n) {
 }
 
 TEST(EncryptedTraining, ConvolutionsAndADenseLayer) { expect_steps_as_twin(small_lenet(), 128, 11); }
+
+TEST(EncryptedTraining, DISABLED_NetworkB) {
+  NetworkBuilder b({1, 28, 28}, 1);
+  const int first = quadratic(b, b.conv(0, 4, 5, 2, 2), 0.25, 0.5);
+  b.dense(b.flatten(quadratic(b, b.conv(first, 8, 5, 2, 2), 0.25, 0.5)), 10);
+  const training::Spec spec = spec_for(1024);
+  auto now = [] { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); };
+  double t = now();
+  auto plan = training::compile(training::differentiate(b.network, spec), spec, {});
+  printf("compile %.1f s\n", now() - t); t = now();
+  auto low = training::lower(plan);
+  printf("lower %.2f s, %zu instructions, %zu values, peak %.2f GB, raised %d output %d special %d keys %zu image limbs %d\n", now() - t, low.program.instructions.size(), low.program.values.size(), program::peak_bytes(low.program, 16) / 1e9, plan.levels.bootstrapping.raised_limbs, plan.levels.bootstrapping.output_limbs(), plan.parameters.special_primes, plan.keys.keys.size(), low.program.value(low.program.inputs[1]).limbs);
+  for (auto& tier : plan.keys.tiers) { int c = 0; for (auto& k : plan.keys.keys) c += plan.keys.tiers[k.tier] == tier; printf("tier %d limbs %d special %d digits: %d keys\n", tier.max_limbs, tier.special, tier.digits(), c); }
+  std::map<int, std::map<int,int>> kinds; 
+  for (auto& i : low.program.instructions) { int c = 0; for (auto& [s, n] : program::switches_of(low.program, i, 16)) c += n; kinds[(int)i.kind][i.limbs] += c; }
+  for (auto& [k, l] : kinds) { printf("kind %d:", k); for (auto& [limbs, c] : l) printf(" %d:%d", limbs, c); printf("\n"); }
+  if (!getenv("RUN")) return;
+  t = now();
+  ToyTraining toy(plan);
+  printf("keys %.1f s\n", now() - t); t = now();
+  const auto examples = random_examples(1024, 784, 10);
+  std::vector<const Example*> list;
+  for (const Example& e : examples) list.push_back(&e);
+  const training::Twin twin(toy.plan.step, spec);
+  State clear = training::initial_state(toy.plan.step), before = clear;
+  t = now();
+  twin.train(clear, list, 0);
+  printf("twin %.2f s\n", now() - t); t = now();
+  const State encrypted = toy.step(before, list, 0, nullptr);
+  printf("step %.1f s\n", now() - t);
+    for (std::size_t p = 0; p < clear.weights.size(); ++p) {
+      double error = 0, change = 0, velocity_error = 0, norm = 0;
+      for (std::size_t i = 0; i < clear.weights[p].size(); ++i) {
+        error = std::hypot(error, encrypted.weights[p][i] - clear.weights[p][i]);
+        change = std::hypot(change, clear.weights[p][i] - before.weights[p][i]);
+        norm = std::hypot(norm, clear.weights[p][i]);
+      }
+      printf("%zu: error %g, change %g, norm %g\n", p, error, change, norm);
+    }
+}
 
 }  // namespace
 }  // namespace sotto::test

@@ -10,6 +10,7 @@
 #include "support/values.h"
 #include "training/differentiate.h"
 #include "training/run_twin.h"
+#include "training/trained.h"
 #include "unit/training/networks.h"
 
 namespace sotto::training {
@@ -32,19 +33,6 @@ std::vector<const Example*> pointers(const std::vector<Example>& examples) {
   std::vector<const Example*> out;
   for (const Example& e : examples) out.push_back(&e);
   return out;
-}
-
-// The network with other weights, by the names of its nodes.
-graph::Network with_weights(graph::Network network, const Step& step, const std::vector<std::vector<double>>& weights) {
-  for (std::size_t p = 0; p < step.parameters.size(); ++p)
-    for (graph::Node& n : network.nodes) {
-      if (n.name != step.parameters[p].layer) continue;
-      const bool bias = step.parameters[p].bias;
-      if (auto* c = std::get_if<graph::Conv2d>(&n.op)) (bias ? c->bias : c->weights) = weights[p];
-      if (auto* d = std::get_if<graph::Dense>(&n.op)) (bias ? d->bias : d->weights) = weights[p];
-      if (auto* a = std::get_if<graph::ChannelAffine>(&n.op)) a->shift = weights[p];
-    }
-  return network;
 }
 
 // Half the squared errors of all examples, by the interpreter of networks.
@@ -74,9 +62,9 @@ void expect_gradients(const graph::Network& network) {
     for (double& w : state.weights[p]) {
       const double before = w;
       w = before + kStep;
-      const double above = loss(with_weights(network, step, state.weights), examples);
+      const double above = loss(trained(network, step, state.weights), examples);
       w = before - kStep;
-      const double below = loss(with_weights(network, step, state.weights), examples);
+      const double below = loss(trained(network, step, state.weights), examples);
       w = before;
       expected.push_back((above - below) / (2 * kStep));
     }

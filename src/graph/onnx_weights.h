@@ -1,0 +1,30 @@
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace sotto::graph {
+
+/// Weights that a model gets in place of its own.
+struct NewWeights {
+  std::string node;            ///< of the network: a Conv2d, a Dense, or the ChannelAffine that adds a layer's biases
+  bool bias = false;           ///< else the weights; a ChannelAffine has biases only
+  std::vector<double> values;  ///< as the network's node has them
+};
+
+/// Writes the model of a file with other weights, in float32; the rest stays as it is, but for constants that nobody
+/// reads any more, and data from other files, which become part of the new one. A layer without biases gets some. The
+/// file appears when it is complete.
+///
+/// What was written is what the network then has: it is imported again and compared. Throws Error{bad_input} that names
+/// the node for what cannot be written back: nodes in functions, layers whose weights the import changes, weights that
+/// are not float32.
+void write_onnx(const std::filesystem::path& model, const std::filesystem::path& target,
+                std::span<const NewWeights> weights);
+
+/// Throws what write_onnx would throw for such weights, without writing anything.
+void check_writable(const std::filesystem::path& model, std::span<const NewWeights> weights);
+
+}  // namespace sotto::graph

@@ -1,0 +1,61 @@
+#include "training/trained.h"
+
+#include <gtest/gtest.h>
+
+#include "graph/interpreter.h"
+#include "support/onnx_builder.h"
+#include "support/values.h"
+#include "training/differentiate.h"
+#include "training/run_twin.h"
+
+namespace sotto::training {
+namespace {
+
+using test::OnnxBuilder;
+
+// A model as PyTorch exports it: two layers with a quadratic between them, whose scalars are stored tensors.
+void build(OnnxBuilder& m) {
+  const auto numbers = [](std::size_t count, unsigned seed) {
+    const auto v = test::random_values(count, seed, 0.5);
+    return std::vector<float>(v.begin(), v.end());
+  };
+  m.constant("w", {2, 1, 3, 3}, numbers(18, 1));
+  m.constant("b", {2}, numbers(2, 2));
+  auto& conv = m.node("Conv", {"x", "w", "b"}, "c");
+  OnnxBuilder::set(conv, "strides", std::vector<std::int64_t>{2, 2});
+  OnnxBuilder::set(conv, "pads", std::vector<std::int64_t>{1, 1, 1, 1});
+  m.constant("quarter", {}, {0.25});
+  m.constant("half", {}, {0.5});
+  m.node("Mul", {"c", "quarter"}, "s");
+  m.node("Add", {"s", "half"}, "t");
+  m.node("Mul", {"c", "t"}, "q");
+  m.node("Flatten", {"q"}, "f");
+  m.constant("d", {3, 32}, numbers(96, 3));
+  m.constant("e", {3}, numbers(3, 4));
+  OnnxBuilder::set(m.node("Gemm", {"f", "d", "e"}, "y"), "transB", std::int64_t{1});
+}
+
+TEST(Trained, AModelIsTrainedAndWrittenBack) {
+  OnnxBuilder m({-1, 1, 8, 8});
+  build(m);
+  const graph::Network network = m.import();
+  Spec spec;
+  spec.batch = 6;
+  spec.steps = 20;
+  const Step step = differentiate(network, spec);
+  std::vector<Example> examples;
+  for (unsigned i = 0; i < 12; ++i) examples.push_back({test::random_values(64, i, 1), static_cast<int>(i % 3)});
+  const auto steps = run_twin(step, spec, examples);
+  EXPECT_LT(steps.back().result.loss, steps.front().result.loss);
+
+  const auto& weights = steps.back().state.weights;
+  graph::write_onnx(m.folder / "model.onnx", m.folder / "trained.onnx", new_weights(step, weights));
+  const auto& image = examples[0].image;
+  const auto before = graph::evaluate(network, image), after = graph::evaluate(trained(network, step, weights), image),
+             written = graph::evaluate(graph::import_onnx(m.folder / "trained.onnx"), image);
+  EXPECT_GT(test::relative_error(before, after), 1e-2);
+  EXPECT_LT(test::relative_error(written, after), 1e-6);
+}
+
+}  // namespace
+}  // namespace sotto::training
