@@ -1,5 +1,6 @@
 #include "runtime/program_run.h"
 
+#include <chrono>
 #include <cmath>
 
 #include "base/error.h"
@@ -28,7 +29,8 @@ ProgramRun::ProgramRun(const program::Program& program, const ckks::Evaluator& e
 }
 
 std::vector<PackedCiphertext> ProgramRun::run(std::vector<PackedCiphertext> inputs,
-                                              std::span<const double> coefficients, const ProgramHooks& hooks) const {
+                                              std::span<const double> coefficients, const ProgramHooks& hooks,
+                                              KindTimes* times) const {
   check(inputs.size() == program_.inputs.size(), "a program has other inputs");
   check(coefficients.size() == static_cast<std::size_t>(program_.coefficients), "a program has other coefficients");
   Values values(program_.values.size());
@@ -40,7 +42,11 @@ std::vector<PackedCiphertext> ProgramRun::run(std::vector<PackedCiphertext> inpu
   for (std::size_t k = 0; k < program_.instructions.size(); ++k) {
     if (hooks.stop != nullptr && hooks.stop->load()) throw Error(ErrorCode::interrupted, "interrupted");
     if (hooks.progress) hooks.progress(k, program_.instructions.size());
+    const auto start = std::chrono::steady_clock::now();
     execute(program_.instructions[k], values, coefficients);
+    if (times != nullptr)
+      (*times)[program_.instructions[k].kind] +=
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     for (int v : dead_after_[k]) values[static_cast<std::size_t>(v)] = {};
   }
   if (hooks.progress) hooks.progress(program_.instructions.size(), program_.instructions.size());

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <span>
 #include <vector>
 
@@ -18,6 +19,9 @@ struct ProgramHooks {
   const std::atomic<bool>* stop = nullptr;                           ///< set by someone: the run ends soon
 };
 
+/// Seconds that a run spent on instructions of each kind.
+using KindTimes = std::map<program::Instruction::Kind, double>;
+
 /// Executes a program, instruction by instruction, freeing every ciphertext after its last use. The results do not
 /// depend on the number of threads.
 class ProgramRun {
@@ -30,7 +34,8 @@ class ProgramRun {
   /// the outputs. Throws Error{interrupted} if stopped.
   [[nodiscard]] std::vector<ckks::PackedCiphertext> run(std::vector<ckks::PackedCiphertext> inputs,
                                                         std::span<const double> coefficients,
-                                                        const ProgramHooks& hooks = {}) const;
+                                                        const ProgramHooks& hooks = {},
+                                                        KindTimes* times = nullptr) const;
 
  private:
   using Values = std::vector<ckks::PackedCiphertext>;

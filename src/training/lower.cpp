@@ -28,6 +28,7 @@ using Flags = std::vector<bool>;
 
 constexpr double kExact = 0x1p-20;       // what scales may differ by, and integers from what they stand for
 constexpr double kRoundingRoom = 0x1p22;  // for multiples whose factors are no integers
+constexpr double kErrorEnlarged = 0x1p8;  // of a bootstrap: it is below 2^-13 of the range, and 2^-5 then
 constexpr double kMostInputScale = 0x1p50;
 constexpr double kGatheredRoom = 0x1p4;   // over the least scale
 constexpr double kGradientBits = 14;      // precision of the factor that a gradient enters the weights with
@@ -89,6 +90,7 @@ class Lowering {
   [[nodiscard]] double scale_to_gather(const program::Value& value) const;
   int over_tile(int value, int direction);
   int combine(const std::vector<Multiple>& list);
+  int bootstrap(int before);
   void finish(LoweredStep& out, int state);
   [[nodiscard]] Pattern present(int value_per_tile) const;
 
@@ -566,12 +568,23 @@ void Lowering::finish(LoweredStep& out, int state) {
                                        rescales).front());
 }
 
+// Twice: the error of the first bootstrap, enlarged, comes back with an error of its own that is as much smaller
+// (ePrint 2022/1167). Weights and velocities are bootstrapped at every step, so that errors would add up.
+int Lowering::bootstrap(int before) {
+  const bootstrap::BootstrapSpec& spec = choice_.bootstrapping;
+  const int once = builder_.bootstrap(before, spec, choice_.state_scale);
+  const Multiple difference[] = {{before, 1}, {once, -1}};
+  const int error = builder_.multiply({}, difference, builder_.value(before).scale * kErrorEnlarged);
+  const Multiple sum[] = {{once, 1}, {builder_.bootstrap(error, spec, choice_.state_scale), 1}};
+  return builder_.multiply({}, sum, choice_.state_scale);
+}
+
 LoweredStep Lowering::run() {
   find_uses();
   LoweredStep out;
   out.state_scale = choice_.bootstrapping.input_peak / range_;
   const int before = builder_.input(choice_.bootstrapping.input_limbs(), out.state_scale);
-  const int state = builder_.bootstrap(before, choice_.bootstrapping, choice_.state_scale);
+  const int state = bootstrap(before);
   spread_.emplace(builder_, a_, state, leaf_masks());
   const int images = a_.ciphertexts(step_.images);
   for (int k = 0; k < images; ++k)

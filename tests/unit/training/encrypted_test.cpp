@@ -73,7 +73,9 @@ class ToyTraining {
       for (int k = 0; k < classes; ++k)
         in.push_back(encrypt(training::pack_labels(plan.arrangement, batch, g, k), next++));
     const runtime::ProgramRun run(lowered.program, *evaluator, &bootstrapper);
-    const auto out = run.run(std::move(in), training::coefficients_of(plan, number));
+    runtime::KindTimes times;
+    const auto out = run.run(std::move(in), training::coefficients_of(plan, number), {}, &times);
+    if (getenv("RUN")) for (auto& [k, t] : times) printf("kind %d %.1f s\n", (int)k, t);
     if (losses != nullptr) {
       const std::vector<double> slots = decrypt(out[1]);
       for (std::size_t b = 0; b < batch.size(); ++b)
@@ -181,7 +183,7 @@ TEST(EncryptedTraining, DISABLED_NetworkB) {
   const State encrypted = toy.step(before, list, 0, nullptr);
   printf("step %.1f s\n", now() - t);
     for (std::size_t p = 0; p < clear.weights.size(); ++p) {
-      double error = 0, change = 0, velocity_error = 0, norm = 0;
+      double error = 0, change = 0, norm = 0;
       for (std::size_t i = 0; i < clear.weights[p].size(); ++i) {
         error = std::hypot(error, encrypted.weights[p][i] - clear.weights[p][i]);
         change = std::hypot(change, clear.weights[p][i] - before.weights[p][i]);
