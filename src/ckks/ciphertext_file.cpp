@@ -33,7 +33,8 @@ nlohmann::json header(wire::Kind kind, const CiphertextFileInfo& info) {
                       {"limbs", info.limbs},     {"scale", info.scale}};
   if (kind == wire::Kind::input) {
     h["seed"] = info.seed ? nlohmann::json(wire::to_hex(info.seed->data(), info.seed->size())) : nlohmann::json();
-  } else {
+  }
+  if (kind == wire::Kind::output || !info.probes.empty()) {
     h["probes"] = nlohmann::json::array();
     for (const CiphertextShape& p : info.probes) h["probes"].push_back({{"limbs", p.limbs}, {"scale", p.scale}});
   }
@@ -60,6 +61,7 @@ CiphertextShape shape_from_json(const nlohmann::json& j) {
 CiphertextWriter::CiphertextWriter(const Sink& sink, wire::Kind kind, const ring::Ring& ring,
                                    const CiphertextFileInfo& info, bool resumable)
     : ring_(ring),
+      info_(info),
       file_(sink, kind, header(kind, info), section_sizes(kind, ring, info), wire::Access::everyone,
             resumable ? info.sections_per_batch() : 0) {}
 
@@ -96,9 +98,9 @@ CiphertextReader::CiphertextReader(const Source& source, wire::Kind kind) : kind
         Seed& seed = info_.seed.emplace();
         std::ranges::copy(wire::hex_bytes(h, "seed", seed.size()), seed.begin());
       }
-    } else {
-      for (const auto& p : wire::list(h, "probes", 4096)) info_.probes.push_back(shape_from_json(p));
     }
+    if (kind_ == wire::Kind::output || h.contains("probes"))
+      for (const auto& p : wire::list(h, "probes", 4096)) info_.probes.push_back(shape_from_json(p));
     if (info_.batches() > file_.sections() || file_.sections() != info_.batches() * info_.sections_per_batch())
       file_.fail("it does not hold the ciphertexts that it announces");
   });
@@ -123,12 +125,14 @@ void CiphertextReader::expect(const std::string& plan_id, std::uint64_t batch, s
   if (!fits) file_.fail("its ciphertexts do not have the plan's shape");
 }
 
-Ciphertext CiphertextReader::read(const ring::Ring& ring, std::uint64_t k) const {
+namespace {
+
+// From the bytes of its section; nothing if a word is no residue.
+std::optional<Ciphertext> ciphertext_of(const ring::Ring& ring, std::span<const unsigned char> bytes,
+                                        const CiphertextShape& shape, const std::optional<Seed>& seed,
+                                        std::uint64_t stream) {
   const std::size_t n = ring.n(), width = wire::word_bytes(ring.prime_bits()), limb_bytes = n * width;
-  std::vector<unsigned char> bytes(file_.section_bytes(k));
-  file_.read(k, bytes);
   Ciphertext c;
-  const CiphertextShape shape = info_.shape(k);
   c.scale = shape.scale;
   const auto limbs = static_cast<std::size_t>(shape.limbs);
   for (std::size_t l = 0; l < limbs; ++l) {
@@ -138,14 +142,32 @@ Ciphertext CiphertextReader::read(const ring::Ring& ring, std::uint64_t k) const
   std::atomic<bool> valid{true};
   parallel_for(limbs, [&](std::size_t l) {
     bool ok = wire::unpack_words(c.c0[l].data(), bytes.data() + l * limb_bytes, n, width, ring.prime(l));
-    if (info_.seed)
-      expand_uniform(ring, *info_.seed, k, l, c.c1[l].data());
+    if (seed)
+      expand_uniform(ring, *seed, stream, l, c.c1[l].data());
     else
       ok = wire::unpack_words(c.c1[l].data(), bytes.data() + (limbs + l) * limb_bytes, n, width, ring.prime(l)) && ok;
     if (!ok) valid = false;
   });
-  if (!valid) file_.fail("a ciphertext has a value out of range");
+  if (!valid) return std::nullopt;
   return c;
+}
+
+}  // namespace
+
+Ciphertext CiphertextReader::read(const ring::Ring& ring, std::uint64_t k) const {
+  std::vector<unsigned char> bytes(file_.section_bytes(k));
+  file_.read(k, bytes);
+  std::optional<Ciphertext> c = ciphertext_of(ring, bytes, info_.shape(k), info_.seed, k);
+  if (!c) file_.fail("a ciphertext has a value out of range");
+  return std::move(*c);
+}
+
+Ciphertext CiphertextWriter::read_back(std::uint64_t k) const {
+  std::vector<unsigned char> bytes(file_.section_bytes(k));
+  file_.read_back(k, bytes);
+  std::optional<Ciphertext> c = ciphertext_of(ring_, bytes, info_.shape(k), std::nullopt, k);
+  if (!c) throw Error(ErrorCode::bad_input, "a ciphertext of an earlier run has a value out of range");
+  return std::move(*c);
 }
 
 }  // namespace sotto::ckks

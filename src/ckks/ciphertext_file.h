@@ -42,7 +42,7 @@ struct CiphertextFileInfo {
   int limbs = 0;                ///< of each of these
   double scale = 1;
   std::optional<Seed> seed = {};             ///< inputs under the secret key only: c1 of ciphertext k is stream k
-  std::vector<CiphertextShape> probes = {};  ///< outputs only: what follows them in every batch
+  std::vector<CiphertextShape> probes = {};  ///< what follows them in every batch: probes, labels or losses
 
   /// Ciphertexts of a batch in the file.
   [[nodiscard]] std::uint64_t sections_per_batch() const { return per_batch + probes.size(); }
@@ -66,12 +66,15 @@ class CiphertextWriter {
 
   void write(const SeededCiphertext& c);
   void write(const Ciphertext& c);
+  /// Number k of those that are there already, of a resumable output.
+  [[nodiscard]] Ciphertext read_back(std::uint64_t k) const;
   void commit() { file_.commit(); }
 
  private:
   void write(const ring::RnsPoly& poly);
 
   const ring::Ring& ring_;
+  CiphertextFileInfo info_;
   wire::FileWriter file_;
 };
 

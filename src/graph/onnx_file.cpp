@@ -30,19 +30,27 @@ bool plain_name(const std::string& name) {
 
 }  // namespace
 
-onnx::ModelProto read_model(const fs::path& path) {
+onnx::ModelProto read_model(const Source& source) {
+  onnx::ModelProto model;
+  if (const auto bytes = source.bytes()) {
+    if (bytes->size() > kMaxFile) fail("the model is larger than 1 GiB");
+    if (!model.ParseFromArray(bytes->data(), static_cast<int>(bytes->size())) || !model.has_graph())
+      fail("not an ONNX model, or truncated or damaged");
+    return model;
+  }
+  const fs::path& path = *source.path();
   std::error_code ec;
   if (fs::exists(path, ec) && !fs::is_regular_file(path, ec)) fail("not a regular file");
   const auto size = fs::file_size(path, ec);
   if (ec) fail("cannot read the model: " + ec.message());
   if (size > kMaxFile) fail("the model is larger than 1 GiB");
   std::ifstream file(path, std::ios::binary);
-  onnx::ModelProto model;
   if (!file || !model.ParseFromIstream(&file) || !model.has_graph()) fail("not an ONNX model, or truncated or damaged");
   return model;
 }
 
 std::string ExternalData::read(const onnx::TensorProto& tensor, const std::string& what) const {
+  if (!allowed_) fail(what + ": its data lie in another file");
   std::string location, offset = "0", length;
   for (const auto& entry : tensor.external_data()) {
     if (entry.key() == "location") location = entry.value();

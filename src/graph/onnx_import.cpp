@@ -240,24 +240,24 @@ Network import_model(onnx::ModelProto& model, const ExternalData& external) {
 
 // What f makes; its errors name the file.
 template <class F>
-auto naming(const std::filesystem::path& path, F&& f) {
+auto naming(const Source& source, F&& f) {
   try {
     return f();
   } catch (const Error& e) {
-    throw Error(e.code(), path.string() + ": " + e.what());
+    throw Error(e.code(), source.name() + ": " + e.what());
   }
 }
 
 }  // namespace
 
-Network import_onnx(const std::filesystem::path& path) {
-  return import_onnx(naming(path, [&] { return read_model(path); }), path);
+Network import_onnx(const Source& source) {
+  return import_onnx(naming(source, [&] { return read_model(source); }), source);
 }
 
-Network import_onnx(onnx::ModelProto model, const std::filesystem::path& path) {
-  return naming(path, [&] {
-    Network network = import_model(model, ExternalData(path));
-    network.name = readable_text(path.filename().string());
+Network import_onnx(onnx::ModelProto model, const Source& source) {
+  return naming(source, [&] {
+    Network network = import_model(model, ExternalData(source));
+    network.name = readable_text(std::filesystem::path(source.name()).filename().string());
     for (Node& node : network.nodes) node.name = readable_text(node.name);
     for (std::string& name : network.classes) name = readable_text(name);
     for (std::string& text : network.notes) text = readable_text(text);

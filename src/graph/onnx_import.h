@@ -1,8 +1,7 @@
 #pragma once
 
-#include <filesystem>
-
 #include "graph/network.h"
+#include "sotto/io.h"
 
 namespace onnx {
 class ModelProto;
@@ -16,9 +15,9 @@ namespace sotto::graph {
 /// graph/onnx_operators.cpp, graph/onnx_activations.h, graph/onnx_fold.cpp. Metadata: sotto.mean, sotto.std,
 /// sotto.classes (comma separated), sotto.relu_ranges (JSON). Throws Error{bad_input} that names node and operator for
 /// anything else.
-Network import_onnx(const std::filesystem::path& path);
+Network import_onnx(const Source& source);
 
-/// The same for a model at hand; `path` says where its external data lie, and names it.
-Network import_onnx(onnx::ModelProto model, const std::filesystem::path& path);
+/// The same for a model at hand; `source` says where its external data lie, and names it.
+Network import_onnx(onnx::ModelProto model, const Source& source);
 
 }  // namespace sotto::graph

@@ -161,21 +161,27 @@ class Writer {
   std::int64_t opset_;
 };
 
-onnx::ModelProto changed(const fs::path& path, std::span<const NewWeights> weights) {
-  const Network network = import_onnx(path);
+// With data from other files in it.
+onnx::ModelProto read_whole(const Source& source) {
+  onnx::ModelProto model = read_model(source);
+  const ExternalData external(source);
+  for (auto& t : *model.mutable_graph()->mutable_initializer()) {
+    if (t.data_location() != onnx::TensorProto::EXTERNAL) continue;
+    t.set_raw_data(external.read(t, "tensor '" + t.name() + "'"));
+    t.clear_external_data();
+    t.clear_data_location();
+  }
+  return model;
+}
+
+onnx::ModelProto changed(const Source& source, std::span<const NewWeights> weights) {
+  const Network network = import_onnx(source);
   try {
-    onnx::ModelProto model = read_model(path);
-    const ExternalData external(path);
-    for (auto& t : *model.mutable_graph()->mutable_initializer()) {
-      if (t.data_location() != onnx::TensorProto::EXTERNAL) continue;
-      t.set_raw_data(external.read(t, "tensor '" + t.name() + "'"));
-      t.clear_external_data();
-      t.clear_data_location();
-    }
+    onnx::ModelProto model = read_whole(source);
     Writer writer(model, network, opset_of(model));
     std::vector<std::string> nodes;
     for (const NewWeights& w : weights) nodes.push_back(writer.put(w));
-    const Network written = import_onnx(model, path);
+    const Network written = import_onnx(model, source);
     for (std::size_t k = 0; k < weights.size(); ++k) {
       const Node* n = find_node(written, readable_text(nodes[k]), weights[k].bias);
       const std::vector<double>* got = n == nullptr ? nullptr : weights_of(*n, weights[k].bias);
@@ -191,22 +197,29 @@ onnx::ModelProto changed(const fs::path& path, std::span<const NewWeights> weigh
     }
     return model;
   } catch (const Error& e) {
-    const std::string message = e.what(), prefix = path.string() + ": ";
+    const std::string message = e.what(), prefix = source.name() + ": ";
     throw Error(e.code(), message.starts_with(prefix) ? message : prefix + message);
   }
 }
 
 }  // namespace
 
-void write_onnx(const fs::path& model, const fs::path& target, std::span<const NewWeights> weights) {
+void write_onnx(const Source& model, const fs::path& target, std::span<const NewWeights> weights) {
   std::string bytes;
   if (!changed(model, weights).SerializeToString(&bytes))
-    throw Error(ErrorCode::bad_input, model.string() + ": the model with new weights is larger than 2 GiB");
+    throw Error(ErrorCode::bad_input, model.name() + ": the model with new weights is larger than 2 GiB");
   wire::AtomicFile file(target, wire::Access::everyone);
   file.write({reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()});
   file.commit();
 }
 
-void check_writable(const fs::path& model, std::span<const NewWeights> weights) { changed(model, weights); }
+void check_writable(const Source& model, std::span<const NewWeights> weights) { changed(model, weights); }
+
+Bytes self_contained(const Source& model) {
+  std::string bytes;
+  if (!read_whole(model).SerializeToString(&bytes))
+    throw Error(ErrorCode::bad_input, model.name() + ": the model with its external data is larger than 2 GiB");
+  return {bytes.begin(), bytes.end()};
+}
 
 }  // namespace sotto::graph

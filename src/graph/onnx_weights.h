@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "sotto/io.h"
+
 namespace sotto::graph {
 
 /// Weights that a model gets in place of its own.
@@ -21,10 +23,13 @@ struct NewWeights {
 /// What was written is what the network then has: it is imported again and compared. Throws Error{bad_input} that names
 /// the node for what cannot be written back: nodes in functions, layers whose weights the import changes, weights that
 /// are not float32.
-void write_onnx(const std::filesystem::path& model, const std::filesystem::path& target,
+void write_onnx(const Source& model, const std::filesystem::path& target,
                 std::span<const NewWeights> weights);
 
 /// Throws what write_onnx would throw for such weights, without writing anything.
-void check_writable(const std::filesystem::path& model, std::span<const NewWeights> weights);
+void check_writable(const Source& model, std::span<const NewWeights> weights);
+
+/// A model with its data from other files in it.
+Bytes self_contained(const Source& model);
 
 }  // namespace sotto::graph

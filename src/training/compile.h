@@ -2,6 +2,7 @@
 
 #include "ckks/parameters.h"
 #include "plan/plan.h"
+#include "sotto/io.h"
 #include "training/lower.h"
 #include "training/spec.h"
 
@@ -11,6 +12,7 @@ namespace sotto::training {
 /// from a file.
 struct TrainingPlan {
   std::string network;  ///< name of the model file
+  Bytes model;          ///< its contents
   Spec spec;
   Step step;
   Arrangement arrangement;
@@ -20,8 +22,6 @@ struct TrainingPlan {
   plan::Interface io;
   std::string id;  ///< BLAKE2b of everything that keys, inputs and outputs depend on
 
-  /// Steps that a run makes and the batches that they take in turn.
-  [[nodiscard]] int steps() const { return spec.steps; }
 };
 
 /// What limits the modulus.

@@ -37,6 +37,7 @@ FileWriter::FileWriter(const Sink& sink, Kind kind, nlohmann::json header, std::
   std::memcpy(preamble + 24, header_checksum_.data(), kChecksumBytes);
   std::vector<unsigned char> start(preamble, preamble + sizeof preamble);
   start.insert(start.end(), text.begin(), text.end());
+  first_section_ = start.size();
   if (unit_ > 0) {
     resumable_ = std::make_unique<AtomicFile>(*sink.path(), access, kind, AtomicFile::Temporary::continued);
     continue_after(start);
@@ -118,6 +119,15 @@ void FileWriter::write(std::span<const unsigned char> data) {
     data = data.subspan(part.size());
     close_full_sections();
   }
+}
+
+void FileWriter::read_back(std::size_t section, std::span<unsigned char> dst) const {
+  check(resumable_ != nullptr && section < section_ && dst.size() == sections_[section],
+        "only finished sections of long work are read back");
+  std::uint64_t offset = first_section_;
+  for (std::size_t i = 0; i < section; ++i) offset += sections_[i] + kChecksumBytes;
+  if (resumable_->read_at(offset, dst) != dst.size())
+    throw Error(ErrorCode::bad_input, "cannot read " + resumable_->temporary().string());
 }
 
 void FileWriter::commit() {

@@ -31,6 +31,10 @@ class FileWriter {
   /// Sections that are there already, at first those of an earlier run.
   [[nodiscard]] std::size_t finished() const { return section_; }
 
+  [[nodiscard]] std::uint64_t section_bytes(std::size_t i) const { return sections_[i]; }
+  /// Fills dst with the contents of a finished section of long work.
+  void read_back(std::size_t section, std::span<unsigned char> dst) const;
+
   /// Appends to the current section; a full section closes by itself and the next one begins.
   void write(std::span<const unsigned char> data);
   /// Checks that every section is full, then gives the file its name.
@@ -48,6 +52,7 @@ class FileWriter {
   std::vector<std::uint64_t> sections_;
   std::array<unsigned char, kChecksumBytes> header_checksum_{};
   std::size_t section_ = 0, unit_ = 0;
+  std::uint64_t first_section_ = 0;  // offset
   std::uint64_t filled_ = 0;
   crypto_generichash_state hash_{};
 };

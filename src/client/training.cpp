@@ -1,0 +1,122 @@
+#include "client/training.h"
+
+#include <sodium.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "base/error.h"
+#include "ckks/ciphertext_file.h"
+#include "ckks/encoder.h"
+#include "secret/crypt.h"
+#include "training/files.h"
+#include "training/optimiser.h"
+#include "wire/fields.h"
+
+namespace sotto::client {
+
+namespace {
+
+constexpr double kMostLoss = 1e6;  // of an image; folded garbage is far larger
+
+std::vector<double> slots_of(const Keys& keys, const ckks::Encoder& encoder, const ckks::Ciphertext& c) {
+  const std::vector<std::complex<double>> slots = encoder.embed(secret::decrypt(keys.secret, c));
+  std::vector<double> out;
+  out.reserve(slots.size());
+  for (const auto& s : slots) out.push_back(s.real() / c.scale);
+  return out;
+}
+
+// Mean over the images of half the summed squares, which fill their tiles.
+double loss_of(const training::TrainingPlan& plan, const std::vector<std::vector<double>>& groups) {
+  const auto& a = plan.arrangement;
+  const auto each = static_cast<std::size_t>(a.images_per_group());
+  double sum = 0;
+  for (int b = 0; b < a.batch; ++b)
+    sum += groups[static_cast<std::size_t>(b) / each]
+                 [static_cast<std::size_t>(b) % each * static_cast<std::size_t>(a.positions())];
+  return sum / 2 / a.batch;
+}
+
+bool within(const training::State& state, double range) {
+  const auto small = [&](const std::vector<double>& list) {
+    return std::ranges::all_of(list, [&](double v) { return std::abs(v) <= range; });
+  };
+  return std::ranges::all_of(state.weights, small) && std::ranges::all_of(state.velocities, small);
+}
+
+}  // namespace
+
+std::string encrypt_examples(const training::TrainingPlan& plan, const Keys& keys,
+                             const std::vector<training::Example>& examples, const Sink& sink,
+                             const ProgressFn& progress) {
+  const training::LoweredStep lowered = training::lower(plan);
+  const auto batches = training::batches_of(plan.spec, examples.size());
+  const std::size_t size = plan.step.value(plan.step.images).size();
+  const int classes = plan.step.value(plan.step.labels).shape.channels;
+  for (const training::Example& e : examples)
+    if (e.image.size() != size || e.label < 0 || e.label >= classes)
+      throw Error(ErrorCode::bad_input, "an image has another size than the network takes, or no label of its classes");
+  ckks::CiphertextFileInfo info = training::input_info(plan, lowered, batches.size());
+  info.key_id = keys.secret.id();
+  std::array<unsigned char, 16> name{};
+  randombytes_buf(name.data(), name.size());
+  info.input_id = wire::to_hex(name.data(), name.size());
+  info.seed = ckks::random_seed();
+  ckks::CiphertextWriter file(sink, wire::Kind::input, *keys.ring, info);
+  const ckks::Encoder encoder(plan.parameters.log_n, plan.parameters.kind);
+  const std::size_t total = batches.size() * info.sections_per_batch();
+  std::uint64_t next = 0;
+  const auto write = [&](const std::vector<double>& slots) {
+    if (progress) progress(next, total);
+    const ckks::CiphertextShape shape = info.shape(next);
+    const ckks::Plaintext message =
+        ckks::encode(*keys.ring, encoder.embed_inverse(std::span<const double>(slots)), shape.scale, shape.limbs);
+    file.write(secret::encrypt_symmetric(keys.secret, message, *info.seed, next));
+    ++next;
+  };
+  const auto& layout = plan.arrangement.layouts[static_cast<std::size_t>(plan.step.images)];
+  for (const std::vector<std::size_t>& batch : batches) {
+    std::vector<const training::Example*> list;
+    for (std::size_t i : batch) list.push_back(&examples[i]);
+    for (int g = 0; g < plan.arrangement.groups(); ++g)
+      for (int c = 0; c < layout.channels; ++c)
+        for (int phase = 0; phase < layout.phase_count(); ++phase)
+          write(training::pack_images(plan.step, plan.arrangement, list, g, c, phase));
+    for (int g = 0; g < plan.arrangement.groups(); ++g)
+      for (int k = 0; k < classes; ++k) write(training::pack_labels(plan.arrangement, list, g, k));
+  }
+  file.commit();
+  if (progress) progress(total, total);
+  return info.input_id;
+}
+
+DecryptedTraining decrypt_training(const training::TrainingPlan& plan, const Keys& keys, const Source& source,
+                                   const ProgressFn& progress) {
+  const training::LoweredStep lowered = training::lower(plan);
+  const ckks::CiphertextReader file(source, wire::Kind::output);
+  const ckks::CiphertextFileInfo expected = training::output_info(plan, lowered, file.info().input_id);
+  file.expect(plan.id, 1, 1, expected.limbs, expected.scale, *keys.ring, expected.probes);
+  if (file.info().key_id != keys.secret.id())
+    throw Error(ErrorCode::wrong_key, source.name() + " belongs to another secret key");
+  const ckks::Encoder encoder(plan.parameters.log_n, plan.parameters.kind);
+  DecryptedTraining out;
+  out.input_id = file.info().input_id;
+  const std::uint64_t steps = file.info().images, each = file.info().sections_per_batch();
+  for (std::uint64_t s = 0; s < steps; ++s) {
+    if (progress) progress(s, steps);
+    out.states.push_back(training::unpack_state(plan.step, plan.arrangement,
+                                                slots_of(keys, encoder, file.read(*keys.ring, s * each))));
+    std::vector<std::vector<double>> groups;
+    for (std::uint64_t k = 1; k < each; ++k)
+      groups.push_back(slots_of(keys, encoder, file.read(*keys.ring, s * each + k)));
+    out.losses.push_back(loss_of(plan, groups));
+    if (out.overflow < 0 && (!within(out.states.back(), plan.spec.range) || !(out.losses.back() < kMostLoss)))
+      out.overflow = static_cast<int>(s);
+  }
+  if (progress) progress(steps, steps);
+  return out;
+}
+
+}  // namespace sotto::client

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "client/key_files.h"
+#include "training/compile.h"
+#include "training/twin.h"
+
+namespace sotto::client {
+
+/// Encrypts examples, images and labels, for a training plan: as many whole batches as they make, shuffled by the spec's
+/// seed. Returns the input's id. Throws Error{bad_input} if there are fewer examples than one batch takes, or one does
+/// not fit the network.
+std::string encrypt_examples(const training::TrainingPlan& plan, const Keys& keys,
+                             const std::vector<training::Example>& examples, const Sink& sink,
+                             const ProgressFn& progress);
+
+/// What encrypted training made of a network.
+struct DecryptedTraining {
+  /// By finished step: mean over the batch of half the summed squared errors, before the step's update.
+  std::vector<double> losses;
+  std::vector<training::State> states;  ///< by finished step
+  std::string input_id;
+
+  /// Step at whose end a weight or velocity was beyond the plan's range, or a loss beyond what a batch within it has;
+  /// -1: none. What lies behind it means nothing.
+  int overflow = -1;
+};
+
+/// Decrypts an output of training. Throws Error{wrong_key} if the file belongs to another key or plan or does not
+/// decrypt, Error{bad_input} if it is damaged.
+DecryptedTraining decrypt_training(const training::TrainingPlan& plan, const Keys& keys, const Source& source,
+                                   const ProgressFn& progress);
+
+}  // namespace sotto::client

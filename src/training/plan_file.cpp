@@ -1,0 +1,171 @@
+#include "training/plan_file.h"
+
+#include <sodium.h>
+
+#include "base/error.h"
+#include "compiler/lower.h"
+#include "graph/onnx_import.h"
+#include "plan/serial_form.h"
+#include "training/differentiate.h"
+#include "wire/fields.h"
+#include "wire/reader.h"
+#include "wire/writer.h"
+
+namespace sotto::training {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr std::size_t kMostSchedule = 1000;
+constexpr std::size_t kMostLayers = 1000;
+
+json to_json(const Spec& s) {
+  json schedule = json::array();
+  for (const RateChange& r : s.schedule) schedule.push_back({{"step", r.step}, {"factor", r.factor}});
+  return {{"layers", s.layers},
+          {"rate", s.rate},
+          {"momentum", s.momentum},
+          {"nesterov", s.nesterov},
+          {"weight_decay", s.weight_decay},
+          {"schedule", schedule},
+          {"batch", s.batch},
+          {"steps", s.steps},
+          {"range", s.range},
+          {"seed", s.seed}};
+}
+
+Spec spec_of(const json& j) {
+  Spec s;
+  s.layers = wire::texts(j, "layers", kMostLayers);
+  s.rate = wire::real(j, "rate");
+  s.momentum = wire::real(j, "momentum");
+  s.nesterov = wire::boolean(j, "nesterov");
+  s.weight_decay = wire::real(j, "weight_decay");
+  for (const json& r : wire::list(j, "schedule", kMostSchedule))
+    s.schedule.push_back({wire::small_integer(r, "step", 0, 1 << 30), wire::real(r, "factor")});
+  s.batch = wire::small_integer(j, "batch", 1, 1 << 20);
+  s.steps = wire::small_integer(j, "steps", 1, 1 << 20);
+  s.range = wire::real(j, "range");
+  s.seed = static_cast<std::uint64_t>(wire::integer(j, "seed", 0, INT64_MAX));
+  verify(s);
+  return s;
+}
+
+json to_json(const LevelChoice& l) {
+  const bootstrap::BootstrapSpec& b = l.bootstrapping;
+  return {{"slots_to_coeffs_factors", b.slots_to_coeffs_factors},
+          {"coeffs_to_slots_factors", b.coeffs_to_slots_factors},
+          {"degree", b.degree},
+          {"doublings", b.doublings},
+          {"raised_limbs", b.raised_limbs},
+          {"input_peak", b.input_peak},
+          {"state_scale", l.state_scale},
+          {"image_scale", l.image_scale},
+          {"least_scale", l.least_scale}};
+}
+
+LevelChoice levels_of(const json& j, int log_n) {
+  LevelChoice l;
+  l.bootstrapping = {wire::small_integer(j, "slots_to_coeffs_factors", 1, 8),
+                     wire::small_integer(j, "coeffs_to_slots_factors", 1, 8),
+                     wire::small_integer(j, "degree", 7, 127),
+                     wire::small_integer(j, "doublings", 0, 8),
+                     wire::small_integer(j, "raised_limbs", 1, 64),
+                     wire::real(j, "input_peak")};
+  bootstrap::verify(l.bootstrapping, log_n);
+  for (const auto& [name, scale] : {std::pair{"state_scale", &l.state_scale}, {"image_scale", &l.image_scale},
+                                    {"least_scale", &l.least_scale}}) {
+    *scale = wire::real(j, name);
+    if (!(*scale >= 0x1p20 && *scale <= 0x1p60)) wire::bad_field(name);
+  }
+  return l;
+}
+
+json header_of(const TrainingPlan& plan) {
+  json header = plan::to_json(client_part(plan));
+  header["training"] = {{"spec", to_json(plan.spec)}, {"levels", to_json(plan.levels)}};
+  return header;
+}
+
+}  // namespace
+
+plan::ClientSpec client_part(const TrainingPlan& plan) {
+  const LoweredStep lowered = lower(plan);
+  const program::Value& images = lowered.program.value(lowered.program.inputs[1]);
+  plan::ClientSpec spec;
+  spec.network = plan.network;
+  spec.parameters = plan.parameters;
+  spec.tile = plan.arrangement.tile;
+  spec.batch = plan.arrangement.images_per_group();
+  spec.input.name = "images";
+  spec.input.layout = plan.arrangement.layouts[static_cast<std::size_t>(plan.step.images)];
+  spec.input.limbs = images.limbs;
+  spec.input.scale = images.scale;
+  spec.output_limbs = plan.levels.bootstrapping.input_limbs();
+  spec.output_scale = lowered.state_scale;
+  spec.keys = plan.keys;
+  spec.io = plan.io;
+  spec.plan_id = plan.id;
+  return spec;
+}
+
+std::string plan_id(const TrainingPlan& plan) {
+  json header = header_of(plan);
+  header.erase("plan_id");
+  header.erase("network");
+  const std::string text = header.dump(-1, ' ', true, json::error_handler_t::replace);
+  crypto_generichash_state state;
+  crypto_generichash_init(&state, nullptr, 0, 16);
+  crypto_generichash_update(&state, reinterpret_cast<const unsigned char*>(text.data()), text.size());
+  crypto_generichash_update(&state, plan.model.data(), plan.model.size());
+  unsigned char hash[16];
+  crypto_generichash_final(&state, hash, sizeof hash);
+  return wire::to_hex(hash, sizeof hash);
+}
+
+void write_training_plan(const Sink& sink, const TrainingPlan& plan, wire::Kind kind) {
+  wire::FileWriter file(sink, kind, header_of(plan), {plan.model.size()});
+  file.write(plan.model);
+  file.commit();
+}
+
+TrainingPlan read_training_plan(const Source& source, wire::Kind kind) {
+  const wire::FileReader file(source, kind);
+  return file.decode([&](const json& h) {
+    if (!h.contains("training")) file.fail("it is not for training; compile a network with a training spec");
+    const plan::ClientSpec client = plan::client_of(h);
+    plan::verify(client);
+    const json& training = wire::field(h, "training");
+    if (file.sections() != 1) file.fail("it has no network");
+    TrainingPlan plan;
+    plan.model.resize(file.section_bytes(0));
+    file.read(0, plan.model);
+    plan.network = client.network;
+    plan.parameters = client.parameters;
+    plan.keys = client.keys;
+    plan.io = client.io;
+    plan.id = client.plan_id;
+    plan.spec = spec_of(wire::field(training, "spec"));
+    plan.levels = levels_of(wire::field(training, "levels"), client.parameters.log_n);
+    plan.step = differentiate(graph::import_onnx(Source(plan.model, file.name())), plan.spec);
+    plan.arrangement = arrange(plan.step, plan.spec.batch, client.parameters.log_n);
+    if (plan.levels.bootstrapping.raised_limbs > client.parameters.ciphertext_primes)
+      file.fail("it has too few primes for bootstrapping");
+    // Keys and levels as they are stated must be those that the program needs.
+    if (program::required_keys(lower(plan).program, plan.keys.tiers, client.parameters.log_n) != plan.keys.keys ||
+        plan.id != plan_id(plan))
+      file.fail("its contents do not fit its identity");
+    return plan;
+  });
+}
+
+bool is_training_plan(const std::filesystem::path& path, wire::Kind kind) {
+  try {
+    return wire::kind_of(path) == kind && wire::FileReader(path, kind).header().contains("training");
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+}  // namespace sotto::training
