@@ -24,6 +24,7 @@ Shape shape_of(const graph::Shape& s) { return {s.c, s.h, s.w}; }
 // values: whoever reads them takes the whole of it.
 struct Polynomial {
   int root = 0;                               // index of the node
+  int last = 0;                               // of the one that made it what it is, whose name it has
   std::vector<double> coefficients = {0, 1};  // of 1, x, x^2
 
   [[nodiscard]] std::size_t degree() const { return coefficients.size() - 1; }
@@ -44,7 +45,7 @@ class Forward {
   }
 
   StepBuilder run() {
-    polynomials_.push_back({0});
+    polynomials_.push_back({});
     for (int i = 1; i < static_cast<int>(network_.nodes.size()); ++i) polynomials_.push_back(visit(i));
     const int last = static_cast<int>(network_.nodes.size()) - 1;
     b_.step.scores = value_of(last);
@@ -98,7 +99,7 @@ class Forward {
   // A node whose value an op made.
   Polynomial root(int i, int value) {
     values_[{i, {0, 1}}] = value;
-    return {i};
+    return {i, i};
   }
 
   // The ChannelAffine that adds the biases of a layer without any of its own, as exporters write x W + b; or -1.
@@ -164,6 +165,7 @@ class Forward {
     if (uneven(a.scale) || uneven(a.shift))
       fail(i, "factors and summands that differ between channels (a batch normalisation?) cannot be trained");
     Polynomial p = of(source);
+    p.last = i;
     for (double& c : p.coefficients) c *= a.scale[0];
     p.coefficients[0] += a.shift[0];
     trim(p.coefficients);
@@ -179,7 +181,7 @@ class Forward {
     const Polynomial &l = of(at(i).inputs[0]), &r = of(at(i).inputs[1]);
     if (l.root != r.root) fail(i, "products of different values cannot be trained, only squares");
     if (l.degree() + r.degree() > kMostDegree) fail(i, "only polynomials of degree two can be trained");
-    Polynomial p{l.root, std::vector<double>(l.coefficients.size() + r.coefficients.size() - 1)};
+    Polynomial p{l.root, i, std::vector<double>(l.coefficients.size() + r.coefficients.size() - 1)};
     for (std::size_t j = 0; j < l.coefficients.size(); ++j)
       for (std::size_t k = 0; k < r.coefficients.size(); ++k)
         p.coefficients[j + k] += l.coefficients[j] * r.coefficients[k];
@@ -192,6 +194,7 @@ class Forward {
     const Polynomial &l = of(left), &r = of(right);
     if (l.root == r.root) {
       Polynomial p = l.degree() < r.degree() ? r : l;
+      p.last = i;
       const Polynomial& other = l.degree() < r.degree() ? l : r;
       for (std::size_t k = 0; k < other.coefficients.size(); ++k) p.coefficients[k] += other.coefficients[k];
       trim(p.coefficients);
@@ -209,7 +212,7 @@ class Forward {
     const Polynomial& p = of(node);
     if (const auto made = values_.find({p.root, p.coefficients}); made != values_.end()) return made->second;
     const int x = values_.at({p.root, {0, 1}});
-    const std::string& name = at(node).name;
+    const std::string& name = at(p.last).name;
     const auto& c = p.coefficients;
     int value = 0;
     if (p.degree() < 2) {

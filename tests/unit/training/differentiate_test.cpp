@@ -74,6 +74,7 @@ TEST(Differentiate, OpsOfASmallNetwork) {
   // The square completed: 0.25 (u + 1)^2 - 0.25.
   EXPECT_EQ(step.ops[2].factors, std::vector<double>{1});
   EXPECT_EQ(step.ops[2].shift, 1);
+  EXPECT_EQ(step.value(step.ops[4].output).name, "affine4");  // the node that finishes the quadratic
   EXPECT_EQ(step.ops[4].factors, std::vector<double>{0.25});
   EXPECT_EQ(step.ops[4].shift, -0.25);
 }

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "graph/interpreter.h"
 #include "support/onnx_builder.h"
 #include "support/values.h"
@@ -55,6 +57,25 @@ TEST(Trained, AModelIsTrainedAndWrittenBack) {
              written = graph::evaluate(graph::import_onnx(m.folder / "trained.onnx"), image);
   EXPECT_GT(test::relative_error(before, after), 1e-2);
   EXPECT_LT(test::relative_error(written, after), 1e-6);
+}
+
+TEST(Trained, TheModelOfTheRepositoryCanBeTrained) {
+  const std::filesystem::path folder = std::filesystem::path(SOTTO_SOURCE_DIR) / "models/train";
+  const graph::Network network = graph::import_onnx(folder / "lenet-mnist.onnx");
+  Spec spec = read_spec(folder / "mnist.toml");
+  EXPECT_EQ(network.input_shape(), (graph::Shape{1, 28, 28}));
+  EXPECT_EQ(network.classes.size(), 10u);
+  spec.batch = 10;
+  const Step step = differentiate(network, spec);
+  std::vector<std::string> layers;
+  std::size_t numbers = 0;
+  for (const Parameter& p : step.parameters) {
+    layers.push_back(p.layer);
+    numbers += p.initial.size();
+  }
+  EXPECT_EQ(layers, (std::vector<std::string>{"conv1", "conv1", "conv2", "conv2", "fc", "fc"}));
+  EXPECT_EQ(numbers, 4u * 25 + 4 + 8 * 4 * 25 + 8 + 10 * 392 + 10);
+  graph::check_writable(folder / "lenet-mnist.onnx", new_weights(step, initial_state(step).weights));
 }
 
 }  // namespace
