@@ -8,6 +8,7 @@
 #include "cli/console.h"
 #include "cli/data_options.h"
 #include "cli/step_report.h"
+#include "cli/training_client.h"
 #include "cli/verbs.h"
 #include "client/batch.h"
 #include "client/input_record.h"
@@ -17,6 +18,7 @@
 #include "images/image_source.h"
 #include "inputs/encryptor.h"
 #include "plan/plan_file.h"
+#include "training/plan_file.h"
 #include "wire/outputs.h"
 
 namespace sotto::cli {
@@ -70,6 +72,7 @@ int keygen(KeygenOptions& o) {
 
 struct EncryptOptions {
   std::string client, keys, public_key, out;
+  bool labels = false;
   DataOptions data;
   StepReport report;
 };
@@ -113,6 +116,13 @@ int encrypt(EncryptOptions& o) {
   if (o.keys.empty() == o.public_key.empty())
     throw Error(ErrorCode::usage, "name the secret key (--keys) or its owner's public key (--public-key)");
   wire::require_kept(o.data.data, std::array{o.out, o.report.path()});
+  if (training::is_training_plan(o.client, wire::Kind::client) != o.labels)
+    throw Error(ErrorCode::usage, o.labels ? o.client + " is not for training: labels are encrypted for that only"
+                                           : o.client + " is for training: encrypt the labels, too (--labels)");
+  if (o.labels) {
+    if (o.keys.empty()) throw Error(ErrorCode::usage, "examples are encrypted with the secret key: name it (--keys)");
+    return encrypt_training({o.client, o.keys, o.out, o.data}, o.report);
+  }
   const plan::ClientSpec spec = plan::read_client(o.client);
   // Files of pictures come from anywhere: what could go wrong with one does so before the key is in memory.
   const auto images = load_images(o.data, spec.io, o.data.count, images::TrueLabels::dropped);
@@ -195,6 +205,11 @@ void print_table(const client::Decrypted& result, const std::vector<images::Imag
 
 int decrypt(DecryptVerbOptions& o) {
   o.report.start();
+  if (training::is_training_plan(o.client, wire::Kind::client)) {
+    if (!o.sheet.empty() || o.flood > 0 || !o.data.data.empty())
+      throw Error(ErrorCode::usage, "a training gives a network and its losses: --out, --csv and --json");
+    return decrypt_training({o.client, o.keys, o.in, o.npy, o.csv}, o.report);
+  }
   client::require_sheet_name(o.sheet);
   if (!(o.flood >= 0)) throw Error(ErrorCode::usage, "--flood takes a number that is not negative");
   const bool streamed = wire::require_outputs(std::array{o.npy, o.sheet}, std::array{o.csv, o.report.path()});
@@ -249,6 +264,7 @@ void add_encrypt(CLI::App& app) {
   verb->add_option("CLIENT", o->client, "NAME.client")->required();
   auto* keys = verb->add_option("--keys", o->keys, "Folder with secret.key");
   verb->add_option("--public-key", o->public_key, "Instead: encrypt for the owner of this public key")->excludes(keys);
+  verb->add_flag("--labels", o->labels, "With the classes of the images, for a plan that trains");
   add_data_options(*verb, o->data, true);
   verb->add_option("--out", o->out, "Where the encrypted images go")->required();
   o->report.add_option(*verb);
@@ -261,8 +277,8 @@ void add_decrypt(CLI::App& app) {
   verb->add_option("CLIENT", o->client, "NAME.client")->required();
   verb->add_option("--keys", o->keys, "Folder with secret.key")->required();
   verb->add_option("--in", o->in, "Encrypted scores")->required();
-  verb->add_option("--out", o->npy, "Write the scores here (NumPy)");
-  verb->add_option("--csv", o->csv, "Write the labels here (CSV; - for the standard output)");
+  verb->add_option("--out", o->npy, "Write the scores here (NumPy); of a training the network (ONNX)");
+  verb->add_option("--csv", o->csv, "Write the labels here, or the losses of a training (CSV; - for the standard output)");
   verb->add_option("--sheet", o->sheet, "Write a contact sheet here (.png or .html)");
   verb->add_option("--flood", o->flood,
                    "Noise flooding: standard deviation added to every score before it is written (SECURITY.md)")

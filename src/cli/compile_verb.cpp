@@ -9,6 +9,7 @@
 #include "cli/console.h"
 #include "cli/planning.h"
 #include "cli/step_report.h"
+#include "cli/training.h"
 #include "cli/verbs.h"
 #include "plan/plan_file.h"
 #include "wire/outputs.h"
@@ -19,7 +20,7 @@ namespace {
 
 struct CompileOptions {
   PlanRequest request;
-  std::string out;
+  std::string out, train;
   StepReport report;
 };
 
@@ -31,14 +32,30 @@ std::string base_name(const std::string& out) {
   return out;
 }
 
+void print_files(const std::string& plan_path, const std::string& client_path) {
+  fmt::print("wrote {} (stays with the server) and {} (public, for the client)\n", plan_path, client_path);
+}
+
+int run_training(CompileOptions& o, const std::string& plan_path, const std::string& client_path) {
+  const std::string made = compile_training(o.request.model, o.train, plan_path, client_path);
+  o.report.add_bytes("plan_bytes", plan_path);
+  o.report.add_bytes("client_bytes", client_path);
+  o.report.write();
+  if (o.report.streamed()) return 0;
+  fmt::print("{}", made);
+  print_files(plan_path, client_path);
+  return 0;
+}
+
 int run(CompileOptions& o) {
   for (const auto& inputs : {std::vector{o.request.model}, o.request.calibrate})
     wire::require_kept(inputs, std::array{o.report.path()});
   o.report.start();
-  const plan::Plan plan = make_plan(o.request);
-  check_stop();
   const std::string base = base_name(o.out);
   const auto plan_path = base + ".plan", client_path = base + ".client";
+  if (!o.train.empty()) return run_training(o, plan_path, client_path);
+  const plan::Plan plan = make_plan(o.request);
+  check_stop();
   wire::require_writable(plan_path, wire::Kind::plan);  // both or none
   wire::require_writable(client_path, wire::Kind::client);
   plan::write_plan(plan_path, plan);
@@ -54,7 +71,7 @@ int run(CompileOptions& o) {
   fmt::print("{}: {} layers for batches of {} images; about {} of memory to run\n", plan.network, plan.steps.size(),
              plan.batch, format_bytes(static_cast<double>(cost.peak_bytes)));
   fmt::print("{}\n", describe(plan.prediction));
-  fmt::print("wrote {} (stays with the server) and {} (public, for the client)\n", plan_path, client_path);
+  print_files(plan_path, client_path);
   return 0;
 }
 
@@ -66,6 +83,7 @@ void add_compile(CLI::App& app) {
   auto o = std::make_shared<CompileOptions>();
   verb->add_option("MODEL", o->request.model, "The network, ONNX")->required();
   verb->add_option("--out", o->out, "Writes OUT.plan and OUT.client (OUT may end in .plan)")->required();
+  verb->add_option("--train", o->train, "Plan the training that this SPEC.toml describes, in place of inference");
   add_plan_options(*verb, o->request);
   add_reading_options(*verb, o->request.reading, verb->get_option("--calibrate"));
   o->report.add_option(*verb);

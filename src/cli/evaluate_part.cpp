@@ -1,11 +1,11 @@
 #include "cli/evaluate_part.h"
 
-#include <cstdlib>
 #include <fstream>
 
 #include "base/error.h"
 #include "cli/console.h"
 #include "cli/process.h"
+#include "cli/work_folder.h"
 #include "client/batch.h"
 #include "client/results.h"
 #include "plan/plan_file.h"
@@ -13,33 +13,6 @@
 namespace sotto::cli {
 
 namespace fs = std::filesystem;
-
-namespace {
-
-// A private folder for keys and ciphertexts, removed at the end whatever happens.
-class WorkFolder {
- public:
-  WorkFolder() {
-    const char* base = std::getenv("TMPDIR");
-    std::string name = (fs::path(base != nullptr && *base != '\0' ? base : "/tmp") / "sotto-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr)
-      throw Error(ErrorCode::no_resources, "cannot make a temporary folder " + name + "; set TMPDIR");
-    path_ = name;
-  }
-  ~WorkFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  WorkFolder(const WorkFolder&) = delete;
-  WorkFolder& operator=(const WorkFolder&) = delete;
-
-  [[nodiscard]] std::string operator/(const char* name) const { return (path_ / name).string(); }
-
- private:
-  fs::path path_;
-};
-
-}  // namespace
 
 PartResult run_part(const plan::Plan& plan, std::span<const std::vector<double>> values, int threads,
                     const std::string& memory) {

@@ -1,8 +1,10 @@
 // sotto: all verbs. Those of the server run in sotto-server, a program without any code for secret keys.
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <string_view>
 
 #include "base/error.h"
 #include "cli/console.h"
@@ -18,11 +20,18 @@ bool is_server_verb(const char* verb) {
   return false;
 }
 
+// `train` is a verb of both programs: with evaluation keys it is the server's part.
+bool is_server_train(int argc, char** argv) {
+  return argc > 1 && std::strcmp(argv[1], "train") == 0 && std::any_of(argv + 2, argv + argc, [](const char* a) {
+           return std::string_view(a).starts_with("--eval-key");
+         });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   return sotto::cli::guarded_main("sotto", [&] {
-    if (argc > 1 && is_server_verb(argv[1])) {
+    if (argc > 1 && (is_server_verb(argv[1]) || is_server_train(argc, argv))) {
       const auto program = sotto::cli::program_folder() / "sotto-server";
       ::execv(program.c_str(), argv);
       throw sotto::Error(sotto::ErrorCode::internal, "cannot start " + program.string() + ": " + std::strerror(errno));
@@ -35,6 +44,7 @@ int main(int argc, char** argv) {
     sotto::cli::add_encrypt(app);
     sotto::cli::add_decrypt(app);
     sotto::cli::add_evaluate(app);
+    sotto::cli::add_train(app);
     sotto::cli::add_bench(app);
     return sotto::cli::parse_and_run(app, argc, argv);
   });

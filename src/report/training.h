@@ -21,7 +21,7 @@ struct TrainingStep {
 
 /// What a training found: the result of `sotto train`, for its JSON file and its page.
 struct Training {
-  std::string network, dataset, version;
+  std::string network, dataset;
   bool simulated = false;             ///< the float twin alone
   std::vector<std::string> layers;    ///< that were trained
   std::uint64_t weights = 0;          ///< how many

@@ -1,0 +1,186 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <memory>
+
+#include "base/error.h"
+#include "cli/console.h"
+#include "cli/training_client.h"
+#include "cli/training_run.h"
+#include "cli/verbs.h"
+#include "engine/training_planner.h"
+#include "graph/onnx_import.h"
+#include "graph/onnx_weights.h"
+#include "report/training.h"
+#include "training/run_twin.h"
+#include "training/trained.h"
+#include "wire/atomic_file.h"
+#include "wire/outputs.h"
+
+namespace sotto::cli {
+
+namespace {
+
+constexpr int kDoubtful = 6;  // as for doubtful labels
+
+struct TrainOptions {
+  std::string model, spec, out, json, report;
+  std::vector<std::string> test;
+  std::optional<std::size_t> test_count;
+  int steps = 0;
+  bool simulate = false;
+  DataOptions data;
+  TrainingRunOptions run;
+};
+
+// What the twin finds, into the report.
+void add_twin(report::Training& r, const training::TrainingPlan& plan, const std::vector<training::TwinStep>& twin,
+              const TestSet& test) {
+  const auto largest = [](const std::vector<std::vector<double>>& lists) {
+    double most = 0;
+    for (const auto& list : lists)
+      for (double v : list) most = std::max(most, std::abs(v));
+    return most;
+  };
+  ProgressLine line("float twin");
+  for (std::size_t s = 0; s < twin.size(); ++s) {
+    line.update(s, twin.size());
+    report::TrainingStep& step = r.steps.emplace_back();
+    step.float_loss = twin[s].result.loss;
+    step.float_accuracy = test.accuracy(plan.step, twin[s].state.weights);
+    r.largest_weight = std::max(r.largest_weight, largest(twin[s].state.weights));
+    r.largest_velocity = std::max(r.largest_velocity, largest(twin[s].state.velocities));
+  }
+}
+
+// |a - b| / |b| over all weights.
+double relative_error(const training::State& a, const training::State& b) {
+  double error = 0, norm = 0;
+  for (std::size_t p = 0; p < a.weights.size(); ++p)
+    for (std::size_t i = 0; i < a.weights[p].size(); ++i) {
+      error = std::hypot(error, a.weights[p][i] - b.weights[p][i]);
+      norm = std::hypot(norm, b.weights[p][i]);
+    }
+  return error / norm;
+}
+
+void add_encrypted(report::Training& r, const training::TrainingPlan& plan, const client::DecryptedTraining& encrypted,
+                   const std::vector<training::TwinStep>& twin, const TestSet& test) {
+  r.overflow = encrypted.overflow;
+  ProgressLine line("accuracy");
+  for (std::size_t s = 0; s < r.steps.size(); ++s) {
+    line.update(s, r.steps.size());
+    r.steps[s].loss = encrypted.losses[s];
+    r.steps[s].weight_relative_error = relative_error(encrypted.states[s], twin[s].state);
+    if (r.overflow < 0 || static_cast<int>(s) < r.overflow)
+      r.steps[s].accuracy = test.accuracy(plan.step, encrypted.states[s].weights);
+  }
+}
+
+std::string percent(const std::optional<double>& fraction) {
+  return fraction ? fmt::format("{:.2f} %", 100 * *fraction) : "not measured";
+}
+
+void print_summary(const report::Training& r, const TrainOptions& o) {
+  const report::TrainingStep& last = r.steps.back();
+  if (r.simulated) {
+    fmt::print("float twin: {} steps of {} images; loss {:.4f} to {:.4f}\n", r.steps.size(), r.batch,
+               r.steps.front().float_loss, last.float_loss);
+    fmt::print("largest weight {:.3g}, largest velocity {:.3g}; the spec allows {:.3g}\n", r.largest_weight,
+               r.largest_velocity, r.range);
+  } else {
+    fmt::print("{} encrypted steps of {} images in {}, {:.1f} s each; {} of memory\n", r.steps.size(), r.batch,
+               format_seconds(r.training_seconds), r.seconds_per_step,
+               format_bytes(static_cast<double>(r.peak_rss_bytes)));
+    fmt::print("loss {:.4f} to {:.4f} (float {:.4f}); weights differ from the float twin's by {:.2g} %\n",
+               *r.steps.front().loss, *last.loss, last.float_loss, 100 * *last.weight_relative_error);
+  }
+  if (r.accuracy_before)
+    fmt::print("accuracy on {} test images: {} before, {} after{}\n", r.test_images, percent(r.accuracy_before),
+               percent(r.simulated ? last.float_accuracy : last.accuracy),
+               r.simulated ? "" : ", float " + percent(last.float_accuracy));
+  if (!o.out.empty() && r.overflow < 0) fmt::print("wrote {}: the network with the trained weights\n", o.out);
+}
+
+int run(TrainOptions& o) {
+  wire::require_outputs(std::array{o.out, o.report}, std::array{o.json});
+  wire::require_kept(o.data.data, std::array{o.out, o.json, o.report});
+  wire::require_kept(std::array{o.model, o.spec}, std::array{o.out, o.json, o.report});
+  o.run.threads = set_threads(o.run.threads);
+  training::Spec spec = training::read_spec(o.spec);
+  if (o.steps > 0) spec.steps = o.steps;
+  const Stopwatch compiling;
+  const training::TrainingPlan plan = [&] {
+    const AtOnce at_once;
+    return engine::plan_training(o.model, spec);
+  }();
+  report::Training r = report_of(plan);
+  r.compile_seconds = compiling.seconds();
+  r.simulated = o.simulate;
+  r.dataset = fmt::format("{}", fmt::join(o.data.data, " "));
+  DataOptions data = o.data;
+  data.data = training_half(data.data);
+  const auto examples = examples_of(load_images(data, plan.io, data.count, images::TrueLabels::needed), plan.io);
+  r.images = examples.size();
+  r.batches = examples.size() / static_cast<std::size_t>(spec.batch);
+  DataOptions test_data;
+  test_data.data = o.test;
+  test_data.reading = o.data.reading;
+  const TestSet test(plan, o.test.empty() ? std::vector<training::Example>{}
+                                          : examples_of(load_images(test_data, plan.io, o.test_count,
+                                                                    images::TrueLabels::needed),
+                                                        plan.io));
+  r.test_images = test.size();
+  r.accuracy_before = test.accuracy(plan.step, training::initial_state(plan.step).weights);
+  const std::vector<training::TwinStep> twin = [&] {
+    ProgressLine line("float twin");
+    std::size_t done = 0;
+    return training::run_twin(plan.step, spec, examples, 0, [&](const training::TwinStep&) {
+      line.update(++done, static_cast<std::size_t>(spec.steps));
+    });
+  }();
+  add_twin(r, plan, twin, test);
+  std::vector<std::vector<double>> weights = twin.back().state.weights;
+  if (!o.simulate) {
+    int exit_code = 0;
+    const std::optional<client::DecryptedTraining> encrypted = train_encrypted(plan, examples, o.run, r, exit_code);
+    if (!encrypted) return exit_code;
+    add_encrypted(r, plan, *encrypted, twin, test);
+    weights = encrypted->states.back().weights;
+  }
+  if (!o.out.empty() && r.overflow < 0)
+    graph::write_onnx(Source(plan.model, plan.network), o.out, training::new_weights(plan.step, weights));
+  if (!o.json.empty()) wire::write_file(o.json, report::to_json(r).dump(2) + "\n");
+  if (!o.report.empty()) wire::write_file(o.report, report::training_page(r));
+  if (o.json != "-") print_summary(r, o);
+  if (r.overflow < 0) return 0;
+  print_error("sotto: " + overflow_note(r.overflow) + "\n");
+  return kDoubtful;
+}
+
+}  // namespace
+
+void add_train(CLI::App& app) {
+  auto* verb = app.add_subcommand("train", "Train a network on images that are encrypted for it, on this machine");
+  auto o = std::make_shared<TrainOptions>();
+  verb->add_option("MODEL", o->model, "The network, ONNX")->required();
+  verb->add_option("--spec", o->spec, "SPEC.toml: layers, loss, optimiser, batch, steps")->required();
+  add_data_options(*verb, o->data, true);
+  verb->add_option("--test", o->test, "Images to measure accuracy on, in the clear (as for --data)")->expected(1, -1);
+  verb->add_option("--test-count", o->test_count, "How many of them (default: all)")->check(image_number());
+  verb->add_option("--out", o->out, "Write the network with the trained weights here (ONNX)");
+  verb->add_option("--steps", o->steps, "Steps, in place of the spec's")->check(CLI::Range(1, 1 << 20));
+  verb->add_flag("--simulate", o->simulate, "Train the float twin alone, nothing encrypted: seconds, not hours");
+  verb->add_option("--work", o->run.work,
+                   "Folder for keys and encrypted files, which stay there: the same command goes on behind the last "
+                   "finished step");
+  verb->add_option("--threads", o->run.threads, "Threads (default: all)")->check(CLI::Range(1, 1024));
+  verb->add_option("--memory", o->run.memory, "Most memory of the server's process, e.g. 20G");
+  verb->add_option("--json", o->json, "Write the results here (JSON; - for the standard output)");
+  verb->add_option("--report", o->report, "Write a page with plots here (HTML)");
+  verb->callback([o] { throw CLI::RuntimeError(run(*o)); });
+}
+
+}  // namespace sotto::cli

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "engine/trainer.h"
+
+namespace sotto::cli {
+
+/// What `sotto-server train --json` writes.
+nlohmann::json to_json(const engine::TrainingReport& report, const engine::Trainer& trainer, int threads,
+                       double seconds);
+
+/// Makes NAME.plan and NAME.client from a model and SPEC.toml. Returns what to tell the user.
+std::string compile_training(const std::string& model, const std::string& spec, const std::string& plan_path,
+                             const std::string& client_path);
+
+}  // namespace sotto::cli

@@ -1,0 +1,126 @@
+#include "cli/training_client.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "base/error.h"
+#include "cli/console.h"
+#include "graph/onnx_weights.h"
+#include "training/plan_file.h"
+#include "training/trained.h"
+#include "wire/outputs.h"
+
+namespace sotto::cli {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr int kDoubtful = 6;  // as for doubtful labels
+
+training::TrainingPlan read_client(const std::string& path) {
+  return training::read_training_plan(path, wire::Kind::client);
+}
+
+client::Keys read_keys(const training::TrainingPlan& plan, const std::string& keys) {
+  return client::read_keys(ckks::Parameters::create(plan.parameters), keys);
+}
+
+}  // namespace
+
+std::vector<training::Example> examples_of(const std::vector<images::Image>& images, const plan::Interface& io) {
+  std::vector<training::Example> list;
+  list.reserve(images.size());
+  for (const images::Image& i : images) {
+    if (i.label < 0)
+      throw Error(ErrorCode::bad_input, "image " + i.name + " has no label: a training needs the class of every image");
+    list.push_back({images::preprocess(i, io), i.label});
+  }
+  return list;
+}
+
+std::vector<std::string> training_half(std::vector<std::string> sources) {
+  const std::string name = "mnist:";
+  for (std::string& s : sources) {
+    if (!s.starts_with(name)) continue;
+    const fs::path dir = s.substr(name.size());
+    std::error_code unknown;
+    for (const char* file : {"train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"})
+      if (fs::exists(dir / file, unknown)) {
+        s = "mnist-train:" + dir.string();
+        break;
+      }
+  }
+  return sources;
+}
+
+std::string overflow_note(int overflow) {
+  if (overflow < 0) return {};
+  return fmt::format(
+      "the weights left their range in step {}: what comes behind means nothing; train with a smaller rate or a larger "
+      "range (sotto train --simulate shows both)",
+      overflow + 1);
+}
+
+int encrypt_training(const TrainingEncryption& o, StepReport& report) {
+  const training::TrainingPlan plan = read_client(o.client);
+  DataOptions data = o.data;
+  data.data = training_half(data.data);
+  const auto examples = examples_of(load_images(data, plan.io, data.count, images::TrueLabels::needed), plan.io);
+  const client::Keys keys = read_keys(plan, o.keys);
+  report.add_lap("read_seconds");
+  report.add("key_id", keys.secret.id());
+  {
+    ProgressLine line("encryption");
+    client::encrypt_examples(plan, keys, examples, o.out,
+                             [&](std::size_t done, std::size_t total) { line.update(done, total); });
+  }
+  report.add_lap("encrypt_seconds");
+  const std::size_t batch = static_cast<std::size_t>(plan.spec.batch), batches = examples.size() / batch;
+  report.add("images", batches * batch);
+  report.add("batches", batches);
+  report.add_bytes("input_bytes", o.out);
+  report.write();
+  if (examples.size() > batches * batch)
+    print_note(fmt::format("{} images are left over: batches are of {}", examples.size() - batches * batch, batch));
+  if (report.streamed()) return 0;
+  fmt::print("encrypted {} images with their labels in {} batches of {}: {} ({})\n", batches * batch, batches, batch,
+             o.out, format_bytes(static_cast<double>(fs::file_size(o.out))));
+  return 0;
+}
+
+int decrypt_training(const TrainingDecryption& o, StepReport& report) {
+  wire::require_outputs(std::array{o.out}, std::array{o.csv, report.path()});
+  const training::TrainingPlan plan = read_client(o.client);
+  const client::Keys keys = read_keys(plan, o.keys);
+  ProgressLine line("decryption");
+  const client::DecryptedTraining result = client::decrypt_training(
+      plan, keys, o.in, [&](std::size_t done, std::size_t total) { line.update(done, total); });
+  report.add_lap("decrypt_seconds");
+  const std::string note = overflow_note(result.overflow);
+  const std::vector<std::vector<double>>& weights = result.states.back().weights;
+  if (!o.out.empty() && note.empty())
+    graph::write_onnx(Source(plan.model, plan.network), o.out, training::new_weights(plan.step, weights));
+  if (!o.csv.empty()) {
+    std::string text = "step,loss\n";
+    for (std::size_t s = 0; s < result.losses.size(); ++s) text += fmt::format("{},{:.9g}\n", s + 1, result.losses[s]);
+    wire::write_file(o.csv, text);
+  }
+  report.add("steps", result.losses.size());
+  report.add("loss", result.losses);
+  report.add("overflow", result.overflow);
+  report.add_bytes("output_bytes", o.in);
+  report.write();
+  if (!note.empty()) {
+    print_error("sotto: " + note + "; no network was written\n");
+    return kDoubtful;
+  }
+  if (report.streamed()) return 0;
+  fmt::print("{} steps; loss {:.4f} before the first, {:.4f} before the last\n", result.losses.size(),
+             result.losses.front(), result.losses.back());
+  if (!o.out.empty()) fmt::print("wrote {}: the network with the trained weights\n", o.out);
+  return 0;
+}
+
+}  // namespace sotto::cli

@@ -1,0 +1,166 @@
+#include "cli/training_run.h"
+
+#include <algorithm>
+#include <fstream>
+
+#include "base/error.h"
+#include "cli/console.h"
+#include "cli/process.h"
+#include "cli/work_folder.h"
+#include "client/scores.h"
+#include "graph/interpreter.h"
+#include "graph/onnx_import.h"
+#include "training/plan_file.h"
+#include "training/trained.h"
+#include "wire/reader.h"
+
+namespace sotto::cli {
+
+namespace fs = std::filesystem;
+
+TestSet::TestSet(const training::TrainingPlan& plan, std::vector<training::Example> examples)
+    : examples_(std::move(examples)) {
+  if (!examples_.empty()) network_ = graph::import_onnx(Source(plan.model, plan.network));
+}
+
+std::optional<double> TestSet::accuracy(const training::Step& step,
+                                        const std::vector<std::vector<double>>& weights) const {
+  if (examples_.empty()) return std::nullopt;
+  const graph::Network network = training::trained(network_, step, weights);
+  std::vector<std::vector<double>> images;
+  images.reserve(examples_.size());
+  for (const training::Example& e : examples_) images.push_back(e.image);
+  const auto scores = graph::evaluate_all(network, images);
+  std::size_t right = 0;
+  for (std::size_t i = 0; i < scores.size(); ++i) right += client::argmax(scores[i]) == examples_[i].label;
+  return static_cast<double>(right) / static_cast<double>(scores.size());
+}
+
+report::Training report_of(const training::TrainingPlan& plan) {
+  report::Training r;
+  r.network = plan.network;
+  for (const training::Parameter& p : plan.step.parameters) {
+    if (r.layers.empty() || r.layers.back() != p.layer) r.layers.push_back(p.layer);
+    r.weights += p.initial.size();
+  }
+  r.batch = plan.spec.batch;
+  r.range = plan.spec.range;
+  const auto parameters = ckks::Parameters::create(plan.parameters);
+  r.security_bits = parameters.security_bits();
+  r.log2_qp = parameters.log2_qp();
+  r.ring_dimension = 1 << plan.parameters.log_n;
+  r.ciphertext_primes = plan.parameters.ciphertext_primes;
+  r.special_primes = plan.parameters.special_primes;
+  const training::LoweredStep lowered = training::lower(plan);
+  for (const program::Instruction& i : lowered.program.instructions) {
+    r.bootstraps_per_step += i.kind == program::Instruction::Kind::bootstrap;
+    if (i.kind == program::Instruction::Kind::multiply)
+      r.ciphertext_products_per_step += static_cast<int>(i.sources.size() / 2);
+    for (const auto& [s, times] : program::switches_of(lowered.program, i, plan.parameters.log_n))
+      r.key_switches_per_step += times;
+  }
+  return r;
+}
+
+namespace {
+
+double median(std::vector<double> v) {
+  std::nth_element(v.begin(), v.begin() + static_cast<std::ptrdiff_t>(v.size() / 2), v.end());
+  return v[v.size() / 2];
+}
+
+// Whether a file of an earlier run belongs to this plan and key.
+bool input_serves(const std::string& path, const training::TrainingPlan& plan, const std::string& key_id) {
+  if (!fs::exists(path)) return false;
+  try {
+    const ckks::CiphertextReader file(path, wire::Kind::input);
+    return file.info().plan_id == plan.id && file.info().key_id == key_id;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+void add_server_figures(report::Training& r, const std::string& stats_path) {
+  std::ifstream file(stats_path);
+  const nlohmann::json stats = nlohmann::json::parse(file);
+  const auto seconds = stats.at("step_seconds").get<std::vector<double>>();
+  const auto earlier = stats.at("steps_of_an_earlier_run").get<std::size_t>();
+  for (std::size_t s = 0; s < seconds.size(); ++s) r.steps[earlier + s].seconds = seconds[s];
+  if (!seconds.empty()) {
+    r.seconds_per_step = median(seconds);
+    for (const auto& [kind, time] : stats.at("seconds_by_kind").items())
+      r.seconds_by_kind[kind] = time.get<double>() / static_cast<double>(seconds.size());
+  }
+  r.training_seconds = stats.at("seconds");
+  r.peak_rss_bytes = stats.at("peak_rss_bytes");
+  r.predicted_peak_bytes = stats.at("predicted_peak_bytes");
+  r.kernels = stats.at("cpu_kernels");
+  r.threads = stats.at("threads");
+}
+
+}  // namespace
+
+std::optional<client::DecryptedTraining> train_encrypted(const training::TrainingPlan& plan,
+                                                         const std::vector<training::Example>& examples,
+                                                         const TrainingRunOptions& options, report::Training& r,
+                                                         int& exit_code) {
+  std::optional<WorkFolder> temporary;
+  if (options.work.empty())
+    temporary.emplace();
+  else
+    fs::create_directories(options.work);
+  const fs::path work = options.work.empty() ? temporary->path() : fs::path(options.work);
+  const auto in = [&](const char* name) { return (work / name).string(); };
+  const plan::ClientSpec spec = training::client_part(plan);
+  training::write_training_plan(in("net.plan"), plan, wire::Kind::plan);
+  {
+    const Stopwatch watch;
+    ProgressLine line("keys");
+    if (!fs::exists(work / "secret.key") || !fs::exists(work / "eval.key"))
+      client::make_keys({{spec, ckks::Parameters::create(plan.parameters)}}, work, {.replace = true},
+                        [&](std::size_t done, std::size_t total) { line.update(done, total); });
+    r.keygen_seconds = watch.seconds();
+  }
+  const client::Keys keys = client::read_keys(ckks::Parameters::create(plan.parameters), work);
+  if (!input_serves(in("in.sotto"), plan, keys.secret.id())) {
+    const Stopwatch watch;
+    ProgressLine line("encryption");
+    client::encrypt_examples(plan, keys, examples, in("in.sotto"),
+                             [&](std::size_t done, std::size_t total) { line.update(done, total); });
+    r.encrypt_seconds = watch.seconds();
+  }
+  r.eval_key_bytes = fs::file_size(in("eval.key"));
+  r.input_bytes = fs::file_size(in("in.sotto"));
+  std::vector<std::string> command = {(program_folder() / "sotto-server").string(),
+                                      "train",
+                                      in("net.plan"),
+                                      "--eval-key",
+                                      in("eval.key"),
+                                      "--in",
+                                      in("in.sotto"),
+                                      "--out",
+                                      in("out.sotto"),
+                                      "--json",
+                                      in("stats.json"),
+                                      "--threads",
+                                      std::to_string(options.threads)};
+  if (!options.memory.empty()) command.insert(command.end(), {"--memory", options.memory});
+  const ProcessResult server = run_process(command);
+  exit_code = server.exit_code;
+  if (exit_code > 128 && exit_code != static_cast<int>(ErrorCode::interrupted)) {
+    check_stop();
+    throw Error(ErrorCode::no_resources, "the training process was killed (signal " + std::to_string(exit_code - 128) +
+                                             "); most likely the memory did not suffice");
+  }
+  if (exit_code != 0) return std::nullopt;
+  add_server_figures(r, in("stats.json"));
+  r.output_bytes = fs::file_size(in("out.sotto"));
+  const Stopwatch watch;
+  ProgressLine line("decryption");
+  client::DecryptedTraining result = client::decrypt_training(
+      plan, keys, in("out.sotto"), [&](std::size_t done, std::size_t total) { line.update(done, total); });
+  r.decrypt_seconds = watch.seconds();
+  return result;
+}
+
+}  // namespace sotto::cli

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "client/training.h"
+#include "graph/network.h"
+#include "report/training.h"
+#include "training/compile.h"
+
+namespace sotto::cli {
+
+/// Seconds since it was made.
+class Stopwatch {
+ public:
+  [[nodiscard]] double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+/// Images on which networks are compared in the clear.
+class TestSet {
+ public:
+  TestSet(const training::TrainingPlan& plan, std::vector<training::Example> examples);
+
+  [[nodiscard]] std::size_t size() const { return examples_.size(); }
+  /// Part of the labels that the network with these weights gets right; nothing without images.
+  [[nodiscard]] std::optional<double> accuracy(const training::Step& step,
+                                               const std::vector<std::vector<double>>& weights) const;
+
+ private:
+  graph::Network network_;
+  std::vector<training::Example> examples_;
+};
+
+struct TrainingRunOptions {
+  std::string work;    ///< folder that keeps keys and encrypted files; empty: a temporary one
+  std::string memory;  ///< of the server's process
+  int threads = 0;
+};
+
+/// What is known of a training before it runs.
+report::Training report_of(const training::TrainingPlan& plan);
+
+/// Plays both sides: makes keys, encrypts, lets a process of sotto-server train, and decrypts. Figures go to `report`.
+/// What a work folder has of an earlier run of the same plan and images is used again. Throws what its steps throw;
+/// returns nothing and sets *exit_code if the server's process failed, which has then said why.
+std::optional<client::DecryptedTraining> train_encrypted(const training::TrainingPlan& plan,
+                                                         const std::vector<training::Example>& examples,
+                                                         const TrainingRunOptions& options, report::Training& report,
+                                                         int& exit_code);
+
+}  // namespace sotto::cli

@@ -1,0 +1,24 @@
+#include "engine/training_planner.h"
+
+#include "compiler/lower.h"
+#include "graph/onnx_import.h"
+#include "graph/onnx_weights.h"
+#include "training/differentiate.h"
+#include "training/plan_file.h"
+#include "training/trained.h"
+
+namespace sotto::engine {
+
+training::TrainingPlan plan_training(const Source& model, const training::Spec& spec) {
+  const graph::Network network = graph::import_onnx(model);
+  training::Step step = training::differentiate(network, spec);
+  graph::check_writable(model, training::new_weights(step, training::initial_state(step).weights));
+  training::TrainingPlan plan = training::compile(std::move(step), spec);
+  plan.network = network.name;
+  plan.model = graph::self_contained(model);
+  plan.io = compiler::interface_of(network);
+  plan.id = training::plan_id(plan);
+  return plan;
+}
+
+}  // namespace sotto::engine
