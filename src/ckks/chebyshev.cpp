@@ -116,7 +116,7 @@ class Evaluation {
       const Ciphertext& t = power(1);
       sum = evaluator_.multiply_scalar(evaluator_.drop_to(t, limbs + 1), 0, target / t.scale);
     }
-    Ciphertext out = evaluator_.rescale(*sum);
+    Ciphertext out = evaluator_.rescale(std::move(*sum));
     out.scale = scale;
     return evaluator_.add_scalar(std::move(out), series[0]);
   }

@@ -110,11 +110,11 @@ Ciphertext Evaluator::drop_to(const Ciphertext& a, int limbs) const {
   return out;
 }
 
-Ciphertext Evaluator::rescale(const Ciphertext& a) const {
-  Ciphertext copy = drop_to(a, a.limbs());
+Ciphertext Evaluator::rescale(Ciphertext a) const {
+  const int limbs = a.limbs();
   Ciphertext out;
   out.scale = a.scale / static_cast<double>(ring_->prime(a.c0.size() - 1));
-  switcher_.mod_down({a.limbs(), -1, std::move(copy.c0), std::move(copy.c1)}, true, nullptr, out.c0, out.c1);
+  switcher_.mod_down({limbs, -1, std::move(a.c0), std::move(a.c1)}, true, nullptr, out.c0, out.c1);
   return out;
 }
 

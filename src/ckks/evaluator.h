@@ -35,8 +35,8 @@ class Evaluator {
   [[nodiscard]] Ciphertext add_scalar(Ciphertext a, double value) const;
   /// A copy of the first `limbs` limbs.
   [[nodiscard]] Ciphertext drop_to(const Ciphertext& a, int limbs) const;
-  /// Divides by the last prime: one limb less.
-  [[nodiscard]] Ciphertext rescale(const Ciphertext& a) const;
+  /// Divides by the last prime: one limb less. Consumes a: its memory is reused.
+  [[nodiscard]] Ciphertext rescale(Ciphertext a) const;
   /// a * b, relinearised and rescaled in one division: one limb less, scale a.scale * b.scale / q.
   [[nodiscard]] Ciphertext multiply(const Ciphertext& a, const Ciphertext& b) const;
   /// a^2, as `multiply`. Consumes a: its memory is reused.

@@ -1,5 +1,7 @@
 #include "program/program.h"
 
+#include <sodium.h>
+
 #include <algorithm>
 #include <set>
 
@@ -60,14 +62,22 @@ std::vector<ckks::KeyId> required_keys(const Program& program, const std::vector
   return {keys.begin(), keys.end()};
 }
 
-std::vector<int> last_uses(const Program& program) {
-  std::vector<int> last(program.values.size(), -1);
-  for (std::size_t k = 0; k < program.instructions.size(); ++k) {
-    for (int v : program.instructions[k].sources) last[static_cast<std::size_t>(v)] = static_cast<int>(k);
-    for (int v : program.instructions[k].addends) last[static_cast<std::size_t>(v)] = static_cast<int>(k);
+std::vector<std::map<int, int>> needs_after(const Program& program) {
+  std::vector<std::map<int, int>> after(program.instructions.size());
+  std::vector<int> needed(program.values.size(), 0);  // behind the instruction at hand
+  for (int v : program.outputs) needed[static_cast<std::size_t>(v)] = program.value(v).limbs;
+  for (std::size_t k = program.instructions.size(); k-- > 0;) {
+    const Instruction& i = program.instructions[k];
+    for (int v : i.outputs)
+      if (needed[static_cast<std::size_t>(v)] < program.value(v).limbs) after[k][v] = needed[static_cast<std::size_t>(v)];
+    for (const std::vector<int>* read : {&i.sources, &i.addends})
+      for (int v : *read)
+        if (int& limbs = needed[static_cast<std::size_t>(v)]; limbs < i.limbs) {
+          after[k].try_emplace(v, limbs);
+          limbs = i.limbs;
+        }
   }
-  for (int v : program.outputs) last[static_cast<std::size_t>(v)] = static_cast<int>(program.instructions.size());
-  return last;
+  return after;
 }
 
 void trim_inputs(Program& program) {
@@ -80,19 +90,54 @@ void trim_inputs(Program& program) {
       program.values[static_cast<std::size_t>(v)].limbs = most[static_cast<std::size_t>(v)];
 }
 
+std::string digest_of(const Program& program) {
+  crypto_generichash_state state;
+  crypto_generichash_init(&state, nullptr, 0, 16);
+  const auto add = [&](const auto& x) {
+    crypto_generichash_update(&state, reinterpret_cast<const unsigned char*>(&x), sizeof x);
+  };
+  const auto add_list = [&](const auto& list) {
+    add(static_cast<std::uint64_t>(list.size()));
+    for (const auto& x : list) add(x);
+  };
+  for (const Value& v : program.values) {
+    add(v.limbs);
+    add(v.scale);
+  }
+  for (const Pattern& p : program.patterns) add_list(p);
+  for (const Instruction& i : program.instructions) {
+    for (int field : {static_cast<int>(i.kind), i.limbs, i.rescales}) add(field);
+    add_list(i.sources);
+    add_list(i.outputs);
+    add_list(i.rotations);
+    add_list(i.addends);
+    add_list(i.numbers);
+    add_list(i.factors);
+  }
+  add_list(program.inputs);
+  add_list(program.outputs);
+  unsigned char hash[16];
+  crypto_generichash_final(&state, hash, sizeof hash);
+  char hex[33];
+  sodium_bin2hex(hex, sizeof hex, hash, sizeof hash);
+  return hex;
+}
+
 std::uint64_t peak_bytes(const Program& program, int log_n) {
   const std::uint64_t limb = 2 * (simd::kPackedBytes << log_n);
-  const std::vector<int> last = last_uses(program);
-  std::vector<std::vector<int>> dies(program.instructions.size() + 1);
-  for (std::size_t v = 0; v < last.size(); ++v)
-    if (last[v] >= 0) dies[static_cast<std::size_t>(last[v])].push_back(static_cast<int>(v));
-  const auto bytes = [&](int v) { return limb * static_cast<std::uint64_t>(program.value(v).limbs); };
+  const std::vector<std::map<int, int>> after = needs_after(program);
+  std::vector<int> there(program.values.size(), 0);  // limbs
   std::uint64_t now = 0, most = 0;
-  for (int v : program.inputs) now += bytes(v);
+  const auto hold = [&](int v, int limbs) {
+    now += limb * static_cast<std::uint64_t>(limbs);
+    now -= limb * static_cast<std::uint64_t>(there[static_cast<std::size_t>(v)]);
+    there[static_cast<std::size_t>(v)] = limbs;
+  };
+  for (int v : program.inputs) hold(v, program.value(v).limbs);
   for (std::size_t k = 0; k < program.instructions.size(); ++k) {
-    for (int v : program.instructions[k].outputs) now += bytes(v);
+    for (int v : program.instructions[k].outputs) hold(v, program.value(v).limbs);
     most = std::max(most, now);
-    for (int v : dies[k]) now -= bytes(v);
+    for (const auto& [v, limbs] : after[k]) hold(v, limbs);
   }
   return most;
 }

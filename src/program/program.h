@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "bootstrap/bootstrap_spec.h"
@@ -69,12 +70,15 @@ std::map<bootstrap::BootstrapSwitch, int> switches_of(const Program& program, co
 /// The keys that a program needs, at the tiers of its levels. Throws Error{bad_input} if a level has no tier.
 std::vector<ckks::KeyId> required_keys(const Program& program, const std::vector<ckks::KeyTier>& tiers, int log_n);
 
-/// For every value, the index of the last instruction that reads it; the number of instructions for outputs, -1 for what
-/// nothing reads.
-std::vector<int> last_uses(const Program& program);
+/// For every instruction, values of which fewer limbs are needed behind it than before, with how many: 0 for those that
+/// nothing reads any more.
+std::vector<std::map<int, int>> needs_after(const Program& program);
 
 /// Takes from inputs the limbs that no instruction reads.
 void trim_inputs(Program& program);
+
+/// Hash of what a program does, as hexadecimal digits: equal for equal programs alone.
+std::string digest_of(const Program& program);
 
 /// Most bytes of ciphertexts that are there at the same time, packed, in a ring of rank 2^log_n.
 std::uint64_t peak_bytes(const Program& program, int log_n);

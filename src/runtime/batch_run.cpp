@@ -253,7 +253,7 @@ ckks::Ciphertext BatchRun::finish(const plan::Step& step, bool sum_tile, ckks::C
       break;
   }
   const int limbs = plan_.tensors[step.output].limbs;
-  while (c.limbs() > limbs) c = evaluator_.rescale(c);
+  while (c.limbs() > limbs) c = evaluator_.rescale(std::move(c));
   return c;
 }
 

@@ -20,12 +20,8 @@ ProgramRun::ProgramRun(const program::Program& program, const ckks::Evaluator& e
       bootstrapper_(bootstrapper),
       ring_(evaluator.ring()),
       mix_(program, ring_),
-      dead_after_(program.instructions.size()) {
+      after_(program::needs_after(program)) {
   for (std::size_t i = 0; i < ring_.prime_count(); ++i) primes_.push_back(ring_.prime(i));
-  const std::vector<int> last = program::last_uses(program);
-  for (std::size_t v = 0; v < last.size(); ++v)
-    if (last[v] >= 0 && last[v] < static_cast<int>(dead_after_.size()))
-      dead_after_[static_cast<std::size_t>(last[v])].push_back(static_cast<int>(v));
 }
 
 std::vector<PackedCiphertext> ProgramRun::run(std::vector<PackedCiphertext> inputs,
@@ -47,7 +43,7 @@ std::vector<PackedCiphertext> ProgramRun::run(std::vector<PackedCiphertext> inpu
     if (times != nullptr)
       (*times)[program_.instructions[k].kind] +=
           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    for (int v : dead_after_[k]) values[static_cast<std::size_t>(v)] = {};
+    for (const auto& [v, limbs] : after_[k]) drop(values[static_cast<std::size_t>(v)], limbs);
   }
   if (hooks.progress) hooks.progress(program_.instructions.size(), program_.instructions.size());
   std::vector<PackedCiphertext> out;
@@ -55,8 +51,13 @@ std::vector<PackedCiphertext> ProgramRun::run(std::vector<PackedCiphertext> inpu
   return out;
 }
 
+void ProgramRun::drop(PackedCiphertext& c, int limbs) {
+  c.c0.resize(static_cast<std::size_t>(limbs));
+  c.c1.resize(static_cast<std::size_t>(limbs));
+}
+
 Ciphertext ProgramRun::rescaled(Ciphertext c, int rescales) const {
-  for (int k = 0; k < rescales; ++k) c = evaluator_.rescale(c);
+  for (int k = 0; k < rescales; ++k) c = evaluator_.rescale(std::move(c));
   return c;
 }
 

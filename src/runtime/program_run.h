@@ -40,6 +40,7 @@ class ProgramRun {
  private:
   using Values = std::vector<ckks::PackedCiphertext>;
 
+  static void drop(ckks::PackedCiphertext& c, int limbs);
   void execute(const program::Instruction& instruction, Values& values, std::span<const double> coefficients) const;
   [[nodiscard]] ckks::Ciphertext multiply(const program::Instruction& instruction, const Values& values) const;
   [[nodiscard]] ckks::Ciphertext rescaled(ckks::Ciphertext c, int rescales) const;
@@ -50,7 +51,7 @@ class ProgramRun {
   const ring::Ring& ring_;
   std::vector<std::uint64_t> primes_;
   Mix mix_;
-  std::vector<std::vector<int>> dead_after_;  // by instruction
+  std::vector<std::map<int, int>> after_;  // by instruction: values of which fewer limbs are needed behind it
 };
 
 }  // namespace sotto::runtime

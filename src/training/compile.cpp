@@ -16,8 +16,16 @@ namespace {
 constexpr int kPrimeBits = 48;
 constexpr double kPeakBits = 44;      // of what comes in to be bootstrapped, as in inference
 constexpr double kLeastBits = 31;     // of any scale: rounding a product makes an error of 2^14
-constexpr int kMostSpecial = ckks::kMostSpecialPrimes;
-constexpr int kBits[] = {40, 44, 36, 48, 32};  // of the free scales, the likeliest first
+constexpr int kBits[] = {40, 45, 36, 48, 33};  // of the free scales, the likeliest first
+constexpr double kSwitchWork = 3;              // of a key switch, beside a division
+
+// Bootstrapping that leaves nothing beyond what it needs.
+bootstrap::BootstrapSpec bootstrap_spec(int log_n) {
+  bootstrap::BootstrapSpec spec{.input_peak = std::exp2(kPeakBits)};
+  if (log_n < 12) spec.slots_to_coeffs_factors = spec.coeffs_to_slots_factors = 2;  // toy rings
+  spec.raised_limbs = spec.depth() + spec.input_limbs();
+  return spec;
+}
 
 std::optional<LoweredStep> attempt(const Step& step, const Arrangement& arrangement, const LevelChoice& choice,
                                    const std::vector<std::uint64_t>& primes, double range) {
@@ -44,20 +52,54 @@ std::vector<compiler::SwitchesAtLevel> levels_of(const program::Program& program
   return list;
 }
 
+// What a program takes, about: the transforms of its key switches and divisions.
+double work_of(const program::Program& program, int log_n) {
+  double work = 0;
+  for (const program::Instruction& i : program.instructions) {
+    if (i.kind == program::Instruction::Kind::bootstrap) continue;  // the same for all choices
+    for (const auto& [s, times] : program::switches_of(program, i, log_n)) work += kSwitchWork * times * s.limbs;
+    work += static_cast<double>(i.rescales) * static_cast<double>(i.outputs.size()) * i.limbs;
+  }
+  return work;
+}
+
+// The choice of scales with the least work if bootstrapping leaves so many limbs beyond those that it needs; nothing if
+// these are too few.
+std::optional<LevelChoice> choose_scales(const Step& step, const Arrangement& arrangement,
+                                         const std::vector<std::uint64_t>& primes, double range, int left,
+                                         bool any = false) {
+  std::optional<LevelChoice> best;
+  double least = HUGE_VAL;
+  for (int image_bits : kBits)
+    for (int state_bits : kBits) {
+      LevelChoice choice{bootstrap_spec(arrangement.log_n), std::exp2(state_bits), std::exp2(image_bits),
+                         std::exp2(kLeastBits)};
+      choice.bootstrapping.raised_limbs += left;
+      const std::optional<LoweredStep> lowered = attempt(step, arrangement, choice, primes, range);
+      if (!lowered) continue;
+      if (any) return choice;
+      const double work = work_of(lowered->program, arrangement.log_n);
+      if (work < least) {
+        least = work;
+        best = choice;
+      }
+    }
+  return best;
+}
+
 // A program with as few levels as possible; nothing if the ring has too few.
 std::optional<LevelChoice> choose_levels(const Step& step, const Arrangement& arrangement,
                                          const std::vector<std::uint64_t>& primes, double range, int most_primes) {
-  for (int left = 1;; ++left) {  // limbs that bootstrapping leaves beyond those that it needs
-    bootstrap::BootstrapSpec spec{.input_peak = std::exp2(kPeakBits)};
-    if (arrangement.log_n < 12) spec.slots_to_coeffs_factors = spec.coeffs_to_slots_factors = 2;
-    spec.raised_limbs = spec.depth() + spec.input_limbs() + left;
-    if (compiler::special_primes(spec.raised_limbs, most_primes - spec.raised_limbs) == 0) return std::nullopt;
-    for (int image_bits : kBits)
-      for (int state_bits : kBits) {
-        const LevelChoice choice{spec, std::exp2(state_bits), std::exp2(image_bits), std::exp2(kLeastBits)};
-        if (attempt(step, arrangement, choice, primes, range)) return choice;
-      }
+  const int raised = bootstrap_spec(arrangement.log_n).raised_limbs;
+  int most = 0;
+  while (compiler::special_primes(raised + most + 1, most_primes - raised - most - 1) > 0) ++most;
+  int enough = most + 1;  // bisection: more limbs never hurt
+  for (int too_few = 0; enough - too_few > 1;) {
+    const int middle = (too_few + enough) / 2;
+    (choose_scales(step, arrangement, primes, range, middle, true) ? enough : too_few) = middle;
   }
+  if (enough > most) return std::nullopt;
+  return choose_scales(step, arrangement, primes, range, enough);
 }
 
 }  // namespace

@@ -76,7 +76,7 @@ class Lowering {
   Copies copies(int map, const std::vector<TapPair>& taps, const Layout& target);
   void clean(int value);
   int limbs_of(int value) { return builder_.common_limbs(held(value).ids); }
-  std::vector<int> leaves(int value, int limbs) { return spread_->leaves(parameter_of(value), limbs); }
+  int leaf(int value, int index, int limbs) { return spread_->leaf(parameter_of(value), index, limbs); }
 
   void convolve(const Op& op, bool transposed);
   void convolve_weights(const Op& op);
@@ -242,28 +242,28 @@ void Lowering::convolve(const Op& op, bool transposed) {
   const Copies copies = this->copies(source, taps, out);
   std::vector<int> copied;
   for (const auto& [at, id] : copies) copied.push_back(id);
-  const std::vector<int> w = leaves(kernel, builder_.common_limbs(copied));
+  const int limbs = builder_.common_limbs(copied);
   const Op* bias = transposed ? nullptr : next_bias(op);
-  std::vector<int> b;
-  if (bias != nullptr) b = leaves(bias->inputs[1], builder_.common_limbs(copied));
-  const int plane = window.height * window.width, ins = window.channels;
+  const int plane = window.height * window.width, ins = window.channels, phases = out.phase_count();
   Held result;
-  for (int g = 0; g < a_.groups(); ++g)
-    for (int o = 0; o < out.channels; ++o)
-      for (int phase = 0; phase < out.phase_count(); ++phase) {
+  result.ids.resize(static_cast<std::size_t>(a_.groups() * out.channels * phases));
+  for (int o = 0; o < out.channels; ++o)
+    for (int g = 0; g < a_.groups(); ++g)
+      for (int phase = 0; phase < phases; ++phase) {
         Products products;
         for (const TapPair& t : taps) {
           if (t.target_phase != phase) continue;
           for (int i = 0; i < in.channels; ++i) {
-            const int leaf = (transposed ? i * ins + o : o * ins + i) * plane + t.tap;
+            const int weight = (transposed ? i * ins + o : o * ins + i) * plane + t.tap;
             products.emplace_back(copies.at({g * in.channels + i, {t.source_phase, t.dy, t.dx}}),
-                                  w[static_cast<std::size_t>(leaf)]);
+                                  leaf(kernel, weight, limbs));
           }
         }
         std::vector<Multiple> addends;
-        if (bias != nullptr) addends.push_back({b[static_cast<std::size_t>(o)], 1});
+        if (bias != nullptr) addends.push_back({leaf(bias->inputs[1], o, limbs), 1});
         if (products.empty()) throw Error(ErrorCode::bad_input, "a convolution has pixels that read nothing");
-        result.ids.push_back(builder_.multiply(products, addends));
+        result.ids[static_cast<std::size_t>((g * out.channels + o) * phases + phase)] =
+            builder_.multiply(products, addends);
       }
   const std::vector<Flags> masks = leaf_masks();
   const auto clean_leaf = [&](int value) { return !masks[parameter_of(value)].empty(); };
@@ -328,9 +328,8 @@ void Lowering::contract(const Op& op) {
   const int map = op.inputs[0], matrix = op.inputs[1];
   const Layout& in = layout(map);
   const int each = in.ciphertexts(), classes = step_.value(op.output).shape.channels;
-  const std::vector<int> w = leaves(matrix, limbs_of(map));
+  const int limbs = limbs_of(map);
   const Op* bias = next_bias(op);
-  std::vector<int> b;
   Held result;
   for (int g = 0; g < a_.groups(); ++g) {
     const int pattern = builder_.pattern(present(g));
@@ -338,14 +337,13 @@ void Lowering::contract(const Op& op) {
       Products products;
       for (int c = 0; c < each; ++c)
         products.emplace_back(held(map).ids[static_cast<std::size_t>(g * each + c)],
-                              w[static_cast<std::size_t>(k * each + c)]);
+                              leaf(matrix, k * each + c, limbs));
       int sum = builder_.multiply(products);
       sum = over_tile(sum, 1);
       std::vector<int> sources{sum};
       std::vector<Factor> factors{{pattern, -1}};
       if (bias != nullptr) {
-        if (b.empty()) b = leaves(bias->inputs[1], builder_.value(sum).limbs);
-        sources.push_back(b[static_cast<std::size_t>(k)]);
+        sources.push_back(leaf(bias->inputs[1], k, builder_.value(sum).limbs));
         factors.push_back({pattern, -1});
       }
       sum = builder_.mix(sources, {factors},
@@ -361,7 +359,7 @@ void Lowering::contract(const Op& op) {
 void Lowering::contract_transposed(const Op& op) {
   const int vector = op.inputs[0], matrix = op.inputs[1];
   const int each = layout(op.output).ciphertexts(), classes = step_.value(vector).shape.channels;
-  const std::vector<int> w = leaves(matrix, limbs_of(vector));
+  const int limbs = limbs_of(vector);
   Held result;
   result.margin = 0;  // as the weights there
   for (int g = 0; g < a_.groups(); ++g)
@@ -369,7 +367,7 @@ void Lowering::contract_transposed(const Op& op) {
       Products products;
       for (int k = 0; k < classes; ++k)
         products.emplace_back(held(vector).ids[static_cast<std::size_t>(g * classes + k)],
-                              w[static_cast<std::size_t>(k * each + c)]);
+                              leaf(matrix, k * each + c, limbs));
       const int sum = builder_.multiply(products);
       // A vector's weights lie at the first position, its numbers at all.
       result.ids.push_back(step_.value(op.output).space == Space::map ? sum : over_tile(sum, -1));
@@ -397,11 +395,11 @@ void Lowering::add_bias(const Op& op) {
   const Layout& l = layout(op.output);
   const bool map = step_.value(op.output).space == Space::map;
   const int phases = map ? l.phase_count() : 1, channels = step_.value(op.output).shape.channels;
-  const std::vector<int> b = leaves(op.inputs[1], limbs_of(op.inputs[0]));
+  const int limbs = limbs_of(op.inputs[0]);
   Held result;
   for (std::size_t k = 0; k < held(op.inputs[0]).ids.size(); ++k) {
     const auto channel = k / static_cast<std::size_t>(phases) % static_cast<std::size_t>(channels);
-    result.ids.push_back(combine({{held(op.inputs[0]).ids[k], 1}, {b[channel], 1}}));
+    result.ids.push_back(combine({{held(op.inputs[0]).ids[k], 1}, {leaf(op.inputs[1], static_cast<int>(channel), limbs), 1}}));
   }
   held(op.output) = std::move(result);
 }

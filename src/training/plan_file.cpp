@@ -114,6 +114,7 @@ std::string plan_id(const TrainingPlan& plan) {
   json header = header_of(plan);
   header.erase("plan_id");
   header.erase("network");
+  header["program"] = program::digest_of(lower(plan).program);
   const std::string text = header.dump(-1, ' ', true, json::error_handler_t::replace);
   crypto_generichash_state state;
   crypto_generichash_init(&state, nullptr, 0, 16);

@@ -105,13 +105,11 @@ int Spread::block(const std::vector<Stage>& stages, std::size_t depth, int numbe
   return made_.at({stage.size, number});
 }
 
-std::vector<int> Spread::leaves(std::size_t parameter, int limbs) {
+int Spread::leaf(std::size_t parameter, int leaf, int limbs) {
   const ParameterPlace& place = arrangement_.parameters[parameter];
-  const std::vector<Stage> stages = this->stages(place.unit);
-  std::vector<int> out;
-  for (int k = 0; k < place.leaves; ++k)
-    out.push_back(block(stages, stages.size(), place.first / place.unit + k, limbs));
-  return out;
+  auto& stages = stages_[place.unit];
+  if (stages.empty()) stages = this->stages(place.unit);
+  return block(stages, stages.size(), place.first / place.unit + leaf, limbs);
 }
 
 }  // namespace sotto::training

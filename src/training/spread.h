@@ -21,9 +21,10 @@ class Spread {
   /// its leaves are multiplied by; empty: nothing.
   Spread(program::Builder& builder, const Arrangement& arrangement, int state, std::vector<std::vector<bool>> masks);
 
-  /// The leaves of a parameter, one value each. At their first use they are made with `limbs` limbs, or as many as the
-  /// state leaves; later uses find what is there.
-  std::vector<int> leaves(std::size_t parameter, int limbs);
+  /// Leaf number `leaf` of a parameter. At its first use it is made, with its neighbours and with `limbs` limbs, or as
+  /// many as the state leaves; later uses find it there. Whoever asks for leaves when they are needed keeps few of them
+  /// at a time at many limbs.
+  int leaf(std::size_t parameter, int leaf, int limbs);
 
  private:
   struct Stage {
@@ -44,6 +45,7 @@ class Spread {
   int state_;
   std::vector<std::vector<bool>> masks_;
   std::map<Node, int> made_;
+  std::map<int, std::vector<Stage>> stages_;  // by unit
 };
 
 }  // namespace sotto::training
