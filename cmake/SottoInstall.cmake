@@ -4,9 +4,9 @@ include(CMakePackageConfigHelpers)
 
 # By part, highest first, as a linker wants static libraries.
 set(shared spec plan program packing circuit bootstrap ckks ring wire simd base)
-set(client_libraries client inputs images secret encrypt training compiler graph ${shared})
+set(client_libraries client inputs images secret encrypt lowering compiler training graph ${shared})
 set(encryptor_libraries inputs encrypt ${shared})
-set(server_libraries engine runtime training compiler graph ${shared})
+set(server_libraries engine runtime lowering compiler training graph ${shared})
 set(all ${client_libraries} ${encryptor_libraries} ${server_libraries})
 list(REMOVE_DUPLICATES all)
 list(TRANSFORM all PREPEND sotto_)
@@ -24,9 +24,10 @@ install(FILES ${PROJECT_BINARY_DIR}/SottoConfig.cmake ${PROJECT_BINARY_DIR}/Sott
     ${PROJECT_SOURCE_DIR}/cmake/FindOnnxProto.cmake
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/Sotto)
 
-set(client_requires "libpng libjpeg zlib")
+set(client_requires "libpng libjpeg zlib protobuf tomlplusplus")
+set(client_private "-lonnx_proto")
 set(encryptor_requires "")
-set(server_requires "protobuf")
+set(server_requires "protobuf tomlplusplus")
 set(server_private "-lonnx_proto")
 file(RELATIVE_PATH PC_UP /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)  # wherever it is installed
 foreach(half client encryptor server)

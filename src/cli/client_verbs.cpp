@@ -17,8 +17,8 @@
 #include "client/sheet.h"
 #include "images/image_source.h"
 #include "inputs/encryptor.h"
+#include "lowering/plan_file.h"
 #include "plan/plan_file.h"
-#include "training/plan_file.h"
 #include "wire/outputs.h"
 
 namespace sotto::cli {
@@ -116,7 +116,7 @@ int encrypt(EncryptOptions& o) {
   if (o.keys.empty() == o.public_key.empty())
     throw Error(ErrorCode::usage, "name the secret key (--keys) or its owner's public key (--public-key)");
   wire::require_kept(o.data.data, std::array{o.out, o.report.path()});
-  if (training::is_training_plan(o.client, wire::Kind::client) != o.labels)
+  if (lowering::is_training_plan(o.client, wire::Kind::client) != o.labels)
     throw Error(ErrorCode::usage, o.labels ? o.client + " is not for training: labels are encrypted for that only"
                                            : o.client + " is for training: encrypt the labels, too (--labels)");
   if (o.labels) {
@@ -205,7 +205,7 @@ void print_table(const client::Decrypted& result, const std::vector<images::Imag
 
 int decrypt(DecryptVerbOptions& o) {
   o.report.start();
-  if (training::is_training_plan(o.client, wire::Kind::client)) {
+  if (lowering::is_training_plan(o.client, wire::Kind::client)) {
     if (!o.sheet.empty() || o.flood > 0 || !o.data.data.empty())
       throw Error(ErrorCode::usage, "a training gives a network and its losses: --out, --csv and --json");
     return decrypt_training({o.client, o.keys, o.in, o.npy, o.csv}, o.report);
@@ -278,7 +278,8 @@ void add_decrypt(CLI::App& app) {
   verb->add_option("--keys", o->keys, "Folder with secret.key")->required();
   verb->add_option("--in", o->in, "Encrypted scores")->required();
   verb->add_option("--out", o->npy, "Write the scores here (NumPy); of a training the network (ONNX)");
-  verb->add_option("--csv", o->csv, "Write the labels here, or the losses of a training (CSV; - for the standard output)");
+  verb->add_option("--csv", o->csv,
+                   "Write the labels here, or the losses of a training (CSV; - for the standard output)");
   verb->add_option("--sheet", o->sheet, "Write a contact sheet here (.png or .html)");
   verb->add_option("--flood", o->flood,
                    "Noise flooding: standard deviation added to every score before it is written (SECURITY.md)")

@@ -36,7 +36,7 @@ struct TrainOptions {
 };
 
 // What the twin finds, into the report.
-void add_twin(report::Training& r, const training::TrainingPlan& plan, const std::vector<training::TwinStep>& twin,
+void add_twin(report::Training& r, const lowering::TrainingPlan& plan, const std::vector<training::TwinStep>& twin,
               const TestSet& test) {
   const auto largest = [](const std::vector<std::vector<double>>& lists) {
     double most = 0;
@@ -66,7 +66,7 @@ double relative_error(const training::State& a, const training::State& b) {
   return error / norm;
 }
 
-void add_encrypted(report::Training& r, const training::TrainingPlan& plan, const client::DecryptedTraining& encrypted,
+void add_encrypted(report::Training& r, const lowering::TrainingPlan& plan, const client::DecryptedTraining& encrypted,
                    const std::vector<training::TwinStep>& twin, const TestSet& test) {
   r.overflow = encrypted.overflow;
   ProgressLine line("accuracy");
@@ -112,7 +112,7 @@ int run(TrainOptions& o) {
   training::Spec spec = training::read_spec(o.spec);
   if (o.steps > 0) spec.steps = o.steps;
   const Stopwatch compiling;
-  const training::TrainingPlan plan = [&] {
+  const lowering::TrainingPlan plan = [&] {
     const AtOnce at_once;
     return engine::plan_training(o.model, spec);
   }();
@@ -128,10 +128,10 @@ int run(TrainOptions& o) {
   DataOptions test_data;
   test_data.data = o.test;
   test_data.reading = o.data.reading;
-  const TestSet test(plan, o.test.empty() ? std::vector<training::Example>{}
-                                          : examples_of(load_images(test_data, plan.io, o.test_count,
-                                                                    images::TrueLabels::needed),
-                                                        plan.io));
+  const TestSet test(
+      plan, o.test.empty()
+                ? std::vector<training::Example>{}
+                : examples_of(load_images(test_data, plan.io, o.test_count, images::TrueLabels::needed), plan.io));
   r.test_images = test.size();
   r.accuracy_before = test.accuracy(plan.step, training::initial_state(plan.step).weights);
   const std::vector<training::TwinStep> twin = [&] {

@@ -4,7 +4,7 @@
 
 #include "cli/console.h"
 #include "engine/training_planner.h"
-#include "training/plan_file.h"
+#include "lowering/plan_file.h"
 #include "wire/outputs.h"
 
 namespace sotto::cli {
@@ -57,14 +57,14 @@ nlohmann::json to_json(const engine::TrainingReport& report, const engine::Train
 
 std::string compile_training(const std::string& model, const std::string& spec, const std::string& plan_path,
                              const std::string& client_path) {
-  const training::TrainingPlan plan = [&] {
+  const lowering::TrainingPlan plan = [&] {
     const AtOnce at_once;
     return engine::plan_training(model, training::read_spec(spec));
   }();
   wire::require_writable(plan_path, wire::Kind::plan);  // both or none
   wire::require_writable(client_path, wire::Kind::client);
-  training::write_training_plan(plan_path, plan, wire::Kind::plan);
-  training::write_training_plan(client_path, plan, wire::Kind::client);
+  lowering::write_training_plan(plan_path, plan, wire::Kind::plan);
+  lowering::write_training_plan(client_path, plan, wire::Kind::client);
   std::size_t weights = 0;
   for (const training::Parameter& p : plan.step.parameters) weights += p.initial.size();
   return fmt::format("{}: trains {} weights in {} steps of {} images\n", plan.network, weights, plan.spec.steps,

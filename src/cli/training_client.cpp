@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "cli/console.h"
 #include "graph/onnx_weights.h"
-#include "training/plan_file.h"
+#include "lowering/plan_file.h"
 #include "training/trained.h"
 #include "wire/outputs.h"
 
@@ -19,11 +19,11 @@ namespace {
 
 constexpr int kDoubtful = 6;  // as for doubtful labels
 
-training::TrainingPlan read_client(const std::string& path) {
-  return training::read_training_plan(path, wire::Kind::client);
+lowering::TrainingPlan read_client(const std::string& path) {
+  return lowering::read_training_plan(path, wire::Kind::client);
 }
 
-client::Keys read_keys(const training::TrainingPlan& plan, const std::string& keys) {
+client::Keys read_keys(const lowering::TrainingPlan& plan, const std::string& keys) {
   return client::read_keys(ckks::Parameters::create(plan.parameters), keys);
 }
 
@@ -64,7 +64,7 @@ std::string overflow_note(int overflow) {
 }
 
 int encrypt_training(const TrainingEncryption& o, StepReport& report) {
-  const training::TrainingPlan plan = read_client(o.client);
+  const lowering::TrainingPlan plan = read_client(o.client);
   DataOptions data = o.data;
   data.data = training_half(data.data);
   const auto examples = examples_of(load_images(data, plan.io, data.count, images::TrueLabels::needed), plan.io);
@@ -92,7 +92,7 @@ int encrypt_training(const TrainingEncryption& o, StepReport& report) {
 
 int decrypt_training(const TrainingDecryption& o, StepReport& report) {
   wire::require_outputs(std::array{o.out}, std::array{o.csv, report.path()});
-  const training::TrainingPlan plan = read_client(o.client);
+  const lowering::TrainingPlan plan = read_client(o.client);
   const client::Keys keys = read_keys(plan, o.keys);
   ProgressLine line("decryption");
   const client::DecryptedTraining result = client::decrypt_training(

@@ -10,7 +10,7 @@
 #include "client/scores.h"
 #include "graph/interpreter.h"
 #include "graph/onnx_import.h"
-#include "training/plan_file.h"
+#include "lowering/plan_file.h"
 #include "training/trained.h"
 #include "wire/reader.h"
 
@@ -18,7 +18,7 @@ namespace sotto::cli {
 
 namespace fs = std::filesystem;
 
-TestSet::TestSet(const training::TrainingPlan& plan, std::vector<training::Example> examples)
+TestSet::TestSet(const lowering::TrainingPlan& plan, std::vector<training::Example> examples)
     : examples_(std::move(examples)) {
   if (!examples_.empty()) network_ = graph::import_onnx(Source(plan.model, plan.network));
 }
@@ -36,7 +36,7 @@ std::optional<double> TestSet::accuracy(const training::Step& step,
   return static_cast<double>(right) / static_cast<double>(scores.size());
 }
 
-report::Training report_of(const training::TrainingPlan& plan) {
+report::Training report_of(const lowering::TrainingPlan& plan) {
   report::Training r;
   r.network = plan.network;
   for (const training::Parameter& p : plan.step.parameters) {
@@ -51,7 +51,7 @@ report::Training report_of(const training::TrainingPlan& plan) {
   r.ring_dimension = 1 << plan.parameters.log_n;
   r.ciphertext_primes = plan.parameters.ciphertext_primes;
   r.special_primes = plan.parameters.special_primes;
-  const training::LoweredStep lowered = training::lower(plan);
+  const lowering::LoweredStep lowered = lowering::lower(plan);
   for (const program::Instruction& i : lowered.program.instructions) {
     r.bootstraps_per_step += i.kind == program::Instruction::Kind::bootstrap;
     if (i.kind == program::Instruction::Kind::multiply)
@@ -70,7 +70,7 @@ double median(std::vector<double> v) {
 }
 
 // Whether a file of an earlier run belongs to this plan and key.
-bool input_serves(const std::string& path, const training::TrainingPlan& plan, const std::string& key_id) {
+bool input_serves(const std::string& path, const lowering::TrainingPlan& plan, const std::string& key_id) {
   if (!fs::exists(path)) return false;
   try {
     const ckks::CiphertextReader file(path, wire::Kind::input);
@@ -100,7 +100,7 @@ void add_server_figures(report::Training& r, const std::string& stats_path) {
 
 }  // namespace
 
-std::optional<client::DecryptedTraining> train_encrypted(const training::TrainingPlan& plan,
+std::optional<client::DecryptedTraining> train_encrypted(const lowering::TrainingPlan& plan,
                                                          const std::vector<training::Example>& examples,
                                                          const TrainingRunOptions& options, report::Training& r,
                                                          int& exit_code) {
@@ -111,8 +111,8 @@ std::optional<client::DecryptedTraining> train_encrypted(const training::Trainin
     fs::create_directories(options.work);
   const fs::path work = options.work.empty() ? temporary->path() : fs::path(options.work);
   const auto in = [&](const char* name) { return (work / name).string(); };
-  const plan::ClientSpec spec = training::client_part(plan);
-  training::write_training_plan(in("net.plan"), plan, wire::Kind::plan);
+  const plan::ClientSpec spec = lowering::client_part(plan);
+  lowering::write_training_plan(in("net.plan"), plan, wire::Kind::plan);
   {
     const Stopwatch watch;
     ProgressLine line("keys");

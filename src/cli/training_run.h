@@ -7,8 +7,8 @@
 
 #include "client/training.h"
 #include "graph/network.h"
+#include "lowering/compile.h"
 #include "report/training.h"
-#include "training/compile.h"
 
 namespace sotto::cli {
 
@@ -26,7 +26,7 @@ class Stopwatch {
 /// Images on which networks are compared in the clear.
 class TestSet {
  public:
-  TestSet(const training::TrainingPlan& plan, std::vector<training::Example> examples);
+  TestSet(const lowering::TrainingPlan& plan, std::vector<training::Example> examples);
 
   [[nodiscard]] std::size_t size() const { return examples_.size(); }
   /// Part of the labels that the network with these weights gets right; nothing without images.
@@ -45,12 +45,12 @@ struct TrainingRunOptions {
 };
 
 /// What is known of a training before it runs.
-report::Training report_of(const training::TrainingPlan& plan);
+report::Training report_of(const lowering::TrainingPlan& plan);
 
 /// Plays both sides: makes keys, encrypts, lets a process of sotto-server train, and decrypts. Figures go to `report`.
 /// What a work folder has of an earlier run of the same plan and images is used again. Throws what its steps throw;
 /// returns nothing and sets *exit_code if the server's process failed, which has then said why.
-std::optional<client::DecryptedTraining> train_encrypted(const training::TrainingPlan& plan,
+std::optional<client::DecryptedTraining> train_encrypted(const lowering::TrainingPlan& plan,
                                                          const std::vector<training::Example>& examples,
                                                          const TrainingRunOptions& options, report::Training& report,
                                                          int& exit_code);

@@ -7,7 +7,7 @@
 #include "cli/training.h"
 #include "cli/verbs.h"
 #include "engine/trainer.h"
-#include "training/plan_file.h"
+#include "lowering/plan_file.h"
 #include "wire/outputs.h"
 
 namespace sotto::cli {
@@ -26,7 +26,7 @@ int run(const TrainOptions& o) {
   engine::ServerOptions options;
   options.memory = o.memory.empty() ? 0 : parse_bytes(o.memory);
   options.threads = threads;
-  engine::Trainer trainer(training::read_training_plan(o.plan, wire::Kind::plan), options);
+  engine::Trainer trainer(lowering::read_training_plan(o.plan, wire::Kind::plan), options);
   wire::require_writable(o.out, wire::Kind::output);
   wire::require_outputs({}, std::array{o.stats});
   const auto keys = trainer.open_keys(o.key);
@@ -37,12 +37,10 @@ int run(const TrainOptions& o) {
     line.update(p.done, fmt::format("step {} of {}", p.step + 1, p.steps));
   };
   const engine::TrainingReport report = trainer.train(o.in, *keys, o.out, hooks);
-  line.update(1.0, report.steps_of_an_earlier_run > 0
-                       ? fmt::format("{} of {} steps were there from an earlier run", report.steps_of_an_earlier_run,
-                                     report.steps)
-                       : "");
-  if (!o.stats.empty())
-    wire::write_file(o.stats, to_json(report, trainer, threads, line.seconds()).dump(2) + "\n");
+  line.update(1.0, report.steps_of_an_earlier_run > 0 ? fmt::format("{} of {} steps were there from an earlier run",
+                                                                    report.steps_of_an_earlier_run, report.steps)
+                                                      : "");
+  if (!o.stats.empty()) wire::write_file(o.stats, to_json(report, trainer, threads, line.seconds()).dump(2) + "\n");
   return 0;
 }
 

@@ -9,8 +9,8 @@
 #include "base/error.h"
 #include "ckks/ciphertext_file.h"
 #include "ckks/encoder.h"
+#include "lowering/files.h"
 #include "secret/crypt.h"
-#include "training/files.h"
 #include "training/optimiser.h"
 #include "wire/fields.h"
 
@@ -29,7 +29,7 @@ std::vector<double> slots_of(const Keys& keys, const ckks::Encoder& encoder, con
 }
 
 // Mean over the images of half the summed squares, which fill their tiles.
-double loss_of(const training::TrainingPlan& plan, const std::vector<std::vector<double>>& groups) {
+double loss_of(const lowering::TrainingPlan& plan, const std::vector<std::vector<double>>& groups) {
   const auto& a = plan.arrangement;
   const auto each = static_cast<std::size_t>(a.images_per_group());
   double sum = 0;
@@ -48,17 +48,17 @@ bool within(const training::State& state, double range) {
 
 }  // namespace
 
-std::string encrypt_examples(const training::TrainingPlan& plan, const Keys& keys,
+std::string encrypt_examples(const lowering::TrainingPlan& plan, const Keys& keys,
                              const std::vector<training::Example>& examples, const Sink& sink,
                              const ProgressFn& progress) {
-  const training::LoweredStep lowered = training::lower(plan);
+  const lowering::LoweredStep lowered = lowering::lower(plan);
   const auto batches = training::batches_of(plan.spec, examples.size());
   const std::size_t size = plan.step.value(plan.step.images).size();
   const int classes = plan.step.value(plan.step.labels).shape.channels;
   for (const training::Example& e : examples)
     if (e.image.size() != size || e.label < 0 || e.label >= classes)
       throw Error(ErrorCode::bad_input, "an image has another size than the network takes, or no label of its classes");
-  ckks::CiphertextFileInfo info = training::input_info(plan, lowered, batches.size());
+  ckks::CiphertextFileInfo info = lowering::input_info(plan, lowered, batches.size());
   info.key_id = keys.secret.id();
   std::array<unsigned char, 16> name{};
   randombytes_buf(name.data(), name.size());
@@ -83,20 +83,20 @@ std::string encrypt_examples(const training::TrainingPlan& plan, const Keys& key
     for (int g = 0; g < plan.arrangement.groups(); ++g)
       for (int c = 0; c < layout.channels; ++c)
         for (int phase = 0; phase < layout.phase_count(); ++phase)
-          write(training::pack_images(plan.step, plan.arrangement, list, g, c, phase));
+          write(lowering::pack_images(plan.step, plan.arrangement, list, g, c, phase));
     for (int g = 0; g < plan.arrangement.groups(); ++g)
-      for (int k = 0; k < classes; ++k) write(training::pack_labels(plan.arrangement, list, g, k));
+      for (int k = 0; k < classes; ++k) write(lowering::pack_labels(plan.arrangement, list, g, k));
   }
   file.commit();
   if (progress) progress(total, total);
   return info.input_id;
 }
 
-DecryptedTraining decrypt_training(const training::TrainingPlan& plan, const Keys& keys, const Source& source,
+DecryptedTraining decrypt_training(const lowering::TrainingPlan& plan, const Keys& keys, const Source& source,
                                    const ProgressFn& progress) {
-  const training::LoweredStep lowered = training::lower(plan);
+  const lowering::LoweredStep lowered = lowering::lower(plan);
   const ckks::CiphertextReader file(source, wire::Kind::output);
-  const ckks::CiphertextFileInfo expected = training::output_info(plan, lowered, file.info().input_id);
+  const ckks::CiphertextFileInfo expected = lowering::output_info(plan, lowered, file.info().input_id);
   file.expect(plan.id, 1, 1, expected.limbs, expected.scale, *keys.ring, expected.probes);
   if (file.info().key_id != keys.secret.id())
     throw Error(ErrorCode::wrong_key, source.name() + " belongs to another secret key");
@@ -106,8 +106,8 @@ DecryptedTraining decrypt_training(const training::TrainingPlan& plan, const Key
   const std::uint64_t steps = file.info().images, each = file.info().sections_per_batch();
   for (std::uint64_t s = 0; s < steps; ++s) {
     if (progress) progress(s, steps);
-    out.states.push_back(training::unpack_state(plan.step, plan.arrangement,
-                                                slots_of(keys, encoder, file.read(*keys.ring, s * each))));
+    out.states.push_back(
+        lowering::unpack_state(plan.step, plan.arrangement, slots_of(keys, encoder, file.read(*keys.ring, s * each))));
     std::vector<std::vector<double>> groups;
     for (std::uint64_t k = 1; k < each; ++k)
       groups.push_back(slots_of(keys, encoder, file.read(*keys.ring, s * each + k)));

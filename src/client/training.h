@@ -5,15 +5,15 @@
 #include <vector>
 
 #include "client/key_files.h"
-#include "training/compile.h"
+#include "lowering/compile.h"
 #include "training/twin.h"
 
 namespace sotto::client {
 
-/// Encrypts examples, images and labels, for a training plan: as many whole batches as they make, shuffled by the spec's
-/// seed. Returns the input's id. Throws Error{bad_input} if there are fewer examples than one batch takes, or one does
-/// not fit the network.
-std::string encrypt_examples(const training::TrainingPlan& plan, const Keys& keys,
+/// Encrypts examples, images and labels, for a training plan: as many whole batches as they make, shuffled by the
+/// spec's seed. Returns the input's id. Throws Error{bad_input} if there are fewer examples than one batch takes, or
+/// one does not fit the network.
+std::string encrypt_examples(const lowering::TrainingPlan& plan, const Keys& keys,
                              const std::vector<training::Example>& examples, const Sink& sink,
                              const ProgressFn& progress);
 
@@ -31,7 +31,7 @@ struct DecryptedTraining {
 
 /// Decrypts an output of training. Throws Error{wrong_key} if the file belongs to another key or plan or does not
 /// decrypt, Error{bad_input} if it is damaged.
-DecryptedTraining decrypt_training(const training::TrainingPlan& plan, const Keys& keys, const Source& source,
+DecryptedTraining decrypt_training(const lowering::TrainingPlan& plan, const Keys& keys, const Source& source,
                                    const ProgressFn& progress);
 
 }  // namespace sotto::client

@@ -8,7 +8,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "ckks/encoder.h"
-#include "training/files.h"
+#include "lowering/files.h"
 #include "training/optimiser.h"
 #include "wire/outputs.h"
 
@@ -22,7 +22,7 @@ std::string bytes(std::uint64_t n) { return format_bytes(static_cast<double>(n))
 
 // What a run has in memory at the same time: values, all keys, the matrices of bootstrapping, and what an instruction
 // holds unpacked.
-std::uint64_t bytes_of(const training::TrainingPlan& plan, const training::LoweredStep& lowered) {
+std::uint64_t bytes_of(const lowering::TrainingPlan& plan, const lowering::LoweredStep& lowered) {
   std::uint64_t keys = 0;
   for (const ckks::KeyId& id : plan.keys.keys) {
     const ckks::KeyTier& tier = plan.keys.tiers[static_cast<std::size_t>(id.tier)];
@@ -37,18 +37,19 @@ std::uint64_t bytes_of(const training::TrainingPlan& plan, const training::Lower
 
 }  // namespace
 
-Trainer::Trainer(training::TrainingPlan plan, ServerOptions options)
+Trainer::Trainer(lowering::TrainingPlan plan, ServerOptions options)
     : plan_(std::move(plan)),
       options_(std::move(options)),
-      lowered_(training::lower(plan_)),
+      lowered_(lowering::lower(plan_)),
       parameters_(ckks::Parameters::create(plan_.parameters)),
       predicted_bytes_(bytes_of(plan_, lowered_)) {
   const std::uint64_t most = options_.memory != 0 ? options_.memory : available_memory();
   if (most != 0 && predicted_bytes_ > most)
-    throw Error(ErrorCode::no_resources,
-                fmt::format("training with this plan needs about {}, there are {}; train fewer layers or smaller batches",
-                            bytes(predicted_bytes_), bytes(most)),
-                Setting::memory);
+    throw Error(
+        ErrorCode::no_resources,
+        fmt::format("training with this plan needs about {}, there are {}; train fewer layers or smaller batches",
+                    bytes(predicted_bytes_), bytes(most)),
+        Setting::memory);
   ring_ = parameters_.make_ring(simd::select_kernels(), options_.memory);
 }
 
@@ -59,7 +60,7 @@ std::unique_ptr<ckks::KeyFile> Trainer::open_keys(const Source& source) const {
 // The network's weights as they are, under no key: they are the server's.
 ckks::PackedCiphertext Trainer::first_state() const {
   const std::vector<double> period =
-      training::pack_state(plan_.step, plan_.arrangement, training::initial_state(plan_.step));
+      lowering::pack_state(plan_.step, plan_.arrangement, training::initial_state(plan_.step));
   std::vector<double> slots(ring_->n());
   for (std::size_t s = 0; s < slots.size(); ++s) slots[s] = period[s % period.size()];
   const ckks::Encoder encoder(plan_.parameters.log_n, plan_.parameters.kind);
@@ -75,10 +76,9 @@ ckks::PackedCiphertext Trainer::first_state() const {
 }
 
 void Trainer::require_input(const ckks::CiphertextReader& input, const ckks::KeyFile& keys) const {
-  const ckks::CiphertextFileInfo wanted = training::input_info(plan_, lowered_, 1);
+  const ckks::CiphertextFileInfo wanted = lowering::input_info(plan_, lowered_, 1);
   input.expect(plan_.id, wanted.batch, wanted.per_batch, wanted.limbs, wanted.scale, *ring_, wanted.probes);
-  if (input.info().images % wanted.batch != 0)
-    throw Error(ErrorCode::bad_input, "the input's last batch is not full");
+  if (input.info().images % wanted.batch != 0) throw Error(ErrorCode::bad_input, "the input's last batch is not full");
   if (keys.key_id() != input.info().key_id)
     throw Error(ErrorCode::wrong_key, "the input was encrypted under another key than " + keys.name() +
                                           " belongs to; use the evaluation keys made with it");
@@ -99,7 +99,7 @@ TrainingReport Trainer::train(const Source& input, ckks::KeyFile& keys, const Si
   report.images = reader.info().images;
   report.batches = reader.info().batches();
 
-  ckks::CiphertextFileInfo info = training::output_info(plan_, lowered_, reader.info().input_id);
+  ckks::CiphertextFileInfo info = lowering::output_info(plan_, lowered_, reader.info().input_id);
   info.key_id = keys.key_id();
   ckks::CiphertextWriter writer(output, wire::Kind::output, *ring_, info, true);
   const std::uint64_t each = info.sections_per_batch();
@@ -128,11 +128,12 @@ TrainingReport Trainer::train(const Source& input, ckks::KeyFile& keys, const Si
       program_hooks.progress = [&](std::size_t done, std::size_t all) {
         if (!hooks.progress) return;
         const double part = static_cast<double>(done) / static_cast<double>(all);
-        hooks.progress({step, plan_.spec.steps, (step - report.steps_of_an_earlier_run + part) /
-                                                    (plan_.spec.steps - report.steps_of_an_earlier_run)});
+        hooks.progress(
+            {step, plan_.spec.steps,
+             (step - report.steps_of_an_earlier_run + part) / (plan_.spec.steps - report.steps_of_an_earlier_run)});
       };
       std::vector<ckks::PackedCiphertext> out =
-          run.run(std::move(in), training::coefficients_of(plan_, step), program_hooks, &report.kinds);
+          run.run(std::move(in), lowering::coefficients_of(plan_, step), program_hooks, &report.kinds);
       const double computed = now();
       for (std::size_t k = 0; k < out.size(); ++k)
         writer.write(ckks::unpack(*ring_, out[k], k == 0 ? info.limbs : info.probes[k - 1].limbs));
@@ -144,9 +145,10 @@ TrainingReport Trainer::train(const Source& input, ckks::KeyFile& keys, const Si
     }
   } catch (const Error& e) {
     if (e.code() != ErrorCode::interrupted || finished() == 0 || output.path() == nullptr) throw;
-    throw Error(e.code(), fmt::format("interrupted; {} of {} steps are kept in {}.part, from which the same command goes "
-                                      "on",
-                                      finished(), report.steps, wire::output_target(*output.path()).string()));
+    throw Error(e.code(),
+                fmt::format("interrupted; {} of {} steps are kept in {}.part, from which the same command goes "
+                            "on",
+                            finished(), report.steps, wire::output_target(*output.path()).string()));
   }
   const double writing = now();
   writer.commit();

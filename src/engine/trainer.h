@@ -8,8 +8,8 @@
 #include "ckks/ciphertext_file.h"
 #include "ckks/key_file.h"
 #include "engine/server.h"
+#include "lowering/compile.h"
 #include "runtime/program_run.h"
-#include "training/compile.h"
 
 namespace sotto::engine {
 
@@ -39,16 +39,16 @@ struct TrainingReport {
 class Trainer {
  public:
   /// Throws Error{no_resources} if the plan needs more memory than it may have.
-  explicit Trainer(training::TrainingPlan plan, ServerOptions options = {});
+  explicit Trainer(lowering::TrainingPlan plan, ServerOptions options = {});
 
-  [[nodiscard]] const training::TrainingPlan& plan() const { return plan_; }
-  [[nodiscard]] const training::LoweredStep& lowered() const { return lowered_; }
+  [[nodiscard]] const lowering::TrainingPlan& plan() const { return plan_; }
+  [[nodiscard]] const lowering::LoweredStep& lowered() const { return lowered_; }
   [[nodiscard]] const ring::Ring& ring() const { return *ring_; }
   /// Bytes that a training needs: ciphertexts, keys and what bootstrapping holds.
   [[nodiscard]] std::uint64_t predicted_bytes() const { return predicted_bytes_; }
 
-  /// The owner's evaluation keys. Throws Error{bad_input} for a damaged source, Error{wrong_key} for one that lacks keys
-  /// of the plan.
+  /// The owner's evaluation keys. Throws Error{bad_input} for a damaged source, Error{wrong_key} for one that lacks
+  /// keys of the plan.
   [[nodiscard]] std::unique_ptr<ckks::KeyFile> open_keys(const Source& source) const;
 
   /// Trains from the network's weights on encrypted batches for all steps of the plan and writes the encrypted state
@@ -61,9 +61,9 @@ class Trainer {
   [[nodiscard]] ckks::PackedCiphertext first_state() const;
   void require_input(const ckks::CiphertextReader& input, const ckks::KeyFile& keys) const;
 
-  training::TrainingPlan plan_;
+  lowering::TrainingPlan plan_;
   ServerOptions options_;
-  training::LoweredStep lowered_;
+  lowering::LoweredStep lowered_;
   ckks::Parameters parameters_;
   std::shared_ptr<const ring::Ring> ring_;
   std::uint64_t predicted_bytes_ = 0;

@@ -3,21 +3,21 @@
 #include "compiler/lower.h"
 #include "graph/onnx_import.h"
 #include "graph/onnx_weights.h"
+#include "lowering/plan_file.h"
 #include "training/differentiate.h"
-#include "training/plan_file.h"
 #include "training/trained.h"
 
 namespace sotto::engine {
 
-training::TrainingPlan plan_training(const Source& model, const training::Spec& spec) {
+lowering::TrainingPlan plan_training(const Source& model, const training::Spec& spec) {
   const graph::Network network = graph::import_onnx(model);
   training::Step step = training::differentiate(network, spec);
   graph::check_writable(model, training::new_weights(step, training::initial_state(step).weights));
-  training::TrainingPlan plan = training::compile(std::move(step), spec);
+  lowering::TrainingPlan plan = lowering::compile(std::move(step), spec);
   plan.network = network.name;
   plan.model = graph::self_contained(model);
   plan.io = compiler::interface_of(network);
-  plan.id = training::plan_id(plan);
+  plan.id = lowering::plan_id(plan);
   return plan;
 }
 

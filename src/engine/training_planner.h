@@ -1,13 +1,13 @@
 #pragma once
 
+#include "lowering/compile.h"
 #include "sotto/io.h"
-#include "training/compile.h"
 
 namespace sotto::engine {
 
 /// The plan that trains a network's layers as a spec says. Throws Error{bad_input} for a model or layers that cannot be
 /// trained, or whose weights could not be written back into the model; Error{no_resources} if a step needs more levels
 /// than bootstrapping leaves.
-training::TrainingPlan plan_training(const Source& model, const training::Spec& spec);
+lowering::TrainingPlan plan_training(const Source& model, const training::Spec& spec);
 
 }  // namespace sotto::engine

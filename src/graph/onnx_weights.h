@@ -23,8 +23,7 @@ struct NewWeights {
 /// What was written is what the network then has: it is imported again and compared. Throws Error{bad_input} that names
 /// the node for what cannot be written back: nodes in functions, layers whose weights the import changes, weights that
 /// are not float32.
-void write_onnx(const Source& model, const std::filesystem::path& target,
-                std::span<const NewWeights> weights);
+void write_onnx(const Source& model, const std::filesystem::path& target, std::span<const NewWeights> weights);
 
 /// Throws what write_onnx would throw for such weights, without writing anything.
 void check_writable(const Source& model, std::span<const NewWeights> weights);

@@ -54,8 +54,8 @@ std::vector<ckks::KeyId> required_keys(const Program& program, const std::vector
     for (const auto& [s, times] : switches_of(program, i, log_n)) switches.insert(s);
   std::set<ckks::KeyId> keys;
   for (const bootstrap::BootstrapSwitch& s : switches) {
-    const int tier = s.galois_element == ckks::kToEphemeral ? ckks::ephemeral_tier(tiers)
-                                                            : ckks::tier_for(tiers, s.limbs);
+    const int tier =
+        s.galois_element == ckks::kToEphemeral ? ckks::ephemeral_tier(tiers) : ckks::tier_for(tiers, s.limbs);
     if (tier < 0) throw Error(ErrorCode::bad_input, "no evaluation key serves a level of the program");
     keys.insert({tier, s.galois_element});
   }
@@ -69,7 +69,8 @@ std::vector<std::map<int, int>> needs_after(const Program& program) {
   for (std::size_t k = program.instructions.size(); k-- > 0;) {
     const Instruction& i = program.instructions[k];
     for (int v : i.outputs)
-      if (needed[static_cast<std::size_t>(v)] < program.value(v).limbs) after[k][v] = needed[static_cast<std::size_t>(v)];
+      if (needed[static_cast<std::size_t>(v)] < program.value(v).limbs)
+        after[k][v] = needed[static_cast<std::size_t>(v)];
     for (const std::vector<int>* read : {&i.sources, &i.addends})
       for (int v : *read)
         if (int& limbs = needed[static_cast<std::size_t>(v)]; limbs < i.limbs) {

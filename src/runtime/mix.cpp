@@ -22,25 +22,27 @@ constexpr std::size_t kLeastPeriod = 64;      // of a subring
 constexpr std::size_t kLeastRun = 16;         // words that the matrix product takes
 constexpr std::size_t kWordsTogether = 2048;  // of a source, while they are in cache
 
-double centred(u64 v, u64 q) { return v > q / 2 ? static_cast<double>(v) - static_cast<double>(q) : static_cast<double>(v); }
+double centred(u64 v, u64 q) {
+  return v > q / 2 ? static_cast<double>(v) - static_cast<double>(q) : static_cast<double>(v);
+}
 
 }  // namespace
 
 struct Mix::Plaintexts {
-  std::size_t period = 0;       // of all
-  std::vector<Integers> list;   // one or `period` coefficients each
-  std::vector<int> at;          // [output][source]: index into list; -1: nothing
+  std::size_t period = 0;      // of all
+  std::vector<Integers> list;  // one or `period` coefficients each
+  std::vector<int> at;         // [output][source]: index into list; -1: nothing
 
   [[nodiscard]] std::size_t runs() const { return period; }
 };
 
-Mix::Plaintexts Mix::plaintexts(const program::Instruction& i,
-                                std::span<const ckks::PackedCiphertext* const> sources,
+Mix::Plaintexts Mix::plaintexts(const program::Instruction& i, std::span<const ckks::PackedCiphertext* const> sources,
                                 std::span<const double> coefficients, double scale) const {
   Plaintexts out;
   out.period = kLeastPeriod;
   for (const program::Factor& f : i.factors)
-    if (f.pattern >= 0) out.period = std::max(out.period, program_.patterns[static_cast<std::size_t>(f.pattern)].size());
+    if (f.pattern >= 0)
+      out.period = std::max(out.period, program_.patterns[static_cast<std::size_t>(f.pattern)].size());
   const ckks::Encoder encoder(std::countr_zero(out.period), ring_.kind());
   // Many outputs and sources share their plaintexts.
   std::map<std::tuple<int, int, double>, int> known;

@@ -68,8 +68,7 @@ Ciphertext ProgramRun::multiply(const Instruction& i, const Values& values) cons
   for (std::size_t k = 0; k < i.sources.size(); k += 2) pairs.emplace_back(at(i.sources[k]), at(i.sources[k + 1]));
   std::vector<IntegerMultiple> multiples;
   for (std::size_t k = 0; k < i.addends.size(); ++k)
-    multiples.push_back(
-        {at(i.addends[k]), std::nearbyint(i.numbers[k] * scale / program_.value(i.addends[k]).scale)});
+    multiples.push_back({at(i.addends[k]), std::nearbyint(i.numbers[k] * scale / program_.value(i.addends[k]).scale)});
   ProductSum sum = sum_products(ring_, pairs, multiples, i.limbs);
   if (pairs.empty()) return rescaled({std::move(sum.d0), std::move(sum.d1), scale}, i.rescales);
   const bool rescale = i.rescales > 0;

@@ -16,7 +16,7 @@ namespace sotto::runtime {
 /// What a run of a program does beside computing; each may be empty.
 struct ProgramHooks {
   std::function<void(std::size_t done, std::size_t all)> progress;  ///< instructions
-  const std::atomic<bool>* stop = nullptr;                           ///< set by someone: the run ends soon
+  const std::atomic<bool>* stop = nullptr;                          ///< set by someone: the run ends soon
 };
 
 /// Seconds that a run spent on instructions of each kind.

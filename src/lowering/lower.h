@@ -2,18 +2,18 @@
 
 #include <optional>
 
+#include "lowering/arrangement.h"
 #include "program/program.h"
-#include "training/arrangement.h"
 #include "training/step.h"
 
-namespace sotto::training {
+namespace sotto::lowering {
 
 /// What the levels of a step's program start from.
 struct LevelChoice {
   bootstrap::BootstrapSpec bootstrapping;
-  double state_scale = 0;   ///< of the state when it comes back from bootstrapping
-  double image_scale = 0;   ///< of the images
-  double least_scale = 0;   ///< of anything
+  double state_scale = 0;  ///< of the state when it comes back from bootstrapping
+  double image_scale = 0;  ///< of the images
+  double least_scale = 0;  ///< of anything
 };
 
 /// Numbers that a run of the program brings along, in this order: those of an Update.
@@ -25,7 +25,7 @@ struct LoweredStep {
   /// Inputs of the program: the state, then images [group][channel][phase], then labels [group][class]; outputs: the
   /// new state, then for each group the summed squared errors of its images.
   std::size_t images = 0, labels = 0, losses = 0;  ///< how many of each
-  double state_scale = 1;  ///< of the state between steps
+  double state_scale = 1;                          ///< of the state between steps
 };
 
 /// Writes the program of a step. primes: of the ring, ciphertext primes first; range: largest magnitude of weights and
@@ -33,4 +33,4 @@ struct LoweredStep {
 LoweredStep lower(const Step& step, const Arrangement& arrangement, const LevelChoice& choice,
                   const std::vector<std::uint64_t>& primes, double range);
 
-}  // namespace sotto::training
+}  // namespace sotto::lowering

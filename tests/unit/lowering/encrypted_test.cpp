@@ -1,16 +1,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cmath>
 #include <random>
 
 #include "ckks/encoder.h"
+#include "lowering/compile.h"
 #include "runtime/program_run.h"
 #include "secret/crypt.h"
 #include "secret/keygen.h"
 #include "support/toy_parameters.h"
-#include "training/compile.h"
 #include "training/differentiate.h"
 #include "training/optimiser.h"
 #include "training/twin.h"
@@ -25,9 +24,9 @@ using training::State;
 /// Both sides of training in one process over a toy ring.
 class ToyTraining {
  public:
-  explicit ToyTraining(training::TrainingPlan p)
+  explicit ToyTraining(lowering::TrainingPlan p)
       : plan(std::move(p)),
-        lowered(training::lower(plan)),
+        lowered(lowering::lower(plan)),
         parameters(ckks::ToyParameters::make(plan.parameters)),
         ring(parameters.make_ring(simd::select_kernels())),
         encoder(plan.parameters.log_n, plan.parameters.kind),
@@ -42,7 +41,8 @@ class ToyTraining {
 
   [[nodiscard]] ckks::PackedCiphertext encrypt(const std::vector<double>& slots, int input) const {
     const program::Value& v = lowered.program.value(lowered.program.inputs[static_cast<std::size_t>(input)]);
-    const ckks::Plaintext m = ckks::encode(*ring, encoder.embed_inverse(std::span<const double>(slots)), v.scale, v.limbs);
+    const ckks::Plaintext m =
+        ckks::encode(*ring, encoder.embed_inverse(std::span<const double>(slots)), v.scale, v.limbs);
     return ckks::pack(*ring, ckks::expand(*ring, secret::encrypt_symmetric(key, m, ckks::random_seed(), 0)));
   }
   [[nodiscard]] std::vector<double> decrypt(const ckks::PackedCiphertext& c) const {
@@ -52,7 +52,7 @@ class ToyTraining {
     return v;
   }
   [[nodiscard]] std::vector<double> whole(const State& state) const {
-    const std::vector<double> period = training::pack_state(plan.step, plan.arrangement, state);
+    const std::vector<double> period = lowering::pack_state(plan.step, plan.arrangement, state);
     std::vector<double> slots(ring->n());
     for (std::size_t s = 0; s < slots.size(); ++s) slots[s] = period[s % period.size()];
     return slots;
@@ -67,25 +67,23 @@ class ToyTraining {
     for (int g = 0; g < plan.arrangement.groups(); ++g)
       for (int c = 0; c < layout.channels; ++c)
         for (int phase = 0; phase < layout.phase_count(); ++phase)
-          in.push_back(encrypt(training::pack_images(plan.step, plan.arrangement, batch, g, c, phase), next++));
+          in.push_back(encrypt(lowering::pack_images(plan.step, plan.arrangement, batch, g, c, phase), next++));
     const int classes = plan.step.value(plan.step.labels).shape.channels;
     for (int g = 0; g < plan.arrangement.groups(); ++g)
       for (int k = 0; k < classes; ++k)
-        in.push_back(encrypt(training::pack_labels(plan.arrangement, batch, g, k), next++));
+        in.push_back(encrypt(lowering::pack_labels(plan.arrangement, batch, g, k), next++));
     const runtime::ProgramRun run(lowered.program, *evaluator, &bootstrapper);
-    runtime::KindTimes times;
-    const auto out = run.run(std::move(in), training::coefficients_of(plan, number), {}, &times);
-    if (getenv("RUN")) for (auto& [k, t] : times) printf("kind %d %.1f s\n", (int)k, t);
+    const auto out = run.run(std::move(in), lowering::coefficients_of(plan, number));
     if (losses != nullptr) {
       const std::vector<double> slots = decrypt(out[1]);
       for (std::size_t b = 0; b < batch.size(); ++b)
         losses->push_back(slots[b * static_cast<std::size_t>(plan.arrangement.positions())]);
     }
-    return training::unpack_state(plan.step, plan.arrangement, decrypt(out.front()));
+    return lowering::unpack_state(plan.step, plan.arrangement, decrypt(out.front()));
   }
 
-  training::TrainingPlan plan;
-  training::LoweredStep lowered;
+  lowering::TrainingPlan plan;
+  lowering::LoweredStep lowered;
   ckks::Parameters parameters;
   std::shared_ptr<const ring::Ring> ring;
   ckks::Encoder encoder;
@@ -120,11 +118,10 @@ training::Spec spec_for(int batch) {
 // Encrypted steps from the twin's states: new weights and velocities as the twin's, beside what they change by.
 void expect_steps_as_twin(const graph::Network& network, int batch, int log_n) {
   const training::Spec spec = spec_for(batch);
-  ToyTraining toy(training::compile(training::differentiate(network, spec), spec, {log_n, 36}));
+  ToyTraining toy(lowering::compile(training::differentiate(network, spec), spec, {log_n, 36}));
   const auto& step = toy.plan.step;
-  const std::vector<Example> examples =
-      random_examples(static_cast<std::size_t>(batch), step.value(step.images).shape.size(),
-                      step.value(step.labels).shape.channels);
+  const std::vector<Example> examples = random_examples(
+      static_cast<std::size_t>(batch), step.value(step.images).shape.size(), step.value(step.labels).shape.channels);
   std::vector<const Example*> list;
   for (const Example& e : examples) list.push_back(&e);
   const training::Twin twin(step, spec);
@@ -145,53 +142,14 @@ void expect_steps_as_twin(const graph::Network& network, int batch, int log_n) {
         velocity_error = std::hypot(velocity_error, encrypted.velocities[p][i] - clear.velocities[p][i]);
       }
       EXPECT_GT(change, 0) << p;
-      EXPECT_LT(error, 0.02 * change + 1e-6) << "step " << number << ", parameter " << p << " of " << step.parameters[p].layer;
+      EXPECT_LT(error, 0.02 * change + 1e-6)
+          << "step " << number << ", parameter " << p << " of " << step.parameters[p].layer;
       EXPECT_LT(velocity_error, 0.02 * change + 1e-6) << "step " << number << ", parameter " << p;
     }
   }
 }
 
 TEST(EncryptedTraining, ConvolutionsAndADenseLayer) { expect_steps_as_twin(small_lenet(), 128, 11); }
-
-TEST(EncryptedTraining, DISABLED_NetworkB) {
-  NetworkBuilder b({1, 28, 28}, 1);
-  const int first = quadratic(b, b.conv(0, 4, 5, 2, 2), 0.25, 0.5);
-  b.dense(b.flatten(quadratic(b, b.conv(first, 8, 5, 2, 2), 0.25, 0.5)), 10);
-  const training::Spec spec = spec_for(1024);
-  auto now = [] { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); };
-  double t = now();
-  auto plan = training::compile(training::differentiate(b.network, spec), spec, {});
-  printf("compile %.1f s\n", now() - t); t = now();
-  auto low = training::lower(plan);
-  printf("lower %.2f s, %zu instructions, %zu values, peak %.2f GB, raised %d output %d special %d keys %zu image limbs %d\n", now() - t, low.program.instructions.size(), low.program.values.size(), program::peak_bytes(low.program, 16) / 1e9, plan.levels.bootstrapping.raised_limbs, plan.levels.bootstrapping.output_limbs(), plan.parameters.special_primes, plan.keys.keys.size(), low.program.value(low.program.inputs[1]).limbs);
-  for (auto& tier : plan.keys.tiers) { int c = 0; for (auto& k : plan.keys.keys) c += plan.keys.tiers[k.tier] == tier; printf("tier %d limbs %d special %d digits: %d keys\n", tier.max_limbs, tier.special, tier.digits(), c); }
-  std::map<int, std::map<int,int>> kinds; 
-  for (auto& i : low.program.instructions) { int c = 0; for (auto& [s, n] : program::switches_of(low.program, i, 16)) c += n; kinds[(int)i.kind][i.limbs] += c; }
-  for (auto& [k, l] : kinds) { printf("kind %d:", k); for (auto& [limbs, c] : l) printf(" %d:%d", limbs, c); printf("\n"); }
-  if (!getenv("RUN")) return;
-  t = now();
-  ToyTraining toy(plan);
-  printf("keys %.1f s\n", now() - t); t = now();
-  const auto examples = random_examples(1024, 784, 10);
-  std::vector<const Example*> list;
-  for (const Example& e : examples) list.push_back(&e);
-  const training::Twin twin(toy.plan.step, spec);
-  State clear = training::initial_state(toy.plan.step), before = clear;
-  t = now();
-  twin.train(clear, list, 0);
-  printf("twin %.2f s\n", now() - t); t = now();
-  const State encrypted = toy.step(before, list, 0, nullptr);
-  printf("step %.1f s\n", now() - t);
-    for (std::size_t p = 0; p < clear.weights.size(); ++p) {
-      double error = 0, change = 0, norm = 0;
-      for (std::size_t i = 0; i < clear.weights[p].size(); ++i) {
-        error = std::hypot(error, encrypted.weights[p][i] - clear.weights[p][i]);
-        change = std::hypot(change, clear.weights[p][i] - before.weights[p][i]);
-        norm = std::hypot(norm, clear.weights[p][i]);
-      }
-      printf("%zu: error %g, change %g, norm %g\n", p, error, change, norm);
-    }
-}
 
 }  // namespace
 }  // namespace sotto::test

@@ -1,12 +1,14 @@
 #pragma once
 
 #include "ckks/parameters.h"
+#include "lowering/lower.h"
 #include "plan/plan.h"
 #include "sotto/io.h"
-#include "training/lower.h"
 #include "training/spec.h"
 
-namespace sotto::training {
+namespace sotto::lowering {
+
+using training::Spec;
 
 /// Everything that a server needs to train on encrypted images. The program is made anew from the rest where it is read
 /// from a file.
@@ -21,7 +23,6 @@ struct TrainingPlan {
   ckks::KeyRequest keys;
   plan::Interface io;
   std::string id;  ///< BLAKE2b of everything that keys, inputs and outputs depend on
-
 };
 
 /// What limits the modulus.
@@ -41,4 +42,4 @@ LoweredStep lower(const TrainingPlan& plan);
 /// What a step's program multiplies by, in the order of its coefficients.
 std::vector<double> coefficients_of(const TrainingPlan& plan, int step);
 
-}  // namespace sotto::training
+}  // namespace sotto::lowering

@@ -3,10 +3,10 @@
 #include <map>
 #include <vector>
 
+#include "lowering/arrangement.h"
 #include "program/builder.h"
-#include "training/arrangement.h"
 
-namespace sotto::training {
+namespace sotto::lowering {
 
 /// The way back: from a ciphertext for each leaf, whose slots are still to be summed, to ciphertexts in which sums lie
 /// where the state has their weights.
@@ -40,4 +40,4 @@ class Gather {
   std::map<int, int> unit_;      // by node
 };
 
-}  // namespace sotto::training
+}  // namespace sotto::lowering

@@ -1,10 +1,10 @@
-#include "training/spread.h"
+#include "lowering/spread.h"
 
 #include <algorithm>
 
-#include "training/masks.h"
+#include "lowering/masks.h"
 
-namespace sotto::training {
+namespace sotto::lowering {
 
 using program::Factor;
 using program::Pattern;
@@ -112,4 +112,4 @@ int Spread::leaf(std::size_t parameter, int leaf, int limbs) {
   return block(stages, stages.size(), place.first / place.unit + leaf, limbs);
 }
 
-}  // namespace sotto::training
+}  // namespace sotto::lowering

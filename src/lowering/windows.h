@@ -2,9 +2,9 @@
 
 #include <vector>
 
-#include "training/arrangement.h"
+#include "lowering/arrangement.h"
 
-namespace sotto::training {
+namespace sotto::lowering {
 
 /// A tap of a convolution between two maps on ciphertexts: pixels of the target's phase read those of the source's
 /// phase that lie (dy, dx) tile positions away.
@@ -21,4 +21,4 @@ std::vector<TapPair> forward_taps(const Window& window, int kernel_h, int kernel
 std::vector<TapPair> transposed_taps(const Window& window, int kernel_h, int kernel_w, const Layout& before,
                                      const Layout& behind);
 
-}  // namespace sotto::training
+}  // namespace sotto::lowering

@@ -1,11 +1,11 @@
-#include "training/files.h"
+#include "lowering/files.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "plan/watch.h"
 
-namespace sotto::training {
+namespace sotto::lowering {
 
 ckks::CiphertextFileInfo input_info(const TrainingPlan& plan, const LoweredStep& lowered, std::uint64_t batches) {
   const program::Program& p = lowered.program;
@@ -43,4 +43,4 @@ ckks::CiphertextFileInfo output_info(const TrainingPlan& plan, const LoweredStep
   return info;
 }
 
-}  // namespace sotto::training
+}  // namespace sotto::lowering

@@ -4,10 +4,10 @@
 #include <utility>
 #include <vector>
 
+#include "lowering/arrangement.h"
 #include "program/builder.h"
-#include "training/arrangement.h"
 
-namespace sotto::training {
+namespace sotto::lowering {
 
 /// Leaves of the state, as operations use them: a kernel's number in all slots, a matrix's numbers in every tile.
 ///
@@ -48,4 +48,4 @@ class Spread {
   std::map<int, std::vector<Stage>> stages_;  // by unit
 };
 
-}  // namespace sotto::training
+}  // namespace sotto::lowering

@@ -2,12 +2,12 @@
 
 #include <filesystem>
 
+#include "lowering/compile.h"
 #include "plan/client_spec.h"
 #include "sotto/io.h"
-#include "training/compile.h"
 #include "wire/format.h"
 
-namespace sotto::training {
+namespace sotto::lowering {
 
 /// The public part of a training plan as that of any plan: what keys are made for.
 plan::ClientSpec client_part(const TrainingPlan& plan);
@@ -19,11 +19,11 @@ std::string plan_id(const TrainingPlan& plan);
 /// same, network included: who gets the weights gets the network that they belong to. plan.id must be set.
 void write_training_plan(const Sink& sink, const TrainingPlan& plan, wire::Kind kind);
 
-/// Reads either and makes everything anew from network, spec and levels. Throws Error{bad_input} for a damaged file, one
-/// that is no training plan, or one that does not fit its identity.
+/// Reads either and makes everything anew from network, spec and levels. Throws Error{bad_input} for a damaged file,
+/// one that is no training plan, or one that does not fit its identity.
 TrainingPlan read_training_plan(const Source& source, wire::Kind kind);
 
 /// Whether a plan or a client description is one for training. False for what cannot be read.
 bool is_training_plan(const std::filesystem::path& path, wire::Kind kind);
 
-}  // namespace sotto::training
+}  // namespace sotto::lowering

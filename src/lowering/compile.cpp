@@ -1,4 +1,4 @@
-#include "training/compile.h"
+#include "lowering/compile.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,13 +9,13 @@
 #include "compiler/key_tiers.h"
 #include "training/optimiser.h"
 
-namespace sotto::training {
+namespace sotto::lowering {
 
 namespace {
 
 constexpr int kPrimeBits = 48;
-constexpr double kPeakBits = 44;      // of what comes in to be bootstrapped, as in inference
-constexpr double kLeastBits = 31;     // of any scale: rounding a product makes an error of 2^14
+constexpr double kPeakBits = 44;               // of what comes in to be bootstrapped, as in inference
+constexpr double kLeastBits = 31;              // of any scale: rounding a product makes an error of 2^14
 constexpr int kBits[] = {40, 45, 36, 48, 33};  // of the free scales, the likeliest first
 constexpr double kSwitchWork = 3;              // of a key switch, beside a division
 
@@ -118,9 +118,10 @@ TrainingPlan compile(Step step, const Spec& spec, const RingLimits& limits) {
   const std::optional<LevelChoice> levels =
       choose_levels(plan.step, plan.arrangement, ckks::primes_of(plan.parameters), spec.range, most);
   if (!levels)
-    throw Error(ErrorCode::no_resources,
-                "a training step of this network needs more levels than bootstrapping leaves at 128-bit security; train "
-                "fewer of its last layers");
+    throw Error(
+        ErrorCode::no_resources,
+        "a training step of this network needs more levels than bootstrapping leaves at 128-bit security; train "
+        "fewer of its last layers");
   plan.levels = *levels;
   plan.parameters.ciphertext_primes = levels->bootstrapping.raised_limbs;
   plan.parameters.primes_at_once = plan.parameters.ciphertext_primes + 1;
@@ -140,8 +141,8 @@ LoweredStep lower(const TrainingPlan& plan) {
 }
 
 std::vector<double> coefficients_of(const TrainingPlan& plan, int step) {
-  const Update u = update_of(plan.spec, step);
+  const training::Update u = training::update_of(plan.spec, step);
   return {u.ww, u.wu, u.wg, u.uw, u.uu, u.ug};
 }
 
-}  // namespace sotto::training
+}  // namespace sotto::lowering

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <cstddef>
 
-namespace sotto::training {
+namespace sotto::lowering {
 
 /// Scale of the plaintext of a mask with this period: rounding its coefficients to integers lets at most about 2^-13 of
 /// what is masked out through. The error of a slot is sqrt(period / 6) times that of a coefficient, 1 / sqrt(12).
@@ -12,4 +12,4 @@ inline double mask_scale(std::size_t period) {
   return std::exp2(13 + std::ceil(std::log2(std::max(error, 1.0))));
 }
 
-}  // namespace sotto::training
+}  // namespace sotto::lowering

@@ -1,11 +1,11 @@
-#include "training/gather.h"
+#include "lowering/gather.h"
 
 #include <algorithm>
 
 #include "base/error.h"
-#include "training/masks.h"
+#include "lowering/masks.h"
 
-namespace sotto::training {
+namespace sotto::lowering {
 
 using program::Factor;
 using program::Pattern;
@@ -105,4 +105,4 @@ std::map<int, int> Gather::nodes() {
   return out;
 }
 
-}  // namespace sotto::training
+}  // namespace sotto::lowering

@@ -6,9 +6,18 @@
 #include "training/step.h"
 #include "training/twin.h"
 
-namespace sotto::training {
+namespace sotto::lowering {
 
 using packing::Layout;
+using training::Example;
+using training::Op;
+using training::Parameter;
+using training::Shape;
+using training::Space;
+using training::State;
+using training::Step;
+using training::Value;
+using training::Window;
 
 /// Where the weights of a parameter lie in the state.
 ///
@@ -23,9 +32,9 @@ struct ParameterPlace {
 /// Where everything lies in the slots of ciphertexts.
 ///
 /// Maps lie as in inference (packing::Layout), one channel and phase per ciphertext and tile after tile the images of a
-/// group; a step reads as many groups as hold its batch. The numbers of a vector fill the tiles of their images. Weights
-/// and velocities lie side by side in one ciphertext, which repeats them with `period`: weights in the lower half of a
-/// period, velocities in the upper one.
+/// group; a step reads as many groups as hold its batch. The numbers of a vector fill the tiles of their images.
+/// Weights and velocities lie side by side in one ciphertext, which repeats them with `period`: weights in the lower
+/// half of a period, velocities in the upper one.
 struct Arrangement {
   int log_n = 16;
   int tile = 8;                 ///< positions in each direction
@@ -62,9 +71,9 @@ State unpack_state(const Step& step, const Arrangement& arrangement, std::span<c
 
 /// The slots of one ciphertext of the images, and of the labels, of a batch of at most arrangement.batch examples. What
 /// is missing is zero.
-std::vector<double> pack_images(const Step& step, const Arrangement& arrangement,
-                                std::span<const Example* const> batch, int group, int channel, int phase);
-std::vector<double> pack_labels(const Arrangement& arrangement,
-                                std::span<const Example* const> batch, int group, int label);
+std::vector<double> pack_images(const Step& step, const Arrangement& arrangement, std::span<const Example* const> batch,
+                                int group, int channel, int phase);
+std::vector<double> pack_labels(const Arrangement& arrangement, std::span<const Example* const> batch, int group,
+                                int label);
 
-}  // namespace sotto::training
+}  // namespace sotto::lowering

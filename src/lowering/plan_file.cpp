@@ -1,4 +1,4 @@
-#include "training/plan_file.h"
+#include "lowering/plan_file.h"
 
 #include <sodium.h>
 
@@ -11,7 +11,7 @@
 #include "wire/reader.h"
 #include "wire/writer.h"
 
-namespace sotto::training {
+namespace sotto::lowering {
 
 using nlohmann::json;
 
@@ -22,7 +22,7 @@ constexpr std::size_t kMostLayers = 1000;
 
 json to_json(const Spec& s) {
   json schedule = json::array();
-  for (const RateChange& r : s.schedule) schedule.push_back({{"step", r.step}, {"factor", r.factor}});
+  for (const training::RateChange& r : s.schedule) schedule.push_back({{"step", r.step}, {"factor", r.factor}});
   return {{"layers", s.layers},
           {"rate", s.rate},
           {"momentum", s.momentum},
@@ -74,8 +74,8 @@ LevelChoice levels_of(const json& j, int log_n) {
                      wire::small_integer(j, "raised_limbs", 1, 64),
                      wire::real(j, "input_peak")};
   bootstrap::verify(l.bootstrapping, log_n);
-  for (const auto& [name, scale] : {std::pair{"state_scale", &l.state_scale}, {"image_scale", &l.image_scale},
-                                    {"least_scale", &l.least_scale}}) {
+  for (const auto& [name, scale] :
+       {std::pair{"state_scale", &l.state_scale}, {"image_scale", &l.image_scale}, {"least_scale", &l.least_scale}}) {
     *scale = wire::real(j, name);
     if (!(*scale >= 0x1p20 && *scale <= 0x1p60)) wire::bad_field(name);
   }
@@ -149,7 +149,7 @@ TrainingPlan read_training_plan(const Source& source, wire::Kind kind) {
     plan.id = client.plan_id;
     plan.spec = spec_of(wire::field(training, "spec"));
     plan.levels = levels_of(wire::field(training, "levels"), client.parameters.log_n);
-    plan.step = differentiate(graph::import_onnx(Source(plan.model, file.name())), plan.spec);
+    plan.step = training::differentiate(graph::import_onnx(Source(plan.model, file.name())), plan.spec);
     plan.arrangement = arrange(plan.step, plan.spec.batch, client.parameters.log_n);
     if (plan.levels.bootstrapping.raised_limbs > client.parameters.ciphertext_primes)
       file.fail("it has too few primes for bootstrapping");
@@ -169,4 +169,4 @@ bool is_training_plan(const std::filesystem::path& path, wire::Kind kind) {
   }
 }
 
-}  // namespace sotto::training
+}  // namespace sotto::lowering

@@ -1,4 +1,4 @@
-#include "training/arrangement.h"
+#include "lowering/arrangement.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 
-namespace sotto::training {
+namespace sotto::lowering {
 
 namespace {
 
@@ -100,7 +100,8 @@ Arrangement arrange(const Step& step, int batch, int log_n) {
   int side = 1;
   for (std::size_t v = 0; v < step.values.size(); ++v) {
     most = {std::max(most.h, strides[v].h), std::max(most.w, strides[v].w)};
-    if (step.values[v].space == Space::map) side = std::max({side, step.values[v].shape.height, step.values[v].shape.width});
+    if (step.values[v].space == Space::map)
+      side = std::max({side, step.values[v].shape.height, step.values[v].shape.width});
   }
   if (!std::has_single_bit(as_unsigned(most.h)) || !std::has_single_bit(as_unsigned(most.w)))
     throw Error(ErrorCode::bad_input, "training needs strides that are powers of two");
@@ -185,8 +186,7 @@ std::vector<double> pack_images(const Step& step, const Arrangement& a, std::spa
   return slots;
 }
 
-std::vector<double> pack_labels(const Arrangement& a, std::span<const Example* const> batch, int group,
-                                int label) {
+std::vector<double> pack_labels(const Arrangement& a, std::span<const Example* const> batch, int group, int label) {
   std::vector<double> slots(static_cast<std::size_t>(a.slots()));
   const auto first = static_cast<std::size_t>(group * a.images_per_group()),
              positions = static_cast<std::size_t>(a.positions());
@@ -196,4 +196,4 @@ std::vector<double> pack_labels(const Arrangement& a, std::span<const Example* c
   return slots;
 }
 
-}  // namespace sotto::training
+}  // namespace sotto::lowering

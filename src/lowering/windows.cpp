@@ -1,8 +1,8 @@
-#include "training/windows.h"
+#include "lowering/windows.h"
 
 #include "base/error.h"
 
-namespace sotto::training {
+namespace sotto::lowering {
 
 namespace {
 
@@ -55,4 +55,4 @@ std::vector<TapPair> transposed_taps(const Window& window, int kernel_h, int ker
   return taps(window, kernel_h, kernel_w, before, behind, before.phases.w, behind.phases.w, transposed);
 }
 
-}  // namespace sotto::training
+}  // namespace sotto::lowering
