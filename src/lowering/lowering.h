@@ -5,8 +5,9 @@
 #include <set>
 #include <vector>
 
+#include "lowering/arrangement.h"
 #include "lowering/gather.h"
-#include "lowering/lower.h"
+#include "lowering/lowered_step.h"
 #include "lowering/spread.h"
 #include "lowering/windows.h"
 #include "program/builder.h"
