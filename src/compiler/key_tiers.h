@@ -33,8 +33,8 @@ struct TierChoice {
   double seconds = 0;                ///< to read the keys once and to switch
 };
 
-/// The tiers that make keys and switching with them cheapest together, for levels from the highest to the lowest. No key
-/// gets more than so many primes.
+/// The tiers that make keys and switching with them cheapest together, for levels from the highest to the lowest. No
+/// key gets more than so many primes.
 ///
 /// Lower tiers switch faster but bring keys of their own. Tiers begin at levels that are used, so the best choice is a
 /// shortest path over those levels and over the numbers of special primes. Seconds are by rough figures of a typical
