@@ -12,7 +12,7 @@ namespace sotto::report {
 
 namespace {
 
-constexpr double kTop = 34, kHeight = 240, kLeft = 76, kRight = kPlotWidth - 16, kBottom = kTop + kHeight;
+constexpr double kTop = 34, kHeight = 240, kLeft = 84, kRight = kPlotWidth - 16, kBottom = kTop + kHeight;
 constexpr double kIndent = 10;  // between the edges and the first and last values
 constexpr std::size_t kMostPoints = 1000, kColumns = 400, kMostHits = 240, kMostDots = 64;
 constexpr double kTiny = 1e-150, kHuge = 1e150;  // smaller sizes count as zero, larger ones as infinite

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <functional>
 #include <limits>
 
@@ -22,8 +23,12 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 const std::string kEncrypted = "encrypted", kTwin = "float twin";
 
 std::string bytes_or_unknown(std::uint64_t n) { return n == 0 ? "unknown" : bytes(n); }
+std::string known(std::integral auto n) { return n == 0 ? "unknown" : whole(n); }
+std::string known(const std::string& text) { return text.empty() ? "unknown" : text; }
 std::string seconds_or_unknown(double s) { return s > 0 && std::isfinite(s) ? format_seconds(s) : "unknown"; }
-std::string counted(std::uint64_t n, const std::string& noun) { return whole(n) + " " + noun + (n == 1 ? "" : "s"); }
+std::string counted(std::integral auto n, const std::string& noun, const std::string& ending = "s") {
+  return whole(n) + " " + noun + (n == 1 ? "" : ending);
+}
 
 // The number of the first step that means nothing, counted from 1; -1: none.
 int void_from(const Training& t) { return t.overflow < 0 ? -1 : t.overflow + 1; }
@@ -47,15 +52,15 @@ std::string tiles(const Training& t) {
   const std::string images = t.test_images > 0 ? "on " + counted(t.test_images, "test image") : "not measured";
   const std::string after = "after " + counted(t.steps.size(), "step");
   std::string out = "<div class=\"tiles\">\n" + tile("accuracy before training", percent(t.accuracy_before), images);
+  const std::string nothing = "means nothing: see above";
   if (!t.simulated)
-    out += tile("accuracy, trained encrypted", percent(last.accuracy),
-                t.overflow >= 0 ? fmt::format("means nothing: see step {}", whole(void_from(t))) : after);
+    out += tile("accuracy, trained encrypted", percent(last.accuracy), t.overflow >= 0 ? nothing : after);
   out += tile("accuracy, float twin", percent(last.float_accuracy), after + " in float64");
   if (t.simulated) return out + "</div>\n";
   out += tile("distance of the weights", scientific(last.weight_relative_error.value_or(kNaN)),
-              "of the float twin's, relative to their length");
+              t.overflow >= 0 ? nothing : "from the float twin's, relative");
   out += tile("seconds per step", t.seconds_per_step > 0 ? brief(t.seconds_per_step) : "unknown",
-              "median; " + counted(static_cast<std::uint64_t>(std::max(t.batch, 0)), "image") + " per step");
+              "median; " + counted(t.batch, "image") + " per step");
   out += tile("all steps", seconds_or_unknown(t.training_seconds),
               t.feature_seconds > 0 ? "and layers that stay " + seconds_or_unknown(t.feature_seconds)
                                     : "of the server's process");
@@ -64,14 +69,13 @@ std::string tiles(const Training& t) {
   out += tile("evaluation keys", bytes_or_unknown(t.eval_key_bytes), "sent to the server once");
   const std::uint64_t used = t.batches * static_cast<std::uint64_t>(std::max(t.batch, 0));
   out += tile("encrypted images", bytes_or_unknown(t.input_bytes),
-              used == 0 ? "with labels" : bytes_or_unknown(t.input_bytes / used) + " per image, with labels");
+              used == 0 ? "with their labels" : bytes_or_unknown(t.input_bytes / used) + " per image");
   out += tile("encrypted results", bytes_or_unknown(t.output_bytes), "weights and losses");
   out += tile("security", t.security_bits > 0 ? fmt::format("{} bits", t.security_bits) : "unknown",
-              fmt::format("ring rank {}, log2(QP) {}", whole(t.ring_dimension), fixed(t.log2_qp, 0)));
-  out += tile(
-      "bootstraps per step", whole(t.bootstraps_per_step),
-      fmt::format("{}, {}", counted(static_cast<std::uint64_t>(std::max(t.key_switches_per_step, 0)), "key switch"),
-                  counted(static_cast<std::uint64_t>(std::max(t.ciphertext_products_per_step, 0)), "product")));
+              fmt::format("ring rank {}, log2(QP) {}", known(t.ring_dimension),
+                          t.log2_qp > 0 ? fixed(t.log2_qp, 0) : "unknown"));
+  out +=
+      tile("bootstraps per step", whole(t.bootstraps_per_step), counted(t.key_switches_per_step, "key switch", "es"));
   return out + "</div>\n";
 }
 
@@ -98,20 +102,23 @@ LinePlot plot_of(const Training& t, const std::string& title, const std::string&
           .void_name = "means nothing"};
 }
 
+// The largest value of a step that means something; infinite if all do or none does. Noise does not set an axis.
+double largest_sound(const Training& t, const std::vector<double>& values) {
+  if (t.overflow < 0) return HUGE_VAL;
+  const auto sound = static_cast<std::ptrdiff_t>(std::min(static_cast<std::size_t>(t.overflow), values.size()));
+  const double most = largest_of({values.begin(), values.begin() + sound});
+  return most > 0 ? most : HUGE_VAL;
+}
+
 std::string loss_section(const Training& t) {
   const Series encrypted =
       series(t, kEncrypted, [&t](const TrainingStep& s) { return t.simulated ? std::nullopt : s.loss; });
   const Series twin = series(t, kTwin, &TrainingStep::float_loss);
+  if (!any({encrypted, twin})) return "";
   LinePlot plot = plot_of(t, "Loss of every step", "loss", {encrypted, twin});
-  if (t.overflow >= 0) {
-    // Noise, which may be huge, does not set the axis.
-    const auto sound = std::min(static_cast<std::size_t>(t.overflow), t.steps.size());
-    double most = largest_of({twin.values.begin(), twin.values.begin() + static_cast<std::ptrdiff_t>(sound)});
-    if (most == 0) most = largest_of(twin.values);
-    if (most > 0) plot.most = 2 * most;
-  }
+  plot.most = 2 * largest_sound(t, twin.values);
   return section("Loss",
-                 t.simulated ? "Mean over the images of the step, before its update, of the float twin."
+                 t.simulated ? "Of the float twin: mean over the images of the step, before its update."
                              : "Mean over the images of the step, before its update. Where the encrypted line lies on "
                                "the float twin's, the two trainings do the same.",
                  line_plot(plot));
@@ -143,15 +150,17 @@ std::string distance_section(const Training& t) {
   if (t.simulated) return "";
   Series distance = series(t, "distance", [](const TrainingStep& s) { return s.weight_relative_error; });
   if (!any({distance})) return "";
+  const double most = 10 * largest_sound(t, distance.values);
   double smallest = HUGE_VAL, largest = 0;
   for (double v : distance.values)
-    if (v > 0 && std::isfinite(v)) {
+    if (v > 0 && std::isfinite(v) && v <= most) {
       smallest = std::min(smallest, v);
       largest = std::max(largest, v);
     }
   LinePlot plot = plot_of(t, "Distance of the encrypted weights from the float twin's after every step",
                           "relative distance of the weights", {std::move(distance)});
   plot.bridged = true;
+  plot.most = most;
   // Powers of ten would flatten a line that stays within few of them.
   if (largest > 20 * smallest) plot.heights = Heights::logarithmic;
   return section(
@@ -169,7 +178,7 @@ std::string kinds_section(const Training& t) {
     return size(a.second) > size(b.second);
   });
   std::vector<std::string> labels;
-  Series seconds{"all of a step", {}};
+  Series seconds{"time", {}};
   for (const auto& [kind, s] : kinds) {
     labels.push_back(kind);
     seconds.values.push_back(s);
@@ -187,19 +196,18 @@ std::string facts_section(const Training& t) {
   std::string layers;
   for (const auto& l : t.layers) layers += (layers.empty() ? "" : ", ") + l;
   std::vector<std::pair<std::string, std::string>> rows{
-      {"network", t.network},
-      {"data set", t.dataset},
-      {"trained layers", layers.empty() ? "unknown" : shortened(layers, 400)},
-      {"trained weights", whole(t.weights)},
-      {"images", fmt::format("{}, in {} of {}", whole(t.images),
-                             t.batches == 1 ? "1 batch" : whole(t.batches) + " batches", whole(t.batch))},
+      {"network", known(t.network)},
+      {"data set", known(t.dataset)},
+      {"trained layers", known(shortened(layers, 400))},
+      {"trained weights", known(t.weights)},
+      {"images", fmt::format("{}, in {} of {}", whole(t.images), counted(t.batches, "batch", "es"), whole(t.batch))},
       {"steps", whole(t.steps.size())},
-      {"test images", whole(t.test_images)},
+      {"test images", t.test_images == 0 ? "none" : whole(t.test_images)},
       {"range", fmt::format("{}; the float twin's weights reached {}, its velocities {}", brief(t.range),
                             brief(t.largest_weight), brief(t.largest_velocity))}};
   const auto row = [&rows](const std::string& name, const std::string& value) { rows.emplace_back(name, value); };
   if (!t.simulated) {
-    row("ring rank", whole(t.ring_dimension));
+    row("ring rank", known(t.ring_dimension));
     row("primes", fmt::format("{} for ciphertexts, {} special", t.ciphertext_primes, t.special_primes));
     row("key switches per step", whole(t.key_switches_per_step));
     row("products of ciphertexts per step", whole(t.ciphertext_products_per_step));
@@ -209,8 +217,8 @@ std::string facts_section(const Training& t) {
     row("layers that stay", t.feature_seconds > 0 ? seconds_or_unknown(t.feature_seconds) : "none");
     row("training", seconds_or_unknown(t.training_seconds));
     row("decryption", seconds_or_unknown(t.decrypt_seconds));
-    row("threads", whole(t.threads));
-    row("kernels", t.kernels);
+    row("threads", known(t.threads));
+    row("kernels", known(t.kernels));
   }
   return section("Facts", "What was trained, and what it took.", facts(rows));
 }

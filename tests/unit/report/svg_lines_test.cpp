@@ -74,7 +74,8 @@ TEST(LinePlot, MissingValuesAreGaps) {
 }
 
 TEST(LinePlot, TextCannotBreakOut) {
-  LinePlot plot{kEvil, kEvil, kEvil, kEvil, 1, {{kEvil, {1, kNaN, 2}}, {kEvil, {}}}};
+  LinePlot plot = plot_of({{kEvil, {1, kNaN, 2}}, {kEvil, {}}});
+  plot.title = plot.unit = plot.axis = plot.values = kEvil;
   plot.void_from = 2;
   plot.void_name = kEvil;
   expect_sound(line_plot(plot));
