@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "client/sheet.h"
+#include "report/page_parts.h"
 #include "report/style.h"
 #include "report/svg_axis.h"
 #include "report/svg_distribution.h"
@@ -22,18 +23,6 @@ namespace sotto::report {
 namespace {
 
 constexpr std::size_t kMostImages = 200, kMostClasses = 20;
-
-std::string tile(const std::string& name, const std::string& value, const std::string& note) {
-  return fmt::format(
-      "<div class=\"tile\"><div class=\"name\">{}</div><div class=\"value\">{}</div><div "
-      "class=\"note\">{}</div></div>\n",
-      safe(name), safe(value), safe(note));
-}
-
-std::string section(const std::string& title, const std::string& text, const std::string& content) {
-  return fmt::format("<section><h2>{}</h2>\n<p>{}</p>\n<div class=\"wide\">{}</div></section>\n", safe(title),
-                     safe(text), content);
-}
 
 std::string tiles(const Evaluation& e) {
   const PartFigures all = e.total();
@@ -102,18 +91,15 @@ std::string memory_plot(double peak, const Layers& layers) {
 }
 
 std::string packing(const Evaluation& e) {
-  std::string out = "<div class=\"packing\"><table class=\"facts\">\n";
-  const auto row = [&out](const std::string& name, const std::string& value) {
-    out += fmt::format("<tr><th>{}</th><td>{}</td></tr>\n", safe(name), safe(value));
-  };
-  row("images per run", whole(e.batch));
-  row("runs", whole(e.total().batches));
-  row("channels per ciphertext", whole(e.group));
-  row("tile", fmt::format("{0} x {0} positions of a channel", e.tile));
-  row("ciphertexts per input", whole(e.input_ciphertexts));
-  row("ring", fmt::format("{}, rank {}", e.ring, whole(e.ring_dimension)));
-  row("primes", fmt::format("{} for ciphertexts, {} special", e.ciphertext_primes, e.special_primes));
-  out += "</table>\n";
+  std::string out =
+      "<div class=\"packing\">" +
+      facts({{"images per run", whole(e.batch)},
+             {"runs", whole(e.total().batches)},
+             {"channels per ciphertext", whole(e.group)},
+             {"tile", fmt::format("{0} x {0} positions of a channel", e.tile)},
+             {"ciphertexts per input", whole(e.input_ciphertexts)},
+             {"ring", fmt::format("{}, rank {}", e.ring, whole(e.ring_dimension))},
+             {"primes", fmt::format("{} for ciphertexts, {} special", e.ciphertext_primes, e.special_primes)}});
   if (e.batch >= 1 && e.group >= 1 && e.tile >= 1) out += packing_picture(e.batch, e.group, e.tile);
   return out + "</div>\n";
 }
@@ -197,13 +183,10 @@ std::string gallery(const std::vector<images::Image>& images, const client::Scor
 void write_page(const std::filesystem::path& path, const Evaluation& e, const std::vector<images::Image>& images,
                 const client::Scores& scores, const client::Scores& plain, const std::vector<Doubt>& doubts,
                 const plan::Interface& io) {
-  std::string page = fmt::format(
-      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
-      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none';img-src data:;style-src "
-      "'unsafe-inline'\">\n<title>Sotto: {0}</title>\n<style>{1}</style></head>\n<body>\n<h1>{0}</h1>\n"
-      "<p>Encrypted images: {2}, threads: {3}, kernels: {4}. Compared with the float model on the same images.</p>\n",
-      safe(e.network), kReportStyle, whole(e.images), e.threads, safe(e.cpu_kernels));
+  std::string page = page_start(e.network, kReportStyle);
+  page += fmt::format(
+      "<p>Encrypted images: {}, threads: {}, kernels: {}. Compared with the float model on the same images.</p>\n",
+      whole(e.images), e.threads, safe(e.cpu_kernels));
   page += tiles(e);
   page +=
       section("Time",
@@ -228,7 +211,7 @@ void write_page(const std::filesystem::path& path, const Evaluation& e, const st
                   images.size() > kMostImages ? fmt::format("The first {} of {}.", kMostImages, images.size())
                                               : "The label of every image, and how sure the network is.",
                   gallery(images, scores, plain, doubts, io));
-  wire::write_file(path, page + "<footer>Written by sotto evaluate.</footer>\n</body></html>\n");
+  wire::write_file(path, page + page_end("sotto evaluate"));
 }
 
 }  // namespace sotto::report

@@ -2,7 +2,7 @@
 
 namespace sotto::report {
 
-/// Style of the report of `sotto evaluate` in light and dark: the colours of series are those of Okabe and Ito, which
+/// Style of the pages in light and dark: the colours of series are those of Okabe and Ito, which
 /// readers with any colour vision can tell apart.
 inline constexpr const char* kReportStyle = R"css(
 :root{color-scheme:light dark;--paper:#fbfbf9;--card:#fff;--ink:#1d2127;--muted:#5d6673;--rule:#dfe2e6;
@@ -57,6 +57,17 @@ border-radius:4px}
 .right{color:var(--right)}.wrong{color:var(--wrong);font-weight:600}
 footer{color:var(--muted);font-size:13px;margin-top:24px}
 @media print{section,.tile{break-inside:avoid}}
+)css";
+
+/// What line plots and warnings need besides. Later lines are wider: they show under earlier ones.
+inline constexpr const char* kLineStyle = R"css(
+.curve0,.curve1,.curve2{fill:none;stroke-linejoin:round;stroke-linecap:round}
+.curve0{stroke:var(--s0);stroke-width:2}
+.curve1{stroke:var(--s1);stroke-width:7;stroke-opacity:.6}
+.curve2{stroke:var(--s2);stroke-width:12;stroke-opacity:.4}
+.void{fill:var(--alarm);fill-opacity:.12}
+.hit{fill:none;pointer-events:all}.hit:hover{fill:var(--muted);fill-opacity:.14}
+.warning{border:2px solid var(--alarm)}.warning h2{color:var(--alarm)}.warning p{color:var(--ink);margin:0}
 )css";
 
 }  // namespace sotto::report

@@ -38,15 +38,16 @@ double largest_of(const std::vector<double>& values) {
   return largest;
 }
 
+double round_step(double least) {
+  const double power = std::pow(10.0, std::floor(std::log10(least)));
+  for (double nice : {1.0, 2.0, 2.5, 5.0})
+    if (nice * power >= least * (1 - 1e-9)) return nice * power;
+  return 10 * power;
+}
+
 Axis::Axis(double largest, double pixels, int about) : pixels_(pixels) {
   if (!std::isfinite(largest) || largest <= 0) largest = 1;
-  const double rough = largest / about, power = std::pow(10.0, std::floor(std::log10(rough)));
-  double step = 10 * power;
-  for (double nice : {1.0, 2.0, 2.5, 5.0})
-    if (nice * power >= rough * (1 - 1e-9)) {
-      step = nice * power;
-      break;
-    }
+  const double step = round_step(largest / about);
   const int last = static_cast<int>(std::ceil(largest / step - 1e-9));
   for (int i = 0; i <= last; ++i) ticks_.push_back(i * step);
 }

@@ -23,6 +23,9 @@ std::string with_unit(double value, const std::string& unit);
 /// The largest of the numbers that are finite, at least 0.
 double largest_of(const std::vector<double>& values);
 
+/// The smallest of 1, 2, 2.5 and 5 times a power of ten that is not below `least`, a positive number.
+double round_step(double least);
+
 /// A linear axis from zero to a round end, `pixels` long.
 class Axis {
  public:

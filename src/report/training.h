@@ -11,32 +11,32 @@ namespace sotto::report {
 
 /// What happened in one step of training.
 struct TrainingStep {
-  std::optional<double> loss;         ///< of encrypted training, as decrypted at the end; none if it was only simulated
-  double float_loss = 0;              ///< of the float twin
-  std::optional<double> accuracy;     ///< on the test images, 0 .. 1, of the weights behind this step; none: not measured
+  std::optional<double> loss;      ///< of encrypted training, as decrypted at the end; none if it was only simulated
+  double float_loss = 0;           ///< of the float twin
+  std::optional<double> accuracy;  ///< on the test images, 0 .. 1, of the weights behind this step; none: not measured
   std::optional<double> float_accuracy;
   std::optional<double> weight_relative_error;  ///< |encrypted - twin| / |twin| over all trained weights
-  double seconds = 0;                 ///< 0: an earlier run did it, or nothing was encrypted
+  double seconds = 0;                           ///< 0: an earlier run did it, or nothing was encrypted
 };
 
 /// What a training found: the result of `sotto train`, for its JSON file and its page.
 struct Training {
   std::string network, dataset;
-  bool simulated = false;             ///< the float twin alone
-  std::vector<std::string> layers;    ///< that were trained
-  std::uint64_t weights = 0;          ///< how many
+  bool simulated = false;           ///< the float twin alone
+  std::vector<std::string> layers;  ///< that were trained
+  std::uint64_t weights = 0;        ///< how many
   std::vector<TrainingStep> steps;
   int batch = 0;
   std::uint64_t images = 0, batches = 0;  ///< given, and made of them
   std::optional<double> accuracy_before;
   std::uint64_t test_images = 0;
   double range = 0, largest_weight = 0, largest_velocity = 0;  ///< allowed, and reached by the twin
-  int overflow = -1;                  ///< first step whose results left the range; -1: none
+  int overflow = -1;                                           ///< first step whose results left the range; -1: none
 
   // Of encrypted training:
-  double feature_seconds = 0;         ///< inference of frozen layers
-  double training_seconds = 0;        ///< all steps of the server's process
-  double seconds_per_step = 0;        ///< median of the steps that this run made
+  double feature_seconds = 0;                     ///< inference of frozen layers
+  double training_seconds = 0;                    ///< all steps of the server's process
+  double seconds_per_step = 0;                    ///< median of the steps that this run made
   std::map<std::string, double> seconds_by_kind;  ///< of ciphertext operations, per step
   double keygen_seconds = 0, encrypt_seconds = 0, decrypt_seconds = 0, compile_seconds = 0;
   std::uint64_t peak_rss_bytes = 0, predicted_peak_bytes = 0;
@@ -45,7 +45,7 @@ struct Training {
   int security_bits = 0, ring_dimension = 0, ciphertext_primes = 0, special_primes = 0;
   double log2_qp = 0;
   int threads = 0;
-  std::string kernels;                ///< CPU kernel set
+  std::string kernels;  ///< CPU kernel set
 };
 
 /// Keys as the command-line contract names them (docs/formats/training-report.md).
