@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <functional>
 
 #include "base/error.h"
 #include "cli/console.h"
@@ -69,15 +70,16 @@ double median(std::vector<double> v) {
   return v[v.size() / 2];
 }
 
-// Whether a file of an earlier run belongs to this plan and key.
-bool input_serves(const std::string& path, const lowering::TrainingPlan& plan, const std::string& key_id) {
-  if (!fs::exists(path)) return false;
+// What a file of an earlier run says, if it belongs to this plan and key.
+std::optional<ckks::CiphertextFileInfo> earlier(const std::string& path, wire::Kind kind, const std::string& plan_id,
+                                                const std::string& key_id) {
+  if (!fs::exists(path)) return std::nullopt;
   try {
-    const ckks::CiphertextReader file(path, wire::Kind::input);
-    return file.info().plan_id == plan.id && file.info().key_id == key_id;
-  } catch (const Error&) {
-    return false;
+    const ckks::CiphertextFileInfo info = ckks::CiphertextReader(path, kind).info();
+    if (info.plan_id == plan_id && info.key_id == key_id) return info;
+  } catch (const Error&) {  // damaged: made again
   }
+  return std::nullopt;
 }
 
 void add_server_figures(report::Training& r, const std::string& stats_path) {
@@ -96,6 +98,32 @@ void add_server_figures(report::Training& r, const std::string& stats_path) {
   r.predicted_peak_bytes = stats.at("predicted_peak_bytes");
   r.kernels = stats.at("cpu_kernels");
   r.threads = stats.at("threads");
+}
+
+// The server's part, as a process of its own that gets what a server would get. Returns its exit code.
+int run_server(const std::function<std::string(const char*)>& in, const TrainingRunOptions& options) {
+  std::vector<std::string> command = {(program_folder() / "sotto-server").string(),
+                                      "train",
+                                      in("net.plan"),
+                                      "--eval-key",
+                                      in("eval.key"),
+                                      "--in",
+                                      in("in.sotto"),
+                                      "--out",
+                                      in("out.sotto"),
+                                      "--json",
+                                      in("stats.json"),
+                                      "--threads",
+                                      std::to_string(options.threads)};
+  if (!options.memory.empty()) command.insert(command.end(), {"--memory", options.memory});
+  const ProcessResult server = run_process(command);
+  if (server.exit_code > 128 && server.exit_code != static_cast<int>(ErrorCode::interrupted)) {
+    check_stop();
+    throw Error(ErrorCode::no_resources, "the training process was killed (signal " +
+                                             std::to_string(server.exit_code - 128) +
+                                             "); most likely the memory did not suffice");
+  }
+  return server.exit_code;
 }
 
 }  // namespace
@@ -122,37 +150,22 @@ std::optional<client::DecryptedTraining> train_encrypted(const lowering::Trainin
     r.keygen_seconds = watch.seconds();
   }
   const client::Keys keys = client::read_keys(ckks::Parameters::create(plan.parameters), work);
-  if (!input_serves(in("in.sotto"), plan, keys.secret.id())) {
+  std::optional<ckks::CiphertextFileInfo> input = earlier(in("in.sotto"), wire::Kind::input, plan.id, keys.secret.id());
+  if (!input) {
     const Stopwatch watch;
     ProgressLine line("encryption");
     client::encrypt_examples(plan, keys, examples, in("in.sotto"),
                              [&](std::size_t done, std::size_t total) { line.update(done, total); });
     r.encrypt_seconds = watch.seconds();
+    input = ckks::CiphertextReader(in("in.sotto"), wire::Kind::input).info();
   }
   r.eval_key_bytes = fs::file_size(in("eval.key"));
   r.input_bytes = fs::file_size(in("in.sotto"));
-  std::vector<std::string> command = {(program_folder() / "sotto-server").string(),
-                                      "train",
-                                      in("net.plan"),
-                                      "--eval-key",
-                                      in("eval.key"),
-                                      "--in",
-                                      in("in.sotto"),
-                                      "--out",
-                                      in("out.sotto"),
-                                      "--json",
-                                      in("stats.json"),
-                                      "--threads",
-                                      std::to_string(options.threads)};
-  if (!options.memory.empty()) command.insert(command.end(), {"--memory", options.memory});
-  const ProcessResult server = run_process(command);
-  exit_code = server.exit_code;
-  if (exit_code > 128 && exit_code != static_cast<int>(ErrorCode::interrupted)) {
-    check_stop();
-    throw Error(ErrorCode::no_resources, "the training process was killed (signal " + std::to_string(exit_code - 128) +
-                                             "); most likely the memory did not suffice");
+  const auto output = earlier(in("out.sotto"), wire::Kind::output, plan.id, keys.secret.id());
+  if (!output || output->input_id != input->input_id) {
+    exit_code = run_server(in, options);
+    if (exit_code != 0) return std::nullopt;
   }
-  if (exit_code != 0) return std::nullopt;
   add_server_figures(r, in("stats.json"));
   r.output_bytes = fs::file_size(in("out.sotto"));
   const Stopwatch watch;
