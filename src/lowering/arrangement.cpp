@@ -17,34 +17,41 @@ constexpr int kLeastNode = 64;
 
 unsigned as_unsigned(int v) { return static_cast<unsigned>(v); }
 
-// How far strides have shrunk each map, in each direction; vectors stay 0.
+// The map that a matrix reads.
+int map_before(const Step& step, int matrix) {
+  for (const Op& op : step.ops)
+    if (op.kind == Op::Kind::contract && op.inputs[1] == matrix) return op.inputs[0];
+  internal_error("a matrix that no layer reads");
+}
+
+// How far strides have shrunk each map, in each direction; of vectors 0.
 std::vector<packing::Axes> strides_of(const Step& step) {
   std::vector<packing::Axes> all(step.values.size(), {0, 0});
-  all[static_cast<std::size_t>(step.images)] = 1;
+  const auto of = [&](int value) -> packing::Axes& { return all[static_cast<std::size_t>(value)]; };
+  of(step.images) = 1;
   for (const Op& op : step.ops) {
-    packing::Axes& out = all[static_cast<std::size_t>(op.output)];
-    const packing::Axes in = all[static_cast<std::size_t>(op.inputs.front())];
+    if (step.value(op.output).space != Space::map) continue;
+    const packing::Axes in = of(op.inputs.front());
     switch (op.kind) {
       case Op::Kind::convolve:
-        out = {in.h * op.window.stride_h, in.w * op.window.stride_w};
+      case Op::Kind::pool:
+        of(op.output) = {in.h * op.window.stride_h, in.w * op.window.stride_w};
         break;
       case Op::Kind::convolve_transposed:
-        out = {in.h / op.window.stride_h, in.w / op.window.stride_w};
+      case Op::Kind::pool_transposed:
+        of(op.output) = {in.h / op.window.stride_h, in.w / op.window.stride_w};
+        break;
+      case Op::Kind::contract_transposed:
+        of(op.output) = of(map_before(step, op.inputs[1]));
+        break;
+      case Op::Kind::mean_transposed:
+        of(op.output) = of(op.like);
         break;
       default:
-        out = in;
+        of(op.output) = in;
     }
   }
   return all;
-}
-
-// The strides of the map that a matrix reads: the gradient with respect to it starts there.
-void complete(const Step& step, std::vector<packing::Axes>& strides) {
-  for (const Op& op : step.ops)
-    if (op.kind == Op::Kind::contract_transposed)
-      for (const Op& other : step.ops)
-        if (other.kind == Op::Kind::contract && other.inputs[1] == op.inputs[1])
-          strides[static_cast<std::size_t>(op.output)] = strides[static_cast<std::size_t>(other.inputs[0])];
 }
 
 void place_parameters(const Step& step, Arrangement& a) {
@@ -62,12 +69,9 @@ void place_parameters(const Step& step, Arrangement& a) {
       ParameterPlace& place = a.parameters[p];
       place = {next, 1, static_cast<int>(v.size())};
       if (matrices) {
-        int phases = 1;
-        for (const Op& op : step.ops)
-          if (op.kind == Op::Kind::contract && op.inputs[1] == step.parameters[p].value)
-            phases = a.layouts[static_cast<std::size_t>(op.inputs[0])].phase_count();
+        const Layout& map = a.layouts[static_cast<std::size_t>(map_before(step, step.parameters[p].value))];
         place.unit = a.positions();
-        place.leaves = v.outs * v.shape.channels * phases;
+        place.leaves = v.outs * v.shape.channels * map.phase_count();
       }
       next += place.unit * place.leaves;
     }
@@ -80,22 +84,13 @@ void place_parameters(const Step& step, Arrangement& a) {
                             next, a.slots() / 2));
 }
 
-// The layout of the map that a matrix reads.
-const Layout& layout_of(const Step& step, const Arrangement& a, int matrix) {
-  for (const Op& op : step.ops)
-    if (op.kind == Op::Kind::contract && op.inputs[1] == matrix)
-      return a.layouts[static_cast<std::size_t>(op.inputs[0])];
-  internal_error("a matrix that no layer reads");
-}
-
 }  // namespace
 
 Arrangement arrange(const Step& step, int batch, int log_n) {
   Arrangement a;
   a.log_n = log_n;
   a.batch = batch;
-  std::vector<packing::Axes> strides = strides_of(step);
-  complete(step, strides);
+  const std::vector<packing::Axes> strides = strides_of(step);
   packing::Axes most = 1;
   int side = 1;
   for (std::size_t v = 0; v < step.values.size(); ++v) {
@@ -139,7 +134,7 @@ int slot_of(const Step& step, const Arrangement& a, std::size_t parameter, std::
   const int value = step.parameters[parameter].value;
   if (place.unit == 1) return place.first + static_cast<int>(index);
   const Value& v = step.value(value);
-  const Layout& layout = layout_of(step, a, value);
+  const Layout& layout = a.layouts[static_cast<std::size_t>(map_before(step, value))];
   const auto width = static_cast<std::size_t>(v.shape.width), plane = v.shape.plane();
   const std::size_t pixel = index % plane;
   const packing::Place at =

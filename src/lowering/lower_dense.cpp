@@ -24,6 +24,15 @@ Pattern Lowering::present(int groups_before) const {
   return p;
 }
 
+// The longest period of these patterns: all groups keep one scale.
+std::size_t Lowering::present_period() const { return present(a_.groups() - 1).size(); }
+
+double Lowering::largest_scale(const std::vector<int>& values) const {
+  double most = 0;
+  for (int v : values) most = std::max(most, std::abs(builder_.value(v).scale));
+  return most;
+}
+
 // Direction 1: the sum of a tile, at its first position (others have parts of the next one, too). -1: what the first
 // position holds goes to all, if others hold zeros.
 int Lowering::over_tile(int value, int direction) {
@@ -57,7 +66,7 @@ void Lowering::contract(const Op& op) {
         sources.push_back(leaf(bias->inputs[1], k, builder_.value(sum).limbs));
         factors.push_back({pattern, -1});
       }
-      sum = builder_.mix(sources, {factors}, builder_.value(sum).scale * mask_scale(builder_.period(pattern))).front();
+      sum = builder_.mix(sources, {factors}, largest_scale(sources) * mask_scale(present_period())).front();
       result.ids.push_back(over_tile(sum, -1));
     }
   }

@@ -203,6 +203,13 @@ void Lowering::visit(const Op& op) {
       return contract_transposed(op);
     case Kind::contract_weights:
       return contract_weights(op);
+    case Kind::pool:
+    case Kind::pool_transposed:
+      return pool(op, op.kind == Kind::pool_transposed);
+    case Kind::mean:
+      return mean(op);
+    case Kind::mean_transposed:
+      return mean_transposed(op);
     case Kind::add_bias:
       return add_bias(op);
     case Kind::sum_pixels:

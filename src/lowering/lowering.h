@@ -71,11 +71,16 @@ class Lowering {
   void contract(const Op& op);
   void contract_transposed(const Op& op);
   void contract_weights(const Op& op);
+  void pool(const Op& op, bool transposed);
+  void mean(const Op& op);
+  void mean_transposed(const Op& op);
   void add_bias(const Op& op);
   void sum_pixels(const Op& op);
   void multiply(const Op& op);
   void affine(const Op& op);
   [[nodiscard]] double scale_to_gather(const program::Value& value) const;
+  [[nodiscard]] std::size_t present_period() const;
+  [[nodiscard]] double largest_scale(const std::vector<int>& values) const;
   int over_tile(int value, int direction);
   int combine(const std::vector<program::Multiple>& list);
   int bootstrap(int before);

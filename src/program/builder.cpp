@@ -10,6 +10,12 @@ namespace sotto::program {
 
 using Kind = Instruction::Kind;
 
+namespace {
+
+constexpr double kLeastPlaintextScale = 0x1p12;
+
+}
+
 int Builder::make(int limbs, double scale) {
   program_.values.push_back({limbs, scale});
   return static_cast<int>(program_.values.size()) - 1;
@@ -115,6 +121,10 @@ std::vector<int> Builder::mix(const std::vector<int>& values, const std::vector<
   i.rescales = rescales >= 0 ? rescales : this->rescales(i.limbs, scale);
   for (const std::vector<Factor>& row : factors) {
     check(row.size() == values.size(), "a mix needs a factor for each value");
+    for (std::size_t k = 0; k < row.size(); ++k)
+      check(row[k].pattern < 0 || period(row[k].pattern) == 1 ||
+                std::abs(scale / value(values[k]).scale) >= kLeastPlaintextScale,
+            "a plaintext of a mix is rounded to nothing");
     i.factors.insert(i.factors.end(), row.begin(), row.end());
     i.outputs.push_back(make(i.limbs - i.rescales, rescaled(i.limbs, scale, i.rescales)));
   }

@@ -96,6 +96,13 @@ class Backward {
         if (depends_[index(op.inputs[0])]) parts_[index(op.inputs[0])].push_back({g});
         return;
       }
+      case Kind::pool:
+        return give(op.inputs[0], Kind::pool_transposed, {gradient(op.output)}, op.window);
+      case Kind::mean:
+        if (!depends_[index(op.inputs[0])]) return;
+        give(op.inputs[0], Kind::mean_transposed, {gradient(op.output)});
+        b_.step.ops.back().like = op.inputs[0];
+        return;
       default:
         internal_error("an op that no network has forwards");
     }

@@ -8,7 +8,7 @@ namespace sotto::training {
 
 /// The training step of a network: every layer that the spec names gets its weights as a value, and the loss is
 /// differentiated with respect to it (reverse mode). Layers: convolutions without groups and dilation, dense layers,
-/// polynomials of degree two, sums of values, flattening; layers behind the first trained one that are not trained
+/// polynomials of degree two, average pools, sums of values, flattening; layers behind the first trained one that are not trained
 /// themselves are refused for now, as are layers before it.
 ///
 /// Throws Error{bad_input} that names the node for what cannot be trained.

@@ -88,7 +88,11 @@ class Forward {
     if (std::holds_alternative<graph::Flatten>(n.op)) return of(n.inputs[0]);
     if (std::holds_alternative<graph::Product>(n.op)) return product(i);
     if (std::holds_alternative<graph::Sum>(n.op)) return sum(i);
-    fail(i, "it cannot be trained through; what can: convolutions, dense layers, polynomials of degree two, sums");
+    if (const auto* p = std::get_if<graph::AveragePool>(&n.op)) return pool(i, *p);
+    if (std::holds_alternative<graph::GlobalAveragePool>(n.op)) return mean(i);
+    fail(i,
+         "it cannot be trained through; what can: convolutions, dense layers, polynomials of degree two, average pools, "
+         "sums");
   }
 
   [[nodiscard]] const Polynomial& of(int node) const { return polynomials_[static_cast<std::size_t>(node)]; }
@@ -153,6 +157,32 @@ class Forward {
     const int sums =
         b_.add(Kind::contract, {x, matrix}, {.name = name + ".sums", .space = Space::vector, .shape = {d.out, 1, 1}});
     return layer(i, sums, d.bias);
+  }
+
+  Polynomial pool(int i, const graph::AveragePool& p) {
+    const bool pads = p.pad_top != 0 || p.pad_left != 0 || p.pad_bottom != 0 || p.pad_right != 0;
+    if (pads && !p.count_pad) fail(i, "a pool with padding that does not count cannot be trained through");
+    if (p.stride_h > p.kernel_h || p.stride_w > p.kernel_w)
+      fail(i, "a pool that leaves pixels out cannot be trained through");
+    const int x = map_of(i);
+    const Window window{p.stride_h, p.stride_w, p.pad_top, p.pad_left, p.kernel_h, p.kernel_w};
+    const Shape out = shape_of(at(i).shape);
+    return root(i, b_.add(Kind::pool, {x}, {.name = at(i).name, .space = Space::map, .shape = out}, window));
+  }
+
+  Polynomial mean(int i) {
+    const int x = map_of(i);
+    return root(i, b_.add(Kind::mean, {x}, {.name = at(i).name,
+                                            .space = Space::vector,
+                                            .shape = {b_.step.value(x).shape.channels, 1, 1}}));
+  }
+
+  // What a node reads, as a map.
+  int map_of(int i) {
+    const int x = value_of(at(i).inputs[0]);
+    if (b_.step.value(x).space != Space::map || at(at(i).inputs[0]).shape != shape(at(i).inputs[0]))
+      fail(i, "a pool of what was flattened cannot be trained through");
+    return x;
   }
 
   Polynomial affine(int i, const graph::ChannelAffine& a) {

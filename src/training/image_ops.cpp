@@ -59,6 +59,21 @@ void convolve_weights(const Value& in, const Value& out, const Value& kernel, co
   });
 }
 
+// Calls f(before, behind) for every pair of numbers that a pool joins.
+template <class F>
+void for_each_pooled(const Shape& in, const Shape& out, const Window& w, F&& f) {
+  for (int c = 0; c < out.channels; ++c)
+    for (int y = 0; y < out.height; ++y)
+      for (int x = 0; x < out.width; ++x)
+        for (int ky = 0; ky < w.kernel_h; ++ky)
+          for (int kx = 0; kx < w.kernel_w; ++kx) {
+            const int iy = y * w.stride_h + ky - w.pad_top, ix = x * w.stride_w + kx - w.pad_left;
+            if (iy < 0 || iy >= in.height || ix < 0 || ix >= in.width) continue;
+            f(static_cast<std::size_t>((c * in.height + iy) * in.width + ix),
+              static_cast<std::size_t>((c * out.height + y) * out.width + x));
+          }
+}
+
 // y[i] + scale * x[i]
 void add_scaled(double scale, const double* x, double* y, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) y[i] += scale * x[i];
@@ -96,6 +111,22 @@ void run_op(const Step& step, const Op& op, std::vector<std::vector<double>>& va
       return;
     case Kind::sum_pixels:
       for (std::size_t i = 0, plane = value(0).shape.plane(); i < in(0).size(); ++i) out[i / plane] += in(0)[i];
+      return;
+    case Kind::pool:
+      return for_each_pooled(value(0).shape, made.shape, op.window, [&](std::size_t before, std::size_t behind) {
+        out[behind] += in(0)[before] / (op.window.kernel_h * op.window.kernel_w);
+      });
+    case Kind::pool_transposed:
+      return for_each_pooled(made.shape, value(0).shape, op.window, [&](std::size_t before, std::size_t behind) {
+        out[before] += in(0)[behind] / (op.window.kernel_h * op.window.kernel_w);
+      });
+    case Kind::mean:
+      for (std::size_t i = 0, plane = value(0).shape.plane(); i < in(0).size(); ++i)
+        out[i / plane] += in(0)[i] / static_cast<double>(plane);
+      return;
+    case Kind::mean_transposed:
+      for (std::size_t i = 0, plane = made.shape.plane(); i < out.size(); ++i)
+        out[i] = in(0)[i / plane] / static_cast<double>(plane);
       return;
     case Kind::product:
       for (std::size_t i = 0; i < out.size(); ++i) out[i] = in(0)[i] * in(1)[i];

@@ -33,6 +33,7 @@ struct Value {
 /// Where a convolution's kernel lies: output pixel y reads input pixels y * stride + tap - pad.
 struct Window {
   int stride_h = 1, stride_w = 1, pad_top = 0, pad_left = 0;
+  int kernel_h = 1, kernel_w = 1;  ///< of pools; of convolutions their kernel says it
 };
 
 /// One operation of a training step: makes a value from earlier ones. Everything is a sum of products of two numbers at
@@ -47,6 +48,10 @@ struct Op {
     contract_weights,     ///< map or vector, vector -> matrix, summed over images
     add_bias,             ///< map or vector, kernel [c][1][1][1] -> the same with a number added to every channel
     sum_pixels,           ///< map or vector -> kernel [c][1][1][1], summed over images and pixels
+    pool,                 ///< map -> map: means over windows
+    pool_transposed,      ///< map behind the pool -> map before it: the gradient with respect to that
+    mean,                 ///< map -> vector: means over all pixels
+    mean_transposed,      ///< vector -> map like Op::like
     product,              ///< two of the same shape, number by number
     square,               ///< of one
     affine,               ///< shift + sum of factors[i] * inputs[i], all of the same shape
@@ -54,7 +59,8 @@ struct Op {
   Kind kind = Kind::affine;
   int output = 0;           ///< index into Step::values
   std::vector<int> inputs;  ///< indices, in the order named above
-  Window window = {};       ///< of the convolutions
+  Window window = {};       ///< of convolutions and pools
+  int like = -1;            ///< of mean_transposed: the map that the mean was of
   std::vector<double> factors = {};
   double shift = 0;
 };

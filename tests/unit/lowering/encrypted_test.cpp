@@ -75,9 +75,12 @@ class ToyTraining {
     const runtime::ProgramRun run(lowered.program, *evaluator, &bootstrapper);
     const auto out = run.run(std::move(in), lowering::coefficients_of(plan, number));
     if (losses != nullptr) {
-      const std::vector<double> slots = decrypt(out[1]);
-      for (std::size_t b = 0; b < batch.size(); ++b)
-        losses->push_back(slots[b * static_cast<std::size_t>(plan.arrangement.positions())]);
+      const auto each = static_cast<std::size_t>(plan.arrangement.images_per_group()),
+                 positions = static_cast<std::size_t>(plan.arrangement.positions());
+      for (std::size_t b = 0; b < batch.size(); ++b) {
+        const std::vector<double> slots = decrypt(out[1 + b / each]);
+        losses->push_back(slots[b % each * positions]);
+      }
     }
     return lowering::unpack_state(plan.step, plan.arrangement, decrypt(out.front()));
   }
@@ -150,6 +153,42 @@ void expect_steps_as_twin(const graph::Network& network, int batch, int log_n) {
 }
 
 TEST(EncryptedTraining, ConvolutionsAndADenseLayer) { expect_steps_as_twin(small_lenet(), 128, 11); }
+
+// Nothing is padded with free margins, a batch leaves slots empty, and rows and columns have different strides.
+TEST(EncryptedTraining, MapsThatFillTheirTiles) {
+  NetworkBuilder b({2, 8, 8}, 3);
+  const int first = quadratic(b, b.conv(0, 2, 3, 1, 1), 0.25, 0.5);
+  b.dense(b.flatten(quadratic(b, b.conv(first, 2, 3, 2, 1), 0.5, 0.25)), 3);
+  expect_steps_as_twin(b.network, 20, 11);
+}
+
+TEST(EncryptedTraining, SumsAndASquareBesideIt) {
+  NetworkBuilder b({1, 7, 7}, 4);
+  const int first = b.conv(0, 2, 3, 1, 1);
+  const int second = b.conv(quadratic(b, first, 0.25, 0.5), 2, 3, 1, 1);
+  b.dense(b.flatten(quadratic(b, b.sum(first, second), 0.2, 0.3)), 3);
+  expect_steps_as_twin(b.network, 16, 11);
+}
+
+TEST(EncryptedTraining, PoolsAndMeans) {
+  NetworkBuilder b({1, 8, 8}, 5);
+  const int first = b.pool(quadratic(b, b.conv(0, 3, 3, 1, 1), 0.25, 0.5), 2, 2, 0);
+  b.dense(b.flatten(b.mean(quadratic(b, b.conv(first, 3, 3, 1, 1), 0.25, 0.5))), 3);
+  expect_steps_as_twin(b.network, 32, 11);
+}
+
+TEST(EncryptedTraining, DenseLayersAlone) {
+  NetworkBuilder b({1, 4, 4}, 6);
+  b.dense(quadratic(b, b.dense(b.flatten(0), 5), 0.25, 0.5), 3);
+  expect_steps_as_twin(b.network, 100, 11);
+}
+
+// Two ciphertexts for each map.
+TEST(EncryptedTraining, BatchesOfTwoGroups) {
+  NetworkBuilder b({1, 4, 4}, 7);
+  b.dense(b.flatten(quadratic(b, b.conv(0, 2, 3, 1, 1), 0.25, 0.5)), 3);
+  expect_steps_as_twin(b.network, 200, 11);
+}
 
 }  // namespace
 }  // namespace sotto::test

@@ -156,7 +156,7 @@ TEST(Differentiate, RefusesWhatCannotBeTrainedAndNamesIt) {
   EXPECT_TRUE(refusal([](auto& b) { b.dense(b.flatten(b.conv(0, 2, 3, 1, 1, 2)), 3); }, "groups or dilation"));
   EXPECT_TRUE(refusal([](auto& b) { b.dense(b.flatten(b.conv(0, 2, 3, 1, 1, 1, 2)), 3); }, "groups or dilation"));
   EXPECT_TRUE(refusal([](auto& b) { b.dense(b.flatten(b.relu(0)), 3); }, "cannot be trained through"));
-  EXPECT_TRUE(refusal([](auto& b) { b.dense(b.flatten(b.pool(0, 2, 2, 0)), 3); }, "cannot be trained through"));
+  EXPECT_TRUE(refusal([](auto& b) { b.dense(b.flatten(b.pool(0, 2, 3, 0)), 3); }, "leaves pixels out"));
   EXPECT_TRUE(refusal([](auto& b) { b.dense(b.flatten(b.affine(0)), 3); }, "differ between channels"));
   EXPECT_TRUE(refusal([](auto& b) { b.conv(0, 3, 8, 1, 0); }, "must come from a dense layer"));
   EXPECT_TRUE(refusal([](auto& b) { b.dense(b.flatten(b.conv(0, 2, 3, 1, 1)), 3); }, "not among the layers",

@@ -101,6 +101,13 @@ TEST(Twin, GradientsOfResidualSums) {
   expect_gradients(b.network);
 }
 
+TEST(Twin, GradientsOfPoolsAndMeans) {
+  NetworkBuilder b({2, 9, 8}, 6);
+  const int first = b.pool(quadratic(b, b.conv(0, 3, 3, 1, 1), 0.25, 0.5), 3, 2, 1);  // windows overlap, pads count
+  b.dense(b.flatten(b.mean(quadratic(b, b.conv(first, 2, 3, 1, 1), 0.5, 0.25))), 3);
+  expect_gradients(b.network);
+}
+
 TEST(Twin, GradientsOfBiasesThatAreNodes) {
   NetworkBuilder b({1, 4, 4}, 6);
   const auto with_bias = [&](int layer) {
