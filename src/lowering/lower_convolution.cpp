@@ -82,6 +82,7 @@ void Lowering::clean(int value) {
 
 void Lowering::convolve(const Op& op, bool transposed) {
   const int source = op.inputs[0], kernel = op.inputs[1];
+  if (const std::vector<double>* weights = constant(kernel)) return convolve_with_constants(op, transposed, *weights);
   const Shape& window = step_.value(kernel).shape;
   const Layout &in = layout(source), &out = layout(op.output);
   const std::vector<TapPair> taps = transposed ? transposed_taps(op.window, window.height, window.width, out, in)

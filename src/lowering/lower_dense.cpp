@@ -52,21 +52,38 @@ void Lowering::contract(const Op& op) {
   const int limbs = limbs_of(map);
   const Op* bias = next_bias(op);
   Held result;
+  const std::vector<double>* weights = constant(matrix);
+  const std::vector<double>* biases = bias == nullptr ? nullptr : constant(bias->inputs[1]);
   for (int g = 0; g < a_.groups(); ++g) {
-    const int pattern = builder_.pattern(present(g));
+    const Pattern first = present(g);
+    const int pattern = builder_.pattern(first);
+    const auto begin = held(map).ids.begin() + g * each;
+    std::vector<int> sums;
+    if (weights != nullptr) {
+      const std::vector<int> sources(begin, begin + each);
+      sums = builder_.mix(sources, matrix_factors(matrix, in, false),
+                          largest_scale(sources) * weight_scale(*weights, static_cast<std::size_t>(a_.positions())));
+    } else {
+      for (int k = 0; k < classes; ++k) {
+        Products products;
+        for (int c = 0; c < each; ++c) products.emplace_back(begin[c], leaf(matrix, k * each + c, limbs));
+        sums.push_back(builder_.multiply(products));
+      }
+    }
     for (int k = 0; k < classes; ++k) {
-      Products products;
-      for (int c = 0; c < each; ++c)
-        products.emplace_back(held(map).ids[static_cast<std::size_t>(g * each + c)], leaf(matrix, k * each + c, limbs));
-      int sum = builder_.multiply(products);
-      sum = over_tile(sum, 1);
-      std::vector<int> sources{sum};
+      int sum = over_tile(sums[static_cast<std::size_t>(k)], 1);
+      std::vector<int> sources{sum}, constants;
       std::vector<Factor> factors{{pattern, -1}};
-      if (bias != nullptr) {
+      if (biases != nullptr) {
+        Pattern b = first;
+        for (double& x : b) x *= (*biases)[static_cast<std::size_t>(k)];
+        constants = {builder_.pattern(std::move(b))};
+      } else if (bias != nullptr) {
         sources.push_back(leaf(bias->inputs[1], k, builder_.value(sum).limbs));
         factors.push_back({pattern, -1});
       }
-      sum = builder_.mix(sources, {factors}, largest_scale(sources) * mask_scale(present_period())).front();
+      sum = builder_.mix(sources, {factors}, largest_scale(sources) * mask_scale(present_period()), 0, -1, constants)
+                .front();
       result.ids.push_back(over_tile(sum, -1));
     }
   }
@@ -78,10 +95,23 @@ void Lowering::contract_transposed(const Op& op) {
   const int vector = op.inputs[0], matrix = op.inputs[1];
   const int each = layout(op.output).ciphertexts(), classes = step_.value(vector).shape.channels;
   const int limbs = limbs_of(vector);
+  const std::vector<double>* weights = constant(matrix);
   Held result;
   result.margin = 0;  // as the weights there
-  for (int g = 0; g < a_.groups(); ++g)
+  for (int g = 0; g < a_.groups(); ++g) {
+    std::vector<int> made;
+    if (weights != nullptr) {
+      const auto begin = held(vector).ids.begin() + g * classes;
+      const std::vector<int> sources(begin, begin + classes);
+      made = builder_.mix(sources, matrix_factors(matrix, layout(op.output), true),
+                          largest_scale(sources) * weight_scale(*weights, static_cast<std::size_t>(a_.positions())));
+    }
     for (int c = 0; c < each; ++c) {
+      if (weights != nullptr) {
+        const int sum = made[static_cast<std::size_t>(c)];
+        result.ids.push_back(step_.value(op.output).space == Space::map ? sum : over_tile(sum, -1));
+        continue;
+      }
       Products products;
       for (int k = 0; k < classes; ++k)
         products.emplace_back(held(vector).ids[static_cast<std::size_t>(g * classes + k)],
@@ -90,6 +120,7 @@ void Lowering::contract_transposed(const Op& op) {
       // A vector's weights lie at the first position, its numbers at all.
       result.ids.push_back(step_.value(op.output).space == Space::map ? sum : over_tile(sum, -1));
     }
+  }
   held(op.output) = std::move(result);
 }
 

@@ -1,8 +1,7 @@
-#include "lowering/lowering.h"
-
 #include <cmath>
 
 #include "base/error.h"
+#include "lowering/lowering.h"
 #include "lowering/masks.h"
 
 namespace sotto::lowering {
@@ -13,8 +12,8 @@ void Lowering::pool(const Op& op, bool transposed) {
   const int source = op.inputs.front();
   const Layout &in = layout(source), &out = layout(op.output);
   const int height = op.window.kernel_h, width = op.window.kernel_w;
-  const std::vector<TapPair> taps = transposed ? transposed_taps(op.window, height, width, out, in)
-                                               : forward_taps(op.window, height, width, in, out);
+  const std::vector<TapPair> taps =
+      transposed ? transposed_taps(op.window, height, width, out, in) : forward_taps(op.window, height, width, in, out);
   const Copies copies = this->copies(source, taps, out);
   const double each = 1.0 / (height * width);
   Held result;
@@ -41,8 +40,8 @@ void Lowering::mean(const Op& op) {
     for (int c = 0; c < in.channels; ++c) {
       std::vector<Multiple> list;
       for (int phase = 0; phase < in.phase_count(); ++phase)
-        list.push_back({held(source).ids[static_cast<std::size_t>((g * in.channels + c) * in.phase_count() + phase)],
-                        each});
+        list.push_back(
+            {held(source).ids[static_cast<std::size_t>((g * in.channels + c) * in.phase_count() + phase)], each});
       const int sum = over_tile(combine(list), 1);
       const double scale = builder_.value(sum).scale * mask_scale(present_period());
       result.ids.push_back(over_tile(builder_.mix({sum}, {{{pattern, -1}}}, scale).front(), -1));

@@ -90,11 +90,14 @@ void Lowering::add_bias(const Op& op) {
   const bool map = step_.value(op.output).space == Space::map;
   const int phases = map ? l.phase_count() : 1, channels = step_.value(op.output).shape.channels;
   const int limbs = limbs_of(op.inputs[0]);
+  const std::vector<double>* biases = constant(op.inputs[1]);
   Held result;
   for (std::size_t k = 0; k < held(op.inputs[0]).ids.size(); ++k) {
     const auto channel = k / static_cast<std::size_t>(phases) % static_cast<std::size_t>(channels);
-    result.ids.push_back(
-        combine({{held(op.inputs[0]).ids[k], 1}, {leaf(op.inputs[1], static_cast<int>(channel), limbs), 1}}));
+    const int id = held(op.inputs[0]).ids[k];
+    result.ids.push_back(biases != nullptr
+                             ? builder_.affine(id, 1, (*biases)[channel])
+                             : combine({{id, 1}, {leaf(op.inputs[1], static_cast<int>(channel), limbs), 1}}));
   }
   held(op.output) = std::move(result);
 }

@@ -3,6 +3,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "lowering/arrangement.h"
@@ -66,7 +67,14 @@ class Lowering {
   int limbs_of(int value) { return builder_.common_limbs(held(value).ids); }
   int leaf(int value, int index, int limbs) { return spread_->leaf(parameter_of(value), index, limbs); }
 
+  /// The numbers of weights that are not trained; null for those that are.
+  [[nodiscard]] const std::vector<double>* constant(int value) const;
+  [[nodiscard]] static double weight_scale(std::span<const double> weights, std::size_t period);
+  int pattern_of(const Flags& flags, double factor);
   void convolve(const Op& op, bool transposed);
+  void convolve_with_constants(const Op& op, bool transposed, const std::vector<double>& weights);
+  [[nodiscard]] std::vector<std::vector<program::Factor>> matrix_factors(int matrix, const Layout& map,
+                                                                         bool transposed);
   void convolve_weights(const Op& op);
   void contract(const Op& op);
   void contract_transposed(const Op& op);

@@ -116,9 +116,11 @@ int Builder::multiply(const Products& products, std::span<const Multiple> addend
 }
 
 std::vector<int> Builder::mix(const std::vector<int>& values, const std::vector<std::vector<Factor>>& factors,
-                              double scale, int limbs, int rescales) {
+                              double scale, int limbs, int rescales, std::vector<int> constants) {
   Instruction i{.kind = Kind::mix, .limbs = limbs > 0 ? limbs : common_limbs(values), .sources = values};
   i.rescales = rescales >= 0 ? rescales : this->rescales(i.limbs, scale);
+  check(constants.empty() || constants.size() == factors.size(), "a mix needs a constant for each row");
+  i.constants = std::move(constants);
   for (const std::vector<Factor>& row : factors) {
     check(row.size() == values.size(), "a mix needs a factor for each value");
     for (std::size_t k = 0; k < row.size(); ++k)

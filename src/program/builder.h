@@ -49,9 +49,9 @@ class Builder {
   /// there is none; then `scale` is that of the sum.
   int multiply(const Products& products, std::span<const Multiple> addends = {}, double scale = 0);
   /// factors: [row][value]. One value per row, which has `scale` before it is rescaled; of so many limbs before that
-  /// (0: all that the values have). rescales: how often, or -1.
+  /// (0: all that the values have). rescales: how often, or -1. constants: patterns that are added, by row, or empty.
   std::vector<int> mix(const std::vector<int>& values, const std::vector<std::vector<Factor>>& factors, double scale,
-                       int limbs = 0, int rescales = -1);
+                       int limbs = 0, int rescales = -1, std::vector<int> constants = {});
   /// value times factor plus number, without work: the scale changes.
   int affine(int value, double factor, double number);
   int bootstrap(int value, const bootstrap::BootstrapSpec& spec, double scale);

@@ -114,6 +114,7 @@ std::string digest_of(const Program& program) {
     add_list(i.addends);
     add_list(i.numbers);
     add_list(i.factors);
+    add_list(i.constants);
   }
   add_list(program.inputs);
   add_list(program.outputs);

@@ -33,7 +33,7 @@ struct Instruction {
     rotate_sum,  ///< outputs[0] = sources[0] + sum of its rotations
     join,        ///< outputs[0] = sum over k of sources[k] rotated by rotations[k], with one ModDown
     multiply,    ///< outputs[0] = sum of sources[2k] sources[2k+1] + sum of numbers[k] addends[k], one relinearisation
-    mix,         ///< outputs[r] = sum over k of factors[r * sources + k] sources[k]
+    mix,         ///< outputs[r] = sum over k of factors[r * sources + k] sources[k] + constants[r]
     shift,       ///< outputs[0] = sources[0] + numbers[0], under the scale of the output: a factor for nothing
     bootstrap,   ///< outputs[0] = sources[0] with its levels back
   };
@@ -45,6 +45,7 @@ struct Instruction {
   std::vector<int> addends = {};
   std::vector<double> numbers = {};
   std::vector<Factor> factors = {};
+  std::vector<int> constants = {};  ///< of a mix: patterns, -1: nothing is added; empty: nothing to any
 };
 
 /// A computation on ciphertexts in single assignment: what a server does between inputs and outputs, down to key

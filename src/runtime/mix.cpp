@@ -4,11 +4,11 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <tuple>
 
 #include "base/error.h"
 #include "base/parallel.h"
-#include "runtime/integers.h"
 #include "simd/tables.h"
 
 namespace sotto::runtime {
@@ -36,6 +36,44 @@ struct Mix::Plaintexts {
   [[nodiscard]] std::size_t runs() const { return period; }
 };
 
+// A pattern times a factor as coefficients of the subring of a period, rounded; of a pattern of one number that alone.
+Integers Mix::encoded(int pattern, std::size_t period, double factor) const {
+  const program::Pattern& p = program_.patterns[static_cast<std::size_t>(pattern)];
+  std::vector<double> numbers = p;
+  if (p.size() > 1) {
+    std::vector<double> slots(period);
+    for (std::size_t s = 0; s < slots.size(); ++s) slots[s] = p[s % p.size()];
+    numbers = ckks::Encoder(std::countr_zero(period), ring_.kind()).embed_inverse(std::span<const double>(slots));
+  }
+  for (double& v : numbers) v = std::nearbyint(v * factor);
+  return Integers(std::move(numbers));
+}
+
+// Patterns that are added to sums of this scale.
+void Mix::add_constants(const program::Instruction& i, double scale, std::vector<ckks::Ciphertext>& out) const {
+  for (std::size_t k = 0; k < i.constants.size(); ++k) {
+    if (i.constants[k] < 0) continue;
+    const std::size_t period =
+        std::max(kLeastPeriod, program_.patterns[static_cast<std::size_t>(i.constants[k])].size());
+    const Integers integers = encoded(i.constants[k], period, scale);
+    parallel_for(static_cast<std::size_t>(i.limbs), [&](std::size_t limb) {
+      const u64 q = ring_.prime(limb);
+      simd::AlignedArray<u64> words(period);
+      integers.residues(ring_.kernels(), ring_.modulus(limb), words.data());
+      if (integers.size() == 1)
+        std::fill_n(words.data(), period, words.data()[0]);
+      else
+        ring_.kernels().ntt(words.data(), ring_.subring_table(limb, period));
+      u64* to = out[k].c0[limb].data();
+      const std::size_t run = ring_.n() / period;
+      for (std::size_t s = 0; s < ring_.n(); ++s) {
+        const u64 sum = to[s] + words.data()[s / run];
+        to[s] = sum >= q ? sum - q : sum;
+      }
+    });
+  }
+}
+
 Mix::Plaintexts Mix::plaintexts(const program::Instruction& i, std::span<const ckks::PackedCiphertext* const> sources,
                                 std::span<const double> coefficients, double scale) const {
   Plaintexts out;
@@ -43,7 +81,6 @@ Mix::Plaintexts Mix::plaintexts(const program::Instruction& i, std::span<const c
   for (const program::Factor& f : i.factors)
     if (f.pattern >= 0)
       out.period = std::max(out.period, program_.patterns[static_cast<std::size_t>(f.pattern)].size());
-  const ckks::Encoder encoder(std::countr_zero(out.period), ring_.kind());
   // Many outputs and sources share their plaintexts.
   std::map<std::tuple<int, int, double>, int> known;
   for (std::size_t k = 0; k < i.factors.size(); ++k) {
@@ -56,18 +93,8 @@ Mix::Plaintexts Mix::plaintexts(const program::Instruction& i, std::span<const c
     const auto [at, inserted] = known.try_emplace({f.pattern, f.coefficient, ratio}, static_cast<int>(out.list.size()));
     out.at.push_back(at->second);
     if (!inserted) continue;
-    const program::Pattern& pattern = program_.patterns[static_cast<std::size_t>(f.pattern)];
     const double factor = ratio * (f.coefficient < 0 ? 1 : coefficients[static_cast<std::size_t>(f.coefficient)]);
-    std::vector<double> numbers;
-    if (pattern.size() == 1) {
-      numbers = {pattern[0]};
-    } else {
-      std::vector<double> slots(out.period);
-      for (std::size_t s = 0; s < slots.size(); ++s) slots[s] = pattern[s % pattern.size()];
-      numbers = encoder.embed_inverse(std::span<const double>(slots));
-    }
-    for (double& v : numbers) v = std::nearbyint(v * factor);
-    out.list.emplace_back(std::move(numbers));
+    out.list.push_back(encoded(f.pattern, out.period, factor));
   }
   return out;
 }
@@ -91,6 +118,7 @@ std::vector<ckks::Ciphertext> Mix::run(const program::Instruction& i,
     else
       written_out(plaintexts, sources, limb, out);
   });
+  add_constants(i, scale, out);
   return out;
 }
 

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <map>
 #include <span>
 #include <vector>
 
 #include "ckks/ciphertext.h"
 #include "ckks/encoder.h"
 #include "program/program.h"
+#include "runtime/integers.h"
 
 namespace sotto::runtime {
 
@@ -33,6 +33,8 @@ class Mix {
                                       std::span<const double> coefficients, double scale) const;
   void by_runs(const Plaintexts& plaintexts, std::span<const ckks::PackedCiphertext* const> sources, std::size_t limb,
                std::vector<ckks::Ciphertext>& out) const;
+  [[nodiscard]] Integers encoded(int pattern, std::size_t period, double factor) const;
+  void add_constants(const program::Instruction& instruction, double scale, std::vector<ckks::Ciphertext>& out) const;
   void written_out(const Plaintexts& plaintexts, std::span<const ckks::PackedCiphertext* const> sources,
                    std::size_t limb, std::vector<ckks::Ciphertext>& out) const;
 

@@ -63,15 +63,15 @@ class Forward {
     throw Error(ErrorCode::bad_input, "node '" + at(i).name + "': " + message);
   }
 
-  // Which layers the spec trains. All of them must be, for now.
-  void choose_layers(const Spec& spec) const {
-    std::set<std::string> all, named(spec.layers.begin(), spec.layers.end());
+  // Which layers the spec trains: those that it names, or all.
+  void choose_layers(const Spec& spec) {
+    std::set<std::string> all;
+    const std::set<std::string> named(spec.layers.begin(), spec.layers.end());
     for (int i = 0; i < static_cast<int>(network_.nodes.size()); ++i) {
       if (!has_weights(at(i))) continue;
       if (!all.insert(at(i).name).second)
         fail(i, "another layer has the same name; layers that are trained need names of their own");
-      if (!named.empty() && !named.contains(at(i).name))
-        fail(i, "it is not among the layers to train; for now all layers with weights must be");
+      if (named.empty() || named.contains(at(i).name)) trained_.insert(i);
     }
     for (const std::string& name : spec.layers)
       if (!all.contains(name))
@@ -90,9 +90,10 @@ class Forward {
     if (std::holds_alternative<graph::Sum>(n.op)) return sum(i);
     if (const auto* p = std::get_if<graph::AveragePool>(&n.op)) return pool(i, *p);
     if (std::holds_alternative<graph::GlobalAveragePool>(n.op)) return mean(i);
-    fail(i,
-         "it cannot be trained through; what can: convolutions, dense layers, polynomials of degree two, average pools, "
-         "sums");
+    fail(
+        i,
+        "it cannot be trained through; what can: convolutions, dense layers, polynomials of degree two, average pools, "
+        "sums");
   }
 
   [[nodiscard]] const Polynomial& of(int node) const { return polynomials_[static_cast<std::size_t>(node)]; }
@@ -118,17 +119,24 @@ class Forward {
     return -1;
   }
 
-  int add_bias(int node, int value, const std::vector<double>& bias) {
+  // The value that stands for weights of a layer, whose node may be another than `named`: that of its biases.
+  int weights(int layer, int named, bool bias, Value value, const std::vector<double>& numbers) {
+    return trained_.contains(layer) ? b_.add_parameter(at(named).name, bias, std::move(value), numbers)
+                                    : b_.add_constant(std::move(value), numbers);
+  }
+
+  int add_bias(int layer, int node, int value, const std::vector<double>& bias) {
     const std::string& name = at(node).name;
     const int channels = static_cast<int>(bias.size());
-    const int weights = b_.add_parameter(
-        name, true, {.name = name + ".bias", .space = Space::kernel, .outs = channels, .shape = {1, 1, 1}}, bias);
+    const int weights =
+        this->weights(layer, node, true,
+                      {.name = name + ".bias", .space = Space::kernel, .outs = channels, .shape = {1, 1, 1}}, bias);
     return b_.add(Kind::add_bias, {value, weights}, b_.like(name, value));
   }
 
   // The value of a layer with its biases, unless those come from a node of their own.
   Polynomial layer(int i, int product, const std::vector<double>& bias) {
-    return root(i, bias_node(i, bias) < 0 ? add_bias(i, product, bias) : product);
+    return root(i, bias_node(i, bias) < 0 ? add_bias(i, i, product, bias) : product);
   }
 
   Polynomial convolution(int i, const graph::Conv2d& c) {
@@ -138,8 +146,8 @@ class Forward {
     if (b_.step.value(x).space != Space::map || at(at(i).inputs[0]).shape != shape(at(i).inputs[0]))
       fail(i, "a convolution of what was flattened cannot be trained");
     const std::string& name = at(i).name;
-    const int kernel = b_.add_parameter(
-        name, false,
+    const int kernel = weights(
+        i, i, false,
         {.name = name + ".weights", .space = Space::kernel, .outs = c.out_c, .shape = {c.in_c, c.kernel_h, c.kernel_w}},
         c.weights);
     const Window window{c.stride_h, c.stride_w, c.pad_top, c.pad_left};
@@ -151,8 +159,8 @@ class Forward {
   Polynomial dense(int i, const graph::Dense& d) {
     const int x = value_of(at(i).inputs[0]);
     const std::string& name = at(i).name;
-    const int matrix = b_.add_parameter(
-        name, false,
+    const int matrix = weights(
+        i, i, false,
         {.name = name + ".weights", .space = Space::matrix, .outs = d.out, .shape = b_.step.value(x).shape}, d.weights);
     const int sums =
         b_.add(Kind::contract, {x, matrix}, {.name = name + ".sums", .space = Space::vector, .shape = {d.out, 1, 1}});
@@ -172,9 +180,9 @@ class Forward {
 
   Polynomial mean(int i) {
     const int x = map_of(i);
-    return root(i, b_.add(Kind::mean, {x}, {.name = at(i).name,
-                                            .space = Space::vector,
-                                            .shape = {b_.step.value(x).shape.channels, 1, 1}}));
+    return root(i,
+                b_.add(Kind::mean, {x},
+                       {.name = at(i).name, .space = Space::vector, .shape = {b_.step.value(x).shape.channels, 1, 1}}));
   }
 
   // What a node reads, as a map.
@@ -188,7 +196,7 @@ class Forward {
   Polynomial affine(int i, const graph::ChannelAffine& a) {
     const int source = at(i).inputs[0];
     if (has_weights(at(source)) && bias_node(source, bias_of(source)) == i)
-      return root(i, add_bias(i, value_of(source), a.shift));
+      return root(i, add_bias(source, i, value_of(source), a.shift));
     const auto uneven = [](const std::vector<double>& v) {
       return std::ranges::any_of(v, [&](double x) { return x != v.front(); });
     };
@@ -262,6 +270,7 @@ class Forward {
 
   const Network& network_;
   StepBuilder b_;
+  std::set<int> trained_;                                      // nodes of layers
   std::vector<int> readers_;                                   // by node
   std::vector<Polynomial> polynomials_;                        // by node
   std::map<std::pair<int, std::vector<double>>, int> values_;  // of polynomials: root and coefficients

@@ -74,6 +74,12 @@ struct Parameter {
   std::vector<double> initial;  ///< before the first step
 };
 
+/// Weights of a layer that is not trained: they stay as they are, in the clear.
+struct Constant {
+  int value = 0;  ///< index into Step::values
+  std::vector<double> numbers;
+};
+
 /// One step of training as arithmetic: the network forwards, the loss, and backwards, by differentiation of the
 /// network's graph. Which images, and what weights become by it, is the optimiser's matter (training/optimiser.h).
 struct Step {
@@ -83,6 +89,7 @@ struct Step {
   int scores = 0;              ///< what the network says
   int error = 0;               ///< gradient of an image's loss with respect to its scores
   std::vector<Parameter> parameters;
+  std::vector<Constant> constants;
 
   [[nodiscard]] const Value& value(int v) const { return values[static_cast<std::size_t>(v)]; }
 };

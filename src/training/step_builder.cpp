@@ -29,6 +29,12 @@ Value StepBuilder::like(const std::string& name, int value) const {
   return v;
 }
 
+int StepBuilder::add_constant(Value value, std::vector<double> numbers) {
+  const int made = add_value(std::move(value));
+  step.constants.push_back({made, std::move(numbers)});
+  return made;
+}
+
 int StepBuilder::add_parameter(const std::string& layer, bool bias, Value value, std::vector<double> initial) {
   const int made = add_value(std::move(value));
   step.parameters.push_back(

@@ -20,6 +20,8 @@ class StepBuilder {
   /// A value that looks like another.
   [[nodiscard]] Value like(const std::string& name, int value) const;
 
+  /// Adds weights that are not trained, and the value that stands for them.
+  int add_constant(Value value, std::vector<double> numbers);
   /// Adds trained weights, and the value that stands for them.
   int add_parameter(const std::string& layer, bool bias, Value value, std::vector<double> initial);
 };

@@ -45,6 +45,7 @@ class Run {
       if (!step.values[v].per_image()) values_[v].assign(step.values[v].size(), 0.0);
     for (std::size_t p = 0; p < step.parameters.size(); ++p)
       values_[index(step.parameters[p].value)] = state.weights[p];
+    for (const Constant& c : step.constants) values_[index(c.value)] = c.numbers;
   }
 
   void add(const Example& example) {

@@ -119,8 +119,9 @@ training::Spec spec_for(int batch) {
 }
 
 // Encrypted steps from the twin's states: new weights and velocities as the twin's, beside what they change by.
-void expect_steps_as_twin(const graph::Network& network, int batch, int log_n) {
-  const training::Spec spec = spec_for(batch);
+void expect_steps_as_twin(const graph::Network& network, int batch, int log_n, std::vector<std::string> layers = {}) {
+  training::Spec spec = spec_for(batch);
+  spec.layers = std::move(layers);
   ToyTraining toy(lowering::compile(training::differentiate(network, spec), spec, {log_n, 36}));
   const auto& step = toy.plan.step;
   const std::vector<Example> examples = random_examples(
@@ -181,6 +182,23 @@ TEST(EncryptedTraining, DenseLayersAlone) {
   NetworkBuilder b({1, 4, 4}, 6);
   b.dense(quadratic(b, b.dense(b.flatten(0), 5), 0.25, 0.5), 3);
   expect_steps_as_twin(b.network, 100, 11);
+}
+
+TEST(EncryptedTraining, TheLastLayerAlone) {
+  const graph::Network network = small_lenet();
+  expect_steps_as_twin(network, 50, 11, {network.nodes.back().name});
+}
+
+TEST(EncryptedTraining, TheFirstLayerAlone) {
+  const graph::Network network = small_lenet();
+  expect_steps_as_twin(network, 128, 11, {network.nodes[1].name});
+}
+
+TEST(EncryptedTraining, ALayerBetweenOthers) {
+  NetworkBuilder b({1, 6, 6}, 8);
+  const int second = b.conv(quadratic(b, b.conv(0, 2, 3, 1, 1), 0.25, 0.5), 2, 3, 1, 1);
+  b.dense(quadratic(b, b.dense(b.flatten(quadratic(b, second, 0.25, 0.5)), 4), 0.25, 0.5), 3);
+  expect_steps_as_twin(b.network, 32, 11, {b.network.nodes[static_cast<std::size_t>(second)].name});
 }
 
 // Two ciphertexts for each map.
