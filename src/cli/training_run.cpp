@@ -21,7 +21,8 @@ namespace fs = std::filesystem;
 
 TestSet::TestSet(const lowering::TrainingPlan& plan, std::vector<training::Example> examples)
     : examples_(std::move(examples)) {
-  if (!examples_.empty()) network_ = graph::import_onnx(Source(plan.model, plan.network));
+  if (!examples_.empty())
+    network_ = training::network_to_train(graph::import_onnx(Source(plan.model, plan.network)), plan.spec);
 }
 
 std::optional<double> TestSet::accuracy(const training::Step& step,

@@ -10,7 +10,7 @@
 namespace sotto::engine {
 
 lowering::TrainingPlan plan_training(const Source& model, const training::Spec& spec) {
-  const graph::Network network = graph::import_onnx(model);
+  const graph::Network network = training::network_to_train(graph::import_onnx(model), spec);
   training::Step step = training::differentiate(network, spec);
   graph::check_writable(model, training::new_weights(step, training::initial_state(step).weights));
   lowering::TrainingPlan plan = lowering::compile(std::move(step), spec);

@@ -19,6 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kClassesKey = "sotto.classes";
 constexpr double kRounding = 1e-6;  // relative to the largest weight of a node
 
 // The numbers of a network's node that are trained; nullptr if it has none of this sort.
@@ -54,14 +55,21 @@ class Writer {
   std::string put(const NewWeights& w) {
     const Node* node = find_node(network_, w.node, w.bias);
     if (node == nullptr) fail(w, "the network has no such node with " + std::string(w.bias ? "biases" : "weights"));
-    if (weights_of(*node, w.bias)->size() != w.values.size()) fail(w, "wrong number of weights");
+    const auto* d = std::get_if<Dense>(&node->op);
+    const bool last = d != nullptr && node == &network_.nodes.back();
+    const std::size_t in = last && !w.bias ? static_cast<std::size_t>(d->in) : 1;  // weights of an output
+    if (w.values.empty() || (last ? w.values.size() % in != 0 : weights_of(*node, w.bias)->size() != w.values.size()))
+      fail(w, "wrong number of weights");
+    const auto outputs = static_cast<std::int64_t>(w.values.size() / in);
+    if (last && outputs != d->out) set_outputs(outputs);
     onnx::NodeProto& n = find(w);
     const OnnxNode read(n, opset_);
     const bool gemm = n.op_type() == "Gemm";
-    if (const auto* d = std::get_if<Dense>(&node->op); d != nullptr && !w.bias) {
+    if (d != nullptr && !w.bias) {
       const bool rows = gemm && read.integer("transB", 0) != 0;  // [out][in], as the network has them
-      replace(w, n, 1, rows ? Dims{d->out, d->in} : Dims{d->in, d->out},
-              scaled(rows ? w.values : transposed(w.values, static_cast<std::size_t>(d->out)),
+      const std::int64_t out = last ? outputs : d->out;
+      replace(w, n, 1, rows ? Dims{out, d->in} : Dims{d->in, out},
+              scaled(rows ? w.values : transposed(w.values, static_cast<std::size_t>(out)),
                      gemm ? read.real("alpha", 1) : 1));
     } else if (const auto* c = std::get_if<Conv2d>(&node->op); c != nullptr && !w.bias) {
       Dims dims{c->out_c, c->in_c / c->groups, c->kernel_h, c->kernel_w};
@@ -80,6 +88,13 @@ class Writer {
  private:
   [[noreturn]] static void fail(const NewWeights& w, const std::string& message) {
     throw Error(ErrorCode::bad_input, "node '" + readable_text(w.node) + "': " + message);
+  }
+
+  // Of the graph; shapes that nodes compute follow by themselves.
+  void set_outputs(std::int64_t outputs) {
+    graph_.clear_value_info();
+    auto* shape = graph_.mutable_output(0)->mutable_type()->mutable_tensor_type()->mutable_shape();
+    if (shape->dim_size() > 0) shape->mutable_dim(shape->dim_size() - 1)->set_dim_value(outputs);
   }
 
   onnx::NodeProto& find(const NewWeights& w) {
@@ -161,6 +176,15 @@ class Writer {
   std::int64_t opset_;
 };
 
+// Whether the last layer gets another number of outputs.
+bool new_outputs(const Network& network, std::span<const NewWeights> weights) {
+  const Node& last = network.nodes.back();
+  return std::ranges::any_of(weights, [&](const NewWeights& w) {
+    const std::vector<double>* old = w.node == last.name ? weights_of(last, w.bias) : nullptr;
+    return old != nullptr && old->size() != w.values.size();
+  });
+}
+
 // With data from other files in it.
 onnx::ModelProto read_whole(const Source& source) {
   onnx::ModelProto model = read_model(source);
@@ -181,6 +205,12 @@ onnx::ModelProto changed(const Source& source, std::span<const NewWeights> weigh
     Writer writer(model, network, opset_of(model));
     std::vector<std::string> nodes;
     for (const NewWeights& w : weights) nodes.push_back(writer.put(w));
+    // Other classes have other names, which nobody knows.
+    if (new_outputs(network, weights)) {
+      auto* metadata = model.mutable_metadata_props();
+      for (int k = metadata->size(); k-- > 0;)
+        if (metadata->Get(k).key() == kClassesKey) metadata->DeleteSubrange(k, 1);
+    }
     const Network written = import_onnx(model, source);
     for (std::size_t k = 0; k < weights.size(); ++k) {
       const Node* n = find_node(written, readable_text(nodes[k]), weights[k].bias);

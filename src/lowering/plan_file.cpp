@@ -7,6 +7,7 @@
 #include "graph/onnx_import.h"
 #include "plan/serial_form.h"
 #include "training/differentiate.h"
+#include "training/trained.h"
 #include "wire/fields.h"
 #include "wire/reader.h"
 #include "wire/writer.h"
@@ -23,21 +24,16 @@ constexpr std::size_t kMostLayers = 1000;
 json to_json(const Spec& s) {
   json schedule = json::array();
   for (const training::RateChange& r : s.schedule) schedule.push_back({{"step", r.step}, {"factor", r.factor}});
-  return {{"layers", s.layers},
-          {"rate", s.rate},
-          {"momentum", s.momentum},
-          {"nesterov", s.nesterov},
-          {"weight_decay", s.weight_decay},
-          {"schedule", schedule},
-          {"batch", s.batch},
-          {"steps", s.steps},
-          {"range", s.range},
-          {"seed", s.seed}};
+  return {{"layers", s.layers},     {"new_head", s.new_head}, {"rate", s.rate},
+          {"momentum", s.momentum}, {"nesterov", s.nesterov}, {"weight_decay", s.weight_decay},
+          {"schedule", schedule},   {"batch", s.batch},       {"steps", s.steps},
+          {"range", s.range},       {"seed", s.seed}};
 }
 
 Spec spec_of(const json& j) {
   Spec s;
   s.layers = wire::texts(j, "layers", kMostLayers);
+  s.new_head = wire::small_integer(j, "new_head", 0, 1 << 16);
   s.rate = wire::real(j, "rate");
   s.momentum = wire::real(j, "momentum");
   s.nesterov = wire::boolean(j, "nesterov");
@@ -149,7 +145,8 @@ TrainingPlan read_training_plan(const Source& source, wire::Kind kind) {
     plan.id = client.plan_id;
     plan.spec = spec_of(wire::field(training, "spec"));
     plan.levels = levels_of(wire::field(training, "levels"), client.parameters.log_n);
-    plan.step = training::differentiate(graph::import_onnx(Source(plan.model, file.name())), plan.spec);
+    plan.step = training::differentiate(
+        training::network_to_train(graph::import_onnx(Source(plan.model, file.name())), plan.spec), plan.spec);
     plan.arrangement = arrange(plan.step, plan.spec.batch, client.parameters.log_n);
     if (plan.levels.bootstrapping.raised_limbs > client.parameters.ciphertext_primes)
       file.fail("it has too few primes for bootstrapping");

@@ -63,7 +63,7 @@ class Forward {
     throw Error(ErrorCode::bad_input, "node '" + at(i).name + "': " + message);
   }
 
-  // Which layers the spec trains: those that it names, or all.
+  // Which layers the spec trains: a new head and those that it names, or all.
   void choose_layers(const Spec& spec) {
     std::set<std::string> all;
     const std::set<std::string> named(spec.layers.begin(), spec.layers.end());
@@ -71,7 +71,8 @@ class Forward {
       if (!has_weights(at(i))) continue;
       if (!all.insert(at(i).name).second)
         fail(i, "another layer has the same name; layers that are trained need names of their own");
-      if (named.empty() || named.contains(at(i).name)) trained_.insert(i);
+      const bool head = spec.new_head > 0 && i + 1 == static_cast<int>(network_.nodes.size());
+      if (head || (spec.new_head == 0 && named.empty()) || named.contains(at(i).name)) trained_.insert(i);
     }
     for (const std::string& name : spec.layers)
       if (!all.contains(name))

@@ -16,6 +16,7 @@ namespace sotto::training {
 
 namespace {
 
+constexpr int kMostClasses = 65536;
 constexpr int kMostImages = 131'072, kMostSteps = 1'000'000;
 constexpr double kMostRate = 1000, kMostRange = 1'000'000;
 
@@ -132,6 +133,7 @@ Spec read(const toml::table& file) {
   for (const char* key : {"steps", "batch"})
     if (!top.has(key)) fail(fmt::format("{0} is missing: write {0} = and a number", key));
   top.read("layers", spec.layers);
+  top.read("new_head", spec.new_head, 2, kMostClasses);
   top.expect("loss", "squared-error");
   top.read("steps", spec.steps, 1, kMostSteps);
   top.read("batch", spec.batch, 1, kMostImages);
@@ -168,6 +170,7 @@ void verify(const Spec& spec) {
     if (name.empty()) fail("layers holds an empty name");
     if (!names.insert(name).second) fail("layers names '" + readable_text(name) + "' twice");
   }
+  if (spec.new_head != 0) check_integer("new_head", spec.new_head, 2, kMostClasses);
   check_integer("steps", spec.steps, 1, kMostSteps);
   check_integer("batch", spec.batch, 1, kMostImages);
   check_positive("range", spec.range, kMostRange);

@@ -17,6 +17,7 @@ struct RateChange {
 struct Spec {
   enum class Loss { squared_error };
   std::vector<std::string> layers;  ///< names of the network's nodes that are trained; empty: all with weights
+  int new_head = 0;  ///< classes of a new last layer, with weights of zero, in place of the network's; 0: none
   Loss loss = Loss::squared_error;
   double rate = 0.1;    ///< learning rate
   double momentum = 0;  ///< 0 .. 1

@@ -4,6 +4,22 @@
 
 namespace sotto::training {
 
+graph::Network network_to_train(graph::Network network, const Spec& spec) {
+  if (spec.new_head == 0) return network;
+  graph::Node& last = network.nodes.back();
+  auto* dense = std::get_if<graph::Dense>(&last.op);
+  if (dense == nullptr)
+    throw Error(ErrorCode::bad_input,
+                "node '" + last.name + "': a new head takes the place of a dense layer with biases, which this is not");
+  const auto outputs = static_cast<std::size_t>(spec.new_head);
+  dense->out = spec.new_head;
+  dense->weights.assign(outputs * static_cast<std::size_t>(dense->in), 0);
+  dense->bias.assign(outputs, 0);
+  last.shape = {spec.new_head, 1, 1};
+  network.classes.clear();
+  return network;
+}
+
 graph::Network trained(graph::Network network, const Step& step, const std::vector<std::vector<double>>& weights) {
   for (std::size_t p = 0; p < step.parameters.size(); ++p) {
     const Parameter& parameter = step.parameters[p];

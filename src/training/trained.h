@@ -4,9 +4,14 @@
 
 #include "graph/network.h"
 #include "graph/onnx_weights.h"
+#include "training/spec.h"
 #include "training/step.h"
 
 namespace sotto::training {
+
+/// The network that a spec trains: with a new last layer, of zeros, if it asks for one. Throws Error{bad_input} if the
+/// last node is no dense layer.
+graph::Network network_to_train(graph::Network network, const Spec& spec);
 
 /// The network with trained weights, by parameter of the step.
 graph::Network trained(graph::Network network, const Step& step, const std::vector<std::vector<double>>& weights);

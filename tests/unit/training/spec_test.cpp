@@ -15,6 +15,7 @@ using test::refuses;
 TEST(TrainingSpec, ReadsEveryKey) {
   const Spec s = parse_spec(R"(
 layers = ["conv1", "fc"]
+new_head = 5
 loss = "squared-error"
 steps = 80
 batch = 1024
@@ -37,6 +38,7 @@ factor = 0.1
 )",
                             "spec.toml");
   EXPECT_EQ(s.layers, (std::vector<std::string>{"conv1", "fc"}));
+  EXPECT_EQ(s.new_head, 5);
   EXPECT_EQ(s.loss, Spec::Loss::squared_error);
   EXPECT_EQ(s.steps, 80);
   EXPECT_EQ(s.batch, 1024);

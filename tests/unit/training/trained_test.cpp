@@ -59,6 +59,34 @@ TEST(Trained, AModelIsTrainedAndWrittenBack) {
   EXPECT_LT(test::relative_error(written, after), 1e-6);
 }
 
+TEST(Trained, ANewHeadHasOtherClasses) {
+  OnnxBuilder m({-1, 1, 8, 8});
+  build(m);
+  const graph::Network old = m.import();
+  Spec spec;
+  spec.batch = 5;
+  spec.steps = 20;
+  spec.new_head = 5;  // of 3 classes
+  const graph::Network network = network_to_train(old, spec);
+  EXPECT_EQ(network.output_shape(), (graph::Shape{5, 1, 1}));
+  EXPECT_TRUE(network.classes.empty());
+  const Step step = differentiate(network, spec);
+  ASSERT_EQ(step.parameters.size(), 2u);  // the body stays
+  EXPECT_EQ(step.parameters[0].initial, std::vector<double>(step.parameters[0].initial.size(), 0.0));
+  std::vector<Example> examples;
+  for (unsigned i = 0; i < 5; ++i) examples.push_back({test::random_values(64, i, 1), static_cast<int>(i)});
+  const auto steps = run_twin(step, spec, examples);
+  EXPECT_LT(steps.back().result.loss, steps.front().result.loss);
+  const auto& weights = steps.back().state.weights;
+  graph::write_onnx(m.folder / "model.onnx", m.folder / "trained.onnx", new_weights(step, weights));
+  const graph::Network written = graph::import_onnx(m.folder / "trained.onnx");
+  EXPECT_EQ(written.output_shape(), (graph::Shape{5, 1, 1}));
+  const auto& image = examples[0].image;
+  EXPECT_LT(
+      test::relative_error(graph::evaluate(written, image), graph::evaluate(trained(network, step, weights), image)),
+      1e-6);
+}
+
 TEST(Trained, TheModelOfTheRepositoryCanBeTrained) {
   const std::filesystem::path folder = std::filesystem::path(SOTTO_SOURCE_DIR) / "models/train";
   const graph::Network network = graph::import_onnx(folder / "lenet-mnist.onnx");
