@@ -67,8 +67,11 @@ std::string compile_training(const std::string& model, const std::string& spec, 
   lowering::write_training_plan(client_path, plan, wire::Kind::client);
   std::size_t weights = 0;
   for (const training::Parameter& p : plan.step.parameters) weights += p.initial.size();
-  return fmt::format("{}: trains {} weights in {} steps of {} images\n", plan.network, weights, plan.spec.steps,
-                     plan.spec.batch);
+  return fmt::format(
+      "{}: trains {} weights in {} steps of {} images; about {} of memory to run, {} of evaluation keys\n",
+      plan.network, weights, plan.spec.steps, plan.spec.batch,
+      format_bytes(static_cast<double>(lowering::memory_of(plan, lowering::lower(plan)))),
+      format_bytes(static_cast<double>(lowering::key_bytes_of(plan))));
 }
 
 }  // namespace sotto::cli

@@ -20,21 +20,6 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 
 std::string bytes(std::uint64_t n) { return format_bytes(static_cast<double>(n)); }
 
-// What a run has in memory at the same time: values, all keys, the matrices of bootstrapping, and what an instruction
-// holds unpacked.
-std::uint64_t bytes_of(const lowering::TrainingPlan& plan, const lowering::LoweredStep& lowered) {
-  std::uint64_t keys = 0;
-  for (const ckks::KeyId& id : plan.keys.keys) {
-    const ckks::KeyTier& tier = plan.keys.tiers[static_cast<std::size_t>(id.tier)];
-    keys += 2 * static_cast<std::uint64_t>(ckks::key_digits(tier, id.galois_element)) *
-            static_cast<std::uint64_t>(tier.max_limbs + tier.special) * (simd::kPackedBytes << plan.parameters.log_n);
-  }
-  constexpr std::uint64_t kOfBootstrapping = 250, kUnpacked = 64;  // MB, and limbs for every limb of a ciphertext
-  return program::peak_bytes(lowered.program, plan.parameters.log_n) + keys + (kOfBootstrapping << 20) +
-         kUnpacked * static_cast<std::uint64_t>(plan.levels.bootstrapping.output_limbs()) *
-             (sizeof(std::uint64_t) << plan.parameters.log_n);
-}
-
 }  // namespace
 
 Trainer::Trainer(lowering::TrainingPlan plan, ServerOptions options)
@@ -42,7 +27,7 @@ Trainer::Trainer(lowering::TrainingPlan plan, ServerOptions options)
       options_(std::move(options)),
       lowered_(lowering::lower(plan_)),
       parameters_(ckks::Parameters::create(plan_.parameters)),
-      predicted_bytes_(bytes_of(plan_, lowered_)) {
+      predicted_bytes_(lowering::memory_of(plan_, lowered_)) {
   const std::uint64_t most = options_.memory != 0 ? options_.memory : available_memory();
   if (most != 0 && predicted_bytes_ > most)
     throw Error(

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "ckks/key_file.h"
 #include "compiler/key_tiers.h"
 #include "training/optimiser.h"
 
@@ -143,6 +144,26 @@ LoweredStep lower(const TrainingPlan& plan) {
 std::vector<double> coefficients_of(const TrainingPlan& plan, int step) {
   const training::Update u = training::update_of(plan.spec, step);
   return {u.ww, u.wu, u.wg, u.uw, u.uu, u.ug};
+}
+
+// Values, all keys, the matrices of bootstrapping, and what an instruction holds unpacked.
+std::uint64_t memory_of(const TrainingPlan& plan, const LoweredStep& lowered) {
+  std::uint64_t keys = 0;
+  for (const ckks::KeyId& id : plan.keys.keys) {
+    const ckks::KeyTier& tier = plan.keys.tiers[static_cast<std::size_t>(id.tier)];
+    keys += 2 * static_cast<std::uint64_t>(ckks::key_digits(tier, id.galois_element)) *
+            static_cast<std::uint64_t>(tier.max_limbs + tier.special) * (simd::kPackedBytes << plan.parameters.log_n);
+  }
+  constexpr std::uint64_t kOfBootstrapping = 250, kUnpacked = 64;  // MB, and limbs for every limb of a ciphertext
+  return program::peak_bytes(lowered.program, plan.parameters.log_n) + keys + (kOfBootstrapping << 20) +
+         kUnpacked * static_cast<std::uint64_t>(plan.levels.bootstrapping.output_limbs()) *
+             (sizeof(std::uint64_t) << plan.parameters.log_n);
+}
+
+std::uint64_t key_bytes_of(const TrainingPlan& plan) {
+  std::uint64_t bytes = 0;
+  for (const ckks::KeyShape& shape : ckks::shapes_of(plan.keys)) bytes += ckks::key_bytes(plan.parameters, shape);
+  return bytes;
 }
 
 }  // namespace sotto::lowering

@@ -39,6 +39,11 @@ TrainingPlan compile(Step step, const Spec& spec, const RingLimits& limits = {})
 /// The program of a plan.
 LoweredStep lower(const TrainingPlan& plan);
 
+/// Bytes that a run has in memory at most.
+std::uint64_t memory_of(const TrainingPlan& plan, const LoweredStep& lowered);
+/// Bytes of the file with a plan's evaluation keys.
+std::uint64_t key_bytes_of(const TrainingPlan& plan);
+
 /// What a step's program multiplies by, in the order of its coefficients.
 std::vector<double> coefficients_of(const TrainingPlan& plan, int step);
 

@@ -1,0 +1,214 @@
+"""Training on encrypted images: both sides apart, interrupted and resumed, beside a float step computed here, and refusals."""
+
+import json
+import shutil
+import signal
+import subprocess
+import time
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+import harness
+import models
+from harness import BAD_INPUT, INTERRUPTED, NO_RESOURCES, OK, USAGE, WRONG_KEY, Case
+
+SIDE, CLASSES, BATCH, RATE, MOMENTUM = 4, 3, 64, 0.1, 0.9
+DOUBTFUL = 6
+
+
+def dense_network(path, activation=None):
+    """Images of 4 x 4 to three scores."""
+    rng = np.random.default_rng(3)
+    weights = {"w": rng.normal(0, 0.3, (CLASSES, SIDE * SIDE)).astype(np.float32), "b": rng.normal(0, 0.1, CLASSES).astype(np.float32)}
+    nodes = [helper.make_node("Flatten", ["x"], ["f"], "flatten", axis=1)]
+    if activation:
+        nodes.append(helper.make_node(activation, ["f"], ["a"], "act"))
+    nodes.append(helper.make_node("Gemm", ["a" if activation else "f", "w", "b"], ["y"], "fc", transB=1))
+    graph = helper.make_graph(nodes, "dense", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1, SIDE, SIDE])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", CLASSES])],
+                              [numpy_helper.from_array(a, name) for name, a in weights.items()])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    model.ir_version = 8
+    for key, value in (("sotto.mean", "0"), ("sotto.std", "1")):
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    onnx.save(model, path)
+    return weights
+
+
+def weights_of(path):
+    return {i.name: numpy_helper.to_array(i).astype(float) for i in onnx.load(path).graph.initializer}
+
+
+def spec(steps, rate=RATE, extra="", scale=2):
+    return f"batch = {BATCH}\nsteps = {steps}\nrange = {scale}\n{extra}\n[optimiser]\nrate = {rate}\nmomentum = {MOMENTUM}\n"
+
+
+def distance(a, b):
+    return max(np.linalg.norm(a[k] - b[k]) / np.linalg.norm(b[k]) for k in b)
+
+
+class TrainingCase(Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.before = dense_network(cls.dir / "net.onnx")
+        rng = np.random.default_rng(4)
+        cls.labels = rng.integers(0, CLASSES, BATCH)
+        cls.images = np.clip(rng.integers(0, 200, (CLASSES, 1, SIDE, SIDE))[cls.labels] + rng.integers(-30, 30, (BATCH, 1, SIDE, SIDE)),
+                             0, 255).astype(np.uint8)
+        np.savez(cls.dir / "data.npz", images=cls.images, labels=cls.labels)
+        (cls.dir / "spec.toml").write_text(spec(2))
+
+    def float_steps(self, steps):
+        """Gradient descent with momentum on half the squared error: all images are one batch."""
+        w, b = self.before["w"].astype(float), self.before["b"].astype(float)
+        x = self.images.reshape(BATCH, -1) / 255
+        wanted = np.eye(CLASSES)[self.labels]
+        velocity_w, velocity_b, losses = 0, 0, []
+        for _ in range(steps):
+            error = x @ w.T + b - wanted
+            losses.append((error**2).sum() / 2 / BATCH)
+            velocity_w = MOMENTUM * velocity_w + error.T @ x / BATCH
+            velocity_b = MOMENTUM * velocity_b + error.mean(axis=0)
+            w, b = w - RATE * velocity_w, b - RATE * velocity_b
+        return {"w": w, "b": b}, losses
+
+
+class Apart(TrainingCase):
+    """The verbs of both sides; the server's part is killed and goes on."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.sotto("compile", "net.onnx", "--train", "spec.toml", "--out", "net")
+        cls.sotto("keygen", "net.client", "--out", "keys")
+        cls.sotto("encrypt", "net.client", "--keys", "keys", "--data", "data.npz", "--labels", "--out", "in.sotto")
+        cls.train = ["train", "net.plan", "--eval-key", "keys/eval.key", "--in", "in.sotto"]
+        cls.sotto(*cls.train, "--out", "out.sotto", "--json", "stats.json", program=harness.SERVER, timeout=300)
+
+    def test_weights_are_those_of_the_clear_computation(self):
+        r = self.sotto("decrypt", "net.client", "--keys", "keys", "--in", "out.sotto", "--out", "trained.onnx", "--csv", "losses.csv")
+        self.assertIn("2 steps", r.out)
+        wanted, losses = self.float_steps(2)
+        onnx.checker.check_model(onnx.load(self.dir / "trained.onnx"))
+        self.assertLess(distance(weights_of(self.dir / "trained.onnx"), wanted), 0.01)
+        table = np.loadtxt(self.dir / "losses.csv", delimiter=",", skiprows=1)
+        np.testing.assert_allclose(table[:, 1], losses, rtol=1e-3)
+        self.sotto("compile", "trained.onnx", "--batch", "16", "--out", "trained")  # and it runs encrypted in turn
+
+        self.sotto("train", "net.onnx", "--spec", "spec.toml", "--data", "data.npz", "--simulate", "--out", "twin.onnx", "--json", "twin.json")
+        self.assertLess(distance(weights_of(self.dir / "twin.onnx"), wanted), 1e-6)
+        np.testing.assert_allclose(json.loads((self.dir / "twin.json").read_text())["float_loss"], losses, rtol=1e-9)
+
+    def test_stats(self):
+        stats = json.loads((self.dir / "stats.json").read_text())
+        self.assertEqual((stats["steps"], stats["images"], len(stats["step_seconds"])), (2, BATCH, 2))
+        self.assertLess(stats["peak_rss_bytes"], 1.15 * stats["predicted_peak_bytes"])
+
+    def test_killed_and_resumed(self):
+        part = self.dir / "again.sotto.part"
+        p = subprocess.Popen([harness.SERVER, *self.train, "--out", "again.sotto"], cwd=self.dir, env=None, stderr=subprocess.DEVNULL)
+        whole = (self.dir / "out.sotto").stat().st_size
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline and not (part.exists() and part.stat().st_size > whole * 0.45):
+            self.assertIsNone(p.poll(), "it ended before the signal")
+            time.sleep(0.05)
+        p.send_signal(signal.SIGKILL)
+        p.wait()
+        self.assertFalse((self.dir / "again.sotto").exists())
+        self.sotto(*self.train, "--out", "again.sotto", "--json", "again.json", program=harness.SERVER, timeout=300)
+        self.assertEqual(json.loads((self.dir / "again.json").read_text())["steps_of_an_earlier_run"], 1)
+        self.assertEqual((self.dir / "again.sotto").read_bytes(), (self.dir / "out.sotto").read_bytes())
+
+    def test_interrupted_before_the_first_step(self):
+        before = harness.tree(self.dir)
+        r, _ = harness.run_and_signal(*self.train, "--out", "new.sotto", number=signal.SIGINT, cwd=self.dir, env=self.env,
+                                      when=lambda: (self.dir / "new.sotto.part").exists())
+        self.assertEqual(r.code, INTERRUPTED, r)
+        self.assert_one_line(r, "interrupted")
+        (self.dir / "new.sotto.part").unlink(missing_ok=True)
+        self.assertEqual(harness.tree(self.dir), before)
+
+    def test_refusals(self):
+        self.sotto("compile", "net.onnx", "--batch", "16", "--out", "infer")
+        self.sotto("keygen", "infer.client", "--out", "other")
+        encrypt = ["encrypt", "net.client", "--keys", "keys", "--out", "x.sotto"]
+        self.assert_refused(USAGE, *encrypt, "--data", "data.npz", words=["--labels"])
+        self.assert_refused(USAGE, "encrypt", "infer.client", "--keys", "keys", "--data", "data.npz", "--labels", "--out", "x.sotto",
+                            words=["not for training"])
+        np.savez(self.dir / "few.npz", images=self.images[:9], labels=self.labels[:9])
+        self.assert_refused(BAD_INPUT, *encrypt, "--labels", "--data", "few.npz", words=["batch"])
+        np.savez(self.dir / "unlabelled.npz", images=self.images)
+        self.assert_refused(BAD_INPUT, *encrypt, "--labels", "--data", "unlabelled.npz", words=["label"])
+        np.savez(self.dir / "beyond.npz", images=self.images, labels=self.labels + 1)
+        self.assert_refused(BAD_INPUT, *encrypt, "--labels", "--data", "beyond.npz", words=["label"])
+        self.assert_refused(BAD_INPUT, "infer", "net.plan", "--eval-key", "keys/eval.key", "--in", "in.sotto", "--out", "x.sotto",
+                            words=["training"])
+        self.assert_refused(BAD_INPUT, "train", "infer.plan", *self.train[2:], "--out", "x.sotto", words=["not for training"])
+        self.assert_refused(WRONG_KEY, "train", "net.plan", "--eval-key", "other/eval.key", "--in", "in.sotto", "--out", "x.sotto")
+        self.assert_refused(WRONG_KEY, "decrypt", "net.client", "--keys", "other", "--in", "out.sotto", "--out", "x.onnx", words=["key"])
+        self.assert_refused(NO_RESOURCES, *self.train, "--out", "x.sotto", "--memory", "1G", words=["memory"])
+
+    def test_damaged_files(self):
+        for name, command in (("net.plan", [*self.train, "--out", "x.sotto"]), ("in.sotto", [*self.train, "--out", "x.sotto"]),
+                              ("net.client", ["decrypt", "net.client", "--keys", "keys", "--in", "out.sotto", "--out", "x.onnx"]),
+                              ("out.sotto", ["decrypt", "net.client", "--keys", "keys", "--in", "out.sotto", "--out", "x.onnx"])):
+            whole = (self.dir / name).read_bytes()
+            for kind, damaged in (("cut", whole[: len(whole) * 2 // 3]),
+                                  ("flipped", whole[:-1000] + bytes([whole[-1000] ^ 1]) + whole[-999:])):
+                with self.subTest(file=name, damage=kind):
+                    (self.dir / f"bad-{name}").write_bytes(damaged)
+                    self.assert_refused(BAD_INPUT, *[f"bad-{name}" if a == name else a for a in command])
+            (self.dir / f"bad-{name}").unlink()
+
+
+class OnOneMachine(TrainingCase):
+    def test_train_with_a_work_folder(self):
+        (self.dir / "one.toml").write_text(spec(1))
+        command = ["train", "net.onnx", "--spec", "one.toml", "--data", "data.npz", "--test", "data.npz", "--work", "work"]
+        r = self.sotto(*command, "--out", "trained.onnx", "--json", "r.json", "--report", "r.html", timeout=300)
+        self.assertIn("encrypted steps", r.out)
+        result = json.loads((self.dir / "r.json").read_text())
+        for key in ("steps", "batch", "seconds_per_step", "feature_seconds", "training_seconds", "peak_rss_bytes",
+                    "bootstraps_per_step", "security_bits", "log2_qp", "accuracy_before", "accuracy", "float_accuracy",
+                    "weight_relative_error", "loss", "eval_key_bytes", "input_bytes"):
+            self.assertIsNotNone(result[key], key)
+        self.assertEqual((result["steps"], result["batch"], result["security_bits"]), (1, BATCH, 128))
+        self.assertLess(result["weight_relative_error"], 0.01)
+        wanted, losses = self.float_steps(1)
+        self.assertLess(distance(weights_of(self.dir / "trained.onnx"), wanted), 0.01)
+        self.assertAlmostEqual(result["loss"][0], losses[0], delta=1e-3 * losses[0])
+        self.assertIn("<svg", (self.dir / "r.html").read_text())
+        # What is finished is not done again.
+        seconds = time.monotonic()
+        self.sotto(*command, "--out", "again.onnx")
+        self.assertLess(distance(weights_of(self.dir / "again.onnx"), weights_of(self.dir / "trained.onnx")), 1e-7)
+        self.assertLess(time.monotonic() - seconds, 60)
+        shutil.rmtree(self.dir / "work")
+
+    def test_weights_that_leave_their_range_are_found(self):
+        (self.dir / "far.toml").write_text(spec(1, rate=60))
+        r = harness.run("train", "net.onnx", "--spec", "far.toml", "--data", "data.npz", "--out", "far.onnx", cwd=self.dir, env=self.env,
+                        timeout=300)
+        self.assertEqual(r.code, DOUBTFUL, r)
+        self.assert_one_line(r, "left their range", "step 1")
+        self.assertFalse((self.dir / "far.onnx").exists())
+
+    def test_refusals(self):
+        dense_network(self.dir / "relu.onnx", "Relu")
+        data = ["--data", "data.npz"]
+        self.assert_refused(BAD_INPUT, "train", "relu.onnx", "--spec", "spec.toml", *data, words=["act"])
+        (self.dir / "bad.toml").write_text(spec(1, extra='layers = ["nowhere"]'))
+        self.assert_refused(BAD_INPUT, "train", "net.onnx", "--spec", "bad.toml", *data, words=["nowhere"])
+        (self.dir / "bad.toml").write_text(spec(1, extra="colour = 1"))
+        self.assert_refused(BAD_INPUT, "train", "net.onnx", "--spec", "bad.toml", *data, words=["colour"])
+        self.assert_refused(BAD_INPUT, "train", "net.onnx", "--spec", "none.toml", *data, words=["none.toml"])
+        models.Network(side=8).save(self.dir / "means.onnx")  # squares and means: it can be trained, not on these images
+        self.assert_refused(BAD_INPUT, "train", "means.onnx", "--spec", "spec.toml", *data)
+
+
+if __name__ == "__main__":
+    harness.main()
