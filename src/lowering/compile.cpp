@@ -154,7 +154,7 @@ std::uint64_t memory_of(const TrainingPlan& plan, const LoweredStep& lowered) {
     keys += 2 * static_cast<std::uint64_t>(ckks::key_digits(tier, id.galois_element)) *
             static_cast<std::uint64_t>(tier.max_limbs + tier.special) * (simd::kPackedBytes << plan.parameters.log_n);
   }
-  constexpr std::uint64_t kOfBootstrapping = 250, kUnpacked = 64;  // MB, and limbs for every limb of a ciphertext
+  constexpr std::uint64_t kOfBootstrapping = 500, kUnpacked = 64;  // MB, and limbs for every limb of a ciphertext
   return program::peak_bytes(lowered.program, plan.parameters.log_n) + keys + (kOfBootstrapping << 20) +
          kUnpacked * static_cast<std::uint64_t>(plan.levels.bootstrapping.output_limbs()) *
              (sizeof(std::uint64_t) << plan.parameters.log_n);

@@ -77,10 +77,9 @@ class ToyTraining {
     if (losses != nullptr) {
       const auto each = static_cast<std::size_t>(plan.arrangement.images_per_group()),
                  positions = static_cast<std::size_t>(plan.arrangement.positions());
-      for (std::size_t b = 0; b < batch.size(); ++b) {
-        const std::vector<double> slots = decrypt(out[1 + b / each]);
-        losses->push_back(slots[b % each * positions]);
-      }
+      std::vector<std::vector<double>> groups;
+      for (std::size_t g = 1; g < out.size(); ++g) groups.push_back(decrypt(out[g]));
+      for (std::size_t b = 0; b < batch.size(); ++b) losses->push_back(groups[b / each][b % each * positions]);
     }
     return lowering::unpack_state(plan.step, plan.arrangement, decrypt(out.front()));
   }

@@ -1,0 +1,140 @@
+#include "program/program.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "program/builder.h"
+#include "support/expect_error.h"
+
+namespace sotto::program {
+namespace {
+
+using Kind = Instruction::Kind;
+
+constexpr int kLogN = 10;
+// What counts is their size.
+const std::vector<std::uint64_t> kPrimes(12, (std::uint64_t{1} << 48) - 59);
+const double kPrime = static_cast<double>(kPrimes[0]);
+constexpr double kLeast = 0x1p31;
+
+Builder builder(int floor = 1) { return {kPrimes, kLeast, floor}; }
+
+TEST(Builder, ProductsAreDividedByAsManyPrimesAsLeaveTheLeastScale) {
+  Builder b = builder();
+  const int small = b.input(8, 0x1p30), large = b.input(9, 0x1p40), huge = b.input(8, 0x1p70);
+  const auto limbs_and_scale = [&](int v) {
+    return std::pair(b.value(v).limbs, std::log2(std::abs(b.value(v).scale)));
+  };
+  EXPECT_EQ(limbs_and_scale(b.multiply({{small, large}})).first, 8);  // 2^70: a prime would leave 2^22
+  const int square = b.multiply({{large, large}});                    // 2^80
+  EXPECT_EQ(b.value(square).limbs, 8);
+  EXPECT_NEAR(std::log2(b.value(square).scale), 32, 1e-9);
+  const int two = b.multiply({{huge, huge}});  // 2^140
+  EXPECT_EQ(b.value(two).limbs, 6);
+  EXPECT_NEAR(std::log2(b.value(two).scale), 44, 1e-9);
+}
+
+TEST(Builder, AFactorCostsNothing) {
+  Builder b = builder();
+  const int x = b.input(5, 0x1p40), y = b.affine(x, -0.25, 3);
+  EXPECT_EQ(b.value(y).limbs, 5);
+  EXPECT_EQ(b.value(y).scale, -0x1p42);
+  const int product = b.multiply({{y, y}});
+  EXPECT_GT(b.value(product).scale, 0);
+}
+
+TEST(Builder, RunsOutOfLimbsAsNoResources) {
+  Builder b = builder(4);
+  const int x = b.input(4, 0x1p40);
+  EXPECT_TRUE(test::fails_with([&] { return b.multiply({{x, x}}); }, ErrorCode::no_resources, {"levels"}));
+}
+
+TEST(Builder, RefusesSumsOfDifferentScalesAndPlaintextsThatVanish) {
+  Builder b = builder();
+  const int x = b.input(6, 0x1p40), y = b.input(6, 0x1p41);
+  EXPECT_THROW((void)b.multiply({{x, x}, {x, y}}), Error);
+  const int mask = b.pattern({1, 0});
+  EXPECT_THROW((void)b.mix({x}, {{{mask, -1}}}, 0x1p45), Error);
+  EXPECT_NO_THROW((void)b.mix({x}, {{{b.pattern({1}), -1}}}, 0x1p41));  // an exact factor
+}
+
+TEST(Builder, RotationsByNothingAreTheValueItself) {
+  Builder b = builder();
+  const int x = b.input(6, 0x1p40);
+  const std::int64_t rotations[] = {0, 5, -1};
+  const std::vector<int> out = b.rotate(x, rotations, 4);
+  EXPECT_EQ(out[0], x);
+  EXPECT_EQ(b.value(out[1]).limbs, 4);
+  const Program p = b.take();
+  ASSERT_EQ(p.instructions.size(), 1u);
+  EXPECT_EQ(p.instructions[0].rotations, (std::vector<std::int64_t>{5, -1}));
+  EXPECT_EQ(p.instructions[0].limbs, 4);
+}
+
+TEST(Builder, EqualPatternsAreKeptOnce) {
+  Builder b = builder();
+  EXPECT_EQ(b.pattern({1, 0}), b.pattern({1, 0}));
+  EXPECT_NE(b.pattern({1, 0}), b.pattern({0, 1}));
+  EXPECT_EQ(b.take().patterns.size(), 2u);
+}
+
+// x is read at 6 limbs, then at 3, then never.
+Program chain() {
+  Builder b = builder();
+  const int x = b.input(9, 0x1p40);
+  const std::int64_t one[] = {1};
+  const int y = b.rotate(x, one, 6).front();
+  const int z = b.rotate(x, one, 3).front();
+  b.output(b.join({y, z}, {0, 2}));
+  return b.take();
+}
+
+TEST(Program, LimbsAreKeptAsLongAsTheyAreRead) {
+  Program p = chain();
+  const auto after = needs_after(p);
+  ASSERT_EQ(after.size(), 3u);
+  EXPECT_EQ(after[0], (std::map<int, int>{{0, 3}, {1, 3}}));  // the join reads 3 limbs of y
+  EXPECT_EQ(after[1], (std::map<int, int>{{0, 0}}));
+  EXPECT_EQ(after[2], (std::map<int, int>{{1, 0}, {2, 0}}));
+  trim_inputs(p);
+  EXPECT_EQ(p.value(0).limbs, 6);
+  const std::uint64_t limb = 2 * 6 << kLogN;
+  EXPECT_EQ(peak_bytes(p, kLogN), 12 * limb);  // x and y with 6 each
+}
+
+TEST(Program, KeysOfItsRotationsAndProducts) {
+  Builder b = builder();
+  const int x = b.input(8, 0x1p40), y = b.multiply({{x, x}});
+  b.output(b.rotate_sum(y, {1, 2, 3}));
+  const Program p = b.take();
+  const std::vector<ckks::KeyTier> tiers{{8, 3}, {4, 2}};
+  const auto keys = required_keys(p, tiers, kLogN);
+  ASSERT_EQ(keys.size(), 4u);
+  EXPECT_EQ(keys[0], (ckks::KeyId{0, ckks::kRelinearise}));
+  for (const ckks::KeyId& id : keys) EXPECT_EQ(id.tier, 0);  // 7 limbs need the large ones, too
+  EXPECT_TRUE(test::refuses([&] { return required_keys(p, {{4, 2}}, kLogN); }, {"no evaluation key"}));
+}
+
+TEST(Program, ItsHashTellsProgramsApart) {
+  const Program p = chain();
+  EXPECT_EQ(digest_of(p), digest_of(chain()));
+  Program other = p;
+  other.instructions[1].rotations[0] = 2;
+  EXPECT_NE(digest_of(p), digest_of(other));
+  other = p;
+  other.values[1].scale *= 2;
+  EXPECT_NE(digest_of(p), digest_of(other));
+}
+
+TEST(Program, TheScaleBeforeRescaling) {
+  Builder b = builder();
+  const int x = b.input(8, 0x1p40);
+  (void)b.multiply({{x, x}});
+  const Program p = b.take();
+  EXPECT_NEAR(scale_before(p, p.instructions[0], kPrimes) / 0x1p80, 1, 1e-12);
+  EXPECT_NEAR(p.value(1).scale, 0x1p80 / kPrime, 1);
+}
+
+}  // namespace
+}  // namespace sotto::program
