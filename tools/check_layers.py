@@ -11,7 +11,7 @@ WITHOUT_SECRET = {"base", "simd", "wire", "graph", "ring", "ckks", "bootstrap", 
                   "inputs"}
 SERVER_FILES = {"server_main.cpp", "compile_verb.cpp", "plan_verb.cpp", "infer_verb.cpp", "planning.cpp", "planning.h", "console.cpp",
                 "console.h", "step_report.cpp", "step_report.h", "data_options.cpp", "data_options.h", "parse.cpp", "verbs.h", "server.cpp", "spec.cpp", "plan.cpp", "values.cpp", "values.h", "progress.h",
-                "encryptor.cpp"}
+                "encryptor.cpp", "training.cpp", "training.h", "training_server_verb.cpp", "trainer.cpp", "training_plan.cpp", "keys.h"}
 MOST_LINES = 500
 HEADER = re.compile(r'^\s*#include "([a-z]+/[a-z_0-9]+)', re.M)
 INCLUDE = re.compile(r'^\s*#include "([a-z]+)/([a-z_]+)', re.M)

@@ -132,6 +132,7 @@ class EvaluationKeys {
 
  private:
   friend class Server;
+  friend class Trainer;
   struct State;
   explicit EvaluationKeys(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;

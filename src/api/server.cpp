@@ -2,14 +2,11 @@
 
 #include <utility>
 
+#include "api/keys.h"
 #include "base/error.h"
 #include "engine/server.h"
 
 namespace sotto {
-
-struct EvaluationKeys::State {
-  std::unique_ptr<ckks::KeyFile> file;
-};
 
 EvaluationKeys::EvaluationKeys(std::unique_ptr<State> state) : state_(std::move(state)) {}
 EvaluationKeys::~EvaluationKeys() = default;

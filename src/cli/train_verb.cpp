@@ -10,9 +10,9 @@
 #include "cli/training_client.h"
 #include "cli/training_run.h"
 #include "cli/verbs.h"
-#include "engine/training_planner.h"
 #include "graph/onnx_import.h"
 #include "graph/onnx_weights.h"
+#include "lowering/plan_training.h"
 #include "report/training.h"
 #include "training/run_twin.h"
 #include "training/trained.h"
@@ -114,7 +114,7 @@ int run(TrainOptions& o) {
   const Stopwatch compiling;
   const lowering::TrainingPlan plan = [&] {
     const AtOnce at_once;
-    return engine::plan_training(o.model, spec);
+    return lowering::plan_training(o.model, spec);
   }();
   report::Training r = report_of(plan);
   r.compile_seconds = compiling.seconds();

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include "cli/console.h"
-#include "engine/training_planner.h"
 #include "lowering/plan_file.h"
+#include "lowering/plan_training.h"
 #include "wire/outputs.h"
 
 namespace sotto::cli {
@@ -59,7 +59,7 @@ std::string compile_training(const std::string& model, const std::string& spec, 
                              const std::string& client_path) {
   const lowering::TrainingPlan plan = [&] {
     const AtOnce at_once;
-    return engine::plan_training(model, training::read_spec(spec));
+    return lowering::plan_training(model, training::read_spec(spec));
   }();
   wire::require_writable(plan_path, wire::Kind::plan);  // both or none
   wire::require_writable(client_path, wire::Kind::client);

@@ -158,6 +158,15 @@ TrainingPlan read_training_plan(const Source& source, wire::Kind kind) {
   });
 }
 
+wire::Kind kind_of_training(const Source& source) {
+  try {
+    (void)wire::FileReader(source, wire::Kind::client);
+    return wire::Kind::client;
+  } catch (const Error&) {
+    return wire::Kind::plan;  // or damaged: the reader says what is wrong
+  }
+}
+
 bool is_training_plan(const std::filesystem::path& path, wire::Kind kind) {
   try {
     return wire::kind_of(path) == kind && wire::FileReader(path, kind).header().contains("training");

@@ -23,6 +23,9 @@ void write_training_plan(const Sink& sink, const TrainingPlan& plan, wire::Kind 
 /// one that is no training plan, or one that does not fit its identity.
 TrainingPlan read_training_plan(const Source& source, wire::Kind kind);
 
+/// wire::Kind::client for a file of that kind, else wire::Kind::plan.
+wire::Kind kind_of_training(const Source& source);
+
 /// Whether a plan or a client description is one for training. False for what cannot be read.
 bool is_training_plan(const std::filesystem::path& path, wire::Kind kind);
 

@@ -57,6 +57,18 @@ class Install(harness.Case):
         self.assertNotIn("sotto::secret", symbols)
         self.assertNotIn("sotto::client", symbols)
 
+    def test_training(self):
+        if not (self.dir / "build/06_training").exists():
+            self.test_examples()
+        out = self.command("build/06_training", "small.onnx", "dense", "trained.onnx").splitlines()
+        losses = [(float(line.split()[3].rstrip(",")), float(line.split()[-1])) for line in out if line.startswith("step ")]
+        self.assertEqual(len(losses), 2)
+        for encrypted, clear in losses:
+            self.assertLess(abs(encrypted - clear), 1e-3 * clear)
+        self.assertLess(losses[1][0], losses[0][0])
+        self.assertLess(float(out[-1].split()[-1]), 1e-3)
+        self.sotto("compile", "trained.onnx", "--batch", "8", "--out", "trained")
+
     def test_encryptor(self):
         if not (self.dir / "build/04_encryptor").exists():
             self.test_examples()

@@ -3,11 +3,11 @@
 #include "lowering/compile.h"
 #include "sotto/io.h"
 
-namespace sotto::engine {
+namespace sotto::lowering {
 
 /// The plan that trains a network's layers as a spec says. Throws Error{bad_input} for a model or layers that cannot be
 /// trained, or whose weights could not be written back into the model; Error{no_resources} if a step needs more levels
 /// than bootstrapping leaves.
-lowering::TrainingPlan plan_training(const Source& model, const training::Spec& spec);
+TrainingPlan plan_training(const Source& model, const training::Spec& spec);
 
-}  // namespace sotto::engine
+}  // namespace sotto::lowering

@@ -1,4 +1,4 @@
-#include "engine/training_planner.h"
+#include "lowering/plan_training.h"
 
 #include "compiler/lower.h"
 #include "graph/onnx_import.h"
@@ -7,13 +7,13 @@
 #include "training/differentiate.h"
 #include "training/trained.h"
 
-namespace sotto::engine {
+namespace sotto::lowering {
 
-lowering::TrainingPlan plan_training(const Source& model, const training::Spec& spec) {
+TrainingPlan plan_training(const Source& model, const training::Spec& spec) {
   const graph::Network network = training::network_to_train(graph::import_onnx(model), spec);
   training::Step step = training::differentiate(network, spec);
   graph::check_writable(model, training::new_weights(step, training::initial_state(step).weights));
-  lowering::TrainingPlan plan = lowering::compile(std::move(step), spec);
+  TrainingPlan plan = compile(std::move(step), spec);
   plan.network = network.name;
   plan.model = graph::self_contained(model);
   plan.io = compiler::interface_of(network);
@@ -21,4 +21,4 @@ lowering::TrainingPlan plan_training(const Source& model, const training::Spec& 
   return plan;
 }
 
-}  // namespace sotto::engine
+}  // namespace sotto::lowering

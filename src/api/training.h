@@ -1,0 +1,20 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "lowering/compile.h"
+#include "sotto/training_plan.h"
+
+namespace sotto::api {
+
+/// Images with their labels. Throws Error{bad_input} for a shape that is not the network's, another number of labels,
+/// or a label that no score has.
+std::vector<training::Example> examples_of(const lowering::TrainingPlan& plan, const ImagesView& images,
+                                           std::span<const int> labels);
+
+/// What the states behind the steps say.
+TrainingResult result_of(const lowering::TrainingPlan& plan, std::vector<double> losses,
+                         const std::vector<training::State>& states, int overflow);
+
+}  // namespace sotto::api
