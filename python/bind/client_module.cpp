@@ -9,6 +9,8 @@
 #include "shared.h"
 #include "sotto/client.h"
 #include "sotto/encryptor.h"
+#include "sotto/training_client.h"
+#include "training.h"
 
 namespace sotto::python {
 
@@ -62,10 +64,33 @@ nb::object write_public_key(const Client& client, const std::optional<Path>& pat
   return to.result();
 }
 
+nb::tuple encrypt_examples(const TrainingClient& client, const ImageArray& images, const std::vector<int>& labels,
+                           const std::optional<Path>& path, nb::handle progress) {
+  Target to(path);
+  std::string id;
+  run(progress, nb::none(),
+      [&, view = view_of(images)](const Hooks& hooks) { id = client.encrypt(view, labels, to.sink(), hooks); });
+  return nb::make_tuple(to.result(), id);
+}
+
+nb::object write_training_keys(const TrainingClient& client, const std::optional<Path>& path, nb::handle progress) {
+  Target to(path);
+  run(progress, nb::none(), [&](const Hooks& hooks) { client.write_evaluation_keys(to.sink(), hooks); });
+  return to.result();
+}
+
+TrainingResult decrypt_training(const TrainingClient& client, nb::handle from, nb::handle progress) {
+  const Source source = source_of(from, "the reply");
+  TrainingResult r;
+  run(progress, nb::none(), [&](const Hooks& hooks) { r = client.decrypt(source, hooks); });
+  return r;
+}
+
 }  // namespace
 
 NB_MODULE(_client, m) {
   bind_shared(m);
+  bind_training(m);
   nb::class_<SecretKey>(m, "SecretKey")
       .def_static("generate", &SecretKey::generate)
       .def_static("read", &SecretKey::read)
@@ -79,6 +104,13 @@ NB_MODULE(_client, m) {
       .def("write_public_key", write_public_key, nb::arg("path").none())
       .def("encrypt", encrypt<Client>, nb::arg("images"), nb::arg("path").none(), nb::arg("progress").none())
       .def("decrypt", decrypt, nb::arg("reply"), nb::arg("flood"), nb::arg("progress").none());
+  nb::class_<TrainingClient>(m, "TrainingClient")
+      .def("__init__", [](TrainingClient* self, const TrainingPlan& plan,
+                          const SecretKey& key) { run([&] { new (self) TrainingClient(plan, key); }); })
+      .def("write_evaluation_keys", write_training_keys, nb::arg("path").none(), nb::arg("progress").none())
+      .def("encrypt", encrypt_examples, nb::arg("images"), nb::arg("labels"), nb::arg("path").none(),
+           nb::arg("progress").none())
+      .def("decrypt", decrypt_training, nb::arg("reply"), nb::arg("progress").none());
   nb::class_<Encryptor>(m, "Encryptor")
       .def("__init__",
            [](Encryptor* self, const ClientSpec& spec, nb::handle public_key) {

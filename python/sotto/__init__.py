@@ -6,6 +6,14 @@
     reply  = sotto.Server(model).infer(query, client.evaluation_keys)
     scores = client.decrypt(reply)
 
+Training on encrypted images, see `sotto.training`:
+
+    plan   = sotto.TrainingPlan.compile("net.onnx", "spec.toml")
+    client = sotto.TrainingClient(plan)
+    query  = client.encrypt(images, labels)
+    reply  = sotto.Trainer(plan).train(query, client.evaluation_keys)
+    client.decrypt(reply).save("trained.onnx")
+
 `sotto.client` and `sotto.server` are the two sides. Each has an extension module of its own, which is loaded when
 something of it is used; `import sotto.server` never loads code that knows of secret keys. An installation may lack one.
 `sotto.nn` trains networks that run encrypted; it needs PyTorch (the extra `nn`), which nothing else here imports.
@@ -21,21 +29,27 @@ from ._files import EvaluationKeys, PublicKey, Query, Reply
 from ._spec import ClientSpec
 
 if TYPE_CHECKING:
-    from . import client, nn, server
+    from . import client, nn, server, trainer, training, training_client
     from .client import Client, Doubt, Encryptor, Results, SecretKey
     from .server import InferenceReport, Layer, Model, Server, compile
+    from .trainer import Trainer, TrainingReport
+    from .training import TrainingPlan, TrainingResult
+    from .training_client import TrainingClient
 
 __all__ = ["BadInputError", "Client", "ClientSpec", "Doubt", "DoubtfulResults", "Encryptor", "Error", "ErrorCode",
            "EvaluationKeys", "InferenceReport", "InternalError", "InterruptedWork", "Layer", "MissingFileError", "Model",
            "NoResourcesError", "PublicKey", "Query", "Reply", "Results", "SecretKey", "Server", "SottoWarning",
-           "UsageError", "WrongKeyError", "client", "compile", "server"]
+           "Trainer", "TrainingClient", "TrainingPlan", "TrainingReport", "TrainingResult", "UsageError", "WrongKeyError",
+           "client", "compile", "server", "trainer", "training", "training_client"]
 
 _HOMES = {"Client": "client", "Doubt": "client", "Encryptor": "client", "Results": "client", "SecretKey": "client",
-          "InferenceReport": "server", "Layer": "server", "Model": "server", "Server": "server", "compile": "server"}
+          "InferenceReport": "server", "Layer": "server", "Model": "server", "Server": "server", "compile": "server",
+          "Trainer": "trainer", "TrainingReport": "trainer", "TrainingPlan": "training", "TrainingResult": "training",
+          "TrainingClient": "training_client"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("client", "nn", "server"):
+    if name in ("client", "nn", "server", "trainer", "training", "training_client"):
         return importlib.import_module("." + name, __name__)
     if name in _HOMES:
         value = getattr(importlib.import_module("." + _HOMES[name], __name__), name)
