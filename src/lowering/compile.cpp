@@ -28,16 +28,6 @@ bootstrap::BootstrapSpec bootstrap_spec(int log_n) {
   return spec;
 }
 
-std::optional<LoweredStep> attempt(const Step& step, const Arrangement& arrangement, const LevelChoice& choice,
-                                   const std::vector<std::uint64_t>& primes, double range) {
-  try {
-    return lower(step, arrangement, choice, primes, range);
-  } catch (const Error& e) {
-    if (e.code() != ErrorCode::no_resources) throw;
-    return std::nullopt;
-  }
-}
-
 std::vector<compiler::SwitchesAtLevel> levels_of(const program::Program& program, int log_n) {
   std::map<int, compiler::SwitchesAtLevel, std::greater<>> by_limbs;
   for (const program::Instruction& i : program.instructions)
@@ -76,7 +66,7 @@ std::optional<LevelChoice> choose_scales(const Step& step, const Arrangement& ar
       LevelChoice choice{bootstrap_spec(arrangement.log_n), std::exp2(state_bits), std::exp2(image_bits),
                          std::exp2(kLeastBits)};
       choice.bootstrapping.raised_limbs += left;
-      const std::optional<LoweredStep> lowered = attempt(step, arrangement, choice, primes, range);
+      const std::optional<LoweredStep> lowered = lower(step, arrangement, choice, primes, range);
       if (!lowered) continue;
       if (any) return choice;
       const double work = work_of(lowered->program, arrangement.log_n);
@@ -138,7 +128,10 @@ TrainingPlan compile(Step step, const Spec& spec, const RingLimits& limits) {
 }
 
 LoweredStep lower(const TrainingPlan& plan) {
-  return lower(plan.step, plan.arrangement, plan.levels, ckks::primes_of(plan.parameters), plan.spec.range);
+  std::optional<LoweredStep> lowered =
+      lower(plan.step, plan.arrangement, plan.levels, ckks::primes_of(plan.parameters), plan.spec.range);
+  if (!lowered) throw Error(ErrorCode::bad_input, "the levels of this plan do not suffice for its program");
+  return std::move(*lowered);
 }
 
 std::vector<double> coefficients_of(const TrainingPlan& plan, int step) {

@@ -36,7 +36,7 @@ struct RingLimits {
 /// be trained.
 TrainingPlan compile(Step step, const Spec& spec, const RingLimits& limits = {});
 
-/// The program of a plan.
+/// The program of a plan. Throws Error{bad_input} if its levels do not suffice, as in a file that was changed.
 LoweredStep lower(const TrainingPlan& plan);
 
 /// Bytes that a run has in memory at most.

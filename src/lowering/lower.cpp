@@ -4,8 +4,8 @@
 
 namespace sotto::lowering {
 
-LoweredStep lower(const Step& step, const Arrangement& arrangement, const LevelChoice& choice,
-                  const std::vector<std::uint64_t>& primes, double range) {
+std::optional<LoweredStep> lower(const Step& step, const Arrangement& arrangement, const LevelChoice& choice,
+                                 const std::vector<std::uint64_t>& primes, double range) {
   return Lowering(step, arrangement, choice, primes, range).run();
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "lowering/arrangement.h"
@@ -8,9 +9,10 @@
 
 namespace sotto::lowering {
 
-/// Writes the program of a step. primes: of the ring, ciphertext primes first; range: largest magnitude of weights and
-/// velocities. Throws Error{no_resources} if it runs out of levels, Error{bad_input} for what cannot be lowered.
-LoweredStep lower(const Step& step, const Arrangement& arrangement, const LevelChoice& choice,
-                  const std::vector<std::uint64_t>& primes, double range);
+/// Writes the program of a step; nothing if bootstrapping leaves too few levels for it. primes: of the ring, ciphertext
+/// primes first; range: largest magnitude of weights and velocities. Throws Error{bad_input} for what cannot be
+/// lowered.
+std::optional<LoweredStep> lower(const Step& step, const Arrangement& arrangement, const LevelChoice& choice,
+                                 const std::vector<std::uint64_t>& primes, double range);
 
 }  // namespace sotto::lowering

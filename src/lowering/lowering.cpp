@@ -265,8 +265,7 @@ void Lowering::finish(LoweredStep& out, int state) {
   int rescales = 0;
   while (rescales < 1 || scale < largest * a_.batch * std::exp2(kGradientBits))
     scale *= builder_.prime(choice_.bootstrapping.input_limbs() + rescales++);
-  if (choice_.bootstrapping.input_limbs() + rescales > limbs)
-    throw Error(ErrorCode::no_resources, "a training step needs more levels than bootstrapping leaves");
+  if (choice_.bootstrapping.input_limbs() + rescales > limbs) return builder_.does_not_fit();
   builder_.output(
       builder_.mix(sources, {factors}, scale, choice_.bootstrapping.input_limbs() + rescales, rescales).front());
 }
@@ -282,7 +281,7 @@ int Lowering::bootstrap(int before) {
   return builder_.multiply({}, sum, choice_.state_scale);
 }
 
-LoweredStep Lowering::run() {
+std::optional<LoweredStep> Lowering::run() {
   find_uses();
   LoweredStep out;
   out.state_scale = choice_.bootstrapping.input_peak / range_;
@@ -293,8 +292,12 @@ LoweredStep Lowering::run() {
   for (int k = 0; k < images; ++k)
     held(step_.images).ids.push_back(builder_.input(choice_.bootstrapping.output_limbs(), choice_.image_scale));
   held(step_.images).margin = 0;
-  for (const Op& op : step_.ops) visit(op);
+  for (const Op& op : step_.ops) {
+    visit(op);
+    if (!builder_.fits()) return std::nullopt;
+  }
   finish(out, state);
+  if (!builder_.fits()) return std::nullopt;
   const int classes = step_.value(step_.error).shape.channels;
   for (int g = 0; g < a_.groups(); ++g) {
     Products squares;
@@ -304,6 +307,7 @@ LoweredStep Lowering::run() {
     }
     builder_.output(builder_.multiply(squares));
   }
+  if (!builder_.fits()) return std::nullopt;
   out.images = static_cast<std::size_t>(images);
   out.labels = label_inputs_.size();
   out.losses = static_cast<std::size_t>(a_.groups());

@@ -41,7 +41,8 @@ class Lowering {
         held_(step.values.size()),
         uses_(step.values.size()) {}
 
-  LoweredStep run();
+  /// Nothing if it runs out of levels.
+  std::optional<LoweredStep> run();
 
  private:
   // A shifted copy of every ciphertext of a map.

@@ -44,12 +44,12 @@ double Builder::rescaled(int limbs, double scale, int rescales) const {
   return scale;
 }
 
-int Builder::rescales(int limbs, double scale) const {
+int Builder::rescales(int limbs, double scale) {
   int count = 0;
   while (limbs - count > 1 && std::abs(rescaled(limbs, scale, count + 1)) >= least_scale_) ++count;
-  if (limbs - count < floor_)
-    throw Error(ErrorCode::no_resources, "a training step needs more levels than bootstrapping leaves");
-  return count;
+  if (limbs - count >= floor_) return count;
+  fits_ = false;
+  return 0;
 }
 
 std::vector<int> Builder::rotate(int value, std::span<const std::int64_t> rotations, int limbs) {

@@ -21,8 +21,8 @@ struct Multiple {
 /// Writes a program instruction by instruction and keeps its levels and scales.
 ///
 /// Scales are free: a product is divided by as many primes as leave at least `least_scale`, so a level is what its
-/// operands' scales make of it and not a prime. All functions throw Error{no_resources} where a program runs out of
-/// limbs.
+/// operands' scales make of it and not a prime. Where a program runs out of limbs it is written on, without rescaling,
+/// and does not fit.
 class Builder {
  public:
   /// primes: of the ring, ciphertext primes first. floor: limbs that every product leaves.
@@ -56,12 +56,17 @@ class Builder {
   int affine(int value, double factor, double number);
   int bootstrap(int value, const bootstrap::BootstrapSpec& spec, double scale);
 
+  /// Whether every product left as many limbs as it must.
+  [[nodiscard]] bool fits() const { return fits_; }
+  /// Primes by which a number of this scale at so many limbs is divided, which leaves the floor; else it does not fit.
+  [[nodiscard]] int rescales(int limbs, double scale);
+  /// Says that what is to come needs more limbs than there are.
+  void does_not_fit() { fits_ = false; }
+
   /// Ciphertext prime number `index`.
   [[nodiscard]] double prime(int index) const { return static_cast<double>(primes_[static_cast<std::size_t>(index)]); }
   /// Limbs that all of these have.
   [[nodiscard]] int common_limbs(std::span<const int> values) const;
-  /// Primes by which a number of this scale at so many limbs can be divided.
-  [[nodiscard]] int rescales(int limbs, double scale) const;
 
   [[nodiscard]] Program take() { return std::move(program_); }
 
@@ -73,6 +78,7 @@ class Builder {
   std::vector<std::uint64_t> primes_;
   double least_scale_;
   int floor_;
+  bool fits_ = true;
   std::map<Pattern, int> patterns_;
 };
 

@@ -44,10 +44,17 @@ TEST(Builder, AFactorCostsNothing) {
   EXPECT_GT(b.value(product).scale, 0);
 }
 
-TEST(Builder, RunsOutOfLimbsAsNoResources) {
+TEST(Builder, SaysWhenItRunsOutOfLimbs) {
   Builder b = builder(4);
-  const int x = b.input(4, 0x1p40);
-  EXPECT_TRUE(test::fails_with([&] { return b.multiply({{x, x}}); }, ErrorCode::no_resources, {"levels"}));
+  const int x = b.input(5, 0x1p40), y = b.multiply({{x, x}});
+  EXPECT_TRUE(b.fits());
+  EXPECT_EQ(b.value(y).limbs, 4);
+  (void)b.multiply({{y, x}, {y, x}});
+  EXPECT_TRUE(b.fits());  // 2^72: nothing to divide by
+  (void)b.multiply({{x, x}, {x, x}});
+  const int z = b.input(4, 0x1p40);
+  (void)b.multiply({{z, z}});
+  EXPECT_FALSE(b.fits());
 }
 
 TEST(Builder, RefusesSumsOfDifferentScalesAndPlaintextsThatVanish) {
