@@ -1,5 +1,11 @@
 #include "lowering/plan_training.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
 #include "compiler/lower.h"
 #include "graph/onnx_import.h"
 #include "graph/onnx_weights.h"
@@ -9,9 +15,25 @@
 
 namespace sotto::lowering {
 
+namespace {
+
+// Weights beyond it would be lost in the first step.
+void require_range(const training::Step& step, double range) {
+  double largest = 0;
+  for (const training::Parameter& p : step.parameters)
+    for (double w : p.initial) largest = std::max(largest, std::abs(w));
+  if (largest > range)
+    throw Error(ErrorCode::bad_input,
+                fmt::format("weights of the network reach {:.3g}, the range of the spec is {:.3g}: give a larger range",
+                            largest, range));
+}
+
+}  // namespace
+
 TrainingPlan plan_training(const Source& model, const training::Spec& spec) {
   const graph::Network network = training::network_to_train(graph::import_onnx(model), spec);
   training::Step step = training::differentiate(network, spec);
+  require_range(step, spec.range);
   graph::check_writable(model, training::new_weights(step, training::initial_state(step).weights));
   TrainingPlan plan = compile(std::move(step), spec);
   plan.network = network.name;

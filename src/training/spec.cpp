@@ -19,6 +19,7 @@ namespace {
 constexpr int kMostClasses = 65536;
 constexpr int kMostImages = 131'072, kMostSteps = 1'000'000;
 constexpr double kMostRate = 1000, kMostRange = 1'000'000;
+constexpr std::size_t kMostEntries = 1000;  // of a list
 
 [[noreturn]] void fail(const std::string& message) { throw Error(ErrorCode::bad_input, message); }
 
@@ -165,6 +166,8 @@ Spec read(const toml::table& file) {
 }  // namespace
 
 void verify(const Spec& spec) {
+  if (spec.layers.size() > kMostEntries || spec.schedule.size() > kMostEntries)
+    fail(fmt::format("there may be {} layers and {} tables [[schedule]] at most", kMostEntries, kMostEntries));
   std::set<std::string> names;
   for (const std::string& name : spec.layers) {
     if (name.empty()) fail("layers holds an empty name");
@@ -178,9 +181,12 @@ void verify(const Spec& spec) {
   if (!(spec.momentum >= 0 && spec.momentum < 1)) fail("optimiser.momentum must be at least 0 and below 1");
   if (spec.nesterov && spec.momentum == 0) fail("optimiser.nesterov needs a momentum above 0");
   if (!(spec.weight_decay >= 0 && spec.weight_decay <= 1)) fail("optimiser.weight_decay must be from 0 to 1");
+  double rate = spec.rate;
   for (std::size_t k = 0; k < spec.schedule.size(); ++k) {
     check_integer("schedule.step", spec.schedule[k].step, 0, kMostSteps);
     check_positive("schedule.factor", spec.schedule[k].factor, kMostRate);
+    rate *= spec.schedule[k].factor;
+    if (rate > kMostRate) fail(fmt::format("the factors of [[schedule]] raise the rate above {:g}", kMostRate));
     if (k > 0 && spec.schedule[k].step <= spec.schedule[k - 1].step)
       fail("the steps of the tables [[schedule]] must ascend");
   }
