@@ -35,23 +35,27 @@ struct TrainOptions {
   TrainingRunOptions run;
 };
 
+// Infinite if anything is no number.
+double largest(const std::vector<std::vector<double>>& lists) {
+  double most = 0;
+  for (const auto& list : lists)
+    for (double v : list) most = std::isnan(v) ? INFINITY : std::max(most, std::abs(v));
+  return most;
+}
+
 // What the twin finds, into the report.
 void add_twin(report::Training& r, const lowering::TrainingPlan& plan, const std::vector<training::TwinStep>& twin,
               const TestSet& test) {
-  const auto largest = [](const std::vector<std::vector<double>>& lists) {
-    double most = 0;
-    for (const auto& list : lists)
-      for (double v : list) most = std::max(most, std::abs(v));
-    return most;
-  };
   ProgressLine line("float twin");
   for (std::size_t s = 0; s < twin.size(); ++s) {
     line.update(s, twin.size());
     report::TrainingStep& step = r.steps.emplace_back();
     step.float_loss = twin[s].result.loss;
     step.float_accuracy = test.accuracy(plan.step, twin[s].state.weights);
-    r.largest_weight = std::max(r.largest_weight, largest(twin[s].state.weights));
-    r.largest_velocity = std::max(r.largest_velocity, largest(twin[s].state.velocities));
+    const double weight = largest(twin[s].state.weights), velocity = largest(twin[s].state.velocities);
+    r.largest_weight = std::max(r.largest_weight, weight);
+    r.largest_velocity = std::max(r.largest_velocity, velocity);
+    if (r.simulated && r.overflow < 0 && std::max(weight, velocity) > r.range) r.overflow = static_cast<int>(s);
   }
 }
 
@@ -171,7 +175,7 @@ void add_train(CLI::App& app) {
   verb->add_option("--test", o->test, "Images to measure accuracy on, in the clear (as for --data)")->expected(1, -1);
   verb->add_option("--test-count", o->test_count, "How many of them (default: all)")->check(image_number());
   verb->add_option("--out", o->out, "Write the network with the trained weights here (ONNX)");
-  verb->add_option("--steps", o->steps, "Steps, in place of the spec's")->check(CLI::Range(1, 1 << 20));
+  verb->add_option("--steps", o->steps, "Steps, in place of the spec's")->check(CLI::Range(1, 1'000'000));
   verb->add_flag("--simulate", o->simulate, "Train the float twin alone, nothing encrypted: seconds, not hours");
   verb->add_option("--work", o->run.work,
                    "Folder for keys and encrypted files, which stay there: the same command goes on behind the last "
