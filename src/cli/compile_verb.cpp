@@ -48,7 +48,7 @@ int run_training(CompileOptions& o, const std::string& plan_path, const std::str
 }
 
 int run(CompileOptions& o) {
-  for (const auto& inputs : {std::vector{o.request.model}, o.request.calibrate})
+  for (const auto& inputs : {std::vector{o.request.model, o.train}, o.request.calibrate})
     wire::require_kept(inputs, std::array{o.report.path()});
   o.report.start();
   const std::string base = base_name(o.out);
@@ -83,8 +83,11 @@ void add_compile(CLI::App& app) {
   auto o = std::make_shared<CompileOptions>();
   verb->add_option("MODEL", o->request.model, "The network, ONNX")->required();
   verb->add_option("--out", o->out, "Writes OUT.plan and OUT.client (OUT may end in .plan)")->required();
-  verb->add_option("--train", o->train, "Plan the training that this SPEC.toml describes, in place of inference");
+  auto* train =
+      verb->add_option("--train", o->train, "Plan the training that this SPEC.toml describes, in place of inference");
   add_plan_options(*verb, o->request);
+  for (const char* name : {"--batch", "--agreement", "--memory", "--calibrate", "--precise", "--relu-error"})
+    verb->get_option(name)->excludes(train);
   add_reading_options(*verb, o->request.reading, verb->get_option("--calibrate"));
   o->report.add_option(*verb);
   verb->callback([o] { throw CLI::RuntimeError(run(*o)); });

@@ -37,11 +37,7 @@ nlohmann::json step_times(const plan::Plan& plan, const std::vector<runtime::Ste
 void require_places(const InferOptions& o, const fs::path& scratch, bool moves) {
   wire::require_writable(o.out, wire::Kind::output);
   wire::require_outputs({}, std::array{o.stats});
-  const auto place = [](const std::string& path) {
-    return fs::weakly_canonical(fs::absolute(wire::output_target(path)));
-  };
-  if (!o.stats.empty() && place(o.stats) == place(o.out))
-    throw Error(ErrorCode::usage, o.stats + " is named for two outputs");
+  wire::require_distinct(o.stats, o.out);
   if (moves || !o.scratch.empty()) runtime::ScratchFile(scratch, 1).take();
 }
 

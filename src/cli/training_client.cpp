@@ -91,7 +91,7 @@ int encrypt_training(const TrainingEncryption& o, StepReport& report) {
 }
 
 int decrypt_training(const TrainingDecryption& o, StepReport& report) {
-  wire::require_outputs(std::array{o.out}, std::array{o.csv, report.path()});
+  const bool streamed = wire::require_outputs(std::array{o.out}, std::array{o.csv, report.path()});
   const lowering::TrainingPlan plan = read_client(o.client);
   const client::Keys keys = read_keys(plan, o.keys);
   ProgressLine line("decryption");
@@ -116,7 +116,7 @@ int decrypt_training(const TrainingDecryption& o, StepReport& report) {
     print_error("sotto: " + note + "; no network was written\n");
     return kDoubtful;
   }
-  if (report.streamed()) return 0;
+  if (streamed) return 0;
   fmt::print("{} steps; loss {:.4f} before the first, {:.4f} before the last\n", result.losses.size(),
              result.losses.front(), result.losses.back());
   if (!o.out.empty()) fmt::print("wrote {}: the network with the trained weights\n", o.out);

@@ -29,6 +29,7 @@ int run(const TrainOptions& o) {
   engine::Trainer trainer(lowering::read_training_plan(o.plan, wire::Kind::plan), options);
   wire::require_writable(o.out, wire::Kind::output);
   wire::require_outputs({}, std::array{o.stats});
+  wire::require_distinct(o.stats, o.out);
   const auto keys = trainer.open_keys(o.key);
   ProgressLine line("training");
   engine::TrainingHooks hooks;

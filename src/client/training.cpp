@@ -1,5 +1,6 @@
 #include "client/training.h"
 
+#include <fmt/format.h>
 #include <sodium.h>
 
 #include <algorithm>
@@ -55,9 +56,12 @@ std::string encrypt_examples(const lowering::TrainingPlan& plan, const Keys& key
   const auto batches = training::batches_of(plan.spec, examples.size());
   const std::size_t size = plan.step.value(plan.step.images).size();
   const int classes = plan.step.value(plan.step.labels).shape.channels;
-  for (const training::Example& e : examples)
-    if (e.image.size() != size || e.label < 0 || e.label >= classes)
-      throw Error(ErrorCode::bad_input, "an image has another size than the network takes, or no label of its classes");
+  for (const training::Example& e : examples) {
+    if (e.image.size() != size) throw Error(ErrorCode::bad_input, "an image has another size than the network takes");
+    if (e.label < 0 || e.label >= classes)
+      throw Error(ErrorCode::bad_input,
+                  fmt::format("an image has the label {}; the network has the classes 0 to {}", e.label, classes - 1));
+  }
   ckks::CiphertextFileInfo info = lowering::input_info(plan, lowered, batches.size());
   info.key_id = keys.secret.id();
   std::array<unsigned char, 16> name{};
@@ -98,6 +102,9 @@ DecryptedTraining decrypt_training(const lowering::TrainingPlan& plan, const Key
   const ckks::CiphertextReader file(source, wire::Kind::output);
   const ckks::CiphertextFileInfo expected = lowering::output_info(plan, lowered, file.info().input_id);
   file.expect(plan.id, 1, 1, expected.limbs, expected.scale, *keys.ring, expected.probes);
+  if (file.info().images != expected.images)
+    throw Error(ErrorCode::bad_input,
+                fmt::format("{} holds {} steps, the plan has {}", source.name(), file.info().images, expected.images));
   if (file.info().key_id != keys.secret.id())
     throw Error(ErrorCode::wrong_key, source.name() + " belongs to another secret key");
   const ckks::Encoder encoder(plan.parameters.log_n, plan.parameters.kind);

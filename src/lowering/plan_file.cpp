@@ -122,7 +122,8 @@ std::string plan_id(const TrainingPlan& plan) {
 }
 
 void write_training_plan(const Sink& sink, const TrainingPlan& plan, wire::Kind kind) {
-  wire::FileWriter file(sink, kind, header_of(plan), {plan.model.size()});
+  const wire::Access access = kind == wire::Kind::plan ? wire::Access::owner_only : wire::Access::everyone;
+  wire::FileWriter file(sink, kind, header_of(plan), {plan.model.size()}, access);
   file.write(plan.model);
   file.commit();
 }
@@ -167,12 +168,8 @@ wire::Kind kind_of_training(const Source& source) {
   }
 }
 
-bool is_training_plan(const std::filesystem::path& path, wire::Kind kind) {
-  try {
-    return wire::kind_of(path) == kind && wire::FileReader(path, kind).header().contains("training");
-  } catch (const Error&) {
-    return false;
-  }
+bool is_training_plan(const Source& source, wire::Kind kind) {
+  return wire::FileReader(source, kind).header().contains("training");
 }
 
 }  // namespace sotto::lowering

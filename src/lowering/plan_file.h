@@ -1,7 +1,5 @@
 #pragma once
 
-#include <filesystem>
-
 #include "lowering/compile.h"
 #include "plan/client_spec.h"
 #include "sotto/io.h"
@@ -26,7 +24,7 @@ TrainingPlan read_training_plan(const Source& source, wire::Kind kind);
 /// wire::Kind::client for a file of that kind, else wire::Kind::plan.
 wire::Kind kind_of_training(const Source& source);
 
-/// Whether a plan or a client description is one for training. False for what cannot be read.
-bool is_training_plan(const std::filesystem::path& path, wire::Kind kind);
+/// Whether a plan or a client description is one for training. Throws Error{bad_input} for what cannot be read.
+bool is_training_plan(const Source& source, wire::Kind kind);
 
 }  // namespace sotto::lowering

@@ -27,7 +27,7 @@ void write_plan(const Sink& sink, const Plan& plan) {
 Plan read_plan(const sotto::Source& source) {
   const wire::FileReader file(source, wire::Kind::plan);
   return file.decode([&](const json& h) {
-    if (h.contains("training")) file.fail("it is a plan for training, not for inference");
+    if (h.contains("training")) file.fail("it is for training, not for inference: sotto-server train runs it");
     if (file.sections() != 1 || file.section_bytes(0) % sizeof(double) != 0) file.fail("it has no weights");
     std::vector<double> values(file.section_bytes(0) / sizeof(double));
     file.read(0, {reinterpret_cast<unsigned char*>(values.data()), file.section_bytes(0)});

@@ -13,6 +13,19 @@ void require_writable(const std::filesystem::path& path, std::optional<Kind> kin
   if (!path.empty()) AtomicFile(path, Access::everyone, kind);
 }
 
+namespace {
+
+std::filesystem::path place_of(const std::filesystem::path& path) {
+  return std::filesystem::weakly_canonical(std::filesystem::absolute(output_target(path)));
+}
+
+}  // namespace
+
+void require_distinct(const std::filesystem::path& a, const std::filesystem::path& b) {
+  if (!a.empty() && !b.empty() && place_of(a) == place_of(b))
+    throw Error(ErrorCode::usage, a.string() + " is named for two outputs");
+}
+
 bool require_outputs(std::span<const std::string> files, std::span<const std::string> texts) {
   std::set<std::filesystem::path> seen;
   bool standard = false;
@@ -21,8 +34,7 @@ bool require_outputs(std::span<const std::string> files, std::span<const std::st
     const bool streamed = text && is_standard_output(path);
     standard = standard || streamed;
     if (!streamed) require_writable(path);
-    const auto place =
-        streamed ? "-" : std::filesystem::weakly_canonical(std::filesystem::absolute(output_target(path)));
+    const std::filesystem::path place = streamed ? "-" : place_of(path);
     if (!seen.insert(place).second) throw Error(ErrorCode::usage, path + " is named for two outputs");
   };
   for (const std::string& path : files) add(path, false);

@@ -21,7 +21,8 @@ FileWriter::FileWriter(const Sink& sink, Kind kind, nlohmann::json header, std::
       throw Error(ErrorCode::bad_input, "cannot write " + sink.name() + ": a name in it is not UTF-8 text");
     }
   }();
-  check(text.size() <= kMaxHeaderBytes, "a file header is too long");
+  if (text.size() > kMaxHeaderBytes)
+    throw Error(ErrorCode::no_resources, "cannot write " + sink.name() + ": it would have too many parts");
   unsigned char preamble[kPreambleBytes];
   const auto version = kVersion;
   const auto number = static_cast<std::uint32_t>(kind);
