@@ -2,10 +2,13 @@
 #include <nanobind/stl/filesystem.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include "images.h"
 #include "shared.h"
 #include "sotto/server.h"
+#include "sotto/trainer.h"
+#include "training.h"
 
 namespace sotto::python {
 
@@ -36,7 +39,9 @@ nb::object write_plan(const Plan& plan, const std::optional<Path>& path) {
   return to.result();
 }
 
-EvaluationKeys open_keys(const Server& server, nb::handle from) {
+// Server or Trainer.
+template <class Computer>
+EvaluationKeys open_keys(const Computer& server, nb::handle from) {
   const Source source = source_of(from, "the evaluation keys");
   std::optional<EvaluationKeys> keys;
   run([&] { keys = server.open_keys(source); });
@@ -59,6 +64,23 @@ nb::object infer(Server& server, nb::handle query, EvaluationKeys& keys, const s
   return nb::make_tuple(to.result(), report);
 }
 
+nb::object train(Trainer& trainer, nb::handle query, EvaluationKeys& keys, const std::optional<Path>& path,
+                 nb::handle progress) {
+  const Source source = source_of(query, "the query");
+  Target to(path);
+  TrainingReport r;
+  run(progress, nb::none(), [&](const Hooks& hooks) { r = trainer.train(source, keys, to.sink(), hooks); });
+  nb::dict report;
+  report["steps"] = r.steps;
+  report["steps_of_an_earlier_run"] = r.steps_of_an_earlier_run;
+  report["images"] = r.images;
+  report["read_seconds"] = r.read_seconds;
+  report["compute_seconds"] = r.compute_seconds;
+  report["write_seconds"] = r.write_seconds;
+  report["step_seconds"] = r.step_seconds;
+  return nb::make_tuple(to.result(), report);
+}
+
 nb::list layers(const Plan& plan, int threads) {
   static constexpr const char* kKinds[] = {"sum", "square", "product", "polynomial", "bootstrap"};
   nb::list out;
@@ -72,6 +94,7 @@ nb::list layers(const Plan& plan, int threads) {
 
 NB_MODULE(_server, m) {
   bind_shared(m);
+  bind_training(m);
   nb::class_<Plan>(m, "Plan")
       .def_static("compile", compile, nb::arg("model"), nb::arg("images"), nb::arg("agreement"), nb::arg("memory"),
                   nb::arg("precise"), nb::arg("function_error").none(), nb::arg("calibration").none(),
@@ -93,8 +116,15 @@ NB_MODULE(_server, m) {
            [](Server* self, const Plan& plan, std::uint64_t memory, const Path& scratch) {
              run([&] { new (self) Server(plan, {memory, scratch}); });
            })
-      .def("open_keys", open_keys)
+      .def("open_keys", open_keys<Server>)
       .def("infer", infer, nb::arg("query"), nb::arg("keys"), nb::arg("path").none(), nb::arg("progress").none());
+  nb::class_<Trainer>(m, "Trainer")
+      .def("__init__",
+           [](Trainer* self, const TrainingPlan& plan, std::uint64_t memory) {
+             run([&] { new (self) Trainer(plan, {memory, {}}); });
+           })
+      .def("open_keys", open_keys<Trainer>)
+      .def("train", train, nb::arg("query"), nb::arg("keys"), nb::arg("path").none(), nb::arg("progress").none());
 }
 
 }  // namespace sotto::python

@@ -6,6 +6,13 @@
     reply  = sotto.Server(model).infer(query, client.evaluation_keys)
     scores = client.decrypt(reply)
 
+Networks are trained on encrypted images, too (`sotto.training`):
+
+    plan   = sotto.compile_training(module_or_onnx_path, dict(steps=20, batch=256, rate=0.1))
+    client = sotto.TrainingClient.create(plan.client_spec)
+    reply  = sotto.Trainer(plan).train(client.encrypt(images, labels), client.evaluation_keys)
+    client.decrypt(reply).save("trained.onnx")
+
 `sotto.client` and `sotto.server` are the two sides. Each has an extension module of its own, which is loaded when
 something of it is used; `import sotto.server` never loads code that knows of secret keys. An installation may lack one.
 `sotto.nn` trains networks that run encrypted; it needs PyTorch (the extra `nn`), which nothing else here imports.
@@ -21,21 +28,26 @@ from ._files import EvaluationKeys, PublicKey, Query, Reply
 from ._spec import ClientSpec
 
 if TYPE_CHECKING:
-    from . import client, nn, server
-    from .client import Client, Doubt, Encryptor, Results, SecretKey
-    from .server import InferenceReport, Layer, Model, Server, compile
+    from . import client, nn, server, training
+    from .client import Client, Doubt, Encryptor, Results, SecretKey, TrainingClient
+    from .server import InferenceReport, Layer, Model, Server, Trainer, TrainingReport, compile
+    from .training import TrainingClientSpec, TrainingPlan, TrainingResult, compile_training, simulate_training
 
 __all__ = ["BadInputError", "Client", "ClientSpec", "Doubt", "DoubtfulResults", "Encryptor", "Error", "ErrorCode",
            "EvaluationKeys", "InferenceReport", "InternalError", "InterruptedWork", "Layer", "MissingFileError", "Model",
-           "NoResourcesError", "PublicKey", "Query", "Reply", "Results", "SecretKey", "Server", "SottoWarning",
-           "UsageError", "WrongKeyError", "client", "compile", "server"]
+           "NoResourcesError", "PublicKey", "Query", "Reply", "Results", "SecretKey", "Server", "SottoWarning", "Trainer",
+           "TrainingClient", "TrainingClientSpec", "TrainingPlan", "TrainingReport", "TrainingResult", "UsageError",
+           "WrongKeyError", "client", "compile", "compile_training", "server", "simulate_training", "training"]
 
 _HOMES = {"Client": "client", "Doubt": "client", "Encryptor": "client", "Results": "client", "SecretKey": "client",
-          "InferenceReport": "server", "Layer": "server", "Model": "server", "Server": "server", "compile": "server"}
+          "TrainingClient": "client", "InferenceReport": "server", "Layer": "server", "Model": "server",
+          "Server": "server", "Trainer": "server", "TrainingReport": "server", "compile": "server",
+          "TrainingClientSpec": "training", "TrainingPlan": "training", "TrainingResult": "training",
+          "compile_training": "training", "simulate_training": "training"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("client", "nn", "server"):
+    if name in ("client", "nn", "server", "training"):
         return importlib.import_module("." + name, __name__)
     if name in _HOMES:
         value = getattr(importlib.import_module("." + _HOMES[name], __name__), name)

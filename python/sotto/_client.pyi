@@ -1,5 +1,5 @@
 """The C++ library, half of clients. Use sotto.client."""
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +8,8 @@ from ._files import Source
 from ._progress import Callback
 from ._server import Buffer as Buffer
 from ._server import ClientSpec as ClientSpec
+from ._server import TrainingPlan as TrainingPlan
+from ._server import TrainingResult as TrainingResult
 
 class SecretKey:
     @staticmethod
@@ -28,6 +30,13 @@ class Client:
                 progress: Callback | None) -> tuple[Buffer, str]: ...
     def decrypt(self, reply: Source, flood: float, progress: Callback | None
                 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32], list[int], str, str]: ...
+
+class TrainingClient:
+    def __init__(self, plan: TrainingPlan, key: SecretKey, /) -> None: ...
+    def write_evaluation_keys(self, path: str | None, progress: Callback | None) -> Buffer: ...
+    def encrypt(self, images: npt.NDArray[np.generic], labels: npt.NDArray[np.int32], path: str | None,
+                progress: Callback | None, note: Callable[[str], object] | None) -> tuple[Buffer, str]: ...
+    def decrypt(self, reply: Source, progress: Callback | None) -> TrainingResult: ...
 
 class Encryptor:
     def __init__(self, spec: ClientSpec, public_key: Source, /) -> None: ...
