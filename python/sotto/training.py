@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, Union
@@ -22,9 +23,10 @@ from ._errors import SottoWarning, UsageError
 from ._export import node_names_of, put_weights
 from ._files import BytesLike, Path, Unpicklable, _native, buffer_of, existing
 from ._images import for_network, labels_of
-from ._network import Numbers, given_network
+from ._network import Numbers, given_network, without_folder
 from ._progress import Progress, reporting
 from ._recipe import Recipe, text_of
+from ._words import in_python
 
 if TYPE_CHECKING:
     import torch
@@ -34,11 +36,15 @@ if TYPE_CHECKING:
 __all__ = ["TrainingClientSpec", "TrainingPlan", "TrainingResult", "compile_training", "simulate_training"]
 
 P = TypeVar("P", bound="_Training")
+_HERE = os.path.join(os.path.dirname(__file__), "")
 
 
 def note(text: str) -> None:
-    """What one should know although work goes on."""
-    warnings.warn(text, SottoWarning, stacklevel=3)
+    """Warns whoever called this package of what one should know although work goes on."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(without_folder(in_python(text)), SottoWarning, stacklevel=level)
 
 
 class TrainingResult(Unpicklable):
@@ -322,7 +328,7 @@ def compile_training(model: Union[Path, torch.nn.Module], spec: Recipe, *, input
     text, called = text_of(spec)
     with given_network(model, input_shape, flat=False, mean=mean, std=std, classes=classes, name=name,
                        images=None) as path:
-        return TrainingPlan._of(_native().TrainingPlan.compile(path, text, called))
+        return TrainingPlan._of(_native().TrainingPlan.compile(path, text, called, note))
 
 
 def simulate_training(model: Union[TrainingPlan, TrainingClientSpec, Path, torch.nn.Module], spec: Recipe | None,

@@ -16,6 +16,7 @@ from sotto._recipe import text_of, toml_of
 
 SPEC = {"steps": 2, "batch": 64, "rate": 0.4, "momentum": 0.9}
 EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "07_training.py"
+SHAPE = {"input_shape": (1, 4, 4), "mean": 0, "std": 1}
 STEP = 1e-3  # of a loss, relative
 
 
@@ -40,7 +41,7 @@ def network() -> torch.nn.Module:
 
 @pytest.fixture
 def plan(network):
-    return sotto.compile_training(network, SPEC, input_shape=(1, 4, 4), mean=0, std=1, name="linear")
+    return sotto.compile_training(network, SPEC, **SHAPE, name="linear")
 
 
 @pytest.fixture(scope="module")
@@ -147,18 +148,23 @@ def test_files_and_bytes(plan, data, tmp_path):
             pickle.dumps(secret)
 
 
-def test_names_of_layers(network):
+def test_names_of_layers(network, data):
     """Those of the module do as well as those of its nodes; others are refused."""
     for layers in (["1"], ["/1/Gemm"]):
-        plan = sotto.compile_training(network, {**SPEC, "layers": layers}, input_shape=(1, 4, 4))
+        with pytest.warns(sotto.SottoWarning, match="states no preprocessing.*give mean= and std=") as caught:
+            plan = sotto.compile_training(network, {**SPEC, "layers": layers}, input_shape=(1, 4, 4))
+        assert caught[0].filename == __file__
         assert "1x4x4" in plan.describe()
+    with pytest.warns(sotto.SottoWarning) as caught:
+        sotto.simulate_training(network, SPEC, *data, input_shape=(1, 4, 4))
+    assert caught[0].filename == __file__
     with pytest.raises(sotto.BadInputError, match="'2', which is no convolution or dense layer"):
-        sotto.compile_training(network, {**SPEC, "layers": ["2"]}, input_shape=(1, 4, 4))
+        sotto.compile_training(network, {**SPEC, "layers": ["2"]}, **SHAPE)
 
 
 def test_a_new_head(network, data):
     images, labels = data
-    plan = sotto.compile_training(network, {**SPEC, "new_head": 5}, input_shape=(1, 4, 4))
+    plan = sotto.compile_training(network, {**SPEC, "new_head": 5}, **SHAPE)
     assert plan.scores == 5
     twin = plan.simulate(images, labels + 2)
     assert twin.weights["/1/Gemm"].shape == (5, 16) and twin.losses[0] == pytest.approx(0.5)
@@ -167,7 +173,7 @@ def test_a_new_head(network, data):
 
 
 def test_weights_that_leave_their_range(network, data, tmp_path):
-    plan = sotto.compile_training(network, {**SPEC, "rate": 100}, input_shape=(1, 4, 4))
+    plan = sotto.compile_training(network, {**SPEC, "rate": 100}, **SHAPE)
     twin = plan.simulate(*data)
     assert twin.overflow == 0 and "step 1" in twin.summary and twin.largest_weight > plan.range
     for use in (lambda: twin.save(tmp_path / "x.onnx"), twin.tobytes, lambda: twin.load_into(network)):
@@ -194,11 +200,11 @@ def test_what_is_refused(network, plan, data):
     for spec, why in (({"steps": 2}, "batch"), ({**SPEC, "rates": 1}, "rates"), ({**SPEC, "rate": -1}, "optimiser.rate"),
                       ({**SPEC, "range": "wide"}, "range"), ("steps = 1\nbatch =\n", "line 2")):
         with pytest.raises(sotto.BadInputError, match=why):
-            sotto.compile_training(network, spec, input_shape=(1, 4, 4))
+            sotto.compile_training(network, spec, **SHAPE)
     with pytest.raises(sotto.MissingFileError):
-        sotto.compile_training(network, "none.toml", input_shape=(1, 4, 4))
+        sotto.compile_training(network, "none.toml", **SHAPE)
     with pytest.raises(sotto.BadInputError, match="cannot be trained through") as caught:
-        sotto.compile_training(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.ReLU(), torch.nn.Linear(16, 3)), SPEC, input_shape=(1, 4, 4))
+        sotto.compile_training(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.ReLU(), torch.nn.Linear(16, 3)), SPEC, **SHAPE)
     assert caught.value.module == "1"
     with pytest.raises(sotto.NoResourcesError, match="memory"):
         sotto.Trainer(plan, memory=10**9)
@@ -213,7 +219,7 @@ def test_plans_of_another_kind(plan, network, tmp_path):
     for spec in (tmp_path / "net.client", plan.client_spec):
         with pytest.raises(sotto.UsageError, match="client for training"):
             sotto.Client.create(spec)
-    model = sotto.compile(network, batch=4, input_shape=(1, 4, 4))
+    model = sotto.compile(network, batch=4, **SHAPE)
     for wrong in (model.tobytes(), model.client_spec.tobytes()):
         with pytest.raises(sotto.BadInputError, match="not for training"):
             sotto.TrainingClient.create(wrong)

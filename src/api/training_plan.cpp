@@ -74,8 +74,9 @@ TrainingResult result_of(const lowering::TrainingPlan& plan, std::vector<double>
 TrainingPlan::TrainingPlan(lowering::TrainingPlan plan)
     : plan_(std::make_shared<const lowering::TrainingPlan>(std::move(plan))) {}
 
-TrainingPlan TrainingPlan::compile(const Source& model, const std::string& spec, const std::string& name) {
-  return TrainingPlan(lowering::plan_training(model, training::parse_spec(spec, name)));
+TrainingPlan TrainingPlan::compile(const Source& model, const std::string& spec, const std::string& name,
+                                   const Hooks& hooks) {
+  return TrainingPlan(lowering::plan_training(model, training::parse_spec(spec, name), hooks.note));
 }
 
 TrainingPlan TrainingPlan::read(const Source& source) {

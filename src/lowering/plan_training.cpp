@@ -9,8 +9,11 @@
 
 namespace sotto::lowering {
 
-TrainingPlan plan_training(const Source& model, const training::Spec& spec) {
+TrainingPlan plan_training(const Source& model, const training::Spec& spec,
+                           const std::function<void(const std::string&)>& note) {
   const graph::Network network = training::network_to_train(graph::import_onnx(model), spec);
+  if (note)
+    for (const std::string& n : network.notes) note(model.name() + ": " + n);
   training::Step step = training::differentiate(network, spec);
   graph::check_writable(model, training::new_weights(step, training::initial_state(step).weights));
   TrainingPlan plan = compile(std::move(step), spec);
