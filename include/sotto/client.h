@@ -67,7 +67,8 @@ struct DecryptOptions {
 /// Keys, encryption and decryption for one plan. Can be moved, not copied.
 class Client {
  public:
-  /// `key` may serve other plans, too. Throws Error{bad_input} for parameters or keys below 128 bits (SECURITY.md).
+  /// `key` may serve other plans, too. Throws Error{bad_input} for parameters or keys below 128 bits (SECURITY.md),
+  /// Error{usage} for a training plan, which takes a TrainingClient.
   Client(ClientSpec spec, SecretKey key);
   ~Client();
   Client(Client&&) noexcept;             ///< The other one may only be destroyed or assigned to.

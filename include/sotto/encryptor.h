@@ -20,7 +20,7 @@ namespace sotto {
 class Encryptor {
  public:
   /// Throws Error{bad_input} for a damaged key and for parameters below 128 bits (SECURITY.md), Error{wrong_key} for a
-  /// key of another ring or too short for the plan.
+  /// key of another ring or too short for the plan, Error{usage} for a training plan.
   Encryptor(ClientSpec spec, const Source& public_key);
   ~Encryptor();
   Encryptor(Encryptor&&) noexcept;             ///< The other one may only be destroyed or assigned to.

@@ -120,7 +120,8 @@ struct InferenceReport {
   double write_seconds = 0;                     ///< the encrypted scores
 };
 
-/// A client's evaluation keys, opened for one server, of which they stay independent. Can be moved, not copied.
+/// A client's evaluation keys, opened for one plan; they stay independent of the server or trainer that opened them.
+/// Can be moved, not copied.
 class EvaluationKeys {
  public:
   ~EvaluationKeys();
@@ -155,7 +156,8 @@ class Server {
   /// Runs the plan on encrypted images and writes the encrypted scores. Everything is checked before work starts. If
   /// several batches go to an output file, an interruption keeps the finished ones in FILE.part, and the same call
   /// continues after them. One call at a time. Throws Error{bad_input} for damaged input, Error{wrong_key} if input,
-  /// keys and plan do not belong together, Error{no_resources} if memory or disk are short, Error{interrupted}.
+  /// keys and plan do not belong together, Error{no_resources} if memory or disk are short, Error{interrupted};
+  /// Error{usage} for keys that were opened for another plan.
   InferenceReport infer(const Source& input, EvaluationKeys& keys, const Sink& output, const Hooks& hooks = {});
 
  private:

@@ -18,7 +18,8 @@ class ClientSpec {
  public:
   /// Throws Error{bad_input} for what is damaged, impossible or of another version.
   static ClientSpec read(const Source& source);
-  /// To a file, memory or a stream; `sink` may throw.
+  /// To a file, memory or a stream; `sink` may throw. Throws Error{usage} for what TrainingPlan::client_spec gave: see
+  /// TrainingPlan::write_client.
   void write(const Sink& sink) const;
 
   [[nodiscard]] std::string network() const;  ///< name of the model's file

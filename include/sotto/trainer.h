@@ -25,7 +25,7 @@ struct TrainingReport {
 class Trainer {
  public:
   /// Throws Error{no_resources} if `options.memory`, or without it the free memory, is below TrainingPlan::memory();
-  /// Error{bad_input} for parameters below 128 bits.
+  /// Error{bad_input} for parameters below 128 bits. `options.scratch` is not used: all is in memory.
   explicit Trainer(const TrainingPlan& plan, const ServerOptions& options = {});
   ~Trainer();
   Trainer(Trainer&&) noexcept;             ///< The other one may only be destroyed or assigned to.
@@ -38,7 +38,8 @@ class Trainer {
   /// Trains from the model's weights for all steps and writes the encrypted weights and loss of each. Everything is
   /// checked before work starts. If the output is a file, an interruption keeps finished steps in FILE.part, and the
   /// same call continues behind them, to the same result. One call at a time. Throws Error{bad_input} for damaged
-  /// input, Error{wrong_key} if input, keys and plan do not belong together, Error{no_resources}, Error{interrupted}.
+  /// input, Error{wrong_key} if input, keys and plan do not belong together, Error{no_resources}, Error{interrupted};
+  /// Error{usage} for keys that were opened for another plan.
   TrainingReport train(const Source& input, EvaluationKeys& keys, const Sink& output, const Hooks& hooks = {});
 
  private:

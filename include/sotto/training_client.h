@@ -26,13 +26,14 @@ class TrainingClient {
   void write_evaluation_keys(const Sink& sink, const Hooks& hooks = {}) const;
 
   /// Encrypts images with their labels (by image, from 0): as many whole batches as they make, shuffled by the spec's
-  /// seed. Returns the name of the input. Throws Error{bad_input} for images of another shape, labels that no score
-  /// has, or fewer images than a batch takes; Error{interrupted}; `sink` may throw, too.
+  /// seed; a note says how many are left over. Returns the name of the input. Throws Error{bad_input} for images of
+  /// another shape, labels that no score has, or fewer images than a batch takes; Error{interrupted}; `sink` may throw,
+  /// too.
   std::string encrypt(const ImagesView& images, std::span<const int> labels, const Sink& sink,
                       const Hooks& hooks = {}) const;
 
-  /// Decrypts what a trainer made of an input. Throws Error{wrong_key} if it belongs to another key or plan or does not
-  /// decrypt, Error{bad_input} if it is damaged.
+  /// Decrypts what a trainer made of an input. Throws Error{wrong_key} if it belongs to another key or plan,
+  /// Error{bad_input} if it is damaged or lacks steps, Error{interrupted}.
   [[nodiscard]] TrainingResult decrypt(const Source& source, const Hooks& hooks = {}) const;
 
  private:

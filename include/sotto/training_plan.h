@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -23,8 +22,15 @@ struct TrainingPlan;
 /// Weights of a layer that was trained.
 struct TrainedWeights {
   std::string layer;           ///< name of the model's node
-  bool bias = false;           ///< biases, one per output; else weights, [out][in][row][column] or [out][in]
+  bool bias = false;           ///< biases, one per output
   std::vector<double> values;  ///< row after row
+  std::vector<int> shape;  ///< {out, in, rows, columns} of a convolution, {out, in} of a dense layer, {out} of biases
+};
+
+/// What a value of a training step reaches.
+struct TrainingPeak {
+  std::string value;   ///< its name: "images", "labels", or the model's node and what of it, such as "conv1.weights"
+  double largest = 0;  ///< magnitude, of all images and steps; infinite if anything is no number
 };
 
 /// What a training made of a model.
@@ -34,8 +40,11 @@ struct TrainingResult {
   std::vector<TrainedWeights> weights;  ///< behind the last step
   /// First step, from 0, whose results left the range of the plan; -1: none. What lies behind it means nothing.
   int overflow = -1;
-  double largest_weight = 0;    ///< of all steps, in magnitude
-  double largest_velocity = 0;  ///< of all steps, in magnitude, times the rate
+  std::string summary;              ///< one line about that step; empty if there is none
+  double largest_weight = 0;        ///< of all steps, in magnitude
+  double largest_velocity = 0;      ///< of all steps, in magnitude, times the rate
+  std::string input_id;             ///< what TrainingClient::encrypt returned; empty for a simulation
+  std::vector<TrainingPeak> peaks;  ///< of a simulation: every value of a step, in the order in which they are made
 };
 
 /// The training of a model's layers on encrypted images, as SPEC.toml describes it (docs/formats/training-spec.md): for
@@ -44,7 +53,9 @@ class TrainingPlan {
  public:
   /// spec: the contents of SPEC.toml. Takes seconds. Throws Error{bad_input} for a model or spec that cannot be
   /// trained, naming node or key; Error{no_resources} if a step needs more levels than 128-bit security leaves.
-  static TrainingPlan compile(const Source& model, const std::string& spec);
+  /// name: what messages call the spec. Of the hooks the notes are used.
+  static TrainingPlan compile(const Source& model, const std::string& spec, const std::string& name = "the spec",
+                              const Hooks& hooks = {});
   /// Reads NAME.plan or NAME.client. Throws Error{bad_input} for what is damaged, impossible or of another version.
   static TrainingPlan read(const Source& source);
   /// NAME.plan, for the server. `sink` may throw.
@@ -52,22 +63,25 @@ class TrainingPlan {
   /// NAME.client, for the owner of the images. `sink` may throw.
   void write_client(const Sink& sink) const;
 
-  /// What keys are made for, alone or with those of other plans (sotto::write_evaluation_keys).
+  /// Shapes, classes and preprocessing of the images, and what keys are made for, alone or with those of other plans
+  /// (sotto::write_evaluation_keys). Its batch() is that of a group of ciphertexts; a Client of it is refused.
   [[nodiscard]] ClientSpec client_spec() const;
   [[nodiscard]] int steps() const;                ///< of a run
   [[nodiscard]] int batch() const;                ///< images of a step
+  [[nodiscard]] double range() const;             ///< largest magnitude that weights and velocities may reach
   [[nodiscard]] std::uint64_t memory() const;     ///< bytes that a run is predicted to need
   [[nodiscard]] std::uint64_t key_bytes() const;  ///< of evaluation keys
 
   /// Trains in float64, nothing encrypted: what encrypted training is compared with, and a way to find rate and range.
-  /// labels: by image, from 0. Throws Error{bad_input} for images of another shape, labels that no score has, or fewer
-  /// images than a batch takes; Error{interrupted}.
+  /// labels: by image, from 0. A note says how many images are left over behind the last whole batch. Throws
+  /// Error{bad_input} for images of another shape, labels that no score has, or fewer images than a batch takes;
+  /// Error{interrupted}.
   [[nodiscard]] TrainingResult simulate(const ImagesView& images, std::span<const int> labels,
                                         const Hooks& hooks = {}) const;
 
-  /// Writes the model with trained weights (ONNX). Throws Error{bad_input} for weights of another plan, or if the file
-  /// cannot be written; Error{no_resources} if the disk is full.
-  void write_model(const std::filesystem::path& path, const std::vector<TrainedWeights>& weights) const;
+  /// Writes the model with trained weights (ONNX, float32). Throws Error{bad_input} for weights of another plan or such
+  /// that are no numbers; `sink` may throw, too.
+  void write_model(const Sink& sink, const std::vector<TrainedWeights>& weights) const;
 
   /// For the library itself.
   explicit TrainingPlan(lowering::TrainingPlan plan);

@@ -1,10 +1,10 @@
 // sotto._client: secret key, encryption, decryption; encryption with a public key.
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/filesystem.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "arrays.h"
 #include "images.h"
 #include "shared.h"
 #include "sotto/client.h"
@@ -17,13 +17,6 @@ namespace sotto::python {
 namespace {
 
 using Path = std::filesystem::path;
-
-template <class T>
-nb::object array_of(std::vector<T> values, std::vector<std::size_t> shape) {
-  auto* owned = new std::vector<T>(std::move(values));
-  const nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
-  return nb::cast(nb::ndarray<nb::numpy, T>(owned->data(), shape.size(), shape.data(), owner));
-}
 
 nb::tuple decrypt(const Client& client, nb::handle from, double flood, nb::handle progress) {
   const Source source = source_of(from, "the reply");
@@ -45,7 +38,26 @@ nb::tuple encrypt(const Party& party, const ImageArray& images, const std::optio
   return nb::make_tuple(to.result(), id);
 }
 
-nb::object write_keys(const Client& client, const std::optional<Path>& path, nb::handle progress) {
+nb::tuple encrypt_examples(const TrainingClient& client, const ImageArray& images, const LabelArray& labels,
+                           const std::optional<Path>& path, nb::handle progress, nb::handle note) {
+  Target to(path);
+  std::string id;
+  run(progress, note, [&, view = view_of(images), classes = view_of(labels)](const Hooks& hooks) {
+    id = client.encrypt(view, classes, to.sink(), hooks);
+  });
+  return nb::make_tuple(to.result(), id);
+}
+
+TrainingResult decrypt_training(const TrainingClient& client, nb::handle from, nb::handle progress) {
+  const Source source = source_of(from, "the reply");
+  TrainingResult result;
+  run(progress, nb::none(), [&](const Hooks& hooks) { result = client.decrypt(source, hooks); });
+  return result;
+}
+
+// Client or TrainingClient.
+template <class Owner>
+nb::object write_keys(const Owner& client, const std::optional<Path>& path, nb::handle progress) {
   Target to(path);
   run(progress, nb::none(), [&](const Hooks& hooks) { client.write_evaluation_keys(to.sink(), hooks); });
   return to.result();
@@ -64,28 +76,6 @@ nb::object write_public_key(const Client& client, const std::optional<Path>& pat
   return to.result();
 }
 
-nb::tuple encrypt_examples(const TrainingClient& client, const ImageArray& images, const std::vector<int>& labels,
-                           const std::optional<Path>& path, nb::handle progress) {
-  Target to(path);
-  std::string id;
-  run(progress, nb::none(),
-      [&, view = view_of(images)](const Hooks& hooks) { id = client.encrypt(view, labels, to.sink(), hooks); });
-  return nb::make_tuple(to.result(), id);
-}
-
-nb::object write_training_keys(const TrainingClient& client, const std::optional<Path>& path, nb::handle progress) {
-  Target to(path);
-  run(progress, nb::none(), [&](const Hooks& hooks) { client.write_evaluation_keys(to.sink(), hooks); });
-  return to.result();
-}
-
-TrainingResult decrypt_training(const TrainingClient& client, nb::handle from, nb::handle progress) {
-  const Source source = source_of(from, "the reply");
-  TrainingResult r;
-  run(progress, nb::none(), [&](const Hooks& hooks) { r = client.decrypt(source, hooks); });
-  return r;
-}
-
 }  // namespace
 
 NB_MODULE(_client, m) {
@@ -100,16 +90,16 @@ NB_MODULE(_client, m) {
   nb::class_<Client>(m, "Client")
       .def("__init__", [](Client* self, const ClientSpec& spec,
                           const SecretKey& key) { run([&] { new (self) Client(spec, key); }); })
-      .def("write_evaluation_keys", write_keys, nb::arg("path").none(), nb::arg("progress").none())
+      .def("write_evaluation_keys", write_keys<Client>, nb::arg("path").none(), nb::arg("progress").none())
       .def("write_public_key", write_public_key, nb::arg("path").none())
       .def("encrypt", encrypt<Client>, nb::arg("images"), nb::arg("path").none(), nb::arg("progress").none())
       .def("decrypt", decrypt, nb::arg("reply"), nb::arg("flood"), nb::arg("progress").none());
   nb::class_<TrainingClient>(m, "TrainingClient")
       .def("__init__", [](TrainingClient* self, const TrainingPlan& plan,
                           const SecretKey& key) { run([&] { new (self) TrainingClient(plan, key); }); })
-      .def("write_evaluation_keys", write_training_keys, nb::arg("path").none(), nb::arg("progress").none())
+      .def("write_evaluation_keys", write_keys<TrainingClient>, nb::arg("path").none(), nb::arg("progress").none())
       .def("encrypt", encrypt_examples, nb::arg("images"), nb::arg("labels"), nb::arg("path").none(),
-           nb::arg("progress").none())
+           nb::arg("progress").none(), nb::arg("note").none())
       .def("decrypt", decrypt_training, nb::arg("reply"), nb::arg("progress").none());
   nb::class_<Encryptor>(m, "Encryptor")
       .def("__init__",

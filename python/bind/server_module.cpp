@@ -39,7 +39,9 @@ nb::object write_plan(const Plan& plan, const std::optional<Path>& path) {
   return to.result();
 }
 
-EvaluationKeys open_keys(const Server& server, nb::handle from) {
+// Server or Trainer.
+template <class Computer>
+EvaluationKeys open_keys(const Computer& server, nb::handle from) {
   const Source source = source_of(from, "the evaluation keys");
   std::optional<EvaluationKeys> keys;
   run([&] { keys = server.open_keys(source); });
@@ -60,13 +62,6 @@ nb::object infer(Server& server, nb::handle query, EvaluationKeys& keys, const s
   report["compute_seconds"] = r.compute_seconds;
   report["write_seconds"] = r.write_seconds;
   return nb::make_tuple(to.result(), report);
-}
-
-EvaluationKeys open_keys_of_trainer(const Trainer& trainer, nb::handle from) {
-  const Source source = source_of(from, "the evaluation keys");
-  std::optional<EvaluationKeys> keys;
-  run([&] { keys = trainer.open_keys(source); });
-  return std::move(*keys);
 }
 
 nb::object train(Trainer& trainer, nb::handle query, EvaluationKeys& keys, const std::optional<Path>& path,
@@ -121,14 +116,14 @@ NB_MODULE(_server, m) {
            [](Server* self, const Plan& plan, std::uint64_t memory, const Path& scratch) {
              run([&] { new (self) Server(plan, {memory, scratch}); });
            })
-      .def("open_keys", open_keys)
+      .def("open_keys", open_keys<Server>)
       .def("infer", infer, nb::arg("query"), nb::arg("keys"), nb::arg("path").none(), nb::arg("progress").none());
   nb::class_<Trainer>(m, "Trainer")
       .def("__init__",
            [](Trainer* self, const TrainingPlan& plan, std::uint64_t memory) {
              run([&] { new (self) Trainer(plan, {memory, {}}); });
            })
-      .def("open_keys", open_keys_of_trainer)
+      .def("open_keys", open_keys<Trainer>)
       .def("train", train, nb::arg("query"), nb::arg("keys"), nb::arg("path").none(), nb::arg("progress").none());
 }
 

@@ -1,81 +1,100 @@
-// What both halves share of trainings.
 #include "training.h"
 
 #include <nanobind/stl/filesystem.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
-#include <nanobind/stl/tuple.h>
-#include <nanobind/stl/vector.h>
 
+#include "arrays.h"
 #include "images.h"
-#include "sotto/training_plan.h"
 
 namespace sotto::python {
 
 namespace {
 
 using Path = std::filesystem::path;
-using Weights = std::tuple<std::string, bool, std::vector<double>>;  // layer, whether biases, values
 
-nb::object write(const TrainingPlan& plan, const std::optional<Path>& path, bool client) {
+TrainingPlan compile(const Path& model, const std::string& spec, const std::string& name, nb::handle note) {
+  std::optional<TrainingPlan> plan;
+  run(nb::none(), note, [&](const Hooks& hooks) { plan = TrainingPlan::compile(model, spec, name, hooks); });
+  return *plan;
+}
+
+TrainingPlan read(nb::handle from) {
+  const Source source = source_of(from, "the training plan");
+  std::optional<TrainingPlan> plan;
+  run([&] { plan = TrainingPlan::read(source); });
+  return *plan;
+}
+
+nb::object write(const TrainingPlan& plan, const std::optional<Path>& path) {
   Target to(path);
-  run([&] { client ? plan.write_client(to.sink()) : plan.write(to.sink()); });
+  run([&] { plan.write(to.sink()); });
   return to.result();
 }
 
-TrainingResult simulate(const TrainingPlan& plan, const ImageArray& images, const std::vector<int>& labels,
-                        nb::handle progress) {
-  TrainingResult r;
-  run(progress, nb::none(),
-      [&, view = view_of(images)](const Hooks& hooks) { r = plan.simulate(view, labels, hooks); });
-  return r;
+nb::object write_client(const TrainingPlan& plan, const std::optional<Path>& path) {
+  Target to(path);
+  run([&] { plan.write_client(to.sink()); });
+  return to.result();
 }
 
-std::vector<Weights> weights_of(const TrainingResult& r) {
-  std::vector<Weights> out;
-  for (const TrainedWeights& w : r.weights) out.emplace_back(w.layer, w.bias, w.values);
+TrainingResult simulate(const TrainingPlan& plan, const ImageArray& images, const LabelArray& labels,
+                        nb::handle progress, nb::handle note) {
+  TrainingResult result;
+  run(progress, note, [&, view = view_of(images), classes = view_of(labels)](const Hooks& hooks) {
+    result = plan.simulate(view, classes, hooks);
+  });
+  return result;
+}
+
+nb::object write_model(const TrainingPlan& plan, const TrainingResult& result, const std::optional<Path>& path) {
+  Target to(path);
+  run([&] { plan.write_model(to.sink(), result.weights); });
+  return to.result();
+}
+
+nb::list weights(const TrainingResult& result) {
+  nb::list out;
+  for (const TrainedWeights& w : result.weights)
+    out.append(nb::make_tuple(w.layer, w.bias, array_of(w.values, {w.shape.begin(), w.shape.end()})));
   return out;
 }
 
-void write_model(const TrainingPlan& plan, const Path& path, const TrainingResult& result) {
-  run([&] { plan.write_model(path, result.weights); });
+nb::dict peaks(const TrainingResult& result) {
+  nb::dict out;
+  for (const TrainingPeak& p : result.peaks) out[nb::str(p.value.c_str())] = p.largest;
+  return out;
 }
 
 }  // namespace
 
-void bind_training(nb::module_& m) {
-  if (const nb::handle plan = nb::type<TrainingPlan>(); plan.is_valid()) {  // the other module has made them
-    m.attr("TrainingPlan") = plan;
-    m.attr("TrainingResult") = nb::type<TrainingResult>();
+void bind_training(nb::module_& module) {
+  if (const nb::handle plan = nb::type<TrainingPlan>(); plan.is_valid()) {
+    module.attr("TrainingPlan") = plan;
+    module.attr("TrainingResult") = nb::type<TrainingResult>();
     return;
   }
-  nb::class_<TrainingResult>(m, "TrainingResult")
-      .def_ro("losses", &TrainingResult::losses)
-      .def_prop_ro("weights", weights_of)
-      .def_ro("overflow", &TrainingResult::overflow)
-      .def_ro("largest_weight", &TrainingResult::largest_weight)
-      .def_ro("largest_velocity", &TrainingResult::largest_velocity);
-  nb::class_<TrainingPlan>(m, "TrainingPlan")
-      .def_static("compile",
-                  [](nb::handle from, const std::string& spec) {
-                    const Source source = source_of(from, "the network");
-                    std::optional<TrainingPlan> plan;
-                    run([&] { plan = TrainingPlan::compile(source, spec); });
-                    return *plan;
-                  })
-      .def_static("read",
-                  [](nb::handle from) {
-                    const Source source = source_of(from, "the training plan");
-                    std::optional<TrainingPlan> plan;
-                    run([&] { plan = TrainingPlan::read(source); });
-                    return *plan;
-                  })
-      .def("write", write, nb::arg("path").none(), nb::arg("client"))
-      .def("simulate", simulate, nb::arg("images"), nb::arg("labels"), nb::arg("progress").none())
-      .def("write_model", write_model, nb::arg("path"), nb::arg("result"))
+  nb::class_<TrainingResult>(module, "TrainingResult")
+      .def_prop_ro("losses", [](const TrainingResult& r) { return array_of(r.losses, {r.losses.size()}); })
+      .def_prop_ro("weights", weights)
+      .def_prop_ro("peaks", peaks)
+      .def_prop_ro("overflow", [](const TrainingResult& r) { return r.overflow; })
+      .def_prop_ro("summary", [](const TrainingResult& r) { return r.summary; })
+      .def_prop_ro("largest_weight", [](const TrainingResult& r) { return r.largest_weight; })
+      .def_prop_ro("largest_velocity", [](const TrainingResult& r) { return r.largest_velocity; })
+      .def_prop_ro("input_id", [](const TrainingResult& r) { return r.input_id; });
+  nb::class_<TrainingPlan>(module, "TrainingPlan")
+      .def_static("compile", compile, nb::arg("model"), nb::arg("spec"), nb::arg("name"), nb::arg("note").none())
+      .def_static("read", read)
+      .def("write", write, nb::arg("path").none())
+      .def("write_client", write_client, nb::arg("path").none())
+      .def("simulate", simulate, nb::arg("images"), nb::arg("labels"), nb::arg("progress").none(),
+           nb::arg("note").none())
+      .def("write_model", write_model, nb::arg("result"), nb::arg("path").none())
       .def_prop_ro("client_spec", &TrainingPlan::client_spec)
       .def_prop_ro("steps", &TrainingPlan::steps)
       .def_prop_ro("batch", &TrainingPlan::batch)
+      .def_prop_ro("range", &TrainingPlan::range)
       .def_prop_ro("memory", &TrainingPlan::memory)
       .def_prop_ro("key_bytes", &TrainingPlan::key_bytes);
 }

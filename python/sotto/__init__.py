@@ -6,12 +6,11 @@
     reply  = sotto.Server(model).infer(query, client.evaluation_keys)
     scores = client.decrypt(reply)
 
-Training on encrypted images, see `sotto.training`:
+Networks are trained on encrypted images, too (`sotto.training`):
 
-    plan   = sotto.TrainingPlan.compile("net.onnx", "spec.toml")
-    client = sotto.TrainingClient(plan)
-    query  = client.encrypt(images, labels)
-    reply  = sotto.Trainer(plan).train(query, client.evaluation_keys)
+    plan   = sotto.compile_training(module_or_onnx_path, dict(steps=20, batch=256, rate=0.1))
+    client = sotto.TrainingClient.create(plan.client_spec)
+    reply  = sotto.Trainer(plan).train(client.encrypt(images, labels), client.evaluation_keys)
     client.decrypt(reply).save("trained.onnx")
 
 `sotto.client` and `sotto.server` are the two sides. Each has an extension module of its own, which is loaded when
@@ -29,27 +28,26 @@ from ._files import EvaluationKeys, PublicKey, Query, Reply
 from ._spec import ClientSpec
 
 if TYPE_CHECKING:
-    from . import client, nn, server, trainer, training, training_client
-    from .client import Client, Doubt, Encryptor, Results, SecretKey
-    from .server import InferenceReport, Layer, Model, Server, compile
-    from .trainer import Trainer, TrainingReport
-    from .training import TrainingPlan, TrainingResult
-    from .training_client import TrainingClient
+    from . import client, nn, server, training
+    from .client import Client, Doubt, Encryptor, Results, SecretKey, TrainingClient
+    from .server import InferenceReport, Layer, Model, Server, Trainer, TrainingReport, compile
+    from .training import TrainingClientSpec, TrainingPlan, TrainingResult, compile_training, simulate_training
 
 __all__ = ["BadInputError", "Client", "ClientSpec", "Doubt", "DoubtfulResults", "Encryptor", "Error", "ErrorCode",
            "EvaluationKeys", "InferenceReport", "InternalError", "InterruptedWork", "Layer", "MissingFileError", "Model",
-           "NoResourcesError", "PublicKey", "Query", "Reply", "Results", "SecretKey", "Server", "SottoWarning",
-           "Trainer", "TrainingClient", "TrainingPlan", "TrainingReport", "TrainingResult", "UsageError", "WrongKeyError",
-           "client", "compile", "server", "trainer", "training", "training_client"]
+           "NoResourcesError", "PublicKey", "Query", "Reply", "Results", "SecretKey", "Server", "SottoWarning", "Trainer",
+           "TrainingClient", "TrainingClientSpec", "TrainingPlan", "TrainingReport", "TrainingResult", "UsageError",
+           "WrongKeyError", "client", "compile", "compile_training", "server", "simulate_training", "training"]
 
 _HOMES = {"Client": "client", "Doubt": "client", "Encryptor": "client", "Results": "client", "SecretKey": "client",
-          "InferenceReport": "server", "Layer": "server", "Model": "server", "Server": "server", "compile": "server",
-          "Trainer": "trainer", "TrainingReport": "trainer", "TrainingPlan": "training", "TrainingResult": "training",
-          "TrainingClient": "training_client"}
+          "TrainingClient": "client", "InferenceReport": "server", "Layer": "server", "Model": "server",
+          "Server": "server", "Trainer": "server", "TrainingReport": "server", "compile": "server",
+          "TrainingClientSpec": "training", "TrainingPlan": "training", "TrainingResult": "training",
+          "compile_training": "training", "simulate_training": "training"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("client", "nn", "server", "trainer", "training", "training_client"):
+    if name in ("client", "nn", "server", "training"):
         return importlib.import_module("." + name, __name__)
     if name in _HOMES:
         value = getattr(importlib.import_module("." + _HOMES[name], __name__), name)

@@ -1,5 +1,5 @@
 """The C++ library, half of clients. Use sotto.client."""
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +34,8 @@ class Client:
 class TrainingClient:
     def __init__(self, plan: TrainingPlan, key: SecretKey, /) -> None: ...
     def write_evaluation_keys(self, path: str | None, progress: Callback | None) -> Buffer: ...
-    def encrypt(self, images: npt.NDArray[np.generic], labels: Sequence[int], path: str | None,
-                progress: Callback | None) -> tuple[Buffer, str]: ...
+    def encrypt(self, images: npt.NDArray[np.generic], labels: npt.NDArray[np.int32], path: str | None,
+                progress: Callback | None, note: Callable[[str], object] | None) -> tuple[Buffer, str]: ...
     def decrypt(self, reply: Source, progress: Callback | None) -> TrainingResult: ...
 
 class Encryptor:

@@ -6,7 +6,7 @@ import inspect
 import pathlib
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Union
 
 from ._errors import BadInputError
@@ -111,25 +111,81 @@ def _in_short(failure: Exception) -> str:
     return re.split(r"\.? Please |\s*\[Caused by", line)[0]
 
 
+def _example(module: torch.nn.Module, shape: Sequence[int]) -> torch.Tensor:
+    import torch
+
+    first = next(iter([*module.parameters(), *module.buffers()]), torch.zeros(0))
+    return torch.zeros(1, *shape, device=first.device, dtype=first.dtype if first.is_floating_point() else None)
+
+
+def _scopes(module: torch.nn.Module, example: torch.Tensor, about: str) -> Scopes:
+    """Runs a module, which is in evaluation mode."""
+    run = _Trial()
+    try:
+        run(module, example)
+    except Exception as e:
+        raise BadInputError(f"PyTorch cannot run {about}: {_in_short(e)}", module=run.failed) from e
+    return run.scopes
+
+
+def _about(module: torch.nn.Module, shape: Sequence[int]) -> str:
+    return f"{type(module).__name__} with images of {'x'.join(map(str, shape))}"
+
+
+def scopes_of(module: torch.nn.Module, shape: Sequence[int]) -> Scopes:
+    """Which part of a module makes which nodes. shape: of an image. Raises BadInputError if PyTorch cannot run it."""
+    with _evaluating(module):
+        return _scopes(module, _example(module, shape), _about(module, shape))
+
+
+def node_names_of(module: torch.nn.Module, shape: Sequence[int]) -> dict[str, str]:
+    """The nodes of convolutions and dense layers by the names of the parts of a module."""
+    import torch
+
+    names = {}
+    for scope, path in scopes_of(module, shape).items():
+        part = module.get_submodule(path) if path is not None else None
+        if isinstance(part, (torch.nn.Conv1d, torch.nn.Conv2d)):
+            names[str(path)] = f"{scope}/Conv"
+        elif isinstance(part, torch.nn.Linear):
+            names[str(path)] = f"{scope}/{'MatMul' if part.bias is None else 'Gemm'}"
+    return names
+
+
+def put_weights(module: torch.nn.Module, shape: Sequence[int], weights: Iterable[tuple[str, bool, Any]]) -> None:
+    """Puts weights, or biases, of nodes into the parts of a module that made these nodes: into all or none.
+
+    Raises BadInputError if a part is not there or has other weights.
+    """
+    import torch
+
+    scopes = scopes_of(module, shape)
+    found = []
+    for node, bias, values in weights:
+        path = module_of(node, scopes)
+        part = None if path is None else module.get_submodule(path)
+        old = getattr(part, "bias" if bias else "weight", None)
+        new = torch.from_numpy(values)
+        if not isinstance(old, torch.Tensor) or old.numel() != new.numel() or old.shape[0] != new.shape[0]:
+            raise BadInputError(f"{type(module).__name__} has no {'biases' if bias else 'weights'} of shape "
+                                f"{tuple(new.shape)} for the node '{node}'", module=path)
+        found.append((old, new))
+    with torch.no_grad():
+        for old, new in found:
+            old.copy_(new.reshape(old.shape))
+
+
 def export(module: torch.nn.Module, shape: Sequence[int], target: pathlib.Path) -> Scopes:
     """Writes a module as ONNX file, in evaluation mode; it is as before at the end. shape: of an image.
 
     Raises BadInputError, which names the part of the module, where PyTorch can not run or export it.
     """
-    import torch
-
-    first = next(iter([*module.parameters(), *module.buffers()]), torch.zeros(0))
-    example = torch.zeros(1, *shape, device=first.device, dtype=first.dtype if first.is_floating_point() else None)
-    about = f"{type(module).__name__} with images of {'x'.join(map(str, shape))}"
-    run = _Trial()
+    example, about = _example(module, shape), _about(module, shape)
     with _evaluating(module):
-        try:
-            run(module, example)
-        except Exception as e:
-            raise BadInputError(f"PyTorch cannot run {about}: {_in_short(e)}", module=run.failed) from e
+        scopes = _scopes(module, example, about)
         try:
             write_onnx(module, example, target)
         except Exception as e:
             part = _maker(str(e), module, example)
             raise BadInputError(f"PyTorch cannot export {about}: {_in_short(e)}", module=part) from e
-    return run.scopes
+    return scopes

@@ -125,14 +125,16 @@ class File(Unpicklable):
 
 
 class Query(File):
-    """Encrypted images, from `Client.encrypt`, for `Server.infer`."""
+    """Encrypted images, from `Client.encrypt`, for `Server.infer`; with labels, from `TrainingClient.encrypt`, for
+    `Trainer.train`."""
     _kind = "query"
     input_id: str | None = None
     """Its name, which the results have too; None where it was not encrypted in this process."""
 
 
 class Reply(File):
-    """Encrypted scores, from `Server.infer`, for `Client.decrypt`."""
+    """Encrypted scores, from `Server.infer`, for `Client.decrypt`; or weights and losses, from `Trainer.train`, for
+    `TrainingClient.decrypt`."""
     _kind = "reply"
 
 

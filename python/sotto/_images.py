@@ -34,6 +34,20 @@ def numpy_of(images: object) -> Array:
                         "preprocessed; convert them with .astype")
 
 
+def labels_of(labels: object, count: int) -> npt.NDArray[np.int32]:
+    """Classes of `count` images, from 0, of an array, a tensor or a list of integers."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(labels, torch.Tensor):
+        labels = labels.detach().cpu().numpy()
+    array = np.asarray(labels)
+    if array.shape != (count,) or not np.issubdtype(array.dtype, np.integer):
+        raise BadInputError(f"labels of shape {array.shape} and type {array.dtype}; {count} images have labels [{count}], "
+                            "integers from 0")
+    if array.size and not 0 <= array.min() <= array.max() < 2**31:
+        raise BadInputError(f"labels from {array.min()} to {array.max()}; they count from 0")
+    return np.ascontiguousarray(array, np.int32)
+
+
 def _warn_of_pixels(array: Array) -> None:
     if array.dtype != np.uint8 and array.size and MOST_PREPROCESSED < array.max() <= 255 and array.min() >= 0:
         warnings.warn("the images are floats from 0 to 255; floats are taken as already preprocessed. If these are "

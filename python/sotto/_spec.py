@@ -87,10 +87,12 @@ class ClientSpec(Unpicklable):
                 f"{self.scores} scores, batches of {self.batch}>")
 
 
-def native_spec(given: ClientSpec | Path | BytesLike) -> _server.ClientSpec:
-    """Of an object, a path or bytes."""
-    if isinstance(given, ClientSpec):
-        return given._spec
+def native_spec(given: object) -> _server.ClientSpec:
+    """Of an object (a ClientSpec, or a plan or description of a training), a path or bytes."""
+    spec = getattr(given, "_spec", None)
+    if isinstance(spec, _native().ClientSpec):
+        found: _server.ClientSpec = spec
+        return found
     if isinstance(given, (bytes, bytearray, memoryview)):
         return ClientSpec(given)._spec
     if isinstance(given, (str, os.PathLike)):

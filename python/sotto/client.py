@@ -4,10 +4,8 @@ from __future__ import annotations
 import dataclasses
 import enum
 import os
-import pathlib
-import threading
 import warnings
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +16,18 @@ except ImportError as e:
     raise ImportError("this installation of sotto lacks the half of clients (SOTTO_PYTHON_HALVES=server), or it "
                       f"cannot be loaded: {e}", name="sotto._client") from e
 
-from ._errors import DoubtfulResults, UsageError
-from ._files import BytesLike, EvaluationKeys, Path, PublicKey, Query, Reply, Unpicklable, existing, source_of
+from ._errors import DoubtfulResults
+from ._files import BytesLike, Path, PublicKey, Query, Reply, Unpicklable, source_of
 from ._images import for_network
+from ._owner import Owner, SecretKey
 from ._progress import Progress, reporting
 from ._spec import ClientSpec, native_spec
+from ._training_client import TrainingClient
 
-__all__ = ["Client", "Doubt", "Encryptor", "Results", "SecretKey"]
+if TYPE_CHECKING:
+    from ._client import Client as NativeClient
 
-_SECRET = ("it holds a secret key, and a pickle would put that, readable for all, into files and messages; use "
-           ".save(), which writes what only you can read, and .load()")
+__all__ = ["Client", "Doubt", "Encryptor", "Results", "SecretKey", "TrainingClient"]
 
 
 class Doubt(enum.IntEnum):
@@ -75,60 +75,6 @@ class Results:
         return np.flatnonzero(np.array(self.doubts) != Doubt.NONE)
 
 
-class SecretKey(Unpicklable):
-    """The secret key of an owner of images. One serves all models and batch sizes. Its memory is wiped at the end."""
-    _instead = _SECRET
-
-    def __init__(self) -> None:
-        raise TypeError("use SecretKey.generate() or SecretKey.load(path)")
-
-    @classmethod
-    def _of(cls, key: _client.SecretKey) -> SecretKey:
-        made = cls.__new__(cls)
-        made._key = key
-        return made
-
-    _key: _client.SecretKey
-
-    @classmethod
-    def generate(cls) -> SecretKey:
-        """A fresh key from the operating system's generator."""
-        return cls._of(_client.SecretKey.generate())
-
-    @classmethod
-    def load(cls, path: Path) -> SecretKey:
-        """Reads a file, or secret.key in a folder. Raises BadInputError for what is no secret key."""
-        return cls._of(_client.SecretKey.read(existing(path)))
-
-    def save(self, path: Path, replace: bool = False) -> None:
-        """Writes a file that only you can read, or secret.key into a folder.
-
-        Raises UsageError if a key is there and `replace` is not set: what was encrypted under the old one could never
-        be decrypted again.
-        """
-        self._key.write(os.fspath(path), replace)
-
-    def make_evaluation_keys(self, specs: Sequence[ClientSpec | Path | BytesLike], path: Path | None = None,
-                             progress: Progress = None) -> EvaluationKeys:
-        """The keys with which servers of several models (at least one) compute on what is encrypted under this key.
-
-        Keys that models have in common are there once, so that it is smaller than those of each model together.
-        path: a file to write to; without it they are in memory.
-        """
-        to = None if path is None else os.fspath(path)
-        with reporting(progress) as report:
-            made = self._key.write_evaluation_keys([native_spec(s) for s in specs], to, report)
-        return EvaluationKeys._of(made if to is None else to)
-
-    @property
-    def id(self) -> str:
-        """32 hexadecimal digits that identify the key and reveal nothing of it."""
-        return self._key.id
-
-    def __repr__(self) -> str:
-        return f"<sotto.SecretKey {self.id}>"
-
-
 def _encrypt(party: _client.Client | _client.Encryptor, spec: ClientSpec, images: object, path: Path | None,
              progress: Progress) -> Query:
     array = for_network(images, spec.input_shape)
@@ -171,17 +117,16 @@ class Encryptor(Unpicklable):
         return f"<sotto.Encryptor of {self._spec.network}, for the key {self.key_id}>"
 
 
-class Client(Unpicklable):
+class Client(Owner):
     """Keys, encryption and decryption for one model."""
-    _instead = _SECRET
-    _KEY, _SPEC = "secret.key", "plan.client"  # names in a folder
+    _client: NativeClient
 
     def __init__(self, spec: ClientSpec | Path | BytesLike, key: SecretKey) -> None:
-        """Raises BadInputError for a model whose keys would be weak (below 128 bits)."""
-        self._spec, self._key = ClientSpec._of(native_spec(spec)), key
+        """Raises BadInputError for a model whose keys would be weak (below 128 bits); UsageError for a training, which
+        takes a TrainingClient."""
+        self._spec = ClientSpec._of(native_spec(spec))
         self._client = _client.Client(self._spec._spec, key._key)
-        self._keys: EvaluationKeys | None = None
-        self._lock = threading.Lock()  # of _keys
+        super().__init__(key)
 
     @classmethod
     def create(cls, spec: ClientSpec | Path | BytesLike, key: SecretKey | None = None) -> Client:
@@ -194,52 +139,13 @@ class Client(Unpicklable):
     @classmethod
     def load(cls, folder: Path, spec: ClientSpec | Path | BytesLike | None = None) -> Client:
         """What `save` wrote. spec: of another model, for which the secret key in the folder serves, too."""
-        folder = pathlib.Path(existing(folder))
-        return cls(folder / cls._SPEC if spec is None else spec, SecretKey.load(folder / cls._KEY))
-
-    def save(self, folder: Path, replace: bool = False) -> None:
-        """Writes secret.key, which only you can read, and plan.client (public) into a folder, which is made if need be.
-
-        Evaluation keys are not among them, as they can be made again: `client.evaluation_keys.save(path)`. Raises
-        UsageError if the folder belongs to another key or model and `replace` is not set.
-        """
-        folder = pathlib.Path(folder)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        key, spec = folder / self._KEY, folder / self._SPEC
-        if spec.exists() and not replace and ClientSpec.load(spec).plan_id != self._spec.plan_id:
-            raise UsageError(f"{spec} is of another model; choose another folder (the same secret key may lie in both)",
-                             "replace=True")
-        if not (key.exists() and not replace and SecretKey.load(key).id == self._key.id):
-            self._key.save(key, replace)
-        self._spec.save(spec)
+        own, key = cls._in(folder)
+        return cls(own if spec is None else spec, key)
 
     @property
     def spec(self) -> ClientSpec:
         """The public part of the model."""
         return self._spec
-
-    @property
-    def key(self) -> SecretKey:
-        """The secret key, which may serve for other models, too."""
-        return self._key
-
-    @property
-    def evaluation_keys(self) -> EvaluationKeys:
-        """The keys for the server, in memory. Made at the first use, which takes seconds to minutes, and kept."""
-        with self._lock:
-            if self._keys is None:
-                self._keys = self.make_evaluation_keys()
-            return self._keys
-
-    def make_evaluation_keys(self, path: Path | None = None, progress: Progress = None) -> EvaluationKeys:
-        """The keys for the server, in memory or, without need for it, straight in a file. They are not kept here.
-
-        `client.key.make_evaluation_keys` makes those of several models in one.
-        """
-        to = None if path is None else os.fspath(path)
-        with reporting(progress) as report:
-            made = self._client.write_evaluation_keys(to, report)
-        return EvaluationKeys._of(made if to is None else to)
 
     @property
     def public_key(self) -> PublicKey:
@@ -283,6 +189,3 @@ class Client(Unpicklable):
         with reporting(progress) as report:
             scores, labels, doubts, input_id, summary = self._client.decrypt(source, float(flood), report)
         return Results(scores, labels, [Doubt(d) for d in doubts], self._spec.classes, input_id, summary)
-
-    def __repr__(self) -> str:
-        return f"<sotto.Client of {self._spec.network}, key {self._key.id}>"

@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import threading
 import warnings
-import weakref
 from typing import TYPE_CHECKING, Any, Union, cast
 
 import numpy as np
@@ -19,18 +17,22 @@ except ImportError as e:
     raise ImportError("this installation of sotto lacks the half of servers (SOTTO_PYTHON_HALVES=client), or it "
                       f"cannot be loaded: {e}", name="sotto._server") from e
 
+from ._computer import Computer
 from ._errors import SottoWarning, UsageError
 from ._files import BytesLike, EvaluationKeys, Path, Query, Reply, Unpicklable, buffer_of, existing, source_of
 from ._images import for_calibration, for_network
 from ._network import given_network, without_folder
 from ._progress import Progress, reporting
 from ._spec import ClientSpec
+from ._trainer import Trainer, TrainingReport
 from ._words import in_python
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["InferenceReport", "Layer", "Model", "Server", "compile"]
+    from ._server import Server as NativeServer
+
+__all__ = ["InferenceReport", "Layer", "Model", "Server", "Trainer", "TrainingReport", "compile"]
 
 _BAR = 20  # characters, of the longest layer
 
@@ -228,9 +230,10 @@ class InferenceReport:
     """the encrypted scores"""
 
 
-class Server(Unpicklable):
+class Server(Computer):
     """One model, made ready once, for any number of queries of any number of clients. It computes one at a time."""
     _instead = "save its model and make a new one of it"
+    _server: NativeServer
 
     def __init__(self, model: Model | Path | BytesLike, memory: int = 0, scratch: Path | None = None) -> None:
         """memory: most bytes; 0: what is free when an inference starts. scratch: folder for what it leaves no room for;
@@ -244,8 +247,7 @@ class Server(Unpicklable):
             model = Model.load(model)
         self.model = model
         self._server = _server.Server(model._plan, memory, "" if scratch is None else os.fspath(scratch))
-        self._open: weakref.WeakKeyDictionary[EvaluationKeys, _server.EvaluationKeys] = weakref.WeakKeyDictionary()
-        self._lock = threading.Lock()
+        super().__init__()
         self.report: InferenceReport | None = None
         """Of the last inference."""
 
@@ -268,13 +270,6 @@ class Server(Unpicklable):
                 made, numbers = self._server.infer(source, opened, to, report)
             self.report = InferenceReport(**numbers)
         return Reply._of(made if to is None else to)
-
-    def _opened(self, keys: EvaluationKeys | Path | BytesLike) -> _server.EvaluationKeys:
-        if not isinstance(keys, EvaluationKeys):
-            return self._server.open_keys(source_of(keys, EvaluationKeys))
-        if keys not in self._open:
-            self._open[keys] = self._server.open_keys(source_of(keys, EvaluationKeys))
-        return self._open[keys]
 
     def __repr__(self) -> str:
         return f"<sotto.Server of {self.model.client_spec.network}>"

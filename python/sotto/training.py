@@ -1,139 +1,180 @@
-"""Training on encrypted images: what both sides share. `sotto.training_client` is the owner's, `sotto.trainer` the server's."""
+"""Training on encrypted images: what both sides share. It works with either half of the package.
+
+    plan   = sotto.compile_training(module_or_onnx_path, dict(steps=20, batch=256, rate=0.1))
+    twin   = plan.simulate(images, labels)                           # in the clear: are rate and range right?
+    client = sotto.TrainingClient.create(plan.client_spec)           # the side that owns images, labels and key
+    query  = client.encrypt(images, labels)
+    reply  = sotto.Trainer(plan).train(query, client.evaluation_keys)   # the side that computes
+    result = client.decrypt(reply)
+    result.save("trained.onnx")
+"""
 from __future__ import annotations
 
 import os
-import pathlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Union
+import sys
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, Union
 
 import numpy as np
 import numpy.typing as npt
 
-from ._errors import BadInputError, UsageError
+from ._errors import SottoWarning, UsageError
+from ._export import node_names_of, put_weights
 from ._files import BytesLike, Path, Unpicklable, _native, buffer_of, existing
-from ._images import for_network
+from ._images import for_network, labels_of
+from ._network import Numbers, given_network, without_folder
 from ._progress import Progress, reporting
-from ._spec import ClientSpec
+from ._recipe import Recipe, text_of
+from ._words import in_python
 
 if TYPE_CHECKING:
+    import torch
+
     from . import _server
 
-__all__ = ["TrainingPlan", "TrainingResult"]
+__all__ = ["TrainingClientSpec", "TrainingPlan", "TrainingResult", "compile_training", "simulate_training"]
 
-Labels = Union[Sequence[int], npt.ArrayLike]
+P = TypeVar("P", bound="_Training")
+_HERE = os.path.join(os.path.dirname(__file__), "")
 
 
-def labels_of(labels: Labels) -> list[int]:
-    """Whole numbers in one axis. Raises BadInputError for others."""
-    array = np.asarray(labels)
-    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-        raise BadInputError("labels are whole numbers, one for each image, from 0")
-    return [int(k) for k in array]
+def note(text: str) -> None:
+    """Warns whoever called this package of what one should know although work goes on."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(without_folder(in_python(text)), SottoWarning, stacklevel=level)
 
 
 class TrainingResult(Unpicklable):
-    """What a training made of a network."""
-    _instead = "save the network with .save(path)"
+    """What a training made of a network, encrypted (`TrainingClient.decrypt`) or in the clear (`TrainingPlan.simulate`)."""
+    _instead = "use .save(), .weights and .losses"
 
     def __init__(self) -> None:
-        raise TypeError("results come from TrainingClient.decrypt and TrainingPlan.simulate")
+        raise TypeError("a TrainingResult comes from TrainingClient.decrypt or TrainingPlan.simulate")
+
+    _plan: _server.TrainingPlan
+    _result: _server.TrainingResult
 
     @classmethod
-    def _of(cls, plan: TrainingPlan, result: _server.TrainingResult) -> TrainingResult:
+    def _of(cls, plan: _server.TrainingPlan, result: _server.TrainingResult) -> TrainingResult:
         made = cls.__new__(cls)
         made._plan, made._result = plan, result
         return made
 
-    _plan: TrainingPlan
-    _result: _server.TrainingResult
-
     @property
     def losses(self) -> npt.NDArray[np.float64]:
-        """[steps]: mean over the images of half the summed squared errors, before each step's update."""
-        return np.array(self._result.losses)
+        """[steps]: mean over the images of a step of half the summed squared errors of the scores, before its update."""
+        return self._result.losses
 
     @property
     def weights(self) -> dict[str, npt.NDArray[np.float64]]:
-        """Behind the last step, by layer: "conv1.weight" and "conv1.bias", row after row."""
-        return {f"{layer}.{'bias' if bias else 'weight'}": np.array(values) for layer, bias, values in self._result.weights}
+        """Behind the last step, by node of the network: [out, in, rows, columns] of convolutions, [out, in] of dense
+        layers. Layers that were not trained are not there."""
+        return {layer: values for layer, bias, values in self._result.weights if not bias}
+
+    @property
+    def biases(self) -> dict[str, npt.NDArray[np.float64]]:
+        """Behind the last step, [out], by node of the network: the layer itself, or the one that adds them."""
+        return {layer: values for layer, bias, values in self._result.weights if bias}
 
     @property
     def overflow(self) -> int | None:
-        """First step, from 0, whose results left the plan's range; None: none. What lies behind it means nothing."""
+        """The first step, from 0, whose results left the range of the plan; what lies behind it means nothing. None: all
+        is well."""
         return None if self._result.overflow < 0 else self._result.overflow
 
     @property
+    def summary(self) -> str:
+        """One line about the step that left the range; empty if none did."""
+        return self._result.summary
+
+    @property
     def largest_weight(self) -> float:
-        """Of all steps, in magnitude: must stay below the spec's range."""
+        """Of all steps, in magnitude; to be compared with `TrainingPlan.range`."""
         return self._result.largest_weight
 
     @property
     def largest_velocity(self) -> float:
-        """Of all steps, in magnitude, times the rate: must stay below the spec's range."""
+        """Of all steps, in magnitude, times the rate; to be compared with `TrainingPlan.range`."""
         return self._result.largest_velocity
 
-    def save(self, path: Path) -> None:
-        """Writes the network with the trained weights (ONNX). Raises UsageError if they left their range."""
+    @property
+    def peaks(self) -> dict[str, float]:
+        """Of a simulation: the largest magnitude of every value of a step, over all images and steps, by name."""
+        return self._result.peaks
+
+    @property
+    def input_id(self) -> str:
+        """Name of the query, as in `Query.input_id`; empty for a simulation."""
+        return self._result.input_id
+
+    def _require_meaning(self) -> None:
         if self.overflow is not None:
-            raise UsageError(f"the weights left their range in step {self.overflow + 1}, so there is no network to save")
-        self._plan._plan.write_model(os.fspath(path), self._result)
-
-    def __repr__(self) -> str:
-        return f"<sotto.TrainingResult of {len(self._result.losses)} steps>"
-
-
-class TrainingPlan(Unpicklable):
-    """The training of a network's layers, as SPEC.toml describes it, for both sides. It holds the network.
-
-    Made by `TrainingPlan.compile`, from bytes by `TrainingPlan(data)`, or from a file by `TrainingPlan.load`.
-    """
-    _plan: _server.TrainingPlan  # of whichever extension module is loaded
-
-    def __init__(self, contents: BytesLike) -> None:
-        self._plan = _native().TrainingPlan.read(buffer_of(contents))
-
-    @classmethod
-    def _of(cls, plan: _server.TrainingPlan) -> TrainingPlan:
-        made = cls.__new__(cls)
-        made._plan = plan
-        return made
-
-    @classmethod
-    def compile(cls, model: Path, spec: Path | str) -> TrainingPlan:
-        """Plans the training of an ONNX file's layers.
-
-        spec: a path to SPEC.toml (a pathlib.Path, or text that ends in .toml), or its contents.
-        Raises BadInputError for a network or spec that cannot be trained, naming node or key; NoResourcesError if a step
-        needs more levels than 128-bit security leaves.
-        """
-        text = os.fspath(spec)
-        if isinstance(spec, os.PathLike) or text.endswith(".toml"):
-            text = pathlib.Path(existing(spec)).read_text()
-        return cls._of(_native().TrainingPlan.compile(existing(model), text))
-
-    @classmethod
-    def load(cls, path: Path) -> TrainingPlan:
-        """Reads a file, NAME.plan or NAME.client. Raises BadInputError for a damaged one, or one of another version."""
-        return cls._of(_native().TrainingPlan.read(existing(path)))
+            raise UsageError(self.summary, "rate and range of spec=")
 
     def save(self, path: Path) -> None:
-        """Writes NAME.plan, for the server."""
-        self._plan.write(os.fspath(path), False)
-
-    def save_client(self, path: Path) -> None:
-        """Writes NAME.client, for the owner of the images."""
-        self._plan.write(os.fspath(path), True)
+        """Writes the network with its trained weights as an ONNX file. Raises UsageError if they left their range."""
+        self._require_meaning()
+        self._plan.write_model(self._result, os.fspath(path))
 
     def tobytes(self) -> bytes:
-        """The contents of the file for the server; `TrainingPlan(data)` reads them on either side."""
-        contents = self._plan.write(None, False)
+        """The contents of that file. Raises UsageError if the weights left their range."""
+        self._require_meaning()
+        contents = self._plan.write_model(self._result, None)
         assert contents is not None
         return bytes(memoryview(contents))
 
+    def load_into(self, module: torch.nn.Module) -> None:
+        """Puts the trained weights into the module of PyTorch that the plan was made from, or one like it.
+
+        Raises BadInputError, which leaves the module as it was, if its parts are not those of the plan; UsageError if
+        the weights left their range.
+        """
+        self._require_meaning()
+        spec = self._plan.client_spec
+        put_weights(module, _module_shape((spec.channels, spec.height, spec.width)), self._result.weights)
+
+    def __repr__(self) -> str:
+        losses = self.losses
+        return f"<sotto.TrainingResult: {len(losses)} steps, loss {losses[0]:.4g} to {losses[-1]:.4g}>"
+
+
+def _module_shape(shape: tuple[int, int, int]) -> tuple[int, ...]:
+    """What a module takes: features of a flat network."""
+    return shape[:1] if shape[1:] == (1, 1) else shape
+
+
+class _Training(Unpicklable):
+    """A plan as either side has it."""
+    _plan: _server.TrainingPlan
+    _spec: _server.ClientSpec
+
+    def __init__(self, contents: BytesLike) -> None:
+        self._plan = _native().TrainingPlan.read(buffer_of(contents))
+        self._spec = self._plan.client_spec
+
+    @classmethod
+    def _of(cls: type[P], plan: _server.TrainingPlan) -> P:
+        made = cls.__new__(cls)
+        made._plan, made._spec = plan, plan.client_spec
+        return made
+
+    @classmethod
+    def load(cls: type[P], path: Path) -> P:
+        """Reads a file (NAME.plan or NAME.client). Raises BadInputError for a damaged one, or one of another version."""
+        return cls._of(_native().TrainingPlan.read(existing(path)))
+
     @property
-    def client_spec(self) -> ClientSpec:
-        """What keys are made for, alone or with those of models (`SecretKey.make_evaluation_keys`)."""
-        return ClientSpec._of(self._plan.client_spec)
+    def network(self) -> str:
+        """Name of the network."""
+        return self._spec.network
+
+    @property
+    def plan_id(self) -> str:
+        """Names the training in all files that belong to it."""
+        return self._spec.plan_id
 
     @property
     def steps(self) -> int:
@@ -146,23 +187,160 @@ class TrainingPlan(Unpicklable):
         return self._plan.batch
 
     @property
+    def range(self) -> float:
+        """Largest magnitude that weights and velocities may reach."""
+        return self._plan.range
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Of an image: channels, rows, columns. Flat networks have (features, 1, 1)."""
+        return self._spec.channels, self._spec.height, self._spec.width
+
+    @property
+    def scores(self) -> int:
+        """Scores of an image; its label is from 0 to below that."""
+        return self._spec.scores
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes; empty if the network has none."""
+        return self._spec.classes
+
+    @property
+    def mean(self) -> list[float]:
+        """By channel, in units of pixel / 255."""
+        return self._spec.mean
+
+    @property
+    def std(self) -> list[float]:
+        """By channel, in units of pixel / 255."""
+        return self._spec.std
+
+    @property
     def memory(self) -> int:
-        """Bytes that a run is predicted to need."""
+        """Predicted peak of a run, in bytes."""
         return self._plan.memory
 
     @property
     def key_bytes(self) -> int:
-        """Of the evaluation keys."""
+        """Of evaluation keys."""
         return self._plan.key_bytes
 
-    def simulate(self, images: object, labels: Labels, progress: Progress = None) -> TrainingResult:
-        """Trains in float64, nothing encrypted: what encrypted training is compared with, and a way to find rate and range.
+    def simulate(self, images: object, labels: object, progress: Progress = None) -> TrainingResult:
+        """Trains in float64, nothing encrypted: what encrypted training is compared with, and the way to find rate and
+        range, in seconds.
 
-        images: as for `TrainingClient.encrypt`; labels: by image, from 0.
+        images, labels: as for `TrainingClient.encrypt`, with the same errors.
         """
-        array = for_network(images, self.client_spec.input_shape)
+        array = for_network(images, self.input_shape)
+        classes = labels_of(labels, len(array))
         with reporting(progress) as report:
-            return TrainingResult._of(self, self._plan.simulate(array, labels_of(labels), report))
+            result = self._plan.simulate(array, classes, report, note)
+        return TrainingResult._of(self._plan, result)
+
+    def _save(self, path: str | None) -> _server.Buffer | None:
+        raise NotImplementedError
+
+    def save(self, path: Path) -> None:
+        """Writes it to a file."""
+        self._save(os.fspath(path))
+
+    def tobytes(self) -> bytes:
+        """The contents of the file."""
+        contents = self._save(None)
+        assert contents is not None
+        return bytes(memoryview(contents))
 
     def __repr__(self) -> str:
-        return f"<sotto.TrainingPlan of {self.client_spec.network}, {self.steps} steps of {self.batch} images>"
+        return (f"<sotto.{type(self).__name__} of {self.network}: {self.steps} steps of {self.batch} images of "
+                f"{'x'.join(map(str, self.input_shape))}>")
+
+
+class TrainingClientSpec(_Training):
+    """What an owner of images needs to train on them: to make keys, encrypt and decrypt (NAME.client).
+
+    Unlike a `ClientSpec` it holds the network with its weights, as its owner gets a whole network in the end.
+    Made by `TrainingPlan.client_spec`, from bytes by `TrainingClientSpec(data)`, or from a file by `.load`.
+    """
+
+    def _save(self, path: str | None) -> _server.Buffer | None:
+        return self._plan.write_client(path)
+
+
+class TrainingPlan(_Training):
+    """The training of a network's layers on encrypted images of one batch size (NAME.plan), for `Trainer`.
+
+    Made by `sotto.compile_training`, from bytes by `TrainingPlan(data)`, or from a file by `TrainingPlan.load`.
+    """
+
+    @property
+    def client_spec(self) -> TrainingClientSpec:
+        """What the owner of the images gets, network included."""
+        return TrainingClientSpec._of(self._plan)
+
+    def _save(self, path: str | None) -> _server.Buffer | None:
+        return self._plan.write(path)
+
+    def describe(self) -> str:
+        """Some lines of text: what is trained, and what that takes."""
+        return "\n".join([f"{self.network} (plan {self.plan_id})",
+                          f"  images      {'x'.join(map(str, self.input_shape))}, {self.batch} per step; {self.steps} steps",
+                          f"  memory      {self.memory / 1e9:.2g} GB, evaluation keys of {self.key_bytes / 1e9:.2g} GB"])
+
+
+def native_training(given: _Training | Path | BytesLike) -> _server.TrainingPlan:
+    """Of an object, a path or bytes."""
+    if isinstance(given, _Training):
+        return given._plan
+    if isinstance(given, (bytes, bytearray, memoryview)):
+        return TrainingPlan(given)._plan
+    if isinstance(given, (str, os.PathLike)):
+        return TrainingPlan.load(given)._plan
+    raise TypeError("a training is expected (a TrainingPlan, its client_spec, a path or bytes), not "
+                    f"{type(given).__name__}")
+
+
+def compile_training(model: Union[Path, torch.nn.Module], spec: Recipe, *, input_shape: tuple[int, ...] | None = None,
+                     mean: Numbers = None, std: Numbers = None, classes: list[str] | None = None,
+                     name: str | None = None) -> TrainingPlan:
+    """Makes a network's layers ready to be trained on encrypted images. Takes seconds.
+
+    model: an ONNX file, or a module of PyTorch, which is exported in evaluation mode and left as it was. Training begins
+      with its weights.
+    spec: what is trained and how: the path of a SPEC.toml (docs/formats/training-spec.md), its text, or a dict of
+      steps: of training, 1 to 1,000,000; batch: images of a step, 1 to 131,072 (both must be there);
+      layers: names of nodes of the network, or for a module of its parts, such as ["conv1", "fc"]; default: all;
+      new_head: number of classes of a new last layer, 2 to 65,536; default: none;
+      rate: 0.1, above 0; momentum: 0 (to below 1); nesterov: False; weight_decay: 0 (to 1), as of torch.optim.SGD;
+      schedule: {step: factor}, steps from 0, from which on the rate is multiplied; default: none;
+      range: 4: largest magnitude that weights and velocities may reach; seed: 0: of the order of images.
+    input_shape: of an image, (channels, rows, columns) or (features,): for a module.
+    mean, std: preprocessing of pixels, (pixel / 255 - mean) / std, one number or one by channel; classes: names. They
+      take the place of those in an ONNX file.
+    name: of the network, in messages and descriptions.
+
+    Raises BadInputError for a network or spec that cannot be trained, naming the node and, for PyTorch, the module, or
+    the key; NoResourcesError if a step needs more levels than 128-bit security leaves: train fewer of the last layers.
+    """
+    if isinstance(spec, Mapping) and spec.get("layers") and not isinstance(model, (str, os.PathLike)):
+        known = node_names_of(model, input_shape) if input_shape is not None else {}
+        spec = {**spec, "layers": [known.get(layer, layer) for layer in spec["layers"]]}
+    text, called = text_of(spec)
+    with given_network(model, input_shape, flat=False, mean=mean, std=std, classes=classes, name=name,
+                       images=None) as path:
+        return TrainingPlan._of(_native().TrainingPlan.compile(path, text, called, note))
+
+
+def simulate_training(model: Union[TrainingPlan, TrainingClientSpec, Path, torch.nn.Module], spec: Recipe | None,
+                      images: object, labels: object, progress: Progress = None, **options: Any) -> TrainingResult:
+    """Trains in float64, nothing encrypted: `compile_training(model, spec, **options).simulate(images, labels)`.
+
+    model: also a plan, whose spec is then None. Raises what these two raise.
+    """
+    if isinstance(model, _Training):
+        if spec is not None or options:
+            raise UsageError("a plan has a spec and a network already: give None in their place", "spec=")
+        return model.simulate(images, labels, progress)
+    if spec is None:
+        raise UsageError("say what is trained and how", "spec=")
+    return compile_training(model, spec, **options).simulate(images, labels, progress)

@@ -35,6 +35,7 @@ struct Client::State {
 };
 
 Client::Client(ClientSpec spec, SecretKey key) {
+  api::require_inference(spec.internal());
   client::Keys keys = client::keys_of(key.internal(), ckks::Parameters::create(spec.internal().parameters));
   ckks::KeyList list(keys.parameters, spec.internal().keys);
   state_ = std::make_unique<State>(State{std::move(spec), std::move(key), std::move(keys), std::move(list)});

@@ -11,7 +11,12 @@ namespace sotto {
 struct Encryptor::State {
   State(ClientSpec of, const Source& public_key)
       : spec(std::move(of)),
-        encryptor(spec.internal(), ckks::Parameters::create(spec.internal().parameters), public_key) {}
+        encryptor(for_inference(spec.internal()), ckks::Parameters::create(spec.internal().parameters), public_key) {}
+
+  static const plan::ClientSpec& for_inference(const plan::ClientSpec& spec) {
+    api::require_inference(spec);
+    return spec;
+  }
 
   ClientSpec spec;
   inputs::Encryptor encryptor;

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "api/keys.h"
-#include "base/error.h"
 #include "engine/server.h"
 
 namespace sotto {
@@ -34,8 +33,8 @@ Server::Server(Server&&) noexcept = default;
 Server& Server::operator=(Server&&) noexcept = default;
 
 EvaluationKeys Server::open_keys(const Source& source) const {
-  return EvaluationKeys(
-      std::make_unique<EvaluationKeys::State>(EvaluationKeys::State{state_->server.open_keys(source)}));
+  return EvaluationKeys(std::make_unique<EvaluationKeys::State>(
+      EvaluationKeys::State{state_->server.open_keys(source), state_->server.plan().id}));
 }
 
 InferenceReport Server::infer(const Source& input, EvaluationKeys& keys, const Sink& output, const Hooks& hooks) {
@@ -43,7 +42,7 @@ InferenceReport Server::infer(const Source& input, EvaluationKeys& keys, const S
   h.stop = hooks.stop;
   if (hooks.progress)
     h.progress = [&hooks](const engine::InferenceProgress& p) { hooks.progress({"inference", p.done, p.what}); };
-  const engine::InferenceReport r = state_->server.infer(input, *keys.state_->file, output, h);
+  const engine::InferenceReport r = state_->server.infer(input, keys.state_->of(state_->server.plan().id), output, h);
   return {r.images, r.batches, r.batches_of_an_earlier_run, r.read_seconds, r.compute_seconds, r.write_seconds};
 }
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/error.h"
 #include "plan/plan_file.h"
 
 namespace sotto {
@@ -9,7 +10,12 @@ namespace sotto {
 ClientSpec::ClientSpec(plan::ClientSpec spec) : spec_(std::make_shared<const plan::ClientSpec>(std::move(spec))) {}
 
 ClientSpec ClientSpec::read(const Source& source) { return ClientSpec(plan::read_client(source)); }
-void ClientSpec::write(const Sink& sink) const { plan::write_client(sink, *spec_); }
+void ClientSpec::write(const Sink& sink) const {
+  if (spec_->training)
+    throw Error(ErrorCode::usage,
+                "the description of a training has its network in it: let the training plan write it");
+  plan::write_client(sink, *spec_);
+}
 
 std::string ClientSpec::network() const { return spec_->network; }
 std::string ClientSpec::plan_id() const { return spec_->plan_id; }

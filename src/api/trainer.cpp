@@ -24,8 +24,8 @@ Trainer::Trainer(Trainer&&) noexcept = default;
 Trainer& Trainer::operator=(Trainer&&) noexcept = default;
 
 EvaluationKeys Trainer::open_keys(const Source& source) const {
-  return EvaluationKeys(
-      std::make_unique<EvaluationKeys::State>(EvaluationKeys::State{state_->trainer.open_keys(source)}));
+  return EvaluationKeys(std::make_unique<EvaluationKeys::State>(
+      EvaluationKeys::State{state_->trainer.open_keys(source), state_->trainer.plan().id}));
 }
 
 TrainingReport Trainer::train(const Source& input, EvaluationKeys& keys, const Sink& output, const Hooks& hooks) {
@@ -35,7 +35,7 @@ TrainingReport Trainer::train(const Source& input, EvaluationKeys& keys, const S
     h.progress = [&hooks](const engine::TrainingProgress& p) {
       hooks.progress({"training", p.done, "step " + std::to_string(p.step + 1) + " of " + std::to_string(p.steps)});
     };
-  const engine::TrainingReport r = state_->trainer.train(input, *keys.state_->file, output, h);
+  const engine::TrainingReport r = state_->trainer.train(input, keys.state_->of(state_->trainer.plan().id), output, h);
   return {r.steps,           r.steps_of_an_earlier_run, r.images,      r.read_seconds,
           r.compute_seconds, r.write_seconds,           r.step_seconds};
 }

@@ -13,7 +13,10 @@ namespace sotto::api {
 std::vector<training::Example> examples_of(const lowering::TrainingPlan& plan, const ImagesView& images,
                                            std::span<const int> labels);
 
-/// What the states behind the steps say.
+/// Images that make no whole batch are told of.
+void note_left_over(const lowering::TrainingPlan& plan, std::size_t images, const Hooks& hooks);
+
+/// What the states behind the steps say, of which there is at least one.
 TrainingResult result_of(const lowering::TrainingPlan& plan, std::vector<double> losses,
                          const std::vector<training::State>& states, int overflow);
 

@@ -34,15 +34,18 @@ void TrainingClient::write_evaluation_keys(const Sink& sink, const Hooks& hooks)
 std::string TrainingClient::encrypt(const ImagesView& images, std::span<const int> labels, const Sink& sink,
                                     const Hooks& hooks) const {
   const lowering::TrainingPlan& plan = state_->plan.internal();
-  return client::encrypt_examples(plan, state_->keys, api::examples_of(plan, images, labels), sink,
-                                  api::progress_for(hooks, "encryption"));
+  const auto examples = api::examples_of(plan, images, labels);
+  api::note_left_over(plan, examples.size(), hooks);
+  return client::encrypt_examples(plan, state_->keys, examples, sink, api::progress_for(hooks, "encryption"));
 }
 
 TrainingResult TrainingClient::decrypt(const Source& source, const Hooks& hooks) const {
   const lowering::TrainingPlan& plan = state_->plan.internal();
   client::DecryptedTraining d =
       client::decrypt_training(plan, state_->keys, source, api::progress_for(hooks, "decryption"));
-  return api::result_of(plan, std::move(d.losses), d.states, d.overflow);
+  TrainingResult r = api::result_of(plan, std::move(d.losses), d.states, d.overflow);
+  r.input_id = std::move(d.input_id);
+  return r;
 }
 
 }  // namespace sotto

@@ -26,11 +26,18 @@ std::vector<training::Example> examples_of(const lowering::TrainingPlan& plan, c
   out.reserve(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (labels[i] < 0 || labels[i] >= plan.io.outputs)
-      throw Error(ErrorCode::bad_input, "an image has the label " + std::to_string(labels[i]) +
+      throw Error(ErrorCode::bad_input, "image " + std::to_string(i) + " has the label " + std::to_string(labels[i]) +
                                             "; labels go from 0 to " + std::to_string(plan.io.outputs - 1));
     out.push_back({std::move(values[i]), labels[i]});
   }
   return out;
+}
+
+void note_left_over(const lowering::TrainingPlan& plan, std::size_t images, const Hooks& hooks) {
+  const auto batch = static_cast<std::size_t>(plan.spec.batch), left = images % batch;
+  if (hooks.note && images >= batch && left > 0)
+    hooks.note(std::to_string(left) + (left == 1 ? " image is" : " images are") + " left over: batches are of " +
+               std::to_string(batch));
 }
 
 TrainingResult result_of(const lowering::TrainingPlan& plan, std::vector<double> losses,
@@ -38,6 +45,7 @@ TrainingResult result_of(const lowering::TrainingPlan& plan, std::vector<double>
   TrainingResult r;
   r.losses = std::move(losses);
   r.overflow = overflow;
+  r.summary = training::overflow_note(overflow);
   const auto largest = [](const std::vector<std::vector<double>>& lists, double& most) {
     for (const auto& list : lists)
       for (double v : list) most = std::max(most, std::abs(v));
@@ -46,8 +54,18 @@ TrainingResult result_of(const lowering::TrainingPlan& plan, std::vector<double>
     largest(s.weights, r.largest_weight);
     largest(s.velocities, r.largest_velocity);
   }
-  for (std::size_t p = 0; p < plan.step.parameters.size(); ++p)
-    r.weights.push_back({plan.step.parameters[p].layer, plan.step.parameters[p].bias, states.back().weights[p]});
+  for (std::size_t p = 0; p < plan.step.parameters.size(); ++p) {
+    const training::Parameter& parameter = plan.step.parameters[p];
+    const training::Value& value = plan.step.value(parameter.value);
+    const training::Shape& shape = value.shape;
+    TrainedWeights& w =
+        r.weights.emplace_back(TrainedWeights{parameter.layer, parameter.bias, states.back().weights[p], {value.outs}});
+    if (parameter.bias) continue;
+    if (value.space == training::Space::kernel)
+      w.shape.insert(w.shape.end(), {shape.channels, shape.height, shape.width});
+    else
+      w.shape.push_back(static_cast<int>(shape.size()));
+  }
   return r;
 }
 
@@ -56,8 +74,9 @@ TrainingResult result_of(const lowering::TrainingPlan& plan, std::vector<double>
 TrainingPlan::TrainingPlan(lowering::TrainingPlan plan)
     : plan_(std::make_shared<const lowering::TrainingPlan>(std::move(plan))) {}
 
-TrainingPlan TrainingPlan::compile(const Source& model, const std::string& spec) {
-  return TrainingPlan(lowering::plan_training(model, training::parse_spec(spec, "the spec")));
+TrainingPlan TrainingPlan::compile(const Source& model, const std::string& spec, const std::string& name,
+                                   const Hooks& hooks) {
+  return TrainingPlan(lowering::plan_training(model, training::parse_spec(spec, name), hooks.note));
 }
 
 TrainingPlan TrainingPlan::read(const Source& source) {
@@ -72,29 +91,38 @@ void TrainingPlan::write_client(const Sink& sink) const {
 ClientSpec TrainingPlan::client_spec() const { return ClientSpec(lowering::client_part(*plan_)); }
 int TrainingPlan::steps() const { return plan_->spec.steps; }
 int TrainingPlan::batch() const { return plan_->spec.batch; }
+double TrainingPlan::range() const { return plan_->spec.range; }
 std::uint64_t TrainingPlan::memory() const { return lowering::memory_of(*plan_, lowering::lower(*plan_)); }
 std::uint64_t TrainingPlan::key_bytes() const { return lowering::key_bytes_of(*plan_); }
 
 TrainingResult TrainingPlan::simulate(const ImagesView& images, std::span<const int> labels, const Hooks& hooks) const {
   const auto examples = api::examples_of(*plan_, images, labels);
+  api::note_left_over(*plan_, examples.size(), hooks);
   double done = 0;
   std::vector<double> losses;
   std::vector<training::State> states;
+  std::vector<double> peaks(plan_->step.values.size());
+  int overflow = -1;
   for (training::TwinStep& s :
        training::run_twin(plan_->step, plan_->spec, examples, 0, [&](const training::TwinStep&) {
          if (hooks.stop != nullptr && *hooks.stop) throw Error(ErrorCode::interrupted, "the simulation was stopped");
          if (hooks.progress) hooks.progress({"simulation", ++done / plan_->spec.steps, {}});
        })) {
+    if (overflow < 0 && !training::in_range(s.state, s.result.loss, plan_->spec.range))
+      overflow = static_cast<int>(states.size());
+    for (std::size_t v = 0; v < peaks.size(); ++v) peaks[v] = std::max(peaks[v], s.result.peaks[v]);
     losses.push_back(s.result.loss);
     states.push_back(std::move(s.state));
   }
-  return api::result_of(*plan_, std::move(losses), states, -1);
+  TrainingResult r = api::result_of(*plan_, std::move(losses), states, overflow);
+  for (std::size_t v = 0; v < peaks.size(); ++v) r.peaks.push_back({plan_->step.values[v].name, peaks[v]});
+  return r;
 }
 
-void TrainingPlan::write_model(const std::filesystem::path& path, const std::vector<TrainedWeights>& weights) const {
+void TrainingPlan::write_model(const Sink& sink, const std::vector<TrainedWeights>& weights) const {
   std::vector<graph::NewWeights> list;
   for (const TrainedWeights& w : weights) list.push_back({w.layer, w.bias, w.values});
-  graph::write_onnx(Source(plan_->model, plan_->network), path, list);
+  graph::write_onnx(Source(plan_->model, plan_->network), sink, list);
 }
 
 }  // namespace sotto

@@ -21,6 +21,11 @@ double number(const void* data, std::size_t i) {
 
 }  // namespace
 
+void require_inference(const plan::ClientSpec& spec) {
+  if (spec.training)
+    throw Error(ErrorCode::usage, spec.network + " is to be trained with this plan: it takes a client for training");
+}
+
 std::vector<std::vector<double>> values_of(const ImagesView& images, const plan::Interface& io, std::size_t stride) {
   const auto c = static_cast<std::size_t>(io.channels), h = static_cast<std::size_t>(io.height),
              w = static_cast<std::size_t>(io.width);

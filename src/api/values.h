@@ -2,10 +2,13 @@
 
 #include <vector>
 
-#include "plan/plan.h"
+#include "plan/client_spec.h"
 #include "sotto/images.h"
 
 namespace sotto::api {
+
+/// Throws Error{usage} for the description of a training, for which images are encrypted with their labels.
+void require_inference(const plan::ClientSpec& spec);
 
 /// Preprocessed values [c][h][w] of every stride-th image. Throws Error{bad_input} for images of another shape than the
 /// network's, for none at all, and for values that are not numbers or larger than any network's.

@@ -118,7 +118,7 @@ int run(TrainOptions& o) {
   const Stopwatch compiling;
   const lowering::TrainingPlan plan = [&] {
     const AtOnce at_once;
-    return lowering::plan_training(o.model, spec);
+    return lowering::plan_training(o.model, spec, print_note);
   }();
   report::Training r = report_of(plan);
   r.compile_seconds = compiling.seconds();

@@ -56,11 +56,8 @@ std::vector<std::string> training_half(std::vector<std::string> sources) {
 }
 
 std::string overflow_note(int overflow) {
-  if (overflow < 0) return {};
-  return fmt::format(
-      "the weights left their range in step {}: what comes behind means nothing; train with a smaller rate or a larger "
-      "range (sotto train --simulate shows both)",
-      overflow + 1);
+  const std::string note = training::overflow_note(overflow);
+  return note.empty() ? note : note + " (sotto train --simulate shows both)";
 }
 
 int encrypt_training(const TrainingEncryption& o, StepReport& report) {

@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 #include <sodium.h>
 
-#include <algorithm>
 #include <array>
-#include <cmath>
 
 #include "base/error.h"
 #include "ckks/ciphertext_file.h"
@@ -18,8 +16,6 @@
 namespace sotto::client {
 
 namespace {
-
-constexpr double kMostLoss = 1e6;  // of an image; folded garbage is far larger
 
 std::vector<double> slots_of(const Keys& keys, const ckks::Encoder& encoder, const ckks::Ciphertext& c) {
   const std::vector<std::complex<double>> slots = encoder.embed(secret::decrypt(keys.secret, c));
@@ -38,13 +34,6 @@ double loss_of(const lowering::TrainingPlan& plan, const std::vector<std::vector
     sum += groups[static_cast<std::size_t>(b) / each]
                  [static_cast<std::size_t>(b) % each * static_cast<std::size_t>(a.positions())];
   return sum / 2 / a.batch;
-}
-
-bool within(const training::State& state, double range) {
-  const auto small = [&](const std::vector<double>& list) {
-    return std::ranges::all_of(list, [&](double v) { return std::abs(v) <= range; });
-  };
-  return std::ranges::all_of(state.weights, small) && std::ranges::all_of(state.velocities, small);
 }
 
 }  // namespace
@@ -110,7 +99,11 @@ DecryptedTraining decrypt_training(const lowering::TrainingPlan& plan, const Key
   const ckks::Encoder encoder(plan.parameters.log_n, plan.parameters.kind);
   DecryptedTraining out;
   out.input_id = file.info().input_id;
-  const std::uint64_t steps = file.info().images, each = file.info().sections_per_batch();
+  const std::uint64_t steps = file.info().images;
+  if (steps != static_cast<std::uint64_t>(plan.spec.steps))
+    throw Error(ErrorCode::bad_input, source.name() + " holds " + std::to_string(steps) + " steps, the plan has " +
+                                          std::to_string(plan.spec.steps) + ": whoever computed them left some out");
+  const std::uint64_t each = file.info().sections_per_batch();
   for (std::uint64_t s = 0; s < steps; ++s) {
     if (progress) progress(s, steps);
     out.states.push_back(
@@ -119,7 +112,7 @@ DecryptedTraining decrypt_training(const lowering::TrainingPlan& plan, const Key
     for (std::uint64_t k = 1; k < each; ++k)
       groups.push_back(slots_of(keys, encoder, file.read(*keys.ring, s * each + k)));
     out.losses.push_back(loss_of(plan, groups));
-    if (out.overflow < 0 && (!within(out.states.back(), plan.spec.range) || !(out.losses.back() < kMostLoss)))
+    if (out.overflow < 0 && !training::in_range(out.states.back(), out.losses.back(), plan.spec.range))
       out.overflow = static_cast<int>(s);
   }
   if (progress) progress(steps, steps);

@@ -11,13 +11,11 @@
 #include "graph/onnx_graph.h"
 #include "graph/onnx_import.h"
 #include "graph/onnx_node.h"
-#include "wire/atomic_file.h"
+#include "wire/output.h"
 
 namespace sotto::graph {
 
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr const char* kClassesKey = "sotto.classes";
 constexpr double kRounding = 1e-6;  // relative to the largest weight of a node
@@ -234,13 +232,13 @@ onnx::ModelProto changed(const Source& source, std::span<const NewWeights> weigh
 
 }  // namespace
 
-void write_onnx(const Source& model, const fs::path& target, std::span<const NewWeights> weights) {
+void write_onnx(const Source& model, const Sink& sink, std::span<const NewWeights> weights) {
   std::string bytes;
   if (!changed(model, weights).SerializeToString(&bytes))
     throw Error(ErrorCode::bad_input, model.name() + ": the model with new weights is larger than 2 GiB");
-  wire::AtomicFile file(target, wire::Access::everyone);
-  file.write({reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()});
-  file.commit();
+  const auto output = wire::open_output(sink, bytes.size(), wire::Access::everyone, std::nullopt);
+  output->write({reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()});
+  output->commit();
 }
 
 void check_writable(const Source& model, std::span<const NewWeights> weights) { changed(model, weights); }

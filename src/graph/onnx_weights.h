@@ -1,6 +1,5 @@
 #pragma once
 
-#include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,13 +17,13 @@ struct NewWeights {
 
 /// Writes the model of a file with other weights, in float32; the rest stays as it is, but for constants that nobody
 /// reads any more, and data from other files, which become part of the new one. A layer without biases gets some. If
-/// the last node is a Dense, it may get another number of outputs; names of classes are dropped then. The file appears
-/// when it is complete.
+/// the last node is a Dense, it may get another number of outputs; names of classes are dropped then. The file (or what
+/// else the sink is) appears when it is complete.
 ///
 /// What was written is what the network then has: it is imported again and compared. Throws Error{bad_input} that names
 /// the node for what cannot be written back: nodes in functions, layers whose weights the import changes, weights that
 /// are not float32.
-void write_onnx(const Source& model, const std::filesystem::path& target, std::span<const NewWeights> weights);
+void write_onnx(const Source& model, const Sink& sink, std::span<const NewWeights> weights);
 
 /// Throws what write_onnx would throw for such weights, without writing anything.
 void check_writable(const Source& model, std::span<const NewWeights> weights);

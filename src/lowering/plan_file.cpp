@@ -103,6 +103,7 @@ plan::ClientSpec client_part(const TrainingPlan& plan) {
   spec.keys = plan.keys;
   spec.io = plan.io;
   spec.plan_id = plan.id;
+  spec.training = true;
   return spec;
 }
 

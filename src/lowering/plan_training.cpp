@@ -30,8 +30,11 @@ void require_range(const training::Step& step, double range) {
 
 }  // namespace
 
-TrainingPlan plan_training(const Source& model, const training::Spec& spec) {
+TrainingPlan plan_training(const Source& model, const training::Spec& spec,
+                           const std::function<void(const std::string&)>& note) {
   const graph::Network network = training::network_to_train(graph::import_onnx(model), spec);
+  if (note)
+    for (const std::string& n : network.notes) note(model.name() + ": " + n);
   training::Step step = training::differentiate(network, spec);
   require_range(step, spec.range);
   graph::check_writable(model, training::new_weights(step, training::initial_state(step).weights));

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <functional>
+#include <string>
+
 #include "lowering/compile.h"
 #include "sotto/io.h"
 
@@ -7,7 +10,8 @@ namespace sotto::lowering {
 
 /// The plan that trains a network's layers as a spec says. Throws Error{bad_input} for a model or layers that cannot be
 /// trained, or whose weights could not be written back into the model; Error{no_resources} if a step needs more levels
-/// than bootstrapping leaves.
-TrainingPlan plan_training(const Source& model, const training::Spec& spec);
+/// than bootstrapping leaves. note: gets what the model's user should know of how it was read, a line at a time.
+TrainingPlan plan_training(const Source& model, const training::Spec& spec,
+                           const std::function<void(const std::string&)>& note = {});
 
 }  // namespace sotto::lowering

@@ -13,7 +13,7 @@ ClientSpec client_part(const Plan& plan) {
   Tensor input = plan.input();
   input.moments = {};  // the server's
   return {plan.network,        plan.parameters, plan.tile, plan.batch,     std::move(input), plan.output().limbs,
-          plan.output().scale, plan.keys,       plan.io,   watch_of(plan), plan.id};
+          plan.output().scale, plan.keys,       plan.io,   watch_of(plan), plan.id,          false};
 }
 
 void verify(const ClientSpec& spec) {

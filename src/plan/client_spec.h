@@ -17,6 +17,7 @@ struct ClientSpec {
   Interface io;
   Watch watch;
   std::string plan_id;
+  bool training = false;  ///< of a training plan: keys are made for it, but what is encrypted differs
 };
 
 ClientSpec client_part(const Plan& plan);

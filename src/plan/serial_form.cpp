@@ -389,6 +389,7 @@ ClientSpec client_of(const json& h) {
   spec.io = interface_from_json(field(h, "interface"));
   spec.watch = watch_from_json(field(h, "watch"));
   spec.plan_id = wire::text(h, "plan_id", 64);
+  spec.training = h.contains("training");
   return spec;
 }
 

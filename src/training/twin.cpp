@@ -18,6 +18,7 @@ using Values = std::vector<double>;
 
 // Images that one thread sums up: the sums of all such groups are added in order, whatever the number of threads.
 constexpr std::size_t kGroup = 16;
+constexpr double kMostLoss = 1e6;  // of an image; what folded is far larger
 
 // Infinite if anything is no number.
 double largest(const Values& values) {
@@ -102,6 +103,21 @@ State initial_state(const Step& step) {
     state.velocities.emplace_back(p.initial.size());
   }
   return state;
+}
+
+bool in_range(const State& state, double loss, double range) {
+  const auto small = [&](const Values& list) {
+    return std::ranges::all_of(list, [&](double v) { return std::abs(v) <= range; });
+  };
+  return std::ranges::all_of(state.weights, small) && std::ranges::all_of(state.velocities, small) && loss < kMostLoss;
+}
+
+std::string overflow_note(int step) {
+  if (step < 0) return {};
+  return fmt::format(
+      "the weights left their range in step {}: what comes behind means nothing; train with a smaller rate or a larger "
+      "range",
+      step + 1);
 }
 
 std::vector<std::vector<double>> Twin::gradients(const State& state, std::span<const Example* const> batch,

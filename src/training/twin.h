@@ -3,6 +3,7 @@
 #include <functional>
 #include <random>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "training/spec.h"
@@ -16,6 +17,13 @@ struct State {
 };
 
 State initial_state(const Step& step);
+
+/// Whether what a step found can be believed where it was computed on ciphertexts: weights and velocities within the
+/// range of the spec, and a loss that images have, not what folded in a bootstrap.
+bool in_range(const State& state, double loss, double range);
+
+/// A line about the first step, from 0, whose results left the range; empty for -1.
+std::string overflow_note(int step);
 
 /// One image with its label.
 struct Example {

@@ -12,7 +12,7 @@ namespace {
 
 class FileOutput : public Output {
  public:
-  FileOutput(const std::filesystem::path& path, Access access, Kind kind) : file_(path, access, kind) {}
+  FileOutput(const std::filesystem::path& path, Access access, std::optional<Kind> kind) : file_(path, access, kind) {}
   void write(std::span<const unsigned char> data) override { file_.write(data); }
   void commit() override { file_.commit(); }
 
@@ -61,7 +61,7 @@ class StreamOutput : public Output {
 
 }  // namespace
 
-std::unique_ptr<Output> open_output(const Sink& sink, std::uint64_t bytes, Access access, Kind kind) {
+std::unique_ptr<Output> open_output(const Sink& sink, std::uint64_t bytes, Access access, std::optional<Kind> kind) {
   if (const auto* path = sink.path()) return std::make_unique<FileOutput>(*path, access, kind);
   if (auto* memory = sink.bytes()) return std::make_unique<MemoryOutput>(*memory, bytes);
   return std::make_unique<StreamOutput>(*sink.stream());

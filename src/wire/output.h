@@ -20,7 +20,8 @@ class Output {
   virtual void commit() = 0;
 };
 
-/// bytes: how many there will be. The mode, and what must not be replaced, are as for AtomicFile.
-std::unique_ptr<Output> open_output(const Sink& sink, std::uint64_t bytes, Access access, Kind kind);
+/// bytes: how many there will be. The mode, and what must not be replaced, are as for AtomicFile; kind: none for what
+/// is no Sotto file.
+std::unique_ptr<Output> open_output(const Sink& sink, std::uint64_t bytes, Access access, std::optional<Kind> kind);
 
 }  // namespace sotto::wire

@@ -190,6 +190,9 @@ TEST_F(Library, WhatDoesNotBelongTogetherIsRefused) {
   EvaluationKeys opened = server.open_keys(Source(keys));
   EXPECT_TRUE(test::fails_with([&] { server.infer(Source(query), opened, Sink(reply)); }, ErrorCode::wrong_key));
   client.encrypt(images, Sink(query));
+  EvaluationKeys of_another_plan = Server(other).open_keys(Source(few_keys));
+  EXPECT_TRUE(test::fails_with([&] { server.infer(Source(query), of_another_plan, Sink(reply)); }, ErrorCode::usage,
+                               {"another plan"}));
   server.infer(Source(query), opened, Sink(reply));
   EXPECT_TRUE(test::fails_with([&] { (void)stranger.decrypt(Source(reply)); }, ErrorCode::wrong_key));
   EXPECT_TRUE(test::fails_with([&] { (void)elsewhere.decrypt(Source(reply)); }, ErrorCode::wrong_key));

@@ -1,20 +1,18 @@
-"""Training on encrypted images: the side that computes. It holds no secret and cannot decrypt.
-
-It needs the half `server` of the package, and never loads the other one.
-"""
+"""The side that trains."""
 from __future__ import annotations
 
 import dataclasses
 import os
-import threading
+from typing import TYPE_CHECKING
 
-from . import server as server  # says what is missing if this half is not there
 from . import _server
-from ._files import BytesLike, EvaluationKeys, Path, Query, Reply, Unpicklable, source_of
+from ._computer import Computer
+from ._files import BytesLike, EvaluationKeys, Path, Query, Reply, source_of
 from ._progress import Progress, reporting
 from .training import TrainingPlan
 
-__all__ = ["Trainer", "TrainingReport"]
+if TYPE_CHECKING:
+    from ._server import Trainer as NativeTrainer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,34 +25,42 @@ class TrainingReport:
     images: int
     """of the query"""
     read_seconds: float
-    """checking and reading query and keys"""
+    """checking and reading the query and the keys"""
     compute_seconds: float
     """the steps on ciphertexts"""
     write_seconds: float
     """the encrypted weights and losses"""
     step_seconds: list[float]
-    """of the steps of this run"""
+    """of each step of this run"""
 
 
-class Trainer(Unpicklable):
-    """One training plan on encrypted images and labels. It trains one at a time."""
+class Trainer(Computer):
+    """One training plan, for any number of queries of any number of clients. It computes one at a time."""
     _instead = "save its plan and make a new one of it"
+    _server: NativeTrainer
 
     def __init__(self, plan: TrainingPlan | Path | BytesLike, memory: int = 0) -> None:
-        """memory: most bytes; 0: what is free. Raises NoResourcesError if the plan needs more."""
+        """memory: most bytes; 0: what is free now.
+
+        Raises NoResourcesError if a run would need more (`TrainingPlan.memory`).
+        """
         if isinstance(plan, (bytes, bytearray, memoryview)):
             plan = TrainingPlan(plan)
         elif not isinstance(plan, TrainingPlan):
             plan = TrainingPlan.load(plan)
         self.plan = plan
-        self._trainer = _server.Trainer(plan._plan, memory)
-        self._lock = threading.Lock()
+        """What it trains."""
+        self._server = _server.Trainer(plan._plan, memory)
+        super().__init__()
         self.report: TrainingReport | None = None
         """Of the last training."""
 
     def train(self, query: Query | Path | BytesLike, keys: EvaluationKeys | Path | BytesLike, path: Path | None = None,
               progress: Progress = None) -> Reply:
-        """Trains from the network's weights for all steps; gives the encrypted weights and losses, in memory or at `path`.
+        """Trains on encrypted images and labels, from the network's weights, for all steps of the plan; gives the
+        encrypted weights and loss of every step, in memory or in a file at `path`: minutes to hours.
+
+        keys: of the client that made the query; as for `Server.infer`.
 
         With a path an interruption keeps finished steps in PATH.part, from which the same call goes on to the same
         result. Raises BadInputError for damaged input, WrongKeyError for what belongs to another key or plan,
@@ -63,11 +69,11 @@ class Trainer(Unpicklable):
         source = source_of(query, Query)
         to = None if path is None else os.fspath(path)
         with self._lock:
-            opened = self._trainer.open_keys(source_of(keys, EvaluationKeys))
+            opened = self._opened(keys)
             with reporting(progress) as report:
-                made, numbers = self._trainer.train(source, opened, to, report)
+                made, numbers = self._server.train(source, opened, to, report)
             self.report = TrainingReport(**numbers)
         return Reply._of(made if to is None else to)
 
     def __repr__(self) -> str:
-        return f"<sotto.Trainer of {self.plan.client_spec.network}>"
+        return f"<sotto.Trainer of {self.plan.network}>"
