@@ -128,7 +128,8 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"[[schedule]]\nstep = 3\nfactor = 0", {"schedule.factor", "above 0"}},
         Wrong{"[[schedule]]\nstep = 3\nfactor = 1\nuntil = 4", {"unknown key 'schedule.until'"}},
         Wrong{"[[schedule]]\nstep = 3\nfactor = 1\n[[schedule]]\nstep = 3\nfactor = 1", {"schedule", "ascend"}},
-        Wrong{"[[schedule]]\nstep = 0\nfactor = 1000\n[[schedule]]\nstep = 1\nfactor = 1000", {"factors", "above 1000"}},
+        Wrong{"[[schedule]]\nstep = 0\nfactor = 1000\n[[schedule]]\nstep = 1\nfactor = 1000",
+              {"factors", "above 1000"}},
         Wrong{"range = = 3", {"line 3 is no TOML"}}, Wrong{"range = 3\nrange = 3", {"line 4 is no TOML"}}));
 
 }  // namespace
