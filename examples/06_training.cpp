@@ -12,9 +12,9 @@
 int main(int argc, char** argv) {
   if (argc != 4) return std::fprintf(stderr, "usage: 06_training MODEL.onnx LAYER TRAINED.onnx\n"), 2;
   try {
-    // The owner of the model plans the training: two steps of 60 images.
+    // The owner of the model plans the training: two steps of 1024 images.
     const std::string spec = std::string("layers = [\"") + argv[2] +
-                             "\"]\nbatch = 60\nsteps = 2\nrange = 4\n[optimiser]\nrate = 0.1\nmomentum = 0.9\n";
+                             "\"]\nbatch = 1024\nsteps = 2\nrange = 4\n[optimiser]\nrate = 0.1\nmomentum = 0.9\n";
     const sotto::TrainingPlan plan = sotto::TrainingPlan::compile(argv[1], spec);
     std::printf("a run takes about %.1f GB, keys of %.1f GB\n", 1e-9 * static_cast<double>(plan.memory()),
                 1e-9 * static_cast<double>(plan.key_bytes()));
@@ -25,7 +25,7 @@ int main(int argc, char** argv) {
                width = static_cast<std::size_t>(shape.width()), each = channels * height * width;
     std::vector<int> labels;
     std::vector<std::uint8_t> pixels;
-    for (int i = 0; i < 60; ++i) {
+    for (int i = 0; i < 1024; ++i) {
       labels.push_back(i % shape.scores());
       for (std::size_t k = 0; k < each; ++k)
         pixels.push_back(static_cast<std::uint8_t>(60 * labels.back() + static_cast<int>(k * k + 7 * i) % 40));
