@@ -24,7 +24,7 @@ constexpr double kRoundingRoom = 0x1p22;  // for multiples whose factors are no 
 constexpr double kErrorEnlarged = 0x1p8;  // of a bootstrap: it is below 2^-13 of the range, and 2^-5 then
 constexpr double kMostInputScale = 0x1p50;
 constexpr double kGatheredRoom = 0x1p4;  // over the least scale
-constexpr double kGradientBits = 14;     // precision of the factor that a gradient enters the weights with
+constexpr double kSmallestRate = 0x1p4;  // one over it: the masks of gradients are multiplied by rate / batch
 
 }  // namespace
 
@@ -263,8 +263,8 @@ void Lowering::finish(LoweredStep& out, int state) {
   // Divided by as few primes as leave the gradients their precision.
   double scale = out.state_scale;
   int rescales = 0;
-  while (rescales < 1 || scale < largest * a_.batch * std::exp2(kGradientBits))
-    scale *= builder_.prime(choice_.bootstrapping.input_limbs() + rescales++);
+  const double least = largest * a_.batch * kSmallestRate * mask_scale(static_cast<std::size_t>(a_.period));
+  while (rescales < 1 || scale < least) scale *= builder_.prime(choice_.bootstrapping.input_limbs() + rescales++);
   if (choice_.bootstrapping.input_limbs() + rescales > limbs) return builder_.does_not_fit();
   builder_.output(
       builder_.mix(sources, {factors}, scale, choice_.bootstrapping.input_limbs() + rescales, rescales).front());
