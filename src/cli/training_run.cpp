@@ -1,5 +1,7 @@
 #include "cli/training_run.h"
 
+#include <sodium.h>
+
 #include <algorithm>
 #include <fstream>
 #include <functional>
@@ -13,6 +15,8 @@
 #include "graph/onnx_import.h"
 #include "lowering/plan_file.h"
 #include "training/trained.h"
+#include "wire/atomic_file.h"
+#include "wire/fields.h"
 #include "wire/reader.h"
 
 namespace sotto::cli {
@@ -83,6 +87,28 @@ std::optional<ckks::CiphertextFileInfo> earlier(const std::string& path, wire::K
   return std::nullopt;
 }
 
+// Tells examples from others.
+std::string digest_of(const std::vector<training::Example>& examples) {
+  crypto_generichash_state state;
+  crypto_generichash_init(&state, nullptr, 0, 32);
+  const auto add = [&](const void* data, std::size_t bytes) {
+    crypto_generichash_update(&state, static_cast<const unsigned char*>(data), bytes);
+  };
+  for (const training::Example& e : examples) {
+    add(&e.label, sizeof e.label);
+    add(e.image.data(), e.image.size() * sizeof(double));
+  }
+  unsigned char hash[32];
+  crypto_generichash_final(&state, hash, sizeof hash);
+  return wire::to_hex(hash, sizeof hash);
+}
+
+bool file_says(const fs::path& path, const std::string& text) {
+  std::ifstream file(path);
+  std::string line;
+  return std::getline(file, line) && line == text;
+}
+
 void add_server_figures(report::Training& r, const std::string& stats_path) {
   std::ifstream file(stats_path);
   const nlohmann::json stats = nlohmann::json::parse(file);
@@ -146,17 +172,22 @@ std::optional<client::DecryptedTraining> train_encrypted(const lowering::Trainin
     const Stopwatch watch;
     ProgressLine line("keys");
     if (!fs::exists(work / "secret.key") || !fs::exists(work / "eval.key"))
-      client::make_keys({{spec, ckks::Parameters::create(plan.parameters)}}, work, {.replace = true},
+      client::make_keys({{spec, ckks::Parameters::create(plan.parameters)}}, work, {},
                         [&](std::size_t done, std::size_t total) { line.update(done, total); });
     r.keygen_seconds = watch.seconds();
   }
   const client::Keys keys = client::read_keys(ckks::Parameters::create(plan.parameters), work);
-  std::optional<ckks::CiphertextFileInfo> input = earlier(in("in.sotto"), wire::Kind::input, plan.id, keys.secret.id());
+  // What was encrypted earlier serves if it was made of the same examples.
+  const std::string digest = digest_of(examples);
+  std::optional<ckks::CiphertextFileInfo> input;
+  if (file_says(in("in.examples"), digest))
+    input = earlier(in("in.sotto"), wire::Kind::input, plan.id, keys.secret.id());
   if (!input) {
     const Stopwatch watch;
     ProgressLine line("encryption");
     client::encrypt_examples(plan, keys, examples, in("in.sotto"),
                              [&](std::size_t done, std::size_t total) { line.update(done, total); });
+    wire::write_file(in("in.examples"), digest + "\n");
     r.encrypt_seconds = watch.seconds();
     input = ckks::CiphertextReader(in("in.sotto"), wire::Kind::input).info();
   }
