@@ -57,7 +57,7 @@ double work_of(const program::Program& program, int log_n) {
 // The choice of scales with the least work if bootstrapping leaves so many limbs beyond those that it needs; nothing if
 // these are too few.
 std::optional<LevelChoice> choose_scales(const Step& step, const Arrangement& arrangement,
-                                         const std::vector<std::uint64_t>& primes, double range, int left,
+                                         const std::vector<std::uint64_t>& primes, const Spec& spec, int left,
                                          bool any = false) {
   std::optional<LevelChoice> best;
   double least = HUGE_VAL;
@@ -66,7 +66,7 @@ std::optional<LevelChoice> choose_scales(const Step& step, const Arrangement& ar
       LevelChoice choice{bootstrap_spec(arrangement.log_n), std::exp2(state_bits), std::exp2(image_bits),
                          std::exp2(kLeastBits)};
       choice.bootstrapping.raised_limbs += left;
-      const std::optional<LoweredStep> lowered = lower(step, arrangement, choice, primes, range);
+      const std::optional<LoweredStep> lowered = lower(step, arrangement, choice, primes, spec);
       if (!lowered) continue;
       if (any) return choice;
       const double work = work_of(lowered->program, arrangement.log_n);
@@ -80,17 +80,17 @@ std::optional<LevelChoice> choose_scales(const Step& step, const Arrangement& ar
 
 // A program with as few levels as possible; nothing if the ring has too few.
 std::optional<LevelChoice> choose_levels(const Step& step, const Arrangement& arrangement,
-                                         const std::vector<std::uint64_t>& primes, double range, int most_primes) {
+                                         const std::vector<std::uint64_t>& primes, const Spec& spec, int most_primes) {
   const int raised = bootstrap_spec(arrangement.log_n).raised_limbs;
   int most = 0;
   while (compiler::special_primes(raised + most + 1, most_primes - raised - most - 1) > 0) ++most;
   int enough = most + 1;  // bisection: more limbs never hurt
   for (int too_few = 0; enough - too_few > 1;) {
     const int middle = (too_few + enough) / 2;
-    (choose_scales(step, arrangement, primes, range, middle, true) ? enough : too_few) = middle;
+    (choose_scales(step, arrangement, primes, spec, middle, true) ? enough : too_few) = middle;
   }
   if (enough > most) return std::nullopt;
-  return choose_scales(step, arrangement, primes, range, enough);
+  return choose_scales(step, arrangement, primes, spec, enough);
 }
 
 }  // namespace
@@ -107,7 +107,7 @@ TrainingPlan compile(Step step, const Spec& spec, const RingLimits& limits) {
                      .special_primes = 1,
                      .prime_bits = kPrimeBits};
   const std::optional<LevelChoice> levels =
-      choose_levels(plan.step, plan.arrangement, ckks::primes_of(plan.parameters), spec.range, most);
+      choose_levels(plan.step, plan.arrangement, ckks::primes_of(plan.parameters), spec, most);
   if (!levels)
     throw Error(
         ErrorCode::no_resources,
@@ -129,7 +129,7 @@ TrainingPlan compile(Step step, const Spec& spec, const RingLimits& limits) {
 
 LoweredStep lower(const TrainingPlan& plan) {
   std::optional<LoweredStep> lowered =
-      lower(plan.step, plan.arrangement, plan.levels, ckks::primes_of(plan.parameters), plan.spec.range);
+      lower(plan.step, plan.arrangement, plan.levels, ckks::primes_of(plan.parameters), plan.spec);
   if (!lowered) throw Error(ErrorCode::bad_input, "the levels of this plan do not suffice for its program");
   return std::move(*lowered);
 }

@@ -5,8 +5,8 @@
 namespace sotto::lowering {
 
 std::optional<LoweredStep> lower(const Step& step, const Arrangement& arrangement, const LevelChoice& choice,
-                                 const std::vector<std::uint64_t>& primes, double range) {
-  return Lowering(step, arrangement, choice, primes, range).run();
+                                 const std::vector<std::uint64_t>& primes, const training::Spec& spec) {
+  return Lowering(step, arrangement, choice, primes, spec).run();
 }
 
 }  // namespace sotto::lowering

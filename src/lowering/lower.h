@@ -6,13 +6,14 @@
 
 #include "lowering/arrangement.h"
 #include "lowering/lowered_step.h"
+#include "training/spec.h"
 
 namespace sotto::lowering {
 
 /// Writes the program of a step; nothing if bootstrapping leaves too few levels for it. primes: of the ring, ciphertext
-/// primes first; range: largest magnitude of weights and velocities. Throws Error{bad_input} for what cannot be
-/// lowered.
+/// primes first; spec: says how large weights and velocities become, and how small rates. Throws Error{bad_input} for
+/// what cannot be lowered.
 std::optional<LoweredStep> lower(const Step& step, const Arrangement& arrangement, const LevelChoice& choice,
-                                 const std::vector<std::uint64_t>& primes, double range);
+                                 const std::vector<std::uint64_t>& primes, const training::Spec& spec);
 
 }  // namespace sotto::lowering

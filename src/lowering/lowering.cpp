@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "lowering/masks.h"
+#include "training/optimiser.h"
 
 namespace sotto::lowering {
 
@@ -24,7 +25,6 @@ constexpr double kRoundingRoom = 0x1p22;  // for multiples whose factors are no 
 constexpr double kErrorEnlarged = 0x1p8;  // of a bootstrap: it is below 2^-13 of the range, and 2^-5 then
 constexpr double kMostInputScale = 0x1p50;
 constexpr double kGatheredRoom = 0x1p4;  // over the least scale
-constexpr double kSmallestRate = 0x1p4;  // one over it: the masks of gradients are multiplied by rate / batch
 
 }  // namespace
 
@@ -260,10 +260,11 @@ void Lowering::finish(LoweredStep& out, int state) {
     factors.push_back({pattern(from, to, true), ug});
     largest = std::max(largest, std::abs(builder_.value(value).scale));
   }
-  // Divided by as few primes as leave the gradients their precision.
+  // Divided by as few primes as leave the gradients their precision at the least rate.
+  const double rate = training::least_rate(spec_);
   double scale = out.state_scale;
   int rescales = 0;
-  const double least = largest * a_.batch * kSmallestRate * mask_scale(static_cast<std::size_t>(a_.period));
+  const double least = largest * a_.batch / rate * mask_scale(static_cast<std::size_t>(a_.period));
   while (rescales < 1 || scale < least) scale *= builder_.prime(choice_.bootstrapping.input_limbs() + rescales++);
   if (choice_.bootstrapping.input_limbs() + rescales > limbs) return builder_.does_not_fit();
   builder_.output(
@@ -284,7 +285,7 @@ int Lowering::bootstrap(int before) {
 std::optional<LoweredStep> Lowering::run() {
   find_uses();
   LoweredStep out;
-  out.state_scale = choice_.bootstrapping.input_peak / range_;
+  out.state_scale = choice_.bootstrapping.input_peak / spec_.range;
   const int before = builder_.input(choice_.bootstrapping.input_limbs(), out.state_scale);
   const int state = bootstrap(before);
   spread_.emplace(builder_, a_, state, leaf_masks());

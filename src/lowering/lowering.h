@@ -12,6 +12,7 @@
 #include "lowering/spread.h"
 #include "lowering/windows.h"
 #include "program/builder.h"
+#include "training/spec.h"
 
 namespace sotto::lowering {
 
@@ -31,11 +32,11 @@ struct Held {
 class Lowering {
  public:
   Lowering(const Step& step, const Arrangement& arrangement, const LevelChoice& choice,
-           const std::vector<std::uint64_t>& primes, double range)
+           const std::vector<std::uint64_t>& primes, const training::Spec& spec)
       : step_(step),
         a_(arrangement),
         choice_(choice),
-        range_(range),
+        spec_(spec),
         builder_(primes, choice.least_scale, choice.bootstrapping.input_limbs()),
         gather_(builder_, arrangement),
         held_(step.values.size()),
@@ -99,7 +100,7 @@ class Lowering {
   const Step& step_;
   const Arrangement& a_;
   const LevelChoice& choice_;
-  double range_;
+  const training::Spec& spec_;
   program::Builder builder_;
   Gather gather_;
   std::vector<Held> held_;

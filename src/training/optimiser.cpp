@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <numeric>
 #include <random>
 
@@ -50,6 +51,15 @@ Update update_of(const Spec& spec, int step) {
   u.wu = -rate * look * u.uu;
   u.wg = -rate * (now + look) * u.ug;
   return u;
+}
+
+double least_rate(const Spec& spec) {
+  double rate = spec.rate, least = rate;
+  for (const RateChange& c : spec.schedule) {
+    rate *= c.factor;
+    if (c.step < spec.steps) least = std::min(c.step == 0 ? rate : least, rate);
+  }
+  return least;
 }
 
 std::vector<std::vector<std::size_t>> batches_of(const Spec& spec, std::size_t images) {

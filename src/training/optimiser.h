@@ -19,6 +19,9 @@ struct Update {
 /// The update of step 0, 1, .. (torch.optim.SGD with momentum, Nesterov and weight decay, dampening 0).
 Update update_of(const Spec& spec, int step);
 
+/// The least rate of all steps.
+double least_rate(const Spec& spec);
+
 /// The images of every batch: indices below `images`, spec.batch in each. The images are shuffled by the spec's seed
 /// and cut into batches; what is left over is not used. Batches are encrypted once and serve many steps. Throws
 /// Error{bad_input} if there are fewer images than one batch takes.

@@ -118,8 +118,10 @@ training::Spec spec_for(int batch) {
 }
 
 // Encrypted steps from the twin's states: new weights and velocities as the twin's, beside what they change by.
-void expect_steps_as_twin(const graph::Network& network, int batch, int log_n, std::vector<std::string> layers = {}) {
+void expect_steps_as_twin(const graph::Network& network, int batch, int log_n, std::vector<std::string> layers = {},
+                          double rate = 0.2) {
   training::Spec spec = spec_for(batch);
+  spec.rate = rate;
   spec.layers = std::move(layers);
   ToyTraining toy(lowering::compile(training::differentiate(network, spec), spec, {log_n, 36}));
   const auto& step = toy.plan.step;
@@ -198,6 +200,13 @@ TEST(EncryptedTraining, ALayerBetweenOthers) {
   const int second = b.conv(quadratic(b, b.conv(0, 2, 3, 1, 1), 0.25, 0.5), 2, 3, 1, 1);
   b.dense(quadratic(b, b.dense(b.flatten(quadratic(b, second, 0.25, 0.5)), 4), 0.25, 0.5), 3);
   expect_steps_as_twin(b.network, 32, 11, {b.network.nodes[static_cast<std::size_t>(second)].name});
+}
+
+// Gradients keep their precision however small a part of them enters the weights.
+TEST(EncryptedTraining, SmallRates) {
+  NetworkBuilder b({1, 4, 4}, 7);
+  b.dense(b.flatten(quadratic(b, b.conv(0, 2, 3, 1, 1), 0.25, 0.5)), 3);
+  for (const double rate : {0.01, 0.001}) expect_steps_as_twin(b.network, 128, 11, {}, rate);
 }
 
 // Two ciphertexts for each map.
