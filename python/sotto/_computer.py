@@ -1,11 +1,14 @@
 """What servers of all kinds have."""
 from __future__ import annotations
 
+import os
 import threading
 import weakref
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from ._files import BytesLike, EvaluationKeys, Path, Unpicklable, source_of
+from ._files import BytesLike, EvaluationKeys, Path, Query, Reply, Unpicklable, source_of
+from ._progress import Progress, reporting
 
 if TYPE_CHECKING:
     from ._server import EvaluationKeys as OpenKeys
@@ -26,3 +29,13 @@ class Computer(Unpicklable):
         if keys not in self._open:
             self._open[keys] = self._server.open_keys(source_of(keys, EvaluationKeys))
         return self._open[keys]
+
+    def _run(self, work: Callable[..., tuple[Any, Any]], query: Query | Path | BytesLike,
+             keys: EvaluationKeys | Path | BytesLike, path: Path | None, progress: Progress) -> tuple[Reply, Any]:
+        """The reply and the numbers of one call. The lock must be held."""
+        source = source_of(query, Query)
+        to = None if path is None else os.fspath(path)
+        opened = self._opened(keys)
+        with reporting(progress) as report:
+            made, numbers = work(source, opened, to, report)
+        return Reply._of(made if to is None else to), numbers

@@ -10,13 +10,52 @@ if TYPE_CHECKING:
     from . import _server
 
 
-class ClientSpec(Unpicklable):
+class Described(Unpicklable):
+    """What is public of a plan, whether it infers or trains."""
+
+    _spec: _server.ClientSpec  # of whichever extension module is loaded
+
+    @property
+    def network(self) -> str:
+        """Name of the network."""
+        return self._spec.network
+
+    @property
+    def plan_id(self) -> str:
+        """Names the plan in all files that belong to it."""
+        return self._spec.plan_id
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Of an image: channels, rows, columns. Flat networks have (features, 1, 1)."""
+        return self._spec.channels, self._spec.height, self._spec.width
+
+    @property
+    def scores(self) -> int:
+        """Scores of an image."""
+        return self._spec.scores
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes; empty if the model has none."""
+        return self._spec.classes
+
+    @property
+    def mean(self) -> list[float]:
+        """By channel, in units of pixel / 255."""
+        return self._spec.mean
+
+    @property
+    def std(self) -> list[float]:
+        """By channel, in units of pixel / 255."""
+        return self._spec.std
+
+
+class ClientSpec(Described):
     """What an owner of images needs to make keys, encrypt and decrypt. It is public and holds no weights.
 
     Made by `sotto.compile(...).client_spec`, from bytes by `ClientSpec(data)`, or from a file by `ClientSpec.load`.
     """
-
-    _spec: _server.ClientSpec  # of whichever extension module is loaded
 
     def __init__(self, contents: BytesLike) -> None:
         self._spec = _native().ClientSpec.read(buffer_of(contents))
@@ -43,44 +82,9 @@ class ClientSpec(Unpicklable):
         return bytes(memoryview(contents))
 
     @property
-    def network(self) -> str:
-        """Name of the network."""
-        return self._spec.network
-
-    @property
-    def plan_id(self) -> str:
-        """Names the model in all files that belong to it."""
-        return self._spec.plan_id
-
-    @property
     def batch(self) -> int:
         """Images that one run of the server holds."""
         return self._spec.batch
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """Of an image: channels, rows, columns. Flat networks have (features, 1, 1)."""
-        return self._spec.channels, self._spec.height, self._spec.width
-
-    @property
-    def scores(self) -> int:
-        """Scores of an image."""
-        return self._spec.scores
-
-    @property
-    def classes(self) -> list[str]:
-        """Names of the classes; empty if the model has none."""
-        return self._spec.classes
-
-    @property
-    def mean(self) -> list[float]:
-        """By channel, in units of pixel / 255."""
-        return self._spec.mean
-
-    @property
-    def std(self) -> list[float]:
-        """By channel, in units of pixel / 255."""
-        return self._spec.std
 
     def __repr__(self) -> str:
         return (f"<sotto.ClientSpec of {self.network}: images of {'x'.join(map(str, self.input_shape))}, "

@@ -2,13 +2,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import TYPE_CHECKING
 
 from . import _server
 from ._computer import Computer
-from ._files import BytesLike, EvaluationKeys, Path, Query, Reply, source_of
-from ._progress import Progress, reporting
+from ._files import BytesLike, EvaluationKeys, Path, Query, Reply
+from ._progress import Progress
 from .training import TrainingPlan
 
 if TYPE_CHECKING:
@@ -66,14 +65,10 @@ class Trainer(Computer):
         result. Raises BadInputError for damaged input, WrongKeyError for what belongs to another key or plan,
         NoResourcesError if memory or disk are short.
         """
-        source = source_of(query, Query)
-        to = None if path is None else os.fspath(path)
         with self._lock:
-            opened = self._opened(keys)
-            with reporting(progress) as report:
-                made, numbers = self._server.train(source, opened, to, report)
+            reply, numbers = self._run(self._server.train, query, keys, path, progress)
             self.report = TrainingReport(**numbers)
-        return Reply._of(made if to is None else to)
+        return reply
 
     def __repr__(self) -> str:
         return f"<sotto.Trainer of {self.plan.network}>"

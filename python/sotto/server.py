@@ -19,7 +19,7 @@ except ImportError as e:
 
 from ._computer import Computer
 from ._errors import SottoWarning, UsageError
-from ._files import BytesLike, EvaluationKeys, Path, Query, Reply, Unpicklable, buffer_of, existing, source_of
+from ._files import BytesLike, EvaluationKeys, Path, Query, Reply, Unpicklable, buffer_of, existing
 from ._images import for_calibration, for_network
 from ._network import given_network, without_folder
 from ._progress import Progress, reporting
@@ -262,14 +262,10 @@ class Server(Computer):
         goes on. Raises BadInputError for damaged input, WrongKeyError for what belongs to another key or model,
         NoResourcesError if memory or disk are short.
         """
-        source = source_of(query, Query)
-        to = None if path is None else os.fspath(path)
         with self._lock:
-            opened = self._opened(keys)
-            with reporting(progress) as report:
-                made, numbers = self._server.infer(source, opened, to, report)
+            reply, numbers = self._run(self._server.infer, query, keys, path, progress)
             self.report = InferenceReport(**numbers)
-        return Reply._of(made if to is None else to)
+        return reply
 
     def __repr__(self) -> str:
         return f"<sotto.Server of {self.model.client_spec.network}>"

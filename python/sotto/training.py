@@ -26,6 +26,7 @@ from ._images import for_network, labels_of
 from ._network import Numbers, given_network, without_folder
 from ._progress import Progress, reporting
 from ._recipe import Recipe, text_of
+from ._spec import Described
 from ._words import in_python
 
 if TYPE_CHECKING:
@@ -146,10 +147,9 @@ def _module_shape(shape: tuple[int, int, int]) -> tuple[int, ...]:
     return shape[:1] if shape[1:] == (1, 1) else shape
 
 
-class _Training(Unpicklable):
+class _Training(Described):
     """A plan as either side has it."""
     _plan: _server.TrainingPlan
-    _spec: _server.ClientSpec
 
     def __init__(self, contents: BytesLike) -> None:
         self._plan = _native().TrainingPlan.read(buffer_of(contents))
@@ -167,16 +167,6 @@ class _Training(Unpicklable):
         return cls._of(_native().TrainingPlan.read(existing(path)))
 
     @property
-    def network(self) -> str:
-        """Name of the network."""
-        return self._spec.network
-
-    @property
-    def plan_id(self) -> str:
-        """Names the training in all files that belong to it."""
-        return self._spec.plan_id
-
-    @property
     def steps(self) -> int:
         """Of a run."""
         return self._plan.steps
@@ -190,31 +180,6 @@ class _Training(Unpicklable):
     def range(self) -> float:
         """Largest magnitude that weights and velocities may reach."""
         return self._plan.range
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """Of an image: channels, rows, columns. Flat networks have (features, 1, 1)."""
-        return self._spec.channels, self._spec.height, self._spec.width
-
-    @property
-    def scores(self) -> int:
-        """Scores of an image; its label is from 0 to below that."""
-        return self._spec.scores
-
-    @property
-    def classes(self) -> list[str]:
-        """Names of the classes; empty if the network has none."""
-        return self._spec.classes
-
-    @property
-    def mean(self) -> list[float]:
-        """By channel, in units of pixel / 255."""
-        return self._spec.mean
-
-    @property
-    def std(self) -> list[float]:
-        """By channel, in units of pixel / 255."""
-        return self._spec.std
 
     @property
     def memory(self) -> int:

@@ -9,7 +9,10 @@
 #include "ckks/security.h"
 #include "cli/console.h"
 #include "cli/planning.h"
+#include "cli/training.h"
 #include "cli/verbs.h"
+#include "engine/trainer.h"
+#include "lowering/plan_file.h"
 #include "plan/noise.h"
 #include "plan/parallelism.h"
 #include "plan/plan_file.h"
@@ -26,15 +29,6 @@ struct PlanOptions {
   int threads = 0;
   bool as_json = false;
 };
-
-json describe_security(const ckks::Parameters& p) {
-  return {{"ring_dimension", std::uint64_t{1} << p.spec().log_n},
-          {"ring", ring::name_of(p.spec().kind)},
-          {"ciphertext_primes", p.spec().ciphertext_primes},
-          {"special_primes", p.spec().special_primes},
-          {"log2_qp", p.log2_qp()},
-          {"security_bits", p.security_bits()}};
-}
 
 json describe_bootstrap(const plan::Plan& plan) {
   if (!plan.bootstrapping) return {};
@@ -196,6 +190,13 @@ int run(const PlanOptions& o) {
                                       o.request.model + " is fixed");
   if (kind == wire::Kind::client && !o.request.memory.empty())
     throw Error(ErrorCode::usage, "--memory needs a model or a plan; a client description does not say what it takes");
+  if (kind && (kind == wire::Kind::plan || kind == wire::Kind::client) &&
+      lowering::is_training_plan(o.request.model, *kind)) {
+    const lowering::TrainingPlan plan = lowering::read_training_plan(o.request.model, *kind);
+    if (!o.request.memory.empty()) (void)engine::memory_for(plan, lowering::lower(plan), parse_bytes(o.request.memory));
+    show_training(plan, o.as_json);
+    return 0;
+  }
   if (kind == wire::Kind::client) return show_client(plan::read_client(o.request.model), o.as_json);
   if (kind && kind != wire::Kind::plan)
     throw Error(ErrorCode::bad_input, o.request.model + " is a Sotto " + std::string(wire::name_of(*kind)) +

@@ -140,6 +140,15 @@ std::string describe(const plan::Prediction& p) {
       p.made_up ? "; --calibrate SRC measures on real ones" : "");
 }
 
+nlohmann::json describe_security(const ckks::Parameters& p) {
+  return {{"ring_dimension", std::uint64_t{1} << p.spec().log_n},
+          {"ring", ring::name_of(p.spec().kind)},
+          {"ciphertext_primes", p.spec().ciphertext_primes},
+          {"special_primes", p.spec().special_primes},
+          {"log2_qp", p.log2_qp()},
+          {"security_bits", p.security_bits()}};
+}
+
 void require_memory(const plan::Cost& cost, std::uint64_t limit) {
   if (limit == 0 || cost.least_bytes <= limit) return;
   throw Error(

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -37,6 +38,9 @@ std::vector<engine::Part> make_parts(const PlanRequest& request);
 
 /// One line: the predicted agreement of labels and error of scores, and on which images it was measured.
 std::string describe(const plan::Prediction& prediction);
+
+/// Ring, primes and security bits, for JSON.
+nlohmann::json describe_security(const ckks::Parameters& parameters);
 
 /// Throws Error{no_resources} if the plan needs more than `limit` bytes (0: no limit).
 void require_memory(const plan::Cost& cost, std::uint64_t limit);

@@ -52,10 +52,10 @@ void add_twin(report::Training& r, const lowering::TrainingPlan& plan, const std
     report::TrainingStep& step = r.steps.emplace_back();
     step.float_loss = twin[s].result.loss;
     step.float_accuracy = test.accuracy(plan.step, twin[s].state.weights);
-    const double weight = largest(twin[s].state.weights), velocity = largest(twin[s].state.velocities);
-    r.largest_weight = std::max(r.largest_weight, weight);
-    r.largest_velocity = std::max(r.largest_velocity, velocity);
-    if (r.simulated && r.overflow < 0 && std::max(weight, velocity) > r.range) r.overflow = static_cast<int>(s);
+    r.largest_weight = std::max(r.largest_weight, largest(twin[s].state.weights));
+    r.largest_velocity = std::max(r.largest_velocity, largest(twin[s].state.velocities));
+    if (r.simulated && r.overflow < 0 && !training::in_range(twin[s].state, twin[s].result.loss, r.range))
+      r.overflow = static_cast<int>(s);
   }
 }
 

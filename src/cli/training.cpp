@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "cli/console.h"
+#include "cli/planning.h"
+#include "lowering/files.h"
 #include "lowering/plan_file.h"
 #include "lowering/plan_training.h"
 #include "wire/outputs.h"
@@ -32,7 +34,82 @@ const char* name_of(program::Instruction::Kind kind) {
   return "other";
 }
 
+std::uint64_t bytes_of(const lowering::TrainingPlan& plan, wire::Kind kind, const ckks::CiphertextFileInfo& info) {
+  const std::size_t n = std::size_t{1} << plan.parameters.log_n;
+  std::uint64_t bytes = 0;
+  for (std::uint64_t k = 0; k < info.batches() * info.sections_per_batch(); ++k)
+    bytes += ckks::ciphertext_bytes(kind, n, plan.parameters.prime_bits, info.shape(k).limbs);
+  return bytes;
+}
+
+// What a plan costs, by the names of the JSON form.
+struct TrainingCost {
+  explicit TrainingCost(const lowering::TrainingPlan& plan) {
+    const lowering::LoweredStep lowered = lowering::lower(plan);
+    for (const training::Parameter& p : plan.step.parameters) weights += p.initial.size();
+    counts = program::counts_of(lowered.program, plan.parameters.log_n);
+    predicted_peak_bytes = lowering::memory_of(plan, lowered);
+    eval_key_bytes = lowering::key_bytes_of(plan);
+    input_bytes = bytes_of(plan, wire::Kind::input, lowering::input_info(plan, lowered, 1));
+    output_bytes = bytes_of(plan, wire::Kind::output, lowering::output_info(plan, lowered, {}));
+  }
+
+  std::size_t weights = 0;
+  program::Counts counts;  // of a step
+  std::uint64_t predicted_peak_bytes = 0, eval_key_bytes = 0;
+  std::uint64_t input_bytes = 0;   // of a batch
+  std::uint64_t output_bytes = 0;  // of all steps
+};
+
+std::string bytes(std::uint64_t n) { return format_bytes(static_cast<double>(n)); }
+
+std::string summary(const lowering::TrainingPlan& plan, const TrainingCost& cost) {
+  return fmt::format(
+      "{}: trains {} weights in {} steps of {} images; about {} of memory to run, {} of evaluation keys\n",
+      plan.network, cost.weights, plan.spec.steps, plan.spec.batch, bytes(cost.predicted_peak_bytes),
+      bytes(cost.eval_key_bytes));
+}
+
 }  // namespace
+
+void show_training(const lowering::TrainingPlan& plan, bool as_json) {
+  const TrainingCost cost(plan);
+  const auto parameters = ckks::Parameters::create(plan.parameters);
+  std::vector<std::string> layers;
+  for (const training::Parameter& p : plan.step.parameters)
+    if (layers.empty() || layers.back() != p.layer) layers.push_back(p.layer);
+  if (as_json) {
+    const nlohmann::json j = {{"network", plan.network},
+                              {"plan_id", plan.id},
+                              {"training", true},
+                              {"layers", layers},
+                              {"weights", cost.weights},
+                              {"batch", plan.spec.batch},
+                              {"steps", plan.spec.steps},
+                              {"bootstraps_per_step", cost.counts.bootstraps},
+                              {"ciphertext_products_per_step", cost.counts.products},
+                              {"key_switches_per_step", cost.counts.key_switches},
+                              {"keys", plan.keys.keys.size()},
+                              {"eval_key_bytes", cost.eval_key_bytes},
+                              {"input_bytes", cost.input_bytes},
+                              {"output_bytes", cost.output_bytes},
+                              {"predicted_peak_bytes", cost.predicted_peak_bytes},
+                              {"parameters", describe_security(parameters)}};
+    fmt::print("{}\n", j.dump(2));
+    return;
+  }
+  fmt::print("{}", summary(plan, cost));
+  fmt::print("  plan        {}\n", plan.id);
+  fmt::print("  layers      {}\n", fmt::join(layers, ", "));
+  fmt::print("  ring        rank {}, {} + {} primes, log2(QP) {:.0f}, {} bits of security\n",
+             1 << plan.parameters.log_n, plan.parameters.ciphertext_primes, plan.parameters.special_primes,
+             parameters.log2_qp(), parameters.security_bits());
+  fmt::print("  a step      {} bootstraps, {} products of ciphertexts, {} key switches in all\n",
+             cost.counts.bootstraps, cost.counts.products, cost.counts.key_switches);
+  fmt::print("  keys        {}, {}\n", plan.keys.keys.size(), bytes(cost.eval_key_bytes));
+  fmt::print("  input       {} per batch\n  output      {} for all steps\n", bytes(cost.input_bytes),
+             bytes(cost.output_bytes));
+}
 
 nlohmann::json to_json(const engine::TrainingReport& report, const engine::Trainer& trainer, int threads,
                        double seconds) {
@@ -65,13 +142,7 @@ std::string compile_training(const std::string& model, const std::string& spec, 
   wire::require_writable(client_path, wire::Kind::client);
   lowering::write_training_plan(plan_path, plan, wire::Kind::plan);
   lowering::write_training_plan(client_path, plan, wire::Kind::client);
-  std::size_t weights = 0;
-  for (const training::Parameter& p : plan.step.parameters) weights += p.initial.size();
-  return fmt::format(
-      "{}: trains {} weights in {} steps of {} images; about {} of memory to run, {} of evaluation keys\n",
-      plan.network, weights, plan.spec.steps, plan.spec.batch,
-      format_bytes(static_cast<double>(lowering::memory_of(plan, lowering::lower(plan)))),
-      format_bytes(static_cast<double>(lowering::key_bytes_of(plan))));
+  return summary(plan, TrainingCost(plan));
 }
 
 }  // namespace sotto::cli

@@ -12,6 +12,9 @@ namespace sotto::cli {
 nlohmann::json to_json(const engine::TrainingReport& report, const engine::Trainer& trainer, int threads,
                        double seconds);
 
+/// Prints what a training costs, as `sotto plan` does for any plan.
+void show_training(const lowering::TrainingPlan& plan, bool as_json);
+
 /// Makes NAME.plan and NAME.client from a model and SPEC.toml. Returns what to tell the user.
 std::string compile_training(const std::string& model, const std::string& spec, const std::string& plan_path,
                              const std::string& client_path);

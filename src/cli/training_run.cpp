@@ -11,6 +11,7 @@
 #include "cli/process.h"
 #include "cli/work_folder.h"
 #include "client/scores.h"
+#include "engine/trainer.h"
 #include "graph/interpreter.h"
 #include "graph/onnx_import.h"
 #include "lowering/plan_file.h"
@@ -57,14 +58,10 @@ report::Training report_of(const lowering::TrainingPlan& plan) {
   r.ring_dimension = 1 << plan.parameters.log_n;
   r.ciphertext_primes = plan.parameters.ciphertext_primes;
   r.special_primes = plan.parameters.special_primes;
-  const lowering::LoweredStep lowered = lowering::lower(plan);
-  for (const program::Instruction& i : lowered.program.instructions) {
-    r.bootstraps_per_step += i.kind == program::Instruction::Kind::bootstrap;
-    if (i.kind == program::Instruction::Kind::multiply)
-      r.ciphertext_products_per_step += static_cast<int>(i.sources.size() / 2);
-    for (const auto& [s, times] : program::switches_of(lowered.program, i, plan.parameters.log_n))
-      r.key_switches_per_step += times;
-  }
+  const program::Counts counts = program::counts_of(lowering::lower(plan).program, plan.parameters.log_n);
+  r.bootstraps_per_step = counts.bootstraps;
+  r.ciphertext_products_per_step = counts.products;
+  r.key_switches_per_step = counts.key_switches;
   return r;
 }
 
@@ -159,6 +156,8 @@ std::optional<client::DecryptedTraining> train_encrypted(const lowering::Trainin
                                                          const std::vector<training::Example>& examples,
                                                          const TrainingRunOptions& options, report::Training& r,
                                                          int& exit_code) {
+  // Before keys and encryption take their minutes.
+  (void)engine::memory_for(plan, lowering::lower(plan), options.memory.empty() ? 0 : parse_bytes(options.memory));
   std::optional<WorkFolder> temporary;
   if (options.work.empty())
     temporary.emplace();

@@ -22,19 +22,23 @@ std::string bytes(std::uint64_t n) { return format_bytes(static_cast<double>(n))
 
 }  // namespace
 
+std::uint64_t memory_for(const lowering::TrainingPlan& plan, const lowering::LoweredStep& lowered, std::uint64_t most) {
+  const std::uint64_t needed = lowering::memory_of(plan, lowered), there = most != 0 ? most : available_memory();
+  if (there != 0 && needed > there)
+    throw Error(
+        ErrorCode::no_resources,
+        fmt::format("training with this plan needs about {}, there are {}; train fewer layers or smaller batches",
+                    bytes(needed), bytes(there)),
+        Setting::memory);
+  return needed;
+}
+
 Trainer::Trainer(lowering::TrainingPlan plan, ServerOptions options)
     : plan_(std::move(plan)),
       options_(std::move(options)),
       lowered_(lowering::lower(plan_)),
       parameters_(ckks::Parameters::create(plan_.parameters)),
-      predicted_bytes_(lowering::memory_of(plan_, lowered_)) {
-  const std::uint64_t most = options_.memory != 0 ? options_.memory : available_memory();
-  if (most != 0 && predicted_bytes_ > most)
-    throw Error(
-        ErrorCode::no_resources,
-        fmt::format("training with this plan needs about {}, there are {}; train fewer layers or smaller batches",
-                    bytes(predicted_bytes_), bytes(most)),
-        Setting::memory);
+      predicted_bytes_(memory_for(plan_, lowered_, options_.memory)) {
   ring_ = parameters_.make_ring(simd::select_kernels(), options_.memory);
 }
 

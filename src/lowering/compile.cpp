@@ -112,7 +112,7 @@ TrainingPlan compile(Step step, const Spec& spec, const RingLimits& limits) {
     throw Error(
         ErrorCode::no_resources,
         "a training step of this network needs more levels than bootstrapping leaves at 128-bit security; train "
-        "fewer of its last layers");
+        "fewer of its last layers, or at a larger rate");
   plan.levels = *levels;
   plan.parameters.ciphertext_primes = levels->bootstrapping.raised_limbs;
   plan.parameters.primes_at_once = plan.parameters.ciphertext_primes + 1;

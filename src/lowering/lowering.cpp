@@ -265,8 +265,10 @@ void Lowering::finish(LoweredStep& out, int state) {
   double scale = out.state_scale;
   int rescales = 0;
   const double least = largest * a_.batch / rate * mask_scale(static_cast<std::size_t>(a_.period));
-  while (rescales < 1 || scale < least) scale *= builder_.prime(choice_.bootstrapping.input_limbs() + rescales++);
-  if (choice_.bootstrapping.input_limbs() + rescales > limbs) return builder_.does_not_fit();
+  while (rescales < 1 || scale < least) {
+    if (choice_.bootstrapping.input_limbs() + rescales >= limbs) return builder_.does_not_fit();
+    scale *= builder_.prime(choice_.bootstrapping.input_limbs() + rescales++);
+  }
   builder_.output(
       builder_.mix(sources, {factors}, scale, choice_.bootstrapping.input_limbs() + rescales, rescales).front());
 }

@@ -48,6 +48,16 @@ std::map<bootstrap::BootstrapSwitch, int> switches_of(const Program& program, co
   return all;
 }
 
+Counts counts_of(const Program& program, int log_n) {
+  Counts counts;
+  for (const Instruction& i : program.instructions) {
+    counts.bootstraps += i.kind == Instruction::Kind::bootstrap;
+    if (i.kind == Instruction::Kind::multiply) counts.products += static_cast<int>(i.sources.size() / 2);
+    for (const auto& [s, times] : switches_of(program, i, log_n)) counts.key_switches += times;
+  }
+  return counts;
+}
+
 std::vector<ckks::KeyId> required_keys(const Program& program, const std::vector<ckks::KeyTier>& tiers, int log_n) {
   std::set<bootstrap::BootstrapSwitch> switches;
   for (const Instruction& i : program.instructions)

@@ -68,6 +68,13 @@ double scale_before(const Program& program, const Instruction& instruction, cons
 std::map<bootstrap::BootstrapSwitch, int> switches_of(const Program& program, const Instruction& instruction,
                                                       int log_n);
 
+/// What a run of a program does most of.
+struct Counts {
+  int bootstraps = 0, products = 0;  ///< products of ciphertexts
+  int key_switches = 0;              ///< those of bootstraps and products included
+};
+Counts counts_of(const Program& program, int log_n);
+
 /// The keys that a program needs, at the tiers of its levels. Throws Error{bad_input} if a level has no tier.
 std::vector<ckks::KeyId> required_keys(const Program& program, const std::vector<ckks::KeyTier>& tiers, int log_n);
 

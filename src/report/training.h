@@ -34,7 +34,6 @@ struct Training {
   int overflow = -1;                                           ///< first step whose results left the range; -1: none
 
   // Of encrypted training:
-  double feature_seconds = 0;                     ///< inference of frozen layers
   double training_seconds = 0;                    ///< all steps of the server's process
   double seconds_per_step = 0;                    ///< median of the steps that this run made
   std::map<std::string, double> seconds_by_kind;  ///< of ciphertext operations, per step

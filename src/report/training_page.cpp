@@ -61,9 +61,7 @@ std::string tiles(const Training& t) {
               t.overflow >= 0 ? nothing : "from the float twin's, relative");
   out += tile("seconds per step", t.seconds_per_step > 0 ? brief(t.seconds_per_step) : "unknown",
               "median; " + counted(t.batch, "image") + " per step");
-  out += tile("all steps", seconds_or_unknown(t.training_seconds),
-              t.feature_seconds > 0 ? "and layers that stay " + seconds_or_unknown(t.feature_seconds)
-                                    : "of the server's process");
+  out += tile("all steps", seconds_or_unknown(t.training_seconds), "of the server's process");
   out += tile("peak memory of training", bytes_or_unknown(t.peak_rss_bytes),
               "predicted " + bytes_or_unknown(t.predicted_peak_bytes));
   out += tile("evaluation keys", bytes_or_unknown(t.eval_key_bytes), "sent to the server once");
@@ -214,7 +212,6 @@ std::string facts_section(const Training& t) {
     row("compilation", seconds_or_unknown(t.compile_seconds));
     row("keys", seconds_or_unknown(t.keygen_seconds));
     row("encryption", seconds_or_unknown(t.encrypt_seconds));
-    row("layers that stay", t.feature_seconds > 0 ? seconds_or_unknown(t.feature_seconds) : "none");
     row("training", seconds_or_unknown(t.training_seconds));
     row("decryption", seconds_or_unknown(t.decrypt_seconds));
     row("threads", known(t.threads));

@@ -57,10 +57,7 @@ TEST_F(PlanFile, ComesBackAsItWas) {
 
 TEST_F(PlanFile, OneBootstrapPairAStepAndWithinTheSecurityTable) {
   const LoweredStep lowered = lower(*plan);
-  int bootstraps = 0;
-  for (const program::Instruction& i : lowered.program.instructions)
-    bootstraps += i.kind == program::Instruction::Kind::bootstrap;
-  EXPECT_EQ(bootstraps, 2);
+  EXPECT_EQ(program::counts_of(lowered.program, plan->parameters.log_n).bootstraps, 2);
   EXPECT_EQ(ckks::Parameters::create(plan->parameters).security_bits(), 128);
   EXPECT_NO_THROW(ckks::require_secure(plan->parameters, plan->keys));
   EXPECT_LT(memory_of(*plan, lowered), std::uint64_t{24} << 30);
@@ -79,6 +76,13 @@ TEST_F(PlanFile, ItsIdentityCoversSpecModelAndLevels) {
   other = *plan;
   other.network = "renamed.onnx";
   EXPECT_EQ(plan_id(other), plan->id);
+}
+
+TEST_F(PlanFile, RefusesRatesThatTakeMoreLevelsThanThereAre) {
+  training::Spec spec = plan->spec;
+  spec.rate = 1e-200;
+  EXPECT_TRUE(
+      test::fails_with([&] { return compile(plan->step, spec); }, ErrorCode::no_resources, {"levels", "larger rate"}));
 }
 
 TEST_F(PlanFile, RefusesWhatDoesNotFitItsIdentity) {

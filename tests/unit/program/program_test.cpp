@@ -121,6 +121,10 @@ TEST(Program, KeysOfItsRotationsAndProducts) {
   EXPECT_EQ(keys[0], (ckks::KeyId{0, ckks::kRelinearise}));
   for (const ckks::KeyId& id : keys) EXPECT_EQ(id.tier, 0);  // 7 limbs need the large ones, too
   EXPECT_TRUE(test::refuses([&] { return required_keys(p, {{4, 2}}, kLogN); }, {"no evaluation key"}));
+  const Counts counts = counts_of(p, kLogN);
+  EXPECT_EQ(counts.bootstraps, 0);
+  EXPECT_EQ(counts.products, 1);
+  EXPECT_EQ(counts.key_switches, 4);  // three rotations and the product
 }
 
 TEST(Program, ItsHashTellsProgramsApart) {

@@ -68,6 +68,17 @@ TEST(Optimiser, WithoutMomentumWeightsDoNotDependOnVelocities) {
   EXPECT_EQ(u.uu, 0);
 }
 
+TEST(Optimiser, LeastRateIsOfTheStepsThatAreTaken) {
+  Spec spec = small_spec();  // 0.2, then 0.1 from step 2, 0.025 from step 4
+  EXPECT_DOUBLE_EQ(least_rate(spec), 0.025);
+  spec.steps = 4;
+  EXPECT_DOUBLE_EQ(least_rate(spec), 0.1);
+  spec.steps = 1;
+  EXPECT_DOUBLE_EQ(least_rate(spec), 0.2);
+  spec.schedule = {{0, 4}};  // the rate of the optimiser is never used
+  EXPECT_DOUBLE_EQ(least_rate(spec), 0.8);
+}
+
 // Every platform must cut the same batches: the client encrypts what the server counts on. The numbers come from
 // another implementation of the generator and of the shuffle.
 TEST(Optimiser, BatchesAreTheSameEverywhere) {
