@@ -60,63 +60,77 @@ std::vector<ckks::Ciphertext> BatchRun::execute(std::vector<ckks::PackedCipherte
     if (probes_.watches(0)) probes_.add(0, ckks::unpack(ring_, c, std::min(c.limbs(), plan::kMostProbeLimbs)));
   for (std::size_t k = 0; k < input.size(); ++k)
     store_.append({0, static_cast<int>(k) / layout.blocks(), 0}, std::move(input[k]));
-  plan::LiveSet live(plan_, model_.schedule());
 
-  const std::vector<plan::Task>& tasks = model_.schedule().tasks;
-  for (std::size_t t = 0; t < tasks.size(); ++t) {
-    check_stop();
-    const plan::Task& task = tasks[t];
-    const plan::Step& step = plan_.steps[task.step];
-    if (options_.progress) options_.progress({t, tasks.size(), task.step, model_.work_before(t)});
-    StepTime& time = times_[task.step];
-    const int index = static_cast<int>(t);
-    move_before(t, time);
-    const double start = now();
-    const auto keys = plan::keys_of(plan_, task);
-    keys_.prepare(std::vector(keys.begin(), keys.end()));
-    make_copies(live.copies(index), step.limbs);
-    live.make_copies(index);
-    time.rotate += now() - start;
-    std::vector<ckks::Ciphertext> sums =
-        step.slotwise() ? copies(task, task.taps.front()) : this->sums(task, sources(task), time);
-    std::vector<ckks::Ciphertext> factors;  // of a product: its second operand
-    if (step.kind == plan::Kind::multiply) factors = copies(task, task.taps.back());
-    live.release(index);
-    store_.retain(live.items());
-    move_after(t, time);
-    const double added = now();
-    const plan::Source out{step.output, task.phase, 0};
-    const auto done = [&](std::size_t k) {
-      probes_.add(step.output, sums[k]);
-      store_.append(out, ckks::pack(ring_, std::move(sums[k])));
-      // Activating or bootstrapping a phase takes minutes.
-      const double part = static_cast<double>(k + 1) / static_cast<double>(sums.size());
-      if (options_.progress && step.slotwise())
-        options_.progress({t, tasks.size(), task.step,
-                           model_.work_before(t) + part * (model_.work_before(t + 1) - model_.work_before(t))});
-    };
-    const bool sum_tile = sums_tile(plan_, task);
-    if (step.kind == plan::Kind::bootstrap)
-      bootstrap(step, sums, done);
-    else
-      side_by_side(
-          sums.size(), step.limbs,
-          [&](std::size_t k) {
-            check_stop();
-            sums[k] = finish(step, sum_tile, std::move(sums[k]), factors.empty() ? nullptr : &factors[k]);
-          },
-          done);
-    live.add_output(index);
-    time.activate += now() - added;
-    if (options_.observe) options_.observe(step.output, task.phase, store_.at(out));
-    for (const auto& [tier, span] : model_.tiers())
-      if (options_.tier_done && span.last == index) options_.tier_done(tier);
-  }
-  if (options_.progress) options_.progress({tasks.size(), tasks.size(), static_cast<int>(plan_.steps.size()) - 1, 1.0});
+  plan::LiveSet live(plan_, model_.schedule());
+  const std::size_t tasks = model_.schedule().tasks.size();
+  for (std::size_t t = 0; t < tasks; ++t) run_task(t, live);
+  show(tasks, plan_.steps.size() - 1, 0);
   std::vector<ckks::Ciphertext> scores;
   for (const auto& c : store_.at({plan_.steps.back().output, 0, 0}))
     scores.push_back(ckks::unpack(ring_, c, c.limbs()));
   return scores;
+}
+
+void BatchRun::run_task(std::size_t t, plan::LiveSet& live) {
+  check_stop();
+  const plan::Task& task = model_.schedule().tasks[t];
+  const plan::Step& step = plan_.steps[task.step];
+  const int index = static_cast<int>(t);
+  StepTime& time = times_[task.step];
+  show(t, static_cast<std::size_t>(task.step), 0);
+  move_before(t, time);
+  const double start = now();
+  const auto keys = plan::keys_of(plan_, task);
+  keys_.prepare(std::vector(keys.begin(), keys.end()));
+  make_copies(live.copies(index), step.limbs);
+  live.make_copies(index);
+  time.rotate += now() - start;
+  std::vector<ckks::Ciphertext> sums =
+      step.slotwise() ? copies(task, task.taps.front()) : this->sums(task, sources(task), time);
+  std::vector<ckks::Ciphertext> factors;  // of a product: its second operand
+  if (step.kind == plan::Kind::multiply) factors = copies(task, task.taps.back());
+  live.release(index);
+  store_.retain(live.items());
+  move_after(t, time);
+  const double added = now();
+  finish_task(t, sums, factors);
+  live.add_output(index);
+  time.activate += now() - added;
+  if (options_.observe) options_.observe(step.output, task.phase, store_.at({step.output, task.phase, 0}));
+  for (const auto& [tier, span] : model_.tiers())
+    if (options_.tier_done && span.last == index) options_.tier_done(tier);
+}
+
+// From sums, or copies of operands, to what the task makes, which goes to the store.
+void BatchRun::finish_task(std::size_t t, std::vector<ckks::Ciphertext>& sums,
+                           const std::vector<ckks::Ciphertext>& factors) {
+  const plan::Task& task = model_.schedule().tasks[t];
+  const plan::Step& step = plan_.steps[task.step];
+  const auto done = [&](std::size_t k) {
+    probes_.add(step.output, sums[k]);
+    store_.append({step.output, task.phase, 0}, ckks::pack(ring_, std::move(sums[k])));
+    // Activating or bootstrapping a phase takes minutes.
+    if (step.slotwise())
+      show(t, static_cast<std::size_t>(task.step), static_cast<double>(k + 1) / static_cast<double>(sums.size()));
+  };
+  if (step.kind == plan::Kind::bootstrap) return bootstrap(step, sums, done);
+  const bool sum_tile = sums_tile(plan_, task);
+  side_by_side(
+      sums.size(), step.limbs,
+      [&](std::size_t k) {
+        check_stop();
+        sums[k] = finish(step, sum_tile, std::move(sums[k]), factors.empty() ? nullptr : &factors[k]);
+      },
+      done);
+}
+
+// part: of the task that is done, 0 .. 1.
+void BatchRun::show(std::size_t task, std::size_t step, double part) const {
+  if (!options_.progress) return;
+  const std::size_t tasks = model_.schedule().tasks.size();
+  const double before = model_.work_before(task);
+  const double more = part > 0 ? part * (model_.work_before(task + 1) - before) : 0;
+  options_.progress({task, tasks, static_cast<int>(step), before + more});
 }
 
 void BatchRun::check_stop() const {

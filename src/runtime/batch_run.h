@@ -66,6 +66,9 @@ class BatchRun {
  private:
   using Sources = std::vector<std::vector<const ckks::PackedCiphertext*>>;
 
+  void run_task(std::size_t task, plan::LiveSet& live);
+  void finish_task(std::size_t task, std::vector<ckks::Ciphertext>& sums, const std::vector<ckks::Ciphertext>& factors);
+  void show(std::size_t task, std::size_t step, double part) const;
   void check_stop() const;
   void move_before(std::size_t task, StepTime& time);
   void move_after(std::size_t task, StepTime& time);

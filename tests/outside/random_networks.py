@@ -2,8 +2,9 @@
 """Random small networks, encrypted, against ONNX Runtime.
 
 Every network has random layers, shapes and weights; each layer's weights are multiplied by its own power of ten between
-10^-3 and 10^3, which batch normalisation may or may not undo. `sotto evaluate` compiles it with made-up calibration
-images, or refuses it; what runs is compared with ONNX Runtime on the same random pictures.
+10^-3 and 10^3, which batch normalisation may or may not undo. Some have products of two values, as gates are, joined
+channels, or a ReLU with maxima behind it. `sotto evaluate` compiles it with made-up calibration images, or refuses it; what
+runs is compared with ONNX Runtime on the same random pictures.
 
     tests/outside/random_networks.py --sotto build/release/bin/sotto --first 0 --count 300 --json random.json
 
@@ -31,7 +32,7 @@ class Builder:
     def __init__(self, rng, channels, side):
         self.rng, self.nodes, self.constants, self.count = rng, [], [], 0
         self.value, self.shape = "image", (channels, side, side)
-        self.linear = True
+        self.kinds = set()  # what it holds beside convolutions and squares
 
     def name(self, what):
         self.count += 1
@@ -103,6 +104,43 @@ class Builder:
         branch = self.node("Conv", [before, self.constant(weights)], kernel_shape=[3, 3], pads=[1] * 4)
         self.value = self.node("Add", [branch, before])
 
+    def sized(self, value, channels, out, kernel=1):
+        """A convolution that keeps the size."""
+        scale = self.scale()
+        weights = self.rng.normal(size=(out, channels, kernel, kernel)) * scale / np.sqrt(channels * kernel**2)
+        bias = self.rng.normal(size=out) * 0.3 * scale
+        return self.node("Conv", [value, self.constant(weights), self.constant(bias)], kernel_shape=[kernel] * 2,
+                         pads=[kernel // 2] * 4)
+
+    def gate(self):
+        """Times a map of its own channels, a number for each channel, or a number for each pixel."""
+        kind, x, c = int(self.rng.integers(0, 3)), self.value, self.shape[0]
+        self.kinds.add(("gate", "gate per channel", "gate per pixel")[kind])
+        if kind == 0:
+            factor = self.sized(x, c, c, 3)
+        elif kind == 1:
+            factor = self.sized(self.node("GlobalAveragePool", [x]), c, c)
+        else:
+            factor = self.sized(x, c, 1, 3)
+        self.value = self.node("Mul", [factor, x] if self.rng.random() < 0.5 else [x, factor])
+
+    def join(self):
+        """Channels of two branches, one of them squared."""
+        self.kinds.add("join")
+        c, h, w = self.shape
+        a, b = self.sized(self.value, c, 3), self.sized(self.value, c, 2, 3)
+        self.value = self.node("Concat", [self.node("Mul", [a, a]), b], axis=1)
+        self.shape = (5, h, w)
+
+    def maxima(self):
+        """ReLU, and the largest of 2x2 pixels."""
+        self.kinds.add("maxima")
+        c, h, w = self.shape
+        self.value = self.node("Relu", [self.value])
+        if h >= 4:
+            self.value = self.node("MaxPool", [self.value], kernel_shape=[2, 2], strides=[2, 2])
+            self.shape = (c, h // 2, w // 2)
+
     def head(self):
         c, h, w = self.shape
         if self.rng.random() < 0.5:
@@ -128,7 +166,7 @@ class Builder:
 
 
 def make(seed):
-    """A model and 256 pictures for it. The last layer is shifted so that labels vary, as training leaves it."""
+    """A model, 256 pictures for it and the kinds of its layers. The last layer is shifted so that labels vary, as training leaves it."""
     rng = np.random.default_rng(seed)
     channels, side = int(rng.choice([1, 3])), int(rng.choice([6, 8, 12, 16]))
     pictures = rng.integers(0, 256, size=(256, channels, side, side), dtype=np.uint8)
@@ -147,16 +185,23 @@ def make(seed):
             b.pool()
         if rng.random() < 0.25:
             b.residual()
+        if rng.random() < 0.2:
+            b.gate()
+        if rng.random() < 0.1:
+            b.join()
+        if rng.random() < 0.04:
+            b.norm(images)
+            b.maxima()
     b.head()
     scores = b.run(images)
     mean, spread = scores.mean(axis=0), scores.std(axis=0)
     spread[spread == 0] = 1
     b.value = b.node("Mul", [b.node("Sub", [b.value, b.constant(mean)]), b.constant(1 / spread)])
-    return b.model(images.shape[1:]), pictures
+    return b.model(images.shape[1:]), pictures, sorted(b.kinds)
 
 
 def run(sotto, seed, folder):
-    model, pictures = make(seed)
+    model, pictures, kinds = make(seed)
     onnx.save(model, folder / "net.onnx")
     np.save(folder / "images.npy", pictures)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -164,7 +209,7 @@ def run(sotto, seed, folder):
     started = time.time()
     p = subprocess.run([sotto, "evaluate", folder / "net.onnx", "--data", folder / "images.npy", "--json",
                         folder / "r.json", "--out", folder / "s.npy"], capture_output=True, text=True)
-    result = {"seed": seed, "exit": p.returncode, "seconds": round(time.time() - started, 1)}
+    result = {"seed": seed, "exit": p.returncode, "seconds": round(time.time() - started, 1), "kinds": kinds}
     if p.returncode != 0:
         result["said"] = p.stderr.strip().splitlines()[-1] if p.stderr.strip() else ""
         return result
