@@ -14,8 +14,8 @@ namespace {
 // A bias that is a scalar or has one number per output.
 std::vector<double> bias_of(const OnnxNode& n, const Constant& c, int outputs) {
   std::vector<double> bias = reals_of(n, c);
+  const bool row = bias.size() == 1 || c.dims.back() == static_cast<std::int64_t>(bias.size());
   if (bias.size() == 1) bias.assign(static_cast<std::size_t>(outputs), bias[0]);
-  const bool row = c.dims.empty() || bias.size() == 1 || c.dims.back() == static_cast<std::int64_t>(bias.size());
   if (bias.size() != static_cast<std::size_t>(outputs) || !row) n.fail("wrong number of biases");
   return bias;
 }

@@ -161,6 +161,10 @@ std::vector<std::string> ArraySource::notes() const {
     plain = plain && io_.mean[c] == 0 && io_.std[c] == 1;
   }
   const std::string advice = "; floats are taken as already preprocessed: save uint8 to have pixels preprocessed";
+  const bool bytes = std::ranges::all_of(io_.std, [](double s) { return std::abs(s * 255 - 1) < 1e-6; });
+  if (bytes && largest_ > 0 && largest_ <= 1)
+    return {fmt::format("{} holds floats up to {:.3g}, but this network takes pixels of 0 to 255{}", name(), largest_,
+                        advice)};
   // Pictures that were scaled are not whole any more.
   if (((whole_ && largest_ > 1) || (shades_ && largest_ > kDeepShade)) && static_cast<double>(largest_) > 1.01 * most)
     return {

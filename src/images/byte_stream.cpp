@@ -95,8 +95,8 @@ class InflateStream : public ByteStream {
       if (zlib_.avail_in == 0) {
         zlib_.avail_in = static_cast<uInt>(packed_->read(buffer_));
         zlib_.next_in = buffer_.data();
-        if (zlib_.avail_in == 0) refuse(name(), "it is truncated");
       }
+      const bool exhausted = zlib_.avail_in == 0;  // zlib may still have something to give
       const std::size_t part = std::min<std::size_t>(dst.size() - filled, 1 << 30);
       zlib_.next_out = dst.data() + filled;
       zlib_.avail_out = static_cast<uInt>(part);
@@ -106,6 +106,8 @@ class InflateStream : public ByteStream {
         ended_ = true;
       else if (status != Z_OK && status != Z_BUF_ERROR)
         refuse(name(), "it is damaged (its compressed data are wrong)");
+      else if (exhausted && zlib_.avail_out == part)
+        refuse(name(), "it is truncated");
     }
     return filled;
   }

@@ -58,6 +58,21 @@ class Inputs(PreparedCase):
             np.save(self.dir / "d.npy", ready.astype(kind))
             self.assert_scores("d.npy", truth=False)
 
+    def test_compressed_arrays_that_end_in_a_long_repetition(self):
+        """Their last packed byte stands for more values than a small read asks for."""
+        many = np.concatenate([self.images] * 10)[:40]
+        np.savez_compressed(self.dir / "e.npz", images=many, labels=np.arange(len(many)) % 3)
+        packed = self.sotto("encrypt", "net.client", "--keys", "keys", "--data", "e.npz", "--out", "many.sotto")
+        self.assertIn(f"encrypted {len(many)} images", packed.out)
+
+    def test_values_beyond_anything_are_refused_before_they_are_encrypted(self):
+        far = np.zeros((3, *self.images.shape[1:]), np.float32)
+        far[1, 0, 0, 0] = 1e30
+        np.save(self.dir / "far.npy", far)
+        self.assert_refused(BAD_INPUT, "encrypt", "net.client", "--keys", "keys", "--data", "far.npy", "--out", "far.sotto",
+                            words=("image 1 holds 1e+30",))
+        self.assertFalse((self.dir / "far.sotto").exists())
+
     def test_arrays_that_do_not_fit(self):
         np.save(self.dir / "last.npy", self.images.transpose(0, 2, 3, 1))
         np.save(self.dir / "grey.npy", self.images[:, 0])

@@ -36,6 +36,18 @@ TEST(Import, MetadataOfChannelsAndClasses) {
   EXPECT_EQ(n.name, "model.onnx");
 }
 
+// ONNX broadcasts the third operand of Gemm: a number, or one number in a list, serves all outputs.
+TEST(Import, OneBiasForAllOutputsOfGemm) {
+  for (const std::vector<std::int64_t>& shape : {std::vector<std::int64_t>{}, {1}, {1, 1}}) {
+    OnnxBuilder m({1, 2, 1, 1});
+    m.node("Flatten", {"x"}, "f");
+    m.constant("w", {2, 3}, {1, 0, 0, 0, 1, 0});
+    m.constant("b", shape, {0.5});
+    m.node("Gemm", {"f", "w", "b"}, "y");
+    EXPECT_EQ(evaluate(m.import(), Values{2, 3}), (Values{2.5, 3.5, 0.5}));
+  }
+}
+
 TEST(Import, WithoutMetadataPixelsAreOnlyDividedBy255) {
   OnnxBuilder m;
   m.constant("k", {}, {1});

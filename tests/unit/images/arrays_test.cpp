@@ -165,6 +165,9 @@ TEST_F(Arrays, FloatsThatLookLikePixelsAreSaidSo) {
   plain.std = std::vector<double>(3, 1.0 / 255);
   floats(pixels, "(1, 3, 2, 4)", plain);
   EXPECT_TRUE(notes.empty()) << notes[0];
+  floats(parts, "(1, 3, 2, 4)", plain);
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_NE(notes[0].find("takes pixels of 0 to 255"), std::string::npos) << notes[0];
 }
 
 TEST_F(Arrays, TypesThatAreNotImages) {
