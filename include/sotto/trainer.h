@@ -15,6 +15,7 @@ struct TrainingReport {
   int steps = 0;                     ///< with those of an earlier run
   int steps_of_an_earlier_run = 0;   ///< found finished beside the output file, and not done again
   std::uint64_t images = 0;          ///< of the input
+  double feature_seconds = 0;        ///< layers that run once for every image
   double read_seconds = 0;           ///< checking and reading input and keys
   double compute_seconds = 0;        ///< the steps on ciphertexts
   double write_seconds = 0;          ///< the encrypted weights and losses

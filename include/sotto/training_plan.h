@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -40,7 +41,11 @@ struct TrainingResult {
   std::vector<TrainedWeights> weights;  ///< behind the last step
   /// First step, from 0, whose results left the range of the plan; -1: none. What lies behind it means nothing.
   int overflow = -1;
-  std::string summary;              ///< one line about that step; empty if there is none
+  /// Images whose values left the range of layers that run once for every image: what they taught the weights means
+  /// little.
+  std::size_t images_out_of_range = 0;
+  bool spoiled = false;             ///< whether these took others along, so that the weights mean nothing
+  std::string summary;              ///< one line about that step or these images; empty if there is nothing to say
   double largest_weight = 0;        ///< of all steps, in magnitude
   double largest_velocity = 0;      ///< of all steps, in magnitude, times the rate
   std::string input_id;             ///< what TrainingClient::encrypt returned; empty for a simulation
@@ -53,9 +58,10 @@ class TrainingPlan {
  public:
   /// spec: the contents of SPEC.toml. Takes seconds. Throws Error{bad_input} for a model or spec that cannot be
   /// trained, naming node or key; Error{no_resources} if a step needs more levels than 128-bit security leaves.
-  /// name: what messages call the spec. Of the hooks the notes are used.
+  /// name: what messages call the spec. Of the hooks the notes are used. calibration: public images like those to come,
+  /// on which layers are measured that run once for every image; without it made-up ones.
   static TrainingPlan compile(const Source& model, const std::string& spec, const std::string& name = "the spec",
-                              const Hooks& hooks = {});
+                              const Hooks& hooks = {}, const std::optional<ImagesView>& calibration = {});
   /// Reads NAME.plan or NAME.client. Throws Error{bad_input} for what is damaged, impossible or of another version.
   static TrainingPlan read(const Source& source);
   /// NAME.plan, for the server. `sink` may throw.

@@ -74,6 +74,7 @@ nb::object train(Trainer& trainer, nb::handle query, EvaluationKeys& keys, const
   report["steps"] = r.steps;
   report["steps_of_an_earlier_run"] = r.steps_of_an_earlier_run;
   report["images"] = r.images;
+  report["feature_seconds"] = r.feature_seconds;
   report["read_seconds"] = r.read_seconds;
   report["compute_seconds"] = r.compute_seconds;
   report["write_seconds"] = r.write_seconds;

@@ -79,6 +79,8 @@ void bind_training(nb::module_& module) {
       .def_prop_ro("weights", weights)
       .def_prop_ro("peaks", peaks)
       .def_prop_ro("overflow", [](const TrainingResult& r) { return r.overflow; })
+      .def_prop_ro("images_out_of_range", [](const TrainingResult& r) { return r.images_out_of_range; })
+      .def_prop_ro("spoiled", [](const TrainingResult& r) { return r.spoiled; })
       .def_prop_ro("summary", [](const TrainingResult& r) { return r.summary; })
       .def_prop_ro("largest_weight", [](const TrainingResult& r) { return r.largest_weight; })
       .def_prop_ro("largest_velocity", [](const TrainingResult& r) { return r.largest_velocity; })

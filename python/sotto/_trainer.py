@@ -23,6 +23,8 @@ class TrainingReport:
     """found finished beside the output file, and not done again"""
     images: int
     """of the query"""
+    feature_seconds: float
+    """layers that run once for every image"""
     read_seconds: float
     """checking and reading the query and the keys"""
     compute_seconds: float

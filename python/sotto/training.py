@@ -87,8 +87,19 @@ class TrainingResult(Unpicklable):
         return None if self._result.overflow < 0 else self._result.overflow
 
     @property
+    def images_out_of_range(self) -> int:
+        """How many images had values that left the range of layers that run once for every image: what they taught the
+        weights means little."""
+        return self._result.images_out_of_range
+
+    @property
+    def spoiled(self) -> bool:
+        """Whether such images took others along, so that the weights mean nothing."""
+        return self._result.spoiled
+
+    @property
     def summary(self) -> str:
-        """One line about the step that left the range; empty if none did."""
+        """One line about the step, or the images, that left the range; empty if none did."""
         return self._result.summary
 
     @property
@@ -112,7 +123,7 @@ class TrainingResult(Unpicklable):
         return self._result.input_id
 
     def _require_meaning(self) -> None:
-        if self.overflow is not None:
+        if self.overflow is not None or self.spoiled:
             raise UsageError(self.summary, "rate and range of spec=")
 
     def save(self, path: Path) -> None:

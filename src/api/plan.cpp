@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "api/training.h"
 #include "api/values.h"
 #include "base/error.h"
 #include "base/parallel.h"
@@ -16,13 +17,6 @@ namespace sotto {
 namespace {
 
 constexpr int kMostImages = 65536;
-
-compiler::Calibration calibration_for(const std::optional<ImagesView>& images, const plan::Interface& io) {
-  if (!images) return compiler::made_up_calibration(io);
-  // At equal distances: a data set may be sorted by class.
-  const std::size_t stride = (images->count() + engine::kMostCalibration - 1) / engine::kMostCalibration;
-  return compiler::calibration_from(api::values_of(*images, io, std::max<std::size_t>(stride, 1)));
-}
 
 engine::PlanningHooks planning_hooks(const Hooks& hooks) {
   engine::PlanningHooks out;
@@ -66,7 +60,7 @@ Plan Plan::compile(const std::filesystem::path& model, const PlanOptions& option
     for (const std::string& note : network.notes) hooks.note(model.string() + ": " + note);
   const engine::PlanningHooks planning = planning_hooks(hooks);
   try {
-    compiler::Calibration calibration = calibration_for(options.calibration, compiler::interface_of(network));
+    compiler::Calibration calibration = api::calibration_for(options.calibration, compiler::interface_of(network));
     engine::MeasuredNetwork measured = engine::measure(std::move(network), std::move(calibration), options.agreement,
                                                        options.function_error, planning);
     const engine::PlannerOptions limits{options.agreement, options.memory, options.precise};

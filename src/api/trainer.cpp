@@ -33,10 +33,11 @@ TrainingReport Trainer::train(const Source& input, EvaluationKeys& keys, const S
   h.stop = hooks.stop;
   if (hooks.progress)
     h.progress = [&hooks](const engine::TrainingProgress& p) {
-      hooks.progress({"training", p.done, "step " + std::to_string(p.step + 1) + " of " + std::to_string(p.steps)});
+      const std::string number = std::to_string(p.step + 1) + " of " + std::to_string(p.steps);
+      hooks.progress({p.features ? "features" : "training", p.done, (p.features ? "run " : "step ") + number});
     };
   const engine::TrainingReport r = state_->trainer.train(input, keys.state_->of(state_->trainer.plan().id), output, h);
-  return {r.steps,           r.steps_of_an_earlier_run, r.images,      r.read_seconds,
+  return {r.steps,           r.steps_of_an_earlier_run, r.images,        r.feature_seconds, r.read_seconds,
           r.compute_seconds, r.write_seconds,           r.step_seconds};
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -7,6 +8,9 @@
 #include "sotto/training_plan.h"
 
 namespace sotto::api {
+
+/// Some of a user's images, at equal distances, as a data set may be sorted by class; made-up ones if there are none.
+compiler::Calibration calibration_for(const std::optional<ImagesView>& images, const plan::Interface& io);
 
 /// Images with their labels. Throws Error{bad_input} for a shape that is not the network's, another number of labels,
 /// or a label that no score has.

@@ -16,6 +16,12 @@ namespace sotto {
 
 namespace api {
 
+compiler::Calibration calibration_for(const std::optional<ImagesView>& images, const plan::Interface& io) {
+  if (!images) return compiler::made_up_calibration(io);
+  const std::size_t stride = (images->count() + compiler::kMostCalibration - 1) / compiler::kMostCalibration;
+  return compiler::calibration_from(values_of(*images, io, std::max<std::size_t>(stride, 1)));
+}
+
 std::vector<training::Example> examples_of(const lowering::TrainingPlan& plan, const ImagesView& images,
                                            std::span<const int> labels) {
   std::vector<std::vector<double>> values = values_of(images, plan.io);
@@ -54,12 +60,13 @@ TrainingResult result_of(const lowering::TrainingPlan& plan, std::vector<double>
     largest(s.weights, r.largest_weight);
     largest(s.velocities, r.largest_velocity);
   }
+  const std::vector<std::vector<double>> weights = lowering::weights_of_model(plan, states.back().weights);
   for (std::size_t p = 0; p < plan.step.parameters.size(); ++p) {
     const training::Parameter& parameter = plan.step.parameters[p];
     const training::Value& value = plan.step.value(parameter.value);
     const training::Shape& shape = value.shape;
     TrainedWeights& w =
-        r.weights.emplace_back(TrainedWeights{parameter.layer, parameter.bias, states.back().weights[p], {value.outs}});
+        r.weights.emplace_back(TrainedWeights{parameter.layer, parameter.bias, weights[p], {value.outs}});
     if (parameter.bias) continue;
     if (value.space == training::Space::kernel)
       w.shape.insert(w.shape.end(), {shape.channels, shape.height, shape.width});
@@ -75,8 +82,10 @@ TrainingPlan::TrainingPlan(lowering::TrainingPlan plan)
     : plan_(std::make_shared<const lowering::TrainingPlan>(std::move(plan))) {}
 
 TrainingPlan TrainingPlan::compile(const Source& model, const std::string& spec, const std::string& name,
-                                   const Hooks& hooks) {
-  return TrainingPlan(lowering::plan_training(model, training::parse_spec(spec, name), hooks.note));
+                                   const Hooks& hooks, const std::optional<ImagesView>& calibration) {
+  return TrainingPlan(
+      lowering::plan_training(model, training::parse_spec(spec, name), hooks.note,
+                              [&](const plan::Interface& io) { return api::calibration_for(calibration, io); }));
 }
 
 TrainingPlan TrainingPlan::read(const Source& source) {
@@ -96,8 +105,13 @@ std::uint64_t TrainingPlan::memory() const { return lowering::memory_of(*plan_, 
 std::uint64_t TrainingPlan::key_bytes() const { return lowering::key_bytes_of(*plan_); }
 
 TrainingResult TrainingPlan::simulate(const ImagesView& images, std::span<const int> labels, const Hooks& hooks) const {
-  const auto examples = api::examples_of(*plan_, images, labels);
+  std::vector<training::Example> examples = api::examples_of(*plan_, images, labels);
   api::note_left_over(*plan_, examples.size(), hooks);
+  const auto count = static_cast<double>(examples.size());
+  examples = lowering::seen_by_step(*plan_, std::move(examples), [&](std::size_t evaluated) {
+    if (hooks.stop != nullptr && *hooks.stop) throw Error(ErrorCode::interrupted, "the simulation was stopped");
+    if (hooks.progress) hooks.progress({"features", static_cast<double>(evaluated) / count, {}});
+  });
   double done = 0;
   std::vector<double> losses;
   std::vector<training::State> states;

@@ -27,6 +27,12 @@ std::uint64_t ciphertext_bytes(wire::Kind kind, std::size_t n, int prime_bits, i
 
 namespace {
 
+nlohmann::json to_json(const std::vector<CiphertextShape>& shapes) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const CiphertextShape& s : shapes) list.push_back({{"limbs", s.limbs}, {"scale", s.scale}});
+  return list;
+}
+
 nlohmann::json header(wire::Kind kind, const CiphertextFileInfo& info) {
   nlohmann::json h = {{"plan_id", info.plan_id}, {"key_id", info.key_id}, {"input_id", info.input_id},
                       {"images", info.images},   {"batch", info.batch},   {"per_batch", info.per_batch},
@@ -34,15 +40,16 @@ nlohmann::json header(wire::Kind kind, const CiphertextFileInfo& info) {
   if (kind == wire::Kind::input) {
     h["seed"] = info.seed ? nlohmann::json(wire::to_hex(info.seed->data(), info.seed->size())) : nlohmann::json();
   }
-  if (kind == wire::Kind::output || !info.probes.empty()) {
-    h["probes"] = nlohmann::json::array();
-    for (const CiphertextShape& p : info.probes) h["probes"].push_back({{"limbs", p.limbs}, {"scale", p.scale}});
+  if (kind == wire::Kind::output || !info.probes.empty()) h["probes"] = to_json(info.probes);
+  if (info.leads > 0) {
+    h["lead"] = to_json(info.lead);
+    h["leads"] = info.leads;
   }
   return h;
 }
 
 std::vector<std::uint64_t> section_sizes(wire::Kind kind, const ring::Ring& ring, const CiphertextFileInfo& info) {
-  std::vector<std::uint64_t> sizes(info.batches() * info.sections_per_batch());
+  std::vector<std::uint64_t> sizes(info.sections());
   for (std::size_t k = 0; k < sizes.size(); ++k)
     sizes[k] = ciphertext_bytes(kind, ring.n(), ring.prime_bits(), info.shape(k).limbs, info.seed.has_value());
   return sizes;
@@ -50,10 +57,22 @@ std::vector<std::uint64_t> section_sizes(wire::Kind kind, const ring::Ring& ring
 
 bool same_scale(double a, double b) { return std::abs(a / b - 1) < 0x1p-40; }
 
+bool same_shapes(std::span<const CiphertextShape> a, std::span<const CiphertextShape> b) {
+  return std::ranges::equal(a, b, [](const CiphertextShape& x, const CiphertextShape& y) {
+    return x.limbs == y.limbs && same_scale(x.scale, y.scale);
+  });
+}
+
 CiphertextShape shape_from_json(const nlohmann::json& j) {
   const CiphertextShape shape{wire::small_integer(j, "limbs", 1, 64), wire::real(j, "scale")};
   if (!(shape.scale > 0x1p-400)) wire::bad_field("scale");
   return shape;
+}
+
+std::vector<CiphertextShape> shapes_from_json(const nlohmann::json& header, const char* name) {
+  std::vector<CiphertextShape> shapes;
+  for (const auto& s : wire::list(header, name, 4096)) shapes.push_back(shape_from_json(s));
+  return shapes;
 }
 
 }  // namespace
@@ -63,7 +82,8 @@ CiphertextWriter::CiphertextWriter(const Sink& sink, wire::Kind kind, const ring
     : ring_(ring),
       info_(info),
       file_(sink, kind, header(kind, info), section_sizes(kind, ring, info), wire::Access::everyone,
-            resumable ? info.sections_per_batch() : 0) {}
+            resumable ? wire::Units{info.sections_per_batch(), info.lead_sections(), std::max<std::size_t>(info.lead.size(), 1)}
+                      : wire::Units{}) {}
 
 void CiphertextWriter::write(const ring::RnsPoly& poly) {
   const std::size_t width = wire::word_bytes(ring_.prime_bits()), limb_bytes = ring_.n() * width;
@@ -100,25 +120,30 @@ CiphertextReader::CiphertextReader(const Source& source, wire::Kind kind) : kind
       }
     }
     if (kind_ == wire::Kind::output || h.contains("probes"))
-      for (const auto& p : wire::list(h, "probes", 4096)) info_.probes.push_back(shape_from_json(p));
-    if (info_.batches() > file_.sections() || file_.sections() != info_.batches() * info_.sections_per_batch())
+      info_.probes = shapes_from_json(h, "probes");
+    if (h.contains("lead")) {
+      info_.lead = shapes_from_json(h, "lead");
+      info_.leads = static_cast<std::uint64_t>(wire::integer(h, "leads", 1, 1 << 24));
+    }
+    if (info_.batches() > file_.sections() || file_.sections() != info_.sections())
       file_.fail("it does not hold the ciphertexts that it announces");
   });
-  file_.name_sections([per_batch = info_.sections_per_batch(), batches = info_.batches()](std::size_t k) {
-    const std::string within = "ciphertext " + std::to_string(k % per_batch);
-    return batches == 1 ? within : within + " of batch " + std::to_string(k / per_batch);
+  file_.name_sections([per_batch = info_.sections_per_batch(), batches = info_.batches(),
+                       lead = info_.lead_sections()](std::size_t k) {
+    if (k < lead) return "ciphertext " + std::to_string(k) + " of the features";
+    const std::string within = "ciphertext " + std::to_string((k - lead) % per_batch);
+    return batches == 1 ? within : within + " of batch " + std::to_string((k - lead) / per_batch);
   });
 }
 
 void CiphertextReader::expect(const std::string& plan_id, std::uint64_t batch, std::uint64_t per_batch, int limbs,
-                              double scale, const ring::Ring& ring, std::span<const CiphertextShape> probes) const {
+                              double scale, const ring::Ring& ring, std::span<const CiphertextShape> probes,
+                              std::span<const CiphertextShape> lead) const {
   if (info_.plan_id != plan_id)
     throw Error(ErrorCode::wrong_key,
                 file_.name() + " was made for another plan (" + info_.plan_id + ", not " + plan_id + ")");
   bool fits = info_.batch == batch && info_.per_batch == per_batch && info_.limbs == limbs &&
-              same_scale(info_.scale, scale) && info_.probes.size() == probes.size();
-  for (std::size_t k = 0; k < info_.probes.size() && fits; ++k)
-    fits = info_.probes[k].limbs == probes[k].limbs && same_scale(info_.probes[k].scale, probes[k].scale);
+              same_scale(info_.scale, scale) && same_shapes(info_.probes, probes) && same_shapes(info_.lead, lead);
   for (std::size_t i = 0; i < file_.sections(); ++i)
     fits = fits && file_.section_bytes(i) == ciphertext_bytes(kind_, ring.n(), ring.prime_bits(), info_.shape(i).limbs,
                                                               info_.seed.has_value());

@@ -43,12 +43,21 @@ struct CiphertextFileInfo {
   double scale = 1;
   std::optional<Seed> seed = {};             ///< inputs under the secret key only: c1 of ciphertext k is stream k
   std::vector<CiphertextShape> probes = {};  ///< what follows them in every batch: probes, labels or losses
+  /// What comes before all batches, so many times: the features of a training with what tells their owner whether they
+  /// can be believed.
+  std::vector<CiphertextShape> lead = {};
+  std::uint64_t leads = 0;
 
+  /// Ciphertexts before the first batch.
+  [[nodiscard]] std::uint64_t lead_sections() const { return leads * lead.size(); }
+  /// All in the file.
+  [[nodiscard]] std::uint64_t sections() const { return lead_sections() + batches() * sections_per_batch(); }
   /// Ciphertexts of a batch in the file.
   [[nodiscard]] std::uint64_t sections_per_batch() const { return per_batch + probes.size(); }
   /// Of number k of the file.
   [[nodiscard]] CiphertextShape shape(std::uint64_t k) const {
-    const std::uint64_t within = k % sections_per_batch();
+    if (k < lead_sections()) return lead[k % lead.size()];
+    const std::uint64_t within = (k - lead_sections()) % sections_per_batch();
     return within < per_batch ? CiphertextShape{limbs, scale} : probes[within - per_batch];
   }
   [[nodiscard]] std::uint64_t batches() const { return (images + batch - 1) / batch; }
@@ -88,7 +97,8 @@ class CiphertextReader {
   [[nodiscard]] std::uint64_t bytes() const { return file_.file_bytes(); }
   /// Throws Error{wrong_key} unless the file belongs to this plan, Error{bad_input} unless it has the plan's sizes.
   void expect(const std::string& plan_id, std::uint64_t batch, std::uint64_t per_batch, int limbs, double scale,
-              const ring::Ring& ring, std::span<const CiphertextShape> probes = {}) const;
+              const ring::Ring& ring, std::span<const CiphertextShape> probes = {},
+              std::span<const CiphertextShape> lead = {}) const;
   /// Reads everything once, calling check() now and then, which may throw. Throws Error{bad_input} if anything is
   /// damaged.
   void verify(const std::function<void()>& check = {}) const { file_.verify(check); }

@@ -117,7 +117,8 @@ bool KeyFileContents::serves(const ParametersSpec& ring, const KeyRequest& reque
 
 KeyFile::KeyFile(const Source& source, std::shared_ptr<const ring::Ring> ring, const ParametersSpec& parameters,
                  const KeyRequest& request)
-    : ring_(std::move(ring)),
+    : source_(source),
+      ring_(std::move(ring)),
       ciphertext_primes_(parameters.ciphertext_primes),
       tiers_(request.tiers),
       file_(source, wire::Kind::eval_key),

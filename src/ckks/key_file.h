@@ -57,6 +57,12 @@ class KeyFile : public KeyProvider {
   KeyFile(const Source& source, std::shared_ptr<const ring::Ring> ring, const ParametersSpec& parameters,
           const KeyRequest& request);
 
+  /// Keys of the same source for another plan. Throws as the constructor does.
+  [[nodiscard]] std::unique_ptr<KeyFile> also_for(std::shared_ptr<const ring::Ring> ring,
+                                                  const ParametersSpec& parameters, const KeyRequest& request) const {
+    return std::make_unique<KeyFile>(source_, std::move(ring), parameters, request);
+  }
+
   const SwitchingKey& key(const KeyId& id) override;
   void prepare(std::span<const KeyId> ids) override;
   /// Frees the keys of a tier that are in memory; they are read again if someone asks.
@@ -72,6 +78,7 @@ class KeyFile : public KeyProvider {
  private:
   [[nodiscard]] SwitchingKey load(const KeyId& id) const;
 
+  Source source_;
   std::shared_ptr<const ring::Ring> ring_;
   int ciphertext_primes_;
   std::vector<KeyTier> tiers_;  // of the plan

@@ -37,7 +37,8 @@ void print_files(const std::string& plan_path, const std::string& client_path) {
 }
 
 int run_training(CompileOptions& o, const std::string& plan_path, const std::string& client_path) {
-  const std::string made = compile_training(o.request.model, o.train, plan_path, client_path);
+  const std::string made = compile_training(o.request.model, o.train, o.request.calibrate,
+                                            o.request.reading, plan_path, client_path);
   o.report.add_bytes("plan_bytes", plan_path);
   o.report.add_bytes("client_bytes", client_path);
   o.report.write();
@@ -86,7 +87,7 @@ void add_compile(CLI::App& app) {
   auto* train =
       verb->add_option("--train", o->train, "Plan the training that this SPEC.toml describes, in place of inference");
   add_plan_options(*verb, o->request);
-  for (const char* name : {"--batch", "--agreement", "--memory", "--calibrate", "--precise", "--relu-error"})
+  for (const char* name : {"--batch", "--agreement", "--memory", "--precise", "--relu-error"})
     verb->get_option(name)->excludes(train);
   add_reading_options(*verb, o->request.reading, verb->get_option("--calibrate"));
   o->report.add_option(*verb);

@@ -52,17 +52,22 @@ void note_on_precise(const plan::Plan& plan, const PlanRequest& request) {
                " has no squares or products, only activations of other kinds");
 }
 
-compiler::Calibration calibration_for(const PlanRequest& request, const plan::Interface& io) {
-  if (request.calibrate.empty()) return compiler::made_up_calibration(io);
-  images::LoadOptions options{.fit = request.reading.fit(), .note = print_note};
-  if (images::is_array(request.calibrate.front())) options.layout = request.reading.layout;
-  const auto images = images::load_images(request.calibrate, io, 0, std::nullopt, options);
+}  // namespace
+
+compiler::Calibration calibration_for(const std::vector<std::string>& sources, const ReadingOptions& reading,
+                                      const plan::Interface& io) {
+  if (sources.empty()) return compiler::made_up_calibration(io);
+  images::LoadOptions options{.fit = reading.fit(), .note = print_note};
+  if (images::is_array(sources.front())) options.layout = reading.layout;
+  const auto images = images::load_images(sources, io, 0, std::nullopt, options);
   // At equal distances: a data set may be sorted by class.
-  const std::size_t stride = (images.size() + engine::kMostCalibration - 1) / engine::kMostCalibration;
+  const std::size_t stride = (images.size() + compiler::kMostCalibration - 1) / compiler::kMostCalibration;
   std::vector<std::vector<double>> values;
   for (std::size_t k = 0; k < images.size(); k += stride) values.push_back(images::preprocess(images[k], io));
   return compiler::calibration_from(std::move(values));
 }
+
+namespace {
 
 // Calls make(planner) for the model of a request. Errors of the compiler name the model, as those of the import do.
 template <class Make>
@@ -71,7 +76,7 @@ auto with_planner(const PlanRequest& request, const Make& make) {
   graph::Network network = graph::import_onnx(request.model);
   for (const std::string& note : network.notes) print_note(request.model + ": " + note);
   const plan::Interface io = compiler::interface_of(network);
-  compiler::Calibration calibration = calibration_for(request, io);
+  compiler::Calibration calibration = calibration_for(request.calibrate, request.reading, io);
   StageLines lines;
   engine::PlanningHooks hooks;
   hooks.progress = [&](const engine::PlanningProgress& p) { lines.show(p); };

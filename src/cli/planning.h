@@ -24,6 +24,10 @@ struct PlanRequest {
   double agreement = 99.5;                  ///< percent of labels that must be predicted to be the float network's
 };
 
+/// Some of these images, at equal distances; made-up ones if there are none.
+compiler::Calibration calibration_for(const std::vector<std::string>& sources, const ReadingOptions& reading,
+                                      const plan::Interface& io);
+
 /// Adds --batch, --memory, --agreement, --calibrate, --precise and --relu-error.
 void add_plan_options(CLI::App& verb, PlanRequest& request);
 

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "cli/console.h"
+#include "cli/planning.h"
 #include "cli/training_client.h"
 #include "cli/training_run.h"
 #include "cli/verbs.h"
@@ -27,7 +28,7 @@ constexpr int kDoubtful = 6;  // as for doubtful labels
 
 struct TrainOptions {
   std::string model, spec, out, json, report;
-  std::vector<std::string> test;
+  std::vector<std::string> test, calibrate;
   std::optional<std::size_t> test_count;
   int steps = 0;
   bool simulate = false;
@@ -73,6 +74,7 @@ double relative_error(const training::State& a, const training::State& b) {
 void add_encrypted(report::Training& r, const lowering::TrainingPlan& plan, const client::DecryptedTraining& encrypted,
                    const std::vector<training::TwinStep>& twin, const TestSet& test) {
   r.overflow = encrypted.overflow;
+  r.images_out_of_range = encrypted.out_of_range;
   ProgressLine line("accuracy");
   for (std::size_t s = 0; s < r.steps.size(); ++s) {
     line.update(s, r.steps.size());
@@ -87,7 +89,7 @@ std::string percent(const std::optional<double>& fraction) {
   return fraction ? fmt::format("{:.2f} %", 100 * *fraction) : "not measured";
 }
 
-void print_summary(const report::Training& r, const TrainOptions& o) {
+void print_summary(const report::Training& r, const TrainOptions& o, bool written) {
   const report::TrainingStep& last = r.steps.back();
   if (r.simulated) {
     fmt::print("float twin: {} steps of {} images; loss {:.4f} to {:.4f}\n", r.steps.size(), r.batch,
@@ -105,7 +107,7 @@ void print_summary(const report::Training& r, const TrainOptions& o) {
     fmt::print("accuracy on {} test images: {} before, {} after{}\n", r.test_images, percent(r.accuracy_before),
                percent(r.simulated ? last.float_accuracy : last.accuracy),
                r.simulated ? "" : ", float " + percent(last.float_accuracy));
-  if (!o.out.empty() && r.overflow < 0) fmt::print("wrote {}: the network with the trained weights\n", o.out);
+  if (!o.out.empty() && written) fmt::print("wrote {}: the network with the trained weights\n", o.out);
 }
 
 int run(TrainOptions& o) {
@@ -118,7 +120,9 @@ int run(TrainOptions& o) {
   const Stopwatch compiling;
   const lowering::TrainingPlan plan = [&] {
     const AtOnce at_once;
-    return lowering::plan_training(o.model, spec, print_note);
+    return lowering::plan_training(o.model, spec, print_note, [&](const plan::Interface& io) {
+      return calibration_for(o.calibrate, o.data.reading, io);
+    });
   }();
   report::Training r = report_of(plan);
   r.compile_seconds = compiling.seconds();
@@ -132,36 +136,46 @@ int run(TrainOptions& o) {
   DataOptions test_data;
   test_data.data = o.test;
   test_data.reading = o.data.reading;
+  const auto seen = [&](std::vector<training::Example> list) {
+    ProgressLine line("float features");
+    const std::size_t all = list.size();
+    return lowering::seen_by_step(plan, std::move(list), [&](std::size_t done) { line.update(done, all); });
+  };
   const TestSet test(
       plan, o.test.empty()
                 ? std::vector<training::Example>{}
-                : examples_of(load_images(test_data, plan.io, o.test_count, images::TrueLabels::needed), plan.io));
+                : seen(examples_of(load_images(test_data, plan.io, o.test_count, images::TrueLabels::needed), plan.io)));
   r.test_images = test.size();
   r.accuracy_before = test.accuracy(plan.step, training::initial_state(plan.step).weights);
   const std::vector<training::TwinStep> twin = [&] {
+    const std::vector<training::Example> list = seen(examples);
     ProgressLine line("float twin");
     std::size_t done = 0;
-    return training::run_twin(plan.step, spec, examples, 0, [&](const training::TwinStep&) {
+    return training::run_twin(plan.step, spec, list, 0, [&](const training::TwinStep&) {
       line.update(++done, static_cast<std::size_t>(spec.steps));
     });
   }();
   add_twin(r, plan, twin, test);
   std::vector<std::vector<double>> weights = twin.back().state.weights;
+  std::string range_note;
+  bool spoiled = false;
   if (!o.simulate) {
     int exit_code = 0;
     const std::optional<client::DecryptedTraining> encrypted = train_encrypted(plan, examples, o.run, r, exit_code);
     if (!encrypted) return exit_code;
     add_encrypted(r, plan, *encrypted, twin, test);
     weights = encrypted->states.back().weights;
+    range_note = training::range_note(encrypted->out_of_range, encrypted->spoiled);
+    spoiled = encrypted->spoiled;
   }
-  if (!o.out.empty() && r.overflow < 0)
-    graph::write_onnx(Source(plan.model, plan.network), o.out, training::new_weights(plan.step, weights));
+  if (!o.out.empty() && r.overflow < 0 && !spoiled)
+    graph::write_onnx(Source(plan.model, plan.network), o.out, training::new_weights(plan.step, lowering::weights_of_model(plan, weights)));
   if (!o.json.empty()) wire::write_file(o.json, report::to_json(r).dump(2) + "\n");
   if (!o.report.empty()) wire::write_file(o.report, report::training_page(r));
-  if (o.json != "-") print_summary(r, o);
-  if (r.overflow < 0) return 0;
-  print_error("sotto: " + overflow_note(r.overflow) + "\n");
-  return kDoubtful;
+  if (o.json != "-") print_summary(r, o, r.overflow < 0 && !spoiled);
+  if (!range_note.empty()) print_error("sotto: " + range_note + "\n");
+  if (r.overflow >= 0) print_error("sotto: " + overflow_note(r.overflow) + "\n");
+  return range_note.empty() && r.overflow < 0 ? 0 : kDoubtful;
 }
 
 }  // namespace
@@ -174,6 +188,10 @@ void add_train(CLI::App& app) {
   add_data_options(*verb, o->data, true);
   verb->add_option("--test", o->test, "Images to measure accuracy on, in the clear (as for --data)")->expected(1, -1);
   verb->add_option("--test-count", o->test_count, "How many of them (default: all)")->check(image_number());
+  verb->add_option("--calibrate", o->calibrate,
+                   "Public images like those to come, to measure on the layers that run once for every image (as for "
+                   "--data; 512 at most are used; default: made-up ones)")
+      ->expected(1, -1);
   verb->add_option("--out", o->out, "Write the network with the trained weights here (ONNX)");
   verb->add_option("--steps", o->steps, "Steps, in place of the spec's")->check(CLI::Range(1, 1'000'000));
   verb->add_flag("--simulate", o->simulate, "Train the float twin alone, nothing encrypted: seconds, not hours");

@@ -37,7 +37,7 @@ const char* name_of(program::Instruction::Kind kind) {
 std::uint64_t bytes_of(const lowering::TrainingPlan& plan, wire::Kind kind, const ckks::CiphertextFileInfo& info) {
   const std::size_t n = std::size_t{1} << plan.parameters.log_n;
   std::uint64_t bytes = 0;
-  for (std::uint64_t k = 0; k < info.batches() * info.sections_per_batch(); ++k)
+  for (std::uint64_t k = 0; k < info.sections(); ++k)
     bytes += ckks::ciphertext_bytes(kind, n, plan.parameters.prime_bits, info.shape(k).limbs);
   return bytes;
 }
@@ -51,14 +51,14 @@ struct TrainingCost {
     predicted_peak_bytes = lowering::memory_of(plan, lowered);
     eval_key_bytes = lowering::key_bytes_of(plan);
     input_bytes = bytes_of(plan, wire::Kind::input, lowering::input_info(plan, lowered, 1));
-    output_bytes = bytes_of(plan, wire::Kind::output, lowering::output_info(plan, lowered, {}));
+    output_bytes = bytes_of(plan, wire::Kind::output, lowering::output_info(plan, lowered, {}, 1));
   }
 
   std::size_t weights = 0;
   program::Counts counts;  // of a step
   std::uint64_t predicted_peak_bytes = 0, eval_key_bytes = 0;
   std::uint64_t input_bytes = 0;   // of a batch
-  std::uint64_t output_bytes = 0;  // of all steps
+  std::uint64_t output_bytes = 0;  // of all steps, with the features of one batch if there are any
 };
 
 std::string bytes(std::uint64_t n) { return format_bytes(static_cast<double>(n)); }
@@ -118,6 +118,8 @@ nlohmann::json to_json(const engine::TrainingReport& report, const engine::Train
   return {{"threads", threads},
           {"cpu_kernels", trainer.ring().kernels().name},
           {"seconds", seconds},
+          {"feature_seconds", report.feature_seconds},
+          {"training_seconds", seconds - report.feature_seconds},
           {"read_seconds", report.read_seconds},
           {"compute_seconds", report.compute_seconds},
           {"write_seconds", report.write_seconds},
@@ -132,11 +134,14 @@ nlohmann::json to_json(const engine::TrainingReport& report, const engine::Train
           {"predicted_peak_bytes", trainer.predicted_bytes()}};
 }
 
-std::string compile_training(const std::string& model, const std::string& spec, const std::string& plan_path,
-                             const std::string& client_path) {
+std::string compile_training(const std::string& model, const std::string& spec,
+                             const std::vector<std::string>& calibrate, const ReadingOptions& reading,
+                             const std::string& plan_path, const std::string& client_path) {
   const lowering::TrainingPlan plan = [&] {
     const AtOnce at_once;
-    return lowering::plan_training(model, training::read_spec(spec), print_note);
+    return lowering::plan_training(model, training::read_spec(spec), print_note, [&](const plan::Interface& io) {
+      return calibration_for(calibrate, reading, io);
+    });
   }();
   wire::require_writable(plan_path, wire::Kind::plan);  // both or none
   wire::require_writable(client_path, wire::Kind::client);

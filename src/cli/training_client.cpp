@@ -95,10 +95,12 @@ int decrypt_training(const TrainingDecryption& o, StepReport& report) {
   const client::DecryptedTraining result = client::decrypt_training(
       plan, keys, o.in, [&](std::size_t done, std::size_t total) { line.update(done, total); });
   report.add_lap("decrypt_seconds");
-  const std::string note = overflow_note(result.overflow);
+  const std::string note =
+      result.spoiled ? training::range_note(result.out_of_range, true) : overflow_note(result.overflow);
+  const std::string warning = result.spoiled ? "" : training::range_note(result.out_of_range, false);
   const std::vector<std::vector<double>>& weights = result.states.back().weights;
   if (!o.out.empty() && note.empty())
-    graph::write_onnx(Source(plan.model, plan.network), o.out, training::new_weights(plan.step, weights));
+    graph::write_onnx(Source(plan.model, plan.network), o.out, training::new_weights(plan.step, lowering::weights_of_model(plan, weights)));
   if (!o.csv.empty()) {
     std::string text = "step,loss\n";
     for (std::size_t s = 0; s < result.losses.size(); ++s) text += fmt::format("{},{:.9g}\n", s + 1, result.losses[s]);
@@ -107,17 +109,20 @@ int decrypt_training(const TrainingDecryption& o, StepReport& report) {
   report.add("steps", result.losses.size());
   report.add("loss", result.losses);
   report.add("overflow", result.overflow);
+  report.add("images_out_of_range", result.out_of_range);
   report.add_bytes("output_bytes", o.in);
   report.write();
   if (!note.empty()) {
     print_error("sotto: " + note + "; no network was written\n");
     return kDoubtful;
   }
-  if (streamed) return 0;
+  if (!warning.empty()) print_error("sotto: " + warning + "\n");
+  const int code = warning.empty() ? 0 : kDoubtful;
+  if (streamed) return code;
   fmt::print("{} steps; loss {:.4f} before the first, {:.4f} before the last\n", result.losses.size(),
              result.losses.front(), result.losses.back());
   if (!o.out.empty()) fmt::print("wrote {}: the network with the trained weights\n", o.out);
-  return 0;
+  return code;
 }
 
 }  // namespace sotto::cli

@@ -27,7 +27,9 @@ namespace fs = std::filesystem;
 TestSet::TestSet(const lowering::TrainingPlan& plan, std::vector<training::Example> examples)
     : examples_(std::move(examples)) {
   if (!examples_.empty())
-    network_ = training::network_to_train(graph::import_onnx(Source(plan.model, plan.network)), plan.spec);
+    network_ = lowering::trained_part(
+        training::network_to_train(graph::import_onnx(Source(plan.model, plan.network)), plan.spec), plan.spec,
+        plan.body);
 }
 
 std::optional<double> TestSet::accuracy(const training::Step& step,
@@ -117,7 +119,8 @@ void add_server_figures(report::Training& r, const std::string& stats_path) {
     for (const auto& [kind, time] : stats.at("seconds_by_kind").items())
       r.seconds_by_kind[kind] = time.get<double>() / static_cast<double>(seconds.size());
   }
-  r.training_seconds = stats.at("seconds");
+  r.feature_seconds = stats.at("feature_seconds");
+  r.training_seconds = stats.at("training_seconds");
   r.peak_rss_bytes = stats.at("peak_rss_bytes");
   r.predicted_peak_bytes = stats.at("predicted_peak_bytes");
   r.kernels = stats.at("cpu_kernels");

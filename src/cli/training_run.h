@@ -26,6 +26,7 @@ class Stopwatch {
 /// Images on which networks are compared in the clear.
 class TestSet {
  public:
+  /// examples: as the step sees them (lowering::seen_by_step).
   TestSet(const lowering::TrainingPlan& plan, std::vector<training::Example> examples);
 
   [[nodiscard]] std::size_t size() const { return examples_.size(); }

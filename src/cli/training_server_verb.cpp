@@ -31,11 +31,14 @@ int run(const TrainOptions& o) {
   wire::require_outputs({}, std::array{o.stats});
   wire::require_distinct(o.stats, o.out);
   const auto keys = trainer.open_keys(o.key);
-  ProgressLine line("training");
+  ProgressLine features("features"), line("training");
   engine::TrainingHooks hooks;
   hooks.stop = &stop_requested();
   hooks.progress = [&](const engine::TrainingProgress& p) {
-    line.update(p.done, fmt::format("step {} of {}", p.step + 1, p.steps));
+    if (p.features)
+      features.update(p.done, fmt::format("run {} of {}", p.step + 1, p.steps));
+    else
+      line.update(p.done, fmt::format("step {} of {}", p.step + 1, p.steps));
   };
   const engine::TrainingReport report = trainer.train(o.in, *keys, o.out, hooks);
   line.update(1.0, report.steps_of_an_earlier_run > 0 ? fmt::format("{} of {} steps were there from an earlier run",

@@ -13,15 +13,13 @@
 #include "ckks/ciphertext_file.h"
 #include "ckks/encoder.h"
 #include "client/close_scores.h"
+#include "client/probes.h"
 #include "secret/crypt.h"
 
 namespace sotto::client {
 
 namespace {
 
-// A probe so far beyond its bound spoils the whole batch: matrices of bootstrapping mix all slots and are exact to
-// 2^-40 or so, of which the bound of a sum over that of one value may take 2^10, and results want another 2^10.
-constexpr double kSpoils = 0x1p20;
 // What a mask lets through to the next image at most, as a power of two, and what may pass: 1 %.
 constexpr double kMaskBits = 8, kHarmless = 0.01;
 
@@ -72,7 +70,7 @@ class Batch {
     if (within < blocks())
       add_scores(within * group_, slots, c.scale);
     else
-      add_probe(spec_.watch.probes[within - blocks()], slots, c.scale);
+      add_probe(spec_, spec_.watch.probes[within - blocks()], slots, c.scale, range_);
   }
 
   // Whether it belongs to another key, whatever its file says: no image makes the sum of the inputs outgrow its
@@ -114,17 +112,6 @@ class Batch {
     for (std::size_t i = 0; i < scores_.size(); ++i)
       for (std::size_t s = 0; s < group_ && first + s < scores_[i].size(); ++s)
         scores_[i][first + s] = slots[slot(i, s, 0)].real() / scale;
-  }
-
-  void add_probe(const plan::ProbeView& probe, const Slots& slots, double scale) {
-    const plan::Watched& w = probe.watched;
-    for (std::size_t i = 0; i < range_.size(); ++i)
-      for (int place = 0; place < w.places; ++place)
-        for (int y = 0; y < w.rows; y += w.row_gap)
-          for (int x = 0; x < w.columns; x += w.column_gap) {
-            const auto at = slot(i, static_cast<std::size_t>(place), static_cast<std::size_t>(y * spec_.tile + x));
-            range_[i] = std::max(range_[i], std::abs(slots[at].real()) / (scale * probe.bound));
-          }
   }
 
   // Marks an image so many times beyond a bound, and those that it can reach: rotations bring values of the images

@@ -3,11 +3,17 @@
 #include <fmt/format.h>
 #include <sodium.h>
 
+#include <algorithm>
 #include <array>
+#include <cmath>
+#include <functional>
+#include <utility>
 
 #include "base/error.h"
 #include "ckks/ciphertext_file.h"
 #include "ckks/encoder.h"
+#include "client/probes.h"
+#include "inputs/slots.h"
 #include "lowering/files.h"
 #include "secret/crypt.h"
 #include "training/optimiser.h"
@@ -36,6 +42,61 @@ double loss_of(const lowering::TrainingPlan& plan, const std::vector<std::vector
   return sum / 2 / a.batch;
 }
 
+using WriteSlots = std::function<void(const std::vector<double>&)>;
+using Batch = std::vector<const training::Example*>;
+
+void pack_for_step(const lowering::TrainingPlan& plan, const Batch& batch, int group, const WriteSlots& write) {
+  const auto& layout = plan.arrangement.layouts[static_cast<std::size_t>(plan.step.images)];
+  for (int c = 0; c < layout.channels; ++c)
+    for (int phase = 0; phase < layout.phase_count(); ++phase)
+      write(lowering::pack_images(plan.step, plan.arrangement, batch, group, c, phase));
+}
+
+// Images of a group of a batch.
+std::pair<std::size_t, std::size_t> images_of(const lowering::TrainingPlan& plan, int group) {
+  const auto each = static_cast<std::size_t>(plan.arrangement.images_per_group());
+  const std::size_t first = static_cast<std::size_t>(group) * each;
+  return {first, std::min(first + each, static_cast<std::size_t>(plan.spec.batch))};
+}
+
+void pack_for_body(const lowering::TrainingPlan& plan, const Batch& batch, int group, const WriteSlots& write) {
+  const plan::ClientSpec& body = plan.body->client;
+  const auto [first, end] = images_of(plan, group);
+  std::vector<std::vector<double>> images;
+  for (std::size_t i = first; i < end; ++i) images.push_back(batch[i]->image);
+  for (int phase = 0; phase < body.input.layout.phase_count(); ++phase)
+    for (int block = 0; block < body.input.layout.blocks(); ++block)
+      write(inputs::pack_slots(body, images, phase, block));
+}
+
+// What a run of the body says of its images, number r of the file.
+void judge_body_run(const lowering::TrainingPlan& plan, const Keys& keys, const ckks::Encoder& encoder,
+                    const ckks::CiphertextReader& file, std::uint64_t r, DecryptedTraining& out) {
+  const plan::ClientSpec& body = plan.body->client;
+  const std::size_t each = file.info().lead.size(), probes = body.watch.probes.size(), packed = each - probes;
+  const auto [first, end] = images_of(plan, static_cast<int>(r % static_cast<std::uint64_t>(plan.arrangement.groups())));
+  std::vector<double> times(end - first);  // how far beyond its bounds an image lies
+  bool lost = false;
+  for (std::size_t k = 0; k < each; ++k) {
+    const ckks::Ciphertext c = file.read(*keys.ring, r * each + k);
+    const auto coefficients = secret::try_decrypt(keys.secret, c);
+    lost = lost || !coefficients;
+    if (!coefficients) continue;
+    const auto slots = encoder.embed(*coefficients);
+    if (k >= packed) {
+      add_probe(body, body.watch.probes[k - packed], slots, c.scale, times);
+      continue;
+    }
+    const auto positions = static_cast<std::size_t>(plan.arrangement.positions());
+    for (std::size_t i = 0; i < times.size() * positions; ++i)
+      times[i / positions] = std::max(times[i / positions], std::abs(slots[i].real()) / (c.scale * plan.body->range));
+  }
+  const bool spoiled = lost || std::ranges::any_of(times, [](double t) { return t > kSpoils; });
+  out.out_of_range += spoiled ? times.size()
+                              : static_cast<std::size_t>(std::ranges::count_if(times, [](double t) { return t > 1; }));
+  out.spoiled = out.spoiled || spoiled;
+}
+
 }  // namespace
 
 std::string encrypt_examples(const lowering::TrainingPlan& plan, const Keys& keys,
@@ -43,7 +104,8 @@ std::string encrypt_examples(const lowering::TrainingPlan& plan, const Keys& key
                              const ProgressFn& progress) {
   const lowering::LoweredStep lowered = lowering::lower(plan);
   const auto batches = training::batches_of(plan.spec, examples.size());
-  const std::size_t size = plan.step.value(plan.step.images).size();
+  const std::size_t size = static_cast<std::size_t>(plan.io.channels) * static_cast<std::size_t>(plan.io.height) *
+                           static_cast<std::size_t>(plan.io.width);
   const int classes = plan.step.value(plan.step.labels).shape.channels;
   for (const training::Example& e : examples) {
     if (e.image.size() != size) throw Error(ErrorCode::bad_input, "an image has another size than the network takes");
@@ -69,14 +131,11 @@ std::string encrypt_examples(const lowering::TrainingPlan& plan, const Keys& key
     file.write(secret::encrypt_symmetric(keys.secret, message, *info.seed, next));
     ++next;
   };
-  const auto& layout = plan.arrangement.layouts[static_cast<std::size_t>(plan.step.images)];
   for (const std::vector<std::size_t>& batch : batches) {
     std::vector<const training::Example*> list;
     for (std::size_t i : batch) list.push_back(&examples[i]);
     for (int g = 0; g < plan.arrangement.groups(); ++g)
-      for (int c = 0; c < layout.channels; ++c)
-        for (int phase = 0; phase < layout.phase_count(); ++phase)
-          write(lowering::pack_images(plan.step, plan.arrangement, list, g, c, phase));
+      plan.body ? pack_for_body(plan, list, g, write) : pack_for_step(plan, list, g, write);
     for (int g = 0; g < plan.arrangement.groups(); ++g)
       for (int k = 0; k < classes; ++k) write(lowering::pack_labels(plan.arrangement, list, g, k));
   }
@@ -89,8 +148,8 @@ DecryptedTraining decrypt_training(const lowering::TrainingPlan& plan, const Key
                                    const ProgressFn& progress) {
   const lowering::LoweredStep lowered = lowering::lower(plan);
   const ckks::CiphertextReader file(source, wire::Kind::output);
-  const ckks::CiphertextFileInfo expected = lowering::output_info(plan, lowered, file.info().input_id);
-  file.expect(plan.id, 1, 1, expected.limbs, expected.scale, *keys.ring, expected.probes);
+  const ckks::CiphertextFileInfo expected = lowering::output_info(plan, lowered, file.info().input_id, 1);
+  file.expect(plan.id, 1, 1, expected.limbs, expected.scale, *keys.ring, expected.probes, expected.lead);
   if (file.info().key_id != keys.secret.id())
     throw Error(ErrorCode::wrong_key, source.name() + " belongs to another secret key");
   const ckks::Encoder encoder(plan.parameters.log_n, plan.parameters.kind);
@@ -101,14 +160,15 @@ DecryptedTraining decrypt_training(const lowering::TrainingPlan& plan, const Key
     throw Error(ErrorCode::bad_input,
                 fmt::format("{} holds {} steps, the plan has {}: whoever computed them left some out", source.name(),
                             steps, plan.spec.steps));
-  const std::uint64_t each = file.info().sections_per_batch();
+  for (std::uint64_t r = 0; r < file.info().leads; ++r) judge_body_run(plan, keys, encoder, file, r, out);
+  const std::uint64_t each = file.info().sections_per_batch(), first = file.info().lead_sections();
   for (std::uint64_t s = 0; s < steps; ++s) {
     if (progress) progress(s, steps);
     out.states.push_back(
-        lowering::unpack_state(plan.step, plan.arrangement, slots_of(keys, encoder, file.read(*keys.ring, s * each))));
+        lowering::unpack_state(plan.step, plan.arrangement, slots_of(keys, encoder, file.read(*keys.ring, first + s * each))));
     std::vector<std::vector<double>> groups;
     for (std::uint64_t k = 1; k < each; ++k)
-      groups.push_back(slots_of(keys, encoder, file.read(*keys.ring, s * each + k)));
+      groups.push_back(slots_of(keys, encoder, file.read(*keys.ring, first + s * each + k)));
     out.losses.push_back(loss_of(plan, groups));
     if (out.overflow < 0 && !training::in_range(out.states.back(), out.losses.back(), plan.spec.range))
       out.overflow = static_cast<int>(s);

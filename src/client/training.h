@@ -24,6 +24,10 @@ struct DecryptedTraining {
   std::vector<training::State> states;  ///< by finished step
   std::string input_id;
 
+  /// Images whose values left the range of layers that run once for every image; of a run that one of them spoiled all.
+  std::size_t out_of_range = 0;
+  bool spoiled = false;  ///< whether there is such a run: what was trained on it means nothing
+
   /// Step at whose end a weight or velocity was beyond the plan's range, or a loss beyond what a batch within it has;
   /// -1: none. What lies behind it means nothing.
   int overflow = -1;

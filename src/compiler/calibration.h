@@ -8,6 +8,7 @@
 namespace sotto::compiler {
 
 inline constexpr std::size_t kMadeUpImages = 24;
+inline constexpr std::size_t kMostCalibration = 512;  ///< images of a user that are measured
 
 /// Images on which the compiler measures a network.
 struct Calibration {

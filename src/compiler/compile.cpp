@@ -48,6 +48,7 @@ Statistics expand(const Statistics& circuit, const plan::Plan& plan) {
 // Levels of a network that is deeper than the modulus, or that needs polynomials; nothing if a layer is too deep.
 std::optional<plan::Plan> bootstrapped(plan::Plan packed, const Options& options) {
   packed.level_primes = 1;
+  packed.tensors[static_cast<std::size_t>(packed.steps.back().output)].limbs = options.output_limbs;
   packed.steps.back().extra_primes = 1;  // one prime would leave few bits to the weights of the last layer
   // With groups, weights have masks over long periods and need more bits, too.
   if (options.precise || options.group > 1)
@@ -116,6 +117,7 @@ std::optional<plan::Plan> packed_plan(const MeasuredCircuit& network, const Opti
   packed.parameters.log_n = kLogN;
   packed.parameters.kind = ring::RingKind::conjugate_invariant;
   packed.batch = batch;
+  packed.tensors[static_cast<std::size_t>(packed.steps.back().output)].limbs = options.output_limbs;
   return packed;
 }
 

@@ -28,6 +28,7 @@ struct Options {
   double score_error = HUGE_VAL;
   /// The same where it costs only seconds.
   double cheap_score_error = HUGE_VAL;
+  int output_limbs = 1;  ///< that the scores have at least: more for someone who goes on with them
 };
 
 /// A network as a circuit, with what calibration images show of its values: what plans of it are made from, in every

@@ -20,9 +20,11 @@ constexpr int kMostLimbs = 64;
 constexpr double kLeastGain = 0.02;
 constexpr double kCheapSeconds = 10;  // predicted for a typical processor
 
-// As few limbs as what follows needs, for every tensor and step; returns the most.
+// As few limbs as what follows needs, for every tensor and step, and those of the output at least; returns the most.
 int assign_limbs(plan::Plan& plan) {
   std::vector<int> needed(plan.tensors.size(), plan.level_primes);
+  int& scores = needed[static_cast<std::size_t>(plan.steps.back().output)];
+  scores = std::max(scores, plan.output().limbs);
   for (std::size_t s = plan.steps.size(); s-- > 0;) {
     plan::Step& step = plan.steps[s];
     step.limbs = needed[static_cast<std::size_t>(step.output)] + plan::levels_taken(plan, step);

@@ -65,6 +65,8 @@ class Graph {
     Segment out;
     if (last + 1 < count())
       for (int t : alive(last)) needed[static_cast<std::size_t>(t)] = end;
+    else
+      needed[static_cast<std::size_t>(step(last).output)] = plan_.output().limbs;
     for (int s = last; s > first; --s) {
       int at = std::max(needed[static_cast<std::size_t>(step(s).output)], 1) + plan::levels_taken(plan_, step(s));
       const bool multiplies = step(s).kind == plan::Kind::square || step(s).kind == plan::Kind::multiply;

@@ -45,9 +45,13 @@ struct Top {
   [[nodiscard]] double margin(const std::vector<double>& scores) const {
     return scores.size() == 1 ? side * (scores[0] - middle) : scores[first] - scores[second];
   }
-  [[nodiscard]] bool tied(const std::vector<double>& scores, double tie) const {
+  // Whether single precision cannot tell the two apart.
+  [[nodiscard]] bool equal(const std::vector<double>& scores) const {
     const auto [least, most] = std::ranges::minmax(scores);
-    return margin(scores) <= std::max(tie, kTie * std::max(-least, most));
+    return margin(scores) <= kTie * std::max(-least, most);
+  }
+  [[nodiscard]] bool tied(const std::vector<double>& scores, double tie) const {
+    return margin(scores) <= tie || equal(scores);
   }
 };
 
@@ -82,7 +86,7 @@ plan::Prediction compare(const Calibration& calibration, const Reference& refere
   out.spread = reference.spread;
   std::vector<double> margins, changes;
   double squares = 0;
-  std::size_t flips = 0, values = 0;
+  std::size_t flips = 0, values = 0, equal = 0, equal_kept = 0;
   for (std::size_t k = 0; k < all.size(); ++k) {
     if (!all[k]) continue;
     const std::vector<double>&scores = *all[k], &exact = reference.scores[k];
@@ -92,11 +96,19 @@ plan::Prediction compare(const Calibration& calibration, const Reference& refere
       margins.push_back(top.margin(exact));
       changes.push_back(top.margin(scores) - margins.back());
       flips += !Top(scores, reference.middle).same(top);
+    } else if (!calibration.made_up && top.equal(exact)) {
+      ++equal;  // rounding decides
+      equal_kept += Top(scores, reference.middle).same(top);
     }
     for (std::size_t c = 0; c < exact.size(); ++c, ++values) squares += std::pow(scores[c] - exact[c], 2);
   }
   out.score_error = values == 0 ? 0 : std::sqrt(squares / static_cast<double>(values));
   out.label_agreement = agreement_of(margins, std::move(changes), flips);
+  if (equal > 0) {
+    const auto with_labels = static_cast<double>(margins.size()), ties = static_cast<double>(equal);
+    out.label_agreement =
+        (out.label_agreement * with_labels + static_cast<double>(equal_kept)) / (with_labels + ties);
+  }
   return out;
 }
 
@@ -218,6 +230,12 @@ double Reference::score_error_for(double agreement) const {
     (lost(between) <= 1 - agreement ? low : high) = between;
   }
   return low;
+}
+
+double Reference::ties() const {
+  const auto equal = std::ranges::count_if(
+      scores, [&](const std::vector<double>& s) { return s.size() > 1 && Top(s, middle).equal(s); });
+  return static_cast<double>(equal) / static_cast<double>(std::max<std::size_t>(scores.size(), 1));
 }
 
 Reference reference_of(const graph::Network& network, const Calibration& calibration,

@@ -20,6 +20,9 @@ struct Reference {
   /// The root mean square error of scores with which so many labels (a fraction) stay what they are, if errors of
   /// different scores have nothing to do with each other, or less: errors stay a small part of the spread.
   [[nodiscard]] double score_error_for(double agreement) const;
+
+  /// Part of the images whose two best scores are equal: rounding decides their labels.
+  [[nodiscard]] double ties() const;
 };
 
 /// Throws whatever progress(images done) throws.
@@ -27,7 +30,7 @@ Reference reference_of(const graph::Network& network, const Calibration& calibra
                        const std::function<void(std::size_t)>& progress = {});
 
 /// Runs a plan with the errors of encryption (plan::simulate) on the calibration images and compares with the float
-/// network. Images whose values leave the range of an activation are left out: such are marked when they are decrypted.
+/// network. Images that someone gave and whose best scores are equal count as they come out; made-up ones do not count. Images whose values leave the range of an activation are left out: such are marked when they are decrypted.
 plan::Prediction predict(const plan::Plan& plan, const Calibration& calibration, const Reference& reference,
                          const std::function<void(std::size_t)>& progress = {});
 

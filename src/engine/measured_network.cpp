@@ -1,5 +1,7 @@
 #include "engine/measured_network.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -17,6 +19,7 @@ constexpr std::size_t kMostFaint = 8;  // of a kind
 constexpr double kFaintMargin = 1.5;   // over what their scores err by: there are more kinds
 constexpr double kRangeMargin = 1.5;   // over the largest input of an activation on those
 constexpr double kLeastFunctionError = 1e-4;
+constexpr double kTiesToTell = 0.05;  // part of the images
 
 // Images of which a pass over all takes seconds.
 std::size_t affordable(double work_of_image) {
@@ -25,7 +28,7 @@ std::size_t affordable(double work_of_image) {
 
 // Images at equal distances, as a data set may be sorted by class.
 void thin(compiler::Calibration& calibration, double work_of_image) {
-  const std::size_t most = std::min(affordable(work_of_image), kMostCalibration),
+  const std::size_t most = std::min(affordable(work_of_image), compiler::kMostCalibration),
                     stride = (calibration.images.size() + most - 1) / most;
   if (stride <= 1) return;
   compiler::Calibration few{{}, {}, calibration.made_up};
@@ -68,6 +71,14 @@ void note_limits(const MeasuredNetwork& m, const PlanningHooks& hooks) {
                "darker or of less contrast err more, and more of them are marked: measure on such pictures");
 }
 
+void note_ties(const MeasuredNetwork& m, const PlanningHooks& hooks) {
+  const double ties = m.reference.ties();
+  if (hooks.note && m.calibration.made_up && ties > kTiesToTell)
+    hooks.note(fmt::format("{}: it gives {:.2g} % of the made-up images equal best scores; rounding decides the labels of "
+                           "such images, which are marked",
+                           m.network.name, 100 * ties));
+}
+
 // The largest error of polynomials with which labels are predicted to agree.
 double choose_function_error(const MeasuredNetwork& m, double agreement, const PlanningHooks& hooks) {
   const double first = compiler::relu_error_for(m.network);
@@ -103,6 +114,7 @@ MeasuredNetwork measure(graph::Network network, compiler::Calibration calibratio
     graph::set_ranges(m.network, largest, kRangeMargin, m.calibration.made_up);
   }
   m.reference = compiler::reference_of(m.network, m.calibration, hooks.images("float model", images));
+  note_ties(m, hooks);
   m.function_error = function_error ? *function_error : choose_function_error(m, halfway(agreement), hooks);
   m.faint_error = error_on_faint_images(m, hooks);
   m.circuit = compiler::measured_circuit(m.network, m.calibration, m.function_error, hooks.images("values", images));

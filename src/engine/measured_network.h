@@ -10,8 +10,6 @@
 
 namespace sotto::engine {
 
-inline constexpr std::size_t kMostCalibration = 512;  ///< images that are measured
-
 /// A network and what calibration images show of it: everything that plans of it are made from, in any packing.
 struct MeasuredNetwork {
   graph::Network network;

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "ckks/encoder.h"
+#include "engine/body_run.h"
 #include "lowering/files.h"
 #include "training/optimiser.h"
 #include "wire/outputs.h"
@@ -43,6 +44,8 @@ Trainer::Trainer(lowering::TrainingPlan plan, ServerOptions options)
 }
 
 std::unique_ptr<ckks::KeyFile> Trainer::open_keys(const Source& source) const {
+  if (plan_.body)  // both are there, or it is said now
+    (void)ckks::KeyFile(source, ring_, plan_.body->client.parameters, plan_.body->client.keys);
   return std::make_unique<ckks::KeyFile>(source, ring_, plan_.parameters, plan_.keys);
 }
 
@@ -73,6 +76,85 @@ void Trainer::require_input(const ckks::CiphertextReader& input, const ckks::Key
                                           " belongs to; use the evaluation keys made with it");
 }
 
+// What the step has for images: features of all batches, which stay in memory, or images read when they are needed.
+class Trainer::Features {
+ public:
+  Features(const Trainer& trainer, const ckks::CiphertextReader& input, const TrainingHooks& hooks)
+      : plan_(trainer.plan_),
+        lowered_(trainer.lowered_),
+        ring_(*trainer.ring_),
+        input_(input),
+        hooks_(hooks),
+        groups_(static_cast<std::uint64_t>(plan_.arrangement.groups())),
+        packed_(plan_.body ? plan_.arrangement.layouts[static_cast<std::size_t>(plan_.step.images)].ciphertexts() : 0) {}
+
+  // Runs the body on what no earlier run has finished.
+  void make(ckks::KeyFile& keys, const ckks::Evaluator& evaluator, ckks::CiphertextWriter& writer) {
+    if (!plan_.body) return;
+    const std::uint64_t runs = input_.info().batches() * groups_, each = lowering::features_shape(plan_).size();
+    const std::uint64_t earlier = std::min(writer.finished() / each, runs);
+    for (std::uint64_t r = 0; r < earlier; ++r)
+      for (std::uint64_t k = 0; k < packed_; ++k) made_.push_back(ckks::pack(ring_, writer.read_back(r * each + k)));
+    if (earlier == runs) return;
+    BodyRun body(plan_, keys, evaluator);
+    for (std::uint64_t r = earlier; r < runs; ++r) {
+      const auto progress = [&](double part) {
+        if (hooks_.progress)
+          hooks_.progress({true, static_cast<int>(r), static_cast<int>(runs),
+                           (static_cast<double>(r - earlier) + part) / static_cast<double>(runs - earlier)});
+      };
+      std::vector<ckks::Ciphertext> found = body.run(images_of_run(r), progress, hooks_.stop);
+      for (std::uint64_t k = 0; k < each; ++k) {
+        writer.write(found[k]);
+        if (k < packed_) made_.push_back(ckks::pack(ring_, std::move(found[k])));
+      }
+    }
+  }
+
+  // Gives the features the levels that a step needs.
+  void bootstrap(const bootstrap::Bootstrapper& bootstrapper, const ckks::Evaluator& evaluator) {
+    for (std::size_t k = 0; k < made_.size(); ++k) {
+      const program::Value& wanted = image(k % (groups_ * packed_));
+      ckks::Ciphertext c = ckks::unpack(ring_, made_[k], made_[k].limbs());
+      bootstrapper.run(evaluator, std::span(&c, 1), wanted.scale);
+      made_[k] = ckks::pack(ring_, evaluator.drop_to(c, wanted.limbs));
+    }
+  }
+
+  // What a step on this batch has for images, and its labels.
+  [[nodiscard]] std::vector<ckks::PackedCiphertext> of_batch(std::uint64_t batch) const {
+    const std::uint64_t first = batch * input_.info().sections_per_batch(), images = input_.info().per_batch;
+    std::vector<ckks::PackedCiphertext> in;
+    for (std::uint64_t k = 0; plan_.body && k < groups_ * packed_; ++k) {
+      const ckks::PackedCiphertext& made = made_[batch * groups_ * packed_ + k];
+      in.push_back(ckks::pack(ring_, ckks::unpack(ring_, made, made.limbs())));
+    }
+    for (std::uint64_t k = plan_.body ? images : 0; k < input_.info().sections_per_batch(); ++k)
+      in.push_back(ckks::pack(ring_, input_.read(ring_, first + k)));
+    return in;
+  }
+
+ private:
+  [[nodiscard]] const program::Value& image(std::uint64_t k) const {
+    return lowered_.program.value(lowered_.program.inputs[1 + k]);
+  }
+  [[nodiscard]] std::vector<ckks::PackedCiphertext> images_of_run(std::uint64_t r) const {
+    const std::uint64_t count = input_.info().per_batch / groups_;
+    const std::uint64_t first = r / groups_ * input_.info().sections_per_batch() + r % groups_ * count;
+    std::vector<ckks::PackedCiphertext> images;
+    for (std::uint64_t k = 0; k < count; ++k) images.push_back(ckks::pack(ring_, input_.read(ring_, first + k)));
+    return images;
+  }
+
+  const lowering::TrainingPlan& plan_;
+  const lowering::LoweredStep& lowered_;
+  const ring::Ring& ring_;
+  const ckks::CiphertextReader& input_;
+  const TrainingHooks& hooks_;
+  std::uint64_t groups_, packed_;              // ciphertexts of features that a run of the body gives
+  std::vector<ckks::PackedCiphertext> made_;  // by run of the body
+};
+
 TrainingReport Trainer::train(const Source& input, ckks::KeyFile& keys, const Sink& output,
                               const TrainingHooks& hooks) {
   TrainingReport report;
@@ -88,29 +170,35 @@ TrainingReport Trainer::train(const Source& input, ckks::KeyFile& keys, const Si
   report.images = reader.info().images;
   report.batches = reader.info().batches();
 
-  ckks::CiphertextFileInfo info = lowering::output_info(plan_, lowered_, reader.info().input_id);
+  ckks::CiphertextFileInfo info =
+      lowering::output_info(plan_, lowered_, reader.info().input_id, reader.info().batches());
   info.key_id = keys.key_id();
   ckks::CiphertextWriter writer(output, wire::Kind::output, *ring_, info, true);
-  const std::uint64_t each = info.sections_per_batch();
-  const auto finished = [&] { return static_cast<int>(writer.finished() / each); };
+  const std::uint64_t each = info.sections_per_batch(), lead = info.lead_sections();
+  const auto finished = [&] {
+    return writer.finished() < lead ? 0 : static_cast<int>((writer.finished() - lead) / each);
+  };
   report.steps_of_an_earlier_run = finished();
   const bootstrap::Bootstrapper bootstrapper(plan_.levels.bootstrapping, *ring_);
   const ckks::Evaluator evaluator(parameters_, ring_, plan_.keys.tiers, &keys);
   const runtime::ProgramRun run(lowered_.program, evaluator, &bootstrapper);
-  ckks::PackedCiphertext state =
-      finished() == 0 ? first_state()
-                      : ckks::pack(*ring_, writer.read_back(static_cast<std::uint64_t>(finished() - 1) * each));
   report.read_seconds = now() - begin;
   try {
+    const double features_begin = now();
+    Features features(*this, reader, hooks);
+    features.make(keys, evaluator, writer);
+    features.bootstrap(bootstrapper, evaluator);
+    if (plan_.body) report.feature_seconds = now() - features_begin;
+    ckks::PackedCiphertext state =
+        finished() == 0
+            ? first_state()
+            : ckks::pack(*ring_, writer.read_back(lead + static_cast<std::uint64_t>(finished() - 1) * each));
     for (int step = finished(); step < plan_.spec.steps; ++step) {
       const double start = now();
       const auto batch =
           static_cast<std::uint64_t>(training::batch_of(plan_.spec, static_cast<int>(report.batches), step));
-      const std::uint64_t inputs = reader.info().sections_per_batch();
-      std::vector<ckks::PackedCiphertext> in;
-      in.push_back(std::move(state));
-      for (std::uint64_t k = 0; k < inputs; ++k)
-        in.push_back(ckks::pack(*ring_, reader.read(*ring_, batch * inputs + k)));
+      std::vector<ckks::PackedCiphertext> in = features.of_batch(batch);
+      in.insert(in.begin(), std::move(state));
       const double read = now();
       runtime::ProgramHooks program_hooks;
       program_hooks.stop = hooks.stop;
@@ -118,7 +206,7 @@ TrainingReport Trainer::train(const Source& input, ckks::KeyFile& keys, const Si
         if (!hooks.progress) return;
         const double part = static_cast<double>(done) / static_cast<double>(all);
         hooks.progress(
-            {step, plan_.spec.steps,
+            {false, step, plan_.spec.steps,
              (step - report.steps_of_an_earlier_run + part) / (plan_.spec.steps - report.steps_of_an_earlier_run)});
       };
       std::vector<ckks::PackedCiphertext> out =
@@ -133,7 +221,7 @@ TrainingReport Trainer::train(const Source& input, ckks::KeyFile& keys, const Si
       report.step_seconds.push_back(now() - start);
     }
   } catch (const Error& e) {
-    if (e.code() != ErrorCode::interrupted || finished() == 0 || output.path() == nullptr) throw;
+    if (e.code() != ErrorCode::interrupted || writer.finished() == 0 || output.path() == nullptr) throw;
     throw Error(e.code(),
                 fmt::format("interrupted; {} of {} steps are kept in {}.part, from which the same command goes "
                             "on",

@@ -15,8 +15,9 @@ namespace sotto::engine {
 
 /// Where a training stands.
 struct TrainingProgress {
-  int step = 0, steps = 0;
-  double done = 0;  ///< part of all work that this run has to do, 0 .. 1
+  bool features = false;    ///< layers that run once for every image are at work; then the steps
+  int step = 0, steps = 0;  ///< of the features: runs
+  double done = 0;          ///< part of the work of this kind that this run has to do, 0 .. 1
 };
 
 /// Who follows a training; each may be empty.
@@ -30,7 +31,8 @@ struct TrainingHooks {
 struct TrainingReport {
   int steps = 0, steps_of_an_earlier_run = 0;
   std::uint64_t images = 0, batches = 0;
-  double read_seconds = 0, compute_seconds = 0, write_seconds = 0;
+  double feature_seconds = 0;  ///< of layers that run once for every image, with reading and writing
+  double read_seconds = 0, compute_seconds = 0, write_seconds = 0;  ///< of the steps and of what comes before all
   std::vector<double> step_seconds;  ///< of the steps of this run, reading and writing included
   runtime::KindTimes kinds;          ///< by kind of instruction, over all steps of this run
 };
@@ -61,6 +63,7 @@ class Trainer {
   TrainingReport train(const Source& input, ckks::KeyFile& keys, const Sink& output, const TrainingHooks& hooks = {});
 
  private:
+  class Features;
   [[nodiscard]] ckks::PackedCiphertext first_state() const;
   void require_input(const ckks::CiphertextReader& input, const ckks::KeyFile& keys) const;
 

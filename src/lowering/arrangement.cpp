@@ -86,7 +86,7 @@ void place_parameters(const Step& step, Arrangement& a) {
 
 }  // namespace
 
-Arrangement arrange(const Step& step, int batch, int log_n) {
+Arrangement arrange(const Step& step, int batch, int log_n, int tile) {
   Arrangement a;
   a.log_n = log_n;
   a.batch = batch;
@@ -104,6 +104,7 @@ Arrangement arrange(const Step& step, int batch, int log_n) {
   const int phases = std::max({most.h, most.w, 1});
   a.tile = static_cast<int>(std::bit_ceil(as_unsigned((side + phases - 1) / phases)));
   while (a.positions() > 1 && a.images_per_group() < batch && a.tile > 4) a.tile /= 2;
+  if (tile > 0) a.tile = tile;
   int all_phases = phases;
   while (all_phases * a.tile < side) all_phases *= 2;
   a.layouts.resize(step.values.size());

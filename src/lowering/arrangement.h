@@ -56,8 +56,8 @@ struct Arrangement {
 
 /// Arranges a step for batches of this size. Throws Error{bad_input} for a network whose maps do not fit: strides that
 /// are no powers of two, or more weights than the slots of a ciphertext hold; Error{no_resources} if the batch is too
-/// large.
-Arrangement arrange(const Step& step, int batch, int log_n);
+/// large. tile: of all maps, which it must have room for; 0: whatever suits them.
+Arrangement arrange(const Step& step, int batch, int log_n, int tile = 0);
 
 /// Flags by tile position: where this phase of a map has a pixel.
 std::vector<bool> pixels_of(const Layout& layout, int tile, int phase);

@@ -20,24 +20,17 @@ constexpr double kLeastBits = 31;              // of any scale: rounding a produ
 constexpr int kBits[] = {40, 45, 36, 48, 33};  // of the free scales, the likeliest first
 constexpr double kSwitchWork = 3;              // of a key switch, beside a division
 
-// Bootstrapping that leaves nothing beyond what it needs.
-bootstrap::BootstrapSpec bootstrap_spec(int log_n) {
-  bootstrap::BootstrapSpec spec{.input_peak = std::exp2(kPeakBits)};
-  if (log_n < 12) spec.slots_to_coeffs_factors = spec.coeffs_to_slots_factors = 2;  // toy rings
-  spec.raised_limbs = spec.depth() + spec.input_limbs();
-  return spec;
-}
-
-std::vector<compiler::SwitchesAtLevel> levels_of(const program::Program& program, int log_n) {
+std::vector<compiler::SwitchesAtLevel> levels_of(const std::vector<const program::Program*>& programs, int log_n) {
   std::map<int, compiler::SwitchesAtLevel, std::greater<>> by_limbs;
-  for (const program::Instruction& i : program.instructions)
-    for (const auto& [s, times] : program::switches_of(program, i, log_n)) {
-      if (s.galois_element == ckks::kToEphemeral) continue;
-      compiler::SwitchesAtLevel& level = by_limbs[s.limbs];
-      level.limbs = s.limbs;
-      level.switches += times;
-      level.galois_elements.insert(s.galois_element);
-    }
+  for (const program::Program* program : programs)
+    for (const program::Instruction& i : program->instructions)
+      for (const auto& [s, times] : program::switches_of(*program, i, log_n)) {
+        if (s.galois_element == ckks::kToEphemeral) continue;
+        compiler::SwitchesAtLevel& level = by_limbs[s.limbs];
+        level.limbs = s.limbs;
+        level.switches += times;
+        level.galois_elements.insert(s.galois_element);
+      }
   std::vector<compiler::SwitchesAtLevel> list;
   for (auto& [limbs, level] : by_limbs) list.push_back(std::move(level));
   return list;
@@ -78,6 +71,14 @@ std::optional<LevelChoice> choose_scales(const Step& step, const Arrangement& ar
   return best;
 }
 
+// Room in a ring for the keys of another of the same primes.
+void widen(ckks::ParametersSpec& ring, const ckks::ParametersSpec& other) {
+  const int at_once = std::max(ring.most_at_once(), other.most_at_once());
+  ring.ciphertext_primes = std::max(ring.ciphertext_primes, other.ciphertext_primes);
+  ring.special_primes = std::max(ring.special_primes, other.special_primes);
+  ring.primes_at_once = at_once;
+}
+
 // A program with as few levels as possible; nothing if the ring has too few.
 std::optional<LevelChoice> choose_levels(const Step& step, const Arrangement& arrangement,
                                          const std::vector<std::uint64_t>& primes, const Spec& spec, int most_primes) {
@@ -95,11 +96,19 @@ std::optional<LevelChoice> choose_levels(const Step& step, const Arrangement& ar
 
 }  // namespace
 
-TrainingPlan compile(Step step, const Spec& spec, const RingLimits& limits) {
+bootstrap::BootstrapSpec bootstrap_spec(int log_n) {
+  bootstrap::BootstrapSpec spec{.input_peak = std::exp2(kPeakBits)};
+  if (log_n < 12) spec.slots_to_coeffs_factors = spec.coeffs_to_slots_factors = 2;  // toy rings
+  spec.raised_limbs = spec.depth() + spec.input_limbs();
+  return spec;
+}
+
+TrainingPlan compile(Step step, const Spec& spec, const RingLimits& limits, std::optional<Body> body) {
   TrainingPlan plan;
   plan.spec = spec;
   plan.step = std::move(step);
-  plan.arrangement = arrange(plan.step, spec.batch, limits.log_n);
+  plan.body = std::move(body);
+  plan.arrangement = arrange(plan.step, spec.batch, limits.log_n, plan.body ? plan.body->client.tile : 0);
   const int most = limits.primes > 0 ? limits.primes : compiler::most_primes(limits.log_n, kPrimeBits);
   plan.parameters = {.log_n = limits.log_n,
                      .kind = ring::RingKind::conjugate_invariant,
@@ -117,14 +126,32 @@ TrainingPlan compile(Step step, const Spec& spec, const RingLimits& limits) {
   plan.parameters.ciphertext_primes = levels->bootstrapping.raised_limbs;
   plan.parameters.primes_at_once = plan.parameters.ciphertext_primes + 1;
   const LoweredStep lowered = lower(plan);
-  plan.keys.tiers = compiler::choose_tiers(levels_of(lowered.program, limits.log_n), limits.log_n, most).tiers;
+  std::vector<const program::Program*> programs{&lowered.program};
+  program::Program packing;
+  if (plan.body) {
+    plan.parameters.ciphertext_primes = std::max(plan.parameters.ciphertext_primes, feature_limbs(limits.log_n));
+    packing = pack_features(plan);
+    programs.push_back(&packing);
+  }
+  plan.keys.tiers = compiler::choose_tiers(levels_of(programs, limits.log_n), limits.log_n, most).tiers;
   for (const ckks::KeyTier& tier : plan.keys.tiers) {
     plan.parameters.special_primes = std::max(plan.parameters.special_primes, tier.special);
     plan.parameters.primes_at_once = std::max(plan.parameters.primes_at_once, tier.max_limbs + tier.special);
   }
   plan.keys.tiers.push_back({1, 1, true});
-  plan.keys.keys = program::required_keys(lowered.program, plan.keys.tiers, limits.log_n);
+  plan.keys.keys = required_keys(plan, lowered);
+  if (plan.body) widen(plan.parameters, plan.body->client.parameters);
   return plan;
+}
+
+std::vector<ckks::KeyId> required_keys(const TrainingPlan& plan, const LoweredStep& lowered) {
+  std::vector<ckks::KeyId> keys = program::required_keys(lowered.program, plan.keys.tiers, plan.parameters.log_n);
+  if (!plan.body) return keys;
+  for (const ckks::KeyId& id : program::required_keys(pack_features(plan), plan.keys.tiers, plan.parameters.log_n))
+    keys.push_back(id);
+  std::ranges::sort(keys);
+  keys.erase(std::ranges::unique(keys).begin(), keys.end());
+  return keys;
 }
 
 LoweredStep lower(const TrainingPlan& plan) {
@@ -139,7 +166,8 @@ std::vector<double> coefficients_of(const TrainingPlan& plan, int step) {
   return {u.ww, u.wu, u.wg, u.uw, u.uu, u.ug};
 }
 
-// Values, all keys, the matrices of bootstrapping, and what an instruction holds unpacked.
+// Of the steps: values, all keys, the matrices of bootstrapping, and what an instruction holds unpacked. The body runs
+// before them.
 std::uint64_t memory_of(const TrainingPlan& plan, const LoweredStep& lowered) {
   std::uint64_t keys = 0;
   for (const ckks::KeyId& id : plan.keys.keys) {
@@ -148,14 +176,30 @@ std::uint64_t memory_of(const TrainingPlan& plan, const LoweredStep& lowered) {
             static_cast<std::uint64_t>(tier.max_limbs + tier.special) * (simd::kPackedBytes << plan.parameters.log_n);
   }
   constexpr std::uint64_t kOfBootstrapping = 500, kUnpacked = 64;  // MB, and limbs for every limb of a ciphertext
-  return program::peak_bytes(lowered.program, plan.parameters.log_n) + keys + (kOfBootstrapping << 20) +
-         kUnpacked * static_cast<std::uint64_t>(plan.levels.bootstrapping.output_limbs()) *
-             (sizeof(std::uint64_t) << plan.parameters.log_n);
+  const std::uint64_t of_steps = program::peak_bytes(lowered.program, plan.parameters.log_n) + keys +
+                                 (kOfBootstrapping << 20) +
+                                 kUnpacked * static_cast<std::uint64_t>(plan.levels.bootstrapping.output_limbs()) *
+                                     (sizeof(std::uint64_t) << plan.parameters.log_n);
+  return plan.body ? std::max(of_steps, plan.body->bytes) : of_steps;
+}
+
+ckks::KeyRequest all_keys_of(const TrainingPlan& plan) {
+  ckks::KeyRequest all = plan.keys;
+  if (!plan.body) return all;
+  for (const ckks::KeyId& id : plan.body->client.keys.keys) {
+    const ckks::KeyTier& tier = plan.body->client.keys.tiers[static_cast<std::size_t>(id.tier)];
+    const auto at = std::ranges::find(all.tiers, tier);
+    all.keys.push_back({static_cast<int>(at - all.tiers.begin()), id.galois_element});
+    if (at == all.tiers.end()) all.tiers.push_back(tier);
+  }
+  std::ranges::sort(all.keys);
+  all.keys.erase(std::ranges::unique(all.keys).begin(), all.keys.end());
+  return all;
 }
 
 std::uint64_t key_bytes_of(const TrainingPlan& plan) {
   std::uint64_t bytes = 0;
-  for (const ckks::KeyShape& shape : ckks::shapes_of(plan.keys)) bytes += ckks::key_bytes(plan.parameters, shape);
+  for (const ckks::KeyShape& shape : ckks::shapes_of(all_keys_of(plan))) bytes += ckks::key_bytes(plan.parameters, shape);
   return bytes;
 }
 

@@ -13,7 +13,12 @@ ckks::CiphertextFileInfo input_info(const TrainingPlan& plan, const LoweredStep&
 
 /// What an output file says, but for the key: a "batch" is a step, of one "image". It has the state behind the step
 /// and, as `probes`, the losses of its groups.
-ckks::CiphertextFileInfo output_info(const TrainingPlan& plan, const LoweredStep& lowered, const std::string& input_id);
+/// With a body there is, before all steps, for each group of every batch what its run found.
+ckks::CiphertextFileInfo output_info(const TrainingPlan& plan, const LoweredStep& lowered, const std::string& input_id,
+                                     std::uint64_t batches);
+
+/// What a run of the body leaves in an output file: the features, packed, and its probes. Nothing without a body.
+std::vector<ckks::CiphertextShape> features_shape(const TrainingPlan& plan);
 
 /// Limbs of a loss in a file: as many as decryption reads.
 int loss_limbs(const LoweredStep& lowered);

@@ -2,11 +2,15 @@
 
 #include <sodium.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "compiler/lower.h"
 #include "graph/onnx_import.h"
+#include "plan/plan_file.h"
 #include "plan/serial_form.h"
 #include "training/differentiate.h"
+#include "training/layers.h"
 #include "training/trained.h"
 #include "wire/fields.h"
 #include "wire/reader.h"
@@ -20,6 +24,7 @@ namespace {
 
 constexpr std::size_t kMostSchedule = 1000;
 constexpr std::size_t kMostLayers = 1000;
+constexpr std::size_t kMostFeatures = 65536;
 
 json to_json(const Spec& s) {
   json schedule = json::array();
@@ -80,8 +85,48 @@ LevelChoice levels_of(const json& j, int log_n) {
 
 json header_of(const TrainingPlan& plan) {
   json header = plan::to_json(client_part(plan));
-  header["training"] = {{"spec", to_json(plan.spec)}, {"levels", to_json(plan.levels)}};
+  header["training"] = {
+      {"spec", to_json(plan.spec)}, {"levels", to_json(plan.levels)}, {"keys", plan::to_json(plan.keys)}};
+  if (plan.body)
+    header["training"]["body"] = {{"range", plan.body->range},
+                                  {"bytes", plan.body->bytes},
+                                  {"mean", plan.body->standard.mean},
+                                  {"deviation", plan.body->standard.deviation},
+                                  {"plan", plan::to_json(plan.body->client)}};
   return header;
+}
+
+// The body as the header of both files has it.
+std::optional<Body> body_from_json(const json& training) {
+  if (!training.contains("body")) return std::nullopt;
+  const json& j = wire::field(training, "body");
+  Body body{plan::client_of(wire::field(j, "plan")),
+            std::nullopt,
+            {wire::reals(j, "mean", kMostFeatures), wire::reals(j, "deviation", kMostFeatures)},
+            wire::real(j, "range"),
+            static_cast<std::uint64_t>(wire::integer(j, "bytes", 0, std::int64_t{1} << 50))};
+  plan::verify(body.client);
+  const auto features = static_cast<std::size_t>(body.client.io.outputs);
+  if (body.standard.mean.size() != features) wire::bad_field("mean");
+  if (body.standard.deviation.size() != features ||
+      !std::ranges::all_of(body.standard.deviation, [](double d) { return d > 0; }))
+    wire::bad_field("deviation");
+  if (!(body.range >= 0x1p-100 && body.range <= 0x1p100)) wire::bad_field("range");
+  return body;
+}
+
+// The network and, on the server, the plan of the body.
+void read_sections(const wire::FileReader& file, wire::Kind kind, TrainingPlan& plan) {
+  const bool with_body = plan.body && kind == wire::Kind::plan;
+  if (file.sections() != (with_body ? 2 : 1)) file.fail("it has no network");
+  plan.model.resize(file.section_bytes(0));
+  file.read(0, plan.model);
+  if (!with_body) return;
+  Bytes bytes(file.section_bytes(1));
+  file.read(1, bytes);
+  plan.body->plan = plan::read_plan(Source(std::move(bytes), file.name()));
+  if (plan::to_json(plan::client_part(*plan.body->plan)) != plan::to_json(plan.body->client))
+    file.fail("its parts do not fit each other");
 }
 
 }  // namespace
@@ -100,7 +145,11 @@ plan::ClientSpec client_part(const TrainingPlan& plan) {
   spec.input.scale = images.scale;
   spec.output_limbs = plan.levels.bootstrapping.input_limbs();
   spec.output_scale = lowered.state_scale;
-  spec.keys = plan.keys;
+  if (plan.body) {
+    spec.input = plan.body->client.input;
+    spec.batch = plan.body->client.batch;
+  }
+  spec.keys = all_keys_of(plan);
   spec.io = plan.io;
   spec.plan_id = plan.id;
   spec.training = true;
@@ -124,8 +173,13 @@ std::string plan_id(const TrainingPlan& plan) {
 
 void write_training_plan(const Sink& sink, const TrainingPlan& plan, wire::Kind kind) {
   const wire::Access access = kind == wire::Kind::plan ? wire::Access::owner_only : wire::Access::everyone;
-  wire::FileWriter file(sink, kind, header_of(plan), {plan.model.size()}, access);
-  file.write(plan.model);
+  std::vector<Bytes> sections{plan.model};
+  if (plan.body && kind == wire::Kind::plan)
+    plan::write_plan(Sink(sections.emplace_back()), *plan.body->plan);
+  std::vector<std::uint64_t> sizes;
+  for (const Bytes& s : sections) sizes.push_back(s.size());
+  wire::FileWriter file(sink, kind, header_of(plan), sizes, access);
+  for (const Bytes& s : sections) file.write(s);
   file.commit();
 }
 
@@ -136,25 +190,30 @@ TrainingPlan read_training_plan(const Source& source, wire::Kind kind) {
     const plan::ClientSpec client = plan::client_of(h);
     plan::verify(client);
     const json& training = wire::field(h, "training");
-    if (file.sections() != 1) file.fail("it has no network");
     TrainingPlan plan;
-    plan.model.resize(file.section_bytes(0));
-    file.read(0, plan.model);
+    plan.body = body_from_json(training);
+    read_sections(file, kind, plan);
     plan.network = client.network;
     plan.parameters = client.parameters;
-    plan.keys = client.keys;
+    plan.keys = plan::keys_from_json(wire::field(training, "keys"));
     plan.io = client.io;
     plan.id = client.plan_id;
     plan.spec = spec_of(wire::field(training, "spec"));
     plan.levels = levels_of(wire::field(training, "levels"), client.parameters.log_n);
-    plan.step = training::differentiate(
-        training::network_to_train(graph::import_onnx(Source(plan.model, file.name())), plan.spec), plan.spec);
-    plan.arrangement = arrange(plan.step, plan.spec.batch, client.parameters.log_n);
+    const graph::Network network =
+        training::network_to_train(graph::import_onnx(Source(plan.model, file.name())), plan.spec);
+    const std::optional<int> features = training::features_of(network, plan.spec);
+    if (plan.body.has_value() != features.has_value() ||
+        (features && network.nodes[static_cast<std::size_t>(*features)].shape.size() != plan.body->standard.mean.size()))
+      file.fail("its parts do not fit each other");
+    plan.step = training::differentiate(trained_part(network, plan.spec, plan.body), plan.spec);
+    plan.arrangement =
+        arrange(plan.step, plan.spec.batch, client.parameters.log_n, plan.body ? plan.body->client.tile : 0);
     if (plan.levels.bootstrapping.raised_limbs > client.parameters.ciphertext_primes)
       file.fail("it has too few primes for bootstrapping");
     // Keys and levels as they are stated must be those that the program needs.
-    if (program::required_keys(lower(plan).program, plan.keys.tiers, client.parameters.log_n) != plan.keys.keys ||
-        plan.id != plan_id(plan))
+    if (required_keys(plan, lower(plan)) != plan.keys.keys ||
+        plan::to_json(all_keys_of(plan)) != plan::to_json(client.keys) || plan.id != plan_id(plan))
       file.fail("its contents do not fit its identity");
     return plan;
   });

@@ -11,6 +11,7 @@
 #include "graph/onnx_weights.h"
 #include "lowering/plan_file.h"
 #include "training/differentiate.h"
+#include "training/layers.h"
 #include "training/trained.h"
 
 namespace sotto::lowering {
@@ -31,14 +32,21 @@ void require_range(const training::Step& step, double range) {
 }  // namespace
 
 TrainingPlan plan_training(const Source& model, const training::Spec& spec,
-                           const std::function<void(const std::string&)>& note) {
+                           const std::function<void(const std::string&)>& note,
+                           const CalibrationFor& calibration) {
   const graph::Network network = training::network_to_train(graph::import_onnx(model), spec);
   if (note)
     for (const std::string& n : network.notes) note(model.name() + ": " + n);
-  training::Step step = training::differentiate(network, spec);
+  std::optional<Body> body;
+  if (const std::optional<int> features = training::features_of(network, spec)) {
+    const plan::Interface io = compiler::interface_of(network);
+    body = compile_body(network, *features, spec.batch,
+                        calibration ? calibration(io) : compiler::made_up_calibration(io), note);
+  }
+  training::Step step = training::differentiate(trained_part(network, spec, body), spec);
   require_range(step, spec.range);
   graph::check_writable(model, training::new_weights(step, training::initial_state(step).weights));
-  TrainingPlan plan = compile(std::move(step), spec);
+  TrainingPlan plan = compile(std::move(step), spec, {}, std::move(body));
   plan.network = network.name;
   plan.model = graph::self_contained(model);
   plan.io = compiler::interface_of(network);

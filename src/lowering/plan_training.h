@@ -8,10 +8,16 @@
 
 namespace sotto::lowering {
 
+/// Images that a network is measured on, by how they become its input.
+using CalibrationFor = std::function<compiler::Calibration(const plan::Interface&)>;
+
 /// The plan that trains a network's layers as a spec says. Throws Error{bad_input} for a model or layers that cannot be
 /// trained, or whose weights could not be written back into the model; Error{no_resources} if a step needs more levels
 /// than bootstrapping leaves. note: gets what the model's user should know of how it was read, a line at a time.
+/// calibration: gives the images on which layers that run once for every image are measured, if there are any; without
+/// it they are made up.
 TrainingPlan plan_training(const Source& model, const training::Spec& spec,
-                           const std::function<void(const std::string&)>& note = {});
+                           const std::function<void(const std::string&)>& note = {},
+                           const CalibrationFor& calibration = {});
 
 }  // namespace sotto::lowering

@@ -56,6 +56,8 @@ Tensor tensor_from_json(const json& j) {
           wire::real(j, "scale")};
 }
 
+}  // namespace
+
 json to_json(const ckks::KeyRequest& keys) {
   json tiers = json::array(), ids = json::array();
   for (const auto& t : keys.tiers)
@@ -74,6 +76,8 @@ ckks::KeyRequest keys_from_json(const json& j) {
         {small_integer(k, "tier", 0, 63), static_cast<std::uint64_t>(wire::integer(k, "galois_element", 0, 1 << 20))});
   return keys;
 }
+
+namespace {
 
 json to_json(const Interface& io) {
   return {{"channels", io.channels}, {"height", io.height},   {"width", io.width},    {"mean", io.mean},

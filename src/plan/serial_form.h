@@ -16,6 +16,10 @@ void for_each_list(const Plan& plan, const std::function<void(const std::vector<
 /// of another type or out of their range throw as wire::bad_field does.
 Plan plan_of(const nlohmann::json& header, std::vector<double> values);
 
+/// Keys as both files name them.
+nlohmann::json to_json(const ckks::KeyRequest& keys);
+ckks::KeyRequest keys_from_json(const nlohmann::json& keys);
+
 /// The same for what a client gets, identity included.
 nlohmann::json to_json(const ClientSpec& spec);
 ClientSpec client_of(const nlohmann::json& header);

@@ -47,6 +47,7 @@ json to_json(const Training& t) {
           {"largest_weight", number(t.largest_weight)},
           {"largest_velocity", number(t.largest_velocity)},
           {"overflow_step", t.overflow >= 0 ? json(t.overflow) : json()},
+          {"images_out_of_range", t.images_out_of_range},
           {"accuracy_before", number(t.accuracy_before)},
           {"accuracy", last(accuracies)},
           {"float_accuracy", last(float_accuracies)},
@@ -59,7 +60,7 @@ json to_json(const Training& t) {
           {"weight_relative_errors", distances},
           {"step_seconds", step_seconds},
           {"seconds_per_step", positive(t.seconds_per_step)},
-          {"feature_seconds", seconds(0)},  // layers that stay are part of the steps
+          {"feature_seconds", seconds(t.feature_seconds)},
           {"training_seconds", positive(t.training_seconds)},
           {"seconds_by_kind", t.simulated ? json() : kinds},
           {"compile_seconds", seconds(t.compile_seconds)},

@@ -32,8 +32,10 @@ struct Training {
   std::uint64_t test_images = 0;
   double range = 0, largest_weight = 0, largest_velocity = 0;  ///< allowed, and reached by the twin
   int overflow = -1;                                           ///< first step whose results left the range; -1: none
+  std::uint64_t images_out_of_range = 0;  ///< whose values left the range of layers that run once for every image
 
   // Of encrypted training:
+  double feature_seconds = 0;                     ///< of layers that run once for every image
   double training_seconds = 0;                    ///< all steps of the server's process
   double seconds_per_step = 0;                    ///< median of the steps that this run made
   std::map<std::string, double> seconds_by_kind;  ///< of ciphertext operations, per step

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/text.h"
+#include "training/layers.h"
 
 namespace sotto::training {
 
@@ -36,10 +36,10 @@ void trim(std::vector<double>& coefficients) {
 
 class Forward {
  public:
-  Forward(const Network& network, const Spec& spec) : network_(network), readers_(network.nodes.size()) {
+  Forward(const Network& network, const Spec& spec)
+      : network_(network), trained_(layers_to_train(network, spec)), readers_(network.nodes.size()) {
     for (const Node& n : network.nodes)
       for (int i : n.inputs) ++readers_[static_cast<std::size_t>(i)];
-    choose_layers(spec);
     b_.step.images = b_.add_value({.name = "images", .space = Space::map, .shape = shape_of(network.input_shape())});
     values_[{0, {0, 1}}] = b_.step.images;
   }
@@ -56,29 +56,8 @@ class Forward {
 
  private:
   [[nodiscard]] const Node& at(int i) const { return network_.nodes[static_cast<std::size_t>(i)]; }
-  [[nodiscard]] static bool has_weights(const Node& n) {
-    return std::holds_alternative<graph::Conv2d>(n.op) || std::holds_alternative<graph::Dense>(n.op);
-  }
   [[noreturn]] void fail(int i, const std::string& message) const {
     throw Error(ErrorCode::bad_input, "node '" + at(i).name + "': " + message);
-  }
-
-  // Which layers the spec trains: a new head and those that it names, or all.
-  void choose_layers(const Spec& spec) {
-    std::set<std::string> all;
-    const std::set<std::string> named(spec.layers.begin(), spec.layers.end());
-    for (int i = 0; i < static_cast<int>(network_.nodes.size()); ++i) {
-      if (!has_weights(at(i))) continue;
-      if (!all.insert(at(i).name).second)
-        fail(i, "another layer has the same name; layers that are trained need names of their own");
-      const bool head = spec.new_head > 0 && i + 1 == static_cast<int>(network_.nodes.size());
-      if (head || (spec.new_head == 0 && named.empty()) || named.contains(at(i).name)) trained_.insert(i);
-    }
-    for (const std::string& name : spec.layers)
-      if (!all.contains(name))
-        throw Error(ErrorCode::bad_input, "layers names '" + readable_text(name) +
-                                              "', which is no convolution or dense layer of the network");
-    if (all.empty()) throw Error(ErrorCode::bad_input, "the network has no layer with weights to train");
   }
 
   Polynomial visit(int i) {

@@ -10,8 +10,8 @@
 namespace sotto::wire {
 
 FileWriter::FileWriter(const Sink& sink, Kind kind, nlohmann::json header, std::vector<std::uint64_t> section_bytes,
-                       Access access, std::size_t sections_per_unit)
-    : sections_(std::move(section_bytes)), unit_(sink.path() == nullptr ? 0 : sections_per_unit) {
+                       Access access, Units units)
+    : sections_(std::move(section_bytes)), units_(sink.path() == nullptr ? Units{} : units) {
   check(sodium_init() >= 0, "libsodium does not start");
   header["sections"] = sections_;
   const std::string text = [&] {
@@ -39,7 +39,7 @@ FileWriter::FileWriter(const Sink& sink, Kind kind, nlohmann::json header, std::
   std::vector<unsigned char> start(preamble, preamble + sizeof preamble);
   start.insert(start.end(), text.begin(), text.end());
   first_section_ = start.size();
-  if (unit_ > 0) {
+  if (units_.sections > 0) {
     resumable_ = std::make_unique<AtomicFile>(*sink.path(), access, kind, AtomicFile::Temporary::continued);
     continue_after(start);
   } else {
@@ -68,7 +68,7 @@ void FileWriter::continue_after(std::span<const unsigned char> start) {
   std::size_t finished = 0;
   for (section_ = 0; section_ < sections_.size() && read == start.size() && section_is_whole(offset);) {
     offset += sections_[section_] + kChecksumBytes;
-    if (++section_ % unit_ != 0) continue;
+    if (!units_.end(++section_)) continue;
     finished = section_;
     unit_end = offset;
   }
@@ -105,7 +105,7 @@ void FileWriter::close_full_sections() {
     crypto_generichash_final(&hash_, checksum, kChecksumBytes);
     put(checksum);
     ++section_;
-    if (unit_ > 0 && section_ % unit_ == 0) resumable_->keep();
+    if (resumable_ && units_.end(section_)) resumable_->keep();
     begin_section();
   }
 }

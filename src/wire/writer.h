@@ -16,17 +16,28 @@
 
 namespace sotto::wire {
 
+/// How long work is divided: where an interruption of it leaves what is there.
+struct Units {
+  std::size_t sections = 0;                     ///< of a unit; 0: nothing is kept
+  std::size_t lead = 0, sections_of_lead = 1;   ///< sections before the first unit, and those of a unit among these
+
+  /// Whether a unit ends behind so many sections.
+  [[nodiscard]] bool end(std::size_t count) const {
+    return count < lead ? count % sections_of_lead == 0 : (count - lead) % sections == 0;
+  }
+};
+
 /// Writes one Sotto file: a JSON header, then sections of known length, each followed by its checksum
 /// (docs/formats/container.md).
 class FileWriter {
  public:
   /// section_bytes: the length of every section. The header gets a member "sections" with these.
   ///
-  /// sections_per_unit: 0, or for long work the sections of a unit of it. Finished units are then kept when the work is
-  /// interrupted, in PATH.part, and a writer with the same header and sections continues behind them; of sinks that
-  /// are no files nothing is kept. Throws Error{wrong_key} if that file belongs to other work.
+  /// units: of long work. Finished ones are kept when the work is interrupted, in PATH.part, and a writer with the same
+  /// header and sections continues behind them; of sinks that are no files nothing is kept. Throws Error{wrong_key} if
+  /// that file belongs to other work.
   FileWriter(const Sink& sink, Kind kind, nlohmann::json header, std::vector<std::uint64_t> section_bytes,
-             Access access = Access::everyone, std::size_t sections_per_unit = 0);
+             Access access = Access::everyone, Units units = {});
 
   /// Sections that are there already, at first those of an earlier run.
   [[nodiscard]] std::size_t finished() const { return section_; }
@@ -51,7 +62,8 @@ class FileWriter {
   std::unique_ptr<AtomicFile> resumable_;  // in its place, for long work
   std::vector<std::uint64_t> sections_;
   std::array<unsigned char, kChecksumBytes> header_checksum_{};
-  std::size_t section_ = 0, unit_ = 0;
+  Units units_;
+  std::size_t section_ = 0;
   std::uint64_t first_section_ = 0;  // offset
   std::uint64_t filled_ = 0;
   crypto_generichash_state hash_{};

@@ -56,6 +56,24 @@ TEST(Prediction, NoticesWrongScores) {
   }
 }
 
+// Two equal scores: rounding decides which of them is the label, so about half of those labels are another one.
+TEST(Prediction, LabelsThatRoundingDecidesCountAsTheyComeOut) {
+  graph::Network network = squares(4);
+  auto& dense = std::get<graph::Dense>(network.nodes.back().op);
+  const auto in = static_cast<std::ptrdiff_t>(dense.in);
+  std::copy_n(dense.weights.begin(), in, dense.weights.begin() + in);
+  dense.bias[1] = dense.bias[0];
+  Calibration calibration = images_for(network, 1);
+  const plan::Plan plan = compile(network, {}).plan;
+  const Reference reference = reference_of(network, calibration);
+  ASSERT_GT(reference.ties(), 0.2);
+  const double agreement = predict(plan, calibration, reference).label_agreement;
+  EXPECT_NEAR(agreement, 1 - reference.ties() / 2, 0.25);
+  EXPECT_LT(agreement, 0.97);
+  calibration.made_up = true;  // which may leave a network without an opinion where real images do not
+  EXPECT_GT(predict(plan, calibration, reference).label_agreement, 0.97);
+}
+
 TEST(Prediction, ImagesThatLeaveARangeDoNotCount) {
   NetworkBuilder b({2, 8, 8}, 2);
   b.dense(b.mean(b.relu(b.conv(0, 4, 3, 1, 1))), 3);

@@ -216,5 +216,51 @@ TEST(EncryptedTraining, BatchesOfTwoGroups) {
   expect_steps_as_twin(b.network, 200, 11);
 }
 
+// What runs once for every image gives a ciphertext for each feature, whose numbers lie at the first positions of their
+// images among others that mean nothing; a step wants them side by side.
+TEST(EncryptedTraining, FeaturesArePackedAsTheImagesOfAStep) {
+  constexpr int kLogN = 11, kBatch = 100, kFeatures = 24, kTile = 4;
+  NetworkBuilder b({2, 3, 4}, 5);
+  b.dense(b.flatten(0), 3);
+  const training::Spec spec = spec_for(kBatch);
+  lowering::Body body;
+  body.range = 4;
+  body.client.tile = kTile;
+  body.client.io.outputs = kFeatures;
+  body.client.output_limbs = lowering::feature_limbs(kLogN);
+  body.client.output_scale = 0x1p34;
+  body.client.parameters = {.log_n = kLogN, .ciphertext_primes = 2, .special_primes = 1};
+  const ToyTraining toy(lowering::compile(training::differentiate(b.network, spec), spec, {kLogN, 36}, body));
+  ASSERT_EQ(toy.plan.arrangement.tile, kTile);
+
+  const std::vector<Example> examples = random_examples(kBatch, kFeatures, 3);
+  std::vector<const Example*> list;
+  for (const Example& e : examples) list.push_back(&e);
+  std::mt19937_64 random(2);
+  std::normal_distribution<double> normal;
+  std::vector<ckks::PackedCiphertext> in;
+  for (std::size_t f = 0; f < kFeatures; ++f) {
+    std::vector<double> slots(toy.ring->n());
+    for (std::size_t s = 0; s < slots.size(); ++s) slots[s] = 3 * normal(random);
+    for (std::size_t i = 0; i < slots.size() / (kTile * kTile); ++i)
+      slots[i * kTile * kTile] = i < kBatch ? examples[i].image[f] : 0;
+    const ckks::Plaintext m =
+        ckks::encode(*toy.ring, toy.encoder.embed_inverse(std::span<const double>(slots)), body.client.output_scale,
+                     body.client.output_limbs);
+    in.push_back(ckks::pack(*toy.ring,
+                            ckks::expand(*toy.ring, secret::encrypt_symmetric(toy.key, m, ckks::random_seed(), 0))));
+  }
+  const program::Program packing = lowering::pack_features(toy.plan);
+  const auto out = runtime::ProgramRun(packing, *toy.evaluator, nullptr).run(std::move(in), {});
+  ASSERT_EQ(out.size(), 2U);
+  for (std::size_t c = 0; c < out.size(); ++c) {
+    EXPECT_EQ(out[c].limbs(), toy.plan.levels.bootstrapping.input_limbs());
+    const std::vector<double> found = toy.decrypt(out[c]),
+                              wanted = lowering::pack_images(toy.plan.step, toy.plan.arrangement, list, 0,
+                                                             static_cast<int>(c), 0);
+    for (std::size_t s = 0; s < wanted.size(); ++s) ASSERT_NEAR(found[s], wanted[s], 1e-4) << "slot " << s;
+  }
+}
+
 }  // namespace
 }  // namespace sotto::test

@@ -150,11 +150,11 @@ TEST(AtomicFile, UnfinishedWorkIsKeptBesideWhatALinkLeadsTo) {
   std::filesystem::create_directories(folder / "data");
   std::filesystem::create_symlink("data/out", folder / "out");
   {
-    FileWriter file(folder / "out", Kind::output, nlohmann::json::object(), {3, 3}, Access::everyone, 1);
+    FileWriter file(folder / "out", Kind::output, nlohmann::json::object(), {3, 3}, Access::everyone, {.sections = 1});
     file.write(kText);
   }
   EXPECT_TRUE(std::filesystem::exists(folder / "data/out.part"));
-  FileWriter file(folder / "data/out", Kind::output, nlohmann::json::object(), {3, 3}, Access::everyone, 1);
+  FileWriter file(folder / "data/out", Kind::output, nlohmann::json::object(), {3, 3}, Access::everyone, {.sections = 1});
   EXPECT_EQ(file.finished(), 1u);
   file.write(kText);
   file.commit();

@@ -18,7 +18,7 @@ const Bytes kSection = [] {
 }();
 
 void write(const Sink& sink, bool whole = true) {
-  FileWriter writer(sink, Kind::input, {{"name", "x"}}, {kSection.size(), 0}, Access::everyone, 1);
+  FileWriter writer(sink, Kind::input, {{"name", "x"}}, {kSection.size(), 0}, Access::everyone, {.sections = 1});
   writer.write(kSection);
   if (whole) writer.commit();
 }

@@ -1,0 +1,23 @@
+#include "client/probes.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace sotto::client {
+
+void add_probe(const plan::ClientSpec& spec, const plan::ProbeView& probe, std::span<const std::complex<double>> slots,
+               double scale, std::vector<double>& times) {
+  const plan::Watched& w = probe.watched;
+  const auto positions = static_cast<std::size_t>(spec.tile) * static_cast<std::size_t>(spec.tile),
+             group = static_cast<std::size_t>(spec.input.layout.group);
+  for (std::size_t i = 0; i < times.size(); ++i)
+    for (int place = 0; place < w.places; ++place)
+      for (int y = 0; y < w.rows; y += w.row_gap)
+        for (int x = 0; x < w.columns; x += w.column_gap) {
+          const auto at = (i * group + static_cast<std::size_t>(place)) * positions +
+                          static_cast<std::size_t>(y * spec.tile + x);
+          times[i] = std::max(times[i], std::abs(slots[at].real()) / (scale * probe.bound));
+        }
+}
+
+}  // namespace sotto::client

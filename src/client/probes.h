@@ -1,0 +1,20 @@
+#pragma once
+
+#include <complex>
+#include <span>
+#include <vector>
+
+#include "plan/client_spec.h"
+
+namespace sotto::client {
+
+/// A probe so far beyond its bound spoils the whole batch: matrices of bootstrapping mix all slots and are exact to
+/// 2^-40 or so, of which the bound of a sum over that of one value may take 2^10, and results want another 2^10.
+inline constexpr double kSpoils = 0x1p20;
+
+/// Raises times[i] to the largest magnitude of image i in a decrypted probe, over its bound: beyond 1 its values left
+/// their range.
+void add_probe(const plan::ClientSpec& spec, const plan::ProbeView& probe, std::span<const std::complex<double>> slots,
+               double scale, std::vector<double>& times);
+
+}  // namespace sotto::client

@@ -1,0 +1,111 @@
+#include "lowering/body.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "lowering/plan_file.h"
+#include "lowering/plan_training.h"
+#include "plan/plan_file.h"
+#include "support/expect_error.h"
+
+namespace sotto::lowering {
+namespace {
+
+const std::filesystem::path kModel = std::filesystem::path(SOTTO_SOURCE_DIR) / "models/train/lenet-mnist.onnx";
+
+// The last layer alone, behind two convolutions that stay.
+class BodyPlan : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    Spec spec;
+    spec.new_head = 5;
+    spec.batch = 2000;
+    spec.steps = 3;
+    plan = new TrainingPlan(plan_training(kModel, spec));
+    server = new Bytes;
+    client = new Bytes;
+    write_training_plan(Sink(*server), *plan, wire::Kind::plan);
+    write_training_plan(Sink(*client), *plan, wire::Kind::client);
+  }
+  static void TearDownTestSuite() {
+    delete plan;
+    delete server;
+    delete client;
+  }
+  static TrainingPlan* plan;
+  static Bytes *server, *client;
+};
+
+TrainingPlan* BodyPlan::plan = nullptr;
+Bytes *BodyPlan::server = nullptr, *BodyPlan::client = nullptr;
+
+TEST_F(BodyPlan, RunsLayersThatStayOnceAndLeavesTheHeadToTheSteps) {
+  ASSERT_TRUE(plan->body && plan->body->plan);
+  const Body& body = *plan->body;
+  EXPECT_EQ(body.client.io.outputs, 392);
+  EXPECT_EQ(body.plan->output().limbs, feature_limbs(plan->parameters.log_n));
+  EXPECT_LE(body.plan->prediction.score_error, 0.05 * body.plan->prediction.spread);
+  EXPECT_EQ(plan->arrangement.tile, body.client.tile);
+  EXPECT_EQ(plan->arrangement.images_per_group(), body.client.batch);
+  EXPECT_EQ(plan->step.value(plan->step.images).size(), 392U);
+  EXPECT_EQ(plan->step.parameters.size(), 2U);
+  EXPECT_EQ(plan->step.parameters.front().initial.size(), 5U * 392U);
+}
+
+TEST_F(BodyPlan, EveryKeyIsWithinTheSecurityTable) {
+  EXPECT_EQ(ckks::Parameters::create(plan->parameters).security_bits(), 128);
+  EXPECT_NO_THROW(ckks::require_secure(plan->parameters, all_keys_of(*plan)));
+  const ckks::KeyRequest all = all_keys_of(*plan);
+  EXPECT_GT(all.keys.size(), plan->keys.keys.size());
+  for (const ckks::KeyShape& wanted : ckks::shapes_of(plan->body->client.keys))
+    EXPECT_TRUE(std::ranges::any_of(ckks::shapes_of(all), [&](const auto& k) { return k.serves(wanted); }));
+}
+
+TEST_F(BodyPlan, ComesBackFromBothFilesAndOnlyTheServersHasTheBody) {
+  const TrainingPlan here = read_training_plan(Source(*server), wire::Kind::plan),
+                     there = read_training_plan(Source(*client), wire::Kind::client);
+  EXPECT_EQ(here.id, plan->id);
+  EXPECT_EQ(there.id, plan->id);
+  EXPECT_TRUE(here.body->plan.has_value());
+  EXPECT_FALSE(there.body->plan.has_value());
+  EXPECT_EQ(there.body->standard.mean, plan->body->standard.mean);
+  EXPECT_EQ(program::digest_of(pack_features(here)), program::digest_of(pack_features(there)));
+  EXPECT_EQ(memory_of(here, lower(here)), memory_of(there, lower(there)));
+}
+
+TEST_F(BodyPlan, RefusesPartsThatDoNotFitEachOther) {
+  const auto refused = [](const TrainingPlan& changed, wire::Kind kind, const char* why) {
+    Bytes bytes;
+    write_training_plan(Sink(bytes), changed, kind);
+    return test::refuses([&] { return read_training_plan(Source(bytes), kind); }, {why});
+  };
+  TrainingPlan other = *plan;
+  other.body->range *= 2;
+  EXPECT_TRUE(refused(other, wire::Kind::client, "identity"));
+  other = *plan;
+  other.body->standard.deviation[3] = 0;
+  EXPECT_TRUE(refused(other, wire::Kind::client, "deviation"));
+  other = *plan;
+  other.body->standard.mean.pop_back();
+  EXPECT_TRUE(refused(other, wire::Kind::client, "mean"));
+  other = *plan;
+  other.body->client.batch /= 2;
+  EXPECT_TRUE(refused(other, wire::Kind::plan, "batch and tile"));
+  other = *plan;
+  other.body->client.network = "another.onnx";  // not that of the plan beside it
+  EXPECT_TRUE(refused(other, wire::Kind::plan, "parts"));
+}
+
+TEST_F(BodyPlan, FeaturesOfTheFloatNetworkAreOfOneSize) {
+  std::vector<training::Example> examples(3);
+  for (std::size_t i = 0; i < examples.size(); ++i) examples[i].image.assign(28 * 28, 0.3 * static_cast<double>(i));
+  examples = seen_by_step(*plan, std::move(examples));
+  for (const training::Example& e : examples) {
+    ASSERT_EQ(e.image.size(), 392U);
+    for (double v : e.image) EXPECT_LT(std::abs(v), plan->body->range);
+  }
+}
+
+}  // namespace
+}  // namespace sotto::lowering
