@@ -13,9 +13,12 @@ namespace {
 
 using Path = std::filesystem::path;
 
-TrainingPlan compile(const Path& model, const std::string& spec, const std::string& name, nb::handle note) {
+TrainingPlan compile(const Path& model, const std::string& spec, const std::string& name,
+                     const std::optional<ImageArray>& calibration, nb::handle note) {
   std::optional<TrainingPlan> plan;
-  run(nb::none(), note, [&](const Hooks& hooks) { plan = TrainingPlan::compile(model, spec, name, hooks); });
+  std::optional<ImagesView> images;
+  if (calibration) images = view_of(*calibration);
+  run(nb::none(), note, [&](const Hooks& hooks) { plan = TrainingPlan::compile(model, spec, name, hooks, images); });
   return *plan;
 }
 
@@ -86,7 +89,8 @@ void bind_training(nb::module_& module) {
       .def_prop_ro("largest_velocity", [](const TrainingResult& r) { return r.largest_velocity; })
       .def_prop_ro("input_id", [](const TrainingResult& r) { return r.input_id; });
   nb::class_<TrainingPlan>(module, "TrainingPlan")
-      .def_static("compile", compile, nb::arg("model"), nb::arg("spec"), nb::arg("name"), nb::arg("note").none())
+      .def_static("compile", compile, nb::arg("model"), nb::arg("spec"), nb::arg("name"),
+                  nb::arg("calibration").none(), nb::arg("note").none())
       .def_static("read", read)
       .def("write", write, nb::arg("path").none())
       .def("write_client", write_client, nb::arg("path").none())

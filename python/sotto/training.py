@@ -22,7 +22,7 @@ import numpy.typing as npt
 from ._errors import SottoWarning, UsageError
 from ._export import node_names_of, put_weights
 from ._files import BytesLike, Path, Unpicklable, _native, buffer_of, existing
-from ._images import for_network, labels_of
+from ._images import for_calibration, for_network, labels_of
 from ._network import Numbers, given_network, without_folder
 from ._progress import Progress, reporting
 from ._recipe import Recipe, text_of
@@ -278,7 +278,7 @@ def native_training(given: _Training | Path | BytesLike) -> _server.TrainingPlan
 
 def compile_training(model: Union[Path, torch.nn.Module], spec: Recipe, *, input_shape: tuple[int, ...] | None = None,
                      mean: Numbers = None, std: Numbers = None, classes: list[str] | None = None,
-                     name: str | None = None) -> TrainingPlan:
+                     name: str | None = None, calibrate: object = None) -> TrainingPlan:
     """Makes a network's layers ready to be trained on encrypted images. Takes seconds.
 
     model: an ONNX file, or a module of PyTorch, which is exported in evaluation mode and left as it was. Training begins
@@ -294,6 +294,8 @@ def compile_training(model: Union[Path, torch.nn.Module], spec: Recipe, *, input
     mean, std: preprocessing of pixels, (pixel / 255 - mean) / std, one number or one by channel; classes: names. They
       take the place of those in an ONNX file.
     name: of the network, in messages and descriptions.
+    calibrate: public images like those to come (as for `TrainingClient.encrypt`; 512 at most are used), on which layers
+      are measured that run once for every image; default: made-up ones.
 
     Raises BadInputError for a network or spec that cannot be trained, naming the node and, for PyTorch, the module, or
     the key; NoResourcesError if a step needs more levels than 128-bit security leaves: train fewer of the last layers.
@@ -304,7 +306,8 @@ def compile_training(model: Union[Path, torch.nn.Module], spec: Recipe, *, input
     text, called = text_of(spec)
     with given_network(model, input_shape, flat=False, mean=mean, std=std, classes=classes, name=name,
                        images=None) as path:
-        return TrainingPlan._of(_native().TrainingPlan.compile(path, text, called, note))
+        images = None if calibrate is None else for_calibration(calibrate)
+        return TrainingPlan._of(_native().TrainingPlan.compile(path, text, called, images, note))
 
 
 def simulate_training(model: Union[TrainingPlan, TrainingClientSpec, Path, torch.nn.Module], spec: Recipe | None,

@@ -8,6 +8,8 @@ namespace sotto::compiler {
 
 namespace {
 
+constexpr double kMostWork = 1e10;  // multiply-adds of one pass over the images
+constexpr double kLeastImages = 4;
 constexpr double kRoom = 1.5, kMadeUpRoom = 4;
 
 constexpr double kFaint[] = {0.25, 0.0625};    // contrasts
@@ -49,6 +51,22 @@ std::vector<std::vector<double>> made_up_images(const plan::Interface& io, const
 Calibration calibration_from(std::vector<std::vector<double>> images) {
   std::vector<double> room(images.size(), kRoom);
   return {std::move(images), std::move(room), false};
+}
+
+std::size_t affordable(double multiply_adds) {
+  return static_cast<std::size_t>(std::max(kLeastImages, kMostWork / std::max(multiply_adds, 1.0)));
+}
+
+Calibration thinned(Calibration calibration, double multiply_adds) {
+  const std::size_t most = std::min(affordable(multiply_adds), kMostCalibration),
+                    stride = (calibration.images.size() + most - 1) / most;
+  if (stride <= 1) return calibration;
+  Calibration few{{}, {}, calibration.made_up};
+  for (std::size_t k = 0; k < calibration.images.size(); k += stride) {
+    few.images.push_back(std::move(calibration.images[k]));
+    few.room.push_back(calibration.room[k]);
+  }
+  return few;
 }
 
 Calibration made_up_calibration(const plan::Interface& io, std::size_t images) {

@@ -20,6 +20,13 @@ struct Calibration {
 /// The user's images: values may become half as large again.
 Calibration calibration_from(std::vector<std::vector<double>> images);
 
+/// Images of a network with so many multiply-adds of which a pass over all takes seconds.
+std::size_t affordable(double multiply_adds);
+
+/// Some of the images, at equal distances, as a data set may be sorted by class: affordable() of them, and no more than
+/// kMostCalibration.
+Calibration thinned(Calibration calibration, double multiply_adds);
+
 /// Pictures of noise and waves, always the same, for networks of which nobody gives images: values may become four
 /// times as large as on ordinary ones, half as large again as on pictures whose channels are black or white everywhere.
 /// images: of each of both kinds.

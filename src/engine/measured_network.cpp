@@ -13,31 +13,11 @@ namespace sotto::engine {
 
 namespace {
 
-constexpr double kMostWork = 1e10;  // multiply-adds of one pass over the images
-constexpr double kLeastImages = 4;
 constexpr std::size_t kMostFaint = 8;  // of a kind
 constexpr double kFaintMargin = 1.5;   // over what their scores err by: there are more kinds
 constexpr double kRangeMargin = 1.5;   // over the largest input of an activation on those
 constexpr double kLeastFunctionError = 1e-4;
 constexpr double kTiesToTell = 0.05;  // part of the images
-
-// Images of which a pass over all takes seconds.
-std::size_t affordable(double work_of_image) {
-  return static_cast<std::size_t>(std::max(kLeastImages, kMostWork / std::max(work_of_image, 1.0)));
-}
-
-// Images at equal distances, as a data set may be sorted by class.
-void thin(compiler::Calibration& calibration, double work_of_image) {
-  const std::size_t most = std::min(affordable(work_of_image), compiler::kMostCalibration),
-                    stride = (calibration.images.size() + most - 1) / most;
-  if (stride <= 1) return;
-  compiler::Calibration few{{}, {}, calibration.made_up};
-  for (std::size_t k = 0; k < calibration.images.size(); k += stride) {
-    few.images.push_back(std::move(calibration.images[k]));
-    few.room.push_back(calibration.room[k]);
-  }
-  calibration = std::move(few);
-}
 
 // Polynomials may take half of the labels that may change, encryption the rest.
 double halfway(double agreement) { return agreement + (1 - agreement) / 2; }
@@ -48,7 +28,7 @@ double error_on_faint_images(const MeasuredNetwork& m, const PlanningHooks& hook
   if (!m.calibration.made_up || !graph::has_functions(m.network)) return 0;
   const circuit::Circuit circuit = compiler::lower(m.network, m.function_error);
   if (!circuit.has(circuit::Op::Kind::activate)) return 0;
-  const std::size_t images = std::min(kMostFaint, affordable(graph::multiply_adds(m.network)));
+  const std::size_t images = std::min(kMostFaint, compiler::affordable(graph::multiply_adds(m.network)));
   double largest = 0;
   for (const compiler::Calibration& kind : compiler::faint_calibrations(compiler::interface_of(m.network), images)) {
     const auto progress = hooks.images("faint images", images);
@@ -106,7 +86,7 @@ MeasuredNetwork measure(graph::Network network, compiler::Calibration calibratio
                 Setting::calibration);
   MeasuredNetwork m{std::move(network), std::move(calibration), {}, {}, 0};
   note_limits(m, hooks);
-  thin(m.calibration, graph::multiply_adds(m.network));
+  m.calibration = compiler::thinned(std::move(m.calibration), graph::multiply_adds(m.network));
   const std::size_t images = m.calibration.images.size();
   if (graph::needs_ranges(m.network)) {
     const auto largest = graph::magnitudes(m.network, m.calibration.images, hooks.images("ranges", images));

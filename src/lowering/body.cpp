@@ -39,8 +39,9 @@ double largest(const std::vector<std::vector<double>>& lists) {
 
 int feature_limbs(int log_n) { return bootstrap_spec(log_n).input_limbs() + 1; }
 
-Body compile_body(const graph::Network& network, int features, int batch, const compiler::Calibration& calibration,
+Body compile_body(const graph::Network& network, int features, int batch, compiler::Calibration calibration,
                   const std::function<void(const std::string&)>& note) {
+  calibration = compiler::thinned(std::move(calibration), graph::multiply_adds(network));
   const std::size_t count = network.nodes[static_cast<std::size_t>(features)].shape.size();
   const training::Standard none{std::vector<double>(count, 0), std::vector<double>(count, 1)};
   training::Standard standard =

@@ -32,7 +32,7 @@ int feature_limbs(int log_n);
 /// Plans the body of a network, up to the node of its features, for batches of at least so many images, measured on
 /// calibration images. Throws Error{bad_input} for layers that cannot run encrypted, naming the node;
 /// Error{no_resources} if the features are predicted to err by more than a twentieth of their spread.
-Body compile_body(const graph::Network& network, int features, int batch, const compiler::Calibration& calibration,
+Body compile_body(const graph::Network& network, int features, int batch, compiler::Calibration calibration,
                   const std::function<void(const std::string&)>& note);
 
 /// What a step of a plan is of: a network with a new head if the spec asks for one, or what lies behind its body.

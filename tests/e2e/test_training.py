@@ -222,5 +222,95 @@ class OnOneMachine(TrainingCase):
         self.assert_refused(BAD_INPUT, "train", "means.onnx", "--spec", "spec.toml", *data)
 
 
+def cubic_network(path):
+    """A convolution, cubes, which no step can train through, and a dense layer."""
+    rng = np.random.default_rng(6)
+    weights = {"k": rng.normal(0, 0.4, (3, 1, 3, 3)).astype(np.float32), "w": rng.normal(0, 0.1, (CLASSES, 3 * SIDE * SIDE)).astype(np.float32),
+               "b": np.zeros(CLASSES, np.float32)}
+    nodes = [helper.make_node("Conv", ["x", "k"], ["c"], "conv", pads=[1, 1, 1, 1]),
+             helper.make_node("Mul", ["c", "c"], ["s"], "square"), helper.make_node("Mul", ["s", "c"], ["a"], "cube"),
+             helper.make_node("Flatten", ["a"], ["f"], "flatten", axis=1), helper.make_node("Gemm", ["f", "w", "b"], ["y"], "fc", transB=1)]
+    graph = helper.make_graph(nodes, "cubic", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1, SIDE, SIDE])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", CLASSES])],
+                              [numpy_helper.from_array(a, name) for name, a in weights.items()])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    model.ir_version = 8
+    onnx.save(model, path)
+    return weights
+
+
+class Head(Case):
+    """The last layer alone, behind layers that run once for every image."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.before = cubic_network(cls.dir / "net.onnx")
+        rng = np.random.default_rng(5)
+        cls.labels = rng.integers(0, CLASSES, 2 * BATCH)
+        shapes = rng.integers(0, 200, (CLASSES, 1, SIDE, SIDE))
+        cls.images = np.clip(shapes[cls.labels] + rng.integers(-30, 30, (2 * BATCH, 1, SIDE, SIDE)), 0, 255).astype(np.uint8)
+        np.savez(cls.dir / "data.npz", images=cls.images, labels=cls.labels)
+        (cls.dir / "spec.toml").write_text(spec(2, rate=0.01, extra='layers = ["fc"]'))
+        cls.sotto("compile", "net.onnx", "--train", "spec.toml", "--calibrate", "data.npz", "--out", "net")
+        cls.sotto("keygen", "net.client", "--out", "keys")
+        cls.sotto("encrypt", "net.client", "--keys", "keys", "--data", "data.npz", "--labels", "--out", "in.sotto")
+        cls.train = ["train", "net.plan", "--eval-key", "keys/eval.key", "--in", "in.sotto"]
+        cls.sotto(*cls.train, "--out", "out.sotto", "--json", "stats.json", program=harness.SERVER, timeout=300)
+
+    def test_the_head_is_the_twins_and_the_body_stays(self):
+        self.sotto("decrypt", "net.client", "--keys", "keys", "--in", "out.sotto", "--out", "trained.onnx")
+        self.sotto("train", "net.onnx", "--spec", "spec.toml", "--data", "data.npz", "--calibrate", "data.npz", "--simulate", "--out", "twin.onnx",
+                   "--json", "twin.json")
+        trained, twin = weights_of(self.dir / "trained.onnx"), weights_of(self.dir / "twin.onnx")
+        np.testing.assert_array_equal(trained["k"], self.before["k"])
+        for name in ("w", "b"):
+            change = np.linalg.norm(twin[name] - self.before[name])
+            self.assertGreater(change, 0)
+            self.assertLess(np.linalg.norm(trained[name] - twin[name]), 0.02 * change, name)
+        # The twin's loss is that of the network itself on the images of the first batch, whichever they are.
+        loss = json.loads((self.dir / "twin.json").read_text())["float_loss"][0]
+        pad = np.pad(self.images[:, 0] / 255, ((0, 0), (1, 1), (1, 1)))
+        windows = np.lib.stride_tricks.sliding_window_view(pad, (3, 3), axis=(1, 2))
+        features = np.einsum("nyxij,cij->ncyx", windows, self.before["k"][:, 0].astype(float)) ** 3
+        scores = features.reshape(len(features), -1) @ self.before["w"].T.astype(float)
+        losses = ((scores - np.eye(CLASSES)[self.labels]) ** 2).sum(1) / 2
+        self.assertLess(losses.min(), loss)
+        self.assertLess(abs(loss - losses.mean()), 3 * losses.std() / BATCH**0.5)
+        stats = json.loads((self.dir / "stats.json").read_text())
+        self.assertGreater(stats["feature_seconds"], 0)
+
+    def test_both_files_tell_the_same(self):
+        told = [json.loads(self.sotto("plan", name, "--json").out) for name in ("net.plan", "net.client")]
+        self.assertEqual(told[0], told[1])
+        for file, member in (("keys/eval.key", "eval_key_bytes"), ("in.sotto", "input_bytes")):
+            size = (self.dir / file).stat().st_size / (2 if member == "input_bytes" else 1)
+            self.assertLess(abs(size - told[0][member]), 0.01 * size, member)
+
+    def test_killed_between_two_runs_and_resumed(self):
+        part = self.dir / "again.sotto.part"
+        p = subprocess.Popen([harness.SERVER, *self.train, "--out", "again.sotto"], cwd=self.dir, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline and not (part.exists() and part.stat().st_size > 2**20):
+            self.assertIsNone(p.poll(), "it ended before the signal")
+            time.sleep(0.02)
+        p.send_signal(signal.SIGKILL)
+        p.wait()
+        self.sotto(*self.train, "--out", "again.sotto", program=harness.SERVER, timeout=300)
+        self.assertEqual((self.dir / "again.sotto").read_bytes(), (self.dir / "out.sotto").read_bytes())
+
+    def test_images_that_leave_the_range_are_counted(self):
+        bright = self.images.copy()
+        bright[7] = 255 * (np.arange(SIDE * SIDE).reshape(1, SIDE, SIDE) % 2)
+        np.savez(self.dir / "bright.npz", images=bright // 2 * 2, labels=self.labels)
+        np.savez(self.dir / "faint.npz", images=self.images // 8, labels=self.labels)
+        (self.dir / "one.toml").write_text(spec(1, rate=0.01, extra='layers = ["fc"]'))
+        r = harness.run("train", "net.onnx", "--spec", "one.toml", "--data", "bright.npz", "--calibrate", "faint.npz", "--json", "r.json",
+                        cwd=self.dir, env=self.env, timeout=300)
+        self.assertEqual(r.code, DOUBTFUL, r)
+        self.assert_one_line(r, "left the range")
+        self.assertGreater(json.loads((self.dir / "r.json").read_text())["images_out_of_range"], 0)
+
+
 if __name__ == "__main__":
     harness.main()
