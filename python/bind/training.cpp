@@ -89,8 +89,8 @@ void bind_training(nb::module_& module) {
       .def_prop_ro("largest_velocity", [](const TrainingResult& r) { return r.largest_velocity; })
       .def_prop_ro("input_id", [](const TrainingResult& r) { return r.input_id; });
   nb::class_<TrainingPlan>(module, "TrainingPlan")
-      .def_static("compile", compile, nb::arg("model"), nb::arg("spec"), nb::arg("name"),
-                  nb::arg("calibration").none(), nb::arg("note").none())
+      .def_static("compile", compile, nb::arg("model"), nb::arg("spec"), nb::arg("name"), nb::arg("calibration").none(),
+                  nb::arg("note").none())
       .def_static("read", read)
       .def("write", write, nb::arg("path").none())
       .def("write_client", write_client, nb::arg("path").none())

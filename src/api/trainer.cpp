@@ -37,8 +37,8 @@ TrainingReport Trainer::train(const Source& input, EvaluationKeys& keys, const S
       hooks.progress({p.features ? "features" : "training", p.done, (p.features ? "run " : "step ") + number});
     };
   const engine::TrainingReport r = state_->trainer.train(input, keys.state_->of(state_->trainer.plan().id), output, h);
-  return {r.steps,           r.steps_of_an_earlier_run, r.images,        r.feature_seconds, r.read_seconds,
-          r.compute_seconds, r.write_seconds,           r.step_seconds};
+  return {r.steps,        r.steps_of_an_earlier_run, r.images,        r.feature_seconds,
+          r.read_seconds, r.compute_seconds,         r.write_seconds, r.step_seconds};
 }
 
 }  // namespace sotto

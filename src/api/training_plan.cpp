@@ -8,6 +8,7 @@
 #include "api/values.h"
 #include "base/error.h"
 #include "graph/onnx_weights.h"
+#include "lowering/features.h"
 #include "lowering/plan_file.h"
 #include "lowering/plan_training.h"
 #include "training/run_twin.h"

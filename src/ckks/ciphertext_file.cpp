@@ -82,7 +82,8 @@ CiphertextWriter::CiphertextWriter(const Sink& sink, wire::Kind kind, const ring
     : ring_(ring),
       info_(info),
       file_(sink, kind, header(kind, info), section_sizes(kind, ring, info), wire::Access::everyone,
-            resumable ? wire::Units{info.sections_per_batch(), info.lead_sections(), std::max<std::size_t>(info.lead.size(), 1)}
+            resumable ? wire::Units{info.sections_per_batch(), info.lead_sections(),
+                                    std::max<std::size_t>(info.lead.size(), 1)}
                       : wire::Units{}) {}
 
 void CiphertextWriter::write(const ring::RnsPoly& poly) {
@@ -119,8 +120,7 @@ CiphertextReader::CiphertextReader(const Source& source, wire::Kind kind) : kind
         std::ranges::copy(wire::hex_bytes(h, "seed", seed.size()), seed.begin());
       }
     }
-    if (kind_ == wire::Kind::output || h.contains("probes"))
-      info_.probes = shapes_from_json(h, "probes");
+    if (kind_ == wire::Kind::output || h.contains("probes")) info_.probes = shapes_from_json(h, "probes");
     if (h.contains("lead")) {
       info_.lead = shapes_from_json(h, "lead");
       info_.leads = static_cast<std::uint64_t>(wire::integer(h, "leads", 1, 1 << 24));
@@ -128,12 +128,12 @@ CiphertextReader::CiphertextReader(const Source& source, wire::Kind kind) : kind
     if (info_.batches() > file_.sections() || file_.sections() != info_.sections())
       file_.fail("it does not hold the ciphertexts that it announces");
   });
-  file_.name_sections([per_batch = info_.sections_per_batch(), batches = info_.batches(),
-                       lead = info_.lead_sections()](std::size_t k) {
-    if (k < lead) return "ciphertext " + std::to_string(k) + " of the features";
-    const std::string within = "ciphertext " + std::to_string((k - lead) % per_batch);
-    return batches == 1 ? within : within + " of batch " + std::to_string((k - lead) / per_batch);
-  });
+  file_.name_sections(
+      [per_batch = info_.sections_per_batch(), batches = info_.batches(), lead = info_.lead_sections()](std::size_t k) {
+        if (k < lead) return "ciphertext " + std::to_string(k) + " of the features";
+        const std::string within = "ciphertext " + std::to_string((k - lead) % per_batch);
+        return batches == 1 ? within : within + " of batch " + std::to_string((k - lead) / per_batch);
+      });
 }
 
 void CiphertextReader::expect(const std::string& plan_id, std::uint64_t batch, std::uint64_t per_batch, int limbs,

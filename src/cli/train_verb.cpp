@@ -13,6 +13,7 @@
 #include "cli/verbs.h"
 #include "graph/onnx_import.h"
 #include "graph/onnx_weights.h"
+#include "lowering/features.h"
 #include "lowering/plan_training.h"
 #include "report/training.h"
 #include "training/run_twin.h"
@@ -142,9 +143,9 @@ int run(TrainOptions& o) {
     return lowering::seen_by_step(plan, std::move(list), [&](std::size_t done) { line.update(done, all); });
   };
   const TestSet test(
-      plan, o.test.empty()
-                ? std::vector<training::Example>{}
-                : seen(examples_of(load_images(test_data, plan.io, o.test_count, images::TrueLabels::needed), plan.io)));
+      plan, o.test.empty() ? std::vector<training::Example>{}
+                           : seen(examples_of(load_images(test_data, plan.io, o.test_count, images::TrueLabels::needed),
+                                              plan.io)));
   r.test_images = test.size();
   r.accuracy_before = test.accuracy(plan.step, training::initial_state(plan.step).weights);
   const std::vector<training::TwinStep> twin = [&] {
@@ -169,7 +170,8 @@ int run(TrainOptions& o) {
     spoiled = encrypted->spoiled;
   }
   if (!o.out.empty() && r.overflow < 0 && !spoiled)
-    graph::write_onnx(Source(plan.model, plan.network), o.out, training::new_weights(plan.step, lowering::weights_of_model(plan, weights)));
+    graph::write_onnx(Source(plan.model, plan.network), o.out,
+                      training::new_weights(plan.step, lowering::weights_of_model(plan, weights)));
   if (!o.json.empty()) wire::write_file(o.json, report::to_json(r).dump(2) + "\n");
   if (!o.report.empty()) wire::write_file(o.report, report::training_page(r));
   if (o.json != "-") print_summary(r, o, r.overflow < 0 && !spoiled);

@@ -139,9 +139,8 @@ std::string compile_training(const std::string& model, const std::string& spec,
                              const std::string& plan_path, const std::string& client_path) {
   const lowering::TrainingPlan plan = [&] {
     const AtOnce at_once;
-    return lowering::plan_training(model, training::read_spec(spec), print_note, [&](const plan::Interface& io) {
-      return calibration_for(calibrate, reading, io);
-    });
+    return lowering::plan_training(model, training::read_spec(spec), print_note,
+                                   [&](const plan::Interface& io) { return calibration_for(calibrate, reading, io); });
   }();
   wire::require_writable(plan_path, wire::Kind::plan);  // both or none
   wire::require_writable(client_path, wire::Kind::client);

@@ -14,8 +14,8 @@ void add_probe(const plan::ClientSpec& spec, const plan::ProbeView& probe, std::
     for (int place = 0; place < w.places; ++place)
       for (int y = 0; y < w.rows; y += w.row_gap)
         for (int x = 0; x < w.columns; x += w.column_gap) {
-          const auto at = (i * group + static_cast<std::size_t>(place)) * positions +
-                          static_cast<std::size_t>(y * spec.tile + x);
+          const auto at =
+              (i * group + static_cast<std::size_t>(place)) * positions + static_cast<std::size_t>(y * spec.tile + x);
           times[i] = std::max(times[i], std::abs(slots[at].real()) / (scale * probe.bound));
         }
 }

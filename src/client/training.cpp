@@ -74,7 +74,8 @@ void judge_body_run(const lowering::TrainingPlan& plan, const Keys& keys, const 
                     const ckks::CiphertextReader& file, std::uint64_t r, DecryptedTraining& out) {
   const plan::ClientSpec& body = plan.body->client;
   const std::size_t each = file.info().lead.size(), probes = body.watch.probes.size(), packed = each - probes;
-  const auto [first, end] = images_of(plan, static_cast<int>(r % static_cast<std::uint64_t>(plan.arrangement.groups())));
+  const auto [first, end] =
+      images_of(plan, static_cast<int>(r % static_cast<std::uint64_t>(plan.arrangement.groups())));
   std::vector<double> times(end - first);  // how far beyond its bounds an image lies
   bool lost = false;
   for (std::size_t k = 0; k < each; ++k) {
@@ -92,8 +93,8 @@ void judge_body_run(const lowering::TrainingPlan& plan, const Keys& keys, const 
       times[i / positions] = std::max(times[i / positions], std::abs(slots[i].real()) / (c.scale * plan.body->range));
   }
   const bool spoiled = lost || std::ranges::any_of(times, [](double t) { return t > kSpoils; });
-  out.out_of_range += spoiled ? times.size()
-                              : static_cast<std::size_t>(std::ranges::count_if(times, [](double t) { return t > 1; }));
+  out.out_of_range +=
+      spoiled ? times.size() : static_cast<std::size_t>(std::ranges::count_if(times, [](double t) { return t > 1; }));
   out.spoiled = out.spoiled || spoiled;
 }
 
@@ -164,8 +165,8 @@ DecryptedTraining decrypt_training(const lowering::TrainingPlan& plan, const Key
   const std::uint64_t each = file.info().sections_per_batch(), first = file.info().lead_sections();
   for (std::uint64_t s = 0; s < steps; ++s) {
     if (progress) progress(s, steps);
-    out.states.push_back(
-        lowering::unpack_state(plan.step, plan.arrangement, slots_of(keys, encoder, file.read(*keys.ring, first + s * each))));
+    out.states.push_back(lowering::unpack_state(plan.step, plan.arrangement,
+                                                slots_of(keys, encoder, file.read(*keys.ring, first + s * each))));
     std::vector<std::vector<double>> groups;
     for (std::uint64_t k = 1; k < each; ++k)
       groups.push_back(slots_of(keys, encoder, file.read(*keys.ring, first + s * each + k)));

@@ -106,8 +106,7 @@ plan::Prediction compare(const Calibration& calibration, const Reference& refere
   out.label_agreement = agreement_of(margins, std::move(changes), flips);
   if (equal > 0) {
     const auto with_labels = static_cast<double>(margins.size()), ties = static_cast<double>(equal);
-    out.label_agreement =
-        (out.label_agreement * with_labels + static_cast<double>(equal_kept)) / (with_labels + ties);
+    out.label_agreement = (out.label_agreement * with_labels + static_cast<double>(equal_kept)) / (with_labels + ties);
   }
   return out;
 }

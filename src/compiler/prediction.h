@@ -30,7 +30,8 @@ Reference reference_of(const graph::Network& network, const Calibration& calibra
                        const std::function<void(std::size_t)>& progress = {});
 
 /// Runs a plan with the errors of encryption (plan::simulate) on the calibration images and compares with the float
-/// network. Images that someone gave and whose best scores are equal count as they come out; made-up ones do not count. Images whose values leave the range of an activation are left out: such are marked when they are decrypted.
+/// network. Images that someone gave and whose best scores are equal count as they come out; made-up ones do not count.
+/// Images whose values leave the range of an activation are left out: such are marked when they are decrypted.
 plan::Prediction predict(const plan::Plan& plan, const Calibration& calibration, const Reference& reference,
                          const std::function<void(std::size_t)>& progress = {});
 

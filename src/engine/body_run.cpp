@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "lowering/features.h"
 #include "runtime/batch_run.h"
 
 namespace sotto::engine {

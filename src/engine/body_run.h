@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "ckks/key_file.h"
-#include "lowering/compile.h"
+#include "lowering/training_plan.h"
 #include "runtime/model.h"
 #include "runtime/program_run.h"
 

@@ -54,9 +54,10 @@ void note_limits(const MeasuredNetwork& m, const PlanningHooks& hooks) {
 void note_ties(const MeasuredNetwork& m, const PlanningHooks& hooks) {
   const double ties = m.reference.ties();
   if (hooks.note && m.calibration.made_up && ties > kTiesToTell)
-    hooks.note(fmt::format("{}: it gives {:.2g} % of the made-up images equal best scores; rounding decides the labels of "
-                           "such images, which are marked",
-                           m.network.name, 100 * ties));
+    hooks.note(
+        fmt::format("{}: it gives {:.2g} % of the made-up images equal best scores; rounding decides the labels of "
+                    "such images, which are marked",
+                    m.network.name, 100 * ties));
 }
 
 // The largest error of polynomials with which labels are predicted to agree.

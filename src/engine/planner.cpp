@@ -180,12 +180,13 @@ void Planner::refuse(const compiler::Compiled& compiled) const {
                             made_up ? "measure on real ones" : "state larger ranges, or none, in the model"),
                 made_up ? Setting::calibration : Setting::none);
   if (const double ties = network_.reference.ties(); !made_up && ties > 1 - options_.agreement)
-    throw Error(ErrorCode::no_resources,
-                fmt::format("only {:.2f} % of the labels are predicted to agree with the float network, {:g} % are asked "
-                            "for: it gives {:.2g} % of the images equal best scores, as a Clip or Relu behind the scores "
-                            "does, and rounding decides which is taken; leave that out, or allow fewer labels to agree",
-                            100 * compiled.plan.prediction.label_agreement, 100 * options_.agreement, 100 * ties),
-                Setting::agreement);
+    throw Error(
+        ErrorCode::no_resources,
+        fmt::format("only {:.2f} % of the labels are predicted to agree with the float network, {:g} % are asked "
+                    "for: it gives {:.2g} % of the images equal best scores, as a Clip or Relu behind the scores "
+                    "does, and rounding decides which is taken; leave that out, or allow fewer labels to agree",
+                    100 * compiled.plan.prediction.label_agreement, 100 * options_.agreement, 100 * ties),
+        Setting::agreement);
   throw Error(
       ErrorCode::no_resources,
       fmt::format("only {:.2f} % of the labels are predicted to agree with the float network, {:g} % are asked "

@@ -86,7 +86,8 @@ class Trainer::Features {
         input_(input),
         hooks_(hooks),
         groups_(static_cast<std::uint64_t>(plan_.arrangement.groups())),
-        packed_(plan_.body ? plan_.arrangement.layouts[static_cast<std::size_t>(plan_.step.images)].ciphertexts() : 0) {}
+        packed_(plan_.body ? plan_.arrangement.layouts[static_cast<std::size_t>(plan_.step.images)].ciphertexts() : 0) {
+  }
 
   // Runs the body on what no earlier run has finished.
   void make(ckks::KeyFile& keys, const ckks::Evaluator& evaluator, ckks::CiphertextWriter& writer) {
@@ -151,7 +152,7 @@ class Trainer::Features {
   const ring::Ring& ring_;
   const ckks::CiphertextReader& input_;
   const TrainingHooks& hooks_;
-  std::uint64_t groups_, packed_;              // ciphertexts of features that a run of the body gives
+  std::uint64_t groups_, packed_;             // ciphertexts of features that a run of the body gives
   std::vector<ckks::PackedCiphertext> made_;  // by run of the body
 };
 

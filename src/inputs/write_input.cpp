@@ -25,9 +25,10 @@ void require_room(const plan::ClientSpec& spec, std::span<const std::vector<doub
   for (std::size_t k = 0; k < images.size(); ++k)
     for (double v : images[k])
       if (!(std::abs(v) < most))
-        throw Error(ErrorCode::bad_input,
-                    fmt::format("image {} holds {:.3g}, which is beyond anything that this network can take; leave it out",
-                                k, v));
+        throw Error(
+            ErrorCode::bad_input,
+            fmt::format("image {} holds {:.3g}, which is beyond anything that this network can take; leave it out", k,
+                        v));
 }
 
 }  // namespace

@@ -8,13 +8,9 @@
 #include "compiler/calibration.h"
 #include "graph/network.h"
 #include "plan/client_spec.h"
-#include "program/program.h"
 #include "training/layers.h"
-#include "training/twin.h"
 
 namespace sotto::lowering {
-
-struct TrainingPlan;
 
 /// The layers in front of those that are trained, where they run once for every image (training::features_of): a plan
 /// as for inference, with one channel per ciphertext, whose scores are the features.
@@ -26,9 +22,6 @@ struct Body {
   std::uint64_t bytes = 0;         ///< that a run is predicted to need, keys included
 };
 
-/// Limbs that features have behind a run of the body: those that bootstrapping takes, and one for a mask.
-int feature_limbs(int log_n);
-
 /// Plans the body of a network, up to the node of its features, for batches of at least so many images, measured on
 /// calibration images. Throws Error{bad_input} for layers that cannot run encrypted, naming the node;
 /// Error{no_resources} if the features are predicted to err by more than a twentieth of their spread.
@@ -37,21 +30,5 @@ Body compile_body(const graph::Network& network, int features, int batch, compil
 
 /// What a step of a plan is of: a network with a new head if the spec asks for one, or what lies behind its body.
 graph::Network trained_part(const graph::Network& network, const training::Spec& spec, const std::optional<Body>& body);
-
-/// Weights of a plan's step, by parameter, as the model has them.
-std::vector<std::vector<double>> weights_of_model(const TrainingPlan& plan, std::vector<std::vector<double>> weights);
-
-/// Of features before they are bootstrapped.
-double feature_scale(const TrainingPlan& plan);
-
-/// What the step sees of examples: their features, by the float network, or the images themselves. Calls
-/// progress(images done) after each.
-std::vector<training::Example> seen_by_step(const TrainingPlan& plan, std::vector<training::Example> examples,
-                                            const std::function<void(std::size_t)>& progress = {});
-
-/// From the scores of a run of the body, one ciphertext for each feature with the numbers of the images at the first
-/// positions of their tiles, to the features as the images of the step lie, of the limbs and scale that bootstrapping
-/// takes.
-program::Program pack_features(const TrainingPlan& plan);
 
 }  // namespace sotto::lowering

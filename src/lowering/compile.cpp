@@ -8,6 +8,8 @@
 #include "base/error.h"
 #include "ckks/key_file.h"
 #include "compiler/key_tiers.h"
+#include "lowering/features.h"
+#include "lowering/step_bootstrap.h"
 #include "training/optimiser.h"
 
 namespace sotto::lowering {
@@ -15,7 +17,6 @@ namespace sotto::lowering {
 namespace {
 
 constexpr int kPrimeBits = 48;
-constexpr double kPeakBits = 44;               // of what comes in to be bootstrapped, as in inference
 constexpr double kLeastBits = 31;              // of any scale: rounding a product makes an error of 2^14
 constexpr int kBits[] = {40, 45, 36, 48, 33};  // of the free scales, the likeliest first
 constexpr double kSwitchWork = 3;              // of a key switch, beside a division
@@ -95,13 +96,6 @@ std::optional<LevelChoice> choose_levels(const Step& step, const Arrangement& ar
 }
 
 }  // namespace
-
-bootstrap::BootstrapSpec bootstrap_spec(int log_n) {
-  bootstrap::BootstrapSpec spec{.input_peak = std::exp2(kPeakBits)};
-  if (log_n < 12) spec.slots_to_coeffs_factors = spec.coeffs_to_slots_factors = 2;  // toy rings
-  spec.raised_limbs = spec.depth() + spec.input_limbs();
-  return spec;
-}
 
 TrainingPlan compile(Step step, const Spec& spec, const RingLimits& limits, std::optional<Body> body) {
   TrainingPlan plan;
@@ -199,7 +193,8 @@ ckks::KeyRequest all_keys_of(const TrainingPlan& plan) {
 
 std::uint64_t key_bytes_of(const TrainingPlan& plan) {
   std::uint64_t bytes = 0;
-  for (const ckks::KeyShape& shape : ckks::shapes_of(all_keys_of(plan))) bytes += ckks::key_bytes(plan.parameters, shape);
+  for (const ckks::KeyShape& shape : ckks::shapes_of(all_keys_of(plan)))
+    bytes += ckks::key_bytes(plan.parameters, shape);
   return bytes;
 }
 

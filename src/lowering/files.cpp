@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "lowering/features.h"
 #include "plan/watch.h"
 
 namespace sotto::lowering {

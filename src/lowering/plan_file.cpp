@@ -174,8 +174,7 @@ std::string plan_id(const TrainingPlan& plan) {
 void write_training_plan(const Sink& sink, const TrainingPlan& plan, wire::Kind kind) {
   const wire::Access access = kind == wire::Kind::plan ? wire::Access::owner_only : wire::Access::everyone;
   std::vector<Bytes> sections{plan.model};
-  if (plan.body && kind == wire::Kind::plan)
-    plan::write_plan(Sink(sections.emplace_back()), *plan.body->plan);
+  if (plan.body && kind == wire::Kind::plan) plan::write_plan(Sink(sections.emplace_back()), *plan.body->plan);
   std::vector<std::uint64_t> sizes;
   for (const Bytes& s : sections) sizes.push_back(s.size());
   wire::FileWriter file(sink, kind, header_of(plan), sizes, access);
@@ -204,7 +203,8 @@ TrainingPlan read_training_plan(const Source& source, wire::Kind kind) {
         training::network_to_train(graph::import_onnx(Source(plan.model, file.name())), plan.spec);
     const std::optional<int> features = training::features_of(network, plan.spec);
     if (plan.body.has_value() != features.has_value() ||
-        (features && network.nodes[static_cast<std::size_t>(*features)].shape.size() != plan.body->standard.mean.size()))
+        (features &&
+         network.nodes[static_cast<std::size_t>(*features)].shape.size() != plan.body->standard.mean.size()))
       file.fail("its parts do not fit each other");
     plan.step = training::differentiate(trained_part(network, plan.spec, plan.body), plan.spec);
     plan.arrangement =

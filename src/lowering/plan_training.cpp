@@ -32,8 +32,7 @@ void require_range(const training::Step& step, double range) {
 }  // namespace
 
 TrainingPlan plan_training(const Source& model, const training::Spec& spec,
-                           const std::function<void(const std::string&)>& note,
-                           const CalibrationFor& calibration) {
+                           const std::function<void(const std::string&)>& note, const CalibrationFor& calibration) {
   const graph::Network network = training::network_to_train(graph::import_onnx(model), spec);
   if (note)
     for (const std::string& n : network.notes) note(model.name() + ": " + n);

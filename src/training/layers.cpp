@@ -50,16 +50,16 @@ std::set<int> layers_to_train(const Network& network, const Spec& spec) {
     const Node& n = network.nodes[static_cast<std::size_t>(i)];
     if (!has_weights(n)) continue;
     if (!all.insert(n.name).second)
-      throw Error(ErrorCode::bad_input,
-                  "node '" + n.name +
-                      "': another layer has the same name; layers that are trained need names of their own");
+      throw Error(
+          ErrorCode::bad_input,
+          "node '" + n.name + "': another layer has the same name; layers that are trained need names of their own");
     const bool head = spec.new_head > 0 && i + 1 == count;
     if (head || (spec.new_head == 0 && named.empty()) || named.contains(n.name)) trained.insert(i);
   }
   for (const std::string& name : spec.layers)
     if (!all.contains(name))
-      throw Error(ErrorCode::bad_input, "layers names '" + readable_text(name) +
-                                            "', which is no convolution or dense layer of the network");
+      throw Error(ErrorCode::bad_input,
+                  "layers names '" + readable_text(name) + "', which is no convolution or dense layer of the network");
   if (all.empty()) throw Error(ErrorCode::bad_input, "the network has no layer with weights to train");
   return trained;
 }
@@ -155,12 +155,10 @@ std::vector<std::vector<double>> without_standard(const Step& step, std::vector<
     return static_cast<std::size_t>(std::ranges::find(step.parameters, value, &Parameter::value) -
                                     step.parameters.begin());
   };
-  const auto product = std::ranges::find_if(step.ops, [&](const Op& op) {
-    return op.kind == Op::Kind::contract && op.inputs.front() == step.images;
-  });
-  const auto sum = std::ranges::find_if(step.ops, [&](const Op& op) {
-    return op.kind == Op::Kind::add_bias && op.inputs.front() == product->output;
-  });
+  const auto product = std::ranges::find_if(
+      step.ops, [&](const Op& op) { return op.kind == Op::Kind::contract && op.inputs.front() == step.images; });
+  const auto sum = std::ranges::find_if(
+      step.ops, [&](const Op& op) { return op.kind == Op::Kind::add_bias && op.inputs.front() == product->output; });
   std::vector<double>&w = weights[parameter_of(product->inputs[1])], &b = weights[parameter_of(sum->inputs[1])];
   const std::size_t count = standard.mean.size();
   for (std::size_t i = 0; i < w.size(); ++i) {

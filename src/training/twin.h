@@ -25,8 +25,8 @@ bool in_range(const State& state, double loss, double range);
 /// A line about the first step, from 0, whose results left the range; empty for -1.
 std::string overflow_note(int step);
 
-/// A line about images whose values left the range of layers that run once for every image, spoiled: and took the others
-/// of their run along; empty if there are none.
+/// A line about images whose values left the range of layers that run once for every image, spoiled: and took the
+/// others of their run along; empty if there are none.
 std::string range_note(std::size_t images, bool spoiled);
 
 /// One image with its label.

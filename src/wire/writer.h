@@ -18,8 +18,8 @@ namespace sotto::wire {
 
 /// How long work is divided: where an interruption of it leaves what is there.
 struct Units {
-  std::size_t sections = 0;                     ///< of a unit; 0: nothing is kept
-  std::size_t lead = 0, sections_of_lead = 1;   ///< sections before the first unit, and those of a unit among these
+  std::size_t sections = 0;                    ///< of a unit; 0: nothing is kept
+  std::size_t lead = 0, sections_of_lead = 1;  ///< sections before the first unit, and those of a unit among these
 
   /// Whether a unit ends behind so many sections.
   [[nodiscard]] bool end(std::size_t count) const {

@@ -4,8 +4,10 @@
 
 #include <filesystem>
 
+#include "lowering/features.h"
 #include "lowering/plan_file.h"
 #include "lowering/plan_training.h"
+#include "lowering/step_bootstrap.h"
 #include "plan/plan_file.h"
 #include "support/expect_error.h"
 

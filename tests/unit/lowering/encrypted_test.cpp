@@ -6,6 +6,8 @@
 
 #include "ckks/encoder.h"
 #include "lowering/compile.h"
+#include "lowering/features.h"
+#include "lowering/step_bootstrap.h"
 #include "runtime/program_run.h"
 #include "secret/crypt.h"
 #include "secret/keygen.h"
@@ -244,11 +246,10 @@ TEST(EncryptedTraining, FeaturesArePackedAsTheImagesOfAStep) {
     for (std::size_t s = 0; s < slots.size(); ++s) slots[s] = 3 * normal(random);
     for (std::size_t i = 0; i < slots.size() / (kTile * kTile); ++i)
       slots[i * kTile * kTile] = i < kBatch ? examples[i].image[f] : 0;
-    const ckks::Plaintext m =
-        ckks::encode(*toy.ring, toy.encoder.embed_inverse(std::span<const double>(slots)), body.client.output_scale,
-                     body.client.output_limbs);
-    in.push_back(ckks::pack(*toy.ring,
-                            ckks::expand(*toy.ring, secret::encrypt_symmetric(toy.key, m, ckks::random_seed(), 0))));
+    const ckks::Plaintext m = ckks::encode(*toy.ring, toy.encoder.embed_inverse(std::span<const double>(slots)),
+                                           body.client.output_scale, body.client.output_limbs);
+    in.push_back(
+        ckks::pack(*toy.ring, ckks::expand(*toy.ring, secret::encrypt_symmetric(toy.key, m, ckks::random_seed(), 0))));
   }
   const program::Program packing = lowering::pack_features(toy.plan);
   const auto out = runtime::ProgramRun(packing, *toy.evaluator, nullptr).run(std::move(in), {});

@@ -154,7 +154,8 @@ TEST(AtomicFile, UnfinishedWorkIsKeptBesideWhatALinkLeadsTo) {
     file.write(kText);
   }
   EXPECT_TRUE(std::filesystem::exists(folder / "data/out.part"));
-  FileWriter file(folder / "data/out", Kind::output, nlohmann::json::object(), {3, 3}, Access::everyone, {.sections = 1});
+  FileWriter file(folder / "data/out", Kind::output, nlohmann::json::object(), {3, 3}, Access::everyone,
+                  {.sections = 1});
   EXPECT_EQ(file.finished(), 1u);
   file.write(kText);
   file.commit();

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "lowering/training_plan.h"
+#include "program/program.h"
+#include "training/twin.h"
+
+namespace sotto::lowering {
+
+/// Weights of a plan's step, by parameter, as the model has them.
+std::vector<std::vector<double>> weights_of_model(const TrainingPlan& plan, std::vector<std::vector<double>> weights);
+
+/// Of features before they are bootstrapped.
+double feature_scale(const TrainingPlan& plan);
+
+/// What the step sees of examples: their features, by the float network, or the images themselves. Calls
+/// progress(images done) after each.
+std::vector<training::Example> seen_by_step(const TrainingPlan& plan, std::vector<training::Example> examples,
+                                            const std::function<void(std::size_t)>& progress = {});
+
+/// From the scores of a run of the body, one ciphertext for each feature with the numbers of the images at the first
+/// positions of their tiles, to the features as the images of the step lie, of the limbs and scale that bootstrapping
+/// takes.
+program::Program pack_features(const TrainingPlan& plan);
+
+}  // namespace sotto::lowering
