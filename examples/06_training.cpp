@@ -46,11 +46,13 @@ int main(int argc, char** argv) {
                                 clear = plan.simulate(images, labels);
     for (std::size_t s = 0; s < result.losses.size(); ++s)
       std::printf("step %zu: loss %.5f, in the clear %.5f\n", s + 1, result.losses[s], clear.losses[s]);
-    double difference = 0;
+    double difference = 0, largest = 0;
     for (std::size_t w = 0; w < result.weights.size(); ++w)
-      for (std::size_t k = 0; k < result.weights[w].values.size(); ++k)
+      for (std::size_t k = 0; k < result.weights[w].values.size(); ++k) {
         difference = std::max(difference, std::abs(result.weights[w].values[k] - clear.weights[w].values[k]));
-    std::printf("largest difference of a weight: %.6f\n", difference);
+        largest = std::max(largest, std::abs(clear.weights[w].values[k]));
+      }
+    std::printf("largest difference of a weight, over the largest weight: %.6f\n", difference / largest);
     plan.write_model(argv[3], result.weights);
   } catch (const sotto::Error& e) {
     std::fprintf(stderr, "%s\n", e.what());

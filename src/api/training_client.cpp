@@ -27,8 +27,8 @@ const TrainingPlan& TrainingClient::plan() const { return state_->plan; }
 const SecretKey& TrainingClient::key() const { return state_->key; }
 
 void TrainingClient::write_evaluation_keys(const Sink& sink, const Hooks& hooks) const {
-  client::write_evaluation_keys({state_->keys.parameters, state_->plan.internal().keys}, state_->key.internal(), sink,
-                                api::progress_for(hooks, "evaluation keys"));
+  const ckks::KeyList list(state_->keys.parameters, lowering::all_keys_of(state_->plan.internal()));
+  client::write_evaluation_keys(list, state_->key.internal(), sink, api::progress_for(hooks, "evaluation keys"));
 }
 
 std::string TrainingClient::encrypt(const ImagesView& images, std::span<const int> labels, const Sink& sink,

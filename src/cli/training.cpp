@@ -89,7 +89,7 @@ void show_training(const lowering::TrainingPlan& plan, bool as_json) {
                               {"bootstraps_per_step", cost.counts.bootstraps},
                               {"ciphertext_products_per_step", cost.counts.products},
                               {"key_switches_per_step", cost.counts.key_switches},
-                              {"keys", plan.keys.keys.size()},
+                              {"keys", lowering::all_keys_of(plan).keys.size()},
                               {"eval_key_bytes", cost.eval_key_bytes},
                               {"input_bytes", cost.input_bytes},
                               {"output_bytes", cost.output_bytes},
@@ -106,7 +106,7 @@ void show_training(const lowering::TrainingPlan& plan, bool as_json) {
              parameters.log2_qp(), parameters.security_bits());
   fmt::print("  a step      {} bootstraps, {} products of ciphertexts, {} key switches in all\n",
              cost.counts.bootstraps, cost.counts.products, cost.counts.key_switches);
-  fmt::print("  keys        {}, {}\n", plan.keys.keys.size(), bytes(cost.eval_key_bytes));
+  fmt::print("  keys        {}, {}\n", lowering::all_keys_of(plan).keys.size(), bytes(cost.eval_key_bytes));
   fmt::print("  input       {} per batch\n  output      {} for all steps\n", bytes(cost.input_bytes),
              bytes(cost.output_bytes));
 }

@@ -22,6 +22,7 @@ namespace {
 
 constexpr int kLogN = 16;                                 // of all plans
 constexpr double kWantedError = 0.01, kMostError = 0.05;  // of features, as parts of their spread
+constexpr double kCheaplyFiner = 16;                      // how much smaller errors are where that takes only seconds
 constexpr double kRangeMargin = 1.5;                      // over the largest value on calibration images
 constexpr double kMostSimulated = 2e11;                   // multiply-adds, some minutes
 
@@ -49,6 +50,7 @@ Body compile_body(const graph::Network& network, int features, int batch, compil
   options.batch = batch;
   options.output_limbs = feature_limbs(kLogN);
   options.score_error = kWantedError * reference.spread;
+  options.cheap_score_error = options.score_error / kCheaplyFiner;
   compiler::Compiled compiled =
       compiler::compile(compiler::measured_circuit(body, calibration, compiler::relu_error_for(body)), options);
   plan::Plan& plan = compiled.plan;
