@@ -17,7 +17,7 @@ constexpr std::size_t kMostFaint = 8;  // of a kind
 constexpr double kFaintMargin = 1.5;   // over what their scores err by: there are more kinds
 constexpr double kRangeMargin = 1.5;   // over the largest input of an activation on those
 constexpr double kLeastFunctionError = 1e-4;
-constexpr double kTiesToTell = 0.05;  // part of the images
+constexpr double kTiesToTell = 0.25;  // part of the images: black ones alone may have no label
 
 // Polynomials may take half of the labels that may change, encryption the rest.
 double halfway(double agreement) { return agreement + (1 - agreement) / 2; }
