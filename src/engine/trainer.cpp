@@ -223,10 +223,12 @@ TrainingReport Trainer::train(const Source& input, ckks::KeyFile& keys, const Si
     }
   } catch (const Error& e) {
     if (e.code() != ErrorCode::interrupted || writer.finished() == 0 || output.path() == nullptr) throw;
-    throw Error(e.code(),
-                fmt::format("interrupted; {} of {} steps are kept in {}.part, from which the same command goes "
-                            "on",
-                            finished(), report.steps, wire::output_target(*output.path()).string()));
+    const std::string part =
+        wire::output_target(*output.path()).string() + ".part, from which the same command goes on";
+    if (writer.finished() < lead)
+      throw Error(e.code(), fmt::format("interrupted; the features of {} of {} groups of images are kept in {}",
+                                        writer.finished() / info.lead.size(), info.leads, part));
+    throw Error(e.code(), fmt::format("interrupted; {} of {} steps are kept in {}", finished(), report.steps, part));
   }
   const double writing = now();
   writer.commit();

@@ -162,6 +162,25 @@ TEST(AtomicFile, UnfinishedWorkIsKeptBesideWhatALinkLeadsTo) {
   EXPECT_TRUE(std::filesystem::is_symlink(folder / "out"));
 }
 
+// Units of one kind come before those of another; what an interruption cuts off of one is made again.
+TEST(AtomicFile, UnfinishedWorkOfTwoKinds) {
+  const test::TempFolder folder;
+  const Units units{.sections = 3, .lead = 4, .sections_of_lead = 2};
+  const auto finished_after = [&](int sections) {
+    std::filesystem::remove(folder / "out.part");
+    {
+      FileWriter file(folder / "out", Kind::output, nlohmann::json::object(),
+                      std::vector<std::uint64_t>(10, kText.size()), Access::everyone, units);
+      for (int k = 0; k < sections; ++k) file.write(kText);
+    }
+    return FileWriter(folder / "out", Kind::output, nlohmann::json::object(),
+                      std::vector<std::uint64_t>(10, kText.size()), Access::everyone, units)
+        .finished();
+  };
+  const std::size_t wanted[] = {0, 0, 2, 2, 4, 4, 4, 7, 7, 7};
+  for (int k = 0; k < 10; ++k) EXPECT_EQ(finished_after(k), wanted[k]) << k;
+}
+
 TEST(AtomicFile, LinksThatLeadNowhereGood) {
   const test::TempFolder folder;
   std::filesystem::create_symlink("a", folder / "b");
