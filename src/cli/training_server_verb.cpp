@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <chrono>
 #include <memory>
+#include <optional>
 
 #include "cli/console.h"
 #include "cli/training.h"
@@ -31,20 +33,22 @@ int run(const TrainOptions& o) {
   wire::require_outputs({}, std::array{o.stats});
   wire::require_distinct(o.stats, o.out);
   const auto keys = trainer.open_keys(o.key);
-  ProgressLine features("features"), line("training");
+  std::optional<ProgressLine> features, line;  // each begins with its work
+  const auto start = std::chrono::steady_clock::now();
   engine::TrainingHooks hooks;
   hooks.stop = &stop_requested();
   hooks.progress = [&](const engine::TrainingProgress& p) {
-    if (p.features)
-      features.update(p.done, fmt::format("run {} of {}", p.step + 1, p.steps));
-    else
-      line.update(p.done, fmt::format("step {} of {}", p.step + 1, p.steps));
+    std::optional<ProgressLine>& current = p.features ? features : line;
+    if (!current) current.emplace(p.features ? "features" : "training");
+    current->update(p.done, fmt::format("{} {} of {}", p.features ? "run" : "step", p.step + 1, p.steps));
   };
   const engine::TrainingReport report = trainer.train(o.in, *keys, o.out, hooks);
-  line.update(1.0, report.steps_of_an_earlier_run > 0 ? fmt::format("{} of {} steps were there from an earlier run",
-                                                                    report.steps_of_an_earlier_run, report.steps)
-                                                      : "");
-  if (!o.stats.empty()) wire::write_file(o.stats, to_json(report, trainer, threads, line.seconds()).dump(2) + "\n");
+  if (!line) line.emplace("training");
+  line->update(1.0, report.steps_of_an_earlier_run > 0 ? fmt::format("{} of {} steps were there from an earlier run",
+                                                                     report.steps_of_an_earlier_run, report.steps)
+                                                       : "");
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (!o.stats.empty()) wire::write_file(o.stats, to_json(report, trainer, threads, seconds).dump(2) + "\n");
   return 0;
 }
 
