@@ -3,8 +3,13 @@
 
     bench/training.py --data mnist:DIR --test mnist:DIR --out build/bench/training
 
+The head of a deep network, whose layers in front of it run once for every image:
+
+    bench/training.py --model models/resnet34-cifar100.onnx --spec models/train/head-cifar10.toml --data cifar10-train:DIR \\
+        --count 4096 --test cifar10:DIR --calibrate cifar100-train:DIR --least-accuracy 0.69 --out build/bench/head
+
 Runs `sotto train` with a work folder in OUT, so an interrupted measurement goes on behind its last finished step, and writes
-OUT/training.json (the results with the machine and the checks) and OUT/training.html. Checked: no weight left its range; after
+OUT/training.json (the results with the machine and the checks) and OUT/training.html. Checked: no weight or image left its range; after
 every tenth step the weights are within 2 % of the twin's and the accuracy on the test images within 0.5 points; the accuracy
 at the end is at least --least-accuracy. Exit codes: 0, 1 if a check failed, 2 usage, that of `sotto train` if it failed.
 """
@@ -27,6 +32,8 @@ def arguments():
     p.add_argument("--test", required=True, nargs="+", help="images with labels to measure accuracy on")
     p.add_argument("--model", default=str(ROOT / "models/train/lenet-mnist.onnx"))
     p.add_argument("--spec", default=str(ROOT / "models/train/mnist.toml"))
+    p.add_argument("--calibrate", nargs="+", help="public images to measure on the layers that run once for every image")
+    p.add_argument("--count", type=int, help="images to train on (default: all)")
     p.add_argument("--steps", type=int, help="steps, in place of the spec's")
     p.add_argument("--least-accuracy", type=float, default=0.94, help="at the end (default 0.94)")
     p.add_argument("--out", type=pathlib.Path, default=ROOT / "build/bench/training")
@@ -45,6 +52,8 @@ def problems(result, least_accuracy):
     found = []
     if result["overflow_step"] is not None:
         found.append(f"weights left their range in step {result['overflow_step'] + 1}")
+    if result["images_out_of_range"]:
+        found.append(f"{result['images_out_of_range']} images left the range of the layers in front of those that are trained")
     for step, error in tenth_steps(result["weight_relative_errors"]):
         if error is None or not error <= MOST_WEIGHT_ERROR:
             found.append(f"after step {step} the weights differ from the twin's by {error}, at most {MOST_WEIGHT_ERROR} is allowed")
@@ -63,6 +72,10 @@ def main():
     results = o.out / "sotto.json"
     command = [o.sotto, "train", o.model, "--spec", o.spec, "--data", *o.data, "--test", *o.test, "--work", o.out / "work",
                "--out", o.out / "trained.onnx", "--json", results, "--report", o.out / "training.html"]
+    if o.calibrate:
+        command += ["--calibrate", *o.calibrate]
+    if o.count:
+        command += ["--count", str(o.count)]
     if o.steps:
         command += ["--steps", str(o.steps)]
     code = subprocess.run([str(c) for c in command], check=False).returncode

@@ -113,6 +113,7 @@ TrainingResult TrainingPlan::simulate(const ImagesView& images, std::span<const 
     if (hooks.stop != nullptr && *hooks.stop) throw Error(ErrorCode::interrupted, "the simulation was stopped");
     if (hooks.progress) hooks.progress({"features", static_cast<double>(evaluated) / count, {}});
   });
+  const std::size_t out_of_range = lowering::out_of_range(*plan_, examples);
   double done = 0;
   std::vector<double> losses;
   std::vector<training::State> states;
@@ -130,6 +131,8 @@ TrainingResult TrainingPlan::simulate(const ImagesView& images, std::span<const 
     states.push_back(std::move(s.state));
   }
   TrainingResult r = api::result_of(*plan_, std::move(losses), states, overflow);
+  r.images_out_of_range = out_of_range;
+  if (r.summary.empty()) r.summary = training::range_note(out_of_range, false);
   for (std::size_t v = 0; v < peaks.size(); ++v) r.peaks.push_back({plan_->step.values[v].name, peaks[v]});
   return r;
 }

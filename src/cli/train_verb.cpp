@@ -150,6 +150,7 @@ int run(TrainOptions& o) {
   r.accuracy_before = test.accuracy(plan.step, training::initial_state(plan.step).weights);
   const std::vector<training::TwinStep> twin = [&] {
     const std::vector<training::Example> list = seen(examples);
+    r.images_out_of_range = lowering::out_of_range(plan, list);
     ProgressLine line("float twin");
     std::size_t done = 0;
     return training::run_twin(plan.step, spec, list, 0, [&](const training::TwinStep&) {
@@ -158,7 +159,6 @@ int run(TrainOptions& o) {
   }();
   add_twin(r, plan, twin, test);
   std::vector<std::vector<double>> weights = twin.back().state.weights;
-  std::string range_note;
   bool spoiled = false;
   if (!o.simulate) {
     int exit_code = 0;
@@ -166,9 +166,9 @@ int run(TrainOptions& o) {
     if (!encrypted) return exit_code;
     add_encrypted(r, plan, *encrypted, twin, test);
     weights = encrypted->states.back().weights;
-    range_note = training::range_note(encrypted->out_of_range, encrypted->spoiled);
     spoiled = encrypted->spoiled;
   }
+  const std::string range_note = training::range_note(r.images_out_of_range, spoiled);
   if (!o.out.empty() && r.overflow < 0 && !spoiled)
     graph::write_onnx(Source(plan.model, plan.network), o.out,
                       training::new_weights(plan.step, lowering::weights_of_model(plan, weights)));

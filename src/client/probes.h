@@ -1,6 +1,7 @@
 #pragma once
 
 #include <complex>
+#include <cstddef>
 #include <span>
 #include <vector>
 
@@ -16,5 +17,12 @@ inline constexpr double kSpoils = 0x1p20;
 /// their range.
 void add_probe(const plan::ClientSpec& spec, const plan::ProbeView& probe, std::span<const std::complex<double>> slots,
                double scale, std::vector<double>& times);
+
+/// How many images on either side can be disturbed by one that lies so many times beyond a bound: rotations bring
+/// values of the images beside one under masks, which are only as exact as weights are.
+std::size_t reach_of(const plan::ClientSpec& spec, double times);
+
+/// How far apart two images of a batch lie, which goes round.
+std::size_t apart(const plan::ClientSpec& spec, std::size_t a, std::size_t b);
 
 }  // namespace sotto::client

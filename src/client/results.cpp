@@ -20,9 +20,6 @@ namespace sotto::client {
 
 namespace {
 
-// What a mask lets through to the next image at most, as a power of two, and what may pass: 1 %.
-constexpr double kMaskBits = 8, kHarmless = 0.01;
-
 // A standard normal value from the system's generator (Box-Muller).
 double gaussian() {
   const auto uniform = [] {
@@ -114,17 +111,12 @@ class Batch {
         scores_[i][first + s] = slots[slot(i, s, 0)].real() / scale;
   }
 
-  // Marks an image so many times beyond a bound, and those that it can reach: rotations bring values of the images
-  // beside one under masks, which are only as exact as weights are.
+  // Marks an image so many times beyond a bound, and those that it can reach.
   void mark(std::size_t image, Doubt why, double times) {
     doubts_[image] = std::max(doubts_[image], why);
-    const double steps = std::ceil(std::log2(times / kHarmless) / kMaskBits) * spec_.watch.reach;
-    const auto batch = static_cast<std::size_t>(spec_.batch);
-    const auto reach = static_cast<std::size_t>(std::min(steps, static_cast<double>(batch)));
-    for (std::size_t i = 0; i < scores_.size(); ++i) {
-      const std::size_t apart = i > image ? i - image : image - i;
-      if (std::min(apart, batch - apart) <= reach) doubts_[i] = std::max(doubts_[i], Doubt::neighbour);
-    }
+    const std::size_t reach = reach_of(spec_, times);
+    for (std::size_t i = 0; i < scores_.size(); ++i)
+      if (apart(spec_, i, image) <= reach) doubts_[i] = std::max(doubts_[i], Doubt::neighbour);
   }
 
   const plan::ClientSpec& spec_;

@@ -14,6 +14,7 @@
 #include "ckks/encoder.h"
 #include "client/probes.h"
 #include "inputs/slots.h"
+#include "inputs/write_input.h"
 #include "lowering/files.h"
 #include "secret/crypt.h"
 #include "training/optimiser.h"
@@ -93,8 +94,13 @@ void judge_body_run(const lowering::TrainingPlan& plan, const Keys& keys, const 
       times[i / positions] = std::max(times[i / positions], std::abs(slots[i].real()) / (c.scale * plan.body->range));
   }
   const bool spoiled = lost || std::ranges::any_of(times, [](double t) { return t > kSpoils; });
-  out.out_of_range +=
-      spoiled ? times.size() : static_cast<std::size_t>(std::ranges::count_if(times, [](double t) { return t > 1; }));
+  std::vector<bool> disturbed(times.size(), spoiled);
+  for (std::size_t i = 0; i < times.size() && !spoiled; ++i) {
+    if (times[i] <= 1) continue;
+    const std::size_t reach = reach_of(body, times[i]);
+    for (std::size_t k = 0; k < times.size(); ++k) disturbed[k] = disturbed[k] || apart(body, i, k) <= reach;
+  }
+  out.out_of_range += static_cast<std::size_t>(std::ranges::count(disturbed, true));
   out.spoiled = out.spoiled || spoiled;
 }
 
@@ -114,6 +120,8 @@ std::string encrypt_examples(const lowering::TrainingPlan& plan, const Keys& key
       throw Error(ErrorCode::bad_input,
                   fmt::format("an image has the label {}; the network has the classes 0 to {}", e.label, classes - 1));
   }
+  for (std::size_t i = 0; plan.body && i < examples.size(); ++i)
+    inputs::require_room(plan.body->client, examples[i].image, i);
   ckks::CiphertextFileInfo info = lowering::input_info(plan, lowered, batches.size());
   info.key_id = keys.secret.id();
   std::array<unsigned char, 16> name{};
@@ -161,6 +169,8 @@ DecryptedTraining decrypt_training(const lowering::TrainingPlan& plan, const Key
     throw Error(ErrorCode::bad_input,
                 fmt::format("{} holds {} steps, the plan has {}: whoever computed them left some out", source.name(),
                             steps, plan.spec.steps));
+  if (plan.body && file.info().leads % static_cast<std::uint64_t>(plan.arrangement.groups()) != 0)
+    throw Error(ErrorCode::bad_input, source.name() + " lacks features of a part of a batch");
   for (std::uint64_t r = 0; r < file.info().leads; ++r) judge_body_run(plan, keys, encoder, file, r, out);
   const std::uint64_t each = file.info().sections_per_batch(), first = file.info().lead_sections();
   for (std::uint64_t s = 0; s < steps; ++s) {

@@ -24,7 +24,8 @@ struct DecryptedTraining {
   std::vector<training::State> states;  ///< by finished step
   std::string input_id;
 
-  /// Images whose values left the range of layers that run once for every image; of a run that one of them spoiled all.
+  /// Images whose values left the range of layers that run once for every image, and those beside them that they can
+  /// disturb; of a run that one of them spoiled all.
   std::size_t out_of_range = 0;
   bool spoiled = false;  ///< whether there is such a run: what was trained on it means nothing
 

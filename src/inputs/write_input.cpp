@@ -16,26 +16,24 @@ namespace {
 
 constexpr int kMostEncodedBits = 61;  // of a message's coefficients
 
-// Values that the sum of the inputs, the first probe, has no room for would make it look as if under another key.
-void require_room(const plan::ClientSpec& spec, std::span<const std::vector<double>> images) {
+}  // namespace
+
+void require_room(const plan::ClientSpec& spec, std::span<const double> image, std::size_t index) {
   if (spec.watch.probes.empty()) return;
   const plan::ProbeView& sum = spec.watch.probes.front();
   const double most = std::ldexp(1.0, std::min(sum.limbs * spec.parameters.prime_bits - 1, kMostEncodedBits)) /
                       (std::max(sum.scale, spec.input.scale) * spec.input.layout.ciphertexts());
-  for (std::size_t k = 0; k < images.size(); ++k)
-    for (double v : images[k])
-      if (!(std::abs(v) < most))
-        throw Error(
-            ErrorCode::bad_input,
-            fmt::format("image {} holds {:.3g}, which is beyond anything that this network can take; leave it out", k,
-                        v));
+  for (double v : image)
+    if (!(std::abs(v) < most))
+      throw Error(
+          ErrorCode::bad_input,
+          fmt::format("image {} holds {:.3g}, which is beyond anything that this network can take; leave it out", index,
+                      v));
 }
-
-}  // namespace
 
 std::string write_input(const plan::ClientSpec& spec, const ring::Ring& ring, const Encryption& encryption,
                         std::span<const std::vector<double>> images, const Sink& sink, const ProgressFn& progress) {
-  require_room(spec, images);
+  for (std::size_t k = 0; k < images.size(); ++k) require_room(spec, images[k], k);
   const plan::Layout& l = spec.input.layout;
   const auto batch = static_cast<std::size_t>(spec.batch), per_batch = static_cast<std::size_t>(l.ciphertexts());
   const ckks::Seed name = encryption.seed ? *encryption.seed : ckks::random_seed();

@@ -16,6 +16,10 @@ namespace sotto::inputs {
 /// Called with the work done and the work in all.
 using ProgressFn = std::function<void(std::size_t done, std::size_t total)>;
 
+/// Throws Error{bad_input} that names the image, number `index`, if it holds a value for which the sum of the inputs, the
+/// first probe, has no room: it would look as if it were under another key.
+void require_room(const plan::ClientSpec& spec, std::span<const double> image, std::size_t index);
+
 /// A way to encrypt.
 struct Encryption {
   std::string key_id;              ///< of the secret key that decrypts
@@ -25,7 +29,7 @@ struct Encryption {
 };
 
 /// Encrypts preprocessed images into the contents of an input file, in batches of spec.batch. Returns the input's id,
-/// which is new every time.
+/// which is new every time. Throws what require_room throws.
 std::string write_input(const plan::ClientSpec& spec, const ring::Ring& ring, const Encryption& encryption,
                         std::span<const std::vector<double>> images, const Sink& sink, const ProgressFn& progress);
 

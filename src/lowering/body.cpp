@@ -11,6 +11,7 @@
 #include "compiler/probes.h"
 #include "graph/calibrate.h"
 #include "graph/interpreter.h"
+#include "lowering/masks.h"
 #include "lowering/step_bootstrap.h"
 #include "plan/cost.h"
 #include "plan/simulation.h"
@@ -23,7 +24,11 @@ namespace {
 constexpr int kLogN = 16;                                 // of all plans
 constexpr double kWantedError = 0.01, kMostError = 0.05;  // of features, as parts of their spread
 constexpr double kCheaplyFiner = 16;                      // how much smaller errors are where that takes only seconds
+constexpr double kFinerMask = 0x1p8;                      // than others: what lies beside features can be large
 constexpr double kRangeMargin = 1.5;                      // over the largest value on calibration images
+constexpr double kLeastInside = 0.5;                      // part of the images, for a prediction
+constexpr int kMoreLimbs = 2;                             // than one mask takes
+constexpr int kMostBatch = 65536;                         // of a plan
 constexpr double kMostSimulated = 2e11;                   // multiply-adds, some minutes
 
 double largest(const std::vector<std::vector<double>>& lists) {
@@ -34,6 +39,18 @@ double largest(const std::vector<std::vector<double>>& lists) {
 }
 
 }  // namespace
+
+int mask_rescales(const Body& body, const bootstrap::BootstrapSpec& bootstrapping) {
+  const plan::ClientSpec& c = body.client;
+  const double wanted = kFinerMask * mask_scale(static_cast<std::size_t>(c.tile) * static_cast<std::size_t>(c.tile));
+  double scale = bootstrapping.input_peak / body.range / c.output_scale;  // of the mask, with no prime to divide by
+  int rescales = 0;
+  do {
+    if (bootstrapping.input_limbs() + ++rescales > c.output_limbs) return 0;
+    scale *= std::exp2(c.parameters.prime_bits);
+  } while (scale < wanted);
+  return rescales;
+}
 
 Body compile_body(const graph::Network& network, int features, int batch, compiler::Calibration calibration,
                   const std::function<void(const std::string&)>& note) {
@@ -46,17 +63,39 @@ Body compile_body(const graph::Network& network, int features, int batch, compil
   if (graph::needs_ranges(body))
     graph::set_ranges(body, graph::magnitudes(body, calibration.images), kRangeMargin, calibration.made_up);
   const compiler::Reference reference = compiler::reference_of(body, calibration);
+  if (!(reference.spread > 0))
+    throw Error(ErrorCode::bad_input, "the layers in front of those to be trained make the same of all images");
+  const bootstrap::BootstrapSpec bootstrapping = bootstrap_spec(kLogN);
+  const compiler::MeasuredCircuit circuit =
+      compiler::measured_circuit(body, calibration, compiler::relu_error_for(body));
   compiler::Options options;
-  options.batch = batch;
+  options.batch = std::min(batch, kMostBatch);
   options.output_limbs = feature_limbs(kLogN);
   options.score_error = kWantedError * reference.spread;
   options.cheap_score_error = options.score_error / kCheaplyFiner;
-  compiler::Compiled compiled =
-      compiler::compile(compiler::measured_circuit(body, calibration, compiler::relu_error_for(body)), options);
+  Body out{.standard = std::move(standard),
+           .range = std::exp2(std::ceil(std::log2(kRangeMargin * largest(reference.scores))))};
+  std::optional<compiler::Compiled> made;
+  for (; !made; ++options.output_limbs) {  // large scales take more limbs
+    if (options.output_limbs > feature_limbs(kLogN) + kMoreLimbs)
+      throw Error(ErrorCode::no_resources, "the features in front of what is to be trained leave no room to pack them");
+    compiler::Compiled compiled = compiler::compile(circuit, options);
+    out.client = plan::client_part(compiled.plan);
+    if (mask_rescales(out, bootstrapping) > 0) made = std::move(compiled);
+  }
+  compiler::Compiled& compiled = *made;
   plan::Plan& plan = compiled.plan;
   plan.prediction = plan::simulation_work(plan, calibration.images.size()) > kMostSimulated
                         ? compiler::predict_by_variances(compiled, calibration, reference)
                         : compiler::predict(plan, calibration, reference);
+  if (static_cast<double>(plan.prediction.images) < kLeastInside * static_cast<double>(calibration.images.size()))
+    throw Error(
+        ErrorCode::no_resources,
+        fmt::format("the values of {} of {} images leave the ranges of the layers in front of those to be trained, "
+                    "so there is no telling how much their features err",
+                    calibration.images.size() - static_cast<std::size_t>(plan.prediction.images),
+                    calibration.images.size()),
+        Setting::calibration);
   const double error = plan.prediction.score_error / plan.prediction.spread;
   if (!(error <= kMostError))
     throw Error(ErrorCode::no_resources,
@@ -69,8 +108,8 @@ Body compile_body(const graph::Network& network, int features, int batch, compil
         "measured on {} {}images",
         body.name, plan.io.outputs, 100 * error, plan.prediction.images, calibration.made_up ? "made-up " : ""));
   compiler::measure_probes(plan, calibration);
-  Body out{plan::client_part(plan), std::nullopt, std::move(standard),
-           std::exp2(std::ceil(std::log2(kRangeMargin * largest(reference.scores)))), plan::estimate(plan).peak_bytes};
+  out.client = plan::client_part(plan);
+  out.bytes = plan::estimate(plan).peak_bytes;
   out.plan = std::move(plan);
   return out;
 }

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "bootstrap/bootstrap_spec.h"
 #include "compiler/calibration.h"
 #include "graph/network.h"
 #include "plan/client_spec.h"
@@ -21,6 +22,10 @@ struct Body {
   double range = 0;                ///< largest magnitude of a standardised feature that bootstrapping takes
   std::uint64_t bytes = 0;         ///< that a run is predicted to need, keys included
 };
+
+/// How many primes features are divided by when they are masked, so that masks are fine enough; 0 if the scores of the
+/// body have too few limbs for that. bootstrapping: that of the steps, which takes them next.
+int mask_rescales(const Body& body, const bootstrap::BootstrapSpec& bootstrapping);
 
 /// Plans the body of a network, up to the node of its features, for batches of at least so many images, measured on
 /// calibration images. Throws Error{bad_input} for layers that cannot run encrypted, naming the node;

@@ -1,5 +1,7 @@
 #include "lowering/features.h"
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "graph/interpreter.h"
@@ -30,6 +32,13 @@ std::vector<training::Example> seen_by_step(const TrainingPlan& plan, std::vecto
   return examples;
 }
 
+std::size_t out_of_range(const TrainingPlan& plan, const std::vector<training::Example>& seen) {
+  if (!plan.body) return 0;
+  return static_cast<std::size_t>(std::ranges::count_if(seen, [&](const training::Example& e) {
+    return std::ranges::any_of(e.image, [&](double v) { return !(std::abs(v) <= plan.body->range); });
+  }));
+}
+
 program::Program pack_features(const TrainingPlan& plan) {
   const Body& body = *plan.body;
   const Arrangement& a = plan.arrangement;
@@ -39,8 +48,9 @@ program::Program pack_features(const TrainingPlan& plan) {
   program::Pattern first(static_cast<std::size_t>(a.positions()));
   first[0] = 1;
   const program::Factor mask{builder.pattern(std::move(first)), -1};
-  const int limbs = spec.input_limbs() + 1;
-  const double scale = feature_scale(plan) * builder.prime(limbs - 1);
+  const int rescales = mask_rescales(body, spec), limbs = spec.input_limbs() + rescales;
+  double scale = feature_scale(plan);
+  for (int l = spec.input_limbs(); l < limbs; ++l) scale *= builder.prime(l);
   std::vector<int> inputs;
   for (int k = 0; k < body.client.io.outputs; ++k)
     inputs.push_back(builder.input(body.client.output_limbs, body.client.output_scale));
@@ -53,7 +63,7 @@ program::Program pack_features(const TrainingPlan& plan) {
       std::vector<std::int64_t> right;
       for (int x = 0; x < layout.width; ++x) {
         const int feature = inputs[static_cast<std::size_t>((c * layout.height + y) * layout.width + x)];
-        row.push_back(builder.mix({feature}, {{mask}}, scale, limbs, 1).front());
+        row.push_back(builder.mix({feature}, {{mask}}, scale, limbs, rescales).front());
         right.push_back(-x);
       }
       rows.push_back(builder.join(std::move(row), std::move(right)));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <vector>
 
@@ -19,6 +20,9 @@ double feature_scale(const TrainingPlan& plan);
 /// progress(images done) after each.
 std::vector<training::Example> seen_by_step(const TrainingPlan& plan, std::vector<training::Example> examples,
                                             const std::function<void(std::size_t)>& progress = {});
+
+/// How many of these, as the step sees them, the body's range does not hold.
+std::size_t out_of_range(const TrainingPlan& plan, const std::vector<training::Example>& seen);
 
 /// From the scores of a run of the body, one ciphertext for each feature with the numbers of the images at the first
 /// positions of their tiles, to the features as the images of the step lie, of the limbs and scale that bootstrapping

@@ -115,6 +115,18 @@ std::optional<Body> body_from_json(const json& training) {
   return body;
 }
 
+// Whether the body's ciphertexts can become images of the steps, which its description alone does not say.
+bool fits(const Body& body, const plan::ClientSpec& client, const LevelChoice& levels) {
+  const plan::ClientSpec& b = body.client;
+  const plan::Interface &here = b.io, &whole = client.io;
+  return ckks::same_ring(b.parameters, client.parameters) && b.input.layout.group == 1 && !b.training &&
+         b.parameters.ciphertext_primes <= client.parameters.ciphertext_primes &&
+         b.parameters.special_primes <= client.parameters.special_primes &&
+         b.parameters.most_at_once() <= client.parameters.most_at_once() && here.channels == whole.channels &&
+         here.height == whole.height && here.width == whole.width && here.mean == whole.mean && here.std == whole.std &&
+         mask_rescales(body, levels.bootstrapping) > 0;
+}
+
 // The network and, on the server, the plan of the body.
 void read_sections(const wire::FileReader& file, wire::Kind kind, TrainingPlan& plan) {
   const bool with_body = plan.body && kind == wire::Kind::plan;
@@ -199,6 +211,7 @@ TrainingPlan read_training_plan(const Source& source, wire::Kind kind) {
     plan.id = client.plan_id;
     plan.spec = spec_of(wire::field(training, "spec"));
     plan.levels = levels_of(wire::field(training, "levels"), client.parameters.log_n);
+    if (plan.body && !fits(*plan.body, client, plan.levels)) file.fail("its parts do not fit each other");
     const graph::Network network =
         training::network_to_train(graph::import_onnx(Source(plan.model, file.name())), plan.spec);
     const std::optional<int> features = training::features_of(network, plan.spec);

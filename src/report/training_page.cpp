@@ -47,6 +47,16 @@ std::string warning(const Training& t) {
                     "look like.");
 }
 
+std::string range_warning(const Training& t) {
+  return fmt::format(
+      "<section class=\"warning\" role=\"note\"><h2>{0} left the range</h2>\n<p>Values of {0} left the range of the "
+      "layers in "
+      "front of those that are trained, or lie beside such. What they taught the weights means little, or nothing if a "
+      "whole "
+      "run was spoiled. Leave such images out, or calibrate on images like them.</p></section>\n",
+      counted(t.images_out_of_range, "image"));
+}
+
 std::string tiles(const Training& t) {
   const TrainingStep last = t.steps.empty() ? TrainingStep{} : t.steps.back();
   const std::string images = t.test_images > 0 ? "on " + counted(t.test_images, "test image") : "not measured";
@@ -228,6 +238,7 @@ std::string training_page(const Training& t) {
                       t.simulated ? "Training simulated in float64: nothing was encrypted."
                                   : "Trained on encrypted images, beside a float twin: the same training in float64.");
   if (t.overflow >= 0) page += warning(t);
+  if (t.images_out_of_range > 0) page += range_warning(t);
   return page + tiles(t) + loss_section(t) + accuracy_section(t) + distance_section(t) + kinds_section(t) +
          facts_section(t) + page_end("sotto train");
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "lowering/features.h"
@@ -46,7 +47,9 @@ TEST_F(BodyPlan, RunsLayersThatStayOnceAndLeavesTheHeadToTheSteps) {
   ASSERT_TRUE(plan->body && plan->body->plan);
   const Body& body = *plan->body;
   EXPECT_EQ(body.client.io.outputs, 392);
-  EXPECT_EQ(body.plan->output().limbs, feature_limbs(plan->parameters.log_n));
+  const int rescales = mask_rescales(body, plan->levels.bootstrapping);
+  EXPECT_GT(rescales, 0);
+  EXPECT_GE(body.plan->output().limbs, plan->levels.bootstrapping.input_limbs() + rescales);
   EXPECT_LE(body.plan->prediction.score_error, 0.05 * body.plan->prediction.spread);
   EXPECT_EQ(plan->arrangement.tile, body.client.tile);
   EXPECT_EQ(plan->arrangement.images_per_group(), body.client.batch);
@@ -94,6 +97,17 @@ TEST_F(BodyPlan, RefusesPartsThatDoNotFitEachOther) {
   other = *plan;
   other.body->client.batch /= 2;
   EXPECT_TRUE(refused(other, wire::Kind::plan, "batch and tile"));
+  const auto with_client = [&](auto change) {
+    TrainingPlan changed = *plan;
+    change(changed.body->client);
+    changed.id = plan_id(changed);  // whoever writes such a file gives it an identity that fits
+    return refused(changed, wire::Kind::client, "parts");
+  };
+  EXPECT_TRUE(with_client([](plan::ClientSpec& c) { c.output_limbs = 1; }));
+  EXPECT_TRUE(with_client([](plan::ClientSpec& c) { c.output_scale = 0x1p120; }));
+  EXPECT_TRUE(with_client([](plan::ClientSpec& c) { c.io.mean[0] += 1; }));
+  EXPECT_TRUE(with_client([](plan::ClientSpec& c) { c.parameters.ciphertext_primes += 20; }));
+  EXPECT_TRUE(with_client([](plan::ClientSpec& c) { c.parameters.prime_bits = 47; }));
   other = *plan;
   other.body->client.network = "another.onnx";  // not that of the plan beside it
   EXPECT_TRUE(refused(other, wire::Kind::plan, "parts"));
