@@ -139,6 +139,7 @@ TrainingResult TrainingPlan::simulate(const ImagesView& images, std::span<const 
 
 void TrainingPlan::write_model(const Sink& sink, const std::vector<TrainedWeights>& weights) const {
   std::vector<graph::NewWeights> list;
+  list.reserve(weights.size());
   for (const TrainedWeights& w : weights) list.push_back({w.layer, w.bias, w.values});
   graph::write_onnx(Source(plan_->model, plan_->network), sink, list);
 }

@@ -142,6 +142,7 @@ std::string encrypt_examples(const lowering::TrainingPlan& plan, const Keys& key
   };
   for (const std::vector<std::size_t>& batch : batches) {
     std::vector<const training::Example*> list;
+    list.reserve(batch.size());
     for (std::size_t i : batch) list.push_back(&examples[i]);
     for (int g = 0; g < plan.arrangement.groups(); ++g)
       plan.body ? pack_for_body(plan, list, g, write) : pack_for_step(plan, list, g, write);
