@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <utility>
 
 #include "base/error.h"
@@ -24,8 +25,11 @@ namespace sotto::client {
 
 namespace {
 
+// What a ciphertext holds; no numbers if a value outgrew the modulus, or under another key.
 std::vector<double> slots_of(const Keys& keys, const ckks::Encoder& encoder, const ckks::Ciphertext& c) {
-  const std::vector<std::complex<double>> slots = encoder.embed(secret::decrypt(keys.secret, c));
+  const auto coefficients = secret::try_decrypt(keys.secret, c);
+  if (!coefficients) return std::vector<double>(keys.ring->n(), std::numeric_limits<double>::quiet_NaN());
+  const std::vector<std::complex<double>> slots = encoder.embed(*coefficients);
   std::vector<double> out;
   out.reserve(slots.size());
   for (const auto& s : slots) out.push_back(s.real() / c.scale);
@@ -185,6 +189,9 @@ DecryptedTraining decrypt_training(const lowering::TrainingPlan& plan, const Key
     if (out.overflow < 0 && !training::in_range(out.states.back(), out.losses.back(), plan.spec.range))
       out.overflow = static_cast<int>(s);
   }
+  // The first loss is that of the model's own weights: whatever comes behind, it decrypts under the right key.
+  if (std::isnan(out.losses.front()))
+    throw Error(ErrorCode::wrong_key, source.name() + " does not decrypt under this key");
   if (progress) progress(steps, steps);
   return out;
 }

@@ -26,6 +26,7 @@ std::vector<training::Example> seen_by_step(const TrainingPlan& plan, std::vecto
   const graph::Network body =
       training::body_of(network, *training::features_of(network, plan.spec), plan.body->standard);
   std::vector<std::vector<double>> images;
+  images.reserve(examples.size());
   for (training::Example& e : examples) images.push_back(std::move(e.image));
   std::vector<std::vector<double>> features = graph::evaluate_all(body, images, progress);
   for (std::size_t i = 0; i < examples.size(); ++i) examples[i].image = std::move(features[i]);
@@ -52,6 +53,7 @@ program::Program pack_features(const TrainingPlan& plan) {
   double scale = feature_scale(plan);
   for (int l = spec.input_limbs(); l < limbs; ++l) scale *= builder.prime(l);
   std::vector<int> inputs;
+  inputs.reserve(static_cast<std::size_t>(body.client.io.outputs));
   for (int k = 0; k < body.client.io.outputs; ++k)
     inputs.push_back(builder.input(body.client.output_limbs, body.client.output_scale));
   // Features go to their positions, row by row, then the rows to theirs.

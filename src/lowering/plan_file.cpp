@@ -188,6 +188,7 @@ void write_training_plan(const Sink& sink, const TrainingPlan& plan, wire::Kind 
   std::vector<Bytes> sections{plan.model};
   if (plan.body && kind == wire::Kind::plan) plan::write_plan(Sink(sections.emplace_back()), *plan.body->plan);
   std::vector<std::uint64_t> sizes;
+  sizes.reserve(sections.size());
   for (const Bytes& s : sections) sizes.push_back(s.size());
   wire::FileWriter file(sink, kind, header_of(plan), sizes, access);
   for (const Bytes& s : sections) file.write(s);

@@ -214,6 +214,15 @@ class OnOneMachine(TrainingCase):
         self.assert_one_line(r, "left their range", "step 1")
         self.assertFalse((self.dir / "far.onnx").exists())
 
+    def test_weights_that_outgrow_the_modulus_are_found_too(self):
+        (self.dir / "farther.toml").write_text(spec(3, rate=1000))
+        r = harness.run("train", "net.onnx", "--spec", "farther.toml", "--data", "data.npz", "--out", "far.onnx", "--json", "far.json",
+                        cwd=self.dir, env=self.env, timeout=300)
+        self.assertEqual(r.code, DOUBTFUL, r)
+        self.assert_one_line(r, "left their range", "step 1")
+        self.assertEqual(json.loads((self.dir / "far.json").read_text())["overflow_step"], 0)
+        self.assertFalse((self.dir / "far.onnx").exists())
+
     def test_refusals(self):
         dense_network(self.dir / "relu.onnx", "Relu")
         data = ["--data", "data.npz"]
