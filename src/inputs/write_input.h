@@ -16,8 +16,8 @@ namespace sotto::inputs {
 /// Called with the work done and the work in all.
 using ProgressFn = std::function<void(std::size_t done, std::size_t total)>;
 
-/// Throws Error{bad_input} that names the image, number `index`, if it holds a value for which the sum of the inputs, the
-/// first probe, has no room: it would look as if it were under another key.
+/// Throws Error{bad_input} that names the image, number `index`, if it holds a value for which the sum of the inputs,
+/// the first probe, has no room: it would look as if it were under another key.
 void require_room(const plan::ClientSpec& spec, std::span<const double> image, std::size_t index);
 
 /// A way to encrypt.

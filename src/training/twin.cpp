@@ -122,9 +122,9 @@ std::string overflow_note(int step) {
 
 std::string range_note(std::size_t images, bool spoiled) {
   if (images == 0) return "";
-  const std::string who =
-      fmt::format("the values of {} image{} left the range of the layers in front of those that are trained, or lie beside such", images,
-                  images == 1 ? "" : "s");
+  const std::string who = fmt::format(
+      "the values of {} image{} left the range of the layers in front of those that are trained, or lie beside such",
+      images, images == 1 ? "" : "s");
   return spoiled ? who + ", and spoiled all others of their run: the trained weights mean nothing"
                  : who + ": what they taught the weights means little";
 }
