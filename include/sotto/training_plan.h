@@ -41,8 +41,8 @@ struct TrainingResult {
   std::vector<TrainedWeights> weights;  ///< behind the last step
   /// First step, from 0, whose results left the range of the plan; -1: none. What lies behind it means nothing.
   int overflow = -1;
-  /// Images whose values left the range of layers that run once for every image: what they taught the weights means
-  /// little.
+  /// Images whose values left the range of layers that run once for every image, or lie beside such: what they taught
+  /// the weights means little. Of a simulation: those whose features the range does not hold.
   std::size_t images_out_of_range = 0;
   bool spoiled = false;             ///< whether these took others along, so that the weights mean nothing
   std::string summary;              ///< one line about that step or these images; empty if there is nothing to say

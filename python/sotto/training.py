@@ -88,8 +88,8 @@ class TrainingResult(Unpicklable):
 
     @property
     def images_out_of_range(self) -> int:
-        """How many images had values that left the range of layers that run once for every image: what they taught the
-        weights means little."""
+        """How many images had values that left the range of layers that run once for every image, or lie beside such: what
+        they taught the weights means little. Of a simulation: those whose features the range does not hold."""
         return self._result.images_out_of_range
 
     @property
