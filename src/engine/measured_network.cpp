@@ -15,7 +15,6 @@ namespace {
 
 constexpr std::size_t kMostFaint = 8;  // of a kind
 constexpr double kFaintMargin = 1.5;   // over what their scores err by: there are more kinds
-constexpr double kRangeMargin = 1.5;   // over the largest input of an activation on those
 constexpr double kLeastFunctionError = 1e-4;
 constexpr double kTiesToTell = 0.25;  // part of the images: black ones alone may have no label
 
@@ -90,9 +89,9 @@ MeasuredNetwork measure(graph::Network network, compiler::Calibration calibratio
   m.calibration = compiler::thinned(std::move(m.calibration), graph::multiply_adds(m.network));
   const std::size_t images = m.calibration.images.size();
   if (graph::needs_ranges(m.network)) {
-    const auto largest = graph::magnitudes(m.network, m.calibration.images, hooks.images("ranges", images));
+    const auto magnitudes = graph::magnitudes(m.network, m.calibration.images, hooks.images("ranges", images));
     // What the network states beats what made-up images show.
-    graph::set_ranges(m.network, largest, kRangeMargin, m.calibration.made_up);
+    graph::set_ranges(m.network, magnitudes, m.calibration.made_up);
   }
   m.reference = compiler::reference_of(m.network, m.calibration, hooks.images("float model", images));
   note_ties(m, hooks);

@@ -61,7 +61,7 @@ Body compile_body(const graph::Network& network, int features, int batch, compil
       training::standard_of(graph::evaluate_all(training::body_of(network, features, none), calibration.images));
   graph::Network body = training::body_of(network, features, standard);
   if (graph::needs_ranges(body))
-    graph::set_ranges(body, graph::magnitudes(body, calibration.images), kRangeMargin, calibration.made_up);
+    graph::set_ranges(body, graph::magnitudes(body, calibration.images), calibration.made_up);
   const compiler::Reference reference = compiler::reference_of(body, calibration);
   if (!(reference.spread > 0))
     throw Error(ErrorCode::bad_input, "the layers in front of those to be trained make the same of all images");

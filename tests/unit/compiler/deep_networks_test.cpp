@@ -47,7 +47,7 @@ void calibrate(Network& network) {
   std::vector<std::vector<double>> images;
   for (unsigned seed = 0; seed < 20; ++seed)
     images.push_back(test::random_values(network.input_shape().size(), 100 + seed, 1));
-  graph::set_ranges(network, graph::magnitudes(network, images), 1.5);
+  graph::set_ranges(network, graph::magnitudes(network, images));
 }
 
 Network relus(int blocks) {

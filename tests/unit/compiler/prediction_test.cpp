@@ -78,7 +78,7 @@ TEST(Prediction, ImagesThatLeaveARangeDoNotCount) {
   NetworkBuilder b({2, 8, 8}, 2);
   b.dense(b.mean(b.relu(b.conv(0, 4, 3, 1, 1))), 3);
   Calibration calibration = images_for(b.network, 1);
-  graph::set_ranges(b.network, graph::magnitudes(b.network, calibration.images), 1.5);
+  graph::set_ranges(b.network, graph::magnitudes(b.network, calibration.images));
   const plan::Plan plan = compile(b.network, {}).plan;
   Calibration lively = images_for(b.network, 1, 100);
   EXPECT_EQ(predict(plan, lively, reference_of(b.network, lively)).images, 0);
@@ -94,7 +94,7 @@ TEST(Prediction, ActivationsBehindADenseLayerReadNothingElse) {
   auto& weights = std::get<graph::Dense>(b.network.nodes[static_cast<std::size_t>(dense)].op).weights;
   for (std::size_t k = 0; k < weights.size(); ++k) weights[k] = k / 32 % 2 == 0 ? 0.5 : -0.5;  // by halves of a channel
   Calibration calibration = images_for(b.network, 1);
-  graph::set_ranges(b.network, graph::magnitudes(b.network, calibration.images), 1.5);
+  graph::set_ranges(b.network, graph::magnitudes(b.network, calibration.images));
   const plan::Prediction p = predict(compile(b.network, {}).plan, calibration, reference_of(b.network, calibration));
   EXPECT_EQ(p.images, 64);
   EXPECT_GT(p.label_agreement, 0.9);

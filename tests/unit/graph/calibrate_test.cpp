@@ -27,13 +27,36 @@ Network three_relus() {
 
 double range(const Network& n, std::size_t node) { return std::get<Function>(n.nodes[node].op).range; }
 
-TEST(Calibrate, TheLargestMagnitudeOverAllImages) {
-  EXPECT_EQ(magnitudes(three_relus(), {{1, 2}}), (Values{2, 4, 4, 4, 8, 6, 0}));
-  EXPECT_EQ(magnitudes(three_relus(), {{1, 2}, {-7, 3}, {5, 0}}), (Values{7, 14, 10, 10, 20, 10, 10}));
+TEST(Calibrate, TheLargestMagnitudeOfEveryImage) {
+  EXPECT_EQ(magnitudes(three_relus(), {{1, 2}, {-7, 3}, {5, 0}}),
+            (Magnitudes{{2, 7, 5}, {4, 14, 10}, {4, 6, 10}, {4, 6, 10}, {8, 12, 20}, {6, 10, 10}, {0, 2, 10}}));
   std::vector<Values> many(1000, Values{0, 1});
   many[501] = {9, -2};
-  EXPECT_EQ(magnitudes(three_relus(), many)[1], 18);
-  EXPECT_EQ(magnitudes(three_relus(), {}), Values(7));
+  Values expected(1000, 2);
+  expected[501] = 18;
+  EXPECT_EQ(magnitudes(three_relus(), many)[1], expected);
+  EXPECT_EQ(magnitudes(three_relus(), {}), Magnitudes(7));
+}
+
+TEST(Calibrate, RangesLeaveHalfAsMuchAgain) {
+  EXPECT_EQ(range_beyond({}), 0);
+  EXPECT_EQ(range_beyond({1, 6, 2}), 9);
+  EXPECT_EQ(range_beyond({0.01, 0.02, 6}), 9) << "three images tell nothing of a tail";
+  Values even;  // of 100 images from 0.01 to 1
+  for (int k = 1; k <= 100; ++k) even.push_back(k / 100.0);
+  EXPECT_EQ(range_beyond(even), 1.5);
+}
+
+TEST(Calibrate, RangesLeaveMoreWhereTheLargestImagesLieFarApart) {
+  Values exponential;  // quantiles of 512 images; one in 100,000 is beyond ln 100,000
+  for (int k = 0; k < 512; ++k) exponential.push_back(-std::log((k + 0.5) / 512));
+  EXPECT_NEAR(range_beyond(exponential), std::log(1e5), 0.1);
+  Values one_outlier(512, 1);
+  one_outlier[7] = 1000;
+  EXPECT_EQ(range_beyond(one_outlier), 1500);
+  Values heavy(32, 0.001);
+  heavy[3] = heavy[4] = heavy[5] = heavy[6] = 1;
+  EXPECT_EQ(range_beyond(heavy), 3) << "no more than three times as much";
 }
 
 TEST(Calibrate, WhatHasRanges) {
@@ -47,12 +70,12 @@ TEST(Calibrate, WhatHasRanges) {
 
 TEST(Calibrate, RangesAreSetWithAMargin) {
   Network n = three_relus();
-  set_ranges(n, Values{1, 4, 2, 2, 5, 0, 0}, 1.5);
+  set_ranges(n, {{1}, {3, 4}, {2}, {2}, {5, 1}, {0}, {0}});
   EXPECT_EQ(range(n, 2), 6);
   EXPECT_EQ(range(n, 3), 6);
   EXPECT_EQ(range(n, 6), 0) << "unknown remains unknown";
   EXPECT_EQ(n.nodes[4].magnitude, 5);
-  EXPECT_TRUE(test::fails_with([&] { set_ranges(n, Values{1, 2}, 1.5); }, ErrorCode::internal));
+  EXPECT_TRUE(test::fails_with([&] { set_ranges(n, {{1}, {2}}); }, ErrorCode::internal));
 }
 
 TEST(Calibrate, WhatIsNotFiniteIsRefused) {
