@@ -126,6 +126,7 @@ compiler::Compiled Planner::refined(const Packing& packing) const {
     compiled.plan.prediction.promised = options_.agreement;
     if (network_.faint_error > 0)  // encryption errs beside the polynomials
       compiled.plan.prediction.faint_error = std::hypot(network_.faint_error, compiled.plan.prediction.score_error);
+    if (compiled.plan.prediction.label_agreement < aim) look_closer(compiled);
     const bool used_up = compiled.score_error > options.score_error;  // the modulus
     const double agreement = compiled.plan.prediction.label_agreement;
     if (!best || agreement > best->plan.prediction.label_agreement) best = std::move(compiled);
@@ -150,7 +151,7 @@ bool Planner::serves(const compiler::Compiled& compiled) const {
   return measured(p) && p.label_agreement >= options_.agreement;
 }
 
-// Made-up images cost nothing: no network is refused because of one among a few.
+// Made-up images cost nothing: one among a few neither makes a plan finer nor has a network refused.
 void Planner::look_closer(compiler::Compiled& compiled) const {
   plan::Prediction& p = compiled.plan.prediction;
   const auto images = network_.calibration.images.size();
@@ -224,7 +225,6 @@ plan::Plan Planner::first_that_serves(const std::vector<Packing>& list) const {
       short_of_memory = std::move(compiled);
       continue;
     }
-    if (!serves(compiled)) look_closer(compiled);
     if (serves(compiled)) return finished(std::move(compiled));
     if (short_of_labels) break;
     short_of_labels = std::move(compiled);
@@ -258,8 +258,6 @@ std::vector<Part> Planner::parts(int images) const {
   const auto count = static_cast<std::size_t>(images);
   if (mixed) {
     compiler::Compiled bulk = refined(mixed->first), rest = refined(mixed->second);
-    for (compiler::Compiled* part : {&bulk, &rest})
-      if (!serves(*part)) look_closer(*part);
     const std::size_t left = count % static_cast<std::size_t>(bulk.plan.batch);
     if (serves(bulk) && serves(rest) && fits(bulk.plan) && fits(rest.plan))
       return {{finished(std::move(bulk)), count - left}, {finished(std::move(rest)), left}};
