@@ -41,10 +41,13 @@ struct Term {
   bool even = false;  ///< of a full term: one weight for all pixels of a pair of channels, as behind a mean
 };
 
+/// Ranges of activations are smaller.
+inline constexpr double kMostRange = 0x1p40;
+
 /// A function of one real number by polynomials over [-1, 1] (compiler/function_approximation.h): range f(x / range),
 /// where f is the last factor's value or, with `gate`, that times its argument.
 struct Activation {
-  double range = 1;                          ///< |x| may not exceed it
+  double range = 1;                          ///< |x| may not exceed it; below kMostRange
   bool gate = false;                         ///< f(t) = t g(t) with g the composition of the factors; else f = g
   std::vector<std::vector<double>> factors;  ///< Chebyshev coefficients, innermost first
 

@@ -65,13 +65,30 @@ double error_of(const plan::Watch& watch, double spread, double nearest) {
   return watch.score_spread > 0 ? watch.score_error * std::max(1.0, spread / watch.score_spread) : watch.score_error;
 }
 
-// The chance that errors of this deviation lift another score above the largest one, or a bound on it.
-double chance_of_exchange(const std::vector<double>& scores, double error) {
+// How far scores of an image lie apart, errors included: their deviation, for the image in the middle.
+double spread_within(const std::vector<const std::vector<double>*>& images) {
+  std::vector<double> deviations;
+  deviations.reserve(images.size());
+  for (const auto* scores : images) {
+    const auto classes = static_cast<double>(scores->size());
+    const double mean = std::accumulate(scores->begin(), scores->end(), 0.0) / classes;
+    double squares = 0;
+    for (double s : *scores) squares += (s - mean) * (s - mean);
+    deviations.push_back(std::sqrt(squares / (classes - 1)));
+  }
+  return median(std::move(deviations));
+}
+
+// The chance that without errors of this deviation another score would be larger than the largest one, or a bound on
+// it. Scores and errors are taken as Gaussian: what is left of a lead without its error is smaller on average, and
+// nothing where errors are all there is.
+double chance_of_exchange(const std::vector<double>& scores, double error, double within) {
+  const double ratio = error / within, part = std::max(0.0, 1 - ratio * ratio);
   const int best = argmax(scores);
   double chance = 0;
   for (std::size_t c = 0; c < scores.size(); ++c)
     if (static_cast<int>(c) != best)
-      chance += 0.5 * std::erfc((scores[static_cast<std::size_t>(best)] - scores[c]) / (2 * error));
+      chance += 0.5 * std::erfc(std::sqrt(part) * (scores[static_cast<std::size_t>(best)] - scores[c]) / (2 * error));
   return std::min(1.0, chance);
 }
 
@@ -87,13 +104,13 @@ void mark_close_scores(const plan::Watch& watch, const Scores& scores, std::vect
     rows.push_back(&scores[i]);
   }
   if (trusted.empty()) return;
-  const double spread = spread_of(rows);
+  const double spread = spread_of(rows), within = spread_within(rows);
   const std::vector<double> nearest =
       watch.faint_error > 0 ? nearness(rows) : std::vector<double>(rows.size(), HUGE_VAL);
   std::vector<double> chances;
   chances.reserve(rows.size());
   for (std::size_t k = 0; k < rows.size(); ++k)
-    chances.push_back(chance_of_exchange(*rows[k], error_of(watch, spread, nearest[k])));
+    chances.push_back(chance_of_exchange(*rows[k], error_of(watch, spread, nearest[k]), within));
   std::vector<std::size_t> order(trusted.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::sort(order, [&](std::size_t a, std::size_t b) { return chances[a] > chances[b]; });

@@ -251,6 +251,12 @@ class Lowering {
     const auto& f = std::get<graph::Function>(network_.nodes[node].op);
     if (!(f.range > 0))
       fail(node, "nobody knows the range of this " + f.name() + "; give images to measure on", Setting::calibration);
+    if (!(f.range < circuit::kMostRange))
+      fail(node,
+           fmt::format("this {} would have to take inputs up to {:.1g}, too large for encrypted arithmetic; measure on "
+                       "images like those to come",
+                       f.name(), f.range),
+           Setting::calibration);
     if (auto approximation = approximate(f, relu_error_)) return *approximation;
     throw Error(ErrorCode::no_resources,
                 fmt::format("node '{}': no polynomial that runs encrypted is as close to this {} as {:g} of its span "

@@ -50,7 +50,7 @@ void verify_moments(const Tensor& t) {
 }
 
 void verify_activation(const Activation& a, const std::string& name) {
-  if (!(a.range > 0) || !(a.range < 0x1p40) || a.factors.empty() || a.factors.size() > 8)
+  if (!(a.range > 0) || !(a.range < circuit::kMostRange) || a.factors.empty() || a.factors.size() > 8)
     bad(name + "impossible activation");
   for (const auto& factor : a.factors) {
     if (factor.size() < 2 || factor.size() > 256) bad(name + "impossible activation");

@@ -89,6 +89,18 @@ TEST(CloseScores, FaintPicturesAreFoundAmongOthers) {
   for (const std::size_t i : marked) EXPECT_GE(i, 600u) << "an image as lively as those of the prediction";
 }
 
+// What is left of scores that are far smaller than their errors is noise, whose best ones lead by several deviations in
+// one of a thousand images.
+TEST(CloseScores, NoLabelOfNoiseIsTrusted) {
+  EXPECT_EQ(doubtful(marks(watch(1), random_scores(4000, 1, 9))).size(), 4000u);
+  EXPECT_EQ(doubtful(marks(watch(1, 1e6), random_scores(4000, 1, 9))).size(), 4000u) << "however large they were before";
+  const Scores one{{0.1, -0.2, 0.3, 4.0, 0.2, -0.3, 0.1, 0.2, 0.0, -0.1}};
+  EXPECT_TRUE(doubtful(marks(watch(0.01), one)).empty()) << "a lone image has no neighbours to tell";
+  EXPECT_EQ(doubtful(marks(watch(2), one)).size(), 1u);
+  const Scores same(100, one.front());
+  EXPECT_TRUE(doubtful(marks(watch(0.01), same)).empty()) << "all images may be the same";
+}
+
 TEST(CloseScores, OtherMarksStay) {
   Scores scores = random_scores(10, 1, 5);
   scores[3] = std::vector<double>(10, 1.0);

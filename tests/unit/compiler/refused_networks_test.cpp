@@ -48,6 +48,13 @@ TEST(Refused, RelusOfUnknownRange) {
   }
 }
 
+TEST(Refused, RelusOfHugeRanges) {
+  NetworkBuilder b({2, 8, 8}, 1);
+  const int x = b.relu(b.conv(0, 2, 3, 1, 1), 1e13);
+  b.dense(b.mean(x), 2);
+  EXPECT_TRUE(refused_at(b, x, "inputs up to 1e+13, too large"));
+}
+
 TEST(Refused, ErrorsOfRelusOutOfRange) {
   NetworkBuilder b({2, 8, 8}, 1);
   b.dense(b.mean(b.relu(b.conv(0, 2, 3, 1, 1), 4)), 2);
