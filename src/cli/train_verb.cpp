@@ -56,7 +56,7 @@ void add_twin(report::Training& r, const lowering::TrainingPlan& plan, const std
     step.float_accuracy = test.accuracy(plan.step, twin[s].state.weights);
     r.largest_weight = std::max(r.largest_weight, largest(twin[s].state.weights));
     r.largest_velocity = std::max(r.largest_velocity, largest(twin[s].state.velocities));
-    if (r.simulated && r.overflow < 0 && !training::in_range(twin[s].state, twin[s].result.loss, r.range))
+    if (r.simulated && r.overflow < 0 && !training::in_range(twin[s].state, twin[s].result.worst, plan.spec))
       r.overflow = static_cast<int>(s);
   }
 }

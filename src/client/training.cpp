@@ -18,6 +18,7 @@
 #include "inputs/write_input.h"
 #include "lowering/files.h"
 #include "secret/crypt.h"
+#include "training/loss.h"
 #include "training/optimiser.h"
 #include "wire/fields.h"
 
@@ -36,15 +37,24 @@ std::vector<double> slots_of(const Keys& keys, const ckks::Encoder& encoder, con
   return out;
 }
 
-// Mean over the images of half the summed squares, which fill their tiles.
-double loss_of(const lowering::TrainingPlan& plan, const std::vector<std::vector<double>>& groups) {
+// Losses of images: half the summed squares, which fill their tiles.
+struct Losses {
+  double mean = 0;
+  double worst = 0;  // infinite if any is no number
+};
+
+Losses losses_of(const lowering::TrainingPlan& plan, const std::vector<std::vector<double>>& groups) {
   const auto& a = plan.arrangement;
   const auto each = static_cast<std::size_t>(a.images_per_group());
-  double sum = 0;
-  for (int b = 0; b < a.batch; ++b)
-    sum += groups[static_cast<std::size_t>(b) / each]
-                 [static_cast<std::size_t>(b) % each * static_cast<std::size_t>(a.positions())];
-  return sum / 2 / a.batch;
+  Losses found;
+  for (int b = 0; b < a.batch; ++b) {
+    const double loss = groups[static_cast<std::size_t>(b) / each]
+                              [static_cast<std::size_t>(b) % each * static_cast<std::size_t>(a.positions())] /
+                        2;
+    found.mean += loss / a.batch;
+    found.worst = std::isnan(loss) ? INFINITY : std::max(found.worst, loss);
+  }
+  return found;
 }
 
 using WriteSlots = std::function<void(const std::vector<double>&)>;
@@ -151,7 +161,8 @@ std::string encrypt_examples(const lowering::TrainingPlan& plan, const Keys& key
     for (int g = 0; g < plan.arrangement.groups(); ++g)
       plan.body ? pack_for_body(plan, list, g, write) : pack_for_step(plan, list, g, write);
     for (int g = 0; g < plan.arrangement.groups(); ++g)
-      for (int k = 0; k < classes; ++k) write(lowering::pack_labels(plan.arrangement, list, g, k));
+      for (int k = 0; k < classes; ++k)
+        write(lowering::pack_labels(plan.arrangement, list, g, k, training::absent_label(plan.spec.loss, classes)));
   }
   file.commit();
   if (progress) progress(total, total);
@@ -185,8 +196,9 @@ DecryptedTraining decrypt_training(const lowering::TrainingPlan& plan, const Key
     std::vector<std::vector<double>> groups;
     for (std::uint64_t k = 1; k < each; ++k)
       groups.push_back(slots_of(keys, encoder, file.read(*keys.ring, first + s * each + k)));
-    out.losses.push_back(loss_of(plan, groups));
-    if (out.overflow < 0 && !training::in_range(out.states.back(), out.losses.back(), plan.spec.range))
+    const Losses losses = losses_of(plan, groups);
+    out.losses.push_back(losses.mean);
+    if (out.overflow < 0 && !training::in_range(out.states.back(), losses.worst, plan.spec))
       out.overflow = static_cast<int>(s);
   }
   // The first loss is that of the model's own weights: whatever comes behind, it decrypts under the right key.

@@ -29,16 +29,27 @@ constexpr std::size_t kMostFeatures = 65536;
 json to_json(const Spec& s) {
   json schedule = json::array();
   for (const training::RateChange& r : s.schedule) schedule.push_back({{"step", r.step}, {"factor", r.factor}});
-  return {{"layers", s.layers},     {"new_head", s.new_head}, {"rate", s.rate},
-          {"momentum", s.momentum}, {"nesterov", s.nesterov}, {"weight_decay", s.weight_decay},
-          {"schedule", schedule},   {"batch", s.batch},       {"steps", s.steps},
-          {"range", s.range},       {"seed", s.seed}};
+  return {{"layers", s.layers},
+          {"new_head", s.new_head},
+          {"loss", s.loss == Spec::Loss::softmax ? "softmax" : "squared-error"},
+          {"rate", s.rate},
+          {"momentum", s.momentum},
+          {"nesterov", s.nesterov},
+          {"weight_decay", s.weight_decay},
+          {"schedule", schedule},
+          {"batch", s.batch},
+          {"steps", s.steps},
+          {"range", s.range},
+          {"seed", s.seed}};
 }
 
 Spec spec_of(const json& j) {
   Spec s;
   s.layers = wire::texts(j, "layers", kMostLayers);
   s.new_head = wire::small_integer(j, "new_head", 0, 1 << 16);
+  const std::string loss = wire::text(j, "loss");
+  if (loss != "softmax" && loss != "squared-error") wire::bad_field("loss");
+  s.loss = loss == "softmax" ? Spec::Loss::softmax : Spec::Loss::squared_error;
   s.rate = wire::real(j, "rate");
   s.momentum = wire::real(j, "momentum");
   s.nesterov = wire::boolean(j, "nesterov");

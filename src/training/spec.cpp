@@ -76,6 +76,13 @@ class Table {
     }
     if (out.empty()) fail(prefix_ + key + " is empty: name layers, or leave it out to train all");
   }
+  // A key that has one of two values: whether it is the second one.
+  bool second(const char* key, const std::string& first, const std::string& second) {
+    const toml::node* n = find(key);
+    if (n == nullptr || n->value_exact<std::string>() == first) return false;
+    if (n->value_exact<std::string>() != second) wrong(key, fmt::format("\"{}\" or \"{}\"", first, second).c_str());
+    return true;
+  }
   // A key that has one possible value.
   void expect(const char* key, const std::string& only) {
     if (const toml::node* n = find(key); n != nullptr && n->value_exact<std::string>() != only)
@@ -135,7 +142,7 @@ Spec read(const toml::table& file) {
     if (!top.has(key)) fail(fmt::format("{0} is missing: write {0} = and a number", key));
   top.read("layers", spec.layers);
   top.read("new_head", spec.new_head, 2, kMostClasses);
-  top.expect("loss", "squared-error");
+  if (top.second("loss", "squared-error", "softmax")) spec.loss = Spec::Loss::softmax;
   top.read("steps", spec.steps, 1, kMostSteps);
   top.read("batch", spec.batch, 1, kMostImages);
   top.read("seed", spec.seed);

@@ -15,7 +15,10 @@ struct RateChange {
 
 /// What is trained and how: the contents of SPEC.toml (docs/formats/training-spec.md).
 struct Spec {
-  enum class Loss { squared_error };
+  /// squared_error: half the squared difference between scores and labels. softmax: the sum of exp(z) over all scores
+  /// less z of the right one (z: a score less a constant), which is least where exp(z) are the classes' probabilities;
+  /// exp is a polynomial.
+  enum class Loss { squared_error, softmax };
   std::vector<std::string> layers;  ///< names of the network's nodes that are trained; empty: all with weights
   int new_head = 0;  ///< classes of a new last layer, with weights of zero, in place of the network's; 0: none
   Loss loss = Loss::squared_error;

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
@@ -13,6 +14,7 @@
 #include "secret/keygen.h"
 #include "support/toy_parameters.h"
 #include "training/differentiate.h"
+#include "training/loss.h"
 #include "training/optimiser.h"
 #include "training/twin.h"
 #include "unit/training/networks.h"
@@ -73,7 +75,9 @@ class ToyTraining {
     const int classes = plan.step.value(plan.step.labels).shape.channels;
     for (int g = 0; g < plan.arrangement.groups(); ++g)
       for (int k = 0; k < classes; ++k)
-        in.push_back(encrypt(lowering::pack_labels(plan.arrangement, batch, g, k), next++));
+        in.push_back(encrypt(
+            lowering::pack_labels(plan.arrangement, batch, g, k, training::absent_label(plan.spec.loss, classes)),
+            next++));
     const runtime::ProgramRun run(lowered.program, *evaluator, &bootstrapper);
     const auto out = run.run(std::move(in), lowering::coefficients_of(plan, number));
     if (losses != nullptr) {
@@ -121,8 +125,9 @@ training::Spec spec_for(int batch) {
 
 // Encrypted steps from the twin's states: new weights and velocities as the twin's, beside what they change by.
 void expect_steps_as_twin(const graph::Network& network, int batch, int log_n, std::vector<std::string> layers = {},
-                          double rate = 0.2) {
+                          double rate = 0.2, training::Spec::Loss loss = training::Spec::Loss::squared_error) {
   training::Spec spec = spec_for(batch);
+  spec.loss = loss;
   spec.rate = rate;
   spec.layers = std::move(layers);
   ToyTraining toy(lowering::compile(training::differentiate(network, spec), spec, {log_n, 36}));
@@ -135,12 +140,13 @@ void expect_steps_as_twin(const graph::Network& network, int batch, int log_n, s
   State clear = training::initial_state(step);
   for (int number = 0; number < 2; ++number) {
     const State before = clear;
-    const double loss = twin.train(clear, list, number).loss;
+    const training::Twin::Result found = twin.train(clear, list, number);
     std::vector<double> losses;
     const State encrypted = toy.step(before, list, number, &losses);
     double sum = 0;
     for (double l : losses) sum += l / 2 / batch;
-    EXPECT_NEAR(sum, loss, 1e-3 * loss);
+    EXPECT_NEAR(sum, found.loss, 1e-3 * found.loss);
+    EXPECT_NEAR(*std::ranges::max_element(losses) / 2, found.worst, 1e-3 * found.worst);
     for (std::size_t p = 0; p < clear.weights.size(); ++p) {
       double error = 0, change = 0, velocity_error = 0;
       for (std::size_t i = 0; i < clear.weights[p].size(); ++i) {
@@ -202,6 +208,17 @@ TEST(EncryptedTraining, ALayerBetweenOthers) {
   const int second = b.conv(quadratic(b, b.conv(0, 2, 3, 1, 1), 0.25, 0.5), 2, 3, 1, 1);
   b.dense(quadratic(b, b.dense(b.flatten(quadratic(b, second, 0.25, 0.5)), 4), 0.25, 0.5), 3);
   expect_steps_as_twin(b.network, 32, 11, {b.network.nodes[static_cast<std::size_t>(second)].name});
+}
+
+// Images that are not there, most of them here, teach nothing.
+TEST(EncryptedTraining, Softmax) {
+  NetworkBuilder b({1, 4, 4}, 6);
+  b.dense(quadratic(b, b.dense(b.flatten(0), 5), 0.25, 0.5), 3);
+  expect_steps_as_twin(b.network, 20, 11, {}, 0.2, training::Spec::Loss::softmax);
+}
+
+TEST(EncryptedTraining, SoftmaxBehindConvolutions) {
+  expect_steps_as_twin(small_lenet(), 100, 11, {}, 0.2, training::Spec::Loss::softmax);
 }
 
 // Gradients keep their precision however small a part of them enters the weights.

@@ -59,6 +59,8 @@ TEST(TrainingSpec, OnlyStepsAndBatchHaveNoDefault) {
   EXPECT_EQ(s.rate, otherwise.rate);
   EXPECT_EQ(s.momentum, 0);
   EXPECT_EQ(s.range, otherwise.range);
+  EXPECT_EQ(s.loss, Spec::Loss::squared_error);
+  EXPECT_EQ(parse_spec("steps = 3\nbatch = 4\nloss = \"softmax\"\n", "spec.toml").loss, Spec::Loss::softmax);
   EXPECT_TRUE(refuses([] { return parse_spec("steps = 3", "a.toml"); }, {"a.toml", "batch is missing"}));
   EXPECT_TRUE(refuses([] { return parse_spec("batch = 3", "a.toml"); }, {"a.toml", "steps is missing"}));
 }
@@ -105,8 +107,8 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"batch = 99999999999", {"batch", "from 1 to 131072"}}, Wrong{"seed = -1", {"seed", "0 or above"}},
         Wrong{"seed = true", {"seed", "an integer"}}, Wrong{"range = 0", {"range", "above 0"}},
         Wrong{"range = inf", {"range", "above 0"}}, Wrong{"range = nan", {"range", "above 0"}},
-        Wrong{"range = \"4\"", {"range", "a number"}}, Wrong{"loss = \"cross-entropy\"", {"loss", "\"squared-error\""}},
-        Wrong{"loss = 3", {"loss", "\"squared-error\""}}, Wrong{"layers = \"fc\"", {"layers", "list of names"}},
+        Wrong{"range = \"4\"", {"range", "a number"}}, Wrong{"loss = \"cross-entropy\"", {"loss", "\"squared-error\" or \"softmax\""}},
+        Wrong{"loss = 3", {"loss", "\"squared-error\" or \"softmax\""}}, Wrong{"layers = \"fc\"", {"layers", "list of names"}},
         Wrong{"layers = [1]", {"layers", "list of names"}}, Wrong{"layers = []", {"layers", "leave it out"}},
         Wrong{"layers = [\"\"]", {"layers", "empty name"}}, Wrong{"layers = [\"a\", \"a\"]", {"layers", "'a' twice"}},
         Wrong{"rate = 0.1", {"unknown key 'rate'", "optimiser", "schedule"}},
