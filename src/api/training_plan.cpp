@@ -52,7 +52,7 @@ TrainingResult result_of(const lowering::TrainingPlan& plan, std::vector<double>
   TrainingResult r;
   r.losses = std::move(losses);
   r.overflow = overflow;
-  r.summary = training::overflow_note(overflow);
+  r.summary = training::overflow_note(overflow, plan.spec);
   const auto largest = [](const std::vector<std::vector<double>>& lists, double& most) {
     for (const auto& list : lists)
       for (double v : list) most = std::max(most, std::abs(v));

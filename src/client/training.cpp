@@ -8,6 +8,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -17,6 +18,7 @@
 #include "inputs/slots.h"
 #include "inputs/write_input.h"
 #include "lowering/files.h"
+#include "lowering/moments.h"
 #include "secret/crypt.h"
 #include "training/loss.h"
 #include "training/optimiser.h"
@@ -118,6 +120,30 @@ void judge_body_run(const lowering::TrainingPlan& plan, const Keys& keys, const 
   out.spoiled = out.spoiled || spoiled;
 }
 
+// Weights from sums over images: after every step, of all that are in by then.
+class FromMoments {
+ public:
+  explicit FromMoments(const lowering::TrainingPlan& plan)
+      : plan_(plan), state_(training::initial_state(plan.step)), sums_(training::no_moments(plan.step)) {}
+
+  // Adds what the state behind the next step says.
+  void add(std::span<const double> slots, DecryptedTraining& out) {
+    training::Moments sums = lowering::unpack_moments(plan_.step, plan_.arrangement, slots);
+    const double loss = training::loss_of(training::added(sums, sums_, -1), state_.weights);
+    const auto weights = training::solve(sums, plan_.spec.ridge);
+    if (weights) state_.weights = *weights;
+    if (out.overflow < 0 && !(weights && std::isfinite(loss))) out.overflow = static_cast<int>(out.states.size());
+    out.losses.push_back(loss);
+    out.states.push_back(state_);
+    sums_ = std::move(sums);
+  }
+
+ private:
+  const lowering::TrainingPlan& plan_;
+  training::State state_;
+  training::Moments sums_;  // before the next step
+};
+
 }  // namespace
 
 std::string encrypt_examples(const lowering::TrainingPlan& plan, const Keys& keys,
@@ -189,10 +215,16 @@ DecryptedTraining decrypt_training(const lowering::TrainingPlan& plan, const Key
     throw Error(ErrorCode::bad_input, source.name() + " lacks features of a part of a batch");
   for (std::uint64_t r = 0; r < file.info().leads; ++r) judge_body_run(plan, keys, encoder, file, r, out);
   const std::uint64_t each = file.info().sections_per_batch(), first = file.info().lead_sections();
+  std::optional<FromMoments> from_moments;
+  if (plan.spec.optimiser == training::Spec::Optimiser::normal_equations) from_moments.emplace(plan);
   for (std::uint64_t s = 0; s < steps; ++s) {
     if (progress) progress(s, steps);
-    out.states.push_back(lowering::unpack_state(plan.step, plan.arrangement,
-                                                slots_of(keys, encoder, file.read(*keys.ring, first + s * each))));
+    const std::vector<double> state = slots_of(keys, encoder, file.read(*keys.ring, first + s * each));
+    if (from_moments) {
+      from_moments->add(state, out);
+      continue;
+    }
+    out.states.push_back(lowering::unpack_state(plan.step, plan.arrangement, state));
     std::vector<std::vector<double>> groups;
     for (std::uint64_t k = 1; k < each; ++k)
       groups.push_back(slots_of(keys, encoder, file.read(*keys.ring, first + s * each + k)));

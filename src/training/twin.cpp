@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "training/check_example.h"
 #include "training/image_ops.h"
 #include "training/loss.h"
 #include "training/optimiser.h"
@@ -30,15 +31,6 @@ double largest(const Values& values) {
   double most = 0;
   for (double v : values) most = larger(most, std::abs(v));
   return most;
-}
-
-void check_example(const Step& step, const Example& example) {
-  const auto classes = static_cast<int>(step.value(step.labels).size());
-  if (example.image.size() != step.value(step.images).size())
-    throw Error(ErrorCode::bad_input, "an image has another size than the network's input");
-  if (example.label < 0 || example.label >= classes)
-    throw Error(ErrorCode::bad_input, fmt::format("an image has the label {}; the network has the classes 0 to {}",
-                                                  example.label, classes - 1));
 }
 
 // The values of a step for one image after another, with the sums over them so far.
@@ -114,6 +106,7 @@ State initial_state(const Step& step) {
 }
 
 bool in_range(const State& state, double worst, const Spec& spec) {
+  if (spec.optimiser == Spec::Optimiser::normal_equations) return std::isfinite(worst);
   const auto small = [&](const Values& list) {
     return std::ranges::all_of(list, [&](double v) { return std::abs(v) <= spec.range; });
   };
@@ -121,8 +114,11 @@ bool in_range(const State& state, double worst, const Spec& spec) {
          worst <= most_loss(spec.loss);
 }
 
-std::string overflow_note(int step) {
+std::string overflow_note(int step, const Spec& spec) {
   if (step < 0) return {};
+  if (spec.optimiser == Spec::Optimiser::normal_equations)
+    return fmt::format("the normal equations of step {} have no solution: what comes of it means nothing; train with a "
+                       "larger ridge", step + 1);
   return fmt::format(
       "the weights, or the scores of an image, left their range in step {}: what comes behind means nothing; train with "
       "a smaller rate or a larger range",

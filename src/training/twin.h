@@ -23,7 +23,7 @@ State initial_state(const Step& step);
 bool in_range(const State& state, double worst, const Spec& spec);
 
 /// A line about the first step, from 0, whose results left the range; empty for -1.
-std::string overflow_note(int step);
+std::string overflow_note(int step, const Spec& spec);
 
 /// A line about images whose values left the range of layers that run once for every image, spoiled: and took the
 /// others of their run along; empty if there are none.
