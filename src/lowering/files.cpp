@@ -32,9 +32,7 @@ ckks::CiphertextFileInfo input_info(const TrainingPlan& plan, const LoweredStep&
   return info;
 }
 
-int state_limbs(const LoweredStep& lowered) {
-  return lowered.program.value(lowered.program.outputs.front()).limbs;
-}
+int state_limbs(const LoweredStep& lowered) { return lowered.program.value(lowered.program.outputs.front()).limbs; }
 
 int loss_limbs(const LoweredStep& lowered) {
   return std::min(plan::kMostProbeLimbs, lowered.program.value(lowered.program.outputs[1]).limbs);

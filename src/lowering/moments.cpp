@@ -22,11 +22,12 @@ using program::Multiple;
 using program::Pattern;
 using program::Products;
 
-constexpr int kBlocks = 32;              // leaves that are gathered in one stage
-constexpr double kLabelScale = 0x1p40;   // as that of images that come straight from encryption
-constexpr double kSumScale = 0x1p44;     // of the state, before means are taken
-constexpr int kSumLimbs = 2;             // of the state: what decryption reads
+constexpr int kBlocks = 32;             // leaves that are gathered in one stage
+constexpr double kLabelScale = 0x1p40;  // as that of images that come straight from encryption
+constexpr double kSumScale = 0x1p44;    // of the state, before means are taken
+constexpr int kSumLimbs = 2;            // of the state: what decryption reads
 constexpr double kLeastScale = 0x1p31;
+constexpr double kFinerMasks = 0x1p8;  // than gradients have: solving enlarges errors
 
 // Products of two ciphertexts of an image, slot by slot, one shifted: slot s has number s - tile * back of `left` times
 // number s + ahead of `right`. With `tile` shifts of each, or twice as many, all pairs of a tile meet.
@@ -78,7 +79,7 @@ class Writer {
         each_(images_of(step, arrangement).ciphertexts()),
         choice_(choice),
         builder_(primes, choice.least_scale, 1),
-        gather_(builder_, arrangement) {}
+        gather_(builder_, arrangement, kFinerMasks) {}
 
   // images: of all steps.
   std::optional<LoweredStep> run(double images) {
@@ -106,7 +107,7 @@ class Writer {
     if (left == a_.images_per_group()) return;
     Pattern there(static_cast<std::size_t>(a_.slots()));
     std::fill_n(there.begin(), left * a_.positions(), 1.0);
-    const double scale = choice_.image_scale * mask_scale(there.size());
+    const double scale = choice_.image_scale * mask_scale(there.size()) * kFinerMasks;
     const Factor some{builder_.pattern(std::move(there)), -1}, all{builder_.pattern({1}), -1};
     for (std::size_t k = 0; k < images_.size(); ++k) {
       const bool last = k / static_cast<std::size_t>(each_) + 1 == static_cast<std::size_t>(a_.groups());
@@ -139,23 +140,26 @@ class Writer {
 
   int sum_of_labels(int k) {
     std::vector<Multiple> addends;
-    for (int g = 0; g < a_.groups(); ++g)
-      addends.push_back({labels_[static_cast<std::size_t>(g * classes_ + k)], 1});
+    for (int g = 0; g < a_.groups(); ++g) addends.push_back({labels_[static_cast<std::size_t>(g * classes_ + k)], 1});
     return addends.size() == 1 ? addends.front().value : builder_.multiply({}, addends, kLabelScale);
   }
 
   std::optional<LoweredStep> finish(double images) {
     std::vector<int> values;
     std::vector<Factor> factors;
+    double largest = 0;
     for (const auto& [node, value] : gather_.nodes()) {
       Pattern there(static_cast<std::size_t>(a_.period));
       std::fill_n(there.begin() + std::ptrdiff_t{node} * a_.node, a_.node, 1.0);
       values.push_back(value);
       factors.push_back({builder_.pattern(std::move(there)), -1});
+      largest = std::max(largest, builder_.value(value).scale);
     }
-    if (!builder_.fits() || builder_.common_limbs(values) <= kSumLimbs) return std::nullopt;
-    const int sums =
-        builder_.mix(values, {factors}, kSumScale * builder_.prime(kSumLimbs), kSumLimbs + 1, 1).front();
+    const int left = builder_.common_limbs(values) - kSumLimbs, rescales = std::min(left, 1);
+    if (!builder_.fits() || left < 0) return std::nullopt;
+    const double scale = rescales > 0 ? kSumScale * builder_.prime(kSumLimbs)
+                                      : largest * mask_scale(static_cast<std::size_t>(a_.period));
+    const int sums = builder_.mix(values, {factors}, scale, kSumLimbs + rescales, rescales).front();
     const int means = builder_.affine(sums, 1 / images, 0);
     LoweredStep out;
     out.state_scale = builder_.value(means).scale;

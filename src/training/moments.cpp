@@ -5,7 +5,6 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "training/check_example.h"
 
 namespace sotto::training {
 
@@ -16,7 +15,9 @@ using Values = std::vector<double>;
 constexpr double kMostCountError = 0.05;  // of the images of a class, as a part of all
 
 bool sound(const Moments& m) {
-  const auto finite = [](const Values& list) { return std::ranges::all_of(list, [](double v) { return std::isfinite(v); }); };
+  const auto finite = [](const Values& list) {
+    return std::ranges::all_of(list, [](double v) { return std::isfinite(v); });
+  };
   return finite(m.squares) && finite(m.products) && m.images() > 0 && std::isfinite(m.images()) &&
          std::ranges::all_of(m.counts, [&](double c) { return c > -kMostCountError * m.images(); });
 }

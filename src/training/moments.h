@@ -4,8 +4,8 @@
 #include <span>
 #include <vector>
 
+#include "training/example.h"
 #include "training/step.h"
-#include "training/twin.h"
 
 namespace sotto::training {
 

@@ -28,8 +28,8 @@ struct Spec {
   enum class Optimiser { sgd, normal_equations };
   Optimiser optimiser = Optimiser::sgd;
   double ridge = 0.001;  ///< of normal equations: times the squared weights, added to the mean squared error
-  double rate = 0.1;    ///< learning rate
-  double momentum = 0;  ///< 0 .. 1
+  double rate = 0.1;     ///< learning rate
+  double momentum = 0;   ///< 0 .. 1
   bool nesterov = false;
   double weight_decay = 0;           ///< times weights, added to their gradients
   std::vector<RateChange> schedule;  ///< by step, ascending

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "training/example.h"
 #include "training/spec.h"
 #include "training/step.h"
 
@@ -28,12 +29,6 @@ std::string overflow_note(int step, const Spec& spec);
 /// A line about images whose values left the range of layers that run once for every image, spoiled: and took the
 /// others of their run along; empty if there are none.
 std::string range_note(std::size_t images, bool spoiled);
-
-/// One image with its label.
-struct Example {
-  std::vector<double> image;  ///< preprocessed, [c][h][w]
-  int label = 0;
-};
 
 /// The training step in float64: the oracle of encrypted training.
 class Twin {

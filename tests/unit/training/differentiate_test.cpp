@@ -87,8 +87,8 @@ TEST(Differentiate, SoftmaxIsAPowerOfTheScores) {
   Spec spec;
   spec.loss = Spec::Loss::softmax;
   const Step step = differentiate(b.network, spec);
-  EXPECT_EQ(kinds(step), (std::vector<Kind>{Kind::contract, Kind::add_bias,                              //
-                                            Kind::affine, Kind::square, Kind::square, Kind::square,      // exp
+  EXPECT_EQ(kinds(step), (std::vector<Kind>{Kind::contract, Kind::add_bias,                             //
+                                            Kind::affine, Kind::square, Kind::square, Kind::square,     // exp
                                             Kind::affine, Kind::sum_pixels, Kind::contract_weights}));  // and back
   EXPECT_EQ(step.ops[2].factors, std::vector<double>{0.125});
   EXPECT_EQ(step.ops[2].shift, std::sqrt(0.5));  // its eighth power is 1 / 16

@@ -79,8 +79,9 @@ TEST(TrainingSpec, NormalEquationsHaveARidge) {
   EXPECT_TRUE(refused("range = 2\n", "", "range"));
   EXPECT_TRUE(refused("loss = \"softmax\"\n", "", "squared-error"));
   EXPECT_TRUE(refused("", "[[schedule]]\nstep = 1\nfactor = 1\n", "schedule"));
-  EXPECT_TRUE(refuses([&] { return parse_spec("batch = 131072\nsteps = 1000\n[optimiser]\nname = \"normal-equations\"\n", "a.toml"); },
-                      {"16777216"}));
+  EXPECT_TRUE(refuses(
+      [&] { return parse_spec("batch = 131072\nsteps = 1000\n[optimiser]\nname = \"normal-equations\"\n", "a.toml"); },
+      {"16777216"}));
   EXPECT_TRUE(refuses([&] { return parse_spec("batch = 4\nsteps = 3\n[optimiser]\nridge = 0.1\n", "a.toml"); },
                       {"unknown key 'optimiser.ridge'"}));
 }
@@ -127,10 +128,12 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"batch = 99999999999", {"batch", "from 1 to 131072"}}, Wrong{"seed = -1", {"seed", "0 or above"}},
         Wrong{"seed = true", {"seed", "an integer"}}, Wrong{"range = 0", {"range", "above 0"}},
         Wrong{"range = inf", {"range", "above 0"}}, Wrong{"range = nan", {"range", "above 0"}},
-        Wrong{"range = \"4\"", {"range", "a number"}}, Wrong{"loss = \"cross-entropy\"", {"loss", "\"squared-error\" or \"softmax\""}},
-        Wrong{"loss = 3", {"loss", "\"squared-error\" or \"softmax\""}}, Wrong{"layers = \"fc\"", {"layers", "list of names"}},
-        Wrong{"layers = [1]", {"layers", "list of names"}}, Wrong{"layers = []", {"layers", "leave it out"}},
-        Wrong{"layers = [\"\"]", {"layers", "empty name"}}, Wrong{"layers = [\"a\", \"a\"]", {"layers", "'a' twice"}},
+        Wrong{"range = \"4\"", {"range", "a number"}},
+        Wrong{"loss = \"cross-entropy\"", {"loss", "\"squared-error\" or \"softmax\""}},
+        Wrong{"loss = 3", {"loss", "\"squared-error\" or \"softmax\""}},
+        Wrong{"layers = \"fc\"", {"layers", "list of names"}}, Wrong{"layers = [1]", {"layers", "list of names"}},
+        Wrong{"layers = []", {"layers", "leave it out"}}, Wrong{"layers = [\"\"]", {"layers", "empty name"}},
+        Wrong{"layers = [\"a\", \"a\"]", {"layers", "'a' twice"}},
         Wrong{"rate = 0.1", {"unknown key 'rate'", "optimiser", "schedule"}},
         Wrong{"optimiser = 3", {"optimiser", "a table"}}, Wrong{"schedule = 3", {"schedule", "[[schedule]]"}},
         Wrong{"schedule = [3]", {"schedule", "[[schedule]]"}},

@@ -1,4 +1,4 @@
-#include "training/check_example.h"
+#include "training/example.h"
 
 #include <fmt/format.h>
 
