@@ -233,8 +233,9 @@ DecryptedTraining decrypt_training(const lowering::TrainingPlan& plan, const Key
     if (out.overflow < 0 && !training::in_range(out.states.back(), losses.worst, plan.spec))
       out.overflow = static_cast<int>(s);
   }
-  // The first loss is that of the model's own weights: whatever comes behind, it decrypts under the right key.
-  if (std::isnan(out.losses.front()))
+  // The first loss is that of the model's own weights: whatever comes behind, it decrypts under the right key. Only
+  // sums that images from beyond all ranges spoiled do not.
+  if (std::isnan(out.losses.front()) && !out.spoiled)
     throw Error(ErrorCode::wrong_key, source.name() + " does not decrypt under this key");
   if (progress) progress(steps, steps);
   return out;

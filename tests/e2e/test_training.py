@@ -367,6 +367,17 @@ class Head(Case):
         stats = json.loads((self.dir / "stats.json").read_text())
         self.assertGreater(stats["feature_seconds"], 0)
 
+    def test_normal_equations_of_features(self):
+        (self.dir / "ridge.toml").write_text(f'batch = {BATCH}\nsteps = 2\nlayers = ["fc"]\n[optimiser]\nname = "normal-equations"\nridge = 0.05\n')
+        self.sotto("train", "net.onnx", "--spec", "ridge.toml", "--data", "data.npz", "--calibrate", "data.npz", "--out", "ridge.onnx",
+                   "--json", "ridge.json", "--report", "ridge.html", "--test", "data.npz", timeout=600)
+        result = json.loads((self.dir / "ridge.json").read_text())
+        self.assertEqual((result["bootstraps_per_step"], result["images_out_of_range"]), (0, 0))
+        self.assertLess(result["weight_relative_error"], 0.02)
+        np.testing.assert_allclose(result["loss"], result["float_loss"], rtol=0.02)
+        self.assertLess(result["loss"][1], result["loss"][0])
+        np.testing.assert_array_equal(weights_of(self.dir / "ridge.onnx")["k"], self.before["k"])
+
     def test_both_files_tell_the_same(self):
         told = [json.loads(self.sotto("plan", name, "--json").out) for name in ("net.plan", "net.client")]
         self.assertEqual(told[0], told[1])
