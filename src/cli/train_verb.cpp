@@ -177,7 +177,7 @@ int run(TrainOptions& o) {
   if (!o.report.empty()) wire::write_file(o.report, report::training_page(r));
   if (o.json != "-") print_summary(r, o, r.overflow < 0 && !spoiled);
   if (!range_note.empty()) print_error("sotto: " + range_note + "\n");
-  if (r.overflow >= 0) print_error("sotto: " + overflow_note(r.overflow, plan.spec) + "\n");
+  if (r.overflow >= 0) print_error("sotto: " + overflow_line(r.overflow, plan.spec) + "\n");
   return range_note.empty() && r.overflow < 0 ? 0 : kDoubtful;
 }
 
