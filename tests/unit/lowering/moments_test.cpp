@@ -57,13 +57,13 @@ void expect_moments(graph::Shape shape, int batch, double garbage = 0, int log_n
                                       {&found.products, &wanted.products},
                                       {&found.counts, &wanted.counts}}) {
       ASSERT_EQ(mine->size(), clear->size());
-      for (std::size_t i = 0; i < mine->size(); ++i) ASSERT_NEAR((*mine)[i], (*clear)[i], 5e-5) << i;
+      for (std::size_t i = 0; i < mine->size(); ++i) ASSERT_NEAR((*mine)[i], (*clear)[i], 3e-4) << i;
     }
   }
   const auto weights = training::solve(lowering::unpack_moments(step, a, state), spec.ridge),
              clear = training::solve(wanted, spec.ridge);
   ASSERT_TRUE(weights && clear);
-  for (std::size_t p = 0; p < weights->size(); ++p) EXPECT_LT(relative_error((*weights)[p], (*clear)[p]), 1e-3);
+  for (std::size_t p = 0; p < weights->size(); ++p) EXPECT_LT(relative_error((*weights)[p], (*clear)[p]), 1e-2);
 }
 
 TEST(EncryptedMoments, OfOneCiphertext) { expect_moments({1, 4, 4}, 256); }
