@@ -36,10 +36,12 @@ struct TrainingPeak {
 
 /// What a training made of a model.
 struct TrainingResult {
-  /// By step: mean over its images of half the summed squared errors of the scores, before its update.
+  /// By step: mean over its images of half the summed squared errors of the scores (with the loss softmax: of the
+  /// probabilities that they stand for), before its update.
   std::vector<double> losses;
   std::vector<TrainedWeights> weights;  ///< behind the last step
-  /// First step, from 0, whose results left the range of the plan; -1: none. What lies behind it means nothing.
+  /// First step, from 0, whose results left the range of the plan or of its loss, or whose normal equations have no
+  /// solution; -1: none. What lies behind it means nothing.
   int overflow = -1;
   /// Images whose values left the range of layers that run once for every image, or lie beside such: what they taught
   /// the weights means little. Of a simulation: those whose features the range does not hold.
@@ -74,7 +76,7 @@ class TrainingPlan {
   [[nodiscard]] ClientSpec client_spec() const;
   [[nodiscard]] int steps() const;                ///< of a run
   [[nodiscard]] int batch() const;                ///< images of a step
-  [[nodiscard]] double range() const;             ///< largest magnitude that weights and velocities may reach
+  [[nodiscard]] double range() const;             ///< largest magnitude that weights and velocities may reach, with sgd
   [[nodiscard]] std::uint64_t memory() const;     ///< bytes that a run is predicted to need
   [[nodiscard]] std::uint64_t key_bytes() const;  ///< of evaluation keys
 

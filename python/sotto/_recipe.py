@@ -12,7 +12,7 @@ from ._errors import BadInputError, UsageError
 from ._files import Path, existing
 
 Recipe = Union[Path, Mapping[str, Any]]
-_OPTIMISER = ("name", "rate", "momentum", "nesterov", "weight_decay")
+_OPTIMISER = ("name", "rate", "momentum", "nesterov", "weight_decay", "ridge")
 
 
 def _value(key: str, value: object) -> str:

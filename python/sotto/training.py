@@ -66,7 +66,8 @@ class TrainingResult(Unpicklable):
 
     @property
     def losses(self) -> npt.NDArray[np.float64]:
-        """[steps]: mean over the images of a step of half the summed squared errors of the scores, before its update."""
+        """[steps]: mean over the images of a step of half the summed squared errors of the scores (with a softmax: of
+        probabilities), before its update."""
         return self._result.losses
 
     @property
@@ -82,8 +83,8 @@ class TrainingResult(Unpicklable):
 
     @property
     def overflow(self) -> int | None:
-        """The first step, from 0, whose results left the range of the plan; what lies behind it means nothing. None: all
-        is well."""
+        """The first step, from 0, whose results left the range of the plan or its loss; what lies behind it means
+        nothing. None: all is well."""
         return None if self._result.overflow < 0 else self._result.overflow
 
     @property
@@ -287,6 +288,8 @@ def compile_training(model: Union[Path, torch.nn.Module], spec: Recipe, *, input
       steps: of training, 1 to 1,000,000; batch: images of a step, 1 to 131,072 (both must be there);
       layers: names of nodes of the network, or for a module of its parts, such as ["conv1", "fc"]; default: all;
       new_head: number of classes of a new last layer, 2 to 65,536; default: none;
+      loss: "squared-error" or "softmax"; name: "sgd" or, of the optimiser that solves for one dense layer in a pass,
+      "normal-equations", with ridge: 0.001, times the squared weights;
       rate: 0.1, above 0; momentum: 0 (to below 1); nesterov: False; weight_decay: 0 (to 1), as of torch.optim.SGD;
       schedule: {step: factor}, steps from 0, from which on the rate is multiplied; default: none;
       range: 4: largest magnitude that weights and velocities may reach; seed: 0: of the order of images.

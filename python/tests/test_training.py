@@ -52,15 +52,17 @@ def trained(example, data, tmp_path_factory):
     (work / "eval.key").unlink()
 
 
-def by_pytorch(network: torch.nn.Module, images: np.ndarray, labels: np.ndarray) -> list[float]:
-    """Trains it with the optimiser of PyTorch; the losses."""
+def by_pytorch(network: torch.nn.Module, images: np.ndarray, labels: np.ndarray, softmax: bool = False) -> list[float]:
+    """Trains it with the optimiser of PyTorch; the squared errors."""
     optimiser, losses = torch.optim.SGD(network.parameters(), lr=SPEC["rate"], momentum=SPEC["momentum"]), []
     wanted = torch.nn.functional.one_hot(torch.from_numpy(labels), 3)
     for _ in range(SPEC["steps"]):
         optimiser.zero_grad()
-        loss = ((network(torch.from_numpy(images / np.float32(255))) - wanted) ** 2).sum() / 2 / len(images)
-        losses.append(loss.item())
-        loss.backward()
+        scores = network(torch.from_numpy(images / np.float32(255)))
+        base = 3 ** -0.125 + scores / 8
+        squares = (((base**8 if softmax else scores) - wanted) ** 2).sum() / 2 / len(images)
+        losses.append(squares.item())
+        (((base**9).sum() * 8 / 9 - (scores * wanted).sum()) / len(images) if softmax else squares).backward()
         optimiser.step()
     return losses
 
@@ -78,6 +80,22 @@ def test_the_twin_is_what_pytorch_does(network, plan, data):
     assert twin.largest_weight >= max(np.abs(weights["/1/Gemm"]).max(), np.abs(biases["/1/Gemm"]).max())
     assert 0 < twin.largest_velocity < plan.range == 4
     assert twin.peaks["labels"] == 1 and twin.peaks["images"] == pytest.approx(data[0].max() / 255)
+
+
+def test_softmax_is_what_pytorch_does(network, data):
+    twin = sotto.simulate_training(network, {**SPEC, "loss": "softmax"}, *data, **SHAPE)
+    assert twin.losses == pytest.approx(by_pytorch(network, *data, softmax=True), rel=1e-5)
+    assert np.abs(twin.weights["/1/Gemm"] - network[1].weight.detach().numpy()).max() < 1e-5
+
+
+def test_normal_equations_leave_no_gradient(network, data):
+    spec = {"steps": 1, "batch": 64, "name": "normal-equations", "ridge": 0.01}
+    twin = sotto.simulate_training(network, spec, *data, **SHAPE)
+    twin.load_into(network)
+    scores = network(torch.from_numpy(data[0] / np.float32(255)))
+    ((scores - torch.nn.functional.one_hot(torch.from_numpy(data[1]), 3)) ** 2).sum().div(2 * 64).backward()
+    assert network[1].weight.grad.numpy() == pytest.approx(-0.01 * network[1].weight.detach().numpy(), abs=1e-5)
+    assert np.abs(network[1].bias.grad.numpy()).max() < 1e-5
 
 
 def test_the_whole_way(network, data, trained):

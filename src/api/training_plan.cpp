@@ -52,7 +52,7 @@ TrainingResult result_of(const lowering::TrainingPlan& plan, std::vector<double>
   TrainingResult r;
   r.losses = std::move(losses);
   r.overflow = overflow;
-  r.summary = training::overflow_note(overflow);
+  r.summary = training::overflow_note(overflow, plan.spec);
   const auto largest = [](const std::vector<std::vector<double>>& lists, double& most) {
     for (const auto& list : lists)
       for (double v : list) most = std::max(most, std::abs(v));
@@ -124,7 +124,7 @@ TrainingResult TrainingPlan::simulate(const ImagesView& images, std::span<const 
          if (hooks.stop != nullptr && *hooks.stop) throw Error(ErrorCode::interrupted, "the simulation was stopped");
          if (hooks.progress) hooks.progress({"simulation", ++done / plan_->spec.steps, {}});
        })) {
-    if (overflow < 0 && !training::in_range(s.state, s.result.loss, plan_->spec.range))
+    if (overflow < 0 && !training::in_range(s.state, s.result.worst, plan_->spec))
       overflow = static_cast<int>(states.size());
     for (std::size_t v = 0; v < peaks.size(); ++v) peaks[v] = std::max(peaks[v], s.result.peaks[v]);
     losses.push_back(s.result.loss);

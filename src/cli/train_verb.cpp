@@ -56,7 +56,7 @@ void add_twin(report::Training& r, const lowering::TrainingPlan& plan, const std
     step.float_accuracy = test.accuracy(plan.step, twin[s].state.weights);
     r.largest_weight = std::max(r.largest_weight, largest(twin[s].state.weights));
     r.largest_velocity = std::max(r.largest_velocity, largest(twin[s].state.velocities));
-    if (r.simulated && r.overflow < 0 && !training::in_range(twin[s].state, twin[s].result.loss, r.range))
+    if (r.simulated && r.overflow < 0 && !training::in_range(twin[s].state, twin[s].result.worst, plan.spec))
       r.overflow = static_cast<int>(s);
   }
 }
@@ -95,8 +95,9 @@ void print_summary(const report::Training& r, const TrainOptions& o, bool writte
   if (r.simulated) {
     fmt::print("float twin: {} steps of {} images; loss {:.4f} to {:.4f}\n", r.steps.size(), r.batch,
                r.steps.front().float_loss, last.float_loss);
-    fmt::print("largest weight {:.3g}, largest velocity {:.3g}; the spec allows {:.3g}\n", r.largest_weight,
-               r.largest_velocity, r.range);
+    if (std::isfinite(r.range))
+      fmt::print("largest weight {:.3g}, largest velocity {:.3g}; the spec allows {:.3g}\n", r.largest_weight,
+                 r.largest_velocity, r.range);
   } else {
     fmt::print("{} encrypted steps of {} images in {}, {:.1f} s each; {} of memory\n", r.steps.size(), r.batch,
                format_seconds(r.training_seconds), r.seconds_per_step,
@@ -176,7 +177,7 @@ int run(TrainOptions& o) {
   if (!o.report.empty()) wire::write_file(o.report, report::training_page(r));
   if (o.json != "-") print_summary(r, o, r.overflow < 0 && !spoiled);
   if (!range_note.empty()) print_error("sotto: " + range_note + "\n");
-  if (r.overflow >= 0) print_error("sotto: " + overflow_note(r.overflow) + "\n");
+  if (r.overflow >= 0) print_error("sotto: " + overflow_line(r.overflow, plan.spec) + "\n");
   return range_note.empty() && r.overflow < 0 ? 0 : kDoubtful;
 }
 

@@ -56,9 +56,10 @@ std::vector<std::string> training_half(std::vector<std::string> sources) {
   return sources;
 }
 
-std::string overflow_note(int overflow) {
-  const std::string note = training::overflow_note(overflow);
-  return note.empty() ? note : note + " (sotto train --simulate shows both)";
+std::string overflow_line(int overflow, const training::Spec& spec) {
+  const std::string note = training::overflow_note(overflow, spec);
+  const bool sgd = spec.optimiser == training::Spec::Optimiser::sgd;
+  return note.empty() || !sgd ? note : note + " (sotto train --simulate shows both)";
 }
 
 int encrypt_training(const TrainingEncryption& o, StepReport& report) {
@@ -97,7 +98,7 @@ int decrypt_training(const TrainingDecryption& o, StepReport& report) {
       plan, keys, o.in, [&](std::size_t done, std::size_t total) { line.update(done, total); });
   report.add_lap("decrypt_seconds");
   const std::string note =
-      result.spoiled ? training::range_note(result.out_of_range, true) : overflow_note(result.overflow);
+      result.spoiled ? training::range_note(result.out_of_range, true) : overflow_line(result.overflow, plan.spec);
   const std::string warning = result.spoiled ? "" : training::range_note(result.out_of_range, false);
   const std::vector<std::vector<double>>& weights = result.states.back().weights;
   if (!o.out.empty() && note.empty())

@@ -30,6 +30,6 @@ struct TrainingDecryption {
 int decrypt_training(const TrainingDecryption& o, StepReport& report);
 
 /// A line about the first step whose results left the range; empty if none did.
-std::string overflow_note(int overflow);
+std::string overflow_line(int overflow, const training::Spec& spec);
 
 }  // namespace sotto::cli

@@ -3,6 +3,7 @@
 #include <sodium.h>
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <functional>
 
@@ -53,7 +54,7 @@ report::Training report_of(const lowering::TrainingPlan& plan) {
     r.weights += p.initial.size();
   }
   r.batch = plan.spec.batch;
-  r.range = plan.spec.range;
+  r.range = plan.spec.optimiser == training::Spec::Optimiser::sgd ? plan.spec.range : INFINITY;
   const auto parameters = ckks::Parameters::create(plan.parameters);
   r.security_bits = parameters.security_bits();
   r.log2_qp = parameters.log2_qp();

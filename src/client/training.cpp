@@ -8,6 +8,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -17,7 +18,9 @@
 #include "inputs/slots.h"
 #include "inputs/write_input.h"
 #include "lowering/files.h"
+#include "lowering/moments.h"
 #include "secret/crypt.h"
+#include "training/loss.h"
 #include "training/optimiser.h"
 #include "wire/fields.h"
 
@@ -36,15 +39,24 @@ std::vector<double> slots_of(const Keys& keys, const ckks::Encoder& encoder, con
   return out;
 }
 
-// Mean over the images of half the summed squares, which fill their tiles.
-double loss_of(const lowering::TrainingPlan& plan, const std::vector<std::vector<double>>& groups) {
+// Losses of images: half the summed squares, which fill their tiles.
+struct Losses {
+  double mean = 0;
+  double worst = 0;  // infinite if any is no number
+};
+
+Losses losses_of(const lowering::TrainingPlan& plan, const std::vector<std::vector<double>>& groups) {
   const auto& a = plan.arrangement;
   const auto each = static_cast<std::size_t>(a.images_per_group());
-  double sum = 0;
-  for (int b = 0; b < a.batch; ++b)
-    sum += groups[static_cast<std::size_t>(b) / each]
-                 [static_cast<std::size_t>(b) % each * static_cast<std::size_t>(a.positions())];
-  return sum / 2 / a.batch;
+  Losses found;
+  for (int b = 0; b < a.batch; ++b) {
+    const double loss = groups[static_cast<std::size_t>(b) / each]
+                              [static_cast<std::size_t>(b) % each * static_cast<std::size_t>(a.positions())] /
+                        2;
+    found.mean += loss / a.batch;
+    found.worst = std::isnan(loss) ? INFINITY : std::max(found.worst, loss);
+  }
+  return found;
 }
 
 using WriteSlots = std::function<void(const std::vector<double>&)>;
@@ -108,6 +120,30 @@ void judge_body_run(const lowering::TrainingPlan& plan, const Keys& keys, const 
   out.spoiled = out.spoiled || spoiled;
 }
 
+// Weights from sums over images: after every step, of all that are in by then.
+class FromMoments {
+ public:
+  explicit FromMoments(const lowering::TrainingPlan& plan)
+      : plan_(plan), state_(training::initial_state(plan.step)), sums_(training::no_moments(plan.step)) {}
+
+  // Adds what the state behind the next step says.
+  void add(std::span<const double> slots, DecryptedTraining& out) {
+    training::Moments sums = lowering::unpack_moments(plan_.step, plan_.arrangement, slots);
+    const double loss = training::loss_of(training::added(sums, sums_, -1), state_.weights);
+    const auto weights = training::solve(sums, plan_.spec.ridge);
+    if (weights) state_.weights = *weights;
+    if (out.overflow < 0 && !(weights && std::isfinite(loss))) out.overflow = static_cast<int>(out.states.size());
+    out.losses.push_back(loss);
+    out.states.push_back(state_);
+    sums_ = std::move(sums);
+  }
+
+ private:
+  const lowering::TrainingPlan& plan_;
+  training::State state_;
+  training::Moments sums_;  // before the next step
+};
+
 }  // namespace
 
 std::string encrypt_examples(const lowering::TrainingPlan& plan, const Keys& keys,
@@ -151,7 +187,8 @@ std::string encrypt_examples(const lowering::TrainingPlan& plan, const Keys& key
     for (int g = 0; g < plan.arrangement.groups(); ++g)
       plan.body ? pack_for_body(plan, list, g, write) : pack_for_step(plan, list, g, write);
     for (int g = 0; g < plan.arrangement.groups(); ++g)
-      for (int k = 0; k < classes; ++k) write(lowering::pack_labels(plan.arrangement, list, g, k));
+      for (int k = 0; k < classes; ++k)
+        write(lowering::pack_labels(plan.arrangement, list, g, k, training::absent_label(plan.spec.loss, classes)));
   }
   file.commit();
   if (progress) progress(total, total);
@@ -178,19 +215,27 @@ DecryptedTraining decrypt_training(const lowering::TrainingPlan& plan, const Key
     throw Error(ErrorCode::bad_input, source.name() + " lacks features of a part of a batch");
   for (std::uint64_t r = 0; r < file.info().leads; ++r) judge_body_run(plan, keys, encoder, file, r, out);
   const std::uint64_t each = file.info().sections_per_batch(), first = file.info().lead_sections();
+  std::optional<FromMoments> from_moments;
+  if (plan.spec.optimiser == training::Spec::Optimiser::normal_equations) from_moments.emplace(plan);
   for (std::uint64_t s = 0; s < steps; ++s) {
     if (progress) progress(s, steps);
-    out.states.push_back(lowering::unpack_state(plan.step, plan.arrangement,
-                                                slots_of(keys, encoder, file.read(*keys.ring, first + s * each))));
+    const std::vector<double> state = slots_of(keys, encoder, file.read(*keys.ring, first + s * each));
+    if (from_moments) {
+      from_moments->add(state, out);
+      continue;
+    }
+    out.states.push_back(lowering::unpack_state(plan.step, plan.arrangement, state));
     std::vector<std::vector<double>> groups;
     for (std::uint64_t k = 1; k < each; ++k)
       groups.push_back(slots_of(keys, encoder, file.read(*keys.ring, first + s * each + k)));
-    out.losses.push_back(loss_of(plan, groups));
-    if (out.overflow < 0 && !training::in_range(out.states.back(), out.losses.back(), plan.spec.range))
+    const Losses losses = losses_of(plan, groups);
+    out.losses.push_back(losses.mean);
+    if (out.overflow < 0 && !training::in_range(out.states.back(), losses.worst, plan.spec))
       out.overflow = static_cast<int>(s);
   }
-  // The first loss is that of the model's own weights: whatever comes behind, it decrypts under the right key.
-  if (std::isnan(out.losses.front()))
+  // The first loss is that of the model's own weights: whatever comes behind, it decrypts under the right key. Only
+  // sums that images from beyond all ranges spoiled do not.
+  if (std::isnan(out.losses.front()) && !out.spoiled)
     throw Error(ErrorCode::wrong_key, source.name() + " does not decrypt under this key");
   if (progress) progress(steps, steps);
   return out;

@@ -21,7 +21,8 @@ std::string encrypt_examples(const lowering::TrainingPlan& plan, const Keys& key
 struct DecryptedTraining {
   /// By finished step: mean over the batch of half the summed squared errors, before the step's update.
   std::vector<double> losses;
-  std::vector<training::State> states;  ///< by finished step
+  /// By finished step. With normal equations: solutions for all batches so far, without velocities.
+  std::vector<training::State> states;
   std::string input_id;
 
   /// Images whose values left the range of layers that run once for every image, and those beside them that they can
@@ -29,8 +30,8 @@ struct DecryptedTraining {
   std::size_t out_of_range = 0;
   bool spoiled = false;  ///< whether there is such a run: what was trained on it means nothing
 
-  /// Step at whose end a weight or velocity was beyond the plan's range, or a loss beyond what a batch within it has;
-  /// -1: none. What lies behind it means nothing.
+  /// Step at whose end a weight or velocity was beyond the plan's range, or the loss of an image beyond that of its
+  /// kind, or which has no solution; -1: none. What lies behind it means nothing.
   int overflow = -1;
 };
 

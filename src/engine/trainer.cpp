@@ -49,15 +49,17 @@ std::unique_ptr<ckks::KeyFile> Trainer::open_keys(const Source& source) const {
   return std::make_unique<ckks::KeyFile>(source, ring_, plan_.parameters, plan_.keys);
 }
 
-// The network's weights as they are, under no key: they are the server's.
+// The network's weights as they are, under no key: they are the server's. Or sums of nothing.
 ckks::PackedCiphertext Trainer::first_state() const {
   const std::vector<double> period =
-      lowering::pack_state(plan_.step, plan_.arrangement, training::initial_state(plan_.step));
+      plan_.spec.optimiser == training::Spec::Optimiser::normal_equations
+          ? std::vector<double>(static_cast<std::size_t>(plan_.arrangement.period))
+          : lowering::pack_state(plan_.step, plan_.arrangement, training::initial_state(plan_.step));
   std::vector<double> slots(ring_->n());
   for (std::size_t s = 0; s < slots.size(); ++s) slots[s] = period[s % period.size()];
   const ckks::Encoder encoder(plan_.parameters.log_n, plan_.parameters.kind);
   ckks::Plaintext state = ckks::encode(*ring_, encoder.embed_inverse(std::span<const double>(slots)),
-                                       lowered_.state_scale, plan_.levels.bootstrapping.input_limbs());
+                                       lowered_.state_scale, lowering::state_limbs(lowered_));
   ckks::Ciphertext c;
   c.scale = state.scale;
   for (std::size_t l = 0; l < state.poly.size(); ++l) {
@@ -180,15 +182,16 @@ TrainingReport Trainer::train(const Source& input, ckks::KeyFile& keys, const Si
     return writer.finished() < lead ? 0 : static_cast<int>((writer.finished() - lead) / each);
   };
   report.steps_of_an_earlier_run = finished();
-  const bootstrap::Bootstrapper bootstrapper(plan_.levels.bootstrapping, *ring_);
+  std::optional<bootstrap::Bootstrapper> bootstrapper;
+  if (lowered_.program.bootstrapping) bootstrapper.emplace(*lowered_.program.bootstrapping, *ring_);
   const ckks::Evaluator evaluator(parameters_, ring_, plan_.keys.tiers, &keys);
-  const runtime::ProgramRun run(lowered_.program, evaluator, &bootstrapper);
+  const runtime::ProgramRun run(lowered_.program, evaluator, bootstrapper ? &*bootstrapper : nullptr);
   report.read_seconds = now() - begin;
   try {
     const double features_begin = now();
     Features features(*this, reader, hooks);
     features.make(keys, evaluator, writer);
-    features.bootstrap(bootstrapper, evaluator);
+    if (bootstrapper) features.bootstrap(*bootstrapper, evaluator);
     if (plan_.body) report.feature_seconds = now() - features_begin;
     ckks::PackedCiphertext state =
         finished() == 0

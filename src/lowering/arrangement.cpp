@@ -182,13 +182,15 @@ std::vector<double> pack_images(const Step& step, const Arrangement& a, std::spa
   return slots;
 }
 
-std::vector<double> pack_labels(const Arrangement& a, std::span<const Example* const> batch, int group, int label) {
+std::vector<double> pack_labels(const Arrangement& a, std::span<const Example* const> batch, int group, int label,
+                                double absent) {
   std::vector<double> slots(static_cast<std::size_t>(a.slots()));
   const auto first = static_cast<std::size_t>(group * a.images_per_group()),
              positions = static_cast<std::size_t>(a.positions());
-  for (std::size_t b = first; b < std::min(batch.size(), first + static_cast<std::size_t>(a.images_per_group())); ++b)
-    if (batch[b]->label == label)
-      std::fill_n(slots.begin() + static_cast<std::ptrdiff_t>((b - first) * positions), positions, 1.0);
+  for (std::size_t s = 0; s < slots.size(); ++s) {
+    const std::size_t b = first + s / positions;
+    slots[s] = b >= batch.size() ? absent : batch[b]->label == label ? 1 : 0;
+  }
   return slots;
 }
 

@@ -70,10 +70,10 @@ std::vector<double> pack_state(const Step& step, const Arrangement& arrangement,
 State unpack_state(const Step& step, const Arrangement& arrangement, std::span<const double> slots);
 
 /// The slots of one ciphertext of the images, and of the labels, of a batch of at most arrangement.batch examples. What
-/// is missing is zero.
+/// is missing is zero; absent: what labels of images are that are not there.
 std::vector<double> pack_images(const Step& step, const Arrangement& arrangement, std::span<const Example* const> batch,
                                 int group, int channel, int phase);
 std::vector<double> pack_labels(const Arrangement& arrangement, std::span<const Example* const> batch, int group,
-                                int label);
+                                int label, double absent);
 
 }  // namespace sotto::lowering

@@ -9,6 +9,7 @@
 #include "ckks/key_file.h"
 #include "compiler/key_tiers.h"
 #include "lowering/features.h"
+#include "lowering/moments.h"
 #include "lowering/step_bootstrap.h"
 #include "training/optimiser.h"
 
@@ -80,6 +81,8 @@ void widen(ckks::ParametersSpec& ring, const ckks::ParametersSpec& other) {
   ring.primes_at_once = at_once;
 }
 
+bool at_once(const Spec& spec) { return spec.optimiser == Spec::Optimiser::normal_equations; }
+
 // A program with as few levels as possible; nothing if the ring has too few.
 std::optional<LevelChoice> choose_levels(const Step& step, const Arrangement& arrangement,
                                          const std::vector<std::uint64_t>& primes, const Spec& spec, int most_primes) {
@@ -95,29 +98,42 @@ std::optional<LevelChoice> choose_levels(const Step& step, const Arrangement& ar
   return choose_scales(step, arrangement, primes, spec, enough);
 }
 
+constexpr double kMomentImageScale = 0x1p40;  // of images that come straight from encryption
+
 }  // namespace
+
+Arrangement arrangement_of(const Step& step, const Spec& spec, int log_n, const std::optional<Body>& body) {
+  const int tile = body ? body->client.tile : 0;
+  return at_once(spec) ? arrange_moments(step, spec.batch, log_n, tile) : arrange(step, spec.batch, log_n, tile);
+}
 
 TrainingPlan compile(Step step, const Spec& spec, const RingLimits& limits, std::optional<Body> body) {
   TrainingPlan plan;
   plan.spec = spec;
   plan.step = std::move(step);
   plan.body = std::move(body);
-  plan.arrangement = arrange(plan.step, spec.batch, limits.log_n, plan.body ? plan.body->client.tile : 0);
+  plan.arrangement = arrangement_of(plan.step, spec, limits.log_n, plan.body);
   const int most = limits.primes > 0 ? limits.primes : compiler::most_primes(limits.log_n, kPrimeBits);
   plan.parameters = {.log_n = limits.log_n,
                      .kind = ring::RingKind::conjugate_invariant,
                      .ciphertext_primes = most - 1,
                      .special_primes = 1,
                      .prime_bits = kPrimeBits};
-  const std::optional<LevelChoice> levels =
-      choose_levels(plan.step, plan.arrangement, ckks::primes_of(plan.parameters), spec, most);
+  std::optional<LevelChoice> levels;
+  if (!at_once(spec)) {
+    levels = choose_levels(plan.step, plan.arrangement, ckks::primes_of(plan.parameters), spec, most);
+  } else {
+    levels = moment_levels(limits.log_n, kMomentImageScale);
+    if (plan.body) levels->image_scale = feature_scale(levels->bootstrapping, *plan.body);
+  }
   if (!levels)
     throw Error(
         ErrorCode::no_resources,
         "a training step of this network needs more levels than bootstrapping leaves at 128-bit security; train "
         "fewer of its last layers, or at a larger rate");
   plan.levels = *levels;
-  plan.parameters.ciphertext_primes = levels->bootstrapping.raised_limbs;
+  plan.parameters.ciphertext_primes =
+      at_once(spec) ? levels->bootstrapping.input_limbs() : levels->bootstrapping.raised_limbs;
   plan.parameters.primes_at_once = plan.parameters.ciphertext_primes + 1;
   const LoweredStep lowered = lower(plan);
   std::vector<const program::Program*> programs{&lowered.program};
@@ -132,7 +148,7 @@ TrainingPlan compile(Step step, const Spec& spec, const RingLimits& limits, std:
     plan.parameters.special_primes = std::max(plan.parameters.special_primes, tier.special);
     plan.parameters.primes_at_once = std::max(plan.parameters.primes_at_once, tier.max_limbs + tier.special);
   }
-  plan.keys.tiers.push_back({1, 1, true});
+  if (lowered.program.bootstrapping) plan.keys.tiers.push_back({1, 1, true});
   plan.keys.keys = required_keys(plan, lowered);
   if (plan.body) widen(plan.parameters, plan.body->client.parameters);
   return plan;
@@ -150,12 +166,15 @@ std::vector<ckks::KeyId> required_keys(const TrainingPlan& plan, const LoweredSt
 
 LoweredStep lower(const TrainingPlan& plan) {
   std::optional<LoweredStep> lowered =
-      lower(plan.step, plan.arrangement, plan.levels, ckks::primes_of(plan.parameters), plan.spec);
+      at_once(plan.spec)
+          ? lower_moments(plan.step, plan.arrangement, plan.levels, ckks::primes_of(plan.parameters), plan.spec)
+          : lower(plan.step, plan.arrangement, plan.levels, ckks::primes_of(plan.parameters), plan.spec);
   if (!lowered) throw Error(ErrorCode::bad_input, "the levels of this plan do not suffice for its program");
   return std::move(*lowered);
 }
 
 std::vector<double> coefficients_of(const TrainingPlan& plan, int step) {
+  if (at_once(plan.spec)) return {};
   const training::Update u = training::update_of(plan.spec, step);
   return {u.ww, u.wu, u.wg, u.uw, u.uu, u.ug};
 }
@@ -170,10 +189,12 @@ std::uint64_t memory_of(const TrainingPlan& plan, const LoweredStep& lowered) {
             static_cast<std::uint64_t>(tier.max_limbs + tier.special) * (simd::kPackedBytes << plan.parameters.log_n);
   }
   constexpr std::uint64_t kOfBootstrapping = 500, kUnpacked = 64;  // MB, and limbs for every limb of a ciphertext
-  const std::uint64_t of_steps = program::peak_bytes(lowered.program, plan.parameters.log_n) + keys +
-                                 (kOfBootstrapping << 20) +
-                                 kUnpacked * static_cast<std::uint64_t>(plan.levels.bootstrapping.output_limbs()) *
-                                     (sizeof(std::uint64_t) << plan.parameters.log_n);
+  const bootstrap::BootstrapSpec& b = plan.levels.bootstrapping;
+  const bool bootstraps = lowered.program.bootstrapping.has_value();
+  const int limbs = bootstraps ? b.output_limbs() : b.input_limbs();
+  const std::uint64_t of_steps =
+      program::peak_bytes(lowered.program, plan.parameters.log_n) + keys + (bootstraps ? kOfBootstrapping << 20 : 0) +
+      kUnpacked * static_cast<std::uint64_t>(limbs) * (sizeof(std::uint64_t) << plan.parameters.log_n);
   return plan.body ? std::max(of_steps, plan.body->bytes) : of_steps;
 }
 

@@ -19,6 +19,9 @@ struct RingLimits {
 /// bootstrapping leaves too few levels, Error{bad_input} for what cannot be trained.
 TrainingPlan compile(Step step, const Spec& spec, const RingLimits& limits = {}, std::optional<Body> body = {});
 
+/// Where everything of a plan's step lies: for the spec's optimiser, in the body's tiles if there is one.
+Arrangement arrangement_of(const Step& step, const Spec& spec, int log_n, const std::optional<Body>& body);
+
 /// The program of a plan. Throws Error{bad_input} if its levels do not suffice, as in a file that was changed.
 LoweredStep lower(const TrainingPlan& plan);
 

@@ -16,7 +16,9 @@ std::vector<std::vector<double>> weights_of_model(const TrainingPlan& plan, std:
   return plan.body ? training::without_standard(plan.step, std::move(weights), plan.body->standard) : weights;
 }
 
-double feature_scale(const TrainingPlan& plan) { return plan.levels.bootstrapping.input_peak / plan.body->range; }
+double feature_scale(const bootstrap::BootstrapSpec& bootstrapping, const Body& body) {
+  return bootstrapping.input_peak / body.range;
+}
 
 std::vector<training::Example> seen_by_step(const TrainingPlan& plan, std::vector<training::Example> examples,
                                             const std::function<void(std::size_t)>& progress) {
@@ -50,7 +52,7 @@ program::Program pack_features(const TrainingPlan& plan) {
   first[0] = 1;
   const program::Factor mask{builder.pattern(std::move(first)), -1};
   const int rescales = mask_rescales(body, spec), limbs = spec.input_limbs() + rescales;
-  double scale = feature_scale(plan);
+  double scale = feature_scale(spec, body);
   for (int l = spec.input_limbs(); l < limbs; ++l) scale *= builder.prime(l);
   std::vector<int> inputs;
   inputs.reserve(static_cast<std::size_t>(body.client.io.outputs));

@@ -13,8 +13,8 @@ namespace sotto::lowering {
 /// Weights of a plan's step, by parameter, as the model has them.
 std::vector<std::vector<double>> weights_of_model(const TrainingPlan& plan, std::vector<std::vector<double>> weights);
 
-/// Of features before they are bootstrapped.
-double feature_scale(const TrainingPlan& plan);
+/// Of features before they are bootstrapped, with this bootstrapping.
+double feature_scale(const bootstrap::BootstrapSpec& bootstrapping, const Body& body);
 
 /// What the step sees of examples: their features, by the float network, or the images themselves. Calls
 /// progress(images done) after each.

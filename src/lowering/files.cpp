@@ -32,6 +32,8 @@ ckks::CiphertextFileInfo input_info(const TrainingPlan& plan, const LoweredStep&
   return info;
 }
 
+int state_limbs(const LoweredStep& lowered) { return lowered.program.value(lowered.program.outputs.front()).limbs; }
+
 int loss_limbs(const LoweredStep& lowered) {
   return std::min(plan::kMostProbeLimbs, lowered.program.value(lowered.program.outputs[1]).limbs);
 }
@@ -40,7 +42,7 @@ std::vector<ckks::CiphertextShape> features_shape(const TrainingPlan& plan) {
   if (!plan.body) return {};
   std::vector<ckks::CiphertextShape> list(
       static_cast<std::size_t>(plan.arrangement.layouts[static_cast<std::size_t>(plan.step.images)].ciphertexts()),
-      {plan.levels.bootstrapping.input_limbs(), feature_scale(plan)});
+      {plan.levels.bootstrapping.input_limbs(), feature_scale(plan.levels.bootstrapping, *plan.body)});
   for (const plan::ProbeView& p : plan.body->client.watch.probes) list.push_back({p.limbs, p.scale});
   return list;
 }
@@ -53,7 +55,7 @@ ckks::CiphertextFileInfo output_info(const TrainingPlan& plan, const LoweredStep
   info.images = static_cast<std::uint64_t>(plan.spec.steps);
   info.batch = 1;
   info.per_batch = 1;
-  info.limbs = plan.levels.bootstrapping.input_limbs();
+  info.limbs = state_limbs(lowered);
   info.scale = lowered.state_scale;
   for (std::size_t k = 0; k < lowered.losses; ++k)
     info.probes.push_back({loss_limbs(lowered), lowered.program.value(lowered.program.outputs[1 + k]).scale});

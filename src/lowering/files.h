@@ -20,6 +20,9 @@ ckks::CiphertextFileInfo output_info(const TrainingPlan& plan, const LoweredStep
 /// What a run of the body leaves in an output file: the features, packed, and its probes. Nothing without a body.
 std::vector<ckks::CiphertextShape> features_shape(const TrainingPlan& plan);
 
+/// Limbs of a state in a file.
+int state_limbs(const LoweredStep& lowered);
+
 /// Limbs of a loss in a file: as many as decryption reads.
 int loss_limbs(const LoweredStep& lowered);
 

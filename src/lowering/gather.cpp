@@ -71,7 +71,7 @@ int Gather::merge(const std::map<int, int>& parts, int size, int blocks) {
       row.push_back({builder_.pattern(std::move(p)), -1});
     }
   }
-  return builder_.join(builder_.mix(values, factors, scale * mask_scale(period)), rotations);
+  return builder_.join(builder_.mix(values, factors, scale * mask_scale(period) * finer_), rotations);
 }
 
 // Over everything that lies a multiple of a node away.

@@ -16,7 +16,9 @@ namespace sotto::lowering {
 /// them. What is left to sum, n / node slots, is summed once for each node.
 class Gather {
  public:
-  Gather(program::Builder& builder, const Arrangement& arrangement) : builder_(builder), arrangement_(arrangement) {}
+  /// finer: how much less than a gradient's of what masks mask out they let through.
+  Gather(program::Builder& builder, const Arrangement& arrangement, double finer = 1)
+      : builder_(builder), arrangement_(arrangement), finer_(finer) {}
 
   /// Takes leaf number `leaf` of a parameter's gradient. What is there to be merged is merged at once: thousands of
   /// leaves would take gigabytes.
@@ -35,6 +37,7 @@ class Gather {
 
   program::Builder& builder_;
   const Arrangement& arrangement_;
+  double finer_;
   std::map<int, Parts> leaves_;  // by node: what the first stage is still to merge
   std::map<int, Parts> merged_;  // by node: what it has merged
   std::map<int, int> unit_;      // by node

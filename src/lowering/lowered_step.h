@@ -21,7 +21,7 @@ inline constexpr int kUpdateCoefficients = 6;
 struct LoweredStep {
   program::Program program;
   /// Inputs of the program: the state, then images [group][channel][phase], then labels [group][class]; outputs: the
-  /// new state, then for each group the summed squared errors of its images.
+  /// new state, then, if it makes steps of sgd, for each group the summed squared errors of its images.
   std::size_t images = 0, labels = 0, losses = 0;  ///< how many of each
   double state_scale = 1;                          ///< of the state between steps
 };

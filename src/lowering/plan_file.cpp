@@ -7,6 +7,8 @@
 #include "base/error.h"
 #include "compiler/lower.h"
 #include "graph/onnx_import.h"
+#include "lowering/features.h"
+#include "lowering/files.h"
 #include "plan/plan_file.h"
 #include "plan/serial_form.h"
 #include "training/differentiate.h"
@@ -29,16 +31,33 @@ constexpr std::size_t kMostFeatures = 65536;
 json to_json(const Spec& s) {
   json schedule = json::array();
   for (const training::RateChange& r : s.schedule) schedule.push_back({{"step", r.step}, {"factor", r.factor}});
-  return {{"layers", s.layers},     {"new_head", s.new_head}, {"rate", s.rate},
-          {"momentum", s.momentum}, {"nesterov", s.nesterov}, {"weight_decay", s.weight_decay},
-          {"schedule", schedule},   {"batch", s.batch},       {"steps", s.steps},
-          {"range", s.range},       {"seed", s.seed}};
+  return {{"layers", s.layers},
+          {"new_head", s.new_head},
+          {"loss", s.loss == Spec::Loss::softmax ? "softmax" : "squared-error"},
+          {"optimiser", s.optimiser == Spec::Optimiser::sgd ? "sgd" : "normal-equations"},
+          {"ridge", s.ridge},
+          {"rate", s.rate},
+          {"momentum", s.momentum},
+          {"nesterov", s.nesterov},
+          {"weight_decay", s.weight_decay},
+          {"schedule", schedule},
+          {"batch", s.batch},
+          {"steps", s.steps},
+          {"range", s.range},
+          {"seed", s.seed}};
 }
 
 Spec spec_of(const json& j) {
   Spec s;
   s.layers = wire::texts(j, "layers", kMostLayers);
   s.new_head = wire::small_integer(j, "new_head", 0, 1 << 16);
+  const std::string loss = wire::text(j, "loss");
+  if (loss != "softmax" && loss != "squared-error") wire::bad_field("loss");
+  s.loss = loss == "softmax" ? Spec::Loss::softmax : Spec::Loss::squared_error;
+  const std::string optimiser = wire::text(j, "optimiser");
+  if (optimiser != "sgd" && optimiser != "normal-equations") wire::bad_field("optimiser");
+  s.optimiser = optimiser == "sgd" ? Spec::Optimiser::sgd : Spec::Optimiser::normal_equations;
+  s.ridge = wire::real(j, "ridge");
   s.rate = wire::real(j, "rate");
   s.momentum = wire::real(j, "momentum");
   s.nesterov = wire::boolean(j, "nesterov");
@@ -155,7 +174,7 @@ plan::ClientSpec client_part(const TrainingPlan& plan) {
   spec.input.layout = plan.arrangement.layouts[static_cast<std::size_t>(plan.step.images)];
   spec.input.limbs = images.limbs;
   spec.input.scale = images.scale;
-  spec.output_limbs = plan.levels.bootstrapping.input_limbs();
+  spec.output_limbs = state_limbs(lowered);
   spec.output_scale = lowered.state_scale;
   if (plan.body) {
     spec.input = plan.body->client.input;
@@ -221,10 +240,13 @@ TrainingPlan read_training_plan(const Source& source, wire::Kind kind) {
          network.nodes[static_cast<std::size_t>(*features)].shape.size() != plan.body->standard.mean.size()))
       file.fail("its parts do not fit each other");
     plan.step = training::differentiate(trained_part(network, plan.spec, plan.body), plan.spec);
-    plan.arrangement =
-        arrange(plan.step, plan.spec.batch, client.parameters.log_n, plan.body ? plan.body->client.tile : 0);
-    if (plan.levels.bootstrapping.raised_limbs > client.parameters.ciphertext_primes)
-      file.fail("it has too few primes for bootstrapping");
+    plan.arrangement = arrangement_of(plan.step, plan.spec, client.parameters.log_n, plan.body);
+    const bootstrap::BootstrapSpec& b = plan.levels.bootstrapping;
+    const bool bootstraps = plan.spec.optimiser == Spec::Optimiser::sgd;
+    if ((bootstraps ? b.raised_limbs : b.input_limbs()) > client.parameters.ciphertext_primes)
+      file.fail("it has too few primes for its levels");
+    if (!bootstraps && plan.body && plan.levels.image_scale != feature_scale(b, *plan.body))
+      file.fail("its parts do not fit each other");
     // Keys and levels as they are stated must be those that the program needs.
     if (required_keys(plan, lower(plan)) != plan.keys.keys ||
         plan::to_json(all_keys_of(plan)) != plan::to_json(client.keys) || plan.id != plan_id(plan))

@@ -30,7 +30,7 @@ struct Training {
   std::uint64_t images = 0, batches = 0;  ///< given, and made of them
   std::optional<double> accuracy_before;
   std::uint64_t test_images = 0;
-  double range = 0, largest_weight = 0, largest_velocity = 0;  ///< allowed, and reached by the twin
+  double range = 0, largest_weight = 0, largest_velocity = 0;  ///< allowed (infinite: any), and reached by the twin
   int overflow = -1;                                           ///< first step whose results left the range; -1: none
   std::uint64_t images_out_of_range = 0;  ///< whose values left the range of layers that run once for every image
 

@@ -34,11 +34,17 @@ std::string counted(std::integral auto n, const std::string& noun, const std::st
 int void_from(const Training& t) { return t.overflow < 0 ? -1 : t.overflow + 1; }
 
 std::string warning(const Training& t) {
+  if (!std::isfinite(t.range))
+    return fmt::format(
+        "<section class=\"warning\" role=\"note\"><h2>Results from step {0} on mean nothing</h2>\n<p>The normal "
+        "equations of step {0} have no solution. Train again with a larger ridge.</p></section>\n",
+        whole(void_from(t)));
   const std::string range = brief(t.range);
   return fmt::format(
       "<section class=\"warning\" role=\"note\"><h2>Results from step {0} on mean nothing</h2>\n<p>In step {0} of {1} "
       "a "
-      "weight or a velocity left the range of {2} to {3}, which encrypted training holds. {4} Train again with a "
+      "weight or a velocity left the range of {2} to {3}, which encrypted training holds, or the scores of an image "
+      "that of their loss. {4} Train again with a "
       "larger "
       "range, a lower rate or fewer steps.</p></section>\n",
       whole(void_from(t)), whole(t.steps.size()), safe("-" + range), safe(range),
@@ -211,8 +217,9 @@ std::string facts_section(const Training& t) {
       {"images", fmt::format("{}, in {} of {}", whole(t.images), counted(t.batches, "batch", "es"), whole(t.batch))},
       {"steps", whole(t.steps.size())},
       {"test images", t.test_images == 0 ? "none" : whole(t.test_images)},
-      {"range", fmt::format("{}; the float twin's weights reached {}, its velocities {}", brief(t.range),
-                            brief(t.largest_weight), brief(t.largest_velocity))}};
+      {"range", fmt::format("{}; the float twin's weights reached {}, its velocities {}",
+                            std::isfinite(t.range) ? brief(t.range) : "any", brief(t.largest_weight),
+                            brief(t.largest_velocity))}};
   const auto row = [&rows](const std::string& name, const std::string& value) { rows.emplace_back(name, value); };
   if (!t.simulated) {
     row("ring rank", known(t.ring_dimension));

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "training/forward.h"
+#include "training/loss.h"
 #include "training/step_builder.h"
 
 namespace sotto::training {
@@ -137,10 +138,8 @@ class Backward {
 Step differentiate(const graph::Network& network, const Spec& spec) {
   StepBuilder b = forward(network, spec);
   b.step.labels = b.add_value(b.like("labels", b.step.scores));
-  // The loss is half the squared error, so that its gradient has no factor.
-  const int scores = b.step.scores, labels = b.step.labels;
-  Backward backward(b);
-  b.step.error = b.affine("error", {scores, labels}, {1, -1});
+  Backward backward(b);  // of what is there so far: the network forwards
+  b.step.error = add_error(b, spec.loss);
   backward.run();
   return std::move(b.step);
 }

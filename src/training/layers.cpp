@@ -64,6 +64,14 @@ std::set<int> layers_to_train(const Network& network, const Spec& spec) {
   return trained;
 }
 
+void require_one_dense_layer(const Network& network, const Spec& spec) {
+  const std::set<int> trained = layers_to_train(network, spec);
+  if (trained.size() != 1 ||
+      !std::holds_alternative<graph::Dense>(network.nodes[static_cast<std::size_t>(*trained.begin())].op))
+    throw Error(ErrorCode::bad_input,
+                "normal equations train one dense layer: name it in layers, ask for a new_head, or train with sgd");
+}
+
 std::optional<int> features_of(const Network& network, const Spec& spec) {
   const std::set<int> trained = layers_to_train(network, spec);
   if (trained.empty()) return std::nullopt;

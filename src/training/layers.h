@@ -17,6 +17,9 @@ bool has_weights(const graph::Node& node);
 /// names that no layer has, two layers of one name, or a network without layers.
 std::set<int> layers_to_train(const graph::Network& network, const Spec& spec);
 
+/// Throws Error{bad_input} unless a spec trains a single layer, a dense one: what normal equations are for.
+void require_one_dense_layer(const graph::Network& network, const Spec& spec);
+
 /// The node whose value is all that the layers to be trained see of an image, its features: what lies before it, the
 /// body, stays as it is and runs once for every image, as inference does. Nothing unless the first of these layers is
 /// a dense one behind layers with weights, and all that follows hangs on it alone.

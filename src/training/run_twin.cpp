@@ -1,5 +1,6 @@
 #include "training/run_twin.h"
 
+#include "training/moments.h"
 #include "training/optimiser.h"
 
 namespace sotto::training {
@@ -13,12 +14,21 @@ std::vector<TwinStep> run_twin(const Step& step, const Spec& spec, const std::ve
   }
   const Twin twin(step, spec);
   std::mt19937_64 random(spec.seed);
+  const bool at_once = spec.optimiser == Spec::Optimiser::normal_equations;
   State state = initial_state(step);
+  Moments sums = at_once ? no_moments(step) : Moments{};
   std::vector<TwinStep> steps;
   for (int number = 0; number < spec.steps; ++number) {
     TwinStep& s = steps.emplace_back();
     s.batch = batch_of(spec, static_cast<int>(batches.size()), number);
-    s.result = twin.train(state, batches[static_cast<std::size_t>(s.batch)], number, noise, &random);
+    const auto& batch = batches[static_cast<std::size_t>(s.batch)];
+    if (at_once) {
+      twin.gradients(state, batch, &s.result);
+      sums = added(std::move(sums), moments_of(step, batch), 1);
+      state.weights = solve(sums, spec.ridge).value_or(std::move(state.weights));
+    } else {
+      s.result = twin.train(state, batch, number, noise, &random);
+    }
     s.state = state;
     if (progress) progress(s);
   }

@@ -20,6 +20,7 @@ constexpr int kMostClasses = 65536;
 constexpr int kMostImages = 131'072, kMostSteps = 1'000'000;
 constexpr double kMostRate = 1000, kMostRange = 1'000'000;
 constexpr std::size_t kMostEntries = 1000;  // of a list
+constexpr std::int64_t kMostSummed = 1 << 24;
 
 [[noreturn]] void fail(const std::string& message) { throw Error(ErrorCode::bad_input, message); }
 
@@ -76,10 +77,12 @@ class Table {
     }
     if (out.empty()) fail(prefix_ + key + " is empty: name layers, or leave it out to train all");
   }
-  // A key that has one possible value.
-  void expect(const char* key, const std::string& only) {
-    if (const toml::node* n = find(key); n != nullptr && n->value_exact<std::string>() != only)
-      wrong(key, ('"' + only + '"').c_str());
+  // A key that has one of two values: whether it is the second one.
+  bool second(const char* key, const std::string& first, const std::string& second) {
+    const toml::node* n = find(key);
+    if (n == nullptr || n->value_exact<std::string>() == first) return false;
+    if (n->value_exact<std::string>() != second) wrong(key, fmt::format("\"{}\" or \"{}\"", first, second).c_str());
+    return true;
   }
   [[nodiscard]] const toml::table* table(const char* key) {
     const toml::node* n = find(key);
@@ -135,20 +138,31 @@ Spec read(const toml::table& file) {
     if (!top.has(key)) fail(fmt::format("{0} is missing: write {0} = and a number", key));
   top.read("layers", spec.layers);
   top.read("new_head", spec.new_head, 2, kMostClasses);
-  top.expect("loss", "squared-error");
+  if (top.second("loss", "squared-error", "softmax")) spec.loss = Spec::Loss::softmax;
   top.read("steps", spec.steps, 1, kMostSteps);
   top.read("batch", spec.batch, 1, kMostImages);
   top.read("seed", spec.seed);
-  top.read("range", spec.range);
   if (const toml::table* found = top.table("optimiser")) {
     Table optimiser(*found, "optimiser.");
-    optimiser.expect("name", "sgd");
-    optimiser.read("rate", spec.rate);
-    optimiser.read("momentum", spec.momentum);
-    optimiser.read("nesterov", spec.nesterov);
-    optimiser.read("weight_decay", spec.weight_decay);
+    if (optimiser.second("name", "sgd", "normal-equations")) {
+      spec.optimiser = Spec::Optimiser::normal_equations;
+      optimiser.read("ridge", spec.ridge);
+    } else {
+      optimiser.read("rate", spec.rate);
+      optimiser.read("momentum", spec.momentum);
+      optimiser.read("nesterov", spec.nesterov);
+      optimiser.read("weight_decay", spec.weight_decay);
+    }
     optimiser.refuse_others();
   }
+  if (spec.optimiser == Spec::Optimiser::normal_equations) {
+    for (const char* key : {"range", "schedule"})
+      if (top.has(key)) fail(fmt::format("{} means nothing to normal equations: leave it out", key));
+    top.refuse_others();
+    verify(spec);
+    return spec;
+  }
+  top.read("range", spec.range);
   for (const toml::table* found : top.tables("schedule")) {
     Table change(*found, "schedule.");
     for (const char* key : {"step", "factor"})
@@ -181,6 +195,12 @@ void verify(const Spec& spec) {
   if (!(spec.momentum >= 0 && spec.momentum < 1)) fail("optimiser.momentum must be at least 0 and below 1");
   if (spec.nesterov && spec.momentum == 0) fail("optimiser.nesterov needs a momentum above 0");
   if (!(spec.weight_decay >= 0 && spec.weight_decay <= 1)) fail("optimiser.weight_decay must be from 0 to 1");
+  if (spec.optimiser == Spec::Optimiser::normal_equations) {
+    if (spec.loss != Spec::Loss::squared_error) fail("normal equations have the loss \"squared-error\"");
+    if (std::int64_t{spec.batch} * spec.steps > kMostSummed)
+      fail(fmt::format("normal equations add up {} images at most: lower batch or steps", kMostSummed));
+  }
+  check_positive("optimiser.ridge", spec.ridge, kMostRate);
   double rate = spec.rate;
   for (std::size_t k = 0; k < spec.schedule.size(); ++k) {
     check_integer("schedule.step", spec.schedule[k].step, 0, kMostSteps);

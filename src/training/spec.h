@@ -15,12 +15,21 @@ struct RateChange {
 
 /// What is trained and how: the contents of SPEC.toml (docs/formats/training-spec.md).
 struct Spec {
-  enum class Loss { squared_error };
+  /// squared_error: half the squared difference between scores and labels. softmax: the sum of exp(z) over all scores
+  /// less z of the right one (z: a score less a constant), which is least where exp(z) are the classes' probabilities;
+  /// exp is a polynomial.
+  enum class Loss { squared_error, softmax };
   std::vector<std::string> layers;  ///< names of the network's nodes that are trained; empty: all with weights
   int new_head = 0;  ///< classes of a new last layer, with weights of zero, in place of the network's; 0: none
   Loss loss = Loss::squared_error;
-  double rate = 0.1;    ///< learning rate
-  double momentum = 0;  ///< 0 .. 1
+  /// sgd: gradient descent, step by step. normal_equations: the best weights at once; a step adds up what these are
+  /// computed from (training/moments.h), for one dense layer and the squared error. What is said below about the rest
+  /// of the optimiser, the schedule and the range is sgd's.
+  enum class Optimiser { sgd, normal_equations };
+  Optimiser optimiser = Optimiser::sgd;
+  double ridge = 0.001;  ///< of normal equations: times the squared weights, added to the mean squared error
+  double rate = 0.1;     ///< learning rate
+  double momentum = 0;   ///< 0 .. 1
   bool nesterov = false;
   double weight_decay = 0;           ///< times weights, added to their gradients
   std::vector<RateChange> schedule;  ///< by step, ascending

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "training/image_ops.h"
+#include "training/loss.h"
 #include "training/optimiser.h"
 
 namespace sotto::training {
@@ -18,23 +19,17 @@ using Values = std::vector<double>;
 
 // Images that one thread sums up: the sums of all such groups are added in order, whatever the number of threads.
 constexpr std::size_t kGroup = 16;
-constexpr double kMostLoss = 1e6;  // of an image; what folded is far larger
 
-// Infinite if anything is no number.
-double largest(const Values& values) {
-  double most = 0;
-  for (double v : values)
-    if (const double size = std::abs(v); !(size <= most)) most = std::isnan(size) ? INFINITY : size;
-  return most;
+// Infinite if the new one is no number.
+double larger(double most, double value) {
+  if (std::isnan(value)) return INFINITY;
+  return std::max(most, value);
 }
 
-void check_example(const Step& step, const Example& example) {
-  const auto classes = static_cast<int>(step.value(step.labels).size());
-  if (example.image.size() != step.value(step.images).size())
-    throw Error(ErrorCode::bad_input, "an image has another size than the network's input");
-  if (example.label < 0 || example.label >= classes)
-    throw Error(ErrorCode::bad_input, fmt::format("an image has the label {}; the network has the classes 0 to {}",
-                                                  example.label, classes - 1));
+double largest(const Values& values) {
+  double most = 0;
+  for (double v : values) most = larger(most, std::abs(v));
+  return most;
 }
 
 // The values of a step for one image after another, with the sums over them so far.
@@ -58,7 +53,10 @@ class Run {
     for (const Op& op : step_.ops) run_op(step_, op, values_);
     for (std::size_t v = 0; v < values_.size(); ++v)
       if (step_.values[v].per_image()) peaks_[v] = std::max(peaks_[v], largest(values_[v]));
-    for (double e : values_[index(step_.error)]) loss_ += e * e / 2;
+    double loss = 0;
+    for (double e : values_[index(step_.error)]) loss += e * e / 2;
+    loss_ += loss;
+    worst_ = larger(worst_, loss);
   }
 
   // Adds the sums of another run of the same step.
@@ -69,6 +67,7 @@ class Run {
     }
     for (std::size_t v = 0; v < peaks_.size(); ++v) peaks_[v] = std::max(peaks_[v], other.peaks_[v]);
     loss_ += other.loss_;
+    worst_ = larger(worst_, other.worst_);
   }
 
   [[nodiscard]] std::vector<Values> gradients() const {
@@ -79,7 +78,7 @@ class Run {
 
   // images: how many were added.
   [[nodiscard]] Twin::Result result(std::size_t images) const {
-    Twin::Result r{loss_ / static_cast<double>(images), peaks_};
+    Twin::Result r{loss_ / static_cast<double>(images), worst_, peaks_};
     for (std::size_t v = 0; v < values_.size(); ++v)
       if (!step_.values[v].per_image()) r.peaks[v] = largest(values_[v]);
     return r;
@@ -91,7 +90,7 @@ class Run {
   const Step& step_;
   std::vector<Values> values_;
   Values peaks_;  // of what belongs to images
-  double loss_ = 0;
+  double loss_ = 0, worst_ = 0;
 };
 
 }  // namespace
@@ -105,18 +104,26 @@ State initial_state(const Step& step) {
   return state;
 }
 
-bool in_range(const State& state, double loss, double range) {
+bool in_range(const State& state, double worst, const Spec& spec) {
+  if (spec.optimiser == Spec::Optimiser::normal_equations) return std::isfinite(worst);
   const auto small = [&](const Values& list) {
-    return std::ranges::all_of(list, [&](double v) { return std::abs(v) <= range; });
+    return std::ranges::all_of(list, [&](double v) { return std::abs(v) <= spec.range; });
   };
-  return std::ranges::all_of(state.weights, small) && std::ranges::all_of(state.velocities, small) && loss < kMostLoss;
+  return std::ranges::all_of(state.weights, small) && std::ranges::all_of(state.velocities, small) &&
+         worst <= most_loss(spec.loss);
 }
 
-std::string overflow_note(int step) {
+std::string overflow_note(int step, const Spec& spec) {
   if (step < 0) return {};
+  if (spec.optimiser == Spec::Optimiser::normal_equations)
+    return fmt::format(
+        "the normal equations of step {} have no solution: what comes of it means nothing; train with a "
+        "larger ridge",
+        step + 1);
   return fmt::format(
-      "the weights left their range in step {}: what comes behind means nothing; train with a smaller rate or a larger "
-      "range",
+      "the weights, or the scores of an image, left their range in step {}: what comes behind means nothing; train "
+      "with "
+      "a smaller rate or a larger range",
       step + 1);
 }
 

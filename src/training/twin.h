@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "training/example.h"
 #include "training/spec.h"
 #include "training/step.h"
 
@@ -19,21 +20,15 @@ struct State {
 State initial_state(const Step& step);
 
 /// Whether what a step found can be believed where it was computed on ciphertexts: weights and velocities within the
-/// range of the spec, and a loss that images have, not what folded in a bootstrap.
-bool in_range(const State& state, double loss, double range);
+/// range of the spec, and losses of images within that of its loss. worst: the largest of these.
+bool in_range(const State& state, double worst, const Spec& spec);
 
 /// A line about the first step, from 0, whose results left the range; empty for -1.
-std::string overflow_note(int step);
+std::string overflow_note(int step, const Spec& spec);
 
 /// A line about images whose values left the range of layers that run once for every image, spoiled: and took the
 /// others of their run along; empty if there are none.
 std::string range_note(std::size_t images, bool spoiled);
-
-/// One image with its label.
-struct Example {
-  std::vector<double> image;  ///< preprocessed, [c][h][w]
-  int label = 0;
-};
 
 /// The training step in float64: the oracle of encrypted training.
 class Twin {
@@ -44,6 +39,7 @@ class Twin {
   /// What a step found.
   struct Result {
     double loss = 0;            ///< mean over the images of half the summed squared errors
+    double worst = 0;           ///< that of the worst image; infinite if it is no number
     std::vector<double> peaks;  ///< by value of the step: largest magnitude
   };
 

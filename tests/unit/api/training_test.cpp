@@ -151,6 +151,28 @@ TEST_F(TrainingLibrary, WeightsThatLeaveTheirRange) {
   EXPECT_GT(r.largest_weight, 2);
 }
 
+TEST_F(TrainingLibrary, OtherLossesAndNormalEquations) {
+  std::string spec = kSpec;
+  spec.insert(0, "loss = \"softmax\"\n");
+  const TrainingPlan softmax = TrainingPlan::compile(model, spec);
+  EXPECT_LT(softmax.simulate(images(), labels).losses[1], softmax.simulate(images(), labels).losses[0]);
+
+  const TrainingPlan plan =
+      TrainingPlan::compile(model, "batch = 64\nsteps = 1\n[optimiser]\nname = \"normal-equations\"\n");
+  const TrainingResult r = plan.simulate(images(), labels);
+  EXPECT_EQ(r.overflow, -1);
+  EXPECT_EQ(r.largest_velocity, 0);
+  ASSERT_EQ(r.weights.size(), 2u);
+  EXPECT_THAT(r.weights[0].shape, ElementsAre(3, 16));
+  Bytes written;
+  plan.write_model(Sink(written), r.weights);
+  EXPECT_LT(TrainingPlan::compile(Source(written), kSpec).simulate(images(), labels).losses[0], r.losses[0]);
+  EXPECT_LT(plan.key_bytes(), softmax.key_bytes() / 4) << "no keys of bootstrapping";
+  Bytes client;
+  plan.write_client(Sink(client));
+  EXPECT_EQ(TrainingPlan::read(Source(client)).client_spec().plan_id(), plan.client_spec().plan_id());
+}
+
 TEST_F(TrainingLibrary, SpecsThatMakeNoSense) {
   EXPECT_TRUE(
       test::refuses([&] { (void)TrainingPlan::compile(model, "batch = 5\n", "my.toml"); }, {"my.toml", "steps"}));

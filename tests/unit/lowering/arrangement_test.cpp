@@ -66,9 +66,10 @@ TEST(Arrangement, ImagesLieInTheirTilesAndLabelsFillThem) {
   const std::vector<double> slots = pack_images(step, a, batch, 0, 0, 1 * 4 + 2);
   EXPECT_EQ(slots[16 + 5], 7);
   EXPECT_EQ(std::accumulate(slots.begin(), slots.end(), 0.0), 7);
-  const std::vector<double> labels = pack_labels(a, batch, 0, 2);
-  EXPECT_EQ(std::accumulate(labels.begin(), labels.end(), 0.0), 16);
-  EXPECT_EQ(labels[16], 1);
+  const std::vector<double> labels = pack_labels(a, batch, 0, 2, 0.25);
+  EXPECT_EQ(labels[15], 0);
+  EXPECT_EQ(std::accumulate(labels.begin() + 16, labels.begin() + 32, 0.0), 16);
+  EXPECT_EQ(std::accumulate(labels.begin() + 32, labels.end(), 0.0), 0.25 * (2048 - 32));  // images that are not there
 }
 
 TEST(Arrangement, RefusesWhatDoesNotFit) {

@@ -1,113 +1,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
-#include "ckks/encoder.h"
-#include "lowering/compile.h"
 #include "lowering/features.h"
 #include "lowering/step_bootstrap.h"
-#include "runtime/program_run.h"
-#include "secret/crypt.h"
-#include "secret/keygen.h"
-#include "support/toy_parameters.h"
 #include "training/differentiate.h"
-#include "training/optimiser.h"
-#include "training/twin.h"
+#include "unit/lowering/toy_training.h"
 #include "unit/training/networks.h"
 
 namespace sotto::test {
 namespace {
-
-using training::Example;
-using training::State;
-
-/// Both sides of training in one process over a toy ring.
-class ToyTraining {
- public:
-  explicit ToyTraining(lowering::TrainingPlan p)
-      : plan(std::move(p)),
-        lowered(lowering::lower(plan)),
-        parameters(ckks::ToyParameters::make(plan.parameters)),
-        ring(parameters.make_ring(simd::select_kernels())),
-        encoder(plan.parameters.log_n, plan.parameters.kind),
-        key(owner.secret_of(ring)),
-        bootstrapper(plan.levels.bootstrapping, *ring) {
-    const secret::KeyGenerator generator(plan.parameters.ciphertext_primes, key);
-    for (const ckks::KeyId& id : plan.keys.keys)
-      keys.keys.emplace(id, ckks::expand(*ring, plan.parameters.ciphertext_primes,
-                                         generator.switching_key({plan.keys.tiers[id.tier], id.galois_element})));
-    evaluator.emplace(parameters, ring, plan.keys.tiers, &keys);
-  }
-
-  [[nodiscard]] ckks::PackedCiphertext encrypt(const std::vector<double>& slots, int input) const {
-    const program::Value& v = lowered.program.value(lowered.program.inputs[static_cast<std::size_t>(input)]);
-    const ckks::Plaintext m =
-        ckks::encode(*ring, encoder.embed_inverse(std::span<const double>(slots)), v.scale, v.limbs);
-    return ckks::pack(*ring, ckks::expand(*ring, secret::encrypt_symmetric(key, m, ckks::random_seed(), 0)));
-  }
-  [[nodiscard]] std::vector<double> decrypt(const ckks::PackedCiphertext& c) const {
-    const auto z = encoder.embed(secret::decrypt(key, ckks::unpack(*ring, c, std::min(c.limbs(), 2))));
-    std::vector<double> v;
-    for (const auto& x : z) v.push_back(x.real() / c.scale);
-    return v;
-  }
-  [[nodiscard]] std::vector<double> whole(const State& state) const {
-    const std::vector<double> period = lowering::pack_state(plan.step, plan.arrangement, state);
-    std::vector<double> slots(ring->n());
-    for (std::size_t s = 0; s < slots.size(); ++s) slots[s] = period[s % period.size()];
-    return slots;
-  }
-
-  /// One encrypted step from a state in the clear. losses: by image, summed squared errors.
-  State step(const State& before, std::span<const Example* const> batch, int number, std::vector<double>* losses) {
-    std::vector<ckks::PackedCiphertext> in;
-    int next = 0;
-    in.push_back(encrypt(whole(before), next++));
-    const auto& layout = plan.arrangement.layouts[static_cast<std::size_t>(plan.step.images)];
-    for (int g = 0; g < plan.arrangement.groups(); ++g)
-      for (int c = 0; c < layout.channels; ++c)
-        for (int phase = 0; phase < layout.phase_count(); ++phase)
-          in.push_back(encrypt(lowering::pack_images(plan.step, plan.arrangement, batch, g, c, phase), next++));
-    const int classes = plan.step.value(plan.step.labels).shape.channels;
-    for (int g = 0; g < plan.arrangement.groups(); ++g)
-      for (int k = 0; k < classes; ++k)
-        in.push_back(encrypt(lowering::pack_labels(plan.arrangement, batch, g, k), next++));
-    const runtime::ProgramRun run(lowered.program, *evaluator, &bootstrapper);
-    const auto out = run.run(std::move(in), lowering::coefficients_of(plan, number));
-    if (losses != nullptr) {
-      const auto each = static_cast<std::size_t>(plan.arrangement.images_per_group()),
-                 positions = static_cast<std::size_t>(plan.arrangement.positions());
-      std::vector<std::vector<double>> groups;
-      for (std::size_t g = 1; g < out.size(); ++g) groups.push_back(decrypt(out[g]));
-      for (std::size_t b = 0; b < batch.size(); ++b) losses->push_back(groups[b / each][b % each * positions]);
-    }
-    return lowering::unpack_state(plan.step, plan.arrangement, decrypt(out.front()));
-  }
-
-  lowering::TrainingPlan plan;
-  lowering::LoweredStep lowered;
-  ckks::Parameters parameters;
-  std::shared_ptr<const ring::Ring> ring;
-  ckks::Encoder encoder;
-  secret::OwnerKey owner = secret::OwnerKey::generate();
-  secret::SecretKey key;
-  bootstrap::Bootstrapper bootstrapper;
-  ckks::KeyMap keys;
-  std::optional<ckks::Evaluator> evaluator;
-};
-
-std::vector<Example> random_examples(std::size_t count, std::size_t size, int classes) {
-  std::mt19937_64 random(5);
-  std::normal_distribution<double> normal;
-  std::vector<Example> list(count);
-  for (std::size_t k = 0; k < count; ++k) {
-    list[k].label = static_cast<int>(k) % classes;
-    for (std::size_t i = 0; i < size; ++i) list[k].image.push_back(0.5 * normal(random));
-  }
-  return list;
-}
 
 training::Spec spec_for(int batch) {
   training::Spec spec;
@@ -121,8 +26,9 @@ training::Spec spec_for(int batch) {
 
 // Encrypted steps from the twin's states: new weights and velocities as the twin's, beside what they change by.
 void expect_steps_as_twin(const graph::Network& network, int batch, int log_n, std::vector<std::string> layers = {},
-                          double rate = 0.2) {
+                          double rate = 0.2, training::Spec::Loss loss = training::Spec::Loss::squared_error) {
   training::Spec spec = spec_for(batch);
+  spec.loss = loss;
   spec.rate = rate;
   spec.layers = std::move(layers);
   ToyTraining toy(lowering::compile(training::differentiate(network, spec), spec, {log_n, 36}));
@@ -135,12 +41,13 @@ void expect_steps_as_twin(const graph::Network& network, int batch, int log_n, s
   State clear = training::initial_state(step);
   for (int number = 0; number < 2; ++number) {
     const State before = clear;
-    const double loss = twin.train(clear, list, number).loss;
+    const training::Twin::Result found = twin.train(clear, list, number);
     std::vector<double> losses;
     const State encrypted = toy.step(before, list, number, &losses);
     double sum = 0;
     for (double l : losses) sum += l / 2 / batch;
-    EXPECT_NEAR(sum, loss, 1e-3 * loss);
+    EXPECT_NEAR(sum, found.loss, 1e-3 * found.loss);
+    EXPECT_NEAR(*std::ranges::max_element(losses) / 2, found.worst, 1e-3 * found.worst);
     for (std::size_t p = 0; p < clear.weights.size(); ++p) {
       double error = 0, change = 0, velocity_error = 0;
       for (std::size_t i = 0; i < clear.weights[p].size(); ++i) {
@@ -202,6 +109,17 @@ TEST(EncryptedTraining, ALayerBetweenOthers) {
   const int second = b.conv(quadratic(b, b.conv(0, 2, 3, 1, 1), 0.25, 0.5), 2, 3, 1, 1);
   b.dense(quadratic(b, b.dense(b.flatten(quadratic(b, second, 0.25, 0.5)), 4), 0.25, 0.5), 3);
   expect_steps_as_twin(b.network, 32, 11, {b.network.nodes[static_cast<std::size_t>(second)].name});
+}
+
+// Images that are not there, most of them here, teach nothing.
+TEST(EncryptedTraining, Softmax) {
+  NetworkBuilder b({1, 4, 4}, 6);
+  b.dense(quadratic(b, b.dense(b.flatten(0), 5), 0.25, 0.5), 3);
+  expect_steps_as_twin(b.network, 20, 11, {}, 0.2, training::Spec::Loss::softmax);
+}
+
+TEST(EncryptedTraining, SoftmaxBehindConvolutions) {
+  expect_steps_as_twin(small_lenet(), 100, 11, {}, 0.2, training::Spec::Loss::softmax);
 }
 
 // Gradients keep their precision however small a part of them enters the weights.

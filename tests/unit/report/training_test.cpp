@@ -158,6 +158,18 @@ TEST(TrainingPage, WarnsOfResultsThatMeanNothing) {
   expect_sound(training_page(t));
 }
 
+TEST(TrainingPage, NormalEquationsHaveNoRange) {
+  Training t = made_up(3);
+  t.range = HUGE_VAL;
+  std::string page = training_page(t);
+  expect_sound(page);
+  EXPECT_EQ(to_json(t)["range"], nullptr);
+  t.overflow = 1;
+  page = training_page(t);
+  expect_sound(page);
+  EXPECT_NE(page.find("larger ridge"), std::string::npos);
+}
+
 TEST(TrainingPage, NamesCannotBreakOut) {
   Training t = made_up(2);
   t.network = t.dataset = t.kernels = kEvil;

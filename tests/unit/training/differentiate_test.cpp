@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <set>
 
@@ -78,6 +79,22 @@ TEST(Differentiate, OpsOfASmallNetwork) {
   EXPECT_EQ(step.value(step.ops[4].output).name, "affine4");  // the node that finishes the quadratic
   EXPECT_EQ(step.ops[4].factors, std::vector<double>{0.25});
   EXPECT_EQ(step.ops[4].shift, -0.25);
+}
+
+TEST(Differentiate, SoftmaxIsAPowerOfTheScores) {
+  NetworkBuilder b({1, 2, 2}, 1);
+  b.dense(b.flatten(0), 16);
+  Spec spec;
+  spec.loss = Spec::Loss::softmax;
+  const Step step = differentiate(b.network, spec);
+  EXPECT_EQ(kinds(step), (std::vector<Kind>{Kind::contract, Kind::add_bias,                             //
+                                            Kind::affine, Kind::square, Kind::square, Kind::square,     // exp
+                                            Kind::affine, Kind::sum_pixels, Kind::contract_weights}));  // and back
+  EXPECT_EQ(step.ops[2].factors, std::vector<double>{0.125});
+  EXPECT_EQ(step.ops[2].shift, std::sqrt(0.5));  // its eighth power is 1 / 16
+  EXPECT_EQ(step.value(step.ops[5].output).name, "softmax");
+  expect_in_order(step);
+  expect_nothing_needless(step);
 }
 
 TEST(Differentiate, ParametersHaveTheWeightsOfTheNetwork) {

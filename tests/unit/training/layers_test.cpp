@@ -5,6 +5,7 @@
 #include <random>
 
 #include "graph/interpreter.h"
+#include "support/expect_error.h"
 #include "training/differentiate.h"
 #include "training/trained.h"
 #include "unit/training/networks.h"
@@ -119,6 +120,22 @@ TEST(Layers, BodyAndHeadAreTheNetwork) {
   const auto whole = graph::evaluate_all(trained(network, step, without_standard(step, weights, standard)), images);
   for (std::size_t i = 0; i < images.size(); ++i)
     for (std::size_t k = 0; k < 3; ++k) EXPECT_NEAR(whole[i][k], changed[i][k], 1e-9);
+}
+
+TEST(Layers, NormalEquationsAreForOneDenseLayer) {
+  Spec spec;
+  const graph::Network network = test::small_lenet();
+  const auto refused = [&] {
+    return test::refuses([&] { require_one_dense_layer(network, spec); }, {"normal equations train one dense layer"});
+  };
+  EXPECT_TRUE(refused());  // all layers
+  spec.layers = {network.nodes[1].name};
+  EXPECT_TRUE(refused());  // a convolution
+  spec.layers = {network.nodes.back().name};
+  EXPECT_NO_THROW(require_one_dense_layer(network, spec));
+  spec.layers = {};
+  spec.new_head = 5;
+  EXPECT_NO_THROW(require_one_dense_layer(network, spec));
 }
 
 TEST(Layers, AFeatureThatNeverChangesKeepsItsSize) {

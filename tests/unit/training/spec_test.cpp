@@ -59,8 +59,31 @@ TEST(TrainingSpec, OnlyStepsAndBatchHaveNoDefault) {
   EXPECT_EQ(s.rate, otherwise.rate);
   EXPECT_EQ(s.momentum, 0);
   EXPECT_EQ(s.range, otherwise.range);
+  EXPECT_EQ(s.loss, Spec::Loss::squared_error);
+  EXPECT_EQ(parse_spec("steps = 3\nbatch = 4\nloss = \"softmax\"\n", "spec.toml").loss, Spec::Loss::softmax);
   EXPECT_TRUE(refuses([] { return parse_spec("steps = 3", "a.toml"); }, {"a.toml", "batch is missing"}));
   EXPECT_TRUE(refuses([] { return parse_spec("batch = 3", "a.toml"); }, {"a.toml", "steps is missing"}));
+}
+
+TEST(TrainingSpec, NormalEquationsHaveARidge) {
+  const std::string text = "steps = 3\nbatch = 4\n[optimiser]\nname = \"normal-equations\"\n";
+  EXPECT_EQ(parse_spec(text, "a.toml").optimiser, Spec::Optimiser::normal_equations);
+  EXPECT_EQ(parse_spec(text, "a.toml").ridge, Spec{}.ridge);
+  EXPECT_EQ(parse_spec(text + "ridge = 0.25\n", "a.toml").ridge, 0.25);
+  EXPECT_EQ(parse_spec("loss = \"squared-error\"\n" + text, "a.toml").loss, Spec::Loss::squared_error);
+  const auto refused = [&](const std::string& before, const std::string& behind, const std::string& why) {
+    return refuses([&] { return parse_spec(before + text + behind, "a.toml"); }, {"a.toml", why});
+  };
+  EXPECT_TRUE(refused("", "rate = 0.1\n", "unknown key 'optimiser.rate'"));
+  EXPECT_TRUE(refused("", "ridge = 0\n", "optimiser.ridge"));
+  EXPECT_TRUE(refused("range = 2\n", "", "range"));
+  EXPECT_TRUE(refused("loss = \"softmax\"\n", "", "squared-error"));
+  EXPECT_TRUE(refused("", "[[schedule]]\nstep = 1\nfactor = 1\n", "schedule"));
+  EXPECT_TRUE(refuses(
+      [&] { return parse_spec("batch = 131072\nsteps = 1000\n[optimiser]\nname = \"normal-equations\"\n", "a.toml"); },
+      {"16777216"}));
+  EXPECT_TRUE(refuses([&] { return parse_spec("batch = 4\nsteps = 3\n[optimiser]\nridge = 0.1\n", "a.toml"); },
+                      {"unknown key 'optimiser.ridge'"}));
 }
 
 TEST(TrainingSpec, ReadsFiles) {
@@ -105,14 +128,16 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"batch = 99999999999", {"batch", "from 1 to 131072"}}, Wrong{"seed = -1", {"seed", "0 or above"}},
         Wrong{"seed = true", {"seed", "an integer"}}, Wrong{"range = 0", {"range", "above 0"}},
         Wrong{"range = inf", {"range", "above 0"}}, Wrong{"range = nan", {"range", "above 0"}},
-        Wrong{"range = \"4\"", {"range", "a number"}}, Wrong{"loss = \"cross-entropy\"", {"loss", "\"squared-error\""}},
-        Wrong{"loss = 3", {"loss", "\"squared-error\""}}, Wrong{"layers = \"fc\"", {"layers", "list of names"}},
-        Wrong{"layers = [1]", {"layers", "list of names"}}, Wrong{"layers = []", {"layers", "leave it out"}},
-        Wrong{"layers = [\"\"]", {"layers", "empty name"}}, Wrong{"layers = [\"a\", \"a\"]", {"layers", "'a' twice"}},
+        Wrong{"range = \"4\"", {"range", "a number"}},
+        Wrong{"loss = \"cross-entropy\"", {"loss", "\"squared-error\" or \"softmax\""}},
+        Wrong{"loss = 3", {"loss", "\"squared-error\" or \"softmax\""}},
+        Wrong{"layers = \"fc\"", {"layers", "list of names"}}, Wrong{"layers = [1]", {"layers", "list of names"}},
+        Wrong{"layers = []", {"layers", "leave it out"}}, Wrong{"layers = [\"\"]", {"layers", "empty name"}},
+        Wrong{"layers = [\"a\", \"a\"]", {"layers", "'a' twice"}},
         Wrong{"rate = 0.1", {"unknown key 'rate'", "optimiser", "schedule"}},
         Wrong{"optimiser = 3", {"optimiser", "a table"}}, Wrong{"schedule = 3", {"schedule", "[[schedule]]"}},
         Wrong{"schedule = [3]", {"schedule", "[[schedule]]"}},
-        Wrong{"[optimiser]\nname = \"adam\"", {"optimiser.name", "\"sgd\""}},
+        Wrong{"[optimiser]\nname = \"adam\"", {"optimiser.name", "\"sgd\" or \"normal-equations\""}},
         Wrong{"[optimiser]\nrate = 0", {"optimiser.rate", "above 0"}},
         Wrong{"[optimiser]\nrate = nan", {"optimiser.rate", "above 0"}},
         Wrong{"[optimiser]\nrate = true", {"optimiser.rate", "a number"}},

@@ -35,36 +35,56 @@ std::vector<const Example*> pointers(const std::vector<Example>& examples) {
   return out;
 }
 
+using Loss = Spec::Loss;
+
+// What scores stand for.
+double probability(double score, Loss loss, std::size_t classes) {
+  return loss == Loss::softmax ? std::pow(std::pow(classes, -1. / 8) + score / 8, 8) : score;
+}
+
 // Half the squared errors of all examples, by the interpreter of networks.
-double loss(const graph::Network& network, const std::vector<Example>& examples) {
+double squared_errors(const graph::Network& network, Loss loss, const std::vector<Example>& examples) {
   double sum = 0;
   for (const Example& e : examples) {
-    std::vector<double> scores = graph::evaluate(network, e.image);
-    scores[static_cast<std::size_t>(e.label)] -= 1;
-    for (double s : scores) sum += s * s / 2;
+    const std::vector<double> scores = graph::evaluate(network, e.image);
+    for (std::size_t k = 0; k < scores.size(); ++k)
+      sum += std::pow(probability(scores[k], loss, scores.size()) - (static_cast<int>(k) == e.label ? 1 : 0), 2) / 2;
+  }
+  return sum;
+}
+
+// What gradients are of: squared errors, or the integral of probabilities less the right scores.
+double loss_of(const graph::Network& network, Loss loss, const std::vector<Example>& examples) {
+  if (loss == Loss::squared_error) return squared_errors(network, loss, examples);
+  double sum = 0;
+  for (const Example& e : examples) {
+    const std::vector<double> scores = graph::evaluate(network, e.image);
+    for (double s : scores) sum += 8. / 9 * std::pow(std::pow(scores.size(), -1. / 8) + s / 8, 9);
+    sum -= scores[static_cast<std::size_t>(e.label)];
   }
   return sum;
 }
 
 // Gradients against the differences of losses that another interpreter computes.
-void expect_gradients(const graph::Network& network) {
+void expect_gradients(const graph::Network& network, Loss loss = Loss::squared_error) {
   Spec spec;
   spec.batch = 3;
+  spec.loss = loss;
   const Step step = differentiate(network, spec);
   const std::vector<Example> examples = random_examples(step, 3, 5);
   State state = initial_state(step);
   Twin::Result result;
   const auto gradients = Twin(step, spec).gradients(state, pointers(examples), &result);
-  EXPECT_NEAR(result.loss * 3, loss(network, examples), 1e-9);
+  EXPECT_NEAR(result.loss * 3, squared_errors(network, loss, examples), 1e-9);
   constexpr double kStep = 1e-5;
   for (std::size_t p = 0; p < gradients.size(); ++p) {
     std::vector<double> expected;
     for (double& w : state.weights[p]) {
       const double before = w;
       w = before + kStep;
-      const double above = loss(trained(network, step, state.weights), examples);
+      const double above = loss_of(trained(network, step, state.weights), loss, examples);
       w = before - kStep;
-      const double below = loss(trained(network, step, state.weights), examples);
+      const double below = loss_of(trained(network, step, state.weights), loss, examples);
       w = before;
       expected.push_back((above - below) / (2 * kStep));
     }
@@ -74,6 +94,61 @@ void expect_gradients(const graph::Network& network) {
 }
 
 TEST(Twin, GradientsOfConvolutionsAndQuadratics) { expect_gradients(test::small_lenet()); }
+
+TEST(Twin, GradientsOfSoftmax) {
+  expect_gradients(test::small_lenet(), Loss::softmax);
+  NetworkBuilder b({1, 3, 4}, 4);
+  b.dense(b.flatten(0), 10);
+  expect_gradients(b.network, Loss::softmax);
+}
+
+// At first, of weights that are zero, all classes are alike; where the loss is least the scores are logarithms of
+// probabilities, up to a constant: of images of one class alone, and of images that say nothing about theirs.
+TEST(Twin, SoftmaxFindsProbabilities) {
+  NetworkBuilder b({1, 1, 1}, 1);
+  b.dense(b.flatten(0), 4);
+  auto& dense = std::get<graph::Dense>(b.network.nodes.back().op);
+  dense.weights.assign(4, 0), dense.bias.assign(4, 0);
+  Spec spec;
+  spec.loss = Loss::softmax;
+  spec.batch = 8;
+  spec.steps = 600;
+  spec.rate = 0.5;
+  spec.momentum = 0.9;
+  const Step step = differentiate(b.network, spec);
+  std::vector<Example> examples;
+  for (const int label : {0, 0, 0, 0, 1, 1, 2, 3}) examples.push_back({{0}, label});
+  const auto steps = run_twin(step, spec, examples);
+  EXPECT_NEAR(steps.front().result.loss, (0.75 * 0.75 + 3 * 0.25 * 0.25) / 2, 1e-12);
+  const std::vector<double>& biases = steps.back().state.weights[1];
+  const double wanted[] = {0.5, 0.25, 0.125, 0.125};
+  for (std::size_t k = 0; k < 4; ++k) EXPECT_NEAR(probability(biases[k], Loss::softmax, 4), wanted[k], 1e-6);
+}
+
+TEST(Twin, ScoresBeyondTheRangeOfSoftmaxAreFound) {
+  NetworkBuilder b({1, 1, 1}, 1);
+  b.dense(b.flatten(0), 2);
+  auto& dense = std::get<graph::Dense>(b.network.nodes.back().op);
+  dense.weights = {1, 0}, dense.bias = {0, 0};
+  Spec spec;
+  spec.batch = 2;
+  spec.range = 100;
+  const std::vector<Example> near{{{0.5}, 0}, {{-8}, 1}}, above{{{9}, 0}, {{0}, 1}}, below{{{0}, 0}, {{-30}, 1}};
+  for (const Loss loss : {Loss::softmax, Loss::squared_error}) {
+    spec.loss = loss;
+    const Step step = differentiate(b.network, spec);
+    const State state = initial_state(step);
+    const auto found = [&](const std::vector<Example>& examples) {
+      Twin::Result r;
+      Twin(step, spec).gradients(state, pointers(examples), &r);
+      EXPECT_GE(r.worst, r.loss);
+      return !in_range(state, r.worst, spec);
+    };
+    EXPECT_FALSE(found(near));
+    EXPECT_EQ(found(above), loss == Loss::softmax);
+    EXPECT_EQ(found(below), loss == Loss::softmax);
+  }
+}
 
 TEST(Twin, GradientsOfOddConvolutions) {
   NetworkBuilder b({2, 7, 5}, 3);

@@ -1,0 +1,88 @@
+#include "lowering/moments.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "lowering/files.h"
+#include "support/expect_error.h"
+#include "support/values.h"
+#include "training/differentiate.h"
+#include "unit/lowering/toy_training.h"
+#include "unit/training/networks.h"
+
+namespace sotto::test {
+namespace {
+
+training::Spec spec_for(int batch, int steps) {
+  training::Spec spec;
+  spec.optimiser = training::Spec::Optimiser::normal_equations;
+  spec.batch = batch;
+  spec.steps = steps;
+  return spec;
+}
+
+graph::Network dense_network(graph::Shape shape) {
+  NetworkBuilder b({shape.c, shape.h, shape.w}, 5);
+  b.dense(b.flatten(0), 3);
+  return b.network;
+}
+
+// Two encrypted batches, one after the other, against sums in the clear. garbage: what lies where there is no image.
+void expect_moments(graph::Shape shape, int batch, double garbage = 0, int log_n = 12) {
+  const training::Spec spec = spec_for(batch, 2);
+  ToyTraining toy(lowering::compile(training::differentiate(dense_network(shape), spec), spec, {log_n, 36}));
+  EXPECT_FALSE(toy.lowered.program.bootstrapping);
+  EXPECT_TRUE(lowering::coefficients_of(toy.plan, 0).empty());
+  const auto& step = toy.plan.step;
+  const auto& a = toy.plan.arrangement;
+  const std::size_t first_absent = static_cast<std::size_t>(batch - (a.groups() - 1) * a.images_per_group()) *
+                                   static_cast<std::size_t>(a.positions());
+  const std::vector<Example> all = random_examples(static_cast<std::size_t>(batch) * 2, shape.size(), 3);
+  std::vector<double> state(toy.ring->n());
+  training::Moments wanted = training::no_moments(step);
+  for (std::size_t number = 0; number < 2; ++number) {
+    std::vector<const Example*> list;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(batch); ++i)
+      list.push_back(&all[number * static_cast<std::size_t>(batch) + i]);
+    const auto out = toy.run(state, list, static_cast<int>(number), [&](std::vector<double>& slots) {
+      std::fill(slots.begin() + static_cast<std::ptrdiff_t>(first_absent), slots.end(), garbage);
+    });
+    ASSERT_EQ(out.size(), 1U);
+    EXPECT_EQ(out.front().limbs(), lowering::state_limbs(toy.lowered));
+    state = toy.decrypt(out.front());
+    wanted = training::added(std::move(wanted), training::moments_of(step, list), 0.5 / batch);
+    const training::Moments found = lowering::unpack_moments(step, a, state);
+    for (const auto& [mine, clear] : {std::pair{&found.squares, &wanted.squares},
+                                      {&found.products, &wanted.products},
+                                      {&found.counts, &wanted.counts}}) {
+      ASSERT_EQ(mine->size(), clear->size());
+      for (std::size_t i = 0; i < mine->size(); ++i) ASSERT_NEAR((*mine)[i], (*clear)[i], 3e-4) << i;
+    }
+  }
+  const auto weights = training::solve(lowering::unpack_moments(step, a, state), spec.ridge),
+             clear = training::solve(wanted, spec.ridge);
+  ASSERT_TRUE(weights && clear);
+  for (std::size_t p = 0; p < weights->size(); ++p) EXPECT_LT(relative_error((*weights)[p], (*clear)[p]), 1e-2);
+}
+
+TEST(EncryptedMoments, OfOneCiphertext) { expect_moments({1, 4, 4}, 256); }
+TEST(EncryptedMoments, OfTwoCiphertexts) { expect_moments({2, 4, 3}, 256); }
+TEST(EncryptedMoments, OfPhases) { expect_moments({1, 8, 6}, 512, 0, 13); }
+TEST(EncryptedMoments, OfTwoGroups) { expect_moments({2, 3, 4}, 512); }
+TEST(EncryptedMoments, ImagesThatAreNotThereCountForNothing) {
+  expect_moments({2, 3, 4}, 100, 3);
+  expect_moments({1, 4, 4}, 300, 3);
+}
+
+TEST(EncryptedMoments, RefuseMoreFeaturesThanTheyHaveSlotsFor) {
+  const training::Spec spec = spec_for(16, 1);
+  EXPECT_TRUE(refuses(
+      [&] {
+        return lowering::compile(training::differentiate(dense_network({8, 4, 4}), spec), spec, {12, 36});
+      },
+      {"128 features", "sgd"}));
+}
+
+}  // namespace
+}  // namespace sotto::test
