@@ -171,7 +171,7 @@ int run(TrainOptions& o) {
   const std::string range_note = training::range_note(r.images_out_of_range, spoiled);
   if (!o.out.empty() && r.overflow < 0 && !spoiled)
     graph::write_onnx(Source(plan.model, plan.network), o.out,
-                      training::new_weights(plan.step, lowering::weights_of_model(plan, weights)));
+                      lowering::weights_of_model(plan, weights));
   if (!o.json.empty()) wire::write_file(o.json, report::to_json(r).dump(2) + "\n");
   if (!o.report.empty()) wire::write_file(o.report, report::training_page(r));
   if (o.json != "-") print_summary(r, o, r.overflow < 0 && !spoiled);

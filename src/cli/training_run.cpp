@@ -160,7 +160,8 @@ std::optional<client::DecryptedTraining> train_encrypted(const lowering::Trainin
                                                          const TrainingRunOptions& options, report::Training& r,
                                                          int& exit_code) {
   // Before keys and encryption take their minutes.
-  (void)engine::memory_for(plan, lowering::lower(plan), options.memory.empty() ? 0 : parse_bytes(options.memory));
+  (void)engine::memory_for(plan, lowering::lower(plan), options.memory.empty() ? 0 : parse_bytes(options.memory),
+                           examples.size() / static_cast<std::size_t>(plan.spec.batch));
   std::optional<WorkFolder> temporary;
   if (options.work.empty())
     temporary.emplace();

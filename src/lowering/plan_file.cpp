@@ -11,6 +11,7 @@
 #include "plan/serial_form.h"
 #include "training/differentiate.h"
 #include "training/layers.h"
+#include "training/map_features.h"
 #include "training/trained.h"
 #include "wire/fields.h"
 #include "wire/reader.h"
@@ -29,15 +30,19 @@ constexpr std::size_t kMostFeatures = 65536;
 json to_json(const Spec& s) {
   json schedule = json::array();
   for (const training::RateChange& r : s.schedule) schedule.push_back({{"step", r.step}, {"factor", r.factor}});
-  return {{"layers", s.layers},     {"new_head", s.new_head}, {"rate", s.rate},
-          {"momentum", s.momentum}, {"nesterov", s.nesterov}, {"weight_decay", s.weight_decay},
-          {"schedule", schedule},   {"batch", s.batch},       {"steps", s.steps},
-          {"range", s.range},       {"seed", s.seed}};
+  json adapters = json::array();
+  for (const training::Adapter& a : s.adapters) adapters.push_back({{"layer", a.layer}, {"rank", a.rank}});
+  return {{"layers", s.layers},     {"adapters", adapters},   {"new_head", s.new_head},
+          {"rate", s.rate},         {"momentum", s.momentum}, {"nesterov", s.nesterov},
+          {"weight_decay", s.weight_decay}, {"schedule", schedule},   {"batch", s.batch},
+          {"steps", s.steps},       {"range", s.range},       {"seed", s.seed}};
 }
 
 Spec spec_of(const json& j) {
   Spec s;
   s.layers = wire::texts(j, "layers", kMostLayers);
+  for (const json& a : wire::list(j, "adapters", kMostLayers))
+    s.adapters.push_back({wire::text(a, "layer"), wire::small_integer(a, "rank", 1, 1 << 10)});
   s.new_head = wire::small_integer(j, "new_head", 0, 1 << 16);
   s.rate = wire::real(j, "rate");
   s.momentum = wire::real(j, "momentum");
@@ -103,6 +108,7 @@ std::optional<Body> body_from_json(const json& training) {
   Body body{plan::client_of(wire::field(j, "plan")),
             std::nullopt,
             {wire::reals(j, "mean", kMostFeatures), wire::reals(j, "deviation", kMostFeatures)},
+            false,
             wire::real(j, "range"),
             static_cast<std::uint64_t>(wire::integer(j, "bytes", 0, std::int64_t{1} << 50))};
   plan::verify(body.client);
@@ -136,7 +142,7 @@ void read_sections(const wire::FileReader& file, wire::Kind kind, TrainingPlan& 
   if (!with_body) return;
   Bytes bytes(file.section_bytes(1));
   file.read(1, bytes);
-  plan.body->plan = plan::read_plan(Source(std::move(bytes), file.name()));
+  plan.body->plan = plan::read_plan(Source(std::move(bytes), file.name()), plan.body->maps);
   if (plan::to_json(plan::client_part(*plan.body->plan)) != plan::to_json(plan.body->client))
     file.fail("its parts do not fit each other");
 }
@@ -203,26 +209,28 @@ TrainingPlan read_training_plan(const Source& source, wire::Kind kind) {
     plan::verify(client);
     const json& training = wire::field(h, "training");
     TrainingPlan plan;
+    plan.spec = spec_of(wire::field(training, "spec"));
     plan.body = body_from_json(training);
+    if (plan.body) plan.body->maps = training::has_joined_features(plan.spec);
     read_sections(file, kind, plan);
     plan.network = client.network;
     plan.parameters = client.parameters;
     plan.keys = plan::keys_from_json(wire::field(training, "keys"));
     plan.io = client.io;
     plan.id = client.plan_id;
-    plan.spec = spec_of(wire::field(training, "spec"));
     plan.levels = levels_of(wire::field(training, "levels"), client.parameters.log_n);
     if (plan.body && !fits(*plan.body, client, plan.levels)) file.fail("its parts do not fit each other");
     const graph::Network network =
         training::network_to_train(graph::import_onnx(Source(plan.model, file.name())), plan.spec);
     const std::optional<int> features = training::features_of(network, plan.spec);
     if (plan.body.has_value() != features.has_value() ||
-        (features &&
-         network.nodes[static_cast<std::size_t>(*features)].shape.size() != plan.body->standard.mean.size()))
+        (features && static_cast<std::size_t>(network.nodes[static_cast<std::size_t>(*features)].shape.c) !=
+                         plan.body->standard.mean.size()))
       file.fail("its parts do not fit each other");
     plan.step = training::differentiate(trained_part(network, plan.spec, plan.body), plan.spec);
     plan.arrangement =
         arrange(plan.step, plan.spec.batch, client.parameters.log_n, plan.body ? plan.body->client.tile : 0);
+    require_maps_in_place(plan);
     if (plan.levels.bootstrapping.raised_limbs > client.parameters.ciphertext_primes)
       file.fail("it has too few primes for bootstrapping");
     // Keys and levels as they are stated must be those that the program needs.

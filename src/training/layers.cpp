@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "training/adapters.h"
+#include "training/map_features.h"
 
 namespace sotto::training {
 
@@ -54,7 +56,8 @@ std::set<int> layers_to_train(const Network& network, const Spec& spec) {
           ErrorCode::bad_input,
           "node '" + n.name + "': another layer has the same name; layers that are trained need names of their own");
     const bool head = spec.new_head > 0 && i + 1 == count;
-    if (head || (spec.new_head == 0 && named.empty()) || named.contains(n.name)) trained.insert(i);
+    const bool all_layers = spec.new_head == 0 && named.empty() && spec.adapters.empty();
+    if (head || all_layers || named.contains(n.name) || is_adapter_part(n.name, spec)) trained.insert(i);
   }
   for (const std::string& name : spec.layers)
     if (!all.contains(name))
@@ -65,6 +68,7 @@ std::set<int> layers_to_train(const Network& network, const Spec& spec) {
 }
 
 std::optional<int> features_of(const Network& network, const Spec& spec) {
+  if (has_joined_features(spec)) return joined_features_of(network, spec);
   const std::set<int> trained = layers_to_train(network, spec);
   if (trained.empty()) return std::nullopt;
   const auto at = [&](int i) -> const Node& { return network.nodes[static_cast<std::size_t>(i)]; };

@@ -13,10 +13,17 @@ struct RateChange {
   double factor = 1;
 };
 
+/// A path of few channels beside a convolution that stays as it is: up(down(x)), added to what it makes of x.
+struct Adapter {
+  std::string layer;  ///< name of the convolution
+  int rank = 0;       ///< channels in between
+};
+
 /// What is trained and how: the contents of SPEC.toml (docs/formats/training-spec.md).
 struct Spec {
   enum class Loss { squared_error };
   std::vector<std::string> layers;  ///< names of the network's nodes that are trained; empty: all with weights
+  std::vector<Adapter> adapters;    ///< trained, too; with them and no `layers` nothing else is, but a new head
   int new_head = 0;  ///< classes of a new last layer, with weights of zero, in place of the network's; 0: none
   Loss loss = Loss::squared_error;
   double rate = 0.1;    ///< learning rate
