@@ -202,6 +202,16 @@ class _Training(Described):
         """Of evaluation keys."""
         return self._plan.key_bytes
 
+    @property
+    def seconds_per_step(self) -> float:
+        """Predicted seconds of a step, on a typical processor with as many threads as there are."""
+        return self._plan.seconds_per_step
+
+    @property
+    def feature_seconds(self) -> float:
+        """The same of the layers that run once for every image, for a batch; 0 without such, or on the owner's side."""
+        return self._plan.feature_seconds
+
     def simulate(self, images: object, labels: object, progress: Progress = None) -> TrainingResult:
         """Trains in float64, nothing encrypted: what encrypted training is compared with, and the way to find rate and
         range, in seconds.
@@ -261,6 +271,8 @@ class TrainingPlan(_Training):
         """Some lines of text: what is trained, and what that takes."""
         return "\n".join([f"{self.network} (plan {self.plan_id})",
                           f"  images      {'x'.join(map(str, self.input_shape))}, {self.batch} per step; {self.steps} steps",
+                          f"  time        about {self.seconds_per_step:.0f} s a step" +
+                          (f", and {self.feature_seconds:.0f} s once for each batch" if self.feature_seconds else ""),
                           f"  memory      {self.memory / 1e9:.2g} GB, evaluation keys of {self.key_bytes / 1e9:.2g} GB"])
 
 

@@ -7,8 +7,10 @@
 #include "api/training.h"
 #include "api/values.h"
 #include "base/error.h"
+#include "base/parallel.h"
 #include "graph/onnx_import.h"
 #include "graph/onnx_weights.h"
+#include "lowering/cost.h"
 #include "lowering/features.h"
 #include "lowering/plan_file.h"
 #include "lowering/plan_training.h"
@@ -86,6 +88,16 @@ TrainingResult result_of(const lowering::TrainingPlan& plan, std::vector<double>
 
 }  // namespace api
 
+namespace {
+
+plan::Speed typical_speed(int threads) {
+  plan::Speed speed = plan::kTypicalSpeed;
+  speed.threads = threads > 0 ? threads : available_threads();
+  return speed;
+}
+
+}  // namespace
+
 TrainingPlan::TrainingPlan(lowering::TrainingPlan plan)
     : plan_(std::make_shared<const lowering::TrainingPlan>(std::move(plan))) {}
 
@@ -111,6 +123,12 @@ int TrainingPlan::batch() const { return plan_->spec.batch; }
 double TrainingPlan::range() const { return plan_->spec.range; }
 std::uint64_t TrainingPlan::memory() const { return lowering::memory_of(*plan_, lowering::lower(*plan_)); }
 std::uint64_t TrainingPlan::key_bytes() const { return lowering::key_bytes_of(*plan_); }
+double TrainingPlan::seconds_per_step(int threads) const {
+  return lowering::seconds_per_step(*plan_, lowering::lower(*plan_), typical_speed(threads));
+}
+double TrainingPlan::feature_seconds(int threads) const {
+  return lowering::feature_seconds(*plan_, lowering::lower(*plan_), typical_speed(threads));
+}
 
 TrainingResult TrainingPlan::simulate(const ImagesView& images, std::span<const int> labels, const Hooks& hooks) const {
   std::vector<training::Example> examples = api::examples_of(*plan_, images, labels);

@@ -40,10 +40,25 @@ double largest(const std::vector<std::vector<double>>& lists) {
   return most;
 }
 
-// Images of a run in whose tiles a map of this shape leaves no gaps: the step's maps have none.
-int images_of_maps(const graph::Shape& shape) {
+// By how much the nodes behind features shrink maps, at most.
+int strides_behind(const graph::Network& network, int features) {
+  std::vector<int> strides(network.nodes.size(), 1);
+  for (std::size_t i = static_cast<std::size_t>(features) + 1; i < strides.size(); ++i) {
+    for (int k : network.nodes[i].inputs) strides[i] = std::max(strides[i], strides[static_cast<std::size_t>(k)]);
+    if (const auto* c = std::get_if<graph::Conv2d>(&network.nodes[i].op)) strides[i] *= std::max(c->stride_h, c->stride_w);
+    if (const auto* p = std::get_if<graph::AveragePool>(&network.nodes[i].op))
+      strides[i] *= std::max(p->stride_h, p->stride_w);
+  }
+  return *std::ranges::max_element(strides);
+}
+
+// Images of a run in whose tiles the maps of features lie without gaps, with room for the strides behind: as the steps
+// arrange them.
+int images_of_maps(const graph::Network& network, int features) {
+  const graph::Shape& shape = network.nodes[static_cast<std::size_t>(features)].shape;
   const int side = static_cast<int>(std::bit_ceil(static_cast<unsigned>(std::max(shape.h, shape.w))));
-  return std::max((1 << kLogN) / (side * side), 1);
+  const int tile = std::max(side / strides_behind(network, features), 1);
+  return std::max((1 << kLogN) / (tile * tile), 1);
 }
 
 }  // namespace
@@ -82,7 +97,7 @@ Body compile_body(const graph::Network& network, int features, const training::S
       compiler::measured_circuit(body, calibration, compiler::relu_error_for(body), {},
                                  maps ? compiler::Output::map : compiler::Output::scores);
   compiler::Options options;
-  options.batch = std::min(maps ? std::max(spec.batch, images_of_maps(shape)) : spec.batch, kMostBatch);
+  options.batch = std::min(maps ? std::max(spec.batch, images_of_maps(network, features)) : spec.batch, kMostBatch);
   options.output_limbs = feature_limbs(kLogN);
   options.score_error = kWantedError * reference.spread;
   options.cheap_score_error = options.score_error / kCheaplyFiner;

@@ -145,8 +145,8 @@ void require_maps_in_place(const TrainingPlan& plan) {
                &read = plan.arrangement.layouts[static_cast<std::size_t>(plan.step.images)];
   if (!(made == read))
     throw Error(ErrorCode::bad_input,
-                "layers with strides, and maps between those that are trained whose sides are not halves, quarters .. of "
-                "the images', cannot be trained behind layers that run once for every image");
+                "the layers in front of an adapter leave gaps between the pixels of the maps that it reads: strides must "
+                "be powers of two, and maps half, a quarter .. of the image, rounded up");
 }
 
 std::vector<ckks::KeyId> required_keys(const TrainingPlan& plan, const LoweredStep& lowered) {
