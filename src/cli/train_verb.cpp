@@ -101,8 +101,7 @@ void print_summary(const report::Training& r, const TrainOptions& o, bool writte
   } else {
     fmt::print("{} encrypted steps of {} images in {}, {:.1f} s each (predicted: {:.1f} s); {} of memory\n",
                r.steps.size(), r.batch, format_seconds(r.training_seconds), r.seconds_per_step,
-               r.predicted_seconds_per_step,
-               format_bytes(static_cast<double>(r.peak_rss_bytes)));
+               r.predicted_seconds_per_step, format_bytes(static_cast<double>(r.peak_rss_bytes)));
     fmt::print("loss {:.4f} to {:.4f} (float {:.4f}); weights differ from the float twin's by {:.2g} %\n",
                *r.steps.front().loss, *last.loss, last.float_loss, 100 * *last.weight_relative_error);
   }
@@ -163,8 +162,9 @@ int run(TrainOptions& o) {
   std::vector<std::vector<double>> weights = twin.back().state.weights;
   bool spoiled = false;
   if (!o.simulate) {
-    print_note("predicted: " + predicted_times(r.predicted_seconds_per_step, r.predicted_feature_seconds /
-                                               static_cast<double>(std::max<std::uint64_t>(r.batches, 1))));
+    print_note("predicted: " + predicted_times(r.predicted_seconds_per_step,
+                                               r.predicted_feature_seconds /
+                                                   static_cast<double>(std::max<std::uint64_t>(r.batches, 1))));
     int exit_code = 0;
     const std::optional<client::DecryptedTraining> encrypted = train_encrypted(plan, examples, o.run, r, exit_code);
     if (!encrypted) return exit_code;
@@ -174,8 +174,7 @@ int run(TrainOptions& o) {
   }
   const std::string range_note = training::range_note(r.images_out_of_range, spoiled);
   if (!o.out.empty() && r.overflow < 0 && !spoiled)
-    graph::write_onnx(Source(plan.model, plan.network), o.out,
-                      lowering::weights_of_model(plan, weights));
+    graph::write_onnx(Source(plan.model, plan.network), o.out, lowering::weights_of_model(plan, weights));
   if (!o.json.empty()) wire::write_file(o.json, report::to_json(r).dump(2) + "\n");
   if (!o.report.empty()) wire::write_file(o.report, report::training_page(r));
   if (o.json != "-") print_summary(r, o, r.overflow < 0 && !spoiled);

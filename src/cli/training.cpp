@@ -128,12 +128,12 @@ void show_training(const lowering::TrainingPlan& plan, bool as_json, int threads
              bytes(cost.output_bytes));
 }
 
-nlohmann::json to_json(const engine::TrainingReport& report, const engine::Trainer& trainer,
-                       const plan::Speed& speed, int threads, double seconds) {
+nlohmann::json to_json(const engine::TrainingReport& report, const engine::Trainer& trainer, const plan::Speed& speed,
+                       int threads, double seconds) {
   nlohmann::json kinds, predicted_kinds;
   for (const auto& [kind, time] : report.kinds) kinds[name_of(kind)] = time;
-  for (const auto& [kind, work] : lowering::work_of(trainer.lowered().program, trainer.plan().keys.tiers,
-                                                    trainer.plan().parameters.log_n))
+  for (const auto& [kind, work] :
+       lowering::work_of(trainer.lowered().program, trainer.plan().keys.tiers, trainer.plan().parameters.log_n))
     predicted_kinds[name_of(kind)] = work.seconds(speed);
   const double features = lowering::feature_seconds(trainer.plan(), trainer.lowered(), speed);
   return {{"threads", threads},

@@ -65,8 +65,7 @@ report::Training report_of(const lowering::TrainingPlan& plan, std::uint64_t bat
   const plan::Speed speed = plan::measure_speed(plan.parameters.log_n, plan.parameters.kind, threads);
   r.batches = batches;
   r.predicted_seconds_per_step = lowering::seconds_per_step(plan, lowered, speed);
-  r.predicted_feature_seconds =
-      lowering::feature_seconds(plan, lowered, speed) * static_cast<double>(batches);
+  r.predicted_feature_seconds = lowering::feature_seconds(plan, lowered, speed) * static_cast<double>(batches);
   const program::Counts counts = program::counts_of(lowered.program, plan.parameters.log_n);
   r.bootstraps_per_step = counts.bootstraps;
   r.ciphertext_products_per_step = counts.products;

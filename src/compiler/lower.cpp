@@ -52,7 +52,11 @@ constexpr int kMostDegree = 16;
 class Lowering {
  public:
   Lowering(const Network& network, double relu_error, Output output)
-      : network_(network), relu_error_(relu_error), output_(output), polynomial_(network.nodes.size()), linear_(network.nodes.size()) {}
+      : network_(network),
+        relu_error_(relu_error),
+        output_(output),
+        polynomial_(network.nodes.size()),
+        linear_(network.nodes.size()) {}
 
   circuit::Circuit run() {
     const Shape in = network_.input_shape();

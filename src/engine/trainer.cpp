@@ -27,7 +27,8 @@ std::string bytes(std::uint64_t n) { return format_bytes(static_cast<double>(n))
 
 std::uint64_t memory_for(const lowering::TrainingPlan& plan, const lowering::LoweredStep& lowered, std::uint64_t most,
                          std::uint64_t batches) {
-  const std::uint64_t needed = lowering::memory_of(plan, lowered, batches), there = most != 0 ? most : available_memory();
+  const std::uint64_t needed = lowering::memory_of(plan, lowered, batches),
+                      there = most != 0 ? most : available_memory();
   if (there != 0 && needed > there)
     throw Error(
         ErrorCode::no_resources,

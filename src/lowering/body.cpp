@@ -45,7 +45,8 @@ int strides_behind(const graph::Network& network, int features) {
   std::vector<int> strides(network.nodes.size(), 1);
   for (std::size_t i = static_cast<std::size_t>(features) + 1; i < strides.size(); ++i) {
     for (int k : network.nodes[i].inputs) strides[i] = std::max(strides[i], strides[static_cast<std::size_t>(k)]);
-    if (const auto* c = std::get_if<graph::Conv2d>(&network.nodes[i].op)) strides[i] *= std::max(c->stride_h, c->stride_w);
+    if (const auto* c = std::get_if<graph::Conv2d>(&network.nodes[i].op))
+      strides[i] *= std::max(c->stride_h, c->stride_w);
     if (const auto* p = std::get_if<graph::AveragePool>(&network.nodes[i].op))
       strides[i] *= std::max(p->stride_h, p->stride_w);
   }
@@ -93,9 +94,8 @@ Body compile_body(const graph::Network& network, int features, const training::S
   if (!(reference.spread > 0))
     throw Error(ErrorCode::bad_input, "the layers in front of those to be trained make the same of all images");
   const bootstrap::BootstrapSpec bootstrapping = bootstrap_spec(kLogN);
-  const compiler::MeasuredCircuit circuit =
-      compiler::measured_circuit(body, calibration, compiler::relu_error_for(body), {},
-                                 maps ? compiler::Output::map : compiler::Output::scores);
+  const compiler::MeasuredCircuit circuit = compiler::measured_circuit(
+      body, calibration, compiler::relu_error_for(body), {}, maps ? compiler::Output::map : compiler::Output::scores);
   compiler::Options options;
   options.batch = std::min(maps ? std::max(spec.batch, images_of_maps(network, features)) : spec.batch, kMostBatch);
   options.output_limbs = feature_limbs(kLogN);
@@ -132,10 +132,11 @@ Body compile_body(const graph::Network& network, int features, const training::S
                             "{:.2g} % of their spread: layer '{}' errs most",
                             100 * error, compiled.worst().name));
   if (note)
-    note(fmt::format(
-        "{}: the {} {} in front of what is trained are predicted to err by {:.2g} % of their spread, "
-        "measured on {} {}images",
-        body.name, plan.io.outputs, maps ? "maps" : "features", 100 * error, plan.prediction.images, calibration.made_up ? "made-up " : ""));
+    note(
+        fmt::format("{}: the {} {} in front of what is trained are predicted to err by {:.2g} % of their spread, "
+                    "measured on {} {}images",
+                    body.name, plan.io.outputs, maps ? "maps" : "features", 100 * error, plan.prediction.images,
+                    calibration.made_up ? "made-up " : ""));
   compiler::measure_probes(plan, calibration);
   out.client = plan::client_part(plan);
   out.bytes = plan::estimate(plan).peak_bytes;

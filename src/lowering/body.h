@@ -28,8 +28,9 @@ struct Body {
 /// body have too few limbs for that. bootstrapping: that of the steps, which takes them next.
 int mask_rescales(const Body& body, const bootstrap::BootstrapSpec& bootstrapping);
 
-/// Plans the body of a network that a spec trains, up to the node of its features, measured on calibration images. Throws Error{bad_input} for layers that cannot run encrypted, naming the node;
-/// Error{no_resources} if the features are predicted to err by more than a twentieth of their spread.
+/// Plans the body of a network that a spec trains, up to the node of its features, measured on calibration images.
+/// Throws Error{bad_input} for layers that cannot run encrypted, naming the node; Error{no_resources} if the features
+/// are predicted to err by more than a twentieth of their spread.
 Body compile_body(const graph::Network& network, int features, const training::Spec& spec,
                   compiler::Calibration calibration, const std::function<void(const std::string&)>& note);
 

@@ -144,9 +144,10 @@ void require_maps_in_place(const TrainingPlan& plan) {
   const Layout &made = plan.body->plan->output().layout,
                &read = plan.arrangement.layouts[static_cast<std::size_t>(plan.step.images)];
   if (!(made == read))
-    throw Error(ErrorCode::bad_input,
-                "the layers in front of an adapter leave gaps between the pixels of the maps that it reads: strides must "
-                "be powers of two, and maps half, a quarter .. of the image, rounded up");
+    throw Error(
+        ErrorCode::bad_input,
+        "the layers in front of an adapter leave gaps between the pixels of the maps that it reads: strides must "
+        "be powers of two, and maps half, a quarter .. of the image, rounded up");
 }
 
 std::vector<ckks::KeyId> required_keys(const TrainingPlan& plan, const LoweredStep& lowered) {
@@ -181,7 +182,7 @@ std::uint64_t memory_of(const TrainingPlan& plan, const LoweredStep& lowered, st
             static_cast<std::uint64_t>(tier.max_limbs + tier.special) * (simd::kPackedBytes << plan.parameters.log_n);
   }
   constexpr std::uint64_t kOfBootstrapping = 500, kUnpacked = 64;  // MB, and limbs for every limb of a ciphertext
-  std::uint64_t features = 0;  // limbs, of a batch
+  std::uint64_t features = 0;                                      // limbs, of a batch
   for (std::size_t k = 0; plan.body && k < lowered.images; ++k)
     features += 2 * static_cast<std::uint64_t>(lowered.program.value(lowered.program.inputs[1 + k]).limbs);
   const std::uint64_t of_steps = batches * features * (simd::kPackedBytes << plan.parameters.log_n) +

@@ -18,11 +18,11 @@ using Kind = Instruction::Kind;
 
 namespace {
 
-constexpr int kLeastPeriod = 64;          // of its plaintexts
-constexpr double kProductWords = 3;       // a product of two ciphertexts, in words of an operation out of cache
-constexpr double kPacking = 2;            // words of a ciphertext packed or unpacked, both polynomials
-constexpr double kMatrixWeight = 4;       // as in plan/task_cost.cpp
-constexpr double kWrittenOut = 2;         // a product with a plaintext that is written out, in words
+constexpr int kLeastPeriod = 64;     // of its plaintexts
+constexpr double kProductWords = 3;  // a product of two ciphertexts, in words of an operation out of cache
+constexpr double kPacking = 2;       // words of a ciphertext packed or unpacked, both polynomials
+constexpr double kMatrixWeight = 4;  // as in plan/task_cost.cpp
+constexpr double kWrittenOut = 2;    // a product with a plaintext that is written out, in words
 
 class Counter {
  public:
@@ -43,7 +43,8 @@ class Counter {
       case Kind::shift:
         return work;
       case Kind::bootstrap:
-        return work += plan::bootstrap_work(*program_.bootstrapping, log_n_, 1, [&](int limbs) { return special(limbs); });
+        return work +=
+               plan::bootstrap_work(*program_.bootstrapping, log_n_, 1, [&](int limbs) { return special(limbs); });
     }
     return work;
   }
@@ -81,8 +82,9 @@ class Counter {
 
   [[nodiscard]] Work products(const Instruction& i) const {
     Work work;
-    work.words = (kProductWords * static_cast<double>(i.sources.size() / 2) + 2.0 * static_cast<double>(i.addends.size())) *
-                 i.limbs * n_;
+    work.words =
+        (kProductWords * static_cast<double>(i.sources.size() / 2) + 2.0 * static_cast<double>(i.addends.size())) *
+        i.limbs * n_;
     if (!i.sources.empty()) {
       const SwitchWork sw = at(i.limbs);
       work += sw.mod_up();
@@ -147,8 +149,8 @@ double feature_seconds(const TrainingPlan& plan, const LoweredStep& lowered, con
   double each = plan::seconds_with(body, plan::estimate(body, threads), speed, threads);
   for (const auto& [kind, work] : work_of(pack_features(plan), plan.keys.tiers, plan.parameters.log_n))
     each += work.seconds(speed);
-  const Work bootstrap =
-      plan::bootstrap_work(plan.levels.bootstrapping, plan.parameters.log_n, plan::kBootstrappedTogether, [&](int limbs) {
+  const Work bootstrap = plan::bootstrap_work(
+      plan.levels.bootstrapping, plan.parameters.log_n, plan::kBootstrappedTogether, [&](int limbs) {
         return plan.keys.tiers[static_cast<std::size_t>(ckks::tier_for(plan.keys.tiers, limbs))].special;
       });
   return each * plan.arrangement.groups() + bootstrap.seconds(speed) * static_cast<double>(lowered.images);

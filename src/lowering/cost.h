@@ -9,8 +9,8 @@
 namespace sotto::lowering {
 
 /// What a program takes, by kind of instruction: key switches by their limbs, products, divisions, plaintexts and
-/// bootstraps, as plan::estimate counts them for inference. Reading keys is not counted. tiers: of the keys, which serve
-/// all levels of the program.
+/// bootstraps, as plan::estimate counts them for inference. Reading keys is not counted. tiers: of the keys, which
+/// serve all levels of the program.
 std::map<program::Instruction::Kind, plan::Work> work_of(const program::Program& program,
                                                          const std::vector<ckks::KeyTier>& tiers, int log_n);
 

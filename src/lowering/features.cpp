@@ -78,8 +78,8 @@ class Packing {
   void maps() {
     for (int c = 0; c < layout_.channels; ++c)
       for (int phase = 0; phase < layout_.phase_count(); ++phase)
-        builder_.output(masked(static_cast<std::size_t>(phase * layout_.channels + c),
-                               pixels_of(layout_, a_.tile, phase)));
+        builder_.output(
+            masked(static_cast<std::size_t>(phase * layout_.channels + c), pixels_of(layout_, a_.tile, phase)));
   }
 
   // Features go to their positions, row by row, then the rows to theirs.

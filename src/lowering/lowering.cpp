@@ -199,8 +199,8 @@ void Lowering::channels(const Op& op) {
              some = static_cast<std::size_t>(layout(op.output).channels) * phases;
   Held result{{}, held(source).margin};
   for (std::size_t g = 0; g < static_cast<std::size_t>(a_.groups()); ++g) {
-    const auto first = held(source).ids.begin() +
-                       static_cast<std::ptrdiff_t>(g * all + static_cast<std::size_t>(op.first) * phases);
+    const auto first =
+        held(source).ids.begin() + static_cast<std::ptrdiff_t>(g * all + static_cast<std::size_t>(op.first) * phases);
     result.ids.insert(result.ids.end(), first, first + static_cast<std::ptrdiff_t>(some));
   }
   held(op.output) = std::move(result);

@@ -32,10 +32,18 @@ json to_json(const Spec& s) {
   for (const training::RateChange& r : s.schedule) schedule.push_back({{"step", r.step}, {"factor", r.factor}});
   json adapters = json::array();
   for (const training::Adapter& a : s.adapters) adapters.push_back({{"layer", a.layer}, {"rank", a.rank}});
-  return {{"layers", s.layers},     {"adapters", adapters},   {"new_head", s.new_head},
-          {"rate", s.rate},         {"momentum", s.momentum}, {"nesterov", s.nesterov},
-          {"weight_decay", s.weight_decay}, {"schedule", schedule},   {"batch", s.batch},
-          {"steps", s.steps},       {"range", s.range},       {"seed", s.seed}};
+  return {{"layers", s.layers},
+          {"adapters", adapters},
+          {"new_head", s.new_head},
+          {"rate", s.rate},
+          {"momentum", s.momentum},
+          {"nesterov", s.nesterov},
+          {"weight_decay", s.weight_decay},
+          {"schedule", schedule},
+          {"batch", s.batch},
+          {"steps", s.steps},
+          {"range", s.range},
+          {"seed", s.seed}};
 }
 
 Spec spec_of(const json& j) {

@@ -40,13 +40,12 @@ TrainingPlan plan_training(const Source& model, const training::Spec& spec,
   std::optional<Body> body;
   if (const std::optional<int> features = training::features_of(network, spec)) {
     const plan::Interface io = compiler::interface_of(network);
-    body = compile_body(network, *features, spec,
-                        calibration ? calibration(io) : compiler::made_up_calibration(io), note);
+    body =
+        compile_body(network, *features, spec, calibration ? calibration(io) : compiler::made_up_calibration(io), note);
   }
   training::Step step = training::differentiate(trained_part(network, spec, body), spec);
   require_range(step, spec.range);
-  graph::check_writable(model,
-                        training::new_weights(original, spec, step, training::initial_state(step).weights));
+  graph::check_writable(model, training::new_weights(original, spec, step, training::initial_state(step).weights));
   TrainingPlan plan = compile(std::move(step), spec, {}, std::move(body));
   plan.network = network.name;
   plan.model = graph::self_contained(model);

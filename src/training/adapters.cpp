@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "training/adapter_names.h"
 #include "training/layers.h"
 
 namespace sotto::training {
@@ -17,9 +18,6 @@ using graph::Network;
 using graph::Node;
 
 namespace {
-
-constexpr const char* kDown = ".down";
-constexpr const char* kUp = ".up";
 
 [[noreturn]] void fail(const std::string& layer, const std::string& what) {
   throw Error(ErrorCode::bad_input, "adapter of '" + readable_text(layer) + "': " + what);
@@ -44,9 +42,9 @@ class Places {
     // What depends on something trained.
     for (std::size_t i = 0; i < behind_.size(); ++i) {
       const auto adapted = [&](const Place& p) { return p.layer == static_cast<int>(i); };
-      behind_[i] = trained.contains(static_cast<int>(i)) || std::ranges::any_of(places_, adapted) ||
-                   std::ranges::any_of(network.nodes[i].inputs,
-                                       [&](int k) { return behind_[static_cast<std::size_t>(k)]; });
+      behind_[i] =
+          trained.contains(static_cast<int>(i)) || std::ranges::any_of(places_, adapted) ||
+          std::ranges::any_of(network.nodes[i].inputs, [&](int k) { return behind_[static_cast<std::size_t>(k)]; });
     }
     for (Place& p : places_) {
       p.fixed_input = !behind_[static_cast<std::size_t>(at(p.layer).inputs.front())];
@@ -146,18 +144,12 @@ int add_adapter(Network& out, const Adapter& adapter, const graph::Conv2d& layer
     down.stride_h = layer.stride_h;
     down.stride_w = layer.stride_w;
   }
-  const int narrow = add(adapter.layer + kDown, std::move(down), {x}, {adapter.rank, shape.h, shape.w});
-  const int wide = add(adapter.layer + kUp, std::move(up), {narrow}, shape);
+  const int narrow = add(down_of(adapter.layer), std::move(down), {x}, {adapter.rank, shape.h, shape.w});
+  const int wide = add(up_of(adapter.layer), std::move(up), {narrow}, shape);
   return add(adapter.layer + ".adapted", graph::Sum{}, {end, wide}, shape);
 }
 
 }  // namespace
-
-bool is_adapter_part(const std::string& node, const Spec& spec) {
-  return std::ranges::any_of(spec.adapters, [&](const Adapter& a) {
-    return node == a.layer + kDown || node == a.layer + kUp;
-  });
-}
 
 Network with_adapters(Network network, const Spec& spec) {
   if (spec.adapters.empty()) return network;
@@ -175,9 +167,8 @@ Network with_adapters(Network network, const Spec& spec) {
       const Place& p = places.list()[a];
       if (p.end != static_cast<int>(i)) continue;
       const Node& layer = network.nodes[static_cast<std::size_t>(p.layer)];
-      place.back() =
-          add_adapter(out, spec.adapters[a], std::get<graph::Conv2d>(layer.op), p,
-                      place[static_cast<std::size_t>(layer.inputs.front())], place.back(), random);
+      place.back() = add_adapter(out, spec.adapters[a], std::get<graph::Conv2d>(layer.op), p,
+                                 place[static_cast<std::size_t>(layer.inputs.front())], place.back(), random);
     }
   }
   return out;
@@ -196,7 +187,7 @@ std::vector<graph::NewWeights> merged(const Network& network, const Spec& spec, 
     const Place& p = places.list()[a];
     const std::string& name = spec.adapters[a].layer;
     const auto& c = std::get<graph::Conv2d>(network.nodes[static_cast<std::size_t>(p.layer)].op);
-    const std::vector<double>&down = weights_of(name + kDown), &up = weights_of(name + kUp);
+    const std::vector<double>&down = weights_of(down_of(name)), &up = weights_of(up_of(name));
     const auto rank = static_cast<std::size_t>(spec.adapters[a].rank), ins = static_cast<std::size_t>(c.in_c);
     const auto plane = static_cast<std::size_t>(c.kernel_h) * static_cast<std::size_t>(c.kernel_w);
     graph::NewWeights& kernel = out.emplace_back(graph::NewWeights{name, false, c.weights});

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "graph/network.h"
@@ -9,9 +8,6 @@
 #include "training/step.h"
 
 namespace sotto::training {
-
-/// Whether the node of this name is part of an adapter that the spec asks for: it is trained, and has no biases.
-bool is_adapter_part(const std::string& node, const Spec& spec);
 
 /// The network with the adapters of a spec: what a convolution makes of x, and what sums and batch normalisations right
 /// behind it make of that, gets up(down(x)) added to it. `down`, NAME.down, is a convolution of one tap to `rank`

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "training/adapters.h"
+#include "training/adapter_names.h"
 #include "training/layers.h"
 
 namespace sotto::training {
@@ -176,8 +176,9 @@ class Forward {
     const int x = map_of(mean);
     const std::string& name = at(i).name;
     const Shape& in = b_.step.value(x).shape;
-    const int kernel = weights(
-        i, i, false, {.name = name + ".weights", .space = Space::kernel, .outs = d.out, .shape = {d.in, 1, 1}}, d.weights);
+    const int kernel =
+        weights(i, i, false, {.name = name + ".weights", .space = Space::kernel, .outs = d.out, .shape = {d.in, 1, 1}},
+                d.weights);
     const int sums = b_.add(Kind::convolve, {x, kernel},
                             {.name = name + ".maps", .space = Space::map, .shape = {d.out, in.height, in.width}});
     const int biased = bias_node(i, d.bias) < 0 ? add_bias(i, i, sums, d.bias) : sums;

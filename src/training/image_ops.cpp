@@ -137,7 +137,8 @@ void run_op(const Step& step, const Op& op, std::vector<std::vector<double>>& va
       for (std::size_t i = 0; i < out.size(); ++i) out[i] = in(0)[i] * in(0)[i];
       return;
     case Kind::channels: {
-      const auto from = in(0).begin() + static_cast<std::ptrdiff_t>(op.first) * static_cast<std::ptrdiff_t>(made.shape.plane());
+      const auto from =
+          in(0).begin() + static_cast<std::ptrdiff_t>(op.first) * static_cast<std::ptrdiff_t>(made.shape.plane());
       std::copy_n(from, out.size(), out.begin());
       return;
     }

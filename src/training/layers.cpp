@@ -7,8 +7,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "training/adapters.h"
-#include "training/map_features.h"
+#include "training/adapter_names.h"
 
 namespace sotto::training {
 
@@ -67,11 +66,14 @@ std::set<int> layers_to_train(const Network& network, const Spec& spec) {
   return trained;
 }
 
+bool has_joined_features(const Spec& spec) { return !spec.adapters.empty(); }
+
 std::optional<int> features_of(const Network& network, const Spec& spec) {
-  if (has_joined_features(spec)) return joined_features_of(network, spec);
   const std::set<int> trained = layers_to_train(network, spec);
   if (trained.empty()) return std::nullopt;
   const auto at = [&](int i) -> const Node& { return network.nodes[static_cast<std::size_t>(i)]; };
+  // The first layer that is trained reads a value that was picked out of joined features.
+  if (has_joined_features(spec)) return at(at(*trained.begin()).inputs.front()).inputs.front();
   const int first = *trained.begin(), count = static_cast<int>(network.nodes.size());
   if (!std::holds_alternative<graph::Dense>(at(first).op)) return std::nullopt;
   const int features = at(first).inputs.front();

@@ -17,10 +17,12 @@ bool has_weights(const graph::Node& node);
 /// names that no layer has, two layers of one name, or a network without layers.
 std::set<int> layers_to_train(const graph::Network& network, const Spec& spec);
 
+/// Whether the network that a spec trains has its features joined (training/map_features.h): where there are adapters.
+bool has_joined_features(const Spec& spec);
+
 /// The node whose value is all that the layers to be trained see of an image, its features: what lies before it, the
-/// body, stays as it is and runs once for every image, as inference does. Nothing unless there are adapters, whose
-/// network has its features joined (training/map_features.h), or the first of these layers is a dense one behind layers
-/// with weights, and all that follows hangs on it alone.
+/// body, stays as it is and runs once for every image, as inference does. Nothing unless they are joined, or the first
+/// of these layers is a dense one behind layers with weights, and all that follows hangs on it alone.
 std::optional<int> features_of(const graph::Network& network, const Spec& spec);
 
 /// What features are shifted and divided by, so that all are of one size: weights behind them then learn at one rate.

@@ -24,8 +24,9 @@ std::vector<bool> behind_trained(const Network& network, const Spec& spec) {
   const std::set<int> trained = layers_to_train(network, spec);
   std::vector<bool> behind(network.nodes.size());
   for (std::size_t i = 0; i < behind.size(); ++i)
-    behind[i] = trained.contains(static_cast<int>(i)) ||
-                std::ranges::any_of(network.nodes[i].inputs, [&](int k) { return behind[static_cast<std::size_t>(k)]; });
+    behind[i] = trained.contains(static_cast<int>(i)) || std::ranges::any_of(network.nodes[i].inputs, [&](int k) {
+                  return behind[static_cast<std::size_t>(k)];
+                });
   return behind;
 }
 
@@ -59,8 +60,6 @@ std::vector<int> parts_of(const Network& network, int features) {
 }
 
 }  // namespace
-
-bool has_joined_features(const Spec& spec) { return !spec.adapters.empty(); }
 
 Network with_joined_features(Network network, const Spec& spec) {
   const std::vector<bool> behind = behind_trained(network, spec);
@@ -98,12 +97,6 @@ Network with_joined_features(Network network, const Spec& spec) {
   move(true);
   network.nodes = std::move(nodes);
   return network;
-}
-
-int joined_features_of(const Network& network, const Spec& spec) {
-  const auto at = [&](int i) -> const Node& { return network.nodes[static_cast<std::size_t>(i)]; };
-  // The first layer that is trained reads a value that was picked out of them.
-  return at(at(*layers_to_train(network, spec).begin()).inputs.front()).inputs.front();
 }
 
 Standard standard_of_maps(const Network& network, int features, const std::vector<std::vector<double>>& values) {

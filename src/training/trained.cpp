@@ -3,7 +3,9 @@
 #include <utility>
 
 #include "base/error.h"
+#include "training/adapter_names.h"
 #include "training/adapters.h"
+#include "training/layers.h"
 #include "training/map_features.h"
 
 namespace sotto::training {

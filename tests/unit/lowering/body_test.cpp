@@ -124,8 +124,8 @@ TEST_F(BodyPlan, FeaturesOfTheFloatNetworkAreOfOneSize) {
   }
 }
 
-// An adapter of the second convolution: what it reads, every second pixel of four maps, and what it makes, eight maps, lie
-// in tiles that they do not fill.
+// An adapter of the second convolution: what it reads, every second pixel of four maps, and what it makes, eight maps,
+// lie in tiles that they do not fill.
 class MapBodyPlan : public testing::Test {
  protected:
   static void SetUpTestSuite() {

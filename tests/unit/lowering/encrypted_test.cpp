@@ -320,8 +320,8 @@ TEST(EncryptedTraining, MapsBecomeImagesOfAStep) {
         if (!pixels[s % pixels.size()]) slots[s] = 2;
       const ckks::Plaintext m = ckks::encode(*toy.ring, toy.encoder.embed_inverse(std::span<const double>(slots)),
                                              body.client.output_scale, body.client.output_limbs);
-      in.push_back(ckks::pack(
-          *toy.ring, ckks::expand(*toy.ring, secret::encrypt_symmetric(toy.key, m, ckks::random_seed(), 0))));
+      in.push_back(ckks::pack(*toy.ring,
+                              ckks::expand(*toy.ring, secret::encrypt_symmetric(toy.key, m, ckks::random_seed(), 0))));
     }
   }
   const program::Program packing = lowering::pack_features(toy.plan);
@@ -329,7 +329,8 @@ TEST(EncryptedTraining, MapsBecomeImagesOfAStep) {
   ASSERT_EQ(out.size(), 12U);
   for (int k = 0; k < 12; ++k) {
     const std::vector<double> found = toy.decrypt(out[static_cast<std::size_t>(k)]),
-                              wanted = lowering::pack_images(toy.plan.step, toy.plan.arrangement, list, 0, k / 4, k % 4);
+                              wanted =
+                                  lowering::pack_images(toy.plan.step, toy.plan.arrangement, list, 0, k / 4, k % 4);
     for (std::size_t s = 0; s < wanted.size(); ++s) ASSERT_NEAR(found[s], wanted[s], 1e-4) << "slot " << s;
   }
 }

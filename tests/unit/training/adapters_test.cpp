@@ -19,8 +19,8 @@ namespace {
 using graph::Network;
 using test::refuses;
 
-// Two convolutions, the second with a shortcut and a batch normalisation behind it, a mean and a dense layer. stride: of
-// the second; with strides there is no shortcut.
+// Two convolutions, the second with a shortcut and a batch normalisation behind it, a mean and a dense layer. stride:
+// of the second; with strides there is no shortcut.
 Network residual_network(int stride = 1) {
   test::NetworkBuilder b({2, 8, 8}, 11);
   const int x = test::quadratic(b, b.conv(0, 4, 3, 2, 1), 0.25, 0.5);
