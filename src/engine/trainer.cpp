@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "ckks/encoder.h"
 #include "engine/body_run.h"
+#include "lowering/cost.h"
 #include "lowering/files.h"
 #include "plan/switch_work.h"
 #include "training/optimiser.h"
@@ -91,6 +92,9 @@ class Trainer::Features {
         hooks_(hooks),
         groups_(static_cast<std::uint64_t>(plan_.arrangement.groups())),
         packed_(plan_.body ? plan_.arrangement.layouts[static_cast<std::size_t>(plan_.step.images)].ciphertexts() : 0) {
+    if (!plan_.body) return;
+    bootstraps_ = lowering::feature_bootstrap_seconds(plan_, lowered_, plan::kTypicalSpeed) /
+                  lowering::feature_seconds(plan_, lowered_, plan::kTypicalSpeed);
   }
 
   // Runs the body on what no earlier run has finished.
@@ -104,9 +108,9 @@ class Trainer::Features {
     BodyRun body(plan_, keys, evaluator);
     for (std::uint64_t r = earlier; r < runs; ++r) {
       const auto progress = [&](double part) {
+        const double done = (static_cast<double>(r - earlier) + part) / static_cast<double>(runs - earlier);
         if (hooks_.progress)
-          hooks_.progress({true, static_cast<int>(r), static_cast<int>(runs),
-                           (static_cast<double>(r - earlier) + part) / static_cast<double>(runs - earlier)});
+          hooks_.progress({true, static_cast<int>(r), static_cast<int>(runs), done * (1 - bootstraps_)});
       };
       std::vector<ckks::Ciphertext> found = body.run(images_of_run(r), progress, hooks_.stop);
       for (std::uint64_t k = 0; k < each; ++k) {
@@ -120,6 +124,9 @@ class Trainer::Features {
   void bootstrap(const bootstrap::Bootstrapper& bootstrapper, const ckks::Evaluator& evaluator) {
     for (std::size_t first = 0; first < made_.size(); first += plan::kBootstrappedTogether) {
       if (hooks_.stop != nullptr && *hooks_.stop) throw Error(ErrorCode::interrupted, "interrupted");
+      if (const int runs = static_cast<int>(input_.info().batches() * groups_); hooks_.progress)
+        hooks_.progress({true, runs - 1, runs,
+                         1 - bootstraps_ * (1 - static_cast<double>(first) / static_cast<double>(made_.size()))});
       const std::size_t count = std::min<std::size_t>(plan::kBootstrappedTogether, made_.size() - first);
       std::vector<ckks::Ciphertext> together;
       for (std::size_t k = first; k < first + count; ++k)
@@ -163,6 +170,7 @@ class Trainer::Features {
   const TrainingHooks& hooks_;
   std::uint64_t groups_, packed_;             // ciphertexts of features that a run of the body gives
   std::vector<ckks::PackedCiphertext> made_;  // by run of the body
+  double bootstraps_ = 0;                     // their part of the work
 };
 
 TrainingReport Trainer::train(const Source& input, ckks::KeyFile& keys, const Sink& output,

@@ -142,6 +142,14 @@ double seconds_per_step(const TrainingPlan& plan, const LoweredStep& lowered, co
   return sum;
 }
 
+double feature_bootstrap_seconds(const TrainingPlan& plan, const LoweredStep& lowered, const plan::Speed& speed) {
+  const std::vector<ckks::KeyTier>& tiers = plan.keys.tiers;
+  const auto special = [&](int limbs) { return tiers[static_cast<std::size_t>(ckks::tier_for(tiers, limbs))].special; };
+  const Work one =
+      plan::bootstrap_work(plan.levels.bootstrapping, plan.parameters.log_n, plan::kBootstrappedTogether, special);
+  return one.seconds(speed) * static_cast<double>(lowered.images);
+}
+
 double feature_seconds(const TrainingPlan& plan, const LoweredStep& lowered, const plan::Speed& speed) {
   if (!plan.body || !plan.body->plan) return 0;
   const plan::Plan& body = *plan.body->plan;
@@ -149,11 +157,7 @@ double feature_seconds(const TrainingPlan& plan, const LoweredStep& lowered, con
   double each = plan::seconds_with(body, plan::estimate(body, threads), speed, threads);
   for (const auto& [kind, work] : work_of(pack_features(plan), plan.keys.tiers, plan.parameters.log_n))
     each += work.seconds(speed);
-  const Work bootstrap = plan::bootstrap_work(
-      plan.levels.bootstrapping, plan.parameters.log_n, plan::kBootstrappedTogether, [&](int limbs) {
-        return plan.keys.tiers[static_cast<std::size_t>(ckks::tier_for(plan.keys.tiers, limbs))].special;
-      });
-  return each * plan.arrangement.groups() + bootstrap.seconds(speed) * static_cast<double>(lowered.images);
+  return each * plan.arrangement.groups() + feature_bootstrap_seconds(plan, lowered, speed);
 }
 
 }  // namespace sotto::lowering

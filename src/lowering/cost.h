@@ -20,5 +20,7 @@ double seconds_per_step(const TrainingPlan& plan, const LoweredStep& lowered, co
 /// Seconds that the features of a batch take: runs of the body, packing and bootstraps. 0 without a body, or where its
 /// plan is not known, as to the owner of images.
 double feature_seconds(const TrainingPlan& plan, const LoweredStep& lowered, const plan::Speed& speed);
+/// Those of the bootstraps among them, which come last.
+double feature_bootstrap_seconds(const TrainingPlan& plan, const LoweredStep& lowered, const plan::Speed& speed);
 
 }  // namespace sotto::lowering
