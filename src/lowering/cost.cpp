@@ -18,11 +18,14 @@ using Kind = Instruction::Kind;
 
 namespace {
 
-constexpr int kLeastPeriod = 64;     // of its plaintexts
-constexpr double kProductWords = 3;  // a product of two ciphertexts, in words of an operation out of cache
-constexpr double kPacking = 2;       // words of a ciphertext packed or unpacked, both polynomials
-constexpr double kMatrixWeight = 4;  // as in plan/task_cost.cpp
-constexpr double kWrittenOut = 2;    // a product with a plaintext that is written out, in words
+// What a step of models/train/mnist.toml took, by kind of instruction, fixes these.
+constexpr double kProductWords = 3;      // a product of two ciphertexts, in words of an operation out of cache
+constexpr double kPacking = 2;           // words of a ciphertext packed or unpacked, both polynomials
+constexpr double kWrittenOut = 4;        // words of a product with a plaintext that is written out, both polynomials
+constexpr double kShortRuns = 1.4;       // a matrix product over runs of a mix, beside one over those of a layer
+constexpr double kBootstrapAlone = 1.5;  // one ciphertext keeps threads waiting for each other
+constexpr int kLeastPeriod = 64;         // of plaintexts of a mix
+constexpr int kLeastRun = 16;            // words of a run that are a matrix product
 
 class Counter {
  public:
@@ -44,7 +47,8 @@ class Counter {
         return work;
       case Kind::bootstrap:
         return work +=
-               plan::bootstrap_work(*program_.bootstrapping, log_n_, 1, [&](int limbs) { return special(limbs); });
+               plan::bootstrap_work(*program_.bootstrapping, log_n_, 1, [&](int limbs) { return special(limbs); }) *
+               kBootstrapAlone;
     }
     return work;
   }
@@ -73,6 +77,7 @@ class Counter {
     const auto moved = static_cast<double>(std::ranges::count_if(i.rotations, [](auto r) { return r != 0; }));
     Work each = sw.inner_product();
     each.words += 3.0 * i.limbs * n_;
+    if (i.kind != Kind::rotate) each.words += 4.0 * (sw.limbs + sw.special) * n_;  // moved and added before the ModDown
     Work work = each * moved;
     work += sw.mod_up() * (i.kind == Kind::join ? moved : 1);
     work += sw.mod_down(false) * (i.kind == Kind::rotate ? moved : 1);
@@ -111,12 +116,10 @@ class Counter {
       work.embedded_words += words * std::log2(words);
       work.weights += words * limbs;
     }
-    if (period > static_cast<std::size_t>(n_) / 16) {
-      work.words = kWrittenOut * 2 * used * limbs * n_;
-      return work;
-    }
-    work.layer_macs = 2 * static_cast<double>(i.sources.size() * i.outputs.size()) * limbs * n_;
-    work.weights += kMatrixWeight * static_cast<double>(i.factors.size()) * words * limbs / 4;
+    if (words * kLeastRun > n_)
+      work.words = kWrittenOut * used * limbs * n_;
+    else
+      work.layer_macs = kShortRuns * 2 * static_cast<double>(i.sources.size() * i.outputs.size()) * limbs * n_;
     return work;
   }
 
