@@ -25,7 +25,7 @@ from ._files import BytesLike, Path, Unpicklable, _native, buffer_of, existing
 from ._images import for_calibration, for_network, labels_of
 from ._network import Numbers, given_network, without_folder
 from ._progress import Progress, reporting
-from ._recipe import Recipe, text_of
+from ._recipe import Recipe, adapters_of, text_of
 from ._spec import Described
 from ._words import in_python
 
@@ -298,6 +298,8 @@ def compile_training(model: Union[Path, torch.nn.Module], spec: Recipe, *, input
     spec: what is trained and how: the path of a SPEC.toml (docs/formats/training-spec.md), its text, or a dict of
       steps: of training, 1 to 1,000,000; batch: images of a step, 1 to 131,072 (both must be there);
       layers: names of nodes of the network, or for a module of its parts, such as ["conv1", "fc"]; default: all;
+      adapter: {layer: rank}: convolutions beside which a path of so many channels is trained; with it and without layers
+        nothing else is, but a new head; default: none;
       new_head: number of classes of a new last layer, 2 to 65,536; default: none;
       rate: 0.1, above 0; momentum: 0 (to below 1); nesterov: False; weight_decay: 0 (to 1), as of torch.optim.SGD;
       schedule: {step: factor}, steps from 0, from which on the rate is multiplied; default: none;
@@ -312,9 +314,11 @@ def compile_training(model: Union[Path, torch.nn.Module], spec: Recipe, *, input
     Raises BadInputError for a network or spec that cannot be trained, naming the node and, for PyTorch, the module, or
     the key; NoResourcesError if a step needs more levels than 128-bit security leaves: train fewer of the last layers.
     """
-    if isinstance(spec, Mapping) and spec.get("layers") and not isinstance(model, (str, os.PathLike)):
+    if isinstance(spec, Mapping) and (spec.get("layers") or spec.get("adapter")) and not isinstance(model, (str, os.PathLike)):
         known = node_names_of(model, input_shape) if input_shape is not None else {}
-        spec = {**spec, "layers": [known.get(layer, layer) for layer in spec["layers"]]}
+        layers = [known.get(layer, layer) for layer in spec.get("layers") or []]
+        adapters = [(known.get(str(layer), layer), rank) for layer, rank in adapters_of(spec)]
+        spec = {**spec, "layers": layers or None, "adapter": adapters}
     text, called = text_of(spec)
     with given_network(model, input_shape, flat=False, mean=mean, std=std, classes=classes, name=name,
                        images=None) as path:
