@@ -354,7 +354,7 @@ class Adapter(Case):
         shapes = rng.integers(0, 200, (CLASSES, 1, SIDE, SIDE))
         cls.images = np.clip(shapes[cls.labels] + rng.integers(-30, 30, (BATCH, 1, SIDE, SIDE)), 0, 255).astype(np.uint8)
         np.savez(cls.dir / "data.npz", images=cls.images, labels=cls.labels)
-        (cls.dir / "spec.toml").write_text(spec(2, extra='layers = ["fc"]') + '[[adapter]]\nlayer = "conv2"\nrank = 1\n')
+        (cls.dir / "spec.toml").write_text(spec(2, rate=0.01, extra='layers = ["fc"]') + '[[adapter]]\nlayer = "conv2"\nrank = 1\n')
 
     def test_trained_weights_are_the_twins_and_go_into_the_middle_tap(self):
         self.assertIn("a step", self.sotto("compile", "net.onnx", "--train", "spec.toml", "--calibrate", "data.npz", "--out", "net").out)
