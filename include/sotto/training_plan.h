@@ -79,6 +79,10 @@ class TrainingPlan {
   [[nodiscard]] double range() const;             ///< largest magnitude that weights and velocities may reach, with sgd
   [[nodiscard]] std::uint64_t memory() const;     ///< bytes that a run is predicted to need
   [[nodiscard]] std::uint64_t key_bytes() const;  ///< of evaluation keys
+  /// Seconds that a step is predicted to take on a typical processor; threads: of the run, 0: all.
+  [[nodiscard]] double seconds_per_step(int threads = 0) const;
+  /// The same of layers that run once for every image, for a batch; 0: there are none, or this is the owner's plan.
+  [[nodiscard]] double feature_seconds(int threads = 0) const;
 
   /// Trains in float64, nothing encrypted: what encrypted training is compared with, and a way to find rate and range.
   /// labels: by image, from 0. A note says how many images are left over behind the last whole batch. Throws

@@ -102,7 +102,9 @@ void bind_training(nb::module_& module) {
       .def_prop_ro("batch", &TrainingPlan::batch)
       .def_prop_ro("range", &TrainingPlan::range)
       .def_prop_ro("memory", &TrainingPlan::memory)
-      .def_prop_ro("key_bytes", &TrainingPlan::key_bytes);
+      .def_prop_ro("key_bytes", &TrainingPlan::key_bytes)
+      .def_prop_ro("seconds_per_step", [](const TrainingPlan& p) { return p.seconds_per_step(); })
+      .def_prop_ro("feature_seconds", [](const TrainingPlan& p) { return p.feature_seconds(); });
 }
 
 }  // namespace sotto::python

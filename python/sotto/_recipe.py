@@ -39,16 +39,31 @@ def _schedule(given: object) -> list[tuple[object, object]]:
         raise UsageError("schedule is a dict of steps and factors, {60: 0.25}, or a list of pairs", "spec=") from e
 
 
+def adapters_of(recipe: Mapping[str, Any]) -> list[tuple[object, object]]:
+    """Pairs of a layer and a rank."""
+    given = recipe.get("adapter") or []
+    try:
+        if isinstance(given, Mapping):
+            return list(given.items())
+        return [(e["layer"], e["rank"]) if isinstance(e, Mapping) else tuple(e) for e in given]
+    except (KeyError, TypeError) as e:
+        raise UsageError('adapter is a dict of layers and ranks, {"conv2": 4}, or a list of pairs', "spec=") from e
+
+
 def toml_of(recipe: Mapping[str, Any]) -> str:
     """TOML of a dict. Keys of the optimiser may stand among the others."""
     table = dict(recipe)
     optimiser = {**table.pop("optimiser", {}), **{key: table.pop(key) for key in _OPTIMISER if key in table}}
     schedule = _schedule(table.pop("schedule", []))
+    adapters = adapters_of(table)
+    table.pop("adapter", None)
     lines = [f"{json.dumps(key)} = {_value(key, value)}" for key, value in table.items() if value is not None]
     if optimiser:
         lines += ["[optimiser]", *(f"{json.dumps(key)} = {_value(key, value)}" for key, value in optimiser.items())]
     for step, factor in schedule:
         lines += ["[[schedule]]", f"step = {_value('schedule', step)}", f"factor = {_value('schedule', factor)}"]
+    for layer, rank in adapters:
+        lines += ["[[adapter]]", f"layer = {_value('adapter', layer)}", f"rank = {_value('adapter', rank)}"]
     return "\n".join(lines) + "\n"
 
 

@@ -25,7 +25,7 @@ from ._files import BytesLike, Path, Unpicklable, _native, buffer_of, existing
 from ._images import for_calibration, for_network, labels_of
 from ._network import Numbers, given_network, without_folder
 from ._progress import Progress, reporting
-from ._recipe import Recipe, text_of
+from ._recipe import Recipe, adapters_of, text_of
 from ._spec import Described
 from ._words import in_python
 
@@ -203,6 +203,16 @@ class _Training(Described):
         """Of evaluation keys."""
         return self._plan.key_bytes
 
+    @property
+    def seconds_per_step(self) -> float:
+        """Predicted seconds of a step, on a typical processor with as many threads as there are."""
+        return self._plan.seconds_per_step
+
+    @property
+    def feature_seconds(self) -> float:
+        """The same of the layers that run once for every image, for a batch; 0 without such, or on the owner's side."""
+        return self._plan.feature_seconds
+
     def simulate(self, images: object, labels: object, progress: Progress = None) -> TrainingResult:
         """Trains in float64, nothing encrypted: what encrypted training is compared with, and the way to find rate and
         range, in seconds.
@@ -262,6 +272,8 @@ class TrainingPlan(_Training):
         """Some lines of text: what is trained, and what that takes."""
         return "\n".join([f"{self.network} (plan {self.plan_id})",
                           f"  images      {'x'.join(map(str, self.input_shape))}, {self.batch} per step; {self.steps} steps",
+                          f"  time        about {self.seconds_per_step:.0f} s a step" +
+                          (f", and {self.feature_seconds:.0f} s once for each batch" if self.feature_seconds else ""),
                           f"  memory      {self.memory / 1e9:.2g} GB, evaluation keys of {self.key_bytes / 1e9:.2g} GB"])
 
 
@@ -287,6 +299,8 @@ def compile_training(model: Union[Path, torch.nn.Module], spec: Recipe, *, input
     spec: what is trained and how: the path of a SPEC.toml (docs/formats/training-spec.md), its text, or a dict of
       steps: of training, 1 to 1,000,000; batch: images of a step, 1 to 131,072 (both must be there);
       layers: names of nodes of the network, or for a module of its parts, such as ["conv1", "fc"]; default: all;
+      adapter: {layer: rank}: convolutions beside which a path of so many channels is trained; with it and without layers
+        nothing else is, but a new head; default: none;
       new_head: number of classes of a new last layer, 2 to 65,536; default: none;
       loss: "squared-error" or "softmax"; name: "sgd" or, of the optimiser that solves for one dense layer in a pass,
       "normal-equations", with ridge: 0.001, times the squared weights;
@@ -303,9 +317,11 @@ def compile_training(model: Union[Path, torch.nn.Module], spec: Recipe, *, input
     Raises BadInputError for a network or spec that cannot be trained, naming the node and, for PyTorch, the module, or
     the key; NoResourcesError if a step needs more levels than 128-bit security leaves: train fewer of the last layers.
     """
-    if isinstance(spec, Mapping) and spec.get("layers") and not isinstance(model, (str, os.PathLike)):
+    if isinstance(spec, Mapping) and (spec.get("layers") or spec.get("adapter")) and not isinstance(model, (str, os.PathLike)):
         known = node_names_of(model, input_shape) if input_shape is not None else {}
-        spec = {**spec, "layers": [known.get(layer, layer) for layer in spec["layers"]]}
+        layers = [known.get(layer, layer) for layer in spec.get("layers") or []]
+        adapters = [(known.get(str(layer), layer), rank) for layer, rank in adapters_of(spec)]
+        spec = {**spec, "layers": layers or None, "adapter": adapters}
     text, called = text_of(spec)
     with given_network(model, input_shape, flat=False, mean=mean, std=std, classes=classes, name=name,
                        images=None) as path:

@@ -263,12 +263,13 @@ def test_recipes(tmp_path):
                     "schedule": {2: 0.5, 4: 0.1}}).splitlines() == [
         '"steps" = 3', '"layers" = ["a", "b\\""]', "[optimiser]", '"rate" = 1', '"momentum" = 0.5', '"nesterov" = true',
         "[[schedule]]", "step = 2", "factor = 0.5", "[[schedule]]", "step = 4", "factor = 0.1"]
+    assert toml_of({"steps": 1, "adapter": {"conv": 4}}).splitlines() == ['"steps" = 1', "[[adapter]]", 'layer = "conv"', "rank = 4"]
     nested = {"steps": 1, "optimiser": {"name": "sgd", "rate": 2}, "schedule": [{"step": 1, "factor": 2}]}
     assert toml_of(nested) == toml_of({"steps": 1, "name": "sgd", "rate": 2, "schedule": [(1, 2)]})
     (tmp_path / "spec.toml").write_text("steps = 1\n")
     assert text_of(tmp_path / "spec.toml") == ("steps = 1\n", str(tmp_path / "spec.toml"))
     assert text_of("steps = 1\nbatch = 2") == ("steps = 1\nbatch = 2", "spec=")
-    for wrong in ({"schedule": 5}, {"steps": object()}):
+    for wrong in ({"schedule": 5}, {"adapter": 5}, {"steps": object()}):
         with pytest.raises(sotto.UsageError):
             toml_of(wrong)
     with pytest.raises(TypeError):

@@ -7,7 +7,10 @@
 #include "api/training.h"
 #include "api/values.h"
 #include "base/error.h"
+#include "base/parallel.h"
+#include "graph/onnx_import.h"
 #include "graph/onnx_weights.h"
+#include "lowering/cost.h"
 #include "lowering/features.h"
 #include "lowering/plan_file.h"
 #include "lowering/plan_training.h"
@@ -47,6 +50,20 @@ void note_left_over(const lowering::TrainingPlan& plan, std::size_t images, cons
                std::to_string(batch));
 }
 
+namespace {
+
+// Of a convolution's kernel [out][in][kernel_h][kernel_w], of a dense layer's matrix [out][in], of biases [out].
+std::vector<int> shape_of(const graph::Network& network, const graph::NewWeights& w) {
+  const auto node = std::ranges::find(network.nodes, w.node, &graph::Node::name);
+  const auto count = static_cast<int>(w.values.size());
+  if (w.bias || node == network.nodes.end()) return {count};
+  if (const auto* c = std::get_if<graph::Conv2d>(&node->op)) return {c->out_c, c->in_c, c->kernel_h, c->kernel_w};
+  const int in = std::get<graph::Dense>(node->op).in;
+  return {count / in, in};  // a new head has outputs of its own
+}
+
+}  // namespace
+
 TrainingResult result_of(const lowering::TrainingPlan& plan, std::vector<double> losses,
                          const std::vector<training::State>& states, int overflow) {
   TrainingResult r;
@@ -61,23 +78,25 @@ TrainingResult result_of(const lowering::TrainingPlan& plan, std::vector<double>
     largest(s.weights, r.largest_weight);
     largest(s.velocities, r.largest_velocity);
   }
-  const std::vector<std::vector<double>> weights = lowering::weights_of_model(plan, states.back().weights);
-  for (std::size_t p = 0; p < plan.step.parameters.size(); ++p) {
-    const training::Parameter& parameter = plan.step.parameters[p];
-    const training::Value& value = plan.step.value(parameter.value);
-    const training::Shape& shape = value.shape;
-    TrainedWeights& w =
-        r.weights.emplace_back(TrainedWeights{parameter.layer, parameter.bias, weights[p], {value.outs}});
-    if (parameter.bias) continue;
-    if (value.space == training::Space::kernel)
-      w.shape.insert(w.shape.end(), {shape.channels, shape.height, shape.width});
-    else
-      w.shape.push_back(static_cast<int>(shape.size()));
+  const graph::Network network = graph::import_onnx(Source(plan.model, plan.network));
+  for (graph::NewWeights& w : lowering::weights_of_model(plan, states.back().weights)) {
+    std::vector<int> shape = shape_of(network, w);
+    r.weights.push_back({std::move(w.node), w.bias, std::move(w.values), std::move(shape)});
   }
   return r;
 }
 
 }  // namespace api
+
+namespace {
+
+plan::Speed typical_speed(int threads) {
+  plan::Speed speed = plan::kTypicalSpeed;
+  speed.threads = threads > 0 ? threads : available_threads();
+  return speed;
+}
+
+}  // namespace
 
 TrainingPlan::TrainingPlan(lowering::TrainingPlan plan)
     : plan_(std::make_shared<const lowering::TrainingPlan>(std::move(plan))) {}
@@ -104,6 +123,12 @@ int TrainingPlan::batch() const { return plan_->spec.batch; }
 double TrainingPlan::range() const { return plan_->spec.range; }
 std::uint64_t TrainingPlan::memory() const { return lowering::memory_of(*plan_, lowering::lower(*plan_)); }
 std::uint64_t TrainingPlan::key_bytes() const { return lowering::key_bytes_of(*plan_); }
+double TrainingPlan::seconds_per_step(int threads) const {
+  return lowering::seconds_per_step(*plan_, lowering::lower(*plan_), typical_speed(threads));
+}
+double TrainingPlan::feature_seconds(int threads) const {
+  return lowering::feature_seconds(*plan_, lowering::lower(*plan_), typical_speed(threads));
+}
 
 TrainingResult TrainingPlan::simulate(const ImagesView& images, std::span<const int> labels, const Hooks& hooks) const {
   std::vector<training::Example> examples = api::examples_of(*plan_, images, labels);

@@ -194,7 +194,7 @@ int run(const PlanOptions& o) {
       lowering::is_training_plan(o.request.model, *kind)) {
     const lowering::TrainingPlan plan = lowering::read_training_plan(o.request.model, *kind);
     if (!o.request.memory.empty()) (void)engine::memory_for(plan, lowering::lower(plan), parse_bytes(o.request.memory));
-    show_training(plan, o.as_json);
+    show_training(plan, o.as_json, set_threads(o.threads));
     return 0;
   }
   if (kind == wire::Kind::client) return show_client(plan::read_client(o.request.model), o.as_json);

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "cli/console.h"
 #include "cli/planning.h"
+#include "cli/training.h"
 #include "cli/training_client.h"
 #include "cli/training_run.h"
 #include "cli/verbs.h"
@@ -99,9 +100,9 @@ void print_summary(const report::Training& r, const TrainOptions& o, bool writte
       fmt::print("largest weight {:.3g}, largest velocity {:.3g}; the spec allows {:.3g}\n", r.largest_weight,
                  r.largest_velocity, r.range);
   } else {
-    fmt::print("{} encrypted steps of {} images in {}, {:.1f} s each; {} of memory\n", r.steps.size(), r.batch,
-               format_seconds(r.training_seconds), r.seconds_per_step,
-               format_bytes(static_cast<double>(r.peak_rss_bytes)));
+    fmt::print("{} encrypted steps of {} images in {}, {:.1f} s each (predicted: {:.1f} s); {} of memory\n",
+               r.steps.size(), r.batch, format_seconds(r.training_seconds), r.seconds_per_step,
+               r.predicted_seconds_per_step, format_bytes(static_cast<double>(r.peak_rss_bytes)));
     fmt::print("loss {:.4f} to {:.4f} (float {:.4f}); weights differ from the float twin's by {:.2g} %\n",
                *r.steps.front().loss, *last.loss, last.float_loss, 100 * *last.weight_relative_error);
   }
@@ -126,15 +127,15 @@ int run(TrainOptions& o) {
       return calibration_for(o.calibrate, o.data.reading, io);
     });
   }();
-  report::Training r = report_of(plan);
-  r.compile_seconds = compiling.seconds();
-  r.simulated = o.simulate;
-  r.dataset = fmt::format("{}", fmt::join(o.data.data, " "));
+  const double compile_seconds = compiling.seconds();
   DataOptions data = o.data;
   data.data = training_half(data.data);
   const auto examples = examples_of(load_images(data, plan.io, data.count, images::TrueLabels::needed), plan.io);
+  report::Training r = report_of(plan, examples.size() / static_cast<std::size_t>(spec.batch), o.run.threads);
+  r.compile_seconds = compile_seconds;
+  r.simulated = o.simulate;
+  r.dataset = fmt::format("{}", fmt::join(o.data.data, " "));
   r.images = examples.size();
-  r.batches = examples.size() / static_cast<std::size_t>(spec.batch);
   DataOptions test_data;
   test_data.data = o.test;
   test_data.reading = o.data.reading;
@@ -162,6 +163,9 @@ int run(TrainOptions& o) {
   std::vector<std::vector<double>> weights = twin.back().state.weights;
   bool spoiled = false;
   if (!o.simulate) {
+    print_note("predicted: " + predicted_times(r.predicted_seconds_per_step,
+                                               r.predicted_feature_seconds /
+                                                   static_cast<double>(std::max<std::uint64_t>(r.batches, 1))));
     int exit_code = 0;
     const std::optional<client::DecryptedTraining> encrypted = train_encrypted(plan, examples, o.run, r, exit_code);
     if (!encrypted) return exit_code;
@@ -171,8 +175,7 @@ int run(TrainOptions& o) {
   }
   const std::string range_note = training::range_note(r.images_out_of_range, spoiled);
   if (!o.out.empty() && r.overflow < 0 && !spoiled)
-    graph::write_onnx(Source(plan.model, plan.network), o.out,
-                      training::new_weights(plan.step, lowering::weights_of_model(plan, weights)));
+    graph::write_onnx(Source(plan.model, plan.network), o.out, lowering::weights_of_model(plan, weights));
   if (!o.json.empty()) wire::write_file(o.json, report::to_json(r).dump(2) + "\n");
   if (!o.report.empty()) wire::write_file(o.report, report::training_page(r));
   if (o.json != "-") print_summary(r, o, r.overflow < 0 && !spoiled);

@@ -4,6 +4,7 @@
 
 #include "cli/console.h"
 #include "cli/planning.h"
+#include "lowering/cost.h"
 #include "lowering/files.h"
 #include "lowering/plan_file.h"
 #include "lowering/plan_training.h"
@@ -44,10 +45,13 @@ std::uint64_t bytes_of(const lowering::TrainingPlan& plan, wire::Kind kind, cons
 
 // What a plan costs, by the names of the JSON form.
 struct TrainingCost {
-  explicit TrainingCost(const lowering::TrainingPlan& plan) {
+  TrainingCost(const lowering::TrainingPlan& plan, int threads) {
     const lowering::LoweredStep lowered = lowering::lower(plan);
     for (const training::Parameter& p : plan.step.parameters) weights += p.initial.size();
     counts = program::counts_of(lowered.program, plan.parameters.log_n);
+    const plan::Speed speed = plan::measure_speed(plan.parameters.log_n, plan.parameters.kind, threads);
+    seconds_per_step = lowering::seconds_per_step(plan, lowered, speed);
+    feature_seconds = lowering::feature_seconds(plan, lowered, speed);
     predicted_peak_bytes = lowering::memory_of(plan, lowered);
     eval_key_bytes = lowering::key_bytes_of(plan);
     input_bytes = bytes_of(plan, wire::Kind::input, lowering::input_info(plan, lowered, 1));
@@ -56,6 +60,8 @@ struct TrainingCost {
 
   std::size_t weights = 0;
   program::Counts counts;  // of a step
+  double seconds_per_step = 0;
+  double feature_seconds = 0;  // of a batch; 0: there are none, or the plan is the owner's
   std::uint64_t predicted_peak_bytes = 0, eval_key_bytes = 0;
   std::uint64_t input_bytes = 0;   // of a batch
   std::uint64_t output_bytes = 0;  // of all steps, with the features of one batch if there are any
@@ -65,15 +71,22 @@ std::string bytes(std::uint64_t n) { return format_bytes(static_cast<double>(n))
 
 std::string summary(const lowering::TrainingPlan& plan, const TrainingCost& cost) {
   return fmt::format(
-      "{}: trains {} weights in {} steps of {} images; about {} of memory to run, {} of evaluation keys\n",
-      plan.network, cost.weights, plan.spec.steps, plan.spec.batch, bytes(cost.predicted_peak_bytes),
+      "{}: trains {} weights in {} steps of {} images; {}; about {} of memory to run, {} of evaluation keys\n",
+      plan.network, cost.weights, plan.spec.steps, plan.spec.batch,
+      predicted_times(cost.seconds_per_step, cost.feature_seconds), bytes(cost.predicted_peak_bytes),
       bytes(cost.eval_key_bytes));
 }
 
 }  // namespace
 
-void show_training(const lowering::TrainingPlan& plan, bool as_json) {
-  const TrainingCost cost(plan);
+std::string predicted_times(double seconds_per_step, double feature_seconds) {
+  std::string text = "about " + format_seconds(seconds_per_step) + " a step";
+  if (feature_seconds > 0) text += ", and once for each batch " + format_seconds(feature_seconds);
+  return text;
+}
+
+void show_training(const lowering::TrainingPlan& plan, bool as_json, int threads) {
+  const TrainingCost cost(plan, threads);
   const auto parameters = ckks::Parameters::create(plan.parameters);
   std::vector<std::string> layers;
   for (const training::Parameter& p : plan.step.parameters)
@@ -89,6 +102,10 @@ void show_training(const lowering::TrainingPlan& plan, bool as_json) {
                               {"bootstraps_per_step", cost.counts.bootstraps},
                               {"ciphertext_products_per_step", cost.counts.products},
                               {"key_switches_per_step", cost.counts.key_switches},
+                              {"threads", threads},
+                              {"predicted_seconds_per_step", cost.seconds_per_step},
+                              {"predicted_feature_seconds_per_batch",
+                               cost.feature_seconds > 0 ? nlohmann::json(cost.feature_seconds) : nlohmann::json()},
                               {"keys", lowering::all_keys_of(plan).keys.size()},
                               {"eval_key_bytes", cost.eval_key_bytes},
                               {"input_bytes", cost.input_bytes},
@@ -111,10 +128,14 @@ void show_training(const lowering::TrainingPlan& plan, bool as_json) {
              bytes(cost.output_bytes));
 }
 
-nlohmann::json to_json(const engine::TrainingReport& report, const engine::Trainer& trainer, int threads,
-                       double seconds) {
-  nlohmann::json kinds;
+nlohmann::json to_json(const engine::TrainingReport& report, const engine::Trainer& trainer, const plan::Speed& speed,
+                       int threads, double seconds) {
+  nlohmann::json kinds, predicted_kinds;
   for (const auto& [kind, time] : report.kinds) kinds[name_of(kind)] = time;
+  for (const auto& [kind, work] :
+       lowering::work_of(trainer.lowered().program, trainer.plan().keys.tiers, trainer.plan().parameters.log_n))
+    predicted_kinds[name_of(kind)] = work.seconds(speed);
+  const double features = lowering::feature_seconds(trainer.plan(), trainer.lowered(), speed);
   return {{"threads", threads},
           {"cpu_kernels", trainer.ring().kernels().name},
           {"seconds", seconds},
@@ -126,7 +147,10 @@ nlohmann::json to_json(const engine::TrainingReport& report, const engine::Train
           {"steps", report.steps},
           {"steps_of_an_earlier_run", report.steps_of_an_earlier_run},
           {"step_seconds", report.step_seconds},
+          {"predicted_seconds_per_step", lowering::seconds_per_step(trainer.plan(), trainer.lowered(), speed)},
+          {"predicted_feature_seconds_per_batch", features > 0 ? nlohmann::json(features) : nlohmann::json()},
           {"seconds_by_kind", kinds},
+          {"predicted_seconds_by_kind_per_step", predicted_kinds},
           {"images", report.images},
           {"batches", report.batches},
           {"pool_bytes", trainer.ring().pool_bytes()},
@@ -146,7 +170,7 @@ std::string compile_training(const std::string& model, const std::string& spec,
   wire::require_writable(client_path, wire::Kind::client);
   lowering::write_training_plan(plan_path, plan, wire::Kind::plan);
   lowering::write_training_plan(client_path, plan, wire::Kind::client);
-  return summary(plan, TrainingCost(plan));
+  return summary(plan, TrainingCost(plan, set_threads(0)));
 }
 
 }  // namespace sotto::cli

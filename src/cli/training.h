@@ -6,15 +6,19 @@
 
 #include "cli/data_options.h"
 #include "engine/trainer.h"
+#include "plan/work.h"
 
 namespace sotto::cli {
 
-/// What `sotto-server train --json` writes.
-nlohmann::json to_json(const engine::TrainingReport& report, const engine::Trainer& trainer, int threads,
-                       double seconds);
+/// What `sotto-server train --json` writes. speed: measured before the run.
+nlohmann::json to_json(const engine::TrainingReport& report, const engine::Trainer& trainer, const plan::Speed& speed,
+                       int threads, double seconds);
 
 /// Prints what a training costs, as `sotto plan` does for any plan.
-void show_training(const lowering::TrainingPlan& plan, bool as_json);
+void show_training(const lowering::TrainingPlan& plan, bool as_json, int threads);
+
+/// How long a training is predicted to take, in words. feature_seconds: of a batch; 0: none.
+std::string predicted_times(double seconds_per_step, double feature_seconds);
 
 /// Makes NAME.plan and NAME.client from a model and SPEC.toml. Returns what to tell the user.
 /// calibrate, reading: images to measure on the layers that run once for every image; may be none.

@@ -102,8 +102,7 @@ int decrypt_training(const TrainingDecryption& o, StepReport& report) {
   const std::string warning = result.spoiled ? "" : training::range_note(result.out_of_range, false);
   const std::vector<std::vector<double>>& weights = result.states.back().weights;
   if (!o.out.empty() && note.empty())
-    graph::write_onnx(Source(plan.model, plan.network), o.out,
-                      training::new_weights(plan.step, lowering::weights_of_model(plan, weights)));
+    graph::write_onnx(Source(plan.model, plan.network), o.out, lowering::weights_of_model(plan, weights));
   if (!o.csv.empty()) {
     std::string text = "step,loss\n";
     for (std::size_t s = 0; s < result.losses.size(); ++s) text += fmt::format("{},{:.9g}\n", s + 1, result.losses[s]);

@@ -15,6 +15,7 @@
 #include "engine/trainer.h"
 #include "graph/interpreter.h"
 #include "graph/onnx_import.h"
+#include "lowering/cost.h"
 #include "lowering/plan_file.h"
 #include "training/trained.h"
 #include "wire/atomic_file.h"
@@ -46,7 +47,7 @@ std::optional<double> TestSet::accuracy(const training::Step& step,
   return static_cast<double>(right) / static_cast<double>(scores.size());
 }
 
-report::Training report_of(const lowering::TrainingPlan& plan) {
+report::Training report_of(const lowering::TrainingPlan& plan, std::uint64_t batches, int threads) {
   report::Training r;
   r.network = plan.network;
   for (const training::Parameter& p : plan.step.parameters) {
@@ -61,7 +62,12 @@ report::Training report_of(const lowering::TrainingPlan& plan) {
   r.ring_dimension = 1 << plan.parameters.log_n;
   r.ciphertext_primes = plan.parameters.ciphertext_primes;
   r.special_primes = plan.parameters.special_primes;
-  const program::Counts counts = program::counts_of(lowering::lower(plan).program, plan.parameters.log_n);
+  const lowering::LoweredStep lowered = lowering::lower(plan);
+  const plan::Speed speed = plan::measure_speed(plan.parameters.log_n, plan.parameters.kind, threads);
+  r.batches = batches;
+  r.predicted_seconds_per_step = lowering::seconds_per_step(plan, lowered, speed);
+  r.predicted_feature_seconds = lowering::feature_seconds(plan, lowered, speed) * static_cast<double>(batches);
+  const program::Counts counts = program::counts_of(lowered.program, plan.parameters.log_n);
   r.bootstraps_per_step = counts.bootstraps;
   r.ciphertext_products_per_step = counts.products;
   r.key_switches_per_step = counts.key_switches;
@@ -161,7 +167,8 @@ std::optional<client::DecryptedTraining> train_encrypted(const lowering::Trainin
                                                          const TrainingRunOptions& options, report::Training& r,
                                                          int& exit_code) {
   // Before keys and encryption take their minutes.
-  (void)engine::memory_for(plan, lowering::lower(plan), options.memory.empty() ? 0 : parse_bytes(options.memory));
+  (void)engine::memory_for(plan, lowering::lower(plan), options.memory.empty() ? 0 : parse_bytes(options.memory),
+                           examples.size() / static_cast<std::size_t>(plan.spec.batch));
   std::optional<WorkFolder> temporary;
   if (options.work.empty())
     temporary.emplace();

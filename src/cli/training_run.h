@@ -45,8 +45,8 @@ struct TrainingRunOptions {
   int threads = 0;
 };
 
-/// What is known of a training before it runs.
-report::Training report_of(const lowering::TrainingPlan& plan);
+/// What is known of a training before it runs. batches: of images; threads: that it will have.
+report::Training report_of(const lowering::TrainingPlan& plan, std::uint64_t batches, int threads);
 
 /// Plays both sides: makes keys, encrypts, lets a process of sotto-server train, and decrypts. Figures go to `report`.
 /// What a work folder has of an earlier run of the same plan and images is used again. Throws what its steps throw;

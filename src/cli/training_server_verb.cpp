@@ -29,6 +29,8 @@ int run(const TrainOptions& o) {
   options.memory = o.memory.empty() ? 0 : parse_bytes(o.memory);
   options.threads = threads;
   engine::Trainer trainer(lowering::read_training_plan(o.plan, wire::Kind::plan), options);
+  const plan::Speed speed =
+      plan::measure_speed(trainer.plan().parameters.log_n, trainer.plan().parameters.kind, threads);
   wire::require_writable(o.out, wire::Kind::output);
   wire::require_outputs({}, std::array{o.stats});
   wire::require_distinct(o.stats, o.out);
@@ -48,7 +50,7 @@ int run(const TrainOptions& o) {
                                                                      report.steps_of_an_earlier_run, report.steps)
                                                        : "");
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (!o.stats.empty()) wire::write_file(o.stats, to_json(report, trainer, threads, seconds).dump(2) + "\n");
+  if (!o.stats.empty()) wire::write_file(o.stats, to_json(report, trainer, speed, threads, seconds).dump(2) + "\n");
   return 0;
 }
 

@@ -124,8 +124,8 @@ std::optional<plan::Plan> packed_plan(const MeasuredCircuit& network, const Opti
 }  // namespace
 
 MeasuredCircuit measured_circuit(const graph::Network& network, const Calibration& calibration, double relu_error,
-                                 const std::function<void(std::size_t)>& progress) {
-  MeasuredCircuit out{network.name, interface_of(network), lower(network, relu_error), {}};
+                                 const std::function<void(std::size_t)>& progress, Output output) {
+  MeasuredCircuit out{network.name, interface_of(network), lower(network, relu_error, output), {}};
   out.statistics = measure(out.circuit, calibration, progress);
   return out;
 }
@@ -149,7 +149,7 @@ Compiled compile(const MeasuredCircuit& network, const Options& options) {
   if (!packed)
     throw Error(ErrorCode::bad_input, "the ring has no room for " + std::to_string(options.group) +
                                           " channels of this network in a ciphertext");
-  const int scores = packed->io.outputs;
+  const auto scores = static_cast<double>(packed->output().layout.size());
   const WantedVariance wanted{std::pow(options.score_error, 2) * scores,
                               std::pow(options.cheap_score_error, 2) * scores};
   const LevelSize size = options.group > 1 ? kTwoPrimes : kOnePrime;
@@ -172,8 +172,8 @@ Compiled compile(const MeasuredCircuit& network, const Options& options) {
                std::move(draft->rotated)};
   apply_scales(out.plan, draft->scales);
   for (double& v : out.step_errors) {
-    out.score_error += v / out.plan.io.outputs;
-    v = std::sqrt(v / out.plan.io.outputs);
+    out.score_error += v / scores;
+    v = std::sqrt(v / scores);
   }
   out.score_error = std::sqrt(out.score_error);
   choose_rotations(out.plan);

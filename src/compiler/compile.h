@@ -42,7 +42,8 @@ struct MeasuredCircuit {
 
 /// Errors as for lower() and measure(). progress(images done) is called after each image.
 MeasuredCircuit measured_circuit(const graph::Network& network, const Calibration& calibration,
-                                 double relu_error = kReluError, const std::function<void(std::size_t)>& progress = {});
+                                 double relu_error = kReluError, const std::function<void(std::size_t)>& progress = {},
+                                 Output output = Output::scores);
 
 /// A plan and what its levels and scales are predicted to do to the scores.
 struct Compiled {

@@ -51,8 +51,12 @@ constexpr int kMostDegree = 16;
 
 class Lowering {
  public:
-  Lowering(const Network& network, double relu_error)
-      : network_(network), relu_error_(relu_error), polynomial_(network.nodes.size()), linear_(network.nodes.size()) {}
+  Lowering(const Network& network, double relu_error, Output output)
+      : network_(network),
+        relu_error_(relu_error),
+        output_(output),
+        polynomial_(network.nodes.size()),
+        linear_(network.nodes.size()) {}
 
   circuit::Circuit run() {
     const Shape in = network_.input_shape();
@@ -456,7 +460,7 @@ class Lowering {
 
   void finish() {
     const int last = static_cast<int>(network_.nodes.size()) - 1;
-    if (network_.output_shape().h != 1 || network_.output_shape().w != 1)
+    if (output_ == Output::scores && (network_.output_shape().h != 1 || network_.output_shape().w != 1))
       fail(last, "the output must be a vector of scores");
     emit(last, expression(last), Kind::sum);
     drop_unread(circuit_);  // values that were read in another way in the end
@@ -464,6 +468,7 @@ class Lowering {
 
   const Network& network_;
   double relu_error_;
+  Output output_;
   circuit::Circuit circuit_;
   std::vector<int> depths_;  // by value: levels below the input
   std::vector<Polynomial> polynomial_;
@@ -488,9 +493,9 @@ plan::Interface interface_of(const graph::Network& network) {
   return {in.c, in.h, in.w, network.mean, network.std, network.classes, network.output_shape().c};
 }
 
-circuit::Circuit lower(const graph::Network& network, double relu_error) {
+circuit::Circuit lower(const graph::Network& network, double relu_error, Output output) {
   const Network moved = flatten_last(network);
-  return Lowering(moved, relu_error).run();
+  return Lowering(moved, relu_error, output).run();
 }
 
 }  // namespace sotto::compiler

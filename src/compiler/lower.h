@@ -14,6 +14,9 @@ inline constexpr int kFewRelus = 20;
 /// kReluError, or half of it for networks with more activations, over which errors add up (docs/adr/0015).
 double relu_error_for(const graph::Network& network);
 
+/// What a circuit may end in: scores, a vector, for their reader; a map only for someone who goes on with it.
+enum class Output { scores, map };
+
 /// Lowers a network to sums, squares, products and polynomials: every quadratic activation a (x + b/2a)^2 + c becomes a
 /// pure square, its shift part of the bias, its factors part of the next layer's weights; polynomials of higher degree
 /// become squares of squares (compiler/polynomial.h). Other activations become ops of their own by polynomials
@@ -21,7 +24,7 @@ double relu_error_for(const graph::Network& network);
 ///
 /// Throws Error{bad_input} for what cannot run encrypted, Error{no_resources} for an activation that no polynomial
 /// comes close to.
-circuit::Circuit lower(const graph::Network& network, double relu_error = kReluError);
+circuit::Circuit lower(const graph::Network& network, double relu_error = kReluError, Output output = Output::scores);
 
 /// How images become a network's input and scores come back.
 plan::Interface interface_of(const graph::Network& network);

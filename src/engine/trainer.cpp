@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "base/error.h"
@@ -9,7 +10,9 @@
 #include "base/text.h"
 #include "ckks/encoder.h"
 #include "engine/body_run.h"
+#include "lowering/cost.h"
 #include "lowering/files.h"
+#include "plan/switch_work.h"
 #include "training/optimiser.h"
 #include "wire/outputs.h"
 
@@ -23,13 +26,15 @@ std::string bytes(std::uint64_t n) { return format_bytes(static_cast<double>(n))
 
 }  // namespace
 
-std::uint64_t memory_for(const lowering::TrainingPlan& plan, const lowering::LoweredStep& lowered, std::uint64_t most) {
-  const std::uint64_t needed = lowering::memory_of(plan, lowered), there = most != 0 ? most : available_memory();
+std::uint64_t memory_for(const lowering::TrainingPlan& plan, const lowering::LoweredStep& lowered, std::uint64_t most,
+                         std::uint64_t batches) {
+  const std::uint64_t needed = lowering::memory_of(plan, lowered, batches),
+                      there = most != 0 ? most : available_memory();
   if (there != 0 && needed > there)
     throw Error(
         ErrorCode::no_resources,
-        fmt::format("training with this plan needs about {}, there are {}; train fewer layers or smaller batches",
-                    bytes(needed), bytes(there)),
+        fmt::format("training with this plan needs about {}, there are {}; train fewer layers or smaller batches{}",
+                    bytes(needed), bytes(there), plan.body && batches > 1 ? ", or give fewer images" : ""),
         Setting::memory);
   return needed;
 }
@@ -89,6 +94,9 @@ class Trainer::Features {
         hooks_(hooks),
         groups_(static_cast<std::uint64_t>(plan_.arrangement.groups())),
         packed_(plan_.body ? plan_.arrangement.layouts[static_cast<std::size_t>(plan_.step.images)].ciphertexts() : 0) {
+    if (!plan_.body) return;
+    bootstraps_ = lowering::feature_bootstrap_seconds(plan_, lowered_, plan::kTypicalSpeed) /
+                  lowering::feature_seconds(plan_, lowered_, plan::kTypicalSpeed);
   }
 
   // Runs the body on what no earlier run has finished.
@@ -102,9 +110,9 @@ class Trainer::Features {
     BodyRun body(plan_, keys, evaluator);
     for (std::uint64_t r = earlier; r < runs; ++r) {
       const auto progress = [&](double part) {
+        const double done = (static_cast<double>(r - earlier) + part) / static_cast<double>(runs - earlier);
         if (hooks_.progress)
-          hooks_.progress({true, static_cast<int>(r), static_cast<int>(runs),
-                           (static_cast<double>(r - earlier) + part) / static_cast<double>(runs - earlier)});
+          hooks_.progress({true, static_cast<int>(r), static_cast<int>(runs), done * (1 - bootstraps_)});
       };
       std::vector<ckks::Ciphertext> found = body.run(images_of_run(r), progress, hooks_.stop);
       for (std::uint64_t k = 0; k < each; ++k) {
@@ -116,11 +124,19 @@ class Trainer::Features {
 
   // Gives the features the levels that a step needs.
   void bootstrap(const bootstrap::Bootstrapper& bootstrapper, const ckks::Evaluator& evaluator) {
-    for (std::size_t k = 0; k < made_.size(); ++k) {
-      const program::Value& wanted = image(k % (groups_ * packed_));
-      ckks::Ciphertext c = ckks::unpack(ring_, made_[k], made_[k].limbs());
-      bootstrapper.run(evaluator, std::span(&c, 1), wanted.scale);
-      made_[k] = ckks::pack(ring_, evaluator.drop_to(c, wanted.limbs));
+    for (std::size_t first = 0; first < made_.size(); first += plan::kBootstrappedTogether) {
+      if (hooks_.stop != nullptr && *hooks_.stop) throw Error(ErrorCode::interrupted, "interrupted");
+      if (const int runs = static_cast<int>(input_.info().batches() * groups_); hooks_.progress)
+        hooks_.progress({true, runs - 1, runs,
+                         1 - bootstraps_ * (1 - static_cast<double>(first) / static_cast<double>(made_.size()))});
+      const std::size_t count = std::min<std::size_t>(plan::kBootstrappedTogether, made_.size() - first);
+      std::vector<ckks::Ciphertext> together;
+      for (std::size_t k = first; k < first + count; ++k)
+        together.push_back(ckks::unpack(ring_, made_[k], made_[k].limbs()));
+      bootstrapper.run(evaluator, together, lowered_.program.value(lowered_.program.inputs[1]).scale);
+      for (std::size_t k = 0; k < count; ++k)
+        made_[first + k] =
+            ckks::pack(ring_, evaluator.drop_to(together[k], image((first + k) % (groups_ * packed_)).limbs));
     }
   }
 
@@ -156,6 +172,7 @@ class Trainer::Features {
   const TrainingHooks& hooks_;
   std::uint64_t groups_, packed_;             // ciphertexts of features that a run of the body gives
   std::vector<ckks::PackedCiphertext> made_;  // by run of the body
+  double bootstraps_ = 0;                     // their part of the work
 };
 
 TrainingReport Trainer::train(const Source& input, ckks::KeyFile& keys, const Sink& output,
@@ -168,6 +185,7 @@ TrainingReport Trainer::train(const Source& input, ckks::KeyFile& keys, const Si
   };
   const ckks::CiphertextReader reader(input, wire::Kind::input);
   require_input(reader, keys);
+  (void)memory_for(plan_, lowered_, options_.memory, reader.info().batches());
   reader.verify(check_stop);
   keys.verify(check_stop);
   report.images = reader.info().images;

@@ -37,8 +37,10 @@ struct TrainingReport {
   runtime::KindTimes kinds;          ///< by kind of instruction, over all steps of this run
 };
 
-/// Bytes that a run of a plan takes. Throws Error{no_resources} if they are more than `most`; 0: than the machine has.
-std::uint64_t memory_for(const lowering::TrainingPlan& plan, const lowering::LoweredStep& lowered, std::uint64_t most);
+/// Bytes that a run of a plan with so many batches takes. Throws Error{no_resources} if they are more than `most`; 0:
+/// than the machine has.
+std::uint64_t memory_for(const lowering::TrainingPlan& plan, const lowering::LoweredStep& lowered, std::uint64_t most,
+                         std::uint64_t batches = 1);
 
 /// The side that trains: one plan, on encrypted images and labels. It holds no secret, and nothing in it can decrypt.
 class Trainer {

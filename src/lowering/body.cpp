@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "base/error.h"
@@ -16,6 +17,7 @@
 #include "plan/cost.h"
 #include "plan/simulation.h"
 #include "training/layers.h"
+#include "training/map_features.h"
 
 namespace sotto::lowering {
 
@@ -38,6 +40,28 @@ double largest(const std::vector<std::vector<double>>& lists) {
   return most;
 }
 
+// By how much the nodes behind features shrink maps, at most.
+int strides_behind(const graph::Network& network, int features) {
+  std::vector<int> strides(network.nodes.size(), 1);
+  for (std::size_t i = static_cast<std::size_t>(features) + 1; i < strides.size(); ++i) {
+    for (int k : network.nodes[i].inputs) strides[i] = std::max(strides[i], strides[static_cast<std::size_t>(k)]);
+    if (const auto* c = std::get_if<graph::Conv2d>(&network.nodes[i].op))
+      strides[i] *= std::max(c->stride_h, c->stride_w);
+    if (const auto* p = std::get_if<graph::AveragePool>(&network.nodes[i].op))
+      strides[i] *= std::max(p->stride_h, p->stride_w);
+  }
+  return *std::ranges::max_element(strides);
+}
+
+// Images of a run in whose tiles the maps of features lie without gaps, with room for the strides behind: as the steps
+// arrange them.
+int images_of_maps(const graph::Network& network, int features) {
+  const graph::Shape& shape = network.nodes[static_cast<std::size_t>(features)].shape;
+  const int side = static_cast<int>(std::bit_ceil(static_cast<unsigned>(std::max(shape.h, shape.w))));
+  const int tile = std::max(side / strides_behind(network, features), 1);
+  return std::max((1 << kLogN) / (tile * tile), 1);
+}
+
 }  // namespace
 
 int mask_rescales(const Body& body, const bootstrap::BootstrapSpec& bootstrapping) {
@@ -52,13 +76,17 @@ int mask_rescales(const Body& body, const bootstrap::BootstrapSpec& bootstrappin
   return rescales;
 }
 
-Body compile_body(const graph::Network& network, int features, int batch, compiler::Calibration calibration,
-                  const std::function<void(const std::string&)>& note) {
+Body compile_body(const graph::Network& network, int features, const training::Spec& spec,
+                  compiler::Calibration calibration, const std::function<void(const std::string&)>& note) {
   calibration = compiler::thinned(std::move(calibration), graph::multiply_adds(network));
-  const std::size_t count = network.nodes[static_cast<std::size_t>(features)].shape.size();
-  const training::Standard none{std::vector<double>(count, 0), std::vector<double>(count, 1)};
+  const graph::Shape& shape = network.nodes[static_cast<std::size_t>(features)].shape;
+  const bool maps = training::has_joined_features(spec);
+  const training::Standard none{std::vector<double>(static_cast<std::size_t>(shape.c), 0),
+                                std::vector<double>(static_cast<std::size_t>(shape.c), 1)};
+  const std::vector<std::vector<double>> values =
+      graph::evaluate_all(training::body_of(network, features, none), calibration.images);
   training::Standard standard =
-      training::standard_of(graph::evaluate_all(training::body_of(network, features, none), calibration.images));
+      maps ? training::standard_of_maps(network, features, values) : training::standard_of(values);
   graph::Network body = training::body_of(network, features, standard);
   if (graph::needs_ranges(body))
     graph::set_ranges(body, graph::magnitudes(body, calibration.images), calibration.made_up);
@@ -66,14 +94,15 @@ Body compile_body(const graph::Network& network, int features, int batch, compil
   if (!(reference.spread > 0))
     throw Error(ErrorCode::bad_input, "the layers in front of those to be trained make the same of all images");
   const bootstrap::BootstrapSpec bootstrapping = bootstrap_spec(kLogN);
-  const compiler::MeasuredCircuit circuit =
-      compiler::measured_circuit(body, calibration, compiler::relu_error_for(body));
+  const compiler::MeasuredCircuit circuit = compiler::measured_circuit(
+      body, calibration, compiler::relu_error_for(body), {}, maps ? compiler::Output::map : compiler::Output::scores);
   compiler::Options options;
-  options.batch = std::min(batch, kMostBatch);
+  options.batch = std::min(maps ? std::max(spec.batch, images_of_maps(network, features)) : spec.batch, kMostBatch);
   options.output_limbs = feature_limbs(kLogN);
   options.score_error = kWantedError * reference.spread;
   options.cheap_score_error = options.score_error / kCheaplyFiner;
   Body out{.standard = std::move(standard),
+           .maps = maps,
            .range = std::exp2(std::ceil(std::log2(kRangeMargin * largest(reference.scores))))};
   std::optional<compiler::Compiled> made;
   for (; !made; ++options.output_limbs) {  // large scales take more limbs
@@ -103,10 +132,11 @@ Body compile_body(const graph::Network& network, int features, int batch, compil
                             "{:.2g} % of their spread: layer '{}' errs most",
                             100 * error, compiled.worst().name));
   if (note)
-    note(fmt::format(
-        "{}: the {} features in front of what is trained are predicted to err by {:.2g} % of their spread, "
-        "measured on {} {}images",
-        body.name, plan.io.outputs, 100 * error, plan.prediction.images, calibration.made_up ? "made-up " : ""));
+    note(
+        fmt::format("{}: the {} {} in front of what is trained are predicted to err by {:.2g} % of their spread, "
+                    "measured on {} {}images",
+                    body.name, plan.io.outputs, maps ? "maps" : "features", 100 * error, plan.prediction.images,
+                    calibration.made_up ? "made-up " : ""));
   compiler::measure_probes(plan, calibration);
   out.client = plan::client_part(plan);
   out.bytes = plan::estimate(plan).peak_bytes;
@@ -117,6 +147,7 @@ Body compile_body(const graph::Network& network, int features, int batch, compil
 graph::Network trained_part(const graph::Network& network, const training::Spec& spec,
                             const std::optional<Body>& body) {
   if (!body) return network;
+  if (body->maps) return training::head_behind_maps(network, *training::features_of(network, spec), body->standard);
   const training::Shape shape = training::shape_of_features(body->client.io.outputs, body->client.tile);
   return training::head_of(network, *training::features_of(network, spec), shape, body->standard);
 }

@@ -14,11 +14,12 @@
 namespace sotto::lowering {
 
 /// The layers in front of those that are trained, where they run once for every image (training::features_of): a plan
-/// as for inference, with one channel per ciphertext, whose scores are the features.
+/// as for inference, with one channel per ciphertext, which ends in the features: scores, or a map.
 struct Body {
   plan::ClientSpec client;
   std::optional<plan::Plan> plan;  ///< the server's
   training::Standard standard;     ///< what features were before they were standardised
+  bool maps = false;               ///< features are maps, which lie as images of a step do; else they have to be packed
   double range = 0;                ///< largest magnitude of a standardised feature that bootstrapping takes
   std::uint64_t bytes = 0;         ///< that a run is predicted to need, keys included
 };
@@ -27,11 +28,11 @@ struct Body {
 /// body have too few limbs for that. bootstrapping: that of the steps, which takes them next.
 int mask_rescales(const Body& body, const bootstrap::BootstrapSpec& bootstrapping);
 
-/// Plans the body of a network, up to the node of its features, for batches of at least so many images, measured on
-/// calibration images. Throws Error{bad_input} for layers that cannot run encrypted, naming the node;
-/// Error{no_resources} if the features are predicted to err by more than a twentieth of their spread.
-Body compile_body(const graph::Network& network, int features, int batch, compiler::Calibration calibration,
-                  const std::function<void(const std::string&)>& note);
+/// Plans the body of a network that a spec trains, up to the node of its features, measured on calibration images.
+/// Throws Error{bad_input} for layers that cannot run encrypted, naming the node; Error{no_resources} if the features
+/// are predicted to err by more than a twentieth of their spread.
+Body compile_body(const graph::Network& network, int features, const training::Spec& spec,
+                  compiler::Calibration calibration, const std::function<void(const std::string&)>& note);
 
 /// What a step of a plan is of: a network with a new head if the spec asks for one, or what lies behind its body.
 graph::Network trained_part(const graph::Network& network, const training::Spec& spec, const std::optional<Body>& body);

@@ -113,6 +113,7 @@ TrainingPlan compile(Step step, const Spec& spec, const RingLimits& limits, std:
   plan.step = std::move(step);
   plan.body = std::move(body);
   plan.arrangement = arrangement_of(plan.step, spec, limits.log_n, plan.body);
+  require_maps_in_place(plan);
   const int most = limits.primes > 0 ? limits.primes : compiler::most_primes(limits.log_n, kPrimeBits);
   plan.parameters = {.log_n = limits.log_n,
                      .kind = ring::RingKind::conjugate_invariant,
@@ -154,6 +155,17 @@ TrainingPlan compile(Step step, const Spec& spec, const RingLimits& limits, std:
   return plan;
 }
 
+void require_maps_in_place(const TrainingPlan& plan) {
+  if (!plan.body || !plan.body->maps || !plan.body->plan) return;
+  const Layout &made = plan.body->plan->output().layout,
+               &read = plan.arrangement.layouts[static_cast<std::size_t>(plan.step.images)];
+  if (!(made == read))
+    throw Error(
+        ErrorCode::bad_input,
+        "the layers in front of an adapter leave gaps between the pixels of the maps that it reads: strides must "
+        "be powers of two, and maps half, a quarter .. of the image, rounded up");
+}
+
 std::vector<ckks::KeyId> required_keys(const TrainingPlan& plan, const LoweredStep& lowered) {
   std::vector<ckks::KeyId> keys = program::required_keys(lowered.program, plan.keys.tiers, plan.parameters.log_n);
   if (!plan.body) return keys;
@@ -179,9 +191,9 @@ std::vector<double> coefficients_of(const TrainingPlan& plan, int step) {
   return {u.ww, u.wu, u.wg, u.uw, u.uu, u.ug};
 }
 
-// Of the steps: values, all keys, the matrices of bootstrapping, and what an instruction holds unpacked. The body runs
-// before them.
-std::uint64_t memory_of(const TrainingPlan& plan, const LoweredStep& lowered) {
+// Of the steps: values, all keys, the matrices of bootstrapping, what an instruction holds unpacked, and the features
+// of all batches. The body runs before them.
+std::uint64_t memory_of(const TrainingPlan& plan, const LoweredStep& lowered, std::uint64_t batches) {
   std::uint64_t keys = 0;
   for (const ckks::KeyId& id : plan.keys.keys) {
     const ckks::KeyTier& tier = plan.keys.tiers[static_cast<std::size_t>(id.tier)];
@@ -189,10 +201,14 @@ std::uint64_t memory_of(const TrainingPlan& plan, const LoweredStep& lowered) {
             static_cast<std::uint64_t>(tier.max_limbs + tier.special) * (simd::kPackedBytes << plan.parameters.log_n);
   }
   constexpr std::uint64_t kOfBootstrapping = 500, kUnpacked = 64;  // MB, and limbs for every limb of a ciphertext
+  std::uint64_t features = 0;  // limbs, of a batch
+  for (std::size_t k = 0; plan.body && k < lowered.images; ++k)
+    features += 2 * static_cast<std::uint64_t>(lowered.program.value(lowered.program.inputs[1 + k]).limbs);
   const bootstrap::BootstrapSpec& b = plan.levels.bootstrapping;
   const bool bootstraps = lowered.program.bootstrapping.has_value();
   const int limbs = bootstraps ? b.output_limbs() : b.input_limbs();
   const std::uint64_t of_steps =
+      batches * features * (simd::kPackedBytes << plan.parameters.log_n) +
       program::peak_bytes(lowered.program, plan.parameters.log_n) + keys + (bootstraps ? kOfBootstrapping << 20 : 0) +
       kUnpacked * static_cast<std::uint64_t>(limbs) * (sizeof(std::uint64_t) << plan.parameters.log_n);
   return plan.body ? std::max(of_steps, plan.body->bytes) : of_steps;

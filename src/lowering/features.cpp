@@ -12,8 +12,11 @@
 
 namespace sotto::lowering {
 
-std::vector<std::vector<double>> weights_of_model(const TrainingPlan& plan, std::vector<std::vector<double>> weights) {
-  return plan.body ? training::without_standard(plan.step, std::move(weights), plan.body->standard) : weights;
+std::vector<graph::NewWeights> weights_of_model(const TrainingPlan& plan, std::vector<std::vector<double>> weights) {
+  const graph::Network network = graph::import_onnx(Source(plan.model, plan.network));
+  if (plan.body && !plan.body->maps)
+    weights = training::without_standard(plan.step, std::move(weights), plan.body->standard);
+  return training::new_weights(network, plan.spec, plan.step, weights);
 }
 
 double feature_scale(const bootstrap::BootstrapSpec& bootstrapping, const Body& body) {
@@ -42,40 +45,78 @@ std::size_t out_of_range(const TrainingPlan& plan, const std::vector<training::E
   }));
 }
 
-program::Program pack_features(const TrainingPlan& plan) {
-  const Body& body = *plan.body;
-  const Arrangement& a = plan.arrangement;
-  const Layout& layout = a.layouts[static_cast<std::size_t>(plan.step.images)];
-  const bootstrap::BootstrapSpec& spec = plan.levels.bootstrapping;
-  program::Builder builder(ckks::primes_of(plan.parameters), plan.levels.least_scale, spec.input_limbs());
-  program::Pattern first(static_cast<std::size_t>(a.positions()));
-  first[0] = 1;
-  const program::Factor mask{builder.pattern(std::move(first)), -1};
-  const int rescales = mask_rescales(body, spec), limbs = spec.input_limbs() + rescales;
-  double scale = feature_scale(spec, body);
-  for (int l = spec.input_limbs(); l < limbs; ++l) scale *= builder.prime(l);
-  std::vector<int> inputs;
-  inputs.reserve(static_cast<std::size_t>(body.client.io.outputs));
-  for (int k = 0; k < body.client.io.outputs; ++k)
-    inputs.push_back(builder.input(body.client.output_limbs, body.client.output_scale));
-  // Features go to their positions, row by row, then the rows to theirs.
-  for (int c = 0; c < layout.channels; ++c) {
-    std::vector<int> rows;
-    std::vector<std::int64_t> down;
-    for (int y = 0; y < layout.height; ++y) {
-      std::vector<int> row;
-      std::vector<std::int64_t> right;
-      for (int x = 0; x < layout.width; ++x) {
-        const int feature = inputs[static_cast<std::size_t>((c * layout.height + y) * layout.width + x)];
-        row.push_back(builder.mix({feature}, {{mask}}, scale, limbs, rescales).front());
-        right.push_back(-x);
-      }
-      rows.push_back(builder.join(std::move(row), std::move(right)));
-      down.push_back(std::int64_t{-y} * a.tile);
-    }
-    builder.output(builder.join(std::move(rows), std::move(down)));
+namespace {
+
+// Writes the program that packs the features of a body.
+class Packing {
+ public:
+  explicit Packing(const TrainingPlan& plan)
+      : body_(*plan.body),
+        a_(plan.arrangement),
+        layout_(a_.layouts[static_cast<std::size_t>(plan.step.images)]),
+        spec_(plan.levels.bootstrapping),
+        builder_(ckks::primes_of(plan.parameters), plan.levels.least_scale, spec_.input_limbs()),
+        rescales_(mask_rescales(body_, spec_)),
+        scale_(feature_scale(spec_, body_)) {
+    for (int l = spec_.input_limbs(); l < spec_.input_limbs() + rescales_; ++l) scale_ *= builder_.prime(l);
+    const int inputs = body_.maps ? layout_.ciphertexts() : body_.client.io.outputs;
+    for (int k = 0; k < inputs; ++k)
+      inputs_.push_back(builder_.input(body_.client.output_limbs, body_.client.output_scale));
   }
-  return builder.take();
-}
+
+  program::Program run() {
+    body_.maps ? maps() : scores();
+    return builder_.take();
+  }
+
+ private:
+  // What lies where the flags are, at the scale of features.
+  int masked(std::size_t input, const std::vector<bool>& flags) {
+    const program::Factor mask{builder_.pattern(program::Pattern(flags.begin(), flags.end())), -1};
+    return builder_.mix({inputs_[input]}, {{mask}}, scale_, spec_.input_limbs() + rescales_, rescales_).front();
+  }
+
+  // A run gives [phase][channel], the step takes [channel][phase].
+  void maps() {
+    for (int c = 0; c < layout_.channels; ++c)
+      for (int phase = 0; phase < layout_.phase_count(); ++phase)
+        builder_.output(
+            masked(static_cast<std::size_t>(phase * layout_.channels + c), pixels_of(layout_, a_.tile, phase)));
+  }
+
+  // Features go to their positions, row by row, then the rows to theirs.
+  void scores() {
+    std::vector<bool> first(static_cast<std::size_t>(a_.positions()));
+    first[0] = true;
+    for (int c = 0; c < layout_.channels; ++c) {
+      std::vector<int> rows;
+      std::vector<std::int64_t> down;
+      for (int y = 0; y < layout_.height; ++y) {
+        std::vector<int> row;
+        std::vector<std::int64_t> right;
+        for (int x = 0; x < layout_.width; ++x) {
+          row.push_back(masked(static_cast<std::size_t>((c * layout_.height + y) * layout_.width + x), first));
+          right.push_back(-x);
+        }
+        rows.push_back(builder_.join(std::move(row), std::move(right)));
+        down.push_back(std::int64_t{-y} * a_.tile);
+      }
+      builder_.output(builder_.join(std::move(rows), std::move(down)));
+    }
+  }
+
+  const Body& body_;
+  const Arrangement& a_;
+  const Layout& layout_;
+  const bootstrap::BootstrapSpec& spec_;
+  program::Builder builder_;
+  int rescales_;
+  double scale_;
+  std::vector<int> inputs_;
+};
+
+}  // namespace
+
+program::Program pack_features(const TrainingPlan& plan) { return Packing(plan).run(); }
 
 }  // namespace sotto::lowering

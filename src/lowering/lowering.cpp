@@ -192,6 +192,20 @@ void Lowering::affine(const Op& op) {
   held(op.output) = std::move(result);
 }
 
+void Lowering::channels(const Op& op) {
+  const int source = op.inputs.front();
+  const auto phases = static_cast<std::size_t>(layout(source).phase_count()),
+             all = static_cast<std::size_t>(layout(source).channels) * phases,
+             some = static_cast<std::size_t>(layout(op.output).channels) * phases;
+  Held result{{}, held(source).margin};
+  for (std::size_t g = 0; g < static_cast<std::size_t>(a_.groups()); ++g) {
+    const auto first =
+        held(source).ids.begin() + static_cast<std::ptrdiff_t>(g * all + static_cast<std::size_t>(op.first) * phases);
+    result.ids.insert(result.ids.end(), first, first + static_cast<std::ptrdiff_t>(some));
+  }
+  held(op.output) = std::move(result);
+}
+
 void Lowering::visit(const Op& op) {
   if (done_.contains(&op)) return;
   switch (op.kind) {
@@ -220,6 +234,8 @@ void Lowering::visit(const Op& op) {
     case Kind::product:
     case Kind::square:
       return multiply(op);
+    case Kind::channels:
+      return channels(op);
     case Kind::affine:
       return affine(op);
   }

@@ -87,6 +87,7 @@ class Lowering {
   void add_bias(const Op& op);
   void sum_pixels(const Op& op);
   void multiply(const Op& op);
+  void channels(const Op& op);
   void affine(const Op& op);
   [[nodiscard]] double scale_to_gather(const program::Value& value) const;
   [[nodiscard]] std::size_t present_period() const;

@@ -13,6 +13,7 @@
 #include "plan/serial_form.h"
 #include "training/differentiate.h"
 #include "training/layers.h"
+#include "training/map_features.h"
 #include "training/trained.h"
 #include "wire/fields.h"
 #include "wire/reader.h"
@@ -31,7 +32,10 @@ constexpr std::size_t kMostFeatures = 65536;
 json to_json(const Spec& s) {
   json schedule = json::array();
   for (const training::RateChange& r : s.schedule) schedule.push_back({{"step", r.step}, {"factor", r.factor}});
+  json adapters = json::array();
+  for (const training::Adapter& a : s.adapters) adapters.push_back({{"layer", a.layer}, {"rank", a.rank}});
   return {{"layers", s.layers},
+          {"adapters", adapters},
           {"new_head", s.new_head},
           {"loss", s.loss == Spec::Loss::softmax ? "softmax" : "squared-error"},
           {"optimiser", s.optimiser == Spec::Optimiser::sgd ? "sgd" : "normal-equations"},
@@ -50,6 +54,8 @@ json to_json(const Spec& s) {
 Spec spec_of(const json& j) {
   Spec s;
   s.layers = wire::texts(j, "layers", kMostLayers);
+  for (const json& a : wire::list(j, "adapters", kMostLayers))
+    s.adapters.push_back({wire::text(a, "layer"), wire::small_integer(a, "rank", 1, 1 << 10)});
   s.new_head = wire::small_integer(j, "new_head", 0, 1 << 16);
   const std::string loss = wire::text(j, "loss");
   if (loss != "softmax" && loss != "squared-error") wire::bad_field("loss");
@@ -122,6 +128,7 @@ std::optional<Body> body_from_json(const json& training) {
   Body body{plan::client_of(wire::field(j, "plan")),
             std::nullopt,
             {wire::reals(j, "mean", kMostFeatures), wire::reals(j, "deviation", kMostFeatures)},
+            false,
             wire::real(j, "range"),
             static_cast<std::uint64_t>(wire::integer(j, "bytes", 0, std::int64_t{1} << 50))};
   plan::verify(body.client);
@@ -155,7 +162,7 @@ void read_sections(const wire::FileReader& file, wire::Kind kind, TrainingPlan& 
   if (!with_body) return;
   Bytes bytes(file.section_bytes(1));
   file.read(1, bytes);
-  plan.body->plan = plan::read_plan(Source(std::move(bytes), file.name()));
+  plan.body->plan = plan::read_plan(Source(std::move(bytes), file.name()), plan.body->maps);
   if (plan::to_json(plan::client_part(*plan.body->plan)) != plan::to_json(plan.body->client))
     file.fail("its parts do not fit each other");
 }
@@ -222,25 +229,27 @@ TrainingPlan read_training_plan(const Source& source, wire::Kind kind) {
     plan::verify(client);
     const json& training = wire::field(h, "training");
     TrainingPlan plan;
+    plan.spec = spec_of(wire::field(training, "spec"));
     plan.body = body_from_json(training);
+    if (plan.body) plan.body->maps = training::has_joined_features(plan.spec);
     read_sections(file, kind, plan);
     plan.network = client.network;
     plan.parameters = client.parameters;
     plan.keys = plan::keys_from_json(wire::field(training, "keys"));
     plan.io = client.io;
     plan.id = client.plan_id;
-    plan.spec = spec_of(wire::field(training, "spec"));
     plan.levels = levels_of(wire::field(training, "levels"), client.parameters.log_n);
     if (plan.body && !fits(*plan.body, client, plan.levels)) file.fail("its parts do not fit each other");
     const graph::Network network =
         training::network_to_train(graph::import_onnx(Source(plan.model, file.name())), plan.spec);
     const std::optional<int> features = training::features_of(network, plan.spec);
     if (plan.body.has_value() != features.has_value() ||
-        (features &&
-         network.nodes[static_cast<std::size_t>(*features)].shape.size() != plan.body->standard.mean.size()))
+        (features && static_cast<std::size_t>(network.nodes[static_cast<std::size_t>(*features)].shape.c) !=
+                         plan.body->standard.mean.size()))
       file.fail("its parts do not fit each other");
     plan.step = training::differentiate(trained_part(network, plan.spec, plan.body), plan.spec);
     plan.arrangement = arrangement_of(plan.step, plan.spec, client.parameters.log_n, plan.body);
+    require_maps_in_place(plan);
     const bootstrap::BootstrapSpec& b = plan.levels.bootstrapping;
     const bool bootstraps = plan.spec.optimiser == Spec::Optimiser::sgd;
     if ((bootstraps ? b.raised_limbs : b.input_limbs()) > client.parameters.ciphertext_primes)

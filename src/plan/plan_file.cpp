@@ -24,7 +24,7 @@ void write_plan(const Sink& sink, const Plan& plan) {
   file.commit();
 }
 
-Plan read_plan(const sotto::Source& source) {
+Plan read_plan(const sotto::Source& source, bool map) {
   const wire::FileReader file(source, wire::Kind::plan);
   return file.decode([&](const json& h) {
     if (h.contains("training")) file.fail("it is for training, not for inference: sotto-server train runs it");
@@ -34,6 +34,7 @@ Plan read_plan(const sotto::Source& source) {
     Plan plan = plan_of(h, std::move(values));
     plan.id = wire::text(h, "plan_id");
     verify(plan);
+    if (!map) require_scores(plan);
     if (plan.id != plan_id(plan)) file.fail("its contents do not fit its identity");
     return plan;
   });

@@ -6,9 +6,9 @@
 namespace sotto::plan {
 
 /// Files of docs/formats/plan.md. Reading verifies everything (see `verify`) and throws Error{bad_input} that names the
-/// source.
+/// source. map: whether the plan may end in one, as a part of another; else it ends in scores.
 void write_plan(const Sink& sink, const Plan& plan);
-Plan read_plan(const sotto::Source& source);
+Plan read_plan(const sotto::Source& source, bool map = false);
 
 void write_client(const Sink& sink, const ClientSpec& spec);
 ClientSpec read_client(const sotto::Source& source);

@@ -313,9 +313,7 @@ void verify(const Plan& plan) {
   ready[0] = true;
   for (std::size_t i = 0; i < plan.steps.size(); ++i) verify_step(plan, plan.steps[i], i, readers, ready);
   for (const Tensor& t : plan.tensors) verify_moments(t);
-  if (plan.output().layout.channels != plan.io.outputs || plan.output().layout.height != 1 ||
-      plan.output().layout.width != 1)
-    bad("its last layer is not a vector of scores");
+  if (plan.output().layout.channels != plan.io.outputs) bad("its last layer has not as many channels as it says");
   verify_scales(plan);
   verify_probes(plan);
   verify_keys(plan.parameters, plan.keys);
@@ -323,6 +321,10 @@ void verify(const Plan& plan) {
   const std::set<ckks::KeyId> have(plan.keys.keys.begin(), plan.keys.keys.end());
   for (const ckks::KeyId& id : needed)
     if (!have.contains(id)) bad("its key list is incomplete");
+}
+
+void require_scores(const Plan& plan) {
+  if (plan.output().layout.plane() != 1) bad("its last layer is not a vector of scores");
 }
 
 }  // namespace sotto::plan

@@ -7,6 +7,8 @@ namespace sotto::plan {
 /// Checks a plan as one that came from a file: indices, sizes, levels and scales that fit each other, keys that
 /// suffice. Throws Error{bad_input}.
 void verify(const Plan& plan);
+/// Checks that a plan ends in a vector of scores, which is what its readers expect. Throws Error{bad_input}.
+void require_scores(const Plan& plan);
 
 /// The parts of `verify` that a client checks, too: layout of images and scores, and the key list.
 void verify_interface(const ckks::ParametersSpec& parameters, int tile, int batch, const Tensor& input,

@@ -10,6 +10,7 @@ namespace {
 
 json number(double v) { return std::isfinite(v) ? json(v) : json(); }
 json number(std::optional<double> v) { return v ? number(*v) : json(); }
+json number_if_positive(double v) { return v > 0 ? number(v) : json(); }
 
 }  // namespace
 
@@ -60,7 +61,9 @@ json to_json(const Training& t) {
           {"weight_relative_errors", distances},
           {"step_seconds", step_seconds},
           {"seconds_per_step", positive(t.seconds_per_step)},
+          {"predicted_seconds_per_step", number_if_positive(t.predicted_seconds_per_step)},
           {"feature_seconds", seconds(t.feature_seconds)},
+          {"predicted_feature_seconds", number_if_positive(t.predicted_feature_seconds)},
           {"training_seconds", positive(t.training_seconds)},
           {"seconds_by_kind", t.simulated ? json() : kinds},
           {"compile_seconds", seconds(t.compile_seconds)},

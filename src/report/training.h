@@ -38,6 +38,8 @@ struct Training {
   double feature_seconds = 0;                     ///< of layers that run once for every image
   double training_seconds = 0;                    ///< all steps of the server's process
   double seconds_per_step = 0;                    ///< median of the steps that this run made
+  double predicted_seconds_per_step = 0;          ///< before the first
+  double predicted_feature_seconds = 0;           ///< of all batches; 0: no layers run once for every image
   std::map<std::string, double> seconds_by_kind;  ///< of ciphertext operations, per step
   double keygen_seconds = 0, encrypt_seconds = 0, decrypt_seconds = 0, compile_seconds = 0;
   std::uint64_t peak_rss_bytes = 0, predicted_peak_bytes = 0;

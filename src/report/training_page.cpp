@@ -75,8 +75,10 @@ std::string tiles(const Training& t) {
   if (t.simulated) return out + "</div>\n";
   out += tile("distance of the weights", scientific(last.weight_relative_error.value_or(kNaN)),
               t.overflow >= 0 ? nothing : "from the float twin's, relative");
-  out += tile("seconds per step", t.seconds_per_step > 0 ? brief(t.seconds_per_step) : "unknown",
-              "median; " + counted(t.batch, "image") + " per step");
+  out +=
+      tile("seconds per step", t.seconds_per_step > 0 ? brief(t.seconds_per_step) : "unknown",
+           (t.predicted_seconds_per_step > 0 ? "predicted " + brief(t.predicted_seconds_per_step) + "; " : "median; ") +
+               counted(t.batch, "image") + " per step");
   out += tile("all steps", seconds_or_unknown(t.training_seconds), "of the server's process");
   out += tile("peak memory of training", bytes_or_unknown(t.peak_rss_bytes),
               "predicted " + bytes_or_unknown(t.predicted_peak_bytes));

@@ -66,8 +66,9 @@ std::vector<ckks::Ciphertext> BatchRun::execute(std::vector<ckks::PackedCipherte
   for (std::size_t t = 0; t < tasks; ++t) run_task(t, live);
   show(tasks, plan_.steps.size() - 1, 0);
   std::vector<ckks::Ciphertext> scores;
-  for (const auto& c : store_.at({plan_.steps.back().output, 0, 0}))
-    scores.push_back(ckks::unpack(ring_, c, c.limbs()));
+  for (int phase = 0; phase < plan_.output().layout.phase_count(); ++phase)
+    for (const auto& c : store_.at({plan_.steps.back().output, phase, 0}))
+      scores.push_back(ckks::unpack(ring_, c, c.limbs()));
   return scores;
 }
 

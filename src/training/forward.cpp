@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "training/adapter_names.h"
 #include "training/layers.h"
 
 namespace sotto::training {
@@ -37,7 +38,7 @@ void trim(std::vector<double>& coefficients) {
 class Forward {
  public:
   Forward(const Network& network, const Spec& spec)
-      : network_(network), trained_(layers_to_train(network, spec)), readers_(network.nodes.size()) {
+      : network_(network), spec_(spec), trained_(layers_to_train(network, spec)), readers_(network.nodes.size()) {
     for (const Node& n : network.nodes)
       for (int i : n.inputs) ++readers_[static_cast<std::size_t>(i)];
     b_.step.images = b_.add_value({.name = "images", .space = Space::map, .shape = shape_of(network.input_shape())});
@@ -70,6 +71,7 @@ class Forward {
     if (std::holds_alternative<graph::Sum>(n.op)) return sum(i);
     if (const auto* p = std::get_if<graph::AveragePool>(&n.op)) return pool(i, *p);
     if (std::holds_alternative<graph::GlobalAveragePool>(n.op)) return mean(i);
+    if (const auto* r = std::get_if<graph::Rearrange>(&n.op)) return channels(i, *r);
     fail(
         i,
         "it cannot be trained through; what can: convolutions, dense layers, polynomials of degree two, average pools, "
@@ -114,8 +116,9 @@ class Forward {
     return b_.add(Kind::add_bias, {value, weights}, b_.like(name, value));
   }
 
-  // The value of a layer with its biases, unless those come from a node of their own.
+  // The value of a layer with its biases, unless it has none or those come from a node of their own.
   Polynomial layer(int i, int product, const std::vector<double>& bias) {
+    if (is_adapter_part(at(i).name, spec_)) return root(i, product);
     return root(i, bias_node(i, bias) < 0 ? add_bias(i, i, product, bias) : product);
   }
 
@@ -137,6 +140,7 @@ class Forward {
   }
 
   Polynomial dense(int i, const graph::Dense& d) {
+    if (const int mean = mean_for(i); mean >= 0) return mean_of_dense(i, d, mean);
     const int x = value_of(at(i).inputs[0]);
     const std::string& name = at(i).name;
     const int matrix = weights(
@@ -158,7 +162,45 @@ class Forward {
     return root(i, b_.add(Kind::pool, {x}, {.name = at(i).name, .space = Space::map, .shape = out}, window));
   }
 
+  // The node that takes the means that a dense layer reads, if it alone does; or -1.
+  [[nodiscard]] int mean_for(int dense) const {
+    int source = at(dense).inputs[0];
+    const auto alone = [&] { return readers_[static_cast<std::size_t>(source)] == 1; };
+    while (std::holds_alternative<graph::Flatten>(at(source).op) && alone()) source = at(source).inputs[0];
+    return std::holds_alternative<graph::GlobalAveragePool>(at(source).op) && alone() ? source : -1;
+  }
+
+  // A dense layer of means is the mean of a convolution of one tap: there are fewer means to take then, and no vector
+  // in between.
+  Polynomial mean_of_dense(int i, const graph::Dense& d, int mean) {
+    const int x = map_of(mean);
+    const std::string& name = at(i).name;
+    const Shape& in = b_.step.value(x).shape;
+    const int kernel =
+        weights(i, i, false, {.name = name + ".weights", .space = Space::kernel, .outs = d.out, .shape = {d.in, 1, 1}},
+                d.weights);
+    const int sums = b_.add(Kind::convolve, {x, kernel},
+                            {.name = name + ".maps", .space = Space::map, .shape = {d.out, in.height, in.width}});
+    const int biased = bias_node(i, d.bias) < 0 ? add_bias(i, i, sums, d.bias) : sums;
+    return root(i, b_.add(Kind::mean, {biased}, {.name = name, .space = Space::vector, .shape = {d.out, 1, 1}}));
+  }
+
+  // Some of the image's channels, side by side.
+  Polynomial channels(int i, const graph::Rearrange& r) {
+    bool plain = at(i).inputs[0] == 0 && at(i).shape.h == at(0).shape.h && at(i).shape.w == at(0).shape.w &&
+                 r.stride_h == 1 && r.stride_w == 1 && r.pad_top == 0 && r.pad_left == 0;
+    for (std::size_t c = 1; c < r.channels.size(); ++c) plain = plain && r.channels[c] == r.channels[c - 1] + 1;
+    if (!plain || r.channels.front() < 0) fail(i, "channels and pixels that are moved cannot be trained through");
+    const int made = b_.add(Kind::channels, {value_of(0)},
+                            {.name = at(i).name, .space = Space::map, .shape = shape_of(at(i).shape)});
+    b_.step.ops.back().first = r.channels.front();
+    return root(i, made);
+  }
+
   Polynomial mean(int i) {
+    for (int k = i + 1; k < static_cast<int>(network_.nodes.size()); ++k)
+      if (std::holds_alternative<graph::Dense>(at(k).op) && mean_for(k) == i)
+        return of(at(i).inputs[0]);  // the dense layer takes the mean itself
     const int x = map_of(i);
     return root(i,
                 b_.add(Kind::mean, {x},
@@ -249,6 +291,7 @@ class Forward {
   }
 
   const Network& network_;
+  const Spec& spec_;
   StepBuilder b_;
   std::set<int> trained_;                                      // nodes of layers
   std::vector<int> readers_;                                   // by node

@@ -1,5 +1,7 @@
 #include "training/image_ops.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/index.h"
 
@@ -134,6 +136,12 @@ void run_op(const Step& step, const Op& op, std::vector<std::vector<double>>& va
     case Kind::square:
       for (std::size_t i = 0; i < out.size(); ++i) out[i] = in(0)[i] * in(0)[i];
       return;
+    case Kind::channels: {
+      const auto from =
+          in(0).begin() + static_cast<std::ptrdiff_t>(op.first) * static_cast<std::ptrdiff_t>(made.shape.plane());
+      std::copy_n(from, out.size(), out.begin());
+      return;
+    }
     case Kind::affine:
       check(made.per_image(), "an affine of weights");
       for (std::size_t k = 0; k < op.inputs.size(); ++k)

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "training/adapter_names.h"
 
 namespace sotto::training {
 
@@ -54,7 +55,8 @@ std::set<int> layers_to_train(const Network& network, const Spec& spec) {
           ErrorCode::bad_input,
           "node '" + n.name + "': another layer has the same name; layers that are trained need names of their own");
     const bool head = spec.new_head > 0 && i + 1 == count;
-    if (head || (spec.new_head == 0 && named.empty()) || named.contains(n.name)) trained.insert(i);
+    const bool all_layers = spec.new_head == 0 && named.empty() && spec.adapters.empty();
+    if (head || all_layers || named.contains(n.name) || is_adapter_part(n.name, spec)) trained.insert(i);
   }
   for (const std::string& name : spec.layers)
     if (!all.contains(name))
@@ -72,10 +74,14 @@ void require_one_dense_layer(const Network& network, const Spec& spec) {
                 "normal equations train one dense layer: name it in layers, ask for a new_head, or train with sgd");
 }
 
+bool has_joined_features(const Spec& spec) { return !spec.adapters.empty(); }
+
 std::optional<int> features_of(const Network& network, const Spec& spec) {
   const std::set<int> trained = layers_to_train(network, spec);
   if (trained.empty()) return std::nullopt;
   const auto at = [&](int i) -> const Node& { return network.nodes[static_cast<std::size_t>(i)]; };
+  // The first layer that is trained reads a value that was picked out of joined features.
+  if (has_joined_features(spec)) return at(at(*trained.begin()).inputs.front()).inputs.front();
   const int first = *trained.begin(), count = static_cast<int>(network.nodes.size());
   if (!std::holds_alternative<graph::Dense>(at(first).op)) return std::nullopt;
   const int features = at(first).inputs.front();

@@ -20,17 +20,20 @@ std::set<int> layers_to_train(const graph::Network& network, const Spec& spec);
 /// Throws Error{bad_input} unless a spec trains a single layer, a dense one: what normal equations are for.
 void require_one_dense_layer(const graph::Network& network, const Spec& spec);
 
+/// Whether the network that a spec trains has its features joined (training/map_features.h): where there are adapters.
+bool has_joined_features(const Spec& spec);
+
 /// The node whose value is all that the layers to be trained see of an image, its features: what lies before it, the
-/// body, stays as it is and runs once for every image, as inference does. Nothing unless the first of these layers is
-/// a dense one behind layers with weights, and all that follows hangs on it alone.
+/// body, stays as it is and runs once for every image, as inference does. Nothing unless they are joined, or the first
+/// of these layers is a dense one behind layers with weights, and all that follows hangs on it alone.
 std::optional<int> features_of(const graph::Network& network, const Spec& spec);
 
 /// What features are shifted and divided by, so that all are of one size: weights behind them then learn at one rate.
 struct Standard {
-  std::vector<double> mean, deviation;  ///< by feature; deviations are positive
+  std::vector<double> mean, deviation;  ///< by feature, or by channel of a map; deviations are positive
 };
 
-/// Means and deviations of features [image][feature]; 1 for those that are the same on all images.
+/// Means and deviations of features [image][feature]; a deviation of 1 for those that are the same on all images.
 Standard standard_of(const std::vector<std::vector<double>>& features);
 
 /// The network up to its features, standardised.

@@ -21,6 +21,7 @@ constexpr int kMostImages = 131'072, kMostSteps = 1'000'000;
 constexpr double kMostRate = 1000, kMostRange = 1'000'000;
 constexpr std::size_t kMostEntries = 1000;  // of a list
 constexpr std::int64_t kMostSummed = 1 << 24;
+constexpr int kMostRank = 1024;
 
 [[noreturn]] void fail(const std::string& message) { throw Error(ErrorCode::bad_input, message); }
 
@@ -64,6 +65,13 @@ class Table {
     if (const auto value = integer(key)) {
       check_integer((prefix_ + key).c_str(), *value, least, most);
       out = static_cast<int>(*value);
+    }
+  }
+  void read(const char* key, std::string& out) {
+    if (const toml::node* n = find(key)) {
+      const auto value = n->value_exact<std::string>();
+      if (!value) wrong(key, "a text, \"...\"");
+      out = *value;
     }
   }
   void read(const char* key, std::vector<std::string>& out) {
@@ -138,6 +146,15 @@ Spec read(const toml::table& file) {
     if (!top.has(key)) fail(fmt::format("{0} is missing: write {0} = and a number", key));
   top.read("layers", spec.layers);
   top.read("new_head", spec.new_head, 2, kMostClasses);
+  for (const toml::table* found : top.tables("adapter")) {
+    Table adapter(*found, "adapter.");
+    for (const char* key : {"layer", "rank"})
+      if (!adapter.has(key)) fail(fmt::format("a table [[adapter]] lacks {}", key));
+    Adapter& a = spec.adapters.emplace_back();
+    adapter.read("layer", a.layer);
+    adapter.read("rank", a.rank, 1, kMostRank);
+    adapter.refuse_others();
+  }
   if (top.second("loss", "squared-error", "softmax")) spec.loss = Spec::Loss::softmax;
   top.read("steps", spec.steps, 1, kMostSteps);
   top.read("batch", spec.batch, 1, kMostImages);
@@ -180,12 +197,18 @@ Spec read(const toml::table& file) {
 }  // namespace
 
 void verify(const Spec& spec) {
-  if (spec.layers.size() > kMostEntries || spec.schedule.size() > kMostEntries)
-    fail(fmt::format("there may be {} layers and {} tables [[schedule]] at most", kMostEntries, kMostEntries));
+  if (spec.layers.size() > kMostEntries || spec.schedule.size() > kMostEntries || spec.adapters.size() > kMostEntries)
+    fail(fmt::format("there may be {0} layers, tables [[schedule]] and tables [[adapter]] each at most", kMostEntries));
   std::set<std::string> names;
   for (const std::string& name : spec.layers) {
     if (name.empty()) fail("layers holds an empty name");
     if (!names.insert(name).second) fail("layers names '" + readable_text(name) + "' twice");
+  }
+  std::set<std::string> adapted;
+  for (const Adapter& a : spec.adapters) {
+    check_integer("adapter.rank", a.rank, 1, kMostRank);
+    if (!adapted.insert(a.layer).second) fail("two adapters are for '" + readable_text(a.layer) + "'");
+    if (names.contains(a.layer)) fail("'" + readable_text(a.layer) + "' is in layers and has an adapter: drop one");
   }
   if (spec.new_head != 0) check_integer("new_head", spec.new_head, 2, kMostClasses);
   check_integer("steps", spec.steps, 1, kMostSteps);

@@ -13,6 +13,12 @@ struct RateChange {
   double factor = 1;
 };
 
+/// A path of few channels beside a convolution that stays as it is: up(down(x)), added to what it makes of x.
+struct Adapter {
+  std::string layer;  ///< name of the convolution
+  int rank = 0;       ///< channels in between
+};
+
 /// What is trained and how: the contents of SPEC.toml (docs/formats/training-spec.md).
 struct Spec {
   /// squared_error: half the squared difference between scores and labels. softmax: the sum of exp(z) over all scores
@@ -20,6 +26,7 @@ struct Spec {
   /// exp is a polynomial.
   enum class Loss { squared_error, softmax };
   std::vector<std::string> layers;  ///< names of the network's nodes that are trained; empty: all with weights
+  std::vector<Adapter> adapters;    ///< trained, too; with them and no `layers` nothing else is, but a new head
   int new_head = 0;  ///< classes of a new last layer, with weights of zero, in place of the network's; 0: none
   Loss loss = Loss::squared_error;
   /// sgd: gradient descent, step by step. normal_equations: the best weights at once; a step adds up what these are

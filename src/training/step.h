@@ -54,6 +54,7 @@ struct Op {
     mean_transposed,      ///< vector -> map like Op::like
     product,              ///< two of the same shape, number by number
     square,               ///< of one
+    channels,             ///< map -> the channels of it from Op::first on, as many as the output has
     affine,               ///< shift + sum of factors[i] * inputs[i], all of the same shape
   };
   Kind kind = Kind::affine;
@@ -61,6 +62,7 @@ struct Op {
   std::vector<int> inputs;  ///< indices, in the order named above
   Window window = {};       ///< of convolutions and pools
   int like = -1;            ///< of mean_transposed: the map that the mean was of
+  int first = 0;            ///< of channels
   std::vector<double> factors = {};
   double shift = 0;
 };

@@ -1,23 +1,38 @@
 #include "training/trained.h"
 
+#include <utility>
+
 #include "base/error.h"
+#include "training/adapter_names.h"
+#include "training/adapters.h"
+#include "training/layers.h"
+#include "training/map_features.h"
 
 namespace sotto::training {
 
-graph::Network network_to_train(graph::Network network, const Spec& spec) {
-  if (spec.new_head == 0) return network;
+namespace {
+
+// With a new last layer.
+void replace_head(graph::Network& network, int classes) {
   graph::Node& last = network.nodes.back();
   auto* dense = std::get_if<graph::Dense>(&last.op);
   if (dense == nullptr)
     throw Error(ErrorCode::bad_input,
                 "node '" + last.name + "': a new head takes the place of a dense layer with biases, which this is not");
-  const auto outputs = static_cast<std::size_t>(spec.new_head);
-  dense->out = spec.new_head;
+  const auto outputs = static_cast<std::size_t>(classes);
+  dense->out = classes;
   dense->weights.assign(outputs * static_cast<std::size_t>(dense->in), 0);
   dense->bias.assign(outputs, 0);
-  last.shape = {spec.new_head, 1, 1};
+  last.shape = {classes, 1, 1};
   network.classes.clear();
-  return network;
+}
+
+}  // namespace
+
+graph::Network network_to_train(graph::Network network, const Spec& spec) {
+  if (spec.new_head != 0) replace_head(network, spec.new_head);
+  if (!has_joined_features(spec)) return network;
+  return with_joined_features(with_adapters(std::move(network), spec), spec);
 }
 
 graph::Network trained(graph::Network network, const Step& step, const std::vector<std::vector<double>>& weights) {
@@ -36,10 +51,12 @@ graph::Network trained(graph::Network network, const Step& step, const std::vect
   return network;
 }
 
-std::vector<graph::NewWeights> new_weights(const Step& step, const std::vector<std::vector<double>>& weights) {
-  std::vector<graph::NewWeights> out;
+std::vector<graph::NewWeights> new_weights(const graph::Network& network, const Spec& spec, const Step& step,
+                                           const std::vector<std::vector<double>>& weights) {
+  std::vector<graph::NewWeights> out = merged(network, spec, step, weights);
   for (std::size_t p = 0; p < step.parameters.size(); ++p)
-    out.push_back({step.parameters[p].layer, step.parameters[p].bias, weights[p]});
+    if (const Parameter& w = step.parameters[p]; !is_adapter_part(w.layer, spec))
+      out.push_back({w.layer, w.bias, weights[p]});
   return out;
 }
 

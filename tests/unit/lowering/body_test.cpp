@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "lowering/cost.h"
 #include "lowering/features.h"
 #include "lowering/plan_file.h"
 #include "lowering/plan_training.h"
@@ -121,6 +122,76 @@ TEST_F(BodyPlan, FeaturesOfTheFloatNetworkAreOfOneSize) {
     ASSERT_EQ(e.image.size(), 392U);
     for (double v : e.image) EXPECT_LT(std::abs(v), plan->body->range);
   }
+}
+
+// An adapter of the second convolution: what it reads, every second pixel of four maps, and what it makes, eight maps,
+// lie in tiles that they do not fill.
+class MapBodyPlan : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    Spec spec;
+    spec.new_head = 5;
+    spec.adapters = {{"conv2", 2}};
+    spec.batch = 1000;
+    spec.steps = 2;
+    plan = new TrainingPlan(plan_training(kModel, spec));
+  }
+  static void TearDownTestSuite() { delete plan; }
+  static TrainingPlan* plan;
+};
+
+TrainingPlan* MapBodyPlan::plan = nullptr;
+
+TEST_F(MapBodyPlan, EndsInMapsThatLieAsTheStepsImages) {
+  ASSERT_TRUE(plan->body && plan->body->plan);
+  EXPECT_TRUE(plan->body->maps);
+  const plan::Layout& made = plan->body->plan->output().layout;
+  EXPECT_EQ(static_cast<const training::Shape&>(made), (training::Shape{12, 7, 7}));
+  EXPECT_EQ(made, plan->arrangement.layouts[static_cast<std::size_t>(plan->step.images)]);
+  EXPECT_EQ(plan->arrangement.images_per_group(), plan->body->client.batch);
+  EXPECT_LE(plan->body->plan->prediction.score_error, 0.05 * plan->body->plan->prediction.spread);
+  EXPECT_EQ(pack_features(*plan).outputs.size(), 12U);
+  EXPECT_EQ(ckks::Parameters::create(plan->parameters).security_bits(), 128);
+}
+
+TEST_F(MapBodyPlan, ComesBackFromBothFiles) {
+  Bytes server, client;
+  write_training_plan(Sink(server), *plan, wire::Kind::plan);
+  write_training_plan(Sink(client), *plan, wire::Kind::client);
+  const TrainingPlan here = read_training_plan(Source(server), wire::Kind::plan),
+                     there = read_training_plan(Source(client), wire::Kind::client);
+  EXPECT_EQ(here.id, plan->id);
+  EXPECT_EQ(there.id, plan->id);
+  EXPECT_EQ(here.spec.adapters.front().rank, 2);
+  EXPECT_EQ(program::digest_of(pack_features(here)), program::digest_of(pack_features(there)));
+}
+
+TEST_F(MapBodyPlan, APlanThatEndsInAMapIsNoneForInference) {
+  Bytes bytes;
+  plan::write_plan(Sink(bytes), *plan->body->plan);
+  EXPECT_NO_THROW((void)plan::read_plan(Source(bytes), true));
+  EXPECT_TRUE(test::refuses([&] { (void)plan::read_plan(Source(bytes)); }, {"vector of scores"}));
+}
+
+TEST_F(MapBodyPlan, TimesArePredicted) {
+  const LoweredStep lowered = lower(*plan);
+  plan::Speed slow = plan::kTypicalSpeed;
+  const double step = seconds_per_step(*plan, lowered, slow), features = feature_seconds(*plan, lowered, slow);
+  EXPECT_GT(step, 1);
+  EXPECT_GT(features, 1);
+  slow.transform *= 2;
+  EXPECT_GT(seconds_per_step(*plan, lowered, slow), step);
+  EXPECT_GT(feature_seconds(*plan, lowered, slow), features);
+  TrainingPlan owners = *plan;
+  owners.body->plan.reset();
+  EXPECT_EQ(feature_seconds(owners, lowered, slow), 0);
+}
+
+TEST_F(MapBodyPlan, MapsThatLieElsewhereAreRefused) {
+  TrainingPlan changed = *plan;
+  EXPECT_NO_THROW(require_maps_in_place(changed));
+  changed.body->plan->tensors[static_cast<std::size_t>(changed.body->plan->steps.back().output)].layout.gap = 3;
+  EXPECT_TRUE(test::refuses([&] { require_maps_in_place(changed); }, {"maps"}));
 }
 
 }  // namespace

@@ -8,6 +8,8 @@
 #include "lowering/features.h"
 #include "lowering/step_bootstrap.h"
 #include "training/differentiate.h"
+#include "training/map_features.h"
+#include "training/trained.h"
 #include "unit/lowering/toy_training.h"
 #include "unit/training/networks.h"
 
@@ -25,12 +27,9 @@ training::Spec spec_for(int batch) {
 }
 
 // Encrypted steps from the twin's states: new weights and velocities as the twin's, beside what they change by.
-void expect_steps_as_twin(const graph::Network& network, int batch, int log_n, std::vector<std::string> layers = {},
-                          double rate = 0.2, training::Spec::Loss loss = training::Spec::Loss::squared_error) {
-  training::Spec spec = spec_for(batch);
-  spec.loss = loss;
-  spec.rate = rate;
-  spec.layers = std::move(layers);
+// start: what is added to the weights at the beginning, at most.
+void expect_steps_as_twin(const graph::Network& network, const training::Spec& spec, int log_n, double start = 0) {
+  const int batch = spec.batch;
   ToyTraining toy(lowering::compile(training::differentiate(network, spec), spec, {log_n, 36}));
   const auto& step = toy.plan.step;
   const std::vector<Example> examples = random_examples(
@@ -39,6 +38,9 @@ void expect_steps_as_twin(const graph::Network& network, int batch, int log_n, s
   for (const Example& e : examples) list.push_back(&e);
   const training::Twin twin(step, spec);
   State clear = training::initial_state(step);
+  std::mt19937_64 random(9);
+  for (auto& list_of_weights : clear.weights)
+    for (double& w : list_of_weights) w += std::uniform_real_distribution<double>(-start, start)(random);
   for (int number = 0; number < 2; ++number) {
     const State before = clear;
     const training::Twin::Result found = twin.train(clear, list, number);
@@ -63,7 +65,33 @@ void expect_steps_as_twin(const graph::Network& network, int batch, int log_n, s
   }
 }
 
+void expect_steps_as_twin(const graph::Network& network, int batch, int log_n, std::vector<std::string> layers = {},
+                          double rate = 0.2, training::Spec::Loss loss = training::Spec::Loss::squared_error) {
+  training::Spec spec = spec_for(batch);
+  spec.loss = loss;
+  spec.rate = rate;
+  spec.layers = std::move(layers);
+  expect_steps_as_twin(network, spec, log_n);
+}
+
 TEST(EncryptedTraining, ConvolutionsAndADenseLayer) { expect_steps_as_twin(small_lenet(), 128, 11); }
+
+// What lies behind features that are maps: two values picked out of the images, an adapter beside a convolution that is
+// gone, a quadratic, a dense layer of means.
+TEST(EncryptedTraining, AnAdapterBehindMaps) {
+  for (const int side : {8, 6}) {
+    NetworkBuilder b({1, side, side}, 5);
+    const int x = quadratic(b, b.conv(0, 3, 3, 1, 1), 0.25, 0.5);
+    b.dense(b.mean(quadratic(b, b.affine(b.sum(b.conv(x, 3, 3, 1, 1), x)), 0.2, 0.5)), 3);
+    training::Spec spec = spec_for(24);
+    spec.adapters = {{b.network.nodes[static_cast<std::size_t>(x) + 1].name, 2}};
+    spec.layers = {b.network.nodes.back().name};
+    const graph::Network network = training::network_to_train(b.network, spec);
+    const training::Standard standard{{0.1, 0.1, 0.1, -0.2, -0.2, -0.2}, {0.9, 0.9, 0.9, 1.3, 1.3, 1.3}};
+    expect_steps_as_twin(training::head_behind_maps(network, *training::features_of(network, spec), standard), spec, 11,
+                         0.3);
+  }
+}
 
 // Nothing is padded with free margins, a batch leaves slots empty, and rows and columns have different strides.
 TEST(EncryptedTraining, MapsThatFillTheirTiles) {
@@ -177,6 +205,50 @@ TEST(EncryptedTraining, FeaturesArePackedAsTheImagesOfAStep) {
     const std::vector<double> found = toy.decrypt(out[c]),
                               wanted = lowering::pack_images(toy.plan.step, toy.plan.arrangement, list, 0,
                                                              static_cast<int>(c), 0);
+    for (std::size_t s = 0; s < wanted.size(); ++s) ASSERT_NEAR(found[s], wanted[s], 1e-4) << "slot " << s;
+  }
+}
+
+// Maps lie where the step expects them already; what surrounds them is cleared.
+TEST(EncryptedTraining, MapsBecomeImagesOfAStep) {
+  constexpr int kLogN = 11, kBatch = 10, kChannels = 3, kSide = 6, kTile = 4;
+  NetworkBuilder b({kChannels, kSide, kSide}, 5);
+  b.dense(b.flatten(0), 3);
+  const training::Spec spec = spec_for(kBatch);
+  lowering::Body body;
+  body.range = 4;
+  body.maps = true;
+  body.client.tile = kTile;
+  body.client.io.outputs = kChannels;
+  body.client.output_limbs = lowering::feature_limbs(kLogN);
+  body.client.output_scale = 0x1p34;
+  body.client.parameters = {.log_n = kLogN, .ciphertext_primes = 2, .special_primes = 1};
+  const ToyTraining toy(lowering::compile(training::differentiate(b.network, spec), spec, {kLogN, 36}, body));
+  const std::vector<Example> examples = random_examples(kBatch, kChannels * kSide * kSide, 3);
+  std::vector<const Example*> list;
+  for (const Example& e : examples) list.push_back(&e);
+  const auto& layout = toy.plan.arrangement.layouts[static_cast<std::size_t>(toy.plan.step.images)];
+  ASSERT_EQ(layout.phase_count(), 4);
+  std::vector<ckks::PackedCiphertext> in;
+  for (int phase = 0; phase < 4; ++phase) {
+    const std::vector<bool> pixels = lowering::pixels_of(layout, kTile, phase);
+    for (int c = 0; c < kChannels; ++c) {
+      std::vector<double> slots = lowering::pack_images(toy.plan.step, toy.plan.arrangement, list, 0, c, phase);
+      for (std::size_t s = 0; s < slots.size(); ++s)
+        if (!pixels[s % pixels.size()]) slots[s] = 2;
+      const ckks::Plaintext m = ckks::encode(*toy.ring, toy.encoder.embed_inverse(std::span<const double>(slots)),
+                                             body.client.output_scale, body.client.output_limbs);
+      in.push_back(ckks::pack(*toy.ring,
+                              ckks::expand(*toy.ring, secret::encrypt_symmetric(toy.key, m, ckks::random_seed(), 0))));
+    }
+  }
+  const program::Program packing = lowering::pack_features(toy.plan);
+  const auto out = runtime::ProgramRun(packing, *toy.evaluator, nullptr).run(std::move(in), {});
+  ASSERT_EQ(out.size(), 12U);
+  for (int k = 0; k < 12; ++k) {
+    const std::vector<double> found = toy.decrypt(out[static_cast<std::size_t>(k)]),
+                              wanted =
+                                  lowering::pack_images(toy.plan.step, toy.plan.arrangement, list, 0, k / 4, k % 4);
     for (std::size_t s = 0; s < wanted.size(); ++s) ASSERT_NEAR(found[s], wanted[s], 1e-4) << "slot " << s;
   }
 }

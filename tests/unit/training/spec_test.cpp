@@ -29,6 +29,10 @@ momentum = 0.9
 nesterov = true
 weight_decay = 1e-4
 
+[[adapter]]
+layer = "conv2"
+rank = 4
+
 [[schedule]]
 step = 40
 factor = 0.5
@@ -48,6 +52,9 @@ factor = 0.1
   EXPECT_EQ(s.momentum, 0.9);
   EXPECT_TRUE(s.nesterov);
   EXPECT_EQ(s.weight_decay, 1e-4);
+  ASSERT_EQ(s.adapters.size(), 1u);
+  EXPECT_EQ(s.adapters[0].layer, "conv2");
+  EXPECT_EQ(s.adapters[0].rank, 4);
   ASSERT_EQ(s.schedule.size(), 2u);
   EXPECT_EQ(s.schedule[1].step, 60);
   EXPECT_EQ(s.schedule[1].factor, 0.1);
@@ -147,6 +154,13 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"[optimiser]\nnesterov = true", {"optimiser.nesterov", "momentum"}},
         Wrong{"[optimiser]\nweight_decay = -1", {"optimiser.weight_decay", "from 0 to 1"}},
         Wrong{"[optimiser]\ndampening = 0", {"unknown key 'optimiser.dampening'", "momentum"}},
+        Wrong{"[[adapter]]\nlayer = \"c\"", {"[[adapter]]", "rank"}},
+        Wrong{"[[adapter]]\nrank = 2", {"[[adapter]]", "layer"}}, Wrong{"adapter = 3", {"adapter", "[[adapter]]"}},
+        Wrong{"[[adapter]]\nlayer = \"c\"\nrank = 0", {"adapter.rank", "from 1"}},
+        Wrong{"[[adapter]]\nlayer = 3\nrank = 2", {"adapter.layer", "a text"}},
+        Wrong{"[[adapter]]\nlayer = \"c\"\nrank = 2\nalpha = 4", {"unknown key 'adapter.alpha'"}},
+        Wrong{"[[adapter]]\nlayer = \"c\"\nrank = 2\n[[adapter]]\nlayer = \"c\"\nrank = 3", {"two adapters", "'c'"}},
+        Wrong{"layers = [\"c\"]\n[[adapter]]\nlayer = \"c\"\nrank = 2", {"'c'", "layers", "adapter"}},
         Wrong{"[[schedule]]\nstep = 3", {"[[schedule]]", "factor"}},
         Wrong{"[[schedule]]\nfactor = 3", {"[[schedule]]", "step"}},
         Wrong{"[[schedule]]\nstep = -3\nfactor = 1", {"schedule.step", "from 0"}},

@@ -51,7 +51,7 @@ TEST(Trained, AModelIsTrainedAndWrittenBack) {
   EXPECT_LT(steps.back().result.loss, steps.front().result.loss);
 
   const auto& weights = steps.back().state.weights;
-  graph::write_onnx(m.folder / "model.onnx", m.folder / "trained.onnx", new_weights(step, weights));
+  graph::write_onnx(m.folder / "model.onnx", m.folder / "trained.onnx", new_weights(network, spec, step, weights));
   const auto& image = examples[0].image;
   const auto before = graph::evaluate(network, image), after = graph::evaluate(trained(network, step, weights), image),
              written = graph::evaluate(graph::import_onnx(m.folder / "trained.onnx"), image);
@@ -78,7 +78,7 @@ TEST(Trained, ANewHeadHasOtherClasses) {
   const auto steps = run_twin(step, spec, examples);
   EXPECT_LT(steps.back().result.loss, steps.front().result.loss);
   const auto& weights = steps.back().state.weights;
-  graph::write_onnx(m.folder / "model.onnx", m.folder / "trained.onnx", new_weights(step, weights));
+  graph::write_onnx(m.folder / "model.onnx", m.folder / "trained.onnx", new_weights(old, spec, step, weights));
   const graph::Network written = graph::import_onnx(m.folder / "trained.onnx");
   EXPECT_EQ(written.output_shape(), (graph::Shape{5, 1, 1}));
   const auto& image = examples[0].image;
@@ -103,7 +103,7 @@ TEST(Trained, TheModelOfTheRepositoryCanBeTrained) {
   }
   EXPECT_EQ(layers, (std::vector<std::string>{"conv1", "conv1", "conv2", "conv2", "fc", "fc"}));
   EXPECT_EQ(numbers, 4u * 25 + 4 + 8 * 4 * 25 + 8 + 10 * 392 + 10);
-  graph::check_writable(folder / "lenet-mnist.onnx", new_weights(step, initial_state(step).weights));
+  graph::check_writable(folder / "lenet-mnist.onnx", new_weights(network, spec, step, initial_state(step).weights));
 }
 
 }  // namespace
