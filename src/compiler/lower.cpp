@@ -482,12 +482,6 @@ class Lowering {
 
 }  // namespace
 
-double relu_error_for(const graph::Network& network) {
-  const auto functions =
-      std::ranges::count_if(network.nodes, [](const Node& n) { return std::holds_alternative<graph::Function>(n.op); });
-  return functions <= kFewRelus ? kReluError : kReluError / 2;
-}
-
 plan::Interface interface_of(const graph::Network& network) {
   const Shape in = network.input_shape();
   return {in.c, in.h, in.w, network.mean, network.std, network.classes, network.output_shape().c};

@@ -1,18 +1,11 @@
 #pragma once
 
 #include "circuit/circuit.h"
+#include "compiler/relu_error.h"
 #include "graph/network.h"
 #include "plan/plan.h"
 
 namespace sotto::compiler {
-
-/// Largest error of an activation's polynomial over the span of its values (of a ReLU: over its range), unless the user
-/// asks for another; for networks of up to kFewRelus activations.
-inline constexpr double kReluError = 0.0051;
-inline constexpr int kFewRelus = 20;
-
-/// kReluError, or half of it for networks with more activations, over which errors add up (docs/adr/0015).
-double relu_error_for(const graph::Network& network);
 
 /// What a circuit may end in: scores, a vector, for their reader; a map only for someone who goes on with it.
 enum class Output { scores, map };

@@ -14,9 +14,9 @@ namespace sotto::graph {
 
 namespace {
 
-constexpr double kMargin = 1.5, kMostMargin = 3;   // over the largest magnitude that was measured
+constexpr double kMargin = 1.5, kMostMargin = 3;      // over the largest magnitude that was measured
 constexpr std::size_t kTail = 8, kLeastForTail = 32;  // the largest images are one in kTail
-constexpr double kOneIn = 1e5;                     // images, of which one may leave a range
+constexpr double kOneIn = 1e5;                        // images, of which one may leave a range
 
 // Infinite if a value is not finite.
 double largest_magnitude(std::span<const double> values) {

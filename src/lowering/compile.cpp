@@ -201,7 +201,7 @@ std::uint64_t memory_of(const TrainingPlan& plan, const LoweredStep& lowered, st
             static_cast<std::uint64_t>(tier.max_limbs + tier.special) * (simd::kPackedBytes << plan.parameters.log_n);
   }
   constexpr std::uint64_t kOfBootstrapping = 500, kUnpacked = 64;  // MB, and limbs for every limb of a ciphertext
-  std::uint64_t features = 0;  // limbs, of a batch
+  std::uint64_t features = 0;                                      // limbs, of a batch
   for (std::size_t k = 0; plan.body && k < lowered.images; ++k)
     features += 2 * static_cast<std::uint64_t>(lowered.program.value(lowered.program.inputs[1 + k]).limbs);
   const bootstrap::BootstrapSpec& b = plan.levels.bootstrapping;

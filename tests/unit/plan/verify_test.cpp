@@ -65,7 +65,7 @@ const Break kBreaks[] = {
     {"negative deviation", "deviation", [](Plan& p) { p.io.std[1] = -1; }},
     {"deviation that is no number", "deviation", [](Plan& p) { p.io.std[1] = kNan; }},
     {"no scores", "scores", [](Plan& p) { p.io.outputs = 0; }},
-    {"other scores", "scores",
+    {"other scores", "channels",
      [](Plan& p) {
        p.io.outputs = 2;
        p.io.classes.clear();
@@ -94,14 +94,6 @@ const Break kBreaks[] = {
     {"no bias", "bias", [](Plan& p) { p.steps[0].bias.clear(); }},
     {"infinite bias", "bias", [](Plan& p) { p.steps[0].bias[3] = kInf; }},
     {"bias that is no number", "bias", [](Plan& p) { p.steps[0].bias.back() = kNan; }},
-    {"last layer is a map", "scores",
-     [](Plan& p) {
-       p.tensors.push_back(p.tensors[3]);
-       p.steps.pop_back();
-       p.steps[2].kind = Kind::sum;
-       p.steps[2].keep = true;
-       p.tensors[3].limbs += 1;
-     }},
     // Terms.
     {"negative source", "not there", [](Plan& p) { p.steps[1].terms[0].source = -1; }},
     {"no such source", "not there", [](Plan& p) { p.steps[1].terms[0].source = 5; }},
@@ -183,6 +175,13 @@ TEST(VerifyPlan, EveryBrokenField) {
     b.change(p);
     EXPECT_TRUE(refuses([&] { verify(p); }, {b.word})) << b.what;
   }
+}
+
+TEST(VerifyPlan, AMapIsNoVectorOfScores) {
+  Plan p = test::small_plan();
+  EXPECT_NO_THROW(require_scores(p));
+  p.tensors.back().layout.width = 2;
+  EXPECT_TRUE(refuses([&] { require_scores(p); }, {"not a vector of scores"}));
 }
 
 TEST(VerifyPlan, EveryKeyIsNeeded) {
