@@ -54,7 +54,8 @@ Losses losses_of(const lowering::TrainingPlan& plan, const std::vector<std::vect
                               [static_cast<std::size_t>(b) % each * static_cast<std::size_t>(a.positions())] /
                         2;
     found.mean += loss / a.batch;
-    found.worst = std::isnan(loss) ? INFINITY : std::max(found.worst, loss);
+    // What folds is as likely to come out negative.
+    found.worst = std::isnan(loss) ? INFINITY : std::max(found.worst, std::abs(loss));
   }
   return found;
 }
@@ -120,7 +121,8 @@ void judge_body_run(const lowering::TrainingPlan& plan, const Keys& keys, const 
   out.spoiled = out.spoiled || spoiled;
 }
 
-// Weights from sums over images: after every step, of all that are in by then.
+// Weights from sums over images: after every step, of all that are in by then. The sums of fewer images than features
+// may have no solution where those of more have one, so the last ones count.
 class FromMoments {
  public:
   explicit FromMoments(const lowering::TrainingPlan& plan)
@@ -132,15 +134,19 @@ class FromMoments {
     const double loss = training::loss_of(training::added(sums, sums_, -1), state_.weights);
     const auto weights = training::solve(sums, plan_.spec.ridge);
     if (weights) state_.weights = *weights;
-    if (out.overflow < 0 && !(weights && std::isfinite(loss))) out.overflow = static_cast<int>(out.states.size());
+    solved_ = weights.has_value();
+    if (out.overflow < 0 && !std::isfinite(loss)) out.overflow = static_cast<int>(out.states.size());
     out.losses.push_back(loss);
     out.states.push_back(state_);
     sums_ = std::move(sums);
   }
 
+  [[nodiscard]] bool solved() const { return solved_; }
+
  private:
   const lowering::TrainingPlan& plan_;
   training::State state_;
+  bool solved_ = true;
   training::Moments sums_;  // before the next step
 };
 
@@ -233,6 +239,7 @@ DecryptedTraining decrypt_training(const lowering::TrainingPlan& plan, const Key
     if (out.overflow < 0 && !training::in_range(out.states.back(), losses.worst, plan.spec))
       out.overflow = static_cast<int>(s);
   }
+  if (from_moments && out.overflow < 0 && !from_moments->solved()) out.overflow = static_cast<int>(steps) - 1;
   // The first loss is that of the model's own weights: whatever comes behind, it decrypts under the right key. Only
   // sums that images from beyond all ranges spoiled do not.
   if (std::isnan(out.losses.front()) && !out.spoiled)

@@ -49,6 +49,11 @@ std::vector<Meeting> meetings(int ciphertexts, int tile) {
   return list;
 }
 
+// How many these are, without a list.
+std::int64_t count_of_meetings(std::int64_t ciphertexts, std::int64_t tile) {
+  return ciphertexts * tile * tile + ciphertexts * (ciphertexts - 1) / 2 * (2 * tile * tile - 1);
+}
+
 // By ciphertext of an image and position: index of the number that lies there, or -1.
 std::vector<std::vector<int>> numbers_of(const Layout& layout, int tile) {
   std::vector<std::vector<int>> numbers(static_cast<std::size_t>(layout.ciphertexts()),
@@ -193,7 +198,7 @@ Arrangement arrange_moments(const Step& step, int batch, int log_n, int tile) {
   training::require_dense_layer(step);
   Arrangement a = arrange(step, batch, log_n, tile);
   const int each = images_of(step, a).ciphertexts(), classes = classes_of(step);
-  const auto leaves = static_cast<std::int64_t>(meetings(each, a.tile).size()) + std::int64_t{classes} * (each + 1);
+  const std::int64_t leaves = count_of_meetings(each, a.tile) + std::int64_t{classes} * (each + 1);
   const std::int64_t slots = leaves * a.positions();
   if (slots > a.slots())
     throw Error(ErrorCode::bad_input,

@@ -42,11 +42,9 @@ std::string warning(const Training& t) {
   const std::string range = brief(t.range);
   return fmt::format(
       "<section class=\"warning\" role=\"note\"><h2>Results from step {0} on mean nothing</h2>\n<p>In step {0} of {1} "
-      "a "
-      "weight or a velocity left the range of {2} to {3}, which encrypted training holds, or the scores of an image "
+      "a weight or a velocity left the range of {2} to {3}, which encrypted training holds, or the scores of an image "
       "that of their loss. {4} Train again with a "
-      "larger "
-      "range, a lower rate or fewer steps.</p></section>\n",
+      "larger range, a lower rate or fewer steps.</p></section>\n",
       whole(void_from(t)), whole(t.steps.size()), safe("-" + range), safe(range),
       t.simulated ? "Encrypted losses, accuracies and weights of that step and all later ones would be noise."
                   : "Encrypted losses, accuracies and weights of that step and all later ones are noise, whatever they "

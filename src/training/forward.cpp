@@ -49,6 +49,9 @@ class Forward {
     polynomials_.push_back({});
     for (int i = 1; i < static_cast<int>(network_.nodes.size()); ++i) polynomials_.push_back(visit(i));
     const int last = static_cast<int>(network_.nodes.size()) - 1;
+    // Images that a batch lacks have scores of zero, which teach nothing; a constant would.
+    if (of(last).coefficients[0] != 0)
+      fail(last, "a constant that is added behind the last dense layer cannot be trained; make it part of its biases");
     b_.step.scores = value_of(last);
     if (b_.step.value(b_.step.scores).space != Space::vector)
       fail(last, "the scores must come from a dense layer to be trained");

@@ -6,7 +6,7 @@ namespace sotto::training {
 
 namespace {
 
-// exp(z) is taken as (1 + z / 2^r)^(2^r): above zero everywhere, rising from z = -2^r on, and, of all values, right at
+// exp(z) is taken as (1 + z / 2^r)^(2^r): never below zero, rising from z = -2^r on, and, of all values, right at
 // zero, where scores that say nothing begin.
 constexpr int kSquarings = 3;
 constexpr double kPower = 1 << kSquarings;

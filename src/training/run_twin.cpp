@@ -1,5 +1,7 @@
 #include "training/run_twin.h"
 
+#include <cmath>
+
 #include "training/moments.h"
 #include "training/optimiser.h"
 
@@ -25,7 +27,10 @@ std::vector<TwinStep> run_twin(const Step& step, const Spec& spec, const std::ve
     if (at_once) {
       twin.gradients(state, batch, &s.result);
       sums = added(std::move(sums), moments_of(step, batch), 1);
-      state.weights = solve(sums, spec.ridge).value_or(std::move(state.weights));
+      const auto solution = solve(sums, spec.ridge);
+      if (solution) state.weights = *solution;
+      // Fewer images than features may have none; more of them behind do.
+      if (!solution && number + 1 == spec.steps) s.result.worst = INFINITY;
     } else {
       s.result = twin.train(state, batch, number, noise, &random);
     }

@@ -177,6 +177,14 @@ TEST(Differentiate, LayersThatAreNotNamedKeepTheirWeights) {
     EXPECT_EQ(std::ranges::count(all, k), 0);
 }
 
+// Images that a batch lacks would teach it.
+TEST(Differentiate, RefusesAConstantBehindTheScores) {
+  NetworkBuilder b({2, 8, 8}, 1);
+  const int scores = b.dense(b.flatten(0), 3);
+  b.network.nodes.push_back({"shift", graph::ChannelAffine{{1, 1, 1}, {2, 2, 2}}, {scores}, {3, 1, 1}});
+  EXPECT_TRUE(refuses([&] { differentiate(b.network, {}); }, {"'shift'", "a constant that is added"}));
+}
+
 TEST(Differentiate, RefusesWhatCannotBeTrainedAndNamesIt) {
   const auto refusal = [](const std::function<void(NetworkBuilder&)>& build, std::string_view message, Spec spec = {}) {
     NetworkBuilder b({2, 8, 8}, 1);

@@ -112,6 +112,23 @@ TEST(Moments, OnePassOverAllBatches) {
   EXPECT_TRUE(in_range(steps.back().state, steps.back().result.worst, spec));
 }
 
+// Only behind the last step it matters whether there is a solution.
+TEST(Moments, WithoutASolutionInTheEndTheTwinHasLeftItsRange) {
+  Spec spec = at_once(8, 3);
+  spec.ridge = 0;
+  const Step step = differentiate(dense_network(), spec);
+  std::vector<Example> examples = examples_of(24);
+  const auto in_range_after = [&](std::size_t number) {
+    const TwinStep found = run_twin(step, spec, examples)[number];
+    return in_range(found.state, found.result.worst, spec);
+  };
+  EXPECT_TRUE(in_range_after(0)) << "fewer images than features";
+  EXPECT_TRUE(in_range_after(2));
+  for (Example& e : examples) e.image[4] = 0;
+  EXPECT_TRUE(in_range_after(0));
+  EXPECT_FALSE(in_range_after(2));
+}
+
 TEST(Moments, ThatBelongToNoImagesHaveNoSolution) {
   const Step step = differentiate(dense_network(), Spec{});
   const std::vector<Example> examples = examples_of(5);  // fewer than features
