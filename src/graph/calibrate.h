@@ -10,9 +10,9 @@ namespace sotto::graph {
 /// How large the values of a network become: the largest magnitude of a node's value by image, [node][image].
 using Magnitudes = std::vector<std::vector<double>>;
 
-/// Of every node over preprocessed images. On all threads of the current TBB arena. progress(images done) is called after
-/// each image, by one thread at a time, and may throw to end the measurement.
-/// Throws Error{bad_input} if a value is not finite.
+/// Of every node over preprocessed images. On all threads of the current TBB arena. progress(images done) is called
+/// after each image, by one thread at a time, and may throw to end the measurement. Throws Error{bad_input} if a value
+/// is not finite.
 Magnitudes magnitudes(const Network& network, const std::vector<std::vector<double>>& images,
                       const std::function<void(std::size_t)>& progress = {});
 

@@ -128,8 +128,7 @@ int run(int argc, char** argv) {
       values.push_back(images::preprocess(all[k], io));
     calibration = compiler::calibration_from(std::move(values));
   }
-  if (graph::needs_ranges(network))
-    graph::set_ranges(network, graph::magnitudes(network, calibration.images), true);
+  if (graph::needs_ranges(network)) graph::set_ranges(network, graph::magnitudes(network, calibration.images), true);
   const double relu_error = compiler::relu_error_for(network);
   plan::Plan plan = compiler::compile(compiler::measured_circuit(network, calibration, relu_error), {.batch = 16}).plan;
   compiler::measure_probes(plan, calibration);

@@ -93,7 +93,8 @@ TEST(CloseScores, FaintPicturesAreFoundAmongOthers) {
 // one of a thousand images.
 TEST(CloseScores, NoLabelOfNoiseIsTrusted) {
   EXPECT_EQ(doubtful(marks(watch(1), random_scores(4000, 1, 9))).size(), 4000u);
-  EXPECT_EQ(doubtful(marks(watch(1, 1e6), random_scores(4000, 1, 9))).size(), 4000u) << "however large they were before";
+  EXPECT_EQ(doubtful(marks(watch(1, 1e6), random_scores(4000, 1, 9))).size(), 4000u)
+      << "however large they were before";
   const Scores one{{0.1, -0.2, 0.3, 4.0, 0.2, -0.3, 0.1, 0.2, 0.0, -0.1}};
   EXPECT_TRUE(doubtful(marks(watch(0.01), one)).empty()) << "a lone image has no neighbours to tell";
   EXPECT_EQ(doubtful(marks(watch(2), one)).size(), 1u);
