@@ -43,6 +43,16 @@ def dense_network(path, activation=None):
     return saved(path, nodes, weights)
 
 
+def examples(path, count, seed):
+    """Saves and returns images, one shape with noise for each class, and labels."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, CLASSES, count)
+    shapes = rng.integers(0, 200, (CLASSES, 1, SIDE, SIDE))
+    images = np.clip(shapes[labels] + rng.integers(-30, 30, (count, 1, SIDE, SIDE)), 0, 255).astype(np.uint8)
+    np.savez(path, images=images, labels=labels)
+    return images, labels
+
+
 def weights_of(path):
     return {i.name: numpy_helper.to_array(i).astype(float) for i in onnx.load(path).graph.initializer}
 
@@ -66,11 +76,7 @@ class TrainingCase(Case):
     def setUpClass(cls):
         super().setUpClass()
         cls.before = dense_network(cls.dir / "net.onnx")
-        rng = np.random.default_rng(4)
-        cls.labels = rng.integers(0, CLASSES, BATCH)
-        cls.images = np.clip(rng.integers(0, 200, (CLASSES, 1, SIDE, SIDE))[cls.labels] + rng.integers(-30, 30, (BATCH, 1, SIDE, SIDE)),
-                             0, 255).astype(np.uint8)
-        np.savez(cls.dir / "data.npz", images=cls.images, labels=cls.labels)
+        cls.images, cls.labels = examples(cls.dir / "data.npz", BATCH, 4)
         (cls.dir / "spec.toml").write_text(spec(2))
 
     def float_steps(self, steps):
@@ -260,11 +266,7 @@ class Head(Case):
     def setUpClass(cls):
         super().setUpClass()
         cls.before = cubic_network(cls.dir / "net.onnx")
-        rng = np.random.default_rng(5)
-        cls.labels = rng.integers(0, CLASSES, 2 * BATCH)
-        shapes = rng.integers(0, 200, (CLASSES, 1, SIDE, SIDE))
-        cls.images = np.clip(shapes[cls.labels] + rng.integers(-30, 30, (2 * BATCH, 1, SIDE, SIDE)), 0, 255).astype(np.uint8)
-        np.savez(cls.dir / "data.npz", images=cls.images, labels=cls.labels)
+        cls.images, cls.labels = examples(cls.dir / "data.npz", 2 * BATCH, 5)
         (cls.dir / "spec.toml").write_text(spec(2, rate=0.01, extra='layers = ["fc"]'))
         cls.sotto("compile", "net.onnx", "--train", "spec.toml", "--calibrate", "data.npz", "--out", "net")
         cls.sotto("keygen", "net.client", "--out", "keys")
@@ -349,11 +351,7 @@ class Adapter(Case):
     def setUpClass(cls):
         super().setUpClass()
         cls.before = residual_network(cls.dir / "net.onnx")
-        rng = np.random.default_rng(5)
-        cls.labels = rng.integers(0, CLASSES, BATCH)
-        shapes = rng.integers(0, 200, (CLASSES, 1, SIDE, SIDE))
-        cls.images = np.clip(shapes[cls.labels] + rng.integers(-30, 30, (BATCH, 1, SIDE, SIDE)), 0, 255).astype(np.uint8)
-        np.savez(cls.dir / "data.npz", images=cls.images, labels=cls.labels)
+        cls.images, cls.labels = examples(cls.dir / "data.npz", BATCH, 5)
         (cls.dir / "spec.toml").write_text(spec(2, rate=0.01, extra='layers = ["fc"]') + '[[adapter]]\nlayer = "conv2"\nrank = 1\n')
 
     def test_trained_weights_are_the_twins_and_go_into_the_middle_tap(self):

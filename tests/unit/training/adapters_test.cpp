@@ -40,15 +40,6 @@ Spec spec_with(std::vector<Adapter> adapters) {
   return spec;
 }
 
-std::vector<std::vector<double>> random_images(std::size_t count, std::size_t size) {
-  std::mt19937_64 random(3);
-  std::normal_distribution<double> normal;
-  std::vector<std::vector<double>> images(count, std::vector<double>(size));
-  for (auto& image : images)
-    for (double& v : image) v = normal(random);
-  return images;
-}
-
 void expect_same(const Network& a, const Network& b, const std::vector<std::vector<double>>& images) {
   const auto wanted = graph::evaluate_all(a, images), found = graph::evaluate_all(b, images);
   for (std::size_t i = 0; i < images.size(); ++i)
@@ -79,7 +70,7 @@ std::vector<std::vector<double>> random_weights(const Step& step) {
 
 TEST(Adapters, ChangeNothingAtFirst) {
   const Network network = residual_network();
-  expect_same(network, network_to_train(network, spec_with({{"second", 2}})), random_images(5, 128));
+  expect_same(network, network_to_train(network, spec_with({{"second", 2}})), test::random_images(5, 128));
 }
 
 TEST(Adapters, AreMergedIntoTheMiddleTap) {
@@ -94,7 +85,7 @@ TEST(Adapters, AreMergedIntoTheMiddleTap) {
     ASSERT_EQ(step.parameters.size(), 4U);
     const auto weights = random_weights(step);
     expect_same(trained(adapted, step, weights), with_weights(network, new_weights(network, spec, step, weights)),
-                random_images(5, 128));
+                test::random_images(5, 128));
   }
 }
 
@@ -105,7 +96,7 @@ TEST(Adapters, WhatTheyReadRunsOnceForEveryImage) {
   const int features = *features_of(adapted, spec);
   // What the second convolution reads, and what it makes, normalised: 4 channels of 4 x 4 each.
   EXPECT_EQ(adapted.nodes[static_cast<std::size_t>(features)].shape, (graph::Shape{8, 4, 4}));
-  const auto images = random_images(20, 128);
+  const auto images = test::random_images(20, 128);
   const Standard none{std::vector<double>(8, 0), std::vector<double>(8, 1)};
   const Standard standard =
       standard_of_maps(adapted, features, graph::evaluate_all(body_of(adapted, features, none), images));
@@ -131,7 +122,7 @@ TEST(Adapters, LearnWithANewHead) {
   const Network adapted = network_to_train(network, spec);
   const int features = *features_of(adapted, spec);
   const Standard none{std::vector<double>(8, 0), std::vector<double>(8, 1)};
-  const auto values = graph::evaluate_all(body_of(adapted, features, none), random_images(6, 128));
+  const auto values = graph::evaluate_all(body_of(adapted, features, none), test::random_images(6, 128));
   std::vector<Example> examples;
   for (std::size_t i = 0; i < values.size(); ++i) examples.push_back({values[i], static_cast<int>(i) % 4});
   const Step step = differentiate(head_behind_maps(adapted, features, none), spec);

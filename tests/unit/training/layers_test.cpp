@@ -40,15 +40,6 @@ std::vector<std::string> dense_layers(const Network& network) {
   return names;
 }
 
-std::vector<std::vector<double>> random_images(std::size_t count, std::size_t size) {
-  std::mt19937_64 random(3);
-  std::normal_distribution<double> normal;
-  std::vector<std::vector<double>> images(count, std::vector<double>(size));
-  for (auto& image : images)
-    for (double& v : image) v = normal(random);
-  return images;
-}
-
 TEST(Layers, FeaturesAreWhatTheFirstTrainedDenseLayerReads) {
   const Network network = two_dense_layers();
   const auto dense = dense_layers(network);
@@ -93,7 +84,7 @@ TEST(Layers, BodyAndHeadAreTheNetwork) {
   const Network network = two_dense_layers();
   const Spec spec = training_layers(dense_layers(network));
   const int features = *features_of(network, spec);
-  const auto images = random_images(20, 72);
+  const auto images = test::random_images(20, 72);
   const Standard none{std::vector<double>(6, 0), std::vector<double>(6, 1)};
   const Standard standard = standard_of(graph::evaluate_all(body_of(network, features, none), images));
   const Network body = body_of(network, features, standard);

@@ -1,6 +1,9 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
+#include <random>
+#include <vector>
 
 #include "support/network_builder.h"
 
@@ -24,6 +27,16 @@ inline graph::Network small_lenet() {
   const int first = quadratic(b, b.conv(0, 2, 5, 2, 2), 0.25, 0.5);
   b.dense(b.flatten(quadratic(b, b.conv(first, 3, 5, 2, 2), 0.25, 0.5)), 4);
   return b.network;
+}
+
+/// Images of so many numbers, normal with deviation 1; always the same.
+inline std::vector<std::vector<double>> random_images(std::size_t count, std::size_t size) {
+  std::mt19937_64 random(3);
+  std::normal_distribution<double> normal;
+  std::vector<std::vector<double>> images(count, std::vector<double>(size));
+  for (auto& image : images)
+    for (double& v : image) v = normal(random);
+  return images;
 }
 
 }  // namespace sotto::test
