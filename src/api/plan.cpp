@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "api/planning.h"
 #include "api/training.h"
 #include "api/values.h"
 #include "base/error.h"
@@ -17,16 +18,6 @@ namespace sotto {
 namespace {
 
 constexpr int kMostImages = 65536;
-
-engine::PlanningHooks planning_hooks(const Hooks& hooks) {
-  engine::PlanningHooks out;
-  out.note = hooks.note;
-  out.progress = [&hooks](const engine::PlanningProgress& p) {
-    if (hooks.stop != nullptr && *hooks.stop) throw Error(ErrorCode::interrupted, "planning was stopped");
-    if (hooks.progress) hooks.progress({p.stage, p.done, p.what});
-  };
-  return out;
-}
 
 int threads_or_all(int threads) { return threads > 0 ? threads : available_threads(); }
 
@@ -58,7 +49,7 @@ Plan Plan::compile(const std::filesystem::path& model, const PlanOptions& option
   graph::Network network = graph::import_onnx(model);
   if (hooks.note)
     for (const std::string& note : network.notes) hooks.note(model.string() + ": " + note);
-  const engine::PlanningHooks planning = planning_hooks(hooks);
+  const compiler::PlanningHooks planning = api::planning_hooks_for(hooks);
   try {
     compiler::Calibration calibration = api::calibration_for(options.calibration, compiler::interface_of(network));
     engine::MeasuredNetwork measured = engine::measure(std::move(network), std::move(calibration), options.agreement,

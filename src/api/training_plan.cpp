@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "api/planning.h"
 #include "api/training.h"
 #include "api/values.h"
 #include "base/error.h"
@@ -104,7 +105,7 @@ TrainingPlan::TrainingPlan(lowering::TrainingPlan plan)
 TrainingPlan TrainingPlan::compile(const Source& model, const std::string& spec, const std::string& name,
                                    const Hooks& hooks, const std::optional<ImagesView>& calibration) {
   return TrainingPlan(
-      lowering::plan_training(model, training::parse_spec(spec, name), hooks.note,
+      lowering::plan_training(model, training::parse_spec(spec, name), api::planning_hooks_for(hooks),
                               [&](const plan::Interface& io) { return api::calibration_for(calibration, io); }));
 }
 

@@ -193,9 +193,9 @@ SwitchingKey KeyFile::load(const KeyId& id) const {
   return out;
 }
 
-void KeyFile::drop_tier(int tier) {
+void KeyFile::drop(const KeyId& id) {
   const std::scoped_lock lock(mutex_);
-  std::erase_if(loaded_, [&](const auto& entry) { return entry.first.tier == tier; });
+  loaded_.erase(id);
 }
 
 }  // namespace sotto::ckks

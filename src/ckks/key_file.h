@@ -65,8 +65,8 @@ class KeyFile : public KeyProvider {
 
   const SwitchingKey& key(const KeyId& id) override;
   void prepare(std::span<const KeyId> ids) override;
-  /// Frees the keys of a tier that are in memory; they are read again if someone asks.
-  void drop_tier(int tier);
+  /// Frees a key if it is in memory; it is read again if someone asks.
+  void drop(const KeyId& id);
   /// Reads everything once, calling check() now and then, which may throw. Throws Error{bad_input} if anything is
   /// damaged.
   void verify(const std::function<void()>& check = {}) const { file_.verify(check); }

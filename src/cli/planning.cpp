@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <memory>
-
 #include "base/error.h"
 #include "cli/console.h"
+#include "cli/planning_lines.h"
 #include "compiler/scales.h"
 #include "engine/planner.h"
 #include "graph/calibrate.h"
@@ -17,26 +16,6 @@ namespace sotto::cli {
 namespace {
 
 constexpr int kDefaultImages = 1024;
-
-// A progress line for every stage.
-class StageLines {
- public:
-  void show(const engine::PlanningProgress& p) {
-    if (!line_ || stage_ != p.stage) {
-      line_.reset();  // ends the one before
-      line_ = std::make_unique<ProgressLine>(stage_ = p.stage);
-    }
-    line_->update(p.done, p.what);
-  }
-  void note(const std::string& text) {
-    line_.reset();
-    print_note(text);
-  }
-
- private:
-  std::string stage_;
-  std::unique_ptr<ProgressLine> line_;
-};
 
 // What the user should know of --precise beside the numbers of a plan.
 void note_on_precise(const plan::Plan& plan, const PlanRequest& request) {
@@ -77,10 +56,8 @@ auto with_planner(const PlanRequest& request, const Make& make) {
   for (const std::string& note : network.notes) print_note(request.model + ": " + note);
   const plan::Interface io = compiler::interface_of(network);
   compiler::Calibration calibration = calibration_for(request.calibrate, request.reading, io);
-  StageLines lines;
-  engine::PlanningHooks hooks;
-  hooks.progress = [&](const engine::PlanningProgress& p) { lines.show(p); };
-  hooks.note = [&](const std::string& text) { lines.note(text); };
+  PlanningLines lines;
+  const compiler::PlanningHooks hooks = lines.hooks();
   const engine::PlannerOptions options{request.agreement / 100,
                                        request.memory.empty() ? 0 : parse_bytes(request.memory), request.precise};
   try {

@@ -15,7 +15,6 @@
 #include "graph/onnx_import.h"
 #include "graph/onnx_weights.h"
 #include "lowering/features.h"
-#include "lowering/plan_training.h"
 #include "report/training.h"
 #include "training/run_twin.h"
 #include "training/trained.h"
@@ -121,12 +120,7 @@ int run(TrainOptions& o) {
   training::Spec spec = training::read_spec(o.spec);
   if (o.steps > 0) spec.steps = o.steps;
   const Stopwatch compiling;
-  const lowering::TrainingPlan plan = [&] {
-    const AtOnce at_once;
-    return lowering::plan_training(o.model, spec, print_note, [&](const plan::Interface& io) {
-      return calibration_for(o.calibrate, o.data.reading, io);
-    });
-  }();
+  const lowering::TrainingPlan plan = plan_training(o.model, spec, o.calibrate, o.data.reading);
   const double compile_seconds = compiling.seconds();
   DataOptions data = o.data;
   data.data = training_half(data.data);

@@ -4,6 +4,7 @@
 
 #include "cli/console.h"
 #include "cli/planning.h"
+#include "cli/planning_lines.h"
 #include "lowering/cost.h"
 #include "lowering/files.h"
 #include "lowering/plan_file.h"
@@ -158,14 +159,18 @@ nlohmann::json to_json(const engine::TrainingReport& report, const engine::Train
           {"predicted_peak_bytes", trainer.predicted_bytes()}};
 }
 
+lowering::TrainingPlan plan_training(const std::string& model, const training::Spec& spec,
+                                     const std::vector<std::string>& calibrate, const ReadingOptions& reading) {
+  const AtOnce nothing_is_written;
+  PlanningLines lines;
+  return lowering::plan_training(model, spec, lines.hooks(),
+                                 [&](const plan::Interface& io) { return calibration_for(calibrate, reading, io); });
+}
+
 std::string compile_training(const std::string& model, const std::string& spec,
                              const std::vector<std::string>& calibrate, const ReadingOptions& reading,
                              const std::string& plan_path, const std::string& client_path) {
-  const lowering::TrainingPlan plan = [&] {
-    const AtOnce at_once;
-    return lowering::plan_training(model, training::read_spec(spec), print_note,
-                                   [&](const plan::Interface& io) { return calibration_for(calibrate, reading, io); });
-  }();
+  const lowering::TrainingPlan plan = plan_training(model, training::read_spec(spec), calibrate, reading);
   wire::require_writable(plan_path, wire::Kind::plan);  // both or none
   wire::require_writable(client_path, wire::Kind::client);
   lowering::write_training_plan(plan_path, plan, wire::Kind::plan);

@@ -20,8 +20,13 @@ void show_training(const lowering::TrainingPlan& plan, bool as_json, int threads
 /// How long a training is predicted to take, in words. feature_seconds: of a batch; 0: none.
 std::string predicted_times(double seconds_per_step, double feature_seconds);
 
-/// Makes NAME.plan and NAME.client from a model and SPEC.toml. Returns what to tell the user.
-/// calibrate, reading: images to measure on the layers that run once for every image; may be none.
+/// lowering::plan_training with its progress on stderr. calibrate, reading: images to measure on the layers that run
+/// once for every image; may be none.
+lowering::TrainingPlan plan_training(const std::string& model, const training::Spec& spec,
+                                     const std::vector<std::string>& calibrate, const ReadingOptions& reading);
+
+/// Makes NAME.plan and NAME.client from a model and SPEC.toml. Returns what to tell the user. calibrate, reading: as
+/// for plan_training.
 std::string compile_training(const std::string& model, const std::string& spec,
                              const std::vector<std::string>& calibrate, const ReadingOptions& reading,
                              const std::string& plan_path, const std::string& client_path);

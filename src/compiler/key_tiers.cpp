@@ -16,7 +16,7 @@ namespace sotto::compiler {
 namespace {
 
 // Keys of the same number are the same for the limbs that both have. More numbers would save time and share less.
-constexpr int kNumbersOfSpecialPrimes[] = {2, 3, 5, 6, 7, 8, 10, 13, 16, 20, ckks::kMostSpecialPrimes};
+constexpr int kNumbersOfSpecialPrimes[] = {2, 3, 5, 6, 7, 8, 10, 11, 13, 16, 20, ckks::kMostSpecialPrimes};
 
 constexpr int kMostDigits = 8;
 

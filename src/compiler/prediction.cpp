@@ -5,8 +5,8 @@
 #include <mutex>
 #include <numbers>
 #include <optional>
-#include <random>
 
+#include "base/normal_draws.h"
 #include "base/parallel.h"
 #include "circuit/interpret.h"
 #include "graph/interpreter.h"
@@ -130,7 +130,7 @@ class DrawnErrors {
         circuit_(plan::view(plan_)),
         errors_(compiled.weight_errors),
         rotated_(compiled.rotated),
-        rng_(seed),
+        normal_(seed),
         energy_(plan_.tensors.size()) {}
 
   // Scores of the image, and whether its values keep within the ranges.
@@ -164,7 +164,7 @@ class DrawnErrors {
     for (std::size_t k = 0; k < step.terms.size(); ++k)
       errors_[s][k].add_to(variance, energy_[static_cast<std::size_t>(step.terms[k].source)]);
     const std::size_t plane = sum.size() / variance.size();
-    for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += std::sqrt(variance[k / plane]) / step.scale * normal_(rng_);
+    for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += std::sqrt(variance[k / plane]) / step.scale * normal_();
   }
 
   void disturb(int tensor, std::vector<double>& v, double deviation) {
@@ -176,7 +176,7 @@ class DrawnErrors {
     energy.assign(static_cast<std::size_t>(t.layout.channels), 0);
     const std::size_t plane = v.size() / energy.size();
     for (std::size_t k = 0; k < v.size(); ++k) {
-      v[k] += deviation * normal_(rng_);
+      v[k] += deviation * normal_();
       energy[k / plane] += std::pow(v[k] * t.scale, 2) / static_cast<double>(plane);
     }
   }
@@ -185,8 +185,7 @@ class DrawnErrors {
   circuit::View circuit_;
   const std::vector<std::vector<WeightErrors>>& errors_;
   const std::vector<double>& rotated_;
-  std::mt19937_64 rng_;
-  std::normal_distribution<double> normal_;
+  NormalDraws normal_;
   std::vector<std::vector<double>> energy_;  // [tensor][channel]: mean squares of the slots
 };
 

@@ -20,7 +20,7 @@ std::vector<ckks::Ciphertext> BodyRun::run(std::vector<ckks::PackedCiphertext> i
   runtime::RunOptions options;
   options.stop = stop;
   if (progress) options.progress = [&](const runtime::Progress& p) { progress(p.done); };
-  options.tier_done = [&](int tier) { keys_->drop_tier(tier); };
+  options.key_done = [&](const ckks::KeyId& id) { keys_->drop(id); };
   runtime::BatchRun run(model_, *keys_, std::move(options));
   std::vector<ckks::PackedCiphertext> features;
   for (ckks::Ciphertext& c : run.execute(std::move(images))) features.push_back(ckks::pack(*ring_, std::move(c)));

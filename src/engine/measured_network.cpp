@@ -23,7 +23,7 @@ double halfway(double agreement) { return agreement + (1 - agreement) / 2; }
 
 // Made-up images may be livelier than those to come, of which activations then see the middle of their range only,
 // where polynomials err most.
-double error_on_faint_images(const MeasuredNetwork& m, const PlanningHooks& hooks) {
+double error_on_faint_images(const MeasuredNetwork& m, const compiler::PlanningHooks& hooks) {
   if (!m.calibration.made_up || !graph::has_functions(m.network)) return 0;
   const circuit::Circuit circuit = compiler::lower(m.network, m.function_error);
   if (!circuit.has(circuit::Op::Kind::activate)) return 0;
@@ -38,7 +38,7 @@ double error_on_faint_images(const MeasuredNetwork& m, const PlanningHooks& hook
 }
 
 // What predictions and marks do not cover.
-void note_limits(const MeasuredNetwork& m, const PlanningHooks& hooks) {
+void note_limits(const MeasuredNetwork& m, const compiler::PlanningHooks& hooks) {
   if (!hooks.note) return;
   if (compiler::interface_of(m.network).outputs == 1)
     hooks.note(m.network.name +
@@ -50,7 +50,7 @@ void note_limits(const MeasuredNetwork& m, const PlanningHooks& hooks) {
                "darker or of less contrast err more, and more of them are marked: measure on such pictures");
 }
 
-void note_ties(const MeasuredNetwork& m, const PlanningHooks& hooks) {
+void note_ties(const MeasuredNetwork& m, const compiler::PlanningHooks& hooks) {
   const double ties = m.reference.ties();
   if (hooks.note && m.calibration.made_up && ties > kTiesToTell)
     hooks.note(
@@ -60,7 +60,7 @@ void note_ties(const MeasuredNetwork& m, const PlanningHooks& hooks) {
 }
 
 // The largest error of polynomials with which labels are predicted to agree.
-double choose_function_error(const MeasuredNetwork& m, double agreement, const PlanningHooks& hooks) {
+double choose_function_error(const MeasuredNetwork& m, double agreement, const compiler::PlanningHooks& hooks) {
   const double first = compiler::relu_error_for(m.network);
   if (!graph::has_functions(m.network)) return first;
   const auto predicted = [&](double error) {
@@ -75,7 +75,7 @@ double choose_function_error(const MeasuredNetwork& m, double agreement, const P
 }  // namespace
 
 MeasuredNetwork measure(graph::Network network, compiler::Calibration calibration, double agreement,
-                        std::optional<double> function_error, const PlanningHooks& hooks) {
+                        std::optional<double> function_error, const compiler::PlanningHooks& hooks) {
   if (!calibration.made_up && std::ranges::all_of(calibration.images, [&](const std::vector<double>& image) {
         return image == calibration.images.front();
       }))

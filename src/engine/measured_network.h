@@ -4,8 +4,8 @@
 
 #include "compiler/calibration.h"
 #include "compiler/compile.h"
+#include "compiler/planning_hooks.h"
 #include "compiler/prediction.h"
-#include "engine/planning_hooks.h"
 #include "graph/network.h"
 
 namespace sotto::engine {
@@ -30,6 +30,6 @@ struct MeasuredNetwork {
 /// Throws Error{bad_input} for a network that cannot run encrypted, naming the node, or whose values grow too large,
 /// and for images that are all the same.
 MeasuredNetwork measure(graph::Network network, compiler::Calibration calibration, double agreement,
-                        std::optional<double> function_error = std::nullopt, const PlanningHooks& hooks = {});
+                        std::optional<double> function_error = std::nullopt, const compiler::PlanningHooks& hooks = {});
 
 }  // namespace sotto::engine

@@ -32,6 +32,9 @@ std::string bytes(std::uint64_t n) { return format_bytes(static_cast<double>(n))
 
 // Halfway from the agreement that is asked for to all labels: predictions have errors, too.
 double aim_of(double agreement) { return agreement + (1 - agreement) / 2; }
+// What is made for the aim is predicted on either side of it, as errors are drawn: only what falls short of this is made
+// finer, which costs levels.
+double enough_of(double agreement) { return agreement + (1 - agreement) * 3 / 8; }
 
 }  // namespace
 
@@ -39,7 +42,7 @@ double Planner::Packing::seconds_for(int images) const {
   return seconds * ((images + batch - 1) / batch);  // NOLINT(bugprone-integer-division): whole runs
 }
 
-Planner::Planner(MeasuredNetwork network, PlannerOptions options, PlanningHooks hooks)
+Planner::Planner(MeasuredNetwork network, PlannerOptions options, compiler::PlanningHooks hooks)
     : network_(std::move(network)), options_(options), hooks_(std::move(hooks)) {}
 
 Planner::Packing Planner::packing(const compiler::Options& options, const plan::Plan& plan) const {
@@ -110,7 +113,7 @@ std::vector<Planner::Packing> Planner::by_time(std::vector<Packing> list, int im
 // The plan of a packing with the precision that the labels need, or the one that comes closest, and its prediction.
 compiler::Compiled Planner::refined(const Packing& packing) const {
   const std::size_t images = network_.calibration.images.size();
-  const double aim = aim_of(options_.agreement);
+  const double aim = aim_of(options_.agreement), enough = enough_of(options_.agreement);
   compiler::Options options = packing.options;
   options.score_error = network_.reference.score_error_for(aim);
   options.cheap_score_error = options.score_error / kCheaplyFiner;
@@ -126,11 +129,11 @@ compiler::Compiled Planner::refined(const Packing& packing) const {
     compiled.plan.prediction.promised = options_.agreement;
     if (network_.faint_error > 0)  // encryption errs beside the polynomials
       compiled.plan.prediction.faint_error = std::hypot(network_.faint_error, compiled.plan.prediction.score_error);
-    if (compiled.plan.prediction.label_agreement < aim) look_closer(compiled);
+    if (compiled.plan.prediction.label_agreement < enough) look_closer(compiled);
     const bool used_up = compiled.score_error > options.score_error;  // the modulus
     const double agreement = compiled.plan.prediction.label_agreement;
     if (!best || agreement > best->plan.prediction.label_agreement) best = std::move(compiled);
-    if (agreement >= aim || attempt == kMostAttempts || (used_up && options.precise)) return std::move(*best);
+    if (agreement >= enough || attempt == kMostAttempts || (used_up && options.precise)) return std::move(*best);
     if (used_up)
       options.precise = true;
     else

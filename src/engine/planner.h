@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "compiler/planning_hooks.h"
 #include "engine/measured_network.h"
-#include "engine/planning_hooks.h"
 #include "plan/plan.h"
 
 namespace sotto::engine {
@@ -26,7 +26,7 @@ struct Part {
 /// its labels need.
 class Planner {
  public:
-  explicit Planner(MeasuredNetwork network, PlannerOptions options = {}, PlanningHooks hooks = {});
+  explicit Planner(MeasuredNetwork network, PlannerOptions options = {}, compiler::PlanningHooks hooks = {});
 
   /// The plan that serves so many images (1 .. 65536) in the least predicted time, in one run or several. If its labels
   /// are not predicted to agree, one of the other kind (single channels or several per ciphertext) is tried.
@@ -65,7 +65,7 @@ class Planner {
 
   MeasuredNetwork network_;
   PlannerOptions options_;
-  PlanningHooks hooks_;
+  compiler::PlanningHooks hooks_;
 };
 
 }  // namespace sotto::engine

@@ -190,7 +190,7 @@ std::vector<ckks::Ciphertext> Server::Inference::run_batch(std::uint64_t batch, 
   options.residency = cost_.residency;
   options.scratch = scratch();
   const bool last = report_.batches_at_once == 1 && batch + 1 == report_.batches && !server_.options_.keep_keys;
-  if (!keep_keys_ || last) options.tier_done = [&](int tier) { keys_.drop_tier(tier); };
+  if (!keep_keys_ || last) options.key_done = [&](const ckks::KeyId& id) { keys_.drop(id); };
   runtime::BatchRun run(server_.model(), keys_, std::move(options));
   auto results = run.execute(std::move(images));
   for (ckks::Ciphertext& p : run.take_probes()) results.push_back(std::move(p));

@@ -77,25 +77,28 @@ int mask_rescales(const Body& body, const bootstrap::BootstrapSpec& bootstrappin
 }
 
 Body compile_body(const graph::Network& network, int features, const training::Spec& spec,
-                  compiler::Calibration calibration, const std::function<void(const std::string&)>& note) {
+                  compiler::Calibration calibration, const compiler::PlanningHooks& hooks) {
   calibration = compiler::thinned(std::move(calibration), graph::multiply_adds(network));
+  const std::size_t images = calibration.images.size();
   const graph::Shape& shape = network.nodes[static_cast<std::size_t>(features)].shape;
   const bool maps = training::has_joined_features(spec);
   const training::Standard none{std::vector<double>(static_cast<std::size_t>(shape.c), 0),
                                 std::vector<double>(static_cast<std::size_t>(shape.c), 1)};
-  const std::vector<std::vector<double>> values =
-      graph::evaluate_all(training::body_of(network, features, none), calibration.images);
+  const std::vector<std::vector<double>> values = graph::evaluate_all(
+      training::body_of(network, features, none), calibration.images, hooks.images("features", images));
   training::Standard standard =
       maps ? training::standard_of_maps(network, features, values) : training::standard_of(values);
   graph::Network body = training::body_of(network, features, standard);
   if (graph::needs_ranges(body))
-    graph::set_ranges(body, graph::magnitudes(body, calibration.images), calibration.made_up);
-  const compiler::Reference reference = compiler::reference_of(body, calibration);
+    graph::set_ranges(body, graph::magnitudes(body, calibration.images, hooks.images("ranges", images)),
+                      calibration.made_up);
+  const compiler::Reference reference = compiler::reference_of(body, calibration, hooks.images("float model", images));
   if (!(reference.spread > 0))
     throw Error(ErrorCode::bad_input, "the layers in front of those to be trained make the same of all images");
   const bootstrap::BootstrapSpec bootstrapping = bootstrap_spec(kLogN);
-  const compiler::MeasuredCircuit circuit = compiler::measured_circuit(
-      body, calibration, compiler::relu_error_for(body), {}, maps ? compiler::Output::map : compiler::Output::scores);
+  const compiler::MeasuredCircuit circuit =
+      compiler::measured_circuit(body, calibration, compiler::relu_error_for(body), hooks.images("values", images),
+                                 maps ? compiler::Output::map : compiler::Output::scores);
   compiler::Options options;
   options.batch = std::min(maps ? std::max(spec.batch, images_of_maps(network, features)) : spec.batch, kMostBatch);
   options.output_limbs = feature_limbs(kLogN);
@@ -104,6 +107,7 @@ Body compile_body(const graph::Network& network, int features, const training::S
   Body out{.standard = std::move(standard),
            .maps = maps,
            .range = std::exp2(std::ceil(std::log2(kRangeMargin * largest(reference.scores))))};
+  hooks.stage("precision");
   std::optional<compiler::Compiled> made;
   for (; !made; ++options.output_limbs) {  // large scales take more limbs
     if (options.output_limbs > feature_limbs(kLogN) + kMoreLimbs)
@@ -114,16 +118,16 @@ Body compile_body(const graph::Network& network, int features, const training::S
   }
   compiler::Compiled& compiled = *made;
   plan::Plan& plan = compiled.plan;
-  plan.prediction = plan::simulation_work(plan, calibration.images.size()) > kMostSimulated
-                        ? compiler::predict_by_variances(compiled, calibration, reference)
-                        : compiler::predict(plan, calibration, reference);
-  if (static_cast<double>(plan.prediction.images) < kLeastInside * static_cast<double>(calibration.images.size()))
+  const auto predicted = hooks.images("prediction", images);
+  plan.prediction = plan::simulation_work(plan, images) > kMostSimulated
+                        ? compiler::predict_by_variances(compiled, calibration, reference, predicted)
+                        : compiler::predict(plan, calibration, reference, predicted);
+  if (static_cast<double>(plan.prediction.images) < kLeastInside * static_cast<double>(images))
     throw Error(
         ErrorCode::no_resources,
         fmt::format("the values of {} of {} images leave the ranges of the layers in front of those to be trained, "
                     "so there is no telling how much their features err",
-                    calibration.images.size() - static_cast<std::size_t>(plan.prediction.images),
-                    calibration.images.size()),
+                    images - static_cast<std::size_t>(plan.prediction.images), images),
         Setting::calibration);
   const double error = plan.prediction.score_error / plan.prediction.spread;
   if (!(error <= kMostError))
@@ -131,8 +135,8 @@ Body compile_body(const graph::Network& network, int features, const training::S
                 fmt::format("the features that the layers in front of those to be trained make are predicted to err by "
                             "{:.2g} % of their spread: layer '{}' errs most",
                             100 * error, compiled.worst().name));
-  if (note)
-    note(
+  if (hooks.note)
+    hooks.note(
         fmt::format("{}: the {} {} in front of what is trained are predicted to err by {:.2g} % of their spread, "
                     "measured on {} {}images",
                     body.name, plan.io.outputs, maps ? "maps" : "features", 100 * error, plan.prediction.images,

@@ -1,12 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
-#include <string>
 
 #include "bootstrap/bootstrap_spec.h"
 #include "compiler/calibration.h"
+#include "compiler/planning_hooks.h"
 #include "graph/network.h"
 #include "plan/client_spec.h"
 #include "training/layers.h"
@@ -17,11 +16,11 @@ namespace sotto::lowering {
 /// as for inference, with one channel per ciphertext, which ends in the features: scores, or a map.
 struct Body {
   plan::ClientSpec client;
-  std::optional<plan::Plan> plan;  ///< the server's
-  training::Standard standard;     ///< what features were before they were standardised
-  bool maps = false;               ///< features are maps, which lie as images of a step do; else they have to be packed
-  double range = 0;                ///< largest magnitude of a standardised feature that bootstrapping takes
-  std::uint64_t bytes = 0;         ///< that a run is predicted to need, keys included
+  std::optional<plan::Plan> plan = {};  ///< the server's
+  training::Standard standard;          ///< what features were before they were standardised
+  bool maps = false;        ///< features are maps, which lie as images of a step do; else they have to be packed
+  double range = 0;         ///< largest magnitude of a standardised feature that bootstrapping takes
+  std::uint64_t bytes = 0;  ///< that a run is predicted to need, keys included
 };
 
 /// How many primes features are divided by when they are masked, so that masks are fine enough; 0 if the scores of the
@@ -32,7 +31,7 @@ int mask_rescales(const Body& body, const bootstrap::BootstrapSpec& bootstrappin
 /// Throws Error{bad_input} for layers that cannot run encrypted, naming the node; Error{no_resources} if the features
 /// are predicted to err by more than a twentieth of their spread.
 Body compile_body(const graph::Network& network, int features, const training::Spec& spec,
-                  compiler::Calibration calibration, const std::function<void(const std::string&)>& note);
+                  compiler::Calibration calibration, const compiler::PlanningHooks& hooks = {});
 
 /// What a step of a plan is of: a network with a new head if the spec asks for one, or what lies behind its body.
 graph::Network trained_part(const graph::Network& network, const training::Spec& spec, const std::optional<Body>& body);

@@ -31,18 +31,18 @@ void require_range(const training::Step& step, double range) {
 
 }  // namespace
 
-TrainingPlan plan_training(const Source& model, const training::Spec& spec,
-                           const std::function<void(const std::string&)>& note, const CalibrationFor& calibration) {
+TrainingPlan plan_training(const Source& model, const training::Spec& spec, const compiler::PlanningHooks& hooks,
+                           const CalibrationFor& calibration) {
   const graph::Network original = graph::import_onnx(model);
   const graph::Network network = training::network_to_train(original, spec);
-  if (note)
-    for (const std::string& n : network.notes) note(model.name() + ": " + n);
+  if (hooks.note)
+    for (const std::string& n : network.notes) hooks.note(model.name() + ": " + n);
   if (spec.optimiser == Spec::Optimiser::normal_equations) training::require_one_dense_layer(network, spec);
   std::optional<Body> body;
   if (const std::optional<int> features = training::features_of(network, spec)) {
     const plan::Interface io = compiler::interface_of(network);
-    body =
-        compile_body(network, *features, spec, calibration ? calibration(io) : compiler::made_up_calibration(io), note);
+    body = compile_body(network, *features, spec, calibration ? calibration(io) : compiler::made_up_calibration(io),
+                        hooks);
   }
   training::Step step = training::differentiate(trained_part(network, spec, body), spec);
   if (spec.optimiser == Spec::Optimiser::sgd) require_range(step, spec.range);

@@ -94,16 +94,12 @@ class Account {
   [[nodiscard]] std::uint64_t packed_bytes() const { return limb_bytes() / 8 * simd::kPackedBytes; }
 
  private:
-  // A key is in memory from its first use to the last task of its tier.
+  // A key is in memory from its first use to its last.
   void add_keys() {
     key_limbs_.assign(tasks_.size(), 0);
-    const auto spans = tier_spans(plan_, schedule_);
-    std::set<ckks::KeyId> seen;
-    for (std::size_t first = 0; first < tasks_.size(); ++first)
-      for (const ckks::KeyId& id : keys_of(plan_, schedule_.tasks[first]))
-        if (seen.insert(id).second)
-          for (int t = static_cast<int>(first); t <= spans.at(id.tier).last; ++t)
-            key_limbs_[static_cast<std::size_t>(t)] += expanded_key_limbs(plan_, id);
+    for (const auto& [id, span] : key_spans(plan_, schedule_))
+      for (int t = span.first; t <= span.last; ++t)
+        key_limbs_[static_cast<std::size_t>(t)] += expanded_key_limbs(plan_, id);
   }
 
   const Plan& plan_;

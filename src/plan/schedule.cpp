@@ -293,19 +293,19 @@ std::set<ckks::KeyId> keys_of(const Plan& plan, const Task& task) {
   return keys;
 }
 
-std::map<int, TaskSpan> tier_spans(const Plan& plan, const Schedule& schedule) {
-  std::map<int, TaskSpan> spans;
+std::map<ckks::KeyId, TaskSpan> key_spans(const Plan& plan, const Schedule& schedule) {
+  std::map<ckks::KeyId, TaskSpan> spans;
   for (int t = 0; t < static_cast<int>(schedule.tasks.size()); ++t) {
     for (const ckks::KeyId& id : keys_of(plan, schedule.tasks[static_cast<std::size_t>(t)]))
-      spans.try_emplace(id.tier, TaskSpan{t, t}).first->second.last = t;
+      spans.try_emplace(id, TaskSpan{t, t}).first->second.last = t;
   }
   return spans;
 }
 
 std::vector<ckks::KeyId> required_keys(const Plan& plan, const Schedule& schedule) {
-  std::set<ckks::KeyId> keys;
-  for (const Task& task : schedule.tasks) keys.merge(keys_of(plan, task));
-  return {keys.begin(), keys.end()};
+  std::vector<ckks::KeyId> keys;
+  for (const auto& [id, span] : key_spans(plan, schedule)) keys.push_back(id);
+  return keys;
 }
 
 }  // namespace sotto::plan

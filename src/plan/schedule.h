@@ -61,11 +61,11 @@ std::map<bootstrap::BootstrapSwitch, int> slotwise_switches(const Plan& plan, co
 /// The key-switching keys that a task needs, sorted.
 std::set<ckks::KeyId> keys_of(const Plan& plan, const Task& task);
 
-/// The first and the last task that needs a key of a tier.
+/// The first and the last task that needs a key.
 struct TaskSpan {
   int first = 0, last = 0;
 };
-std::map<int, TaskSpan> tier_spans(const Plan& plan, const Schedule& schedule);
+std::map<ckks::KeyId, TaskSpan> key_spans(const Plan& plan, const Schedule& schedule);
 
 /// The key-switching keys that a schedule needs: relinearisation and rotations, each at the tiers of its levels.
 std::vector<ckks::KeyId> required_keys(const Plan& plan, const Schedule& schedule);

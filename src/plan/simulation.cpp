@@ -6,18 +6,17 @@
 #include <complex>
 #include <mutex>
 #include <optional>
-#include <random>
 #include <utility>
 
 #include "base/error.h"
-#include "base/index.h"
+#include "base/normal_draws.h"
 #include "base/parallel.h"
 #include "bootstrap/bootstrap_spec.h"
 #include "plan/grouped_plaintexts.h"
 #include "plan/noise.h"
 #include "plan/plaintexts.h"
 #include "plan/products.h"
-#include "simd/kernels.h"
+#include "plan/weighted_copies.h"
 
 namespace sotto::plan {
 
@@ -25,6 +24,8 @@ namespace {
 
 // Of a point of a transform, against a multiply-add: it is complex, and its memory lies further apart.
 constexpr double kTransformWork = 4;
+// Weights by slot that are in memory at once: a plaintext can have as many as a ciphertext has slots.
+constexpr std::size_t kCopiesAtOnce = 16;
 // Where the numbers of rotations that spread a value begin, behind those that sum a tile.
 constexpr int kSpreadErrors = 1 << 10;
 
@@ -83,7 +84,6 @@ class Simulator {
   void run_step(std::size_t s, std::span<const Task> tasks);
   [[nodiscard]] Slots single_sum(const TaskPlaintexts& plaintexts, const Task& task, int o) const;
   [[nodiscard]] Slots grouped_sum(const Task& task, int block) const;
-  void add(Slots& sum, std::span<const double> weights, const Slots& values, std::int64_t rotation) const;
   void add_bias(Slots& sum, std::span<const double> bias) const;
   [[nodiscard]] Slots rotated(const Slots& values, std::int64_t rotation) const;
   void finish(const Step& step, std::size_t ciphertext, Slots& values);
@@ -106,6 +106,7 @@ class Simulator {
   Schedule schedule_;
   double division_;    // error in slots, standard deviation
   std::size_t slots_;  // of one image
+  ImageSlots at_;
   std::vector<Map> maps_;
   std::vector<std::size_t> last_use_;  // of a tensor: a step
   std::optional<Plaintexts> single_;
@@ -124,6 +125,7 @@ Simulator::Simulator(const Plan& plan, std::span<const std::vector<double>> imag
       schedule_(make_schedule(plan)),
       division_(NoiseModel::rounding(plan.parameters.log_n)),
       slots_(static_cast<std::size_t>(plan.period())),
+      at_{images.size(), slots_, plan.batch == 1},
       maps_(plan.tensors.size()),
       last_use_(plan.tensors.size(), plan.steps.size()),
       inside_(images.size(), true) {
@@ -177,57 +179,33 @@ void Simulator::set_input() {
 // deviations: by slot; they repeat.
 void Simulator::disturb(Slots& values, std::span<const double> deviations, const Draw& draw) const {
   if (std::ranges::all_of(deviations, [](double d) { return d == 0; })) return;
-  std::seed_seq seeds{seed_ >> 32,
-                      seed_,
-                      static_cast<std::uint64_t>(draw.what),
-                      static_cast<std::uint64_t>(draw.tensor),
-                      static_cast<std::uint64_t>(draw.ciphertext),
-                      static_cast<std::uint64_t>(draw.number)};  // of 32 bits each
-  std::mt19937_64 rng(seeds);
-  std::normal_distribution<double> normal;
-  for (std::size_t k = 0; k < values.size(); ++k) values[k] += deviations[k % slots_ % deviations.size()] * normal(rng);
+  for_each_image(at_, [&](std::size_t image) {
+    NormalDraws normal{seed_,
+                       static_cast<std::uint64_t>(draw.what),
+                       static_cast<std::uint64_t>(draw.tensor),
+                       static_cast<std::uint64_t>(draw.ciphertext),
+                       static_cast<std::uint64_t>(draw.number),
+                       image};
+    double* const v = values.data() + image * slots_;
+    for (std::size_t p = 0, k = 0; p < slots_; ++p, k = k + 1 == deviations.size() ? 0 : k + 1)
+      v[p] += deviations[k] * normal();
+  });
 }
 
 void Simulator::disturb(Slots& values, double deviation, const Draw& draw) const {
   disturb(values, std::array{deviation}, draw);
 }
 
-// sum[p] += weights[p] values[p + rotation]; one weight stands for all, and they repeat.
-void Simulator::add(Slots& sum, std::span<const double> weights, const Slots& values, std::int64_t rotation) const {
-  const auto count = static_cast<std::int64_t>(slots_);
-  const auto ahead = static_cast<std::size_t>((rotation % count + count) % count);
-  const std::size_t run = std::min(weights.size(), slots_);
-  const auto add_scaled = simd::select_kernels().add_scaled;
-  // What a rotation brings from beyond an image is its neighbour's; an image that fills its ciphertext is its own.
-  const auto images = static_cast<std::int64_t>(images_.size());
-  const std::int64_t passed = plan_.batch == 1 ? 0 : floor_div(rotation, count), next = plan_.batch == 1 ? 0 : 1;
-  for (std::int64_t k = 0; k < images; ++k) {
-    double* to = sum.data() + static_cast<std::size_t>(k) * slots_;
-    for (const bool beyond : {false, true}) {
-      const std::int64_t image = ((k + passed + (beyond ? next : 0)) % images + images) % images;
-      const double* from = values.data() + static_cast<std::size_t>(image) * slots_;
-      const std::size_t first = beyond ? slots_ - ahead : 0, last = beyond ? slots_ : slots_ - ahead,
-                        shift = beyond ? ahead - slots_ : ahead;
-      if (run == 1) {
-        const double* const source = from + (first + shift);
-        if (last > first) add_scaled(to + first, &source, weights.data(), 1, last - first);
-      } else if (run == slots_) {
-        for (std::size_t p = first; p < last; ++p) to[p] += weights[p] * from[p + shift];
-      } else {
-        for (std::size_t p = first; p < last; ++p) to[p] += weights[p % run] * from[p + shift];
-      }
-    }
-  }
-}
-
 void Simulator::add_bias(Slots& sum, std::span<const double> bias) const {
-  for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += bias[k % slots_ % bias.size()];
+  for_each_image(at_, [&](std::size_t image) {
+    double* const v = sum.data() + image * slots_;
+    for (std::size_t p = 0, k = 0; p < slots_; ++p, k = k + 1 == bias.size() ? 0 : k + 1) v[p] += bias[k];
+  });
 }
 
 Slots Simulator::rotated(const Slots& values, std::int64_t rotation) const {
   Slots out(values.size());
-  const std::array one{1.0};
-  add(out, one, values, rotation);
+  add_copies(out, std::array{WeightedCopy{{1.0}, &values, rotation}}, at_);
   return out;
 }
 
@@ -241,7 +219,8 @@ std::vector<double> slots_of(const ckks::Encoder& encoder, std::span<const doubl
 
 Slots Simulator::single_sum(const TaskPlaintexts& plaintexts, const Task& task, int o) const {
   const Step& step = plan_.steps[static_cast<std::size_t>(task.step)];
-  Slots sum(images_.size() * slots_);
+  Slots sum(at_.all());
+  std::vector<WeightedCopy> copies;
   const std::vector<Column> columns = plaintexts.columns(static_cast<std::size_t>(o));
   const auto rows = plaintexts.row(static_cast<std::size_t>(o), columns);
   CopyErrors errors;
@@ -252,11 +231,11 @@ Slots Simulator::single_sum(const TaskPlaintexts& plaintexts, const Task& task, 
       continue;
     }
     const Tap& tap = task.taps[static_cast<std::size_t>(columns[c].tap)];
-    const std::vector<double> weights =
-        slots_of(single_->encoder(), rows[c], tensor(tap.source.tensor).scale / step.scale);
-    add(sum, weights, source(tap.source, columns[c].channel), tap.source.rotation);
-    if (tap.source.rotation != 0) errors.add(weights, division_ / tensor(tap.source.tensor).scale);
+    copies.push_back({slots_of(single_->encoder(), rows[c], tensor(tap.source.tensor).scale / step.scale),
+                      &source(tap.source, columns[c].channel), tap.source.rotation});
+    if (tap.source.rotation != 0) errors.add(copies.back().weights, division_ / tensor(tap.source.tensor).scale);
   }
+  add_copies(sum, copies, at_);
   disturb(sum, errors.deviations(), {Draw::What::copies, step.output, ciphertext_of(task, o)});
   return sum;
 }
@@ -268,13 +247,18 @@ Slots Simulator::grouped_sum(const Task& task, int block) const {
   const ckks::Encoder& encoder = grouped_->encoder(step_period(plan_, step));
   const auto add_sum = [&](Slots& sum, int giant) {
     const GroupedPlaintexts::Sum plaintexts = grouped_->of(task, block, giant);
+    std::vector<WeightedCopy> copies;
     CopyErrors errors;
     for (const GroupedPlaintexts::Column& c : plaintexts.columns) {
       const Source& from = task.taps[static_cast<std::size_t>(c.tap)].source;
-      const std::vector<double> weights = slots_of(encoder, c.coefficients, tensor(from.tensor).scale / step.scale);
-      add(sum, weights, source(from, c.block), from.rotation);
-      if (from.rotation != 0) errors.add(weights, division_ / tensor(from.tensor).scale);
+      copies.push_back({slots_of(encoder, c.coefficients, tensor(from.tensor).scale / step.scale),
+                        &source(from, c.block), from.rotation});
+      if (from.rotation != 0) errors.add(copies.back().weights, division_ / tensor(from.tensor).scale);
+      if (copies.size() < kCopiesAtOnce) continue;
+      add_copies(sum, copies, at_);
+      copies.clear();
     }
+    add_copies(sum, copies, at_);
     if (!plaintexts.bias.empty()) add_bias(sum, slots_of(encoder, plaintexts.bias, 1 / step.scale));
     disturb(sum, errors.deviations(), {Draw::What::copies, step.output, ciphertext, giant});
   };
@@ -282,7 +266,7 @@ Slots Simulator::grouped_sum(const Task& task, int block) const {
     sum = rotated(sum, giant > 0 ? rotation : -rotation);
     disturb(sum, division_ / step.scale, {Draw::What::rotation, step.output, ciphertext, giant});
   };
-  Slots sum(images_.size() * slots_), below = sum;
+  Slots sum(at_.all()), below = sum;
   for (int g = task.last_giant; g > 0; --g) {
     add_sum(sum, g);
     turn(sum, g);
@@ -408,6 +392,7 @@ Simulated Simulator::run() {
     }
     release(s);
   }
+  if (hooks_.progress) hooks_.progress(schedule_.tasks.size(), schedule_.tasks.size());
   return {values(plan_.steps.back().output), inside_};
 }
 

@@ -98,8 +98,8 @@ void BatchRun::run_task(std::size_t t, plan::LiveSet& live) {
   live.add_output(index);
   time.activate += now() - added;
   if (options_.observe) options_.observe(step.output, task.phase, store_.at({step.output, task.phase, 0}));
-  for (const auto& [tier, span] : model_.tiers())
-    if (options_.tier_done && span.last == index) options_.tier_done(tier);
+  if (options_.key_done)
+    for (const ckks::KeyId& id : model_.last_used(t)) options_.key_done(id);
 }
 
 // From sums, or copies of operands, to what the task makes, which goes to the store.

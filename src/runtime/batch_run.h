@@ -41,8 +41,8 @@ struct RunOptions {
   const std::atomic<bool>* stop = nullptr;   ///< set by someone: the run ends with Error{interrupted} soon
   std::optional<plan::Residency> residency;  ///< moves between memory and a scratch file: keeps to a memory limit
   std::filesystem::path scratch;             ///< the folder of that file
-  /// Called after a key tier's last use, so that the owner of the keys can free it.
-  std::function<void(int tier)> tier_done;
+  /// Called after a key's last use, so that the owner of the keys can free it.
+  std::function<void(const ckks::KeyId& id)> key_done;
   /// Called with every finished phase of a tensor, all its blocks of channels (for tests).
   std::function<void(int tensor, int phase, const std::vector<ckks::PackedCiphertext>& blocks)> observe;
 };

@@ -11,7 +11,9 @@ Model::Model(plan::Plan plan, ckks::Parameters parameters, std::shared_ptr<const
       parameters_(std::move(parameters)),
       ring_(std::move(ring)),
       schedule_(plan::make_schedule(plan_)),
-      tiers_(plan::tier_spans(plan_, schedule_)) {
+      last_used_(schedule_.tasks.size()) {
+  for (const auto& [id, span] : plan::key_spans(plan_, schedule_))
+    last_used_[static_cast<std::size_t>(span.last)].push_back(id);
   if (plan_.group() == 1)
     single_.emplace(plan_, *ring_);
   else

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -26,7 +25,8 @@ class Model {
   [[nodiscard]] const ckks::Parameters& parameters() const { return parameters_; }
   [[nodiscard]] const std::shared_ptr<const ring::Ring>& ring() const { return ring_; }
   [[nodiscard]] const plan::Schedule& schedule() const { return schedule_; }
-  [[nodiscard]] const std::map<int, plan::TaskSpan>& tiers() const { return tiers_; }
+  /// The keys that no task behind this one needs.
+  [[nodiscard]] const std::vector<ckks::KeyId>& last_used(std::size_t task) const { return last_used_[task]; }
   /// The part of the predicted work that lies before a task, 0 .. 1; for the number of tasks: 1.
   [[nodiscard]] double work_before(std::size_t task) const { return work_before_[task]; }
 
@@ -44,7 +44,7 @@ class Model {
   ckks::Parameters parameters_;
   std::shared_ptr<const ring::Ring> ring_;
   plan::Schedule schedule_;
-  std::map<int, plan::TaskSpan> tiers_;
+  std::vector<std::vector<ckks::KeyId>> last_used_;  // by task
   std::vector<double> work_before_;
   std::optional<LinearMap> single_;
   std::optional<GroupedLinear> grouped_;

@@ -153,8 +153,8 @@ TEST(Planner, EqualImagesTellNothing) {
 
 TEST(Planner, ProgressAndNotesAreHeard) {
   std::vector<std::string> stages;
-  PlanningHooks hooks;
-  hooks.progress = [&](const PlanningProgress& p) {
+  compiler::PlanningHooks hooks;
+  hooks.progress = [&](const compiler::PlanningProgress& p) {
     if (stages.empty() || stages.back() != p.stage) stages.push_back(p.stage);
     EXPECT_GE(p.done, 0);
     EXPECT_LE(p.done, 1);

@@ -26,7 +26,13 @@ class BodyPlan : public testing::Test {
     spec.new_head = 5;
     spec.batch = 2000;
     spec.steps = 3;
-    plan = new TrainingPlan(plan_training(kModel, spec));
+    compiler::PlanningHooks hooks;
+    hooks.progress = [](const compiler::PlanningProgress& p) {
+      if (stages->empty() || stages->back().first != p.stage) stages->emplace_back(p.stage, 0);
+      stages->back().second = p.done;
+    };
+    stages = new std::vector<std::pair<std::string, double>>;
+    plan = new TrainingPlan(plan_training(kModel, spec, hooks));
     server = new Bytes;
     client = new Bytes;
     write_training_plan(Sink(*server), *plan, wire::Kind::plan);
@@ -34,14 +40,17 @@ class BodyPlan : public testing::Test {
   }
   static void TearDownTestSuite() {
     delete plan;
+    delete stages;
     delete server;
     delete client;
   }
   static TrainingPlan* plan;
+  static std::vector<std::pair<std::string, double>>* stages;  // of its making, and how far each came
   static Bytes *server, *client;
 };
 
 TrainingPlan* BodyPlan::plan = nullptr;
+std::vector<std::pair<std::string, double>>* BodyPlan::stages = nullptr;
 Bytes *BodyPlan::server = nullptr, *BodyPlan::client = nullptr;
 
 TEST_F(BodyPlan, RunsLayersThatStayOnceAndLeavesTheHeadToTheSteps) {
@@ -57,6 +66,12 @@ TEST_F(BodyPlan, RunsLayersThatStayOnceAndLeavesTheHeadToTheSteps) {
   EXPECT_EQ(plan->step.value(plan->step.images).size(), 392U);
   EXPECT_EQ(plan->step.parameters.size(), 2U);
   EXPECT_EQ(plan->step.parameters.front().initial.size(), 5U * 392U);
+}
+
+TEST_F(BodyPlan, TellsHowItsMakingGoesOn) {
+  const std::vector<std::pair<std::string, double>> expected{{"features", 1}, {"ranges", 1},    {"float model", 1},
+                                                             {"values", 1},   {"precision", 0}, {"prediction", 1}};
+  EXPECT_EQ(*stages, expected);
 }
 
 TEST_F(BodyPlan, EveryKeyIsWithinTheSecurityTable) {

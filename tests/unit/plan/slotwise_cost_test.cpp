@@ -55,7 +55,7 @@ TEST(SlotwiseKeys, OfThePlanAreThoseOfItsTasks) {
   }
 }
 
-TEST(SlotwiseKeys, TheEphemeralTierIsUsedFromTheFirstToTheLastBootstrap) {
+TEST(SlotwiseKeys, AreUsedFromTheFirstToTheLastTaskThatNeedsThem) {
   const Plan p = test::slotwise_plan();
   const Schedule schedule = make_schedule(p);
   int first = -1, last = -1;
@@ -66,11 +66,19 @@ TEST(SlotwiseKeys, TheEphemeralTierIsUsedFromTheFirstToTheLastBootstrap) {
     last = t;
   }
   EXPECT_EQ(last - first, 7) << "two steps of four phases";
-  const auto spans = tier_spans(p, schedule);
-  EXPECT_EQ(spans.at(kEphemeralTier).first, first);
-  EXPECT_EQ(spans.at(kEphemeralTier).last, last);
-  EXPECT_EQ(spans.at(0).first, 0);
-  EXPECT_EQ(spans.at(1).last, static_cast<int>(schedule.tasks.size()) - 1);
+  const auto spans = key_spans(p, schedule);
+  const TaskSpan& ephemeral = spans.at({kEphemeralTier, ckks::kToEphemeral});
+  EXPECT_EQ(ephemeral.first, first);
+  EXPECT_EQ(ephemeral.last, last);
+  EXPECT_EQ(spans.size(), required_keys(p, schedule).size());
+  for (const auto& [id, span] : spans)
+    for (int t = 0; t < static_cast<int>(schedule.tasks.size()); ++t) {
+      const bool needed = keys_of(p, schedule.tasks[static_cast<std::size_t>(t)]).contains(id);
+      if (t == span.first || t == span.last)
+        EXPECT_TRUE(needed);
+      else if (t < span.first || t > span.last)
+        EXPECT_FALSE(needed);
+    }
 }
 
 TEST(SlotwiseSchedule, TasksReadTheirPhaseAsItIs) {

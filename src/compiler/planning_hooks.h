@@ -3,7 +3,7 @@
 #include <functional>
 #include <string>
 
-namespace sotto::engine {
+namespace sotto::compiler {
 
 /// Where the making of a plan stands.
 struct PlanningProgress {
@@ -28,4 +28,4 @@ struct PlanningHooks {
   }
 };
 
-}  // namespace sotto::engine
+}  // namespace sotto::compiler
