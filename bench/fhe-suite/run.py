@@ -26,7 +26,7 @@ except ModuleNotFoundError as missing:
     print(f"run.py: {sys.executable} has no {missing.name}; start it with a Python that has", file=sys.stderr)
     sys.exit(2)
 from layout import NETWORKS, SIZES, USAGE, BAD_INPUT, Layout, Problem, home, program, write  # noqa: E402
-from machine import setup  # noqa: E402
+from machine import digest, setup  # noqa: E402
 from results import good_enough, markdown, suite_page  # noqa: E402
 
 STEPS = (("Key Generation", "client_key_generation", True), ("Communication: Upload evaluation key", "server_upload_ek", True),
@@ -165,7 +165,8 @@ def kept_rows(o, machine):
     if o.fresh or not path.exists():
         return {}
     page = json.loads(path.read_text())
-    return {row["size"]: row for row in page["sizes"]} if page["setup"] == machine else None
+    same = {**page["setup"], "commit": None} == {**machine, "commit": None}  # the program's hash says more
+    return {row["size"]: row for row in page["sizes"]} if same else None
 
 
 def summary(row):
@@ -193,7 +194,7 @@ def run(o):
     o.data, o.calibrate = absolute(o.data), o.calibrate and absolute(o.calibrate)
     _, images, _ = data.load(o.data)
     data.choose(len(images), SIZES[o.sizes[-1]][1], o.seed, o.repeat)
-    machine = {**setup(program("sotto"), o.model, [o.data]),
+    machine = {**setup(program("sotto"), o.model, [o.data]), "network": digest(o.model),
                **{name: getattr(o, name) for name in ("calibrate", "memory", "threads", "remote", "seed")},
                "server": os.environ.get("SOTTO_SERVER") if o.remote else None}
     rows = kept_rows(o, machine)
