@@ -10,7 +10,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-SOURCE_FOLDERS = ["docs", "examples", "models", "python", "tests"]
+SOURCE_FOLDERS = ["bench", "docs", "examples", "models", "python", "tests"]
 PACKAGE = ROOT / "python/sotto"
 
 

@@ -1,6 +1,7 @@
 #include "cli/console.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sodium.h>
 #include <tbb/global_control.h>
 #include <tbb/task_arena.h>
@@ -67,6 +68,15 @@ void on_signal(int number) {
   }
 }
 
+// As of a program that the signal ends.
+constexpr int kReaderLeft = 128 + SIGPIPE;
+
+// Whether a write to the standard output failed because its reader went away, as `head` does when it has seen enough.
+bool reader_left() {
+  pollfd output{STDOUT_FILENO, 0, 0};
+  return std::ferror(stdout) != 0 && ::poll(&output, 1, 0) == 1 && (output.revents & POLLERR) != 0;
+}
+
 }  // namespace
 
 const std::atomic<bool>& stop_requested() { return stop; }
@@ -103,6 +113,7 @@ int guarded_main(const char* program, const std::function<int()>& body) {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
   const auto report = [&](const std::string& what, ErrorCode code) {
+    if (reader_left()) return kReaderLeft;
     std::string line = what;
     std::replace(line.begin(), line.end(), '\n', ' ');
     print_error(fmt::format("{}: {}\n", program, readable_text(line)));

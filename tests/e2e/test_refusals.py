@@ -192,6 +192,18 @@ class Places(PreparedCase):
                 self.assertEqual(p.returncode, NO_RESOURCES, p.stderr)
                 self.assertEqual(len(p.stderr.splitlines()), 1)
 
+    def test_standard_output_that_nobody_reads(self):
+        # `sotto plan ... | head` is no error worth a line.
+        decrypt = ["decrypt", "net.client", "--keys", "keys", "--in", "out.sotto"]
+        for args in (["plan", "net.plan"], ["plan", "net.plan", "--json"], decrypt, [*decrypt, "--json", "-"], ["--help"]):
+            with self.subTest(args=args):
+                reader, writer = os.pipe()
+                os.close(reader)
+                with os.fdopen(writer, "wb") as broken:
+                    p = subprocess.run([str(harness.SOTTO), *args], cwd=self.dir, stdout=broken, stderr=subprocess.PIPE, text=True)
+                self.assertEqual(p.returncode, 141, p.stderr)
+                self.assertEqual([line for line in p.stderr.splitlines() if not harness.PROGRESS.match(line)], [])
+
 
 class Images(PreparedCase):
     def refuse(self, data, *words, code=BAD_INPUT, more=()):
