@@ -41,7 +41,7 @@ struct TrainingResult {
   std::vector<double> losses;
   std::vector<TrainedWeights> weights;  ///< behind the last step
   /// First step, from 0, whose results left the range of the plan or of its loss, or the last one if its normal
-  /// equations have no solution; -1: none. What lies behind it means nothing.
+  /// equations have no solution, or one that errors change; -1: none. What lies behind it means nothing.
   int overflow = -1;
   /// Images whose values left the range of layers that run once for every image, or lie beside such: what they taught
   /// the weights means little. Of a simulation: those whose features the range does not hold.

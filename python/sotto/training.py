@@ -84,7 +84,7 @@ class TrainingResult(Unpicklable):
     @property
     def overflow(self) -> int | None:
         """The first step, from 0, whose results left the range of the plan or its loss, or the last one if its normal
-        equations have no solution; what comes of it means nothing. None: all is well."""
+        equations have no solution, or one that errors change; what comes of it means nothing. None: all is well."""
         return None if self._result.overflow < 0 else self._result.overflow
 
     @property

@@ -28,6 +28,8 @@ namespace sotto::client {
 
 namespace {
 
+constexpr double kMostWeightError = 0.02;  // that errors of sums make, of the norm of all weights
+
 // What a ciphertext holds; no numbers if a value outgrew the modulus, or under another key.
 std::vector<double> slots_of(const Keys& keys, const ckks::Encoder& encoder, const ckks::Ciphertext& c) {
   const auto coefficients = secret::try_decrypt(keys.secret, c);
@@ -134,19 +136,23 @@ class FromMoments {
     const double loss = training::loss_of(training::added(sums, sums_, -1), state_.weights);
     const auto weights = training::solve(sums, plan_.spec.ridge);
     if (weights) state_.weights = *weights;
-    solved_ = weights.has_value();
+    const double part = static_cast<double>(out.states.size() + 1) / plan_.spec.steps,
+                 images = static_cast<double>(plan_.spec.batch) * plan_.spec.steps,
+                 deviation = lowering::error_of_moments(plan_.step, plan_.arrangement, slots, part, images);
+    known_ = training::weight_error(sums, plan_.spec.ridge, deviation) <= kMostWeightError;
     if (out.overflow < 0 && !std::isfinite(loss)) out.overflow = static_cast<int>(out.states.size());
     out.losses.push_back(loss);
     out.states.push_back(state_);
     sums_ = std::move(sums);
   }
 
-  [[nodiscard]] bool solved() const { return solved_; }
+  // Whether the last sums tell the weights.
+  [[nodiscard]] bool known() const { return known_; }
 
  private:
   const lowering::TrainingPlan& plan_;
   training::State state_;
-  bool solved_ = true;
+  bool known_ = true;
   training::Moments sums_;  // before the next step
 };
 
@@ -239,7 +245,7 @@ DecryptedTraining decrypt_training(const lowering::TrainingPlan& plan, const Key
     if (out.overflow < 0 && !training::in_range(out.states.back(), losses.worst, plan.spec))
       out.overflow = static_cast<int>(s);
   }
-  if (from_moments && out.overflow < 0 && !from_moments->solved()) out.overflow = static_cast<int>(steps) - 1;
+  if (from_moments && out.overflow < 0 && !from_moments->known()) out.overflow = static_cast<int>(steps) - 1;
   // The first loss is that of the model's own weights: whatever comes behind, it decrypts under the right key. Only
   // sums that images from beyond all ranges spoiled do not.
   if (std::isnan(out.losses.front()) && !out.spoiled)

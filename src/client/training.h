@@ -31,7 +31,8 @@ struct DecryptedTraining {
   bool spoiled = false;  ///< whether there is such a run: what was trained on it means nothing
 
   /// Step at whose end a weight or velocity was beyond the plan's range, or the loss of an image beyond that of its
-  /// kind, or which has no solution; -1: none. What lies behind it means nothing.
+  /// kind, or whose normal equations have no solution that errors of encryption leave as it is; -1: none. What lies
+  /// behind it means nothing.
   int overflow = -1;
 };
 

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <map>
+#include <numeric>
 
 #include "base/error.h"
 #include "lowering/gather.h"
@@ -28,6 +29,14 @@ constexpr double kSumScale = 0x1p44;    // of the state, before means are taken
 constexpr int kSumLimbs = 2;            // of the state: what decryption reads
 constexpr double kLeastScale = 0x1p31;
 constexpr double kFinerMasks = 0x1p8;  // than gradients have: solving enlarges errors
+
+// Of images: distances to whole numbers below it are errors.
+constexpr double kTellsWholeNumbers = 0.15;
+
+double root_mean_square(std::span<const double> v) {
+  return v.empty() ? 0
+                   : std::sqrt(std::inner_product(v.begin(), v.end(), v.begin(), 0.0) / static_cast<double>(v.size()));
+}
 
 // Products of two ciphertexts of an image, slot by slot, one shifted: slot s has number s - tile * back of `left` times
 // number s + ahead of `right`. With `tile` shifts of each, or twice as many, all pairs of a tile meet.
@@ -238,6 +247,37 @@ training::Moments unpack_moments(const Step& step, const Arrangement& a, std::sp
     leaf += positions;
   }
   return m;
+}
+
+double error_of_moments(const Step& step, const Arrangement& a, std::span<const double> slots, double part,
+                        double images) {
+  const std::vector<std::vector<int>> numbers = numbers_of(images_of(step, a), a.tile);
+  const auto positions = static_cast<std::size_t>(a.positions()), classes = static_cast<std::size_t>(classes_of(step));
+  std::vector<double> errors, fractions;
+  std::size_t leaf = 0;  // its first slot
+  for (std::size_t k = 0; k < classes; ++k)
+    for (const std::vector<int>& of : numbers) {
+      for (std::size_t s = 0; s < positions; ++s)
+        if (of[s] < 0) errors.push_back(slots[leaf + s]);  // no feature lies there
+      leaf += positions;
+    }
+  double sum = 0;
+  for (std::size_t k = 0; k < classes; ++k, leaf += positions) {  // counts, the same number everywhere
+    const auto of_class = slots.subspan(leaf, positions);
+    const double mean = std::accumulate(of_class.begin(), of_class.end(), 0.0) / static_cast<double>(positions);
+    for (double v : of_class)
+      if (positions > 1) errors.push_back(v - mean);
+    fractions.push_back(mean - std::nearbyint(mean * images) / images);
+    sum += mean;
+  }
+  const double of_all = std::abs(sum - part) / std::sqrt(static_cast<double>(classes));
+  if (positions > 1) return std::max(root_mean_square(errors), of_all);
+  // Tiles of one pixel: counts are whole numbers, which tells errors of less than half an image. Larger ones make the
+  // distances random; slots without a leaf err more than others.
+  const double whole = std::max(root_mean_square(fractions), of_all);
+  if (whole * images < kTellsWholeNumbers) return whole;
+  const auto last = static_cast<std::size_t>(a.parameters.front().leaves);
+  return std::max(root_mean_square(slots.subspan(last, static_cast<std::size_t>(a.period) - last)), whole);
 }
 
 LevelChoice moment_levels(int log_n, double image_scale) {

@@ -20,6 +20,11 @@ Arrangement arrange_moments(const Step& step, int batch, int log_n, int tile = 0
 /// The moments that slots hold.
 training::Moments unpack_moments(const Step& step, const Arrangement& arrangement, std::span<const double> slots);
 
+/// How much the moments that slots hold err, root mean square, as errors of the largest sums reach all slots: seen
+/// where it is known what should be there. The sums are of a part of all `images`.
+double error_of_moments(const Step& step, const Arrangement& arrangement, std::span<const double> slots, double part,
+                        double images);
+
 /// Levels of a program that adds up moments: it bootstraps nothing. image_scale: of the images.
 LevelChoice moment_levels(int log_n, double image_scale);
 

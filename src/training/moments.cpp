@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/normal_draws.h"
 
 namespace sotto::training {
 
@@ -12,6 +13,7 @@ namespace {
 
 using Values = std::vector<double>;
 
+constexpr int kTrials = 8;
 constexpr double kMostCountError = 0.05;  // of the images of a class, as a part of all
 
 bool sound(const Moments& m) {
@@ -119,6 +121,37 @@ std::optional<std::vector<Values>> solve(const Moments& m, double ridge) {
     biases[k] = m.counts[k] / m.images() - std::inner_product(w, w + n, means.data(), 0.0);
   }
   return std::vector<Values>{std::move(weights), std::move(biases)};
+}
+
+namespace {
+
+// Sums that err by this deviation.
+Moments disturbed(Moments m, double deviation, std::uint64_t seed) {
+  NormalDraws draw(seed);
+  for (std::size_t i = 0; i < m.features; ++i)
+    for (std::size_t j = 0; j <= i; ++j)
+      m.squares[j * m.features + i] = m.squares[i * m.features + j] += deviation * draw();
+  for (Values* list : {&m.products, &m.counts})
+    for (double& v : *list) v += deviation * draw();
+  return m;
+}
+
+}  // namespace
+
+double weight_error(const Moments& m, double ridge, double deviation) {
+  const auto solution = solve(m, ridge);
+  if (!solution || !std::isfinite(deviation)) return HUGE_VAL;
+  double norm = 0, change = 0;
+  for (const Values& list : *solution)
+    for (double v : list) norm += v * v;
+  for (int t = 0; t < kTrials; ++t) {
+    const auto other = solve(disturbed(m, deviation, static_cast<std::uint64_t>(t)), ridge);
+    if (!other) return HUGE_VAL;
+    for (std::size_t p = 0; p < solution->size(); ++p)
+      for (std::size_t i = 0; i < (*solution)[p].size(); ++i)
+        change += std::pow((*other)[p][i] - (*solution)[p][i], 2) / kTrials;
+  }
+  return norm > 0 ? std::sqrt(change / norm) : 0;
 }
 
 // (w x + b - y)^2 multiplied out, class by class.

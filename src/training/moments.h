@@ -38,6 +38,10 @@ void require_dense_layer(const Step& step);
 /// the ridge is too small beside their errors.
 std::optional<std::vector<std::vector<double>>> solve(const Moments& moments, double ridge);
 
+/// By how much the weights and biases of solve() differ from those of exact sums, as a part of their norm, if all sums
+/// err by `deviation`: tried on drawn errors, in float64. Infinite if sums that err so may have no solution.
+double weight_error(const Moments& moments, double ridge, double deviation);
+
 /// Mean over the images of half the summed squared errors of the scores that these weights make.
 double loss_of(const Moments& moments, const std::vector<std::vector<double>>& weights);
 

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+from onnx import helper
 
 import harness
 import models
@@ -57,6 +58,21 @@ class NormalEquations(training.TrainingCase):
         self.sotto("train", "net.onnx", "--spec", "ridge.toml", "--data", "data.npz", "--simulate", "--out", "twin.onnx", "--json", "twin.json")
         self.assertLess(distance(weights_of(self.dir / "twin.onnx"), wanted), 1e-6)
         np.testing.assert_allclose(json.loads((self.dir / "twin.json").read_text())["float_loss"], losses, rtol=1e-9)
+
+    def test_sums_that_do_not_tell_the_weights(self):
+        """Found by the owner, who gets no network: features far too large, features that are all alike."""
+        weights = np.random.default_rng(2).normal(size=(CLASSES, 5))
+        models.save(self.dir / "rows.onnx", [helper.make_node("Gemm", ["image", "w", "b"], ["scores"], "fc", transB=1)],
+                    [models.tensor("w", weights), models.tensor("b", np.zeros(CLASSES))], (5,), CLASSES)
+        (self.dir / "rows.toml").write_text(self.SPEC.replace("0.01", "0.001"))
+        rows = np.random.default_rng(1).normal(size=(BATCH, 5)).astype(np.float32)
+        for name, change in (("large", 1000 * rows), ("alike", np.repeat(rows[:, :1], 5, axis=1))):
+            np.savez(self.dir / f"{name}.npz", images=change, labels=self.labels)
+            r = harness.run("train", "rows.onnx", "--spec", "rows.toml", "--data", f"{name}.npz", "--out", f"{name}.onnx", cwd=self.dir,
+                            env=self.env, timeout=300)
+            self.assertEqual(r.code, DOUBTFUL, r)
+            self.assertIn("about the size 1", r.err)
+            self.assertFalse((self.dir / f"{name}.onnx").exists())
 
     def test_refusals(self):
         models.Network(side=8).save(self.dir / "deep.onnx")

@@ -59,6 +59,13 @@ void expect_moments(graph::Shape shape, int batch, double garbage = 0, int log_n
       ASSERT_EQ(mine->size(), clear->size());
       for (std::size_t i = 0; i < mine->size(); ++i) ASSERT_NEAR((*mine)[i], (*clear)[i], 3e-4) << i;
     }
+    double squares = 0;
+    for (std::size_t i = 0; i < wanted.squares.size(); ++i)
+      squares += std::pow(found.squares[i] - wanted.squares[i], 2) / static_cast<double>(wanted.squares.size());
+    const double told =
+        lowering::error_of_moments(step, a, state, 0.5 * (1.0 + static_cast<double>(number)), 2.0 * batch);
+    EXPECT_GT(told, std::sqrt(squares) / 5);
+    EXPECT_LT(told, std::sqrt(squares) * 5);
   }
   const auto weights = training::solve(lowering::unpack_moments(step, a, state), spec.ridge),
              clear = training::solve(wanted, spec.ridge);
@@ -68,6 +75,7 @@ void expect_moments(graph::Shape shape, int batch, double garbage = 0, int log_n
 
 TEST(EncryptedMoments, OfOneCiphertext) { expect_moments({1, 4, 4}, 256); }
 TEST(EncryptedMoments, OfTwoCiphertexts) { expect_moments({2, 4, 3}, 256); }
+TEST(EncryptedMoments, OfTilesOfOnePixel) { expect_moments({5, 1, 1}, 60); }
 TEST(EncryptedMoments, OfPhases) { expect_moments({1, 8, 6}, 512, 0, 13); }
 TEST(EncryptedMoments, OfTwoGroups) { expect_moments({2, 3, 4}, 512); }
 TEST(EncryptedMoments, ImagesThatAreNotThereCountForNothing) {

@@ -146,6 +146,32 @@ TEST(Moments, ThatBelongToNoImagesHaveNoSolution) {
   EXPECT_FALSE(solve(no_moments(step), 0.01));
 }
 
+TEST(Moments, TellHowMuchErrorsOfTheSumsChangeTheWeights) {
+  const Step step = differentiate(dense_network(), Spec{});
+  const std::vector<Example> examples = examples_of(400);
+  const Moments m = added(no_moments(step), moments_of(step, pointers(examples)), 1.0 / 400);
+  EXPECT_EQ(weight_error(m, 0.01, 0), 0);
+  const double few = weight_error(m, 0.01, 1e-6), many = weight_error(m, 0.01, 1e-5);
+  EXPECT_GT(few, 1e-6);
+  EXPECT_LT(few, 1e-4);
+  EXPECT_NEAR(many / few, 10, 0.5);
+  EXPECT_LT(weight_error(m, 10, 1e-5), many) << "a ridge stands errors";
+  EXPECT_TRUE(std::isinf(weight_error(m, 0.01, 1)));
+  EXPECT_TRUE(std::isinf(weight_error(m, 0.01, NAN)));
+  EXPECT_TRUE(std::isinf(weight_error(no_moments(step), 0.01, 1e-6)));
+}
+
+TEST(Moments, AlikeFeaturesMakeErrorsLarge) {
+  const Step step = differentiate(dense_network(), Spec{});
+  std::vector<Example> examples = examples_of(400);
+  const auto error = [&] {
+    return weight_error(added(no_moments(step), moments_of(step, pointers(examples)), 1.0 / 400), 1e-4, 1e-6);
+  };
+  const double apart = error();
+  for (Example& e : examples) e.image[5] = e.image[6];
+  EXPECT_GT(error(), 10 * apart);
+}
+
 TEST(Moments, AreOfOneDenseLayerAlone) {
   const auto refused = [](const std::function<void(NetworkBuilder&)>& build) {
     NetworkBuilder b({1, 4, 4}, 1);
