@@ -1,0 +1,91 @@
+"""Client descriptions that someone changed, and keys of the wrong plan or of an absurd size."""
+
+import json
+import shutil
+import subprocess
+
+import harness
+import models
+from harness import BAD_INPUT, NO_RESOURCES, OK, USAGE, WRONG_KEY, Container, PreparedCase
+
+
+class Descriptions(PreparedCase):
+    """What binds NAME.client to keys, inputs and results."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.encrypt()
+        cls.infer()
+
+    def changed(self, change):
+        c = Container((self.dir / "net.client").read_bytes())
+        change(c.header)
+        (self.dir / "changed.client").write_bytes(c.bytes())
+        return "changed.client"
+
+    def test_changed_descriptions(self):
+        def permute(h):
+            h["interface"]["classes"] = h["interface"]["classes"][1:] + h["interface"]["classes"][:1]
+
+        def silence(h):
+            h["watch"]["score_bound"] = 0.0
+            h["watch"]["agreement"] = 0.0
+
+        def darken(h):
+            h["interface"]["mean"] = [0.0, 0.0, 0.0]
+
+        for change in (permute, silence, darken):
+            with self.subTest(change.__name__):
+                name = self.changed(change)
+                for verb in (["encrypt", name, "--keys", "keys", "--data", "images", "--out", "new.sotto"],
+                             ["decrypt", name, "--keys", "keys", "--in", "out.sotto"], ["plan", name],
+                             ["keygen", name, "--out", "new-keys"]):
+                    self.assert_refused(BAD_INPUT, *verb, words=["identity"])
+
+    def test_keys_know_their_plans(self):
+        made = self.sotto("keygen", "net.client", "--out", "known", "--json", "keys.json")
+        plan_id = json.loads((self.dir / "keys.json").read_text())["plan_ids"][0]
+        self.assertIn(plan_id, made.out)
+        self.assertIn(plan_id, self.sotto("plan", "net.client").out)
+        self.assertIn(plan_id, self.sotto("plan", "net.plan").out)
+        models.Network(seed=5).save(self.dir / "other.onnx")
+        self.sotto("compile", "other.onnx", "--out", "other")
+        other = ["encrypt", "other.client", "--keys", "known", "--data", "images", "--out", "other.sotto"]
+        self.assert_refused(WRONG_KEY, *other, words=["other.client", "keygen"])
+        self.assert_refused(WRONG_KEY, "decrypt", "other.client", "--keys", "known", "--in", "out.sotto", words=["other.client", "keygen"])
+        self.sotto("keygen", "other.client", "--out", "known", "--eval-key", "other.key")
+        self.sotto(*other)
+        # A key without notes serves, and says which plan it is used for.
+        (self.dir / "alone").mkdir()
+        shutil.copy(self.dir / "known/secret.key", self.dir / "alone")
+        r = self.sotto("encrypt", "net.client", "--keys", "alone", "--data", "images", "--out", "alone.sotto")
+        self.assertIn(plan_id, r.err)
+
+    def test_no_huge_keys_unasked(self):
+        self.assert_refused(NO_RESOURCES, "keygen", "net.client", "--out", "new-keys", "--max-size", "1K", words=["MiB", "--max-size"])
+        self.assert_refused(USAGE, "keygen", "net.client", "--out", "new-keys", "--max-size", "many")
+        r = self.sotto("keygen", "net.client", "--out", "large", "--max-size", "20G")
+        self.assertIn("eval.key", r.out)
+
+    def test_two_at_a_time(self):
+        # Whoever comes second leaves what is there.
+        commands = [[str(harness.SOTTO), "keygen", "net.client", "--out", "race", "--eval-key", f"race{k}.key"] for k in range(4)]
+        runs = [subprocess.Popen(c, cwd=self.dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for c in commands]
+        results = [(p.communicate(), p.returncode) for p in runs]
+        codes = [code for _, code in results]
+        self.assertIn(OK, codes, results)
+        self.assertTrue(all(code in (OK, USAGE) for code in codes), results)
+        secret = Container((self.dir / "race/secret.key").read_bytes()).header["key_id"]
+        for k, code in enumerate(codes):
+            if code == OK:
+                self.assertEqual(Container((self.dir / f"race{k}.key").read_bytes()).header["key_id"], secret)
+
+    def test_public_keys_are_not_replaced(self):
+        self.sotto("keygen", "net.client", "--out", "keys", "--public-key", "public.key")
+        self.assert_refused(BAD_INPUT, "encrypt", "net.client", "--keys", "keys", "--data", "images", "--out", "public.key",
+                            words=["public key"])
+
+
+if __name__ == "__main__":
+    harness.main()
