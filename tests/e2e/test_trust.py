@@ -1,8 +1,12 @@
-"""Client descriptions that someone changed, and keys of the wrong plan or of an absurd size."""
+"""Client descriptions that someone changed, keys of the wrong plan or of an absurd size, and what the
+programs do to protect themselves."""
 
 import json
+import resource
 import shutil
 import subprocess
+import time
+from pathlib import Path
 
 import harness
 import models
@@ -85,6 +89,24 @@ class Descriptions(PreparedCase):
         self.sotto("keygen", "net.client", "--out", "keys", "--public-key", "public.key")
         self.assert_refused(BAD_INPUT, "encrypt", "net.client", "--keys", "keys", "--data", "images", "--out", "public.key",
                             words=["public key"])
+
+
+class Programs(PreparedCase):
+    def test_memory_is_kept_from_others(self):
+        p = subprocess.Popen([str(harness.SOTTO), "keygen", "net.client", "--out", "watched"], cwd=self.dir, stdout=subprocess.DEVNULL,
+                             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, resource.getrlimit(resource.RLIMIT_CORE)[1:] * 2))
+        locked, limits = 0, ""
+        while p.poll() is None:
+            try:
+                status = Path(f"/proc/{p.pid}/status").read_text()
+                locked = max(locked, int(status.split("VmLck:")[1].split()[0]))
+                limits = next(line for line in Path(f"/proc/{p.pid}/limits").read_text().splitlines() if line.startswith("Max core"))
+            except (OSError, IndexError):
+                pass
+            time.sleep(0.001)
+        self.assertEqual(p.returncode, OK)
+        self.assertGreater(locked, 0, "no page was locked")
+        self.assertEqual(limits.split()[4], "0", limits)
 
 
 if __name__ == "__main__":
