@@ -1,12 +1,17 @@
-"""Client descriptions that someone changed, keys of the wrong plan or of an absurd size, and what the
-programs do to protect themselves."""
+"""Client descriptions that someone changed, keys of the wrong plan or of an absurd size, headers and models that would take all
+memory, and what the programs do to protect themselves."""
 
 import json
 import resource
 import shutil
 import subprocess
 import time
+import unittest
 from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
 
 import harness
 import models
@@ -89,6 +94,51 @@ class Descriptions(PreparedCase):
         self.sotto("keygen", "net.client", "--out", "keys", "--public-key", "public.key")
         self.assert_refused(BAD_INPUT, "encrypt", "net.client", "--keys", "keys", "--data", "images", "--out", "public.key",
                             words=["public key"])
+
+
+class Bombs(PreparedCase):
+    """Small files that ask for much memory."""
+
+    MEGABYTES = 1024
+
+    def limited(self, code, *verb, words=()):
+        size = self.MEGABYTES << 20
+        self.assert_refused(code, *verb, words=words, prepare=lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size)), timeout=60)
+
+    @unittest.skipIf(harness.SANITIZED, "sanitizers reserve more address space")
+    def test_headers(self):
+        self.encrypt()
+        self.infer()
+        # Who reads it, and nearly the longest header that it may have.
+        used = {"in.sotto": (["infer", "net.plan", "--eval-key", "keys/eval.key", "--in", "bomb", "--out", "new.sotto"], 15 << 20),
+                "keys/eval.key": (["infer", "net.plan", "--eval-key", "bomb", "--in", "in.sotto", "--out", "new.sotto"], 3 << 20),
+                "out.sotto": (["decrypt", "net.client", "--keys", "keys", "--in", "bomb"], 15 << 20),
+                "net.client": (["plan", "bomb"], 7 << 20), "net.plan": (["plan", "bomb"], 60 << 20)}
+        for name, (verb, size) in used.items():
+            c = Container((self.dir / name).read_bytes())
+            for filler in (b"[],", b"{},", b"[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]],", b'"x",'):
+                with self.subTest(file=name, filler=filler[:8]):
+                    start = json.dumps(c.header).encode()[:-1] + b', "a": ['
+                    text = start + filler * (size // len(filler)) + b"0]}"
+                    (self.dir / "bomb").write_bytes(c.bytes(text))
+                    self.limited(BAD_INPUT, *verb, words=["bomb"])
+
+    @unittest.skipIf(harness.SANITIZED, "sanitizers reserve more address space")
+    def test_models(self):
+        def save(op):
+            nodes, last = [], "x"
+            for k in range(10000):
+                nodes.append(helper.make_node(op, [last], [f"v{k}"]))
+                last = f"v{k}"
+            nodes += [helper.make_node("GlobalAveragePool", [last], ["g"]), helper.make_node("Flatten", ["g"], ["f"]),
+                      helper.make_node("Gemm", ["f", "w"], ["y"], transB=1)]
+            weights = numpy_helper.from_array(np.ones((2, 3), np.float32), "w")
+            graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 188, 188])],
+                                      [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])], [weights])
+            onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), self.dir / "bomb.onnx")
+
+        save("Neg")
+        self.limited(BAD_INPUT, "plan", "bomb.onnx", words=["2^28"])
 
 
 class Programs(PreparedCase):
