@@ -2,6 +2,7 @@
 memory, and what the programs do to protect themselves."""
 
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -142,6 +143,24 @@ class Bombs(PreparedCase):
 
 
 class Programs(PreparedCase):
+    def test_hardened(self):
+        if shutil.which("readelf") is None or os.environ.get("SOTTO_HARDEN") == "0":
+            self.skipTest("no readelf on this machine, or a build without SOTTO_HARDEN")
+        for program in (harness.SOTTO, harness.SERVER):
+            with self.subTest(program.name):
+                def read(*options):
+                    return subprocess.run(["readelf", *options, str(program)], capture_output=True, text=True).stdout
+                self.assertRegex(read("-hW"), r"Type:\s+DYN")
+                self.assertIn("GNU_RELRO", read("-lW"))
+                self.assertRegex(read("-dW"), r"BIND_NOW|NOW")
+                self.assertIn("PIE", read("-dW"))
+                self.assertRegex(read("-lW"), r"GNU_STACK.* RW ")
+                if harness.SANITIZED:
+                    continue
+                symbols = read("--dyn-syms", "-W")
+                self.assertIn("__stack_chk_fail", symbols)
+                self.assertRegex(symbols, r"__\w+_chk@", "FORTIFY_SOURCE")
+
     def test_memory_is_kept_from_others(self):
         p = subprocess.Popen([str(harness.SOTTO), "keygen", "net.client", "--out", "watched"], cwd=self.dir, stdout=subprocess.DEVNULL,
                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, resource.getrlimit(resource.RLIMIT_CORE)[1:] * 2))
