@@ -4,6 +4,17 @@
 add_library(sotto_options INTERFACE)
 target_compile_options(sotto_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -ffp-contract=off
   $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)  # GCC 12 warns wrongly about string concatenation
+# Mistakes become harder to exploit, in programs and libraries. Sanitizers bring checks of their own.
+add_library(sotto_hardening INTERFACE)
+include(CheckPIESupported)
+check_pie_supported(LANGUAGES CXX)
+if(SOTTO_HARDEN AND NOT SOTTO_SANITIZE)
+  set(sotto_optimised $<CONFIG:Release,RelWithDebInfo,MinSizeRel>)  # FORTIFY needs optimisation
+  target_compile_options(sotto_hardening INTERFACE -fstack-protector-strong
+    $<${sotto_optimised}:-U_FORTIFY_SOURCE> $<${sotto_optimised}:-D_FORTIFY_SOURCE=2>)
+  target_link_options(sotto_hardening INTERFACE -Wl,-z,relro -Wl,-z,now)
+endif()
+target_link_libraries(sotto_options INTERFACE sotto_hardening)
 if(SOTTO_WERROR)
   target_compile_options(sotto_options INTERFACE -Werror)
 endif()

@@ -9,13 +9,16 @@
 
 namespace sotto {
 
-/// 64-byte aligned array of trivially copyable elements that is wiped when it is freed and cannot be copied.
+/// 64-byte aligned array of trivially copyable elements that is wiped when it is freed and cannot be copied. Its pages
+/// belong to it alone, are left out of core dumps, and are kept from swap as far as the system lets (ulimit -l).
 template <class T>
 class SecretArray {
  public:
   SecretArray() = default;
   explicit SecretArray(std::size_t size)
-      : data_(static_cast<T*>(::operator new[](size * sizeof(T), std::align_val_t{64}))), size_(size) {
+      : data_(static_cast<T*>(sodium_init() < 0 ? nullptr : sodium_malloc((size * sizeof(T) + 63) / 64 * 64))),
+        size_(size) {
+    if (data_ == nullptr) throw std::bad_alloc();
     sodium_memzero(data_, size * sizeof(T));
   }
   SecretArray(SecretArray&& o) noexcept : data_(std::exchange(o.data_, nullptr)), size_(std::exchange(o.size_, 0)) {}
@@ -39,10 +42,7 @@ class SecretArray {
 
  private:
   void release() noexcept {
-    if (data_ == nullptr) return;
-    sodium_memzero(data_, size_ * sizeof(T));
-    ::operator delete[](data_, std::align_val_t{64});
-    data_ = nullptr;
+    sodium_free(std::exchange(data_, nullptr));  // wipes
   }
 
   T* data_ = nullptr;

@@ -56,6 +56,9 @@ View::View(const Circuit& circuit) {
 
 std::vector<double> interpret(const View& circuit, std::span<const double> image, const Hooks& hooks) {
   check(image.size() == circuit.values.front()->size(), "image of another size");
+  std::vector<std::size_t> last_use(circuit.values.size());
+  for (std::size_t k = 0; k < circuit.ops.size(); ++k)
+    for (const Term& t : circuit.ops[k]->terms) last_use[static_cast<std::size_t>(t.source)] = k;
   std::vector<std::vector<double>> values(circuit.values.size());
   values[0].assign(image.begin(), image.end());
   if (hooks.input) hooks.input(values[0]);
@@ -70,6 +73,9 @@ std::vector<double> interpret(const View& circuit, std::span<const double> image
       for (double& v : result) v = op.activation(v);
     if (hooks.result) hooks.result(static_cast<int>(k), result);
     values[static_cast<std::size_t>(op.output)] = std::move(result);
+    for (const Term& t : op.terms)
+      if (last_use[static_cast<std::size_t>(t.source)] == k)
+        std::vector<double>().swap(values[static_cast<std::size_t>(t.source)]);
   }
   return values[static_cast<std::size_t>(circuit.ops.back()->output)];
 }

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/console.h"
 #include "cli/data_options.h"
+#include "cli/require_known.h"
 #include "cli/step_report.h"
 #include "cli/training_client.h"
 #include "cli/verbs.h"
@@ -33,17 +34,32 @@ struct KeygenOptions {
   std::vector<std::string> clients;
   std::string out, evaluation_keys, public_key;
   bool force = false;
+  std::string most = "16G";
   StepReport report;
 };
+
+// Whoever writes a client description says which keys to make: far more than any network needs are not made unasked.
+void require_size(const std::vector<client::PlanToServe>& plans, const std::string& most) {
+  ckks::KeyList list;
+  for (const client::PlanToServe& p : plans) list.add(p.parameters, p.spec.keys);
+  const std::uint64_t bytes = client::evaluation_key_bytes(list);
+  if (bytes > parse_bytes(most))
+    throw Error(ErrorCode::no_resources,
+                fmt::format("these plans ask for {} of evaluation keys; if that is right, allow it (--max-size)",
+                            format_bytes(static_cast<double>(bytes))));
+}
 
 int keygen(KeygenOptions& o) {
   o.report.start();
   std::vector<client::PlanToServe> plans;
+  std::vector<std::string> ids;
   for (const std::string& name : o.clients) {
     plan::ClientSpec spec = plan::read_client(name);
     auto parameters = ckks::Parameters::create(spec.parameters);
+    ids.push_back(spec.plan_id);
     plans.push_back({std::move(spec), std::move(parameters)});
   }
+  require_size(plans, o.most);
   ProgressLine line("keys");
   const client::MadeKeys made =
       client::make_keys(plans, o.out, {o.evaluation_keys, o.public_key, o.force},
@@ -52,6 +68,7 @@ int keygen(KeygenOptions& o) {
                  evaluation_keys = o.evaluation_keys.empty() ? dir / "eval.key" : fs::path(o.evaluation_keys);
   o.report.add("keys", made.evaluation.value_or(0));
   o.report.add("new_secret_key", made.secret);
+  o.report.add("plan_ids", ids);
   o.report.add_bytes("eval_key_bytes", evaluation_keys);
   if (!o.public_key.empty()) o.report.add_bytes("public_key_bytes", o.public_key);
   o.report.write();
@@ -67,6 +84,7 @@ int keygen(KeygenOptions& o) {
     fmt::print("{} serves this plan, too\n", o.public_key);
   else
     fmt::print("wrote {}\n", fmt::join(wrote, " and "));
+  for (const client::PlanToServe& p : plans) fmt::print("for plan {} of {}\n", p.spec.plan_id, p.spec.network);
   return 0;
 }
 
@@ -124,6 +142,7 @@ int encrypt(EncryptOptions& o) {
     return encrypt_training({o.client, o.keys, o.out, o.data}, o.report);
   }
   const plan::ClientSpec spec = plan::read_client(o.client);
+  if (!o.keys.empty()) require_known(o.keys, o.client, spec.plan_id);
   // Files of pictures come from anywhere: what could go wrong with one does so before the key is in memory.
   const auto images = load_images(o.data, spec.io, o.data.count, images::TrueLabels::dropped);
   Values values;
@@ -215,6 +234,7 @@ int decrypt(DecryptVerbOptions& o) {
   const bool streamed = wire::require_outputs(std::array{o.npy, o.sheet}, std::array{o.csv, o.report.path()});
   wire::require_kept(o.data.data, std::array{o.npy, o.sheet, o.csv, o.report.path()});
   const plan::ClientSpec spec = plan::read_client(o.client);
+  require_known(o.keys, o.client, spec.plan_id);
   const client::Keys keys = client::read_keys(ckks::Parameters::create(spec.parameters), o.keys);
   ProgressLine line("decryption");
   const client::Decrypted result = client::decrypt_scores(
@@ -255,6 +275,7 @@ void add_keygen(CLI::App& app) {
                    "Also write a public key here, with which others encrypt images for you; keys that are there stay");
   o->report.add_option(*verb);
   verb->add_flag("--force", o->force, "Replace keys that are there, the secret one, too");
+  verb->add_option("--max-size", o->most, "Refuse to make more evaluation keys than this")->capture_default_str();
   verb->callback([o] { throw CLI::RuntimeError(keygen(*o)); });
 }
 

@@ -69,8 +69,8 @@ int run(CompileOptions& o) {
   o.report.write();
   if (o.report.streamed()) return 0;
   const plan::Cost cost = plan::estimate(plan);
-  fmt::print("{}: {} layers for batches of {} images; about {} of memory to run\n", plan.network, plan.steps.size(),
-             plan.batch, format_bytes(static_cast<double>(cost.peak_bytes)));
+  fmt::print("{}: {} layers for batches of {} images; about {} of memory to run; plan {}\n", plan.network,
+             plan.steps.size(), plan.batch, format_bytes(static_cast<double>(cost.peak_bytes)), plan.id);
   fmt::print("{}\n", describe(plan.prediction));
   print_files(plan_path, client_path);
   return 0;

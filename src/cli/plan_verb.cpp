@@ -163,7 +163,8 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
     const plan::Step& step = plan.steps[s];
     const plan::Tensor& out = plan.tensors[static_cast<std::size_t>(step.output)];
     // The end of a long name tells more: layers of a block, and what is bootstrapped.
-    const std::string name = step.name.size() > 26 ? "..." + step.name.substr(step.name.size() - 23) : step.name;
+    const std::string name =
+        step.name.size() > 26 ? "..." + readable_text(step.name.substr(step.name.size() - 23)) : step.name;
     fmt::print("{:<26} {:>12} {:>5} {:>6} {:>7.2f} {:>9} {:>11} {:>11}\n", name,
                fmt::format("{}x{}x{}", out.layout.channels, out.layout.height, out.layout.width),
                out.layout.ciphertexts(), step.limbs, std::log2(out.scale), cost.steps[s].key_switches,

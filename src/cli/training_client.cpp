@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "cli/console.h"
+#include "cli/require_known.h"
 #include "graph/onnx_weights.h"
 #include "lowering/features.h"
 #include "lowering/plan_file.h"
@@ -64,6 +65,7 @@ std::string overflow_line(int overflow, const training::Spec& spec) {
 
 int encrypt_training(const TrainingEncryption& o, StepReport& report) {
   const lowering::TrainingPlan plan = read_client(o.client);
+  require_known(o.keys, o.client, plan.id);
   DataOptions data = o.data;
   data.data = training_half(data.data);
   const auto examples = examples_of(load_images(data, plan.io, data.count, images::TrueLabels::needed), plan.io);
@@ -92,6 +94,7 @@ int encrypt_training(const TrainingEncryption& o, StepReport& report) {
 int decrypt_training(const TrainingDecryption& o, StepReport& report) {
   const bool streamed = wire::require_outputs(std::array{o.out}, std::array{o.csv, report.path()});
   const lowering::TrainingPlan plan = read_client(o.client);
+  require_known(o.keys, o.client, plan.id);
   const client::Keys keys = read_keys(plan, o.keys);
   ProgressLine line("decryption");
   const client::DecryptedTraining result = client::decrypt_training(

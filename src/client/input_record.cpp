@@ -2,11 +2,13 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <map>
 
 #include "base/error.h"
 #include "wire/atomic_file.h"
 #include "wire/fields.h"
+#include "wire/json_text.h"
 
 namespace sotto::client {
 
@@ -88,8 +90,13 @@ void write_input_record(const fs::path& dir, const std::string& id, const InputR
 std::optional<InputRecord> read_input_record(const fs::path& dir, const std::string& id) {
   // The id comes from a file of the server: it must not name another place.
   if (id.size() != 32 || id.find_first_not_of("0123456789abcdef") != std::string::npos) return {};
-  std::ifstream file(dir / "inputs" / (id + ".json"));
-  const auto j = nlohmann::json::parse(file, nullptr, false);
+  constexpr wire::JsonLimits kLimits{std::size_t{64} << 20, 1 << 21, 1 << 21};
+  const fs::path path = dir / "inputs" / (id + ".json");
+  std::error_code unknown;
+  if (!(fs::file_size(path, unknown) <= kLimits.bytes) || unknown) return {};
+  std::ifstream file(path);
+  const std::string content{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  const auto j = wire::parse_json(content, kLimits);
   if (!file || j.is_discarded()) return {};
   try {
     std::vector<std::string> sources;

@@ -1,8 +1,16 @@
 #include "client/key_files.h"
 
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 
 #include "base/error.h"
+#include "base/text.h"
+#include "client/known_plans.h"
 #include "encrypt/public_key_file.h"
 #include "secret/keygen.h"
 #include "wire/fields.h"
@@ -50,6 +58,36 @@ class MadeFolder {
   std::vector<fs::path> made_;
 };
 
+// Keeps two programs from making keys in one folder at the same time. File systems without locks have none.
+class FolderLock {
+ public:
+  explicit FolderLock(const fs::path& dir) : fd_(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    if (fd_ < 0 || ::flock(fd_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+    ::close(fd_);
+    throw Error(ErrorCode::usage, "another program is making keys in " + dir.string() + "; wait for its end");
+  }
+  ~FolderLock() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+ private:
+  int fd_;
+};
+
+// Throws unless there is room for so many bytes where a file is to be written.
+void require_room(const fs::path& file, std::uint64_t bytes) {
+  std::error_code unknown;
+  const fs::path folder = file.has_parent_path() ? file.parent_path() : ".";
+  const std::uintmax_t room = fs::space(folder, unknown).available;
+  if (!unknown && room < bytes)
+    throw Error(ErrorCode::no_resources,
+                fmt::format("the evaluation keys take {}, {} has {} left; free some space or choose another place",
+                            format_bytes(static_cast<double>(bytes)), folder.string(),
+                            format_bytes(static_cast<double>(room))));
+}
+
 }  // namespace
 
 Keys keys_of(const secret::OwnerKey& owner, ckks::Parameters parameters) {
@@ -66,7 +104,7 @@ void write_owner_key(const secret::OwnerKey& key, const fs::path& path, bool rep
                     " exists; choose another place, or replace it (results under it can then never be decrypted)",
                 Setting::keys);
   wire::FileWriter file(file_path, wire::Kind::secret_key, {{"key_id", key.id()}}, {secret::OwnerKey::kBytes},
-                        wire::Access::secret_key);
+                        replace ? wire::Access::secret_key : wire::Access::new_secret_key);
   file.write({key.bytes().data(), key.bytes().size()});
   file.commit();
 }
@@ -81,6 +119,13 @@ secret::OwnerKey read_owner_key(const fs::path& path) {
     if (key.id() != wire::text(h, "key_id", 64)) file.fail("the key does not fit its identity");
     return key;
   });
+}
+
+std::uint64_t evaluation_key_bytes(const ckks::KeyList& list) {
+  std::uint64_t bytes = 0;
+  for (const ckks::RingKeys& r : list.rings())
+    for (const ckks::KeyShape& shape : r.keys) bytes += ckks::key_bytes(r.ring, shape);
+  return bytes;
 }
 
 void write_evaluation_keys(const ckks::KeyList& list, const secret::OwnerKey& owner, const Sink& sink,
@@ -154,6 +199,9 @@ MadeKeys make_keys(const std::vector<PlanToServe>& plans, const fs::path& dir, c
                  evaluation_path = elsewhere ? options.evaluation_keys : dir / "eval.key";
   ckks::KeyList list;
   for (const PlanToServe& p : plans) list.add(p.parameters, p.spec.keys);
+  const PlanToServe* longest = with_public ? &longest_input(plans) : nullptr;
+  const MadeFolder folder(dir);
+  const FolderLock lock(dir);  // before looking what is there
   MadeKeys made{.secret = options.replace || !is_there(secret_path)};
   bool with_evaluation = true;
   if (is_there(evaluation_path) && !elsewhere && !options.replace) {
@@ -165,8 +213,6 @@ MadeKeys make_keys(const std::vector<PlanToServe>& plans, const fs::path& dir, c
                   Setting::keys);
     with_evaluation = false;
   }
-  const PlanToServe* longest = with_public ? &longest_input(plans) : nullptr;
-  const MadeFolder folder(dir);
   if (with_public) wire::require_writable(options.public_key, wire::Kind::public_key);
   const secret::OwnerKey owner = made.secret ? secret::OwnerKey::generate() : read_owner_key(secret_path);
   if (elsewhere && !options.replace && is_there(evaluation_path))
@@ -174,12 +220,14 @@ MadeKeys make_keys(const std::vector<PlanToServe>& plans, const fs::path& dir, c
   made.public_key =
       with_public && (options.replace || !public_key_serves(options.public_key, longest->spec, owner.id()));
   if (with_evaluation) {
+    require_room(evaluation_path, evaluation_key_bytes(list));
     write_evaluation_keys(list, owner, evaluation_path, progress);
     made.evaluation = list.size();
   }
   if (made.secret) write_owner_key(owner, secret_path, options.replace);
   if (made.public_key)  // last: nobody may encrypt for a key that is lost
     write_public_key(longest->spec, keys_of(owner, longest->parameters), options.public_key);
+  for (const PlanToServe& p : plans) remember_plan(dir, p.spec);
   return made;
 }
 

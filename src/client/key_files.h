@@ -33,6 +33,9 @@ void write_owner_key(const secret::OwnerKey& key, const std::filesystem::path& p
 /// Reads PATH, or PATH/secret.key if PATH is a folder. Throws Error{bad_input} for a damaged file.
 secret::OwnerKey read_owner_key(const std::filesystem::path& path);
 
+/// What the evaluation keys of a list take in a file.
+std::uint64_t evaluation_key_bytes(const ckks::KeyList& list);
+
 /// Makes the evaluation keys of a list.
 void write_evaluation_keys(const ckks::KeyList& list, const secret::OwnerKey& owner, const Sink& sink,
                            const ProgressFn& progress);
@@ -61,9 +64,11 @@ struct MadeKeys {
 
 /// Makes the evaluation keys of some plans in one file, those that they have in common once, and a public key if asked
 /// for, under the secret key DIR/secret.key, which is made if there is none: one secret key serves all plans. If a
-/// public key is asked for, DIR/eval.key stays where it exists, and so does a public key that serves the plans. Throws
-/// Error{usage} if DIR/eval.key exists and nothing of the options is set, if the named files hold keys of another owner
-/// or ring or keys that other plans need, or if a public key is asked for plans of different rings.
+/// public key is asked for, DIR/eval.key stays where it exists, and so does a public key that serves the plans. The
+/// plans become known ones of DIR (client/known_plans.h). Throws Error{usage} if DIR/eval.key exists and nothing of the
+/// options is set, if the named files hold keys of another owner or ring or keys that other plans need, if a public key
+/// is asked for plans of different rings, or if another program is making keys there; Error{no_resources} if there is
+/// no room for the keys.
 MadeKeys make_keys(const std::vector<PlanToServe>& plans, const std::filesystem::path& dir,
                    const KeyFileOptions& options, const ProgressFn& progress);
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <string_view>
 
 #include "wire/atomic_file.h"
 
@@ -45,7 +46,13 @@ void write_npy(const std::filesystem::path& path, const Scores& scores) {
 
 namespace {
 
-std::string csv_field(const std::string& text) {
+// Programs that show tables take a cell that begins so for a formula; behind an apostrophe it is a text for them.
+bool starts_formula(const std::string& text) {
+  return !text.empty() && std::string_view("=+-@\t\r").find(text.front()) != std::string_view::npos;
+}
+
+std::string csv_field(const std::string& name) {
+  const std::string text = starts_formula(name) ? "'" + name : name;
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string quoted = "\"";
   for (char c : text) {

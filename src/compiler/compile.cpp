@@ -178,8 +178,8 @@ Compiled compile(const MeasuredCircuit& network, const Options& options) {
   out.score_error = std::sqrt(out.score_error);
   choose_rotations(out.plan);
   place_probes(out.plan);
-  out.plan.id = plan::plan_id(out.plan);
   plan::verify(out.plan);
+  out.plan.id = plan::plan_id(out.plan);
   return out;
 }
 

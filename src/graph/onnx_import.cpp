@@ -224,11 +224,14 @@ Network import_model(onnx::ModelProto& model, const ExternalData& external) {
   const bool raw = b.find_value(inputs_of(graph).front()->name())->integral;
   const std::string& output = output_of(graph);
   const std::vector<const onnx::NodeProto*> nodes = needed_nodes(graph, output);
+  std::size_t values = 0;
   for (const onnx::NodeProto* node : nodes) {
     const OnnxNode n(*node, opset);
     const std::size_t first = b.network().nodes.size();
     import_node(b, n);
     ranges.note(n, b.network(), first);
+    for (std::size_t k = first; k < b.network().nodes.size(); ++k) values += b.network().nodes[k].shape.size();
+    if (values > kMaxValues) n.fail("the values up to here have more than 2^28 numbers; take smaller pictures");
   }
   ranges.check(graph, nodes);
   fuse_functions(b.network(), ranges.by_node());

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "wire/json_text.h"
 
 namespace sotto::graph {
 namespace {
@@ -129,7 +130,8 @@ std::map<std::string, double> read_relu_ranges(const onnx::ModelProto& model) {
   std::map<std::string, double> ranges;
   const std::string* text = find(model, "sotto.relu_ranges");
   if (text == nullptr) return ranges;
-  const auto json = nlohmann::json::parse(*text, nullptr, false);
+  constexpr wire::JsonLimits kLimits{std::size_t{4} << 20, 1 << 17, 1 << 17, 2};
+  const auto json = wire::parse_json(*text, kLimits);
   if (!json.is_object()) fail("metadata sotto.relu_ranges is not a JSON object of names and numbers");
   for (const auto& [name, range] : json.items()) {
     if (!range.is_number() || !(range.get<double>() > 0) || !std::isfinite(range.get<double>()))

@@ -1,7 +1,5 @@
 #include "lowering/plan_file.h"
 
-#include <sodium.h>
-
 #include <algorithm>
 
 #include "base/error.h"
@@ -9,6 +7,7 @@
 #include "graph/onnx_import.h"
 #include "lowering/features.h"
 #include "lowering/files.h"
+#include "plan/identity.h"
 #include "plan/plan_file.h"
 #include "plan/serial_form.h"
 #include "training/differentiate.h"
@@ -108,16 +107,21 @@ LevelChoice levels_of(const json& j, int log_n) {
   return l;
 }
 
+// What the header has beyond a client description.
+json training_of(const TrainingPlan& plan) {
+  json training = {{"spec", to_json(plan.spec)}, {"levels", to_json(plan.levels)}, {"keys", plan::to_json(plan.keys)}};
+  if (plan.body)
+    training["body"] = {{"range", plan.body->range},
+                        {"bytes", plan.body->bytes},
+                        {"mean", plan.body->standard.mean},
+                        {"deviation", plan.body->standard.deviation},
+                        {"plan", plan::to_json(plan.body->client)}};
+  return training;
+}
+
 json header_of(const TrainingPlan& plan) {
   json header = plan::to_json(client_part(plan));
-  header["training"] = {
-      {"spec", to_json(plan.spec)}, {"levels", to_json(plan.levels)}, {"keys", plan::to_json(plan.keys)}};
-  if (plan.body)
-    header["training"]["body"] = {{"range", plan.body->range},
-                                  {"bytes", plan.body->bytes},
-                                  {"mean", plan.body->standard.mean},
-                                  {"deviation", plan.body->standard.deviation},
-                                  {"plan", plan::to_json(plan.body->client)}};
+  header["training"] = training_of(plan);
   return header;
 }
 
@@ -189,25 +193,14 @@ plan::ClientSpec client_part(const TrainingPlan& plan) {
   }
   spec.keys = all_keys_of(plan);
   spec.io = plan.io;
+  spec.plan_digest =
+      plan::digest_of({{"training", training_of(plan)}, {"program", program::digest_of(lowered.program)}}, plan.model);
   spec.plan_id = plan.id;
   spec.training = true;
   return spec;
 }
 
-std::string plan_id(const TrainingPlan& plan) {
-  json header = header_of(plan);
-  header.erase("plan_id");
-  header.erase("network");
-  header["program"] = program::digest_of(lower(plan).program);
-  const std::string text = header.dump(-1, ' ', true, json::error_handler_t::replace);
-  crypto_generichash_state state;
-  crypto_generichash_init(&state, nullptr, 0, 16);
-  crypto_generichash_update(&state, reinterpret_cast<const unsigned char*>(text.data()), text.size());
-  crypto_generichash_update(&state, plan.model.data(), plan.model.size());
-  unsigned char hash[16];
-  crypto_generichash_final(&state, hash, sizeof hash);
-  return wire::to_hex(hash, sizeof hash);
-}
+std::string plan_id(const TrainingPlan& plan) { return plan::plan_id(client_part(plan)); }
 
 void write_training_plan(const Sink& sink, const TrainingPlan& plan, wire::Kind kind) {
   const wire::Access access = kind == wire::Kind::plan ? wire::Access::owner_only : wire::Access::everyone;

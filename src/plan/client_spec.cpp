@@ -1,20 +1,12 @@
 #include "plan/client_spec.h"
 
 #include <cmath>
-#include <utility>
 
 #include "base/error.h"
 #include "plan/probe.h"
 #include "plan/verify.h"
 
 namespace sotto::plan {
-
-ClientSpec client_part(const Plan& plan) {
-  Tensor input = plan.input();
-  input.moments = {};  // the server's
-  return {plan.network,        plan.parameters, plan.tile, plan.batch,     std::move(input), plan.output().limbs,
-          plan.output().scale, plan.keys,       plan.io,   watch_of(plan), plan.id,          false};
-}
 
 void verify(const ClientSpec& spec) {
   const auto bad = [](const char* what) {

@@ -16,8 +16,9 @@ struct ClientSpec {
   ckks::KeyRequest keys;
   Interface io;
   Watch watch;
-  std::string plan_id;
-  bool training = false;  ///< of a training plan: keys are made for it, but what is encrypted differs
+  std::string plan_digest;  ///< hash of what the plan holds beyond this, 64 hexadecimal digits
+  std::string plan_id;      ///< see plan_id in plan/identity.h
+  bool training = false;    ///< of a training plan: keys are made for it, but what is encrypted differs
 };
 
 ClientSpec client_part(const Plan& plan);

@@ -1,12 +1,21 @@
 #pragma once
 
+#include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 
-#include "plan/plan.h"
+#include "plan/client_spec.h"
 
 namespace sotto::plan {
 
-/// Identity of a plan for keys, inputs and outputs: a hash of its serial form (plan/serial_form.h) without names.
+/// Hash of a plan's serial form (plan/serial_form.h) without names: 64 hexadecimal digits.
+std::string digest_of(const Plan& plan);
+/// The same of a header and what goes with it, for plans of other kinds.
+std::string digest_of(const nlohmann::json& header, std::span<const unsigned char> data);
+
+/// Identity of a plan for keys, inputs and outputs, 32 hexadecimal digits: a hash of all that a client is told, names
+/// of network and input apart, with the digest of the rest. So whoever reads a client description can check it.
+std::string plan_id(const ClientSpec& spec);
 std::string plan_id(const Plan& plan);
 
 }  // namespace sotto::plan

@@ -49,6 +49,7 @@ ClientSpec read_client(const sotto::Source& source) {
   return file.decode([&](const json& h) {
     ClientSpec spec = client_of(h);
     verify(spec);
+    if (spec.plan_id != plan_id(spec)) file.fail("its contents do not fit its identity");
     return spec;
   });
 }

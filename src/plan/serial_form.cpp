@@ -52,7 +52,7 @@ json to_json(const Tensor& t) {
 }
 
 Tensor tensor_from_json(const json& j) {
-  return {wire::text(j, "name"), layout_from_json(field(j, "layout")), small_integer(j, "limbs", 1, 64),
+  return {readable_text(wire::text(j, "name")), layout_from_json(field(j, "layout")), small_integer(j, "limbs", 1, 64),
           wire::real(j, "scale")};
 }
 
@@ -290,7 +290,7 @@ Term term_from_json(const json& j, WeightReader& weights) {
 
 Step step_from_json(const json& j, WeightReader& weights) {
   Step s;
-  s.name = wire::text(j, "name");
+  s.name = readable_text(wire::text(j, "name"));
   s.output = small_integer(j, "output", 0, 1 << 20);
   s.kind = static_cast<Kind>(index_of(j, "kind", kKind));
   s.keep = wire::boolean(j, "keep");
@@ -347,7 +347,7 @@ void for_each_list(const Plan& plan, const std::function<void(const std::vector<
 Plan plan_of(const json& h, std::vector<double> values) {
   WeightReader weights{std::move(values)};
   Plan plan;
-  plan.network = wire::text(h, "network");
+  plan.network = readable_text(wire::text(h, "network"));
   plan.parameters = parameters_from_json(field(h, "parameters"));
   if (!field(h, "bootstrapping").is_null()) plan.bootstrapping = bootstrap_from_json(field(h, "bootstrapping"));
   plan.level_primes = small_integer(h, "level_primes", 1, 2);
@@ -377,12 +377,13 @@ json to_json(const ClientSpec& spec) {
           {"key_request", to_json(spec.keys)},
           {"interface", to_json(spec.io)},
           {"watch", to_json(spec.watch)},
+          {"plan_digest", spec.plan_digest},
           {"plan_id", spec.plan_id}};
 }
 
 ClientSpec client_of(const json& h) {
   ClientSpec spec;
-  spec.network = wire::text(h, "network");
+  spec.network = readable_text(wire::text(h, "network"));
   spec.parameters = parameters_from_json(field(h, "parameters"));
   spec.tile = small_integer(h, "tile", 1, 256);
   spec.batch = small_integer(h, "batch", 1, 1 << 17);
@@ -392,6 +393,7 @@ ClientSpec client_of(const json& h) {
   spec.keys = keys_from_json(field(h, "key_request"));
   spec.io = interface_from_json(field(h, "interface"));
   spec.watch = watch_from_json(field(h, "watch"));
+  spec.plan_digest = wire::text(h, "plan_digest", 64);
   spec.plan_id = wire::text(h, "plan_id", 64);
   spec.training = h.contains("training");
   return spec;

@@ -5,8 +5,16 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "ring/primes.h"
+#include "simd/self_test.h"
 
 namespace sotto::ring {
+
+namespace {
+
+// The self-test at start is for transforms up to 2^10; longer ones go through memory in other ways.
+constexpr int kTestedAtStart = 10;
+
+}  // namespace
 
 Ring::Ring(int log_n, RingKind kind, std::vector<std::uint64_t> primes, const simd::Kernels& kernels,
            std::size_t memory_limit_bytes)
@@ -18,6 +26,9 @@ Ring::Ring(int log_n, RingKind kind, std::vector<std::uint64_t> primes, const si
     roots_[i] = root_of_unity(cyclotomic_order(), primes_[i]);
     tables_[i] = std::make_unique<simd::NttTables>(n(), primes_[i], roots_[i], conjugate_invariant(), kernels_.layout);
   });
+  if (log_n_ > kTestedAtStart && !primes_.empty())
+    check(simd::transforms_match(kernels_, n(), primes_.front(), roots_.front(), conjugate_invariant()),
+          "the processor's transforms are wrong; SOTTO_KERNELS=scalar does without its extensions");
   pool_ = std::make_unique<BlockPool>(n(), budget_);
   packed_pool_ = std::make_unique<BlockPool>(n() / 8 * simd::kPackedBytes, budget_);
 }

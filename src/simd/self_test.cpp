@@ -1,3 +1,5 @@
+#include "simd/self_test.h"
+
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -41,22 +43,6 @@ constexpr u64 kPrimes[2] = {281474975662081ull, 281474962554881ull};
 u64 root_of_order(u64 order, u64 q) {
   for (u64 g = 2;; ++g)
     if (pow_mod(g, (q - 1) / 2, q) == q - 1) return pow_mod(g, (q - 1) / order, q);
-}
-
-bool transforms_match(const Kernels& k, const Kernels& reference, std::size_t n, bool ci) {
-  const u64 q = kPrimes[0], root = root_of_order(ci ? 4 * n : 2 * n, q);
-  const NttTables t(n, q, root, ci, k.layout), tr(n, q, root, ci, reference.layout);
-  TestData data{n};
-  const auto input = data.words(n, q);
-  AlignedArray<u64> a(n), b(n);
-  std::memcpy(a.data(), input.data(), n * sizeof(u64));
-  std::memcpy(b.data(), input.data(), n * sizeof(u64));
-  k.ntt(a.data(), t.view());
-  reference.ntt(b.data(), tr.view());
-  bool ok = equal(a, b);
-  k.intt(a.data(), a.data(), t.view(), q - 2);
-  reference.intt(b.data(), b.data(), tr.view(), q - 2);
-  return ok && equal(a, b);
 }
 
 bool products_match(const Kernels& k, const Kernels& reference) {
@@ -180,11 +166,31 @@ bool words_match(const Kernels& k, const Kernels& reference) {
 
 }  // namespace
 
+bool transforms_match(const Kernels& k, std::size_t n, std::uint64_t q, std::uint64_t root, bool ci) {
+  const Kernels& reference = scalar_kernels();
+  if (&k == &reference) return true;
+  const NttTables t(n, q, root, ci, k.layout), tr(n, q, root, ci, reference.layout);
+  TestData data{n};
+  const auto input = data.words(n, q);
+  AlignedArray<u64> a(n), b(n);
+  std::memcpy(a.data(), input.data(), n * sizeof(u64));
+  std::memcpy(b.data(), input.data(), n * sizeof(u64));
+  k.ntt(a.data(), t.view());
+  reference.ntt(b.data(), tr.view());
+  const bool ok = equal(a, b);
+  k.intt(a.data(), a.data(), t.view(), q - 2);
+  reference.intt(b.data(), b.data(), tr.view(), q - 2);
+  return ok && equal(a, b);
+}
+
 bool self_test(const Kernels& k) {
   const Kernels& reference = scalar_kernels();
   if (&k == &reference) return true;
-  return transforms_match(k, reference, 1024, false) && transforms_match(k, reference, 1024, true) &&
-         transforms_match(k, reference, 128, false) && products_match(k, reference) && words_match(k, reference);
+  const auto transforms = [&](std::size_t n, bool ci) {
+    return transforms_match(k, n, kPrimes[0], root_of_order(ci ? 4 * n : 2 * n, kPrimes[0]), ci);
+  };
+  return transforms(1024, false) && transforms(1024, true) && transforms(128, false) && products_match(k, reference) &&
+         words_match(k, reference);
 }
 
 }  // namespace sotto::simd

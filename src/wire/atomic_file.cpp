@@ -55,7 +55,7 @@ std::filesystem::path output_target(const std::filesystem::path& path) {
 }
 
 AtomicFile::AtomicFile(std::filesystem::path path, Access access, std::optional<Kind> kind, Temporary temporary)
-    : path_(std::move(path)) {
+    : path_(std::move(path)), access_(access) {
   const mode_t mode = access == Access::everyone ? 0644 : 0600;
   if (is_standard_output(path_))
     throw Error(ErrorCode::usage, "'" + path_.string() +
@@ -117,17 +117,50 @@ void AtomicFile::write(std::span<const unsigned char> data) {
   }
 }
 
+namespace {
+
+// Brings the names in the folder of a file to the disk. Some file systems cannot, and some folders may not be read.
+void sync_folder_of(const std::filesystem::path& file) {
+  const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  const int error = ::fsync(fd) != 0 ? errno : 0;
+  ::close(fd);
+  if (error == EIO || error == ENOSPC || error == EDQUOT) fail(file, "write", error);
+}
+
+}  // namespace
+
+// Gives the temporary file its name.
+void AtomicFile::take_name() {
+  if (access_ != Access::new_secret_key) {
+    if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail(path_, "write", errno);
+    return;
+  }
+  if (::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, target_.c_str(), RENAME_NOREPLACE) == 0) return;
+  // Not every file system knows that; all know that a link replaces nothing.
+  if ((errno == EINVAL || errno == ENOSYS) && ::link(temporary_.c_str(), target_.c_str()) == 0) {
+    ::unlink(temporary_.c_str());
+    return;
+  }
+  if (errno == EEXIST)
+    throw Error(ErrorCode::usage, path_.string() + " exists now: another program wrote it; it stays as it is");
+  fail(path_, "write", errno);
+}
+
 void AtomicFile::commit() {
   check(fd_ >= 0, "a file was committed twice");
   // Special files such as pipes cannot be synchronised, but those are never the temporary file.
   if (::fsync(fd_) != 0) fail(path_, "write", errno);
-  if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail(path_, "write", errno);
+  take_name();
   ::close(fd_);
   fd_ = -1;
+  sync_folder_of(target_);
 }
 
 void AtomicFile::keep() {
   if (::fsync(fd_) != 0) fail(path_, "write", errno);
+  if (!kept_) sync_folder_of(temporary_);
   kept_ = true;
 }
 

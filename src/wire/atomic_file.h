@@ -14,8 +14,9 @@ namespace sotto::wire {
 /// Who may read a file.
 enum class Access {
   everyone,
-  owner_only,  ///< mode 0600
-  secret_key,  ///< mode 0600; the only kind of file that may replace a secret key
+  owner_only,      ///< mode 0600
+  secret_key,      ///< mode 0600; the only kind of file that may replace a secret key
+  new_secret_key,  ///< mode 0600; never replaces anything, not even what appears while it is written
 };
 
 /// Whether a path stands for the standard output: "-", "/dev/stdout" and its other names. Texts can go there
@@ -46,7 +47,8 @@ class AtomicFile {
 
   /// Throws Error{no_resources} when the disk is full. Unbuffered: nothing of the data stays in memory.
   void write(std::span<const unsigned char> data);
-  /// Brings everything to the disk and gives the file its name.
+  /// Brings everything to the disk, the name in its folder, too. Throws Error{usage} if a new secret key would replace
+  /// something.
   void commit();
 
   /// Brings everything to the disk and keeps the temporary file even without a commit.
@@ -61,7 +63,10 @@ class AtomicFile {
   [[nodiscard]] const std::filesystem::path& temporary() const { return temporary_; }
 
  private:
+  void take_name();
+
   std::filesystem::path path_, target_, temporary_;
+  Access access_;
   int fd_ = -1;
   bool kept_ = false;
 };

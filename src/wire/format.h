@@ -7,6 +7,8 @@
 
 namespace sotto::wire {
 
+struct JsonLimits;
+
 /// What a Sotto file holds. The numbers are part of the format (docs/formats/container.md).
 enum class Kind : std::uint32_t {
   plan = 1,        ///< NAME.plan: a network with its weights, for the server
@@ -22,13 +24,15 @@ enum class Kind : std::uint32_t {
 std::string_view name_of(Kind kind);
 
 /// Version that this build writes, and the only one that it reads.
-inline constexpr std::uint32_t kVersion = 11;
+inline constexpr std::uint32_t kVersion = 12;
 
 inline constexpr std::array<unsigned char, 8> kMagic = {'S', 'O', 'T', 'T', 'O', '\r', '\n', 0x1a};
 /// Magic, version (u32), kind (u32), header length (u64), BLAKE2b-256 of these 24 bytes and the header.
 inline constexpr std::size_t kPreambleBytes = 8 + 4 + 4 + 8 + 32;
 inline constexpr std::size_t kChecksumBytes = 32;
-/// Longest JSON header that a reader accepts.
-inline constexpr std::uint64_t kMaxHeaderBytes = std::uint64_t{64} << 20;
+
+/// How large a JSON header of a kind may be. A reader needs some 16 bytes of memory for a value and 120 for a
+/// container.
+JsonLimits header_limits(Kind kind);
 
 }  // namespace sotto::wire

@@ -9,6 +9,7 @@
 
 #include "base/parallel.h"
 #include "wire/fields.h"
+#include "wire/json_text.h"
 
 namespace sotto::wire {
 
@@ -29,7 +30,8 @@ FileReader::FileReader(const Source& source, Kind expected) : input_(source) {
          std::to_string(kVersion));
   if (kind != static_cast<std::uint32_t>(expected))
     fail("it is a Sotto " + std::string(name_of(static_cast<Kind>(kind))) + " file, not " + wanted);
-  if (length > kMaxHeaderBytes || length > file_bytes() - kPreambleBytes) fail("it is truncated or corrupted");
+  const JsonLimits limits = header_limits(expected);
+  if (length > limits.bytes || length > file_bytes() - kPreambleBytes) fail("it is truncated or corrupted");
   std::vector<unsigned char> text(length);
   input_.read_at(kPreambleBytes, text);
   crypto_generichash_state hash;
@@ -38,9 +40,9 @@ FileReader::FileReader(const Source& source, Kind expected) : input_(source) {
   crypto_generichash_update(&hash, text.data(), text.size());
   crypto_generichash_final(&hash, header_checksum_.data(), kChecksumBytes);
   if (sodium_memcmp(header_checksum_.data(), preamble + 24, kChecksumBytes) != 0) fail("its header is corrupted");
-  header_ = nlohmann::json::parse(text, nullptr, false);
+  header_ = parse_json({reinterpret_cast<const char*>(text.data()), text.size()}, limits);
   if (!header_.is_object()) fail("its header is not valid");
-  for (const auto& bytes : decode([](const auto& h) { return list(h, "sections", kMaxHeaderBytes); })) {
+  for (const auto& bytes : decode([&](const auto& h) -> const auto& { return list(h, "sections", limits.values); })) {
     if (!bytes.is_number_unsigned()) fail("its header is not valid");
     sections_.push_back(bytes.get<std::uint64_t>());
   }
@@ -131,7 +133,7 @@ std::optional<Kind> kind_of(const std::filesystem::path& path) {
   if (std::memcmp(start, kMagic.data(), kMagic.size()) != 0) return {};
   std::uint32_t kind = 0;
   std::memcpy(&kind, start + 12, 4);
-  if (kind < 1 || kind > static_cast<std::uint32_t>(Kind::output)) return {};
+  if (kind < 1 || kind > static_cast<std::uint32_t>(Kind::public_key)) return {};
   return static_cast<Kind>(kind);
 }
 

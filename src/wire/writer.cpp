@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "wire/json_text.h"
 
 namespace sotto::wire {
 
@@ -21,7 +22,7 @@ FileWriter::FileWriter(const Sink& sink, Kind kind, nlohmann::json header, std::
       throw Error(ErrorCode::bad_input, "cannot write " + sink.name() + ": a name in it is not UTF-8 text");
     }
   }();
-  if (text.size() > kMaxHeaderBytes)
+  if (!fits(text, header_limits(kind)))
     throw Error(ErrorCode::no_resources, "cannot write " + sink.name() + ": it would have too many parts");
   unsigned char preamble[kPreambleBytes];
   const auto version = kVersion;

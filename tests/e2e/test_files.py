@@ -228,7 +228,8 @@ class Mismatched(FilesCase):
     def test_eval_key_of_another_plan(self):
         models.Network(depth=3).save(self.dir / "deep.onnx")
         self.sotto("compile", "deep.onnx", "--out", "alone")
-        self.sotto("keygen", "net.client", "--out", "keys", "--eval-key", "net.key")
+        for name in ("net", "alone"):
+            self.sotto("keygen", f"{name}.client", "--out", "keys", "--eval-key", f"{name}.key")
         self.sotto("encrypt", "alone.client", "--keys", "keys", "--data", "images", "--out", "alone.sotto")
         self.assert_refused(WRONG_KEY, "infer", "alone.plan", "--eval-key", "net.key", "--in", "alone.sotto", "--out", "x.sotto",
                             words=["plan"])
@@ -285,6 +286,7 @@ class Mismatched(FilesCase):
         self.assert_refused(USAGE, "keygen", "net.client", "--out", "second", "--eval-key", "net.key", words=["another owner"])
 
     def test_secret_of_another_owner(self):
+        self.sotto("keygen", "net.client", "--out", "other-plan", "--eval-key", "others-net.key")
         self.sotto("encrypt", "net.client", "--keys", "other-plan", "--data", "images", "--out", "strange.sotto")
         self.assert_refused(WRONG_KEY, "infer", "net.plan", "--eval-key", "keys/eval.key", "--in", "strange.sotto", "--out", "x.sotto",
                             words=["key"])

@@ -69,7 +69,7 @@ class PublicKey(PreparedCase):
 
     def test_all_keys_at_once(self):
         self.sotto("keygen", "net.client", "--out", "new", "--public-key", "new/public.key")
-        self.assertEqual(sorted(p.name for p in (self.dir / "new").iterdir()), ["eval.key", "public.key", "secret.key"])
+        self.assertEqual(sorted(p.name for p in (self.dir / "new").iterdir()), ["eval.key", "plans", "public.key", "secret.key"])
         self.encrypt_for("new-in.sotto", public_key="new/public.key")
         self.infer("new-in.sotto", "new-out.sotto", "net.plan", "new/eval.key")
         self.decrypt("new-out.sotto", keys="new")

@@ -74,6 +74,19 @@ TEST(Parameters, PrimesOfARing) {
   EXPECT_GT(b[20], b[0]) << "special primes are the largest";
 }
 
+// What only goes wrong in long transforms is found before it spoils a result.
+TEST(Parameters, RingsTestTheirTransforms) {
+  simd::Kernels broken = simd::scalar_kernels();
+  broken.ntt = [](std::uint64_t* x, const simd::NttView& t) {
+    simd::scalar_kernels().ntt(x, t);
+    if (t.n > 1024) x[t.n - 1] ^= 1;
+  };
+  EXPECT_TRUE(simd::self_test(broken)) << "short ones are right";
+  const Parameters p = Parameters::create({.log_n = 14, .ciphertext_primes = 5, .special_primes = 2});
+  EXPECT_TRUE(test::fails_with([&] { p.make_ring(broken); }, ErrorCode::internal, {"transforms"}));
+  EXPECT_NO_THROW(p.make_ring(simd::select_kernels()));
+}
+
 TEST(Security, TheKeyToTheEphemeralSecretStaysUnderItsModulus) {
   const ParametersSpec spec{.log_n = 16, .ciphertext_primes = 20, .special_primes = 10};
   const std::vector<KeyTier> tiers{{20, 10}, {1, 1, true}};

@@ -1,10 +1,14 @@
 // secret.key and eval.key: made together, kept from others, and refused where they do not belong.
 #include "client/key_files.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "ckks/key_file.h"
+#include "client/known_plans.h"
 #include "encrypt/public_key_file.h"
 #include "support/expect_error.h"
 #include "support/files.h"
@@ -112,6 +116,29 @@ TEST_F(KeyFiles, OneFileServesSeveralPlans) {
   EXPECT_TRUE(fails_with([&] { make_keys(plans, folder / "keys", same, {}); }, ErrorCode::usage, {"client files"}));
   EXPECT_EQ(make_keys(all, folder / "keys", same, {}).evaluation, count("keys/eval.key"));
   EXPECT_TRUE(fails_with([&] { make_keys(all, folder / "alone", same, {}); }, ErrorCode::usage, {"another owner"}));
+}
+
+TEST_F(KeyFiles, RememberTheirPlans) {
+  EXPECT_EQ(known_plan(folder / "keys", spec.plan_id), Known::unrecorded);
+  make();
+  EXPECT_EQ(known_plan(folder / "keys", spec.plan_id), Known::yes);
+  EXPECT_EQ(known_plan(folder / "keys/secret.key", spec.plan_id), Known::yes);
+  plan::ClientSpec other = spec;
+  other.plan_id = std::string(32, '0');
+  EXPECT_EQ(known_plan(folder / "keys", other.plan_id), Known::no);
+  make_keys({{other, parameters}}, folder / "keys", {.evaluation_keys = folder / "other.key"}, {});
+  EXPECT_EQ(known_plan(folder / "keys", other.plan_id), Known::yes);
+  std::filesystem::copy(folder / "keys/secret.key", folder / "copy.key");
+  EXPECT_EQ(known_plan(folder / "copy.key", spec.plan_id), Known::unrecorded);
+}
+
+TEST_F(KeyFiles, OneProgramAtATime) {
+  std::filesystem::create_directories(folder / "keys");
+  const int other = ::open((folder / "keys").c_str(), O_RDONLY | O_DIRECTORY);
+  ASSERT_EQ(::flock(other, LOCK_EX), 0);
+  EXPECT_TRUE(fails_with([&] { make(); }, ErrorCode::usage, {"keys", "another program"}));
+  ::close(other);
+  EXPECT_NO_THROW(make());
 }
 
 TEST_F(KeyFiles, APublicKeyOnRequest) {

@@ -122,6 +122,22 @@ TEST(Csv, EveryFieldComesBack) {
   EXPECT_EQ(rows[3], (std::vector<std::string>{"2", "lost", "", "", "", "", "0", "cat", "batch spoiled"}));
 }
 
+// A table program would compute what begins like a formula.
+TEST(Csv, CellsAreNoFormulas) {
+  const test::TempFolder folder;
+  plan::Interface io;
+  io.classes = {"=HYPERLINK(\"x\")", "-dog"};
+  const std::vector<images::Image> images = {{"@name", 1, 3, 1, 1, {}}, {"+1", 0, 3, 1, 1, {}}};
+  write_csv(folder / "s.csv", {{1, 0}, {0, -1}}, {Doubt::none, Doubt::none}, images, io);
+  const auto rows = read_csv(test::read_text(folder / "s.csv"));
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_EQ(rows[1][1], "'@name");
+  EXPECT_EQ(rows[1][3], "'=HYPERLINK(\"x\")");
+  EXPECT_EQ(rows[1][7], "'-dog");
+  EXPECT_EQ(rows[2][1], "'+1");
+  EXPECT_EQ(rows[2][5], "0.000000") << "numbers stay numbers";
+}
+
 TEST(Csv, WithoutImagesAndNames) {
   const test::TempFolder folder;
   write_csv(folder / "s.csv", {{5, 1}}, {Doubt::none}, {}, {});

@@ -57,6 +57,24 @@ TEST(Import, WithoutMetadataPixelsAreOnlyDividedBy255) {
   EXPECT_TRUE(n.classes.empty());
 }
 
+// Thousands of nodes in a small file neither take memory for each, nor ask for that of a data centre.
+TEST(Import, ManyNodesOnLargePictures) {
+  const auto import = [](const char* op) {
+    OnnxBuilder m({1, 3, 188, 188});
+    std::string last = "x";
+    for (int k = 0; k < 10000; ++k) {
+      const std::string next = "v" + std::to_string(k);
+      m.node(op, {last}, next);
+      last = next;
+    }
+    m.node("GlobalAveragePool", {last}, "g");
+    m.node("Flatten", {"g"}, "y");
+    return m.import();
+  };
+  EXPECT_LE(import("Identity").nodes.size(), 4u);
+  EXPECT_TRUE(test::refuses([&] { (void)import("Neg"); }, {"2^28", "smaller pictures"}));
+}
+
 TEST(Import, SeveralInputsAreChannelsOfOnePicture) {
   OnnxBuilder m({-1, 1, 2, 2});
   m.add_input("z", {-1, 2, 2, 2});

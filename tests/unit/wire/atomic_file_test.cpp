@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +17,19 @@
 #include "support/files.h"
 #include "wire/outputs.h"
 #include "wire/writer.h"
+
+namespace {
+
+std::string synchronised;  // what was: f: a file, d: a folder
+
+}  // namespace
+
+// In the place of the system's: notes what it is asked for.
+extern "C" int fsync(int fd) {
+  struct stat info {};
+  synchronised += ::fstat(fd, &info) == 0 && S_ISDIR(info.st_mode) ? 'd' : 'f';
+  return static_cast<int>(::syscall(SYS_fsync, fd));
+}
 
 namespace sotto::wire {
 namespace {
@@ -102,6 +116,34 @@ TEST(AtomicFile, SecretsAreNeverReadableOnTheWay) {
     EXPECT_TRUE(name == "secret" || mode_of(folder / name) == 0600u) << name;
   file.commit();
   EXPECT_EQ(mode_of(folder / "secret"), 0600u);
+}
+
+TEST(AtomicFile, ANewSecretKeyReplacesNothing) {
+  const test::TempFolder folder;
+  AtomicFile file(folder / "secret.key", Access::new_secret_key);
+  file.write(kText);
+  test::write_text(folder / "secret.key", "of another program");  // which was faster
+  EXPECT_TRUE(test::fails_with([&] { file.commit(); }, ErrorCode::usage, {"secret.key", "exists now"}));
+  EXPECT_EQ(test::read_text(folder / "secret.key"), "of another program");
+  AtomicFile first(folder / "first.key", Access::new_secret_key);
+  first.write(kText);
+  first.commit();
+  EXPECT_EQ(mode_of(folder / "first.key"), 0600u);
+}
+
+// Else a file can be gone after a loss of power, although its bytes were written.
+TEST(AtomicFile, TheNameReachesTheDisk) {
+  const test::TempFolder folder;
+  synchronised.clear();
+  AtomicFile file(folder / "a", Access::everyone);
+  file.write(kText);
+  file.commit();
+  EXPECT_EQ(synchronised, "fd");
+  AtomicFile part(folder / "b", Access::everyone, std::nullopt, AtomicFile::Temporary::continued);
+  part.write(kText);
+  part.keep();
+  part.keep();
+  EXPECT_EQ(synchronised, "fdfdf");
 }
 
 TEST(AtomicFile, PlacesWhereNoFileCanBe) {

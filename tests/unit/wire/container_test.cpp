@@ -6,6 +6,7 @@
 #include "support/expect_error.h"
 #include "support/raw_container.h"
 #include "wire/fields.h"
+#include "wire/json_text.h"
 #include "wire/reader.h"
 #include "wire/writer.h"
 
@@ -106,8 +107,8 @@ TEST_F(Container, UnknownKind) {
 
 TEST_F(Container, HugeHeaderLengthsAreNotBelieved) {
   for (std::uint64_t length :
-       {std::uint64_t{16}, std::uint64_t{100}, kMaxHeaderBytes, kMaxHeaderBytes + 1, std::uint64_t{1} << 40,
-        std::uint64_t{1} << 63, ~std::uint64_t{0}, ~std::uint64_t{0} - kPreambleBytes + 1})
+       {std::uint64_t{16}, std::uint64_t{100}, std::uint64_t{64} << 20, (std::uint64_t{64} << 20) + 1,
+        std::uint64_t{1} << 40, std::uint64_t{1} << 63, ~std::uint64_t{0}, ~std::uint64_t{0} - kPreambleBytes + 1})
     EXPECT_TRUE(open_refuses(raw_container(kVersion, 1, R"({"sections":[]})", length), {"truncated"})) << length;
 }
 
@@ -121,8 +122,25 @@ TEST_F(Container, HeadersThatMakeNoSense) {
   std::string deep = R"({"sections":[],"a":)" + std::string(200000, '[');
   EXPECT_TRUE(open_refuses(raw_container(Kind::plan, deep)));
   deep += std::string(200000, ']') + "}";
-  file(raw_container(Kind::plan, deep));
-  EXPECT_NO_THROW(FileReader(path, Kind::plan)) << "nesting must not end in a stack overflow";
+  EXPECT_TRUE(open_refuses(raw_container(Kind::plan, deep))) << "nothing in a file lies so deep";
+}
+
+// A header that takes far more memory than room in the file is not read into memory.
+TEST_F(Container, HeadersThatWouldTakeTooMuchMemory) {
+  for (const Kind kind : {Kind::secret_key, Kind::eval_key, Kind::input, Kind::output, Kind::public_key}) {
+    const JsonLimits limits = header_limits(kind);
+    const auto open = [&](const std::string& filler, std::size_t bytes) {
+      std::string text = R"({"sections":[],"a":[)";
+      while (text.size() < bytes) text += filler;
+      file(raw_container(kind, text + "0]}"));
+      FileReader(path, kind);
+    };
+    EXPECT_NO_THROW(open("1,", 40));
+    EXPECT_TRUE(refuses([&] { open("[],", 3 * limits.containers + 40); }, {path.string(), "not valid"}));
+    EXPECT_TRUE(refuses([&] { open("\"\",", 3 * limits.containers + 40); }, {path.string(), "not valid"}));
+    EXPECT_TRUE(refuses([&] { open("1,", 2 * limits.values + 40); }, {path.string(), "not valid"}));
+    EXPECT_TRUE(refuses([&] { open("  ", limits.bytes); }, {path.string(), "truncated"}));
+  }
 }
 
 TEST_F(Container, SectionsBeyondTheFile) {

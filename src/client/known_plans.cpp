@@ -1,0 +1,39 @@
+#include "client/known_plans.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "wire/atomic_file.h"
+
+namespace sotto::client {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// Ids are names of files here.
+fs::path note_of(const fs::path& dir, const std::string& id) {
+  check(id.size() == 32 && id.find_first_not_of("0123456789abcdef") == std::string::npos, "a plan without identity");
+  return dir / "plans" / (id + ".json");
+}
+
+}  // namespace
+
+void remember_plan(const fs::path& dir, const plan::ClientSpec& spec) {
+  const fs::path note = note_of(dir, spec.plan_id);
+  std::error_code error;
+  if (fs::exists(note, error)) return;
+  fs::create_directories(note.parent_path(), error);
+  if (error)
+    throw Error(ErrorCode::bad_input, "cannot make the folder " + note.parent_path().string() + ": " + error.message());
+  wire::write_file(note, nlohmann::json{{"network", spec.network}}.dump() + "\n");
+}
+
+Known known_plan(const fs::path& key, const std::string& plan_id) {
+  std::error_code unknown;
+  const fs::path dir = fs::is_directory(key, unknown) ? key : key.parent_path();
+  if (fs::exists(note_of(dir, plan_id), unknown)) return Known::yes;
+  return fs::exists(dir / "plans", unknown) ? Known::no : Known::unrecorded;
+}
+
+}  // namespace sotto::client

@@ -1,0 +1,182 @@
+"""Client descriptions that someone changed, keys of the wrong plan or of an absurd size, headers and models that would take all
+memory, and what the programs do to protect themselves."""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import time
+import unittest
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+import harness
+import models
+from harness import BAD_INPUT, NO_RESOURCES, OK, USAGE, WRONG_KEY, Container, PreparedCase
+
+
+class Descriptions(PreparedCase):
+    """What binds NAME.client to keys, inputs and results."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.encrypt()
+        cls.infer()
+
+    def changed(self, change):
+        c = Container((self.dir / "net.client").read_bytes())
+        change(c.header)
+        (self.dir / "changed.client").write_bytes(c.bytes())
+        return "changed.client"
+
+    def test_changed_descriptions(self):
+        def permute(h):
+            h["interface"]["classes"] = h["interface"]["classes"][1:] + h["interface"]["classes"][:1]
+
+        def silence(h):
+            h["watch"]["score_bound"] = 0.0
+            h["watch"]["agreement"] = 0.0
+
+        def darken(h):
+            h["interface"]["mean"] = [0.0, 0.0, 0.0]
+
+        for change in (permute, silence, darken):
+            with self.subTest(change.__name__):
+                name = self.changed(change)
+                for verb in (["encrypt", name, "--keys", "keys", "--data", "images", "--out", "new.sotto"],
+                             ["decrypt", name, "--keys", "keys", "--in", "out.sotto"], ["plan", name],
+                             ["keygen", name, "--out", "new-keys"]):
+                    self.assert_refused(BAD_INPUT, *verb, words=["identity"])
+
+    def test_keys_know_their_plans(self):
+        made = self.sotto("keygen", "net.client", "--out", "known", "--json", "keys.json")
+        plan_id = json.loads((self.dir / "keys.json").read_text())["plan_ids"][0]
+        self.assertIn(plan_id, made.out)
+        self.assertIn(plan_id, self.sotto("plan", "net.client").out)
+        self.assertIn(plan_id, self.sotto("plan", "net.plan").out)
+        models.Network(seed=5).save(self.dir / "other.onnx")
+        self.sotto("compile", "other.onnx", "--out", "other")
+        other = ["encrypt", "other.client", "--keys", "known", "--data", "images", "--out", "other.sotto"]
+        self.assert_refused(WRONG_KEY, *other, words=["other.client", "keygen"])
+        self.assert_refused(WRONG_KEY, "decrypt", "other.client", "--keys", "known", "--in", "out.sotto", words=["other.client", "keygen"])
+        self.sotto("keygen", "other.client", "--out", "known", "--eval-key", "other.key")
+        self.sotto(*other)
+        # A key without notes serves, and says which plan it is used for.
+        (self.dir / "alone").mkdir()
+        shutil.copy(self.dir / "known/secret.key", self.dir / "alone")
+        r = self.sotto("encrypt", "net.client", "--keys", "alone", "--data", "images", "--out", "alone.sotto")
+        self.assertIn(plan_id, r.err)
+
+    def test_no_huge_keys_unasked(self):
+        self.assert_refused(NO_RESOURCES, "keygen", "net.client", "--out", "new-keys", "--max-size", "1K", words=["MiB", "--max-size"])
+        self.assert_refused(USAGE, "keygen", "net.client", "--out", "new-keys", "--max-size", "many")
+        r = self.sotto("keygen", "net.client", "--out", "large", "--max-size", "20G")
+        self.assertIn("eval.key", r.out)
+
+    def test_two_at_a_time(self):
+        # Whoever comes second leaves what is there.
+        commands = [[str(harness.SOTTO), "keygen", "net.client", "--out", "race", "--eval-key", f"race{k}.key"] for k in range(4)]
+        runs = [subprocess.Popen(c, cwd=self.dir, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for c in commands]
+        results = [(p.communicate(), p.returncode) for p in runs]
+        codes = [code for _, code in results]
+        self.assertIn(OK, codes, results)
+        self.assertTrue(all(code in (OK, USAGE) for code in codes), results)
+        secret = Container((self.dir / "race/secret.key").read_bytes()).header["key_id"]
+        for k, code in enumerate(codes):
+            if code == OK:
+                self.assertEqual(Container((self.dir / f"race{k}.key").read_bytes()).header["key_id"], secret)
+
+    def test_public_keys_are_not_replaced(self):
+        self.sotto("keygen", "net.client", "--out", "keys", "--public-key", "public.key")
+        self.assert_refused(BAD_INPUT, "encrypt", "net.client", "--keys", "keys", "--data", "images", "--out", "public.key",
+                            words=["public key"])
+
+
+class Bombs(PreparedCase):
+    """Small files that ask for much memory."""
+
+    MEGABYTES = 1024
+
+    def limited(self, code, *verb, words=()):
+        size = self.MEGABYTES << 20
+        self.assert_refused(code, *verb, words=words, prepare=lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size)), timeout=60)
+
+    @unittest.skipIf(harness.SANITIZED, "sanitizers reserve more address space")
+    def test_headers(self):
+        self.encrypt()
+        self.infer()
+        # Who reads it, and nearly the longest header that it may have.
+        used = {"in.sotto": (["infer", "net.plan", "--eval-key", "keys/eval.key", "--in", "bomb", "--out", "new.sotto"], 15 << 20),
+                "keys/eval.key": (["infer", "net.plan", "--eval-key", "bomb", "--in", "in.sotto", "--out", "new.sotto"], 3 << 20),
+                "out.sotto": (["decrypt", "net.client", "--keys", "keys", "--in", "bomb"], 15 << 20),
+                "net.client": (["plan", "bomb"], 7 << 20), "net.plan": (["plan", "bomb"], 60 << 20)}
+        for name, (verb, size) in used.items():
+            c = Container((self.dir / name).read_bytes())
+            for filler in (b"[],", b"{},", b"[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]],", b'"x",'):
+                with self.subTest(file=name, filler=filler[:8]):
+                    start = json.dumps(c.header).encode()[:-1] + b', "a": ['
+                    text = start + filler * (size // len(filler)) + b"0]}"
+                    (self.dir / "bomb").write_bytes(c.bytes(text))
+                    self.limited(BAD_INPUT, *verb, words=["bomb"])
+
+    @unittest.skipIf(harness.SANITIZED, "sanitizers reserve more address space")
+    def test_models(self):
+        def save(op):
+            nodes, last = [], "x"
+            for k in range(10000):
+                nodes.append(helper.make_node(op, [last], [f"v{k}"]))
+                last = f"v{k}"
+            nodes += [helper.make_node("GlobalAveragePool", [last], ["g"]), helper.make_node("Flatten", ["g"], ["f"]),
+                      helper.make_node("Gemm", ["f", "w"], ["y"], transB=1)]
+            weights = numpy_helper.from_array(np.ones((2, 3), np.float32), "w")
+            graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 188, 188])],
+                                      [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])], [weights])
+            onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), self.dir / "bomb.onnx")
+
+        save("Neg")
+        self.limited(BAD_INPUT, "plan", "bomb.onnx", words=["2^28"])
+
+
+class Programs(PreparedCase):
+    def test_hardened(self):
+        if shutil.which("readelf") is None or os.environ.get("SOTTO_HARDEN") == "0":
+            self.skipTest("no readelf on this machine, or a build without SOTTO_HARDEN")
+        for program in (harness.SOTTO, harness.SERVER):
+            with self.subTest(program.name):
+                def read(*options):
+                    return subprocess.run(["readelf", *options, str(program)], capture_output=True, text=True).stdout
+                self.assertRegex(read("-hW"), r"Type:\s+DYN")
+                self.assertIn("GNU_RELRO", read("-lW"))
+                self.assertRegex(read("-dW"), r"BIND_NOW|NOW")
+                self.assertIn("PIE", read("-dW"))
+                self.assertRegex(read("-lW"), r"GNU_STACK.* RW ")
+                if harness.SANITIZED:
+                    continue
+                symbols = read("--dyn-syms", "-W")
+                self.assertIn("__stack_chk_fail", symbols)
+                self.assertRegex(symbols, r"__\w+_chk@", "FORTIFY_SOURCE")
+
+    def test_memory_is_kept_from_others(self):
+        p = subprocess.Popen([str(harness.SOTTO), "keygen", "net.client", "--out", "watched"], cwd=self.dir, stdout=subprocess.DEVNULL,
+                             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, resource.getrlimit(resource.RLIMIT_CORE)[1:] * 2))
+        locked, limits = 0, ""
+        while p.poll() is None:
+            try:
+                status = Path(f"/proc/{p.pid}/status").read_text()
+                locked = max(locked, int(status.split("VmLck:")[1].split()[0]))
+                limits = next(line for line in Path(f"/proc/{p.pid}/limits").read_text().splitlines() if line.startswith("Max core"))
+            except (OSError, IndexError):
+                pass
+            time.sleep(0.001)
+        self.assertEqual(p.returncode, OK)
+        self.assertGreater(locked, 0, "no page was locked")
+        self.assertEqual(limits.split()[4], "0", limits)
+
+
+if __name__ == "__main__":
+    harness.main()
