@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace sotto {
@@ -28,6 +29,14 @@ std::string readable_text(std::string text) {
     i += valid ? length : 1;
   }
   return text;
+}
+
+std::string quoted(const std::vector<std::string>& names) {
+  constexpr std::size_t kMost = 6;
+  std::string text;
+  for (std::size_t k = 0; k < std::min(names.size(), kMost); ++k)
+    text += (k == 0 ? "'" : ", '") + readable_text(names[k]) + "'";
+  return names.size() > kMost ? text + fmt::format(" and {} more", names.size() - kMost) : text;
 }
 
 std::string format_bytes(double bytes) {

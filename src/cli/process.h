@@ -12,7 +12,8 @@ struct ProcessResult {
   double wall_seconds = 0;
 };
 
-/// Runs argv[0] with these arguments and waits; Ctrl-C is passed on. Throws Error{internal} if it cannot be started.
+/// Runs argv[0] with these arguments and waits; Ctrl-C is passed on, and the process ends with this one even if this
+/// one is killed. To be called by the main thread. Throws Error{internal} if it cannot be started.
 ProcessResult run_process(const std::vector<std::string>& argv);
 
 }  // namespace sotto::cli

@@ -56,7 +56,7 @@ void add_twin(report::Training& r, const lowering::TrainingPlan& plan, const std
     step.float_accuracy = test.accuracy(plan.step, twin[s].state.weights);
     r.largest_weight = std::max(r.largest_weight, largest(twin[s].state.weights));
     r.largest_velocity = std::max(r.largest_velocity, largest(twin[s].state.velocities));
-    if (r.simulated && r.overflow < 0 && !training::in_range(twin[s].state, twin[s].result.worst, plan.spec))
+    if (r.overflow < 0 && !training::in_range(twin[s].state, twin[s].result.worst, plan.spec))
       r.overflow = static_cast<int>(s);
   }
 }
@@ -112,7 +112,24 @@ void print_summary(const report::Training& r, const TrainOptions& o, bool writte
   if (!o.out.empty() && written) fmt::print("wrote {}: the network with the trained weights\n", o.out);
 }
 
+// Images of --test with their labels; may be none.
+std::vector<training::Example> test_examples(const TrainOptions& o, const plan::Interface& io) {
+  if (o.test.empty()) return {};
+  DataOptions data;
+  data.data = o.test;
+  data.reading = o.data.reading;
+  try {
+    return examples_of(load_images(data, io, o.test_count, images::TrueLabels::needed), io);
+  } catch (const Error& e) {
+    throw Error(e.code(), std::string("--test: ") + e.what(), e.setting());
+  }
+}
+
 int run(TrainOptions& o) {
+  if (!o.simulate && o.out.empty() && o.run.work.empty())
+    throw Error(ErrorCode::usage,
+                "the trained weights would go nowhere: name a file for the network, --out TRAINED.onnx, or a folder, "
+                "--work DIR (or train the float twin alone, --simulate)");
   wire::require_outputs(std::array{o.out, o.report}, std::array{o.json});
   wire::require_kept(o.data.data, std::array{o.out, o.json, o.report});
   wire::require_kept(std::array{o.model, o.spec}, std::array{o.out, o.json, o.report});
@@ -125,23 +142,18 @@ int run(TrainOptions& o) {
   DataOptions data = o.data;
   data.data = training_half(data.data);
   const auto examples = examples_of(load_images(data, plan.io, data.count, images::TrueLabels::needed), plan.io);
+  std::optional<TrainingRun> encrypted_run;
+  if (!o.simulate) encrypted_run.emplace(plan, examples, o.run);
   report::Training r = report_of(plan, examples.size() / static_cast<std::size_t>(spec.batch), o.run.threads);
   r.compile_seconds = compile_seconds;
-  r.simulated = o.simulate;
   r.dataset = fmt::format("{}", fmt::join(o.data.data, " "));
   r.images = examples.size();
-  DataOptions test_data;
-  test_data.data = o.test;
-  test_data.reading = o.data.reading;
   const auto seen = [&](std::vector<training::Example> list) {
     ProgressLine line("float features");
     const std::size_t all = list.size();
     return lowering::seen_by_step(plan, std::move(list), [&](std::size_t done) { line.update(done, all); });
   };
-  const TestSet test(
-      plan, o.test.empty() ? std::vector<training::Example>{}
-                           : seen(examples_of(load_images(test_data, plan.io, o.test_count, images::TrueLabels::needed),
-                                              plan.io)));
+  const TestSet test(plan, seen(test_examples(o, plan.io)));
   r.test_images = test.size();
   r.accuracy_before = test.accuracy(plan.step, training::initial_state(plan.step).weights);
   const std::vector<training::TwinStep> twin = [&] {
@@ -156,12 +168,15 @@ int run(TrainOptions& o) {
   add_twin(r, plan, twin, test);
   std::vector<std::vector<double>> weights = twin.back().state.weights;
   bool spoiled = false;
-  if (!o.simulate) {
+  // Encrypted weights would leave their range, too.
+  const bool in_vain = encrypted_run && r.overflow >= 0;
+  r.simulated = o.simulate || in_vain;
+  if (!r.simulated) {
     print_note("predicted: " + predicted_times(r.predicted_seconds_per_step,
                                                r.predicted_feature_seconds /
                                                    static_cast<double>(std::max<std::uint64_t>(r.batches, 1))));
     int exit_code = 0;
-    const std::optional<client::DecryptedTraining> encrypted = train_encrypted(plan, examples, o.run, r, exit_code);
+    const std::optional<client::DecryptedTraining> encrypted = encrypted_run->run(r, exit_code);
     if (!encrypted) return exit_code;
     add_encrypted(r, plan, *encrypted, twin, test);
     weights = encrypted->states.back().weights;
@@ -174,7 +189,9 @@ int run(TrainOptions& o) {
   if (!o.report.empty()) wire::write_file(o.report, report::training_page(r));
   if (o.json != "-") print_summary(r, o, r.overflow < 0 && !spoiled);
   if (!range_note.empty()) print_error("sotto: " + range_note + "\n");
-  if (r.overflow >= 0) print_error("sotto: " + overflow_line(r.overflow, plan.spec) + "\n");
+  if (r.overflow >= 0)
+    print_error("sotto: " + overflow_line(r.overflow, plan.spec) +
+                (in_vain ? "; the float twin shows it, so nothing was encrypted" : "") + "\n");
   return range_note.empty() && r.overflow < 0 ? 0 : kDoubtful;
 }
 

@@ -163,8 +163,11 @@ lowering::TrainingPlan plan_training(const std::string& model, const training::S
                                      const std::vector<std::string>& calibrate, const ReadingOptions& reading) {
   const AtOnce nothing_is_written;
   PlanningLines lines;
-  return lowering::plan_training(model, spec, lines.hooks(),
-                                 [&](const plan::Interface& io) { return calibration_for(calibrate, reading, io); });
+  lowering::TrainingPlan plan = lowering::plan_training(
+      model, spec, lines.hooks(), [&](const plan::Interface& io) { return calibration_for(calibrate, reading, io); });
+  if (!calibrate.empty() && !plan.body)
+    print_note("--calibrate changes nothing: no layers run once for every image in front of those that are trained");
+  return plan;
 }
 
 std::string compile_training(const std::string& model, const std::string& spec,

@@ -1,16 +1,12 @@
 #include "cli/training_run.h"
 
-#include <sodium.h>
-
 #include <algorithm>
 #include <cmath>
 #include <fstream>
-#include <functional>
 
 #include "base/error.h"
 #include "cli/console.h"
 #include "cli/process.h"
-#include "cli/work_folder.h"
 #include "client/scores.h"
 #include "engine/trainer.h"
 #include "graph/interpreter.h"
@@ -18,9 +14,6 @@
 #include "lowering/cost.h"
 #include "lowering/plan_file.h"
 #include "training/trained.h"
-#include "wire/atomic_file.h"
-#include "wire/fields.h"
-#include "wire/reader.h"
 
 namespace sotto::cli {
 
@@ -81,40 +74,6 @@ double median(std::vector<double> v) {
   return v[v.size() / 2];
 }
 
-// What a file of an earlier run says, if it belongs to this plan and key.
-std::optional<ckks::CiphertextFileInfo> earlier(const std::string& path, wire::Kind kind, const std::string& plan_id,
-                                                const std::string& key_id) {
-  if (!fs::exists(path)) return std::nullopt;
-  try {
-    const ckks::CiphertextFileInfo info = ckks::CiphertextReader(path, kind).info();
-    if (info.plan_id == plan_id && info.key_id == key_id) return info;
-  } catch (const Error&) {  // damaged: made again
-  }
-  return std::nullopt;
-}
-
-// Tells examples from others.
-std::string digest_of(const std::vector<training::Example>& examples) {
-  crypto_generichash_state state;
-  crypto_generichash_init(&state, nullptr, 0, 32);
-  const auto add = [&](const void* data, std::size_t bytes) {
-    crypto_generichash_update(&state, static_cast<const unsigned char*>(data), bytes);
-  };
-  for (const training::Example& e : examples) {
-    add(&e.label, sizeof e.label);
-    add(e.image.data(), e.image.size() * sizeof(double));
-  }
-  unsigned char hash[32];
-  crypto_generichash_final(&state, hash, sizeof hash);
-  return wire::to_hex(hash, sizeof hash);
-}
-
-bool file_says(const fs::path& path, const std::string& text) {
-  std::ifstream file(path);
-  std::string line;
-  return std::getline(file, line) && line == text;
-}
-
 void add_server_figures(report::Training& r, const std::string& stats_path) {
   std::ifstream file(stats_path);
   const nlohmann::json stats = nlohmann::json::parse(file);
@@ -135,18 +94,18 @@ void add_server_figures(report::Training& r, const std::string& stats_path) {
 }
 
 // The server's part, as a process of its own that gets what a server would get. Returns its exit code.
-int run_server(const std::function<std::string(const char*)>& in, const TrainingRunOptions& options) {
+int run_server(const WorkFolder& work, const TrainingRunOptions& options) {
   std::vector<std::string> command = {(program_folder() / "sotto-server").string(),
                                       "train",
-                                      in("net.plan"),
+                                      work / "net.plan",
                                       "--eval-key",
-                                      in("eval.key"),
+                                      work / "eval.key",
                                       "--in",
-                                      in("in.sotto"),
+                                      work / "in.sotto",
                                       "--out",
-                                      in("out.sotto"),
+                                      work / "out.sotto",
                                       "--json",
-                                      in("stats.json"),
+                                      work / "stats.json",
                                       "--threads",
                                       std::to_string(options.threads)};
   if (!options.memory.empty()) command.insert(command.end(), {"--memory", options.memory});
@@ -162,58 +121,55 @@ int run_server(const std::function<std::string(const char*)>& in, const Training
 
 }  // namespace
 
-std::optional<client::DecryptedTraining> train_encrypted(const lowering::TrainingPlan& plan,
-                                                         const std::vector<training::Example>& examples,
-                                                         const TrainingRunOptions& options, report::Training& r,
-                                                         int& exit_code) {
-  // Before keys and encryption take their minutes.
+TrainingRun::TrainingRun(const lowering::TrainingPlan& plan, const std::vector<training::Example>& examples,
+                         const TrainingRunOptions& options)
+    : plan_(plan),
+      examples_(examples),
+      options_(options),
+      work_(options.work.empty() ? std::make_unique<WorkFolder>() : std::make_unique<WorkFolder>(options.work)),
+      earlier_(*work_, plan.id, examples) {
+  earlier_.require_no_others();
   (void)engine::memory_for(plan, lowering::lower(plan), options.memory.empty() ? 0 : parse_bytes(options.memory),
                            examples.size() / static_cast<std::size_t>(plan.spec.batch));
-  std::optional<WorkFolder> temporary;
-  if (options.work.empty())
-    temporary.emplace();
-  else
-    fs::create_directories(options.work);
-  const fs::path work = options.work.empty() ? temporary->path() : fs::path(options.work);
-  const auto in = [&](const char* name) { return (work / name).string(); };
-  const plan::ClientSpec spec = lowering::client_part(plan);
-  lowering::write_training_plan(in("net.plan"), plan, wire::Kind::plan);
+}
+
+std::optional<client::DecryptedTraining> TrainingRun::run(report::Training& r, int& exit_code) {
+  const WorkFolder& work = *work_;
+  const plan::ClientSpec spec = lowering::client_part(plan_);
+  lowering::write_training_plan(work / "net.plan", plan_, wire::Kind::plan);
   {
     const Stopwatch watch;
     ProgressLine line("keys");
     if (!fs::exists(work / "secret.key") || !fs::exists(work / "eval.key"))
-      client::make_keys({{spec, ckks::Parameters::create(plan.parameters)}}, work, {},
+      client::make_keys({{spec, ckks::Parameters::create(plan_.parameters)}}, work.path(), {},
                         [&](std::size_t done, std::size_t total) { line.update(done, total); });
     r.keygen_seconds = watch.seconds();
   }
-  const client::Keys keys = client::read_keys(ckks::Parameters::create(plan.parameters), work);
+  const client::Keys keys = client::read_keys(ckks::Parameters::create(plan_.parameters), work.path());
   // What was encrypted earlier serves if it was made of the same examples.
-  const std::string digest = digest_of(examples);
-  std::optional<ckks::CiphertextFileInfo> input;
-  if (file_says(in("in.examples"), digest))
-    input = earlier(in("in.sotto"), wire::Kind::input, plan.id, keys.secret.id());
+  std::optional<ckks::CiphertextFileInfo> input = earlier_.input(keys.secret.id());
   if (!input) {
     const Stopwatch watch;
     ProgressLine line("encryption");
-    client::encrypt_examples(plan, keys, examples, in("in.sotto"),
+    client::encrypt_examples(plan_, keys, examples_, work / "in.sotto",
                              [&](std::size_t done, std::size_t total) { line.update(done, total); });
-    wire::write_file(in("in.examples"), digest + "\n");
+    earlier_.keep_examples();
     r.encrypt_seconds = watch.seconds();
-    input = ckks::CiphertextReader(in("in.sotto"), wire::Kind::input).info();
+    input = ckks::CiphertextReader(work / "in.sotto", wire::Kind::input).info();
   }
-  r.eval_key_bytes = fs::file_size(in("eval.key"));
-  r.input_bytes = fs::file_size(in("in.sotto"));
-  const auto output = earlier(in("out.sotto"), wire::Kind::output, plan.id, keys.secret.id());
+  r.eval_key_bytes = fs::file_size(work / "eval.key");
+  r.input_bytes = fs::file_size(work / "in.sotto");
+  const auto output = earlier_.output(keys.secret.id());
   if (!output || output->input_id != input->input_id) {
-    exit_code = run_server(in, options);
+    exit_code = run_server(work, options_);
     if (exit_code != 0) return std::nullopt;
   }
-  add_server_figures(r, in("stats.json"));
-  r.output_bytes = fs::file_size(in("out.sotto"));
+  add_server_figures(r, work / "stats.json");
+  r.output_bytes = fs::file_size(work / "out.sotto");
   const Stopwatch watch;
   ProgressLine line("decryption");
   client::DecryptedTraining result = client::decrypt_training(
-      plan, keys, in("out.sotto"), [&](std::size_t done, std::size_t total) { line.update(done, total); });
+      plan_, keys, work / "out.sotto", [&](std::size_t done, std::size_t total) { line.update(done, total); });
   r.decrypt_seconds = watch.seconds();
   return result;
 }

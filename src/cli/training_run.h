@@ -1,10 +1,12 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "cli/earlier_training.h"
 #include "client/training.h"
 #include "graph/network.h"
 #include "lowering/compile.h"
@@ -48,12 +50,25 @@ struct TrainingRunOptions {
 /// What is known of a training before it runs. batches: of images; threads: that it will have.
 report::Training report_of(const lowering::TrainingPlan& plan, std::uint64_t batches, int threads);
 
-/// Plays both sides: makes keys, encrypts, lets a process of sotto-server train, and decrypts. Figures go to `report`.
-/// What a work folder has of an earlier run of the same plan and images is used again. Throws what its steps throw;
-/// returns nothing and sets *exit_code if the server's process failed, which has then said why.
-std::optional<client::DecryptedTraining> train_encrypted(const lowering::TrainingPlan& plan,
-                                                         const std::vector<training::Example>& examples,
-                                                         const TrainingRunOptions& options, report::Training& report,
-                                                         int& exit_code);
+/// Plays both sides: makes keys, encrypts, lets a process of sotto-server train, and decrypts. What a work folder has
+/// of an earlier run of the same plan and images is used again.
+class TrainingRun {
+ public:
+  /// Finds what can be wrong before any work, and changes no file. Plan and examples must outlive it. Throws
+  /// Error{no_resources} for too little memory, and what WorkFolder and EarlierTraining::require_no_others throw.
+  TrainingRun(const lowering::TrainingPlan& plan, const std::vector<training::Example>& examples,
+              const TrainingRunOptions& options);
+
+  /// Figures go to `report`. Throws what the steps throw; returns nothing and sets *exit_code if the server's process
+  /// failed, which has then said why.
+  std::optional<client::DecryptedTraining> run(report::Training& report, int& exit_code);
+
+ private:
+  const lowering::TrainingPlan& plan_;
+  const std::vector<training::Example>& examples_;
+  TrainingRunOptions options_;
+  std::unique_ptr<WorkFolder> work_;
+  EarlierTraining earlier_;
+};
 
 }  // namespace sotto::cli

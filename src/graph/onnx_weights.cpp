@@ -83,6 +83,9 @@ class Writer {
     return w.node;
   }
 
+  // Layers that had no biases and got some.
+  [[nodiscard]] const std::vector<std::string>& newly_biased() const { return newly_biased_; }
+
  private:
   [[noreturn]] static void fail(const NewWeights& w, const std::string& message) {
     throw Error(ErrorCode::bad_input, "node '" + readable_text(w.node) + "': " + message);
@@ -137,6 +140,7 @@ class Writer {
     const std::string old = input < n.input_size() ? n.input(input) : "";
     if (!constants_.is_float(old.empty() ? n.input(1) : old))
       fail(w, "its weights are not float32, so they cannot be written back");
+    if (old.empty()) newly_biased_.push_back(w.node);
     while (n.input_size() <= input) n.add_input("");
     n.set_input(input, "");
     n.set_input(input, constants_.replace(old.empty() ? w.node + ".bias" : old, dims, floats(w, values)));
@@ -152,6 +156,7 @@ class Writer {
   // A MatMul has no biases: an Add behind it gets them.
   std::string add_bias(const NewWeights& w, onnx::NodeProto& n) {
     if (!constants_.is_float(n.input(1))) fail(w, "its weights are not float32, so they cannot be written back");
+    newly_biased_.push_back(w.node);
     onnx::NodeProto add;
     add.set_op_type("Add");
     add.set_name(constants_.unused(w.node + ".bias"));
@@ -172,6 +177,7 @@ class Writer {
   OnnxConstants constants_;
   const Network& network_;
   std::int64_t opset_;
+  std::vector<std::string> newly_biased_;
 };
 
 // Whether the last layer gets another number of outputs.
@@ -196,7 +202,13 @@ onnx::ModelProto read_whole(const Source& source) {
   return model;
 }
 
-onnx::ModelProto changed(const Source& source, std::span<const NewWeights> weights) {
+// A model with other weights.
+struct Changed {
+  onnx::ModelProto model;
+  std::vector<std::string> newly_biased;
+};
+
+Changed changed(const Source& source, std::span<const NewWeights> weights) {
   const Network network = import_onnx(source);
   try {
     onnx::ModelProto model = read_whole(source);
@@ -223,7 +235,7 @@ onnx::ModelProto changed(const Source& source, std::span<const NewWeights> weigh
         throw Error(ErrorCode::bad_input, "node '" + readable_text(weights[k].node) +
                                               "': the import changes its weights, so they cannot be written back");
     }
-    return model;
+    return {std::move(model), writer.newly_biased()};
   } catch (const Error& e) {
     const std::string message = e.what(), prefix = source.name() + ": ";
     throw Error(e.code(), message.starts_with(prefix) ? message : prefix + message);
@@ -234,14 +246,16 @@ onnx::ModelProto changed(const Source& source, std::span<const NewWeights> weigh
 
 void write_onnx(const Source& model, const Sink& sink, std::span<const NewWeights> weights) {
   std::string bytes;
-  if (!changed(model, weights).SerializeToString(&bytes))
+  if (!changed(model, weights).model.SerializeToString(&bytes))
     throw Error(ErrorCode::bad_input, model.name() + ": the model with new weights is larger than 2 GiB");
   const auto output = wire::open_output(sink, bytes.size(), wire::Access::everyone, std::nullopt);
   output->write({reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()});
   output->commit();
 }
 
-void check_writable(const Source& model, std::span<const NewWeights> weights) { changed(model, weights); }
+std::vector<std::string> check_writable(const Source& model, std::span<const NewWeights> weights) {
+  return changed(model, weights).newly_biased;
+}
 
 Bytes self_contained(const Source& model) {
   std::string bytes;

@@ -25,8 +25,9 @@ struct NewWeights {
 /// are not float32.
 void write_onnx(const Source& model, const Sink& sink, std::span<const NewWeights> weights);
 
-/// Throws what write_onnx would throw for such weights, without writing anything.
-void check_writable(const Source& model, std::span<const NewWeights> weights);
+/// Throws what write_onnx would throw for such weights, without writing anything. Returns the layers that would get
+/// biases which they do not have in the model.
+std::vector<std::string> check_writable(const Source& model, std::span<const NewWeights> weights);
 
 /// A model with its data from other files in it.
 Bytes self_contained(const Source& model);

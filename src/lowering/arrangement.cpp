@@ -54,6 +54,22 @@ std::vector<packing::Axes> strides_of(const Step& step) {
   return all;
 }
 
+// Pixels are told apart by halves. Names the node whose stride is another.
+void require_powers_of_two(const Step& step, const std::vector<packing::Axes>& strides) {
+  for (const Op& op : step.ops) {
+    const packing::Axes s = strides[static_cast<std::size_t>(op.output)];
+    if (s.h == 0 || (std::has_single_bit(as_unsigned(s.h)) && std::has_single_bit(as_unsigned(s.w)))) continue;
+    std::string node = step.value(op.output).name;
+    const std::string suffix = ".sums";  // of what a convolution makes before it has biases
+    if (node.ends_with(suffix)) node.resize(node.size() - suffix.size());
+    throw Error(
+        ErrorCode::bad_input,
+        fmt::format("node '{}': it brings the stride to {} x {} pixels of the image; training needs strides that are "
+                    "powers of two",
+                    node, s.h, s.w));
+  }
+}
+
 void place_parameters(const Step& step, Arrangement& a) {
   int kernels = 0;
   for (const Parameter& p : step.parameters)
@@ -98,8 +114,7 @@ Arrangement arrange(const Step& step, int batch, int log_n, int tile) {
     if (step.values[v].space == Space::map)
       side = std::max({side, step.values[v].shape.height, step.values[v].shape.width});
   }
-  if (!std::has_single_bit(as_unsigned(most.h)) || !std::has_single_bit(as_unsigned(most.w)))
-    throw Error(ErrorCode::bad_input, "training needs strides that are powers of two");
+  require_powers_of_two(step, strides);
   // The largest tile whose phases the strides use up: fewer ciphertexts for each image.
   const int phases = std::max({most.h, most.w, 1});
   a.tile = static_cast<int>(std::bit_ceil(as_unsigned((side + phases - 1) / phases)));

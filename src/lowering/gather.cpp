@@ -62,13 +62,19 @@ int Gather::merge(const std::map<int, int>& parts, int size, int blocks) {
   const auto period = static_cast<std::size_t>(size) * static_cast<std::size_t>(blocks);
   std::vector<std::vector<Factor>> factors;
   std::vector<std::int64_t> rotations;
+  std::map<int, int> patterns;  // by the block that they leave
   for (int d = 0; d < blocks; ++d) {
     std::vector<Factor>& row = factors.emplace_back();
     rotations.push_back(std::int64_t{d} * size);
     for (const auto& [slot, value] : parts) {
-      Pattern p(period);
-      std::fill_n(p.begin() + (slot / size + d) % blocks * size, size, 1.0);
-      row.push_back({builder_.pattern(std::move(p)), -1});
+      const int block = (slot / size + d) % blocks;
+      int& pattern = patterns.try_emplace(block, -1).first->second;
+      if (pattern < 0) {
+        Pattern p(period);
+        std::fill_n(p.begin() + block * size, size, 1.0);
+        pattern = builder_.pattern(std::move(p));
+      }
+      row.push_back({pattern, -1});
     }
   }
   return builder_.join(builder_.mix(values, factors, scale * mask_scale(period) * finer_), rotations);

@@ -276,11 +276,13 @@ void Lowering::finish(LoweredStep& out, int state) {
     factors.push_back({pattern(from, to, true), ug});
     largest = std::max(largest, std::abs(builder_.value(value).scale));
   }
-  // Divided by as few primes as leave the gradients their precision at the least rate.
+  // Divided by as few primes as leave the gradients their precision at the least rate, and at the largest one that of
+  // the masks.
   const double rate = training::least_rate(spec_);
   double scale = out.state_scale;
   int rescales = 0;
-  const double least = largest * a_.batch / rate * mask_scale(static_cast<std::size_t>(a_.period));
+  const double least = largest * std::max(a_.batch / rate * mask_scale(static_cast<std::size_t>(a_.period)),
+                                          program::kLeastPlaintextScale);
   while (rescales < 1 || scale < least) {
     if (choice_.bootstrapping.input_limbs() + rescales >= limbs) return builder_.does_not_fit();
     scale *= builder_.prime(choice_.bootstrapping.input_limbs() + rescales++);

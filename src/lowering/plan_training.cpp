@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "compiler/lower.h"
 #include "graph/onnx_import.h"
 #include "graph/onnx_weights.h"
@@ -29,6 +30,22 @@ void require_range(const training::Step& step, double range) {
                             largest, range));
 }
 
+// What in a spec has no effect.
+void note_idle_keys(const training::Spec& spec, const compiler::PlanningHooks& hooks) {
+  const auto idle = std::ranges::find_if(spec.schedule, [&](const auto& c) { return c.step >= spec.steps; });
+  if (hooks.note && idle != spec.schedule.end())
+    hooks.note(
+        fmt::format("a [[schedule]] begins at step {}, but the training ends before it: the first step is 0, and there "
+                    "are {}",
+                    idle->step, spec.steps));
+}
+
+void note_new_biases(const std::vector<std::string>& layers, const compiler::PlanningHooks& hooks) {
+  if (hooks.note && !layers.empty())
+    hooks.note(fmt::format("{} {} no biases in the model: {} some, which are trained, too", quoted(layers),
+                           layers.size() == 1 ? "has" : "have", layers.size() == 1 ? "it gets" : "they get"));
+}
+
 }  // namespace
 
 TrainingPlan plan_training(const Source& model, const training::Spec& spec, const compiler::PlanningHooks& hooks,
@@ -37,6 +54,7 @@ TrainingPlan plan_training(const Source& model, const training::Spec& spec, cons
   const graph::Network network = training::network_to_train(original, spec);
   if (hooks.note)
     for (const std::string& n : network.notes) hooks.note(model.name() + ": " + n);
+  note_idle_keys(spec, hooks);
   if (spec.optimiser == Spec::Optimiser::normal_equations) training::require_one_dense_layer(network, spec);
   std::optional<Body> body;
   if (const std::optional<int> features = training::features_of(network, spec)) {
@@ -46,7 +64,9 @@ TrainingPlan plan_training(const Source& model, const training::Spec& spec, cons
   }
   training::Step step = training::differentiate(trained_part(network, spec, body), spec);
   if (spec.optimiser == Spec::Optimiser::sgd) require_range(step, spec.range);
-  graph::check_writable(model, training::new_weights(original, spec, step, training::initial_state(step).weights));
+  note_new_biases(
+      graph::check_writable(model, training::new_weights(original, spec, step, training::initial_state(step).weights)),
+      hooks);
   TrainingPlan plan = compile(std::move(step), spec, {}, std::move(body));
   plan.network = network.name;
   plan.model = graph::self_contained(model);

@@ -71,6 +71,17 @@ const std::vector<bool>* Spread::clearing(int begin, int size) const {
   return nullptr;
 }
 
+// The pattern that leaves one block of a period, made once: every block of every period has one for each rotation.
+int Spread::mask(const Stage& stage, int block, const std::vector<bool>* clear) {
+  const auto [at, inserted] = patterns_.try_emplace({stage.blocks, stage.size, block, clear});
+  if (!inserted) return at->second;
+  const auto size = static_cast<std::size_t>(stage.size), period = static_cast<std::size_t>(stage.blocks) * size;
+  Pattern p(clear == nullptr ? period : std::max(period, clear->size()));
+  for (std::size_t s = 0; s < p.size(); ++s)
+    p[s] = s % period / size == static_cast<std::size_t>(block) && (clear == nullptr || (*clear)[s % clear->size()]);
+  return at->second = builder_.pattern(std::move(p));
+}
+
 int Spread::block(const std::vector<Stage>& stages, std::size_t depth, int number, int limbs) {
   if (depth == 0) return state_;
   const Stage& stage = stages[depth - 1];
@@ -88,16 +99,9 @@ int Spread::block(const std::vector<Stage>& stages, std::size_t depth, int numbe
     const int begin = (first + k) * stage.size;
     if (!holds_weights(begin, stage.size)) continue;
     const std::vector<bool>* clear = clearing(begin, stage.size);
-    const auto period = static_cast<std::size_t>(stage.blocks) * static_cast<std::size_t>(stage.size);
     std::vector<Factor>& row = factors.emplace_back();
-    for (int d = 0; d < stage.blocks; ++d) {
-      Pattern p(clear == nullptr ? period : std::max(period, clear->size()));
-      const auto block = static_cast<std::size_t>((k - d + stage.blocks) % stage.blocks);
-      for (std::size_t s = 0; s < p.size(); ++s)
-        p[s] = s % period / static_cast<std::size_t>(stage.size) == block &&
-               (clear == nullptr || (*clear)[s % clear->size()]);
-      row.push_back({builder_.pattern(std::move(p)), -1});
-    }
+    for (int d = 0; d < stage.blocks; ++d)
+      row.push_back({mask(stage, (k - d + stage.blocks) % stage.blocks, clear), -1});
     outputs.push_back(first + k);
   }
   const std::vector<int> made = builder_.mix(rotated, factors, builder_.value(parent).scale * stage.mask);

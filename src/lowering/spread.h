@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -36,6 +37,7 @@ class Spread {
   using Node = std::pair<int, int>;  // slots of a block, number of the block
 
   [[nodiscard]] std::vector<Stage> stages(int unit) const;
+  int mask(const Stage& stage, int block, const std::vector<bool>* clear);
   int block(const std::vector<Stage>& stages, std::size_t depth, int number, int limbs);
   [[nodiscard]] const std::vector<bool>* clearing(int begin, int size) const;
   [[nodiscard]] bool holds_weights(int begin, int size) const;
@@ -46,6 +48,8 @@ class Spread {
   std::vector<std::vector<bool>> masks_;
   std::map<Node, int> made_;
   std::map<int, std::vector<Stage>> stages_;  // by unit
+  // Patterns: by blocks of a period, their size, the block that is left, and what is cleared in it.
+  std::map<std::tuple<int, int, int, const std::vector<bool>*>, int> patterns_;
 };
 
 }  // namespace sotto::lowering

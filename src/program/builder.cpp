@@ -10,12 +10,6 @@ namespace sotto::program {
 
 using Kind = Instruction::Kind;
 
-namespace {
-
-constexpr double kLeastPlaintextScale = 0x1p12;
-
-}
-
 int Builder::make(int limbs, double scale) {
   program_.values.push_back({limbs, scale});
   return static_cast<int>(program_.values.size()) - 1;

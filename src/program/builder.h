@@ -9,6 +9,9 @@
 
 namespace sotto::program {
 
+/// Least scale of the plaintexts of a mix: below it, rounding them to integers leaves too little.
+inline constexpr double kLeastPlaintextScale = 0x1p12;
+
 /// A sum of products for Builder::multiply.
 using Products = std::vector<std::pair<int, int>>;
 

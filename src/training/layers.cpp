@@ -43,26 +43,28 @@ bool has_weights(const Node& node) {
 }
 
 std::set<int> layers_to_train(const Network& network, const Spec& spec) {
-  std::set<std::string> all;
+  std::vector<std::string> all;
   std::set<int> trained;
   const std::set<std::string> named(spec.layers.begin(), spec.layers.end());
   const int count = static_cast<int>(network.nodes.size());
   for (int i = 0; i < count; ++i) {
     const Node& n = network.nodes[static_cast<std::size_t>(i)];
     if (!has_weights(n)) continue;
-    if (!all.insert(n.name).second)
+    if (std::ranges::find(all, n.name) != all.end())
       throw Error(
           ErrorCode::bad_input,
           "node '" + n.name + "': another layer has the same name; layers that are trained need names of their own");
+    all.push_back(n.name);
     const bool head = spec.new_head > 0 && i + 1 == count;
     const bool all_layers = spec.new_head == 0 && named.empty() && spec.adapters.empty();
     if (head || all_layers || named.contains(n.name) || is_adapter_part(n.name, spec)) trained.insert(i);
   }
-  for (const std::string& name : spec.layers)
-    if (!all.contains(name))
-      throw Error(ErrorCode::bad_input,
-                  "layers names '" + readable_text(name) + "', which is no convolution or dense layer of the network");
   if (all.empty()) throw Error(ErrorCode::bad_input, "the network has no layer with weights to train");
+  for (const std::string& name : spec.layers)
+    if (std::ranges::find(all, name) == all.end())
+      throw Error(ErrorCode::bad_input, "layers names '" + readable_text(name) +
+                                            "', which is no convolution or dense layer of the network; there are " +
+                                            quoted(all));
   return trained;
 }
 

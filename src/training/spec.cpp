@@ -142,6 +142,7 @@ class Table {
 Spec read(const toml::table& file) {
   Spec spec;
   Table top(file, "");
+  if (file.empty()) fail("it is empty: write at least steps = and batch = with a number each");
   for (const char* key : {"steps", "batch"})
     if (!top.has(key)) fail(fmt::format("{0} is missing: write {0} = and a number", key));
   top.read("layers", spec.layers);

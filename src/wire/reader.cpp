@@ -13,12 +13,22 @@
 
 namespace sotto::wire {
 
-FileReader::FileReader(const Source& source, Kind expected) : input_(source) {
+namespace {
+
+// What stands in front of the data.
+struct Start {
+  nlohmann::json header;
+  std::array<unsigned char, kChecksumBytes> checksum{};
+  std::uint64_t bytes = 0;
+};
+
+Start read_start(const Input& input, Kind expected) {
   check(sodium_init() >= 0, "libsodium does not start");
+  const auto fail = [&](const std::string& what) { input.fail(what); };
   const std::string wanted = "a Sotto " + std::string(name_of(expected)) + " file";
-  if (file_bytes() < kPreambleBytes) fail("it is not " + wanted + ", or it is truncated");
+  if (input.size() < kPreambleBytes) fail("it is not " + wanted + ", or it is truncated");
   unsigned char preamble[kPreambleBytes];
-  input_.read_at(0, preamble);
+  input.read_at(0, preamble);
   if (std::memcmp(preamble, kMagic.data(), kMagic.size()) != 0) fail("it is not " + wanted);
   std::uint32_t version = 0, kind = 0;
   std::uint64_t length = 0;
@@ -31,22 +41,36 @@ FileReader::FileReader(const Source& source, Kind expected) : input_(source) {
   if (kind != static_cast<std::uint32_t>(expected))
     fail("it is a Sotto " + std::string(name_of(static_cast<Kind>(kind))) + " file, not " + wanted);
   const JsonLimits limits = header_limits(expected);
-  if (length > limits.bytes || length > file_bytes() - kPreambleBytes) fail("it is truncated or corrupted");
+  if (length > limits.bytes || length > input.size() - kPreambleBytes) fail("it is truncated or corrupted");
   std::vector<unsigned char> text(length);
-  input_.read_at(kPreambleBytes, text);
+  input.read_at(kPreambleBytes, text);
+  Start start;
   crypto_generichash_state hash;
   crypto_generichash_init(&hash, nullptr, 0, kChecksumBytes);
   crypto_generichash_update(&hash, preamble, 24);
   crypto_generichash_update(&hash, text.data(), text.size());
-  crypto_generichash_final(&hash, header_checksum_.data(), kChecksumBytes);
-  if (sodium_memcmp(header_checksum_.data(), preamble + 24, kChecksumBytes) != 0) fail("its header is corrupted");
-  header_ = parse_json({reinterpret_cast<const char*>(text.data()), text.size()}, limits);
-  if (!header_.is_object()) fail("its header is not valid");
+  crypto_generichash_final(&hash, start.checksum.data(), kChecksumBytes);
+  if (sodium_memcmp(start.checksum.data(), preamble + 24, kChecksumBytes) != 0) fail("its header is corrupted");
+  start.header = parse_json({reinterpret_cast<const char*>(text.data()), text.size()}, limits);
+  if (!start.header.is_object()) fail("its header is not valid");
+  start.bytes = kPreambleBytes + length;
+  return start;
+}
+
+}  // namespace
+
+nlohmann::json read_header(const Source& source, Kind expected) { return read_start(Input(source), expected).header; }
+
+FileReader::FileReader(const Source& source, Kind expected) : input_(source) {
+  const JsonLimits limits = header_limits(expected);
+  Start start = read_start(input_, expected);
+  header_ = std::move(start.header);
+  header_checksum_ = start.checksum;
   for (const auto& bytes : decode([&](const auto& h) -> const auto& { return list(h, "sections", limits.values); })) {
     if (!bytes.is_number_unsigned()) fail("its header is not valid");
     sections_.push_back(bytes.get<std::uint64_t>());
   }
-  std::uint64_t at = kPreambleBytes + length;
+  std::uint64_t at = start.bytes;
   for (std::uint64_t bytes : sections_) {
     offsets_.push_back(at);
     if (at > file_bytes() || bytes > file_bytes() - at || kChecksumBytes > file_bytes() - at - bytes)

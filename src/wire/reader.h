@@ -73,6 +73,10 @@ class FileReader {
   std::array<unsigned char, kChecksumBytes> header_checksum_{};
 };
 
+/// The header of a Sotto file that may lack data behind it, as unfinished results do. Throws Error{bad_input} with one
+/// line that says what is wrong with it.
+nlohmann::json read_header(const Source& source, Kind expected);
+
 /// Kind of the Sotto file at `path`, or nothing if it is no Sotto file (or none that this version knows). Throws
 /// Error{bad_input} for a file that may not be read.
 std::optional<Kind> kind_of(const std::filesystem::path& path);

@@ -7,8 +7,26 @@
 
 #include "base/error.h"
 #include "wire/json_text.h"
+#include "wire/reader.h"
 
 namespace sotto::wire {
+
+namespace {
+
+// Says why work cannot go on behind what is in a file.
+[[noreturn]] void refuse_to_continue(const std::filesystem::path& part, Kind kind) {
+  if (kind_of(part)) try {
+      (void)read_header(part, kind);
+    } catch (const Error& e) {
+      throw Error(e.code(), std::string(e.what()) + "; remove the file, and the work begins anew");
+    }
+  throw Error(ErrorCode::wrong_key,
+              part.string() +
+                  " holds unfinished results of other work (another plan, key or input); finish that or move the file "
+                  "away");
+}
+
+}  // namespace
 
 FileWriter::FileWriter(const Sink& sink, Kind kind, nlohmann::json header, std::vector<std::uint64_t> section_bytes,
                        Access access, Units units)
@@ -42,7 +60,7 @@ FileWriter::FileWriter(const Sink& sink, Kind kind, nlohmann::json header, std::
   first_section_ = start.size();
   if (units_.sections > 0) {
     resumable_ = std::make_unique<AtomicFile>(*sink.path(), access, kind, AtomicFile::Temporary::continued);
-    continue_after(start);
+    continue_after(start, kind);
   } else {
     std::uint64_t bytes = start.size();
     for (const std::uint64_t section : sections_) bytes += section + kChecksumBytes;
@@ -58,13 +76,11 @@ void FileWriter::put(std::span<const unsigned char> data) {
 }
 
 // Finds the units that an earlier run has finished.
-void FileWriter::continue_after(std::span<const unsigned char> start) {
+void FileWriter::continue_after(std::span<const unsigned char> start, Kind kind) {
   std::vector<unsigned char> there(start.size());
   const std::size_t read = resumable_->read_at(0, there);
   if (!std::equal(there.begin(), there.begin() + static_cast<std::ptrdiff_t>(read), start.begin()))
-    throw Error(ErrorCode::wrong_key, resumable_->temporary().string() +
-                                          " holds unfinished results of other work (another plan, key or input); "
-                                          "finish that or move the file away");
+    refuse_to_continue(resumable_->temporary(), kind);
   std::uint64_t offset = start.size(), unit_end = 0;
   std::size_t finished = 0;
   for (section_ = 0; section_ < sections_.size() && read == start.size() && section_is_whole(offset);) {

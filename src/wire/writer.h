@@ -35,7 +35,7 @@ class FileWriter {
   ///
   /// units: of long work. Finished ones are kept when the work is interrupted, in PATH.part, and a writer with the same
   /// header and sections continues behind them; of sinks that are no files nothing is kept. Throws Error{wrong_key} if
-  /// that file belongs to other work.
+  /// that file belongs to other work, Error{bad_input} if its header is damaged.
   FileWriter(const Sink& sink, Kind kind, nlohmann::json header, std::vector<std::uint64_t> section_bytes,
              Access access = Access::everyone, Units units = {});
 
@@ -55,7 +55,7 @@ class FileWriter {
   void begin_section();
   void close_full_sections();
   void put(std::span<const unsigned char> data);
-  void continue_after(std::span<const unsigned char> start);
+  void continue_after(std::span<const unsigned char> start, Kind kind);
   [[nodiscard]] bool section_is_whole(std::uint64_t offset);
 
   std::unique_ptr<Output> output_;

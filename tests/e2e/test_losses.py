@@ -76,7 +76,7 @@ class NormalEquations(training.TrainingCase):
 
     def test_refusals(self):
         models.Network(side=8).save(self.dir / "deep.onnx")
-        data = ["--data", "data.npz"]
+        data = ["--data", "data.npz", "--out", "x.onnx"]
         self.assert_refused(BAD_INPUT, "train", "deep.onnx", "--spec", "ridge.toml", *data, words=["normal equations", "one dense layer"])
         dense_network(self.dir / "relu.onnx", "Relu")
         self.assert_refused(BAD_INPUT, "train", "relu.onnx", "--spec", "ridge.toml", *data, words=["act"])

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -192,6 +193,63 @@ class Apart(TrainingCase):
             (self.dir / f"bad-{name}").unlink()
 
 
+class Killed(TrainingCase):
+    """A work folder whose training was killed keeps what is finished until the same command takes it up again."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.images, cls.labels = examples(cls.dir / "data.npz", 4 * BATCH, 4)
+        cls.spec("spec.toml", 4, 0.01)
+        cls.spec("other.toml", 4, 0.02)
+        cls.command = ["train", "net.onnx", "--spec", "spec.toml", "--data", "data.npz", "--work", "work", "--out", "trained.onnx"]
+        cls.part = cls.dir / "work" / "out.sotto.part"
+        p = subprocess.Popen([harness.SOTTO, *cls.command, "--threads", "1"], cwd=cls.dir, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline and not (cls.part.exists() and cls.part.stat().st_size > 2**20):
+            if p.poll() is not None:
+                raise AssertionError("it ended before the signal")
+            time.sleep(0.01)
+        cls.server = int(Path(f"/proc/{p.pid}/task/{p.pid}/children").read_text())
+        p.send_signal(signal.SIGKILL)
+        p.wait()
+
+    @classmethod
+    def spec(cls, name, steps, ridge):
+        (cls.dir / name).write_text(f'batch = {BATCH}\nsteps = {steps}\n[optimiser]\nname = "normal-equations"\nridge = {ridge}\n')
+
+    def test_1_the_server_ends_with_its_parent(self):
+        deadline = time.monotonic() + 10
+        stat = Path(f"/proc/{self.server}/stat")
+        try:
+            while stat.read_text().rpartition(")")[2].split()[0] != "Z":
+                self.assertLess(time.monotonic(), deadline, "the server's process lives on")
+                time.sleep(0.01)
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+        self.assertFalse((self.dir / "work" / "out.sotto").exists(), "it went on to its end")
+
+    def test_2_only_the_owner_may_look(self):
+        self.assertEqual((self.dir / "work").stat().st_mode & 0o777, 0o700)
+
+    def test_3_other_work_leaves_it_alone(self):
+        other = ["other.toml" if word == "spec.toml" else word for word in self.command]
+        for command in ([*self.command, "--count", str(2 * BATCH)], [*self.command, "--steps", "3"], other):
+            self.assert_refused(WRONG_KEY, *command, words=["work/out.sotto.part", "another training", "--work", "remove"])
+
+    def test_4_damage_is_not_called_other_work(self):
+        whole = self.part.read_bytes()
+        self.part.write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
+        self.assert_refused(BAD_INPUT, *self.command, words=["work/out.sotto.part", "corrupted", "remove"])
+        self.part.write_bytes(whole)
+
+    def test_5_the_same_command_goes_on(self):
+        self.sotto(*self.command, "--json", "r.json", timeout=300)
+        self.assertLess(json.loads((self.dir / "r.json").read_text())["weight_relative_error"], 0.02)
+        stats = json.loads((self.dir / "work" / "stats.json").read_text())
+        self.assertGreater(stats["steps_of_an_earlier_run"], 0)
+
+
 class OnOneMachine(TrainingCase):
     def test_train_with_a_work_folder(self):
         (self.dir / "one.toml").write_text(spec(1))
@@ -218,26 +276,55 @@ class OnOneMachine(TrainingCase):
         self.assertEqual(harness.tree(self.dir / "work"), before)
         shutil.rmtree(self.dir / "work")
 
-    def test_weights_that_leave_their_range_are_found(self):
+    def test_nothing_is_encrypted_where_the_twin_leaves_its_range(self):
         (self.dir / "far.toml").write_text(spec(1, rate=60))
-        r = harness.run("train", "net.onnx", "--spec", "far.toml", "--data", "data.npz", "--out", "far.onnx", cwd=self.dir, env=self.env,
-                        timeout=300)
+        r = harness.run("train", "net.onnx", "--spec", "far.toml", "--data", "data.npz", "--out", "far.onnx", "--work", "far", "--json", "far.json",
+                        cwd=self.dir, env=self.env)
         self.assertEqual(r.code, DOUBTFUL, r)
-        self.assert_one_line(r, "left their range", "step 1")
+        self.assert_one_line(r, "left their range", "step 1", "nothing was encrypted")
+        told = json.loads((self.dir / "far.json").read_text())
+        self.assertEqual((told["overflow_step"], told["simulated"]), (0, True))
+        self.assertFalse((self.dir / "far").exists())
         self.assertFalse((self.dir / "far.onnx").exists())
 
-    def test_weights_that_outgrow_the_modulus_are_found_too(self):
-        (self.dir / "farther.toml").write_text(spec(3, rate=1000))
-        r = harness.run("train", "net.onnx", "--spec", "farther.toml", "--data", "data.npz", "--out", "far.onnx", "--json", "far.json",
-                        cwd=self.dir, env=self.env, timeout=300)
-        self.assertEqual(r.code, DOUBTFUL, r)
-        self.assert_one_line(r, "left their range", "step 1")
-        self.assertEqual(json.loads((self.dir / "far.json").read_text())["overflow_step"], 0)
-        self.assertFalse((self.dir / "far.onnx").exists())
+    def test_the_owner_finds_weights_that_left_their_range_or_outgrew_the_modulus(self):
+        for name, steps, rate in (("far", 1, 60), ("farther", 3, 1000)):
+            (self.dir / f"{name}.toml").write_text(spec(steps, rate=rate))
+            self.sotto("compile", "net.onnx", "--train", f"{name}.toml", "--out", name)
+        self.sotto("keygen", "far.client", "farther.client", "--out", "keys", timeout=300)
+        for name in ("far", "farther"):
+            self.sotto("encrypt", f"{name}.client", "--keys", "keys", "--data", "data.npz", "--labels", "--out", "in.sotto")
+            self.sotto("train", f"{name}.plan", "--eval-key", "keys/eval.key", "--in", "in.sotto", "--out", "out.sotto", program=harness.SERVER,
+                       timeout=300)
+            r = harness.run("decrypt", f"{name}.client", "--keys", "keys", "--in", "out.sotto", "--out", "lost.onnx", cwd=self.dir, env=self.env)
+            self.assertEqual(r.code, DOUBTFUL, r)
+            self.assert_one_line(r, "left their range", "step 1")
+            self.assertFalse((self.dir / "lost.onnx").exists())
+
+    def test_notes(self):
+        rng = np.random.default_rng(3)
+        saved(self.dir / "bare.onnx", [helper.make_node("Flatten", ["x"], ["f"], "flatten", axis=1),
+                                       helper.make_node("Gemm", ["f", "w"], ["y"], "fc", transB=1)],
+              {"w": rng.normal(0, 0.3, (CLASSES, SIDE * SIDE)).astype(np.float32)})
+        (self.dir / "idle.toml").write_text(spec(2) + "[[schedule]]\nstep = 2\nfactor = 0.5\n")
+        r = self.sotto("train", "bare.onnx", "--spec", "idle.toml", "--data", "data.npz", "--calibrate", "data.npz", "--simulate")
+        for words in ("'fc' has no biases", "[[schedule]] begins at step 2", "--calibrate changes nothing"):
+            self.assertIn(words, r.err)
+        r = self.sotto("train", "net.onnx", "--spec", "spec.toml", "--data", "data.npz", "--simulate")
+        self.assertNotIn("note:", r.err)
+
+    def test_places_are_checked_before_the_work(self):
+        command = ["train", "net.onnx", "--spec", "spec.toml", "--data", "data.npz"]
+        self.assert_refused(USAGE, *command, "--json", "r.json", words=["--out", "--work"])
+        self.assert_refused(BAD_INPUT, *command, "--work", "data.npz/work", words=["cannot make the folder data.npz/work"])
+        self.assert_refused(BAD_INPUT, *command, "--work", "data.npz", words=["cannot make the folder data.npz"])
+        self.assert_refused(NO_RESOURCES, *command, "--work", "new", "--memory", "100M", words=["needs about"])
 
     def test_refusals(self):
         dense_network(self.dir / "relu.onnx", "Relu")
-        data = ["--data", "data.npz"]
+        data = ["--data", "data.npz", "--out", "x.onnx"]
+        np.savez(self.dir / "unlabelled.npz", images=self.images)
+        self.assert_refused(BAD_INPUT, "train", "net.onnx", "--spec", "spec.toml", *data, "--test", "unlabelled.npz", words=["--test", "label"])
         self.assert_refused(BAD_INPUT, "train", "relu.onnx", "--spec", "spec.toml", *data, words=["act"])
         (self.dir / "bad.toml").write_text(spec(1, extra='layers = ["nowhere"]'))
         self.assert_refused(BAD_INPUT, "train", "net.onnx", "--spec", "bad.toml", *data, words=["nowhere"])
@@ -322,7 +409,7 @@ class Head(Case):
         np.savez(self.dir / "faint.npz", images=self.images // 8, labels=self.labels)
         (self.dir / "one.toml").write_text(spec(1, rate=0.01, extra='layers = ["fc"]'))
         r = harness.run("train", "net.onnx", "--spec", "one.toml", "--data", "bright.npz", "--calibrate", "faint.npz", "--json", "r.json",
-                        cwd=self.dir, env=self.env, timeout=300)
+                        "--out", "x.onnx", cwd=self.dir, env=self.env, timeout=300)
         self.assertEqual(r.code, DOUBTFUL, r)
         self.assert_one_line(r, "left the range")
         self.assertGreater(json.loads((self.dir / "r.json").read_text())["images_out_of_range"], 0)

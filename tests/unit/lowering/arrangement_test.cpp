@@ -74,8 +74,11 @@ TEST(Arrangement, ImagesLieInTheirTilesAndLabelsFillThem) {
 
 TEST(Arrangement, RefusesWhatDoesNotFit) {
   NetworkBuilder odd({1, 12, 12}, 1);
-  odd.dense(odd.flatten(odd.conv(0, 2, 3, 3, 1)), 3);
-  EXPECT_TRUE(test::refuses([&] { return arrange(step_of(odd.network), 16, 11); }, {"powers of two"}));
+  const int strided = odd.conv(0, 2, 3, 3, 1);
+  const std::string name = odd.network.nodes[static_cast<std::size_t>(strided)].name;
+  odd.dense(odd.flatten(strided), 3);
+  EXPECT_TRUE(test::refuses([&] { return arrange(step_of(odd.network), 16, 11); },
+                            {"node '" + name + "'", "3 x 3", "powers of two"}));
   NetworkBuilder large({1, 8, 8}, 1);
   large.dense(large.flatten(large.conv(0, 40, 3, 1, 1)), 10);
   EXPECT_TRUE(test::refuses([&] { return arrange(step_of(large.network), 16, 11); }, {"fewer layers"}));

@@ -157,6 +157,17 @@ TEST(EncryptedTraining, SmallRates) {
   for (const double rate : {0.01, 0.001}) expect_steps_as_twin(b.network, 128, 11, {}, rate);
 }
 
+// The largest rate there is, with few images: a gradient enters the weights many times over.
+TEST(EncryptedTraining, HugeRatesHavePlans) {
+  NetworkBuilder b({5, 1, 1}, 7);
+  b.dense(b.flatten(0), 3);
+  for (const int batch : {1, 60, 128}) {
+    training::Spec spec = spec_for(batch);
+    spec.rate = 1000;
+    EXPECT_NO_THROW((void)lowering::compile(training::differentiate(b.network, spec), spec, {11, 36})) << batch;
+  }
+}
+
 // Two ciphertexts for each map.
 TEST(EncryptedTraining, BatchesOfTwoGroups) {
   NetworkBuilder b({1, 4, 4}, 7);

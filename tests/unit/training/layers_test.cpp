@@ -54,6 +54,15 @@ TEST(Layers, FeaturesAreWhatTheFirstTrainedDenseLayerReads) {
   EXPECT_FALSE(features_for({network.nodes[1].name})) << "a convolution";
 }
 
+TEST(Layers, NamesThatAreThereAreListed) {
+  NetworkBuilder b({1, 4, 4}, 2);
+  int x = b.flatten(0);
+  for (int k = 0; k < 8; ++k) x = b.dense(x, 3);
+  const auto dense = dense_layers(b.network);
+  EXPECT_TRUE(test::refuses([&] { (void)layers_to_train(b.network, training_layers({"nowhere"})); },
+                            {"'nowhere'", "there are '" + dense[0] + "', '" + dense[1] + "'", "and 2 more"}));
+}
+
 TEST(Layers, ImagesThatADenseLayerReadsAreNoFeatures) {
   NetworkBuilder b({1, 4, 4}, 2);
   b.dense(b.flatten(0), 3);

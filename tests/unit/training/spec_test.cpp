@@ -72,6 +72,10 @@ TEST(TrainingSpec, OnlyStepsAndBatchHaveNoDefault) {
   EXPECT_TRUE(refuses([] { return parse_spec("batch = 3", "a.toml"); }, {"a.toml", "steps is missing"}));
 }
 
+TEST(TrainingSpec, AnEmptyFileIsSaidToBeEmpty) {
+  EXPECT_TRUE(refuses([] { return parse_spec("# nothing\n", "my.toml"); }, {"my.toml", "empty", "steps", "batch"}));
+}
+
 TEST(TrainingSpec, NormalEquationsHaveARidge) {
   const std::string text = "steps = 3\nbatch = 4\n[optimiser]\nname = \"normal-equations\"\n";
   EXPECT_EQ(parse_spec(text, "a.toml").optimiser, Spec::Optimiser::normal_equations);

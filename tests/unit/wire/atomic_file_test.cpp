@@ -16,6 +16,7 @@
 #include "support/expect_error.h"
 #include "support/files.h"
 #include "wire/outputs.h"
+#include "wire/reader.h"
 #include "wire/writer.h"
 
 namespace {
@@ -221,6 +222,26 @@ TEST(AtomicFile, UnfinishedWorkOfTwoKinds) {
   };
   const std::size_t wanted[] = {0, 0, 2, 2, 4, 4, 4, 7, 7, 7};
   for (int k = 0; k < 10; ++k) EXPECT_EQ(finished_after(k), wanted[k]) << k;
+}
+
+TEST(AtomicFile, UnfinishedWorkThatIsDamagedIsNotOtherWork) {
+  const test::TempFolder folder;
+  const auto writer = [&](const char* plan) {
+    return FileWriter(folder / "out", Kind::output, {{"plan", plan}}, {3, 3}, Access::everyone, {.sections = 1});
+  };
+  {
+    FileWriter file(folder / "out", Kind::output, {{"plan", "a"}}, {3, 3}, Access::everyone, {.sections = 1});
+    file.write(kText);
+  }
+  EXPECT_TRUE(
+      test::fails_with([&] { return writer("b").finished(); }, ErrorCode::wrong_key, {"out.part", "other work"}));
+  EXPECT_EQ(read_header(folder / "out.part", Kind::output).at("plan"), "a");
+  std::fstream file(folder / "out.part", std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(kPreambleBytes + 3);
+  file.put('?');
+  file.close();
+  EXPECT_TRUE(
+      test::refuses([&] { return writer("a").finished(); }, {"out.part", "header is corrupted", "remove the file"}));
 }
 
 TEST(AtomicFile, LinksThatLeadNowhereGood) {
