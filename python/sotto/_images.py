@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +75,18 @@ def for_calibration(images: object) -> Array:
                             "column]", "images[None]")
     _warn_of_pixels(array)
     return np.ascontiguousarray(by_axes)
+
+
+def with_shape(calibrate: object, input_shape: tuple[int, ...] | None) -> tuple[tuple[int, ...] | None, Array | None]:
+    """The shape of an image, as a module takes it, and the images for calibration; either may be None."""
+    if calibrate is None:
+        return input_shape, None
+    if input_shape is not None:
+        c, h, w = (*input_shape, 1, 1)[:3]
+        return input_shape, for_network(calibrate, (c, h, w))
+    axes = calibrate.ndim if hasattr(calibrate, "ndim") else np.ndim(cast(Any, calibrate))
+    images = for_calibration(calibrate)
+    return images.shape[1:2] if axes == 2 else images.shape[1:], images
 
 
 def looks_like_hwc(array: Array) -> bool:
