@@ -8,6 +8,8 @@ import numpy.typing as npt
 from ._files import Source
 from ._progress import Callback
 
+__version__: str
+
 # Both extension modules have Buffer, ClientSpec, TrainingPlan and TrainingResult; the one that is loaded first makes them.
 
 class Buffer:

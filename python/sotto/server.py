@@ -23,7 +23,7 @@ from ._network import given_network, without_folder
 from ._progress import Progress, reporting
 from ._spec import ClientSpec
 from ._trainer import Trainer, TrainingReport
-from ._words import in_python
+from ._words import in_python, wrong_type
 
 if TYPE_CHECKING:
     import torch
@@ -229,8 +229,10 @@ class Server(Computer):
         """
         if isinstance(model, (bytes, bytearray, memoryview)):
             model = Model(model)
-        elif not isinstance(model, Model):
+        elif isinstance(model, (str, os.PathLike)):
             model = Model.load(model)
+        elif not isinstance(model, Model):
+            raise wrong_type("a model is expected (a sotto.Model, a path or bytes)", model)
         self.model = model
         self._server = _server.Server(model._plan, memory, "" if scratch is None else os.fspath(scratch))
         super().__init__()

@@ -28,7 +28,7 @@ from ._network import Numbers, given_network, without_folder
 from ._progress import Progress, reporting
 from ._recipe import Recipe, adapters_of, text_of
 from ._spec import Described
-from ._words import in_python
+from ._words import in_python, wrong_type
 
 if TYPE_CHECKING:
     import torch
@@ -299,8 +299,7 @@ def native_training(given: _Training | Path | BytesLike) -> _server.TrainingPlan
         return TrainingPlan(given)._plan
     if isinstance(given, (str, os.PathLike)):
         return TrainingPlan.load(given)._plan
-    raise TypeError("a training is expected (a TrainingPlan, its client_spec, a path or bytes), not "
-                    f"{type(given).__name__}")
+    raise wrong_type("a training is expected (a sotto.TrainingPlan, its client_spec, a path or bytes)", given)
 
 
 def compile_training(model: Union[Path, torch.nn.Module], spec: Recipe, *, input_shape: tuple[int, ...] | None = None,

@@ -254,10 +254,20 @@ def test_plans_of_another_kind(plan, network, tmp_path):
             sotto.Client.create(spec)
     model = sotto.compile(network, batch=4, **SHAPE)
     for wrong in (model.tobytes(), model.client_spec.tobytes()):
-        with pytest.raises(sotto.BadInputError, match="not for training"):
+        with pytest.raises(sotto.BadInputError, match="not for training: sotto.Model, Server and Client take it"):
             sotto.TrainingClient.create(wrong)
-    with pytest.raises(sotto.BadInputError, match="for training"):
+    with pytest.raises(sotto.UsageError, match="sotto.TrainingClient"):
+        sotto.Client.create(plan.client_spec)
+    with pytest.raises(sotto.BadInputError, match="for training, .*: sotto.TrainingPlan, Trainer and TrainingClient take it"):
         sotto.Model(plan.tobytes())
+    for use, why in ((lambda: sotto.Server(plan), "a sotto.Model.*not TrainingPlan; sotto.Trainer and TrainingClient take it"),
+                     (lambda: sotto.Trainer(model), "a sotto.TrainingPlan.*not Model; sotto.Server takes it"),
+                     (lambda: sotto.Trainer(plan.client_spec), "not TrainingClientSpec; sotto.TrainingClient takes it"),
+                     (lambda: sotto.Client.create(model), "client_spec.*not Model"),
+                     (lambda: sotto.TrainingClient.create(model.client_spec), "not ClientSpec; sotto.Client"),
+                     (lambda: sotto.Server(5), "not int$")):
+        with pytest.raises(TypeError, match=why):
+            use()
 
 
 def test_either_half_will_do(tmp_path, plan):
