@@ -119,15 +119,23 @@ def example_for(module: torch.nn.Module, shape: Sequence[int]) -> torch.Tensor:
     return torch.zeros(1, *shape, device=first.device, dtype=first.dtype if first.is_floating_point() else None)
 
 
+def _require_one_input(module: torch.nn.Module, example: torch.Tensor) -> None:
+    try:
+        signature = inspect.signature(module.forward)
+    except (TypeError, ValueError):  # of compiled modules it is not known
+        return
+    try:
+        signature.bind(example)
+    except TypeError:
+        raise BadInputError(f"{type(module).__name__}.forward{signature} cannot be called with images alone; a network takes "
+                            "one input") from None
+
+
 def _scopes(module: torch.nn.Module, example: torch.Tensor, about: str) -> Scopes:
     """Runs a module, which is in evaluation mode."""
     import torch
 
-    try:
-        inspect.signature(module.forward).bind(example)
-    except TypeError:
-        raise BadInputError(f"{type(module).__name__}.forward{inspect.signature(module.forward)} cannot be called with images "
-                            "alone; a network takes one input") from None
+    _require_one_input(module, example)
     for path, part in module.named_modules():
         if isinstance(part, torch.nn.modules.batchnorm._BatchNorm) and part.running_mean is None:
             raise BadInputError("it normalises by the statistics of each batch (track_running_stats=False), which a network "

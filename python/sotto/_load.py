@@ -36,6 +36,11 @@ class _Part:
         return max(float(np.abs(v).max(initial=0)) for v in (self.weights, self.biases) if v is not None)
 
 
+def _path_of(node: str, scopes: Scopes) -> str | None:
+    """Of the part that made a node; that of the module itself is empty."""
+    return "" if node.rpartition("/")[0] == "" else module_of(node, scopes)
+
+
 def parts_of(module: torch.nn.Module, scopes: Scopes, weights: Weights, *, other_head: bool = False) -> dict[str, _Part]:
     """The parts of a module that have the weights of these nodes.
 
@@ -47,7 +52,7 @@ def parts_of(module: torch.nn.Module, scopes: Scopes, weights: Weights, *, other
     found: dict[str, _Part] = {}
     owners: dict[int, str] = {}
     for node, bias, values in weights:
-        path = module_of(node, scopes)
+        path = _path_of(node, scopes)
         own = {} if path is None else dict(module.get_submodule(path).named_parameters(recurse=False))
         if path is None or not own:
             raise BadInputError(f"{type(module).__name__} has no part of its own for the node '{node}' (a parameter that is "
@@ -59,7 +64,7 @@ def parts_of(module: torch.nn.Module, scopes: Scopes, weights: Weights, *, other
             or other_head and isinstance(module.get_submodule(path), torch.nn.Linear))
         if not fits:
             raise BadInputError(f"{type(module).__name__} has no {'biases' if bias else 'weights'} of shape "
-                                f"{tuple(values.shape)} for the node '{node}'", module=path)
+                                f"{tuple(values.shape)} for the node '{node}'", module=path or None)
         if old is not None and owners.setdefault(id(old), path) != path:
             raise BadInputError(f"{owners[id(old)]} and {path} of {type(module).__name__} share their weights", module=path)
         part = found.setdefault(path, _Part())
@@ -82,7 +87,7 @@ def _norms_behind(module: torch.nn.Module, shape: Sequence[int]) -> tuple[dict[s
 
     def entering(part: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
         runs[id(part)] += 1
-        if isinstance(part, _BatchNorm):
+        if isinstance(part, _BatchNorm) and inputs:
             maker, version = makers.get(inputs[0].data_ptr(), ("", -1))
             if version == inputs[0]._version:
                 behind[maker].append(part)
@@ -199,7 +204,7 @@ def _check(module: torch.nn.Module, shape: Sequence[int], parts: dict[str, _Part
     sums: dict[tuple[str | None, bool], Values] = {}
     with _exported(module, shape) as (path, scopes):
         for node, bias, values in read(path):
-            key = module_of(node, scopes), bias
+            key = _path_of(node, scopes), bias
             there = sums.get(key)
             sums[key] = values if there is None or there.shape != values.shape else there + values
     for name, part in parts.items():
@@ -209,7 +214,7 @@ def _check(module: torch.nn.Module, shape: Sequence[int], parts: dict[str, _Part
                     found.ravel(), wanted.ravel(), rtol=0, atol=_TOLERANCE * part.largest)):
                 raise BadInputError(f"{type(module).__name__} does more with its weights than what a convolution and the batch "
                                     "normalisation behind it do, so that the trained ones cannot be put into it; write the "
-                                    "network with save()", module=name)
+                                    "network with save()", module=name or None)
 
 
 def put_weights(module: torch.nn.Module, shape: Sequence[int], weights: Weights, read: Callable[[str], Weights]) -> None:
@@ -226,7 +231,7 @@ def put_weights(module: torch.nn.Module, shape: Sequence[int], weights: Weights,
             try:
                 _put(change, module.get_submodule(path), part, behind.get(path, []), once)
             except BadInputError as e:
-                e.module = path
+                e.module = path or None
                 raise
         _check(module, shape, parts, read)
     except BaseException:

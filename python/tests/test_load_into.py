@@ -182,6 +182,21 @@ def test_batch_normalisations_that_cannot_be_trained():
     assert caught.value.module == "1"
 
 
+def test_a_module_that_is_one_layer(tmp_path):
+    for bias in (True, False):
+        torch.manual_seed(11)
+        assert loaded(nn.Linear(6, 3, bias=bias), (6,), tmp_path).bias is not None
+
+
+def test_modules_in_training_mode_stay_in_it():
+    network = behind(conv(), norm(2))
+    network.train()
+    network[1].eval()
+    compiled(network, IMAGE).simulate(*data(IMAGE)).load_into(network)
+    assert network.training and network[0].training and not network[1].training
+    assert not network[0]._forward_hooks and not network[1]._forward_pre_hooks
+
+
 class Product(nn.Module):
     """Weights without a layer."""
 
@@ -207,7 +222,7 @@ def tied() -> nn.Module:
     return network
 
 
-@pytest.mark.parametrize("make, why", [(Product, "no part of its own.*MatMul"), (twice, "used twice"), (tied, "0 and 2 .*share")])
+@pytest.mark.parametrize("make, why", [(Product, "no weights of shape.*MatMul"), (twice, "used twice"), (tied, "0 and 2 .*share")])
 def test_modules_that_cannot_take_weights_are_told_of_before(make, why, tmp_path):
     network = make()
     before = copy.deepcopy(network.state_dict())
