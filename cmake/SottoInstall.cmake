@@ -24,11 +24,12 @@ install(FILES ${PROJECT_BINARY_DIR}/SottoConfig.cmake ${PROJECT_BINARY_DIR}/Sott
     ${PROJECT_SOURCE_DIR}/cmake/FindOnnxProto.cmake
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/Sotto)
 
-set(client_requires "libpng libjpeg zlib protobuf tomlplusplus")
-set(client_private "-lonnx_proto")
+# tomlplusplus is no requirement but a library: its flags (TOML_SHARED_LIB) are about its headers, which no user sees.
+set(client_requires "libpng libjpeg zlib protobuf")
+set(client_private "-lonnx_proto -ltomlplusplus")
 set(encryptor_requires "")
-set(server_requires "protobuf tomlplusplus")
-set(server_private "-lonnx_proto")
+set(server_requires "protobuf")
+set(server_private "-lonnx_proto -ltomlplusplus")
 file(RELATIVE_PATH PC_UP /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)  # wherever it is installed
 foreach(half client encryptor server)
   list(JOIN ${half}_libraries " -lsotto_" libraries)

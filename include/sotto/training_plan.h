@@ -74,6 +74,8 @@ class TrainingPlan {
   /// Shapes, classes and preprocessing of the images, and what keys are made for, alone or with those of other plans
   /// (sotto::write_evaluation_keys). Its batch() is that of a group of ciphertexts; a Client of it is refused.
   [[nodiscard]] ClientSpec client_spec() const;
+  /// The weights with which training begins, in the order and shape of TrainingResult::weights.
+  [[nodiscard]] std::vector<TrainedWeights> weights() const;
   [[nodiscard]] int steps() const;                ///< of a run
   [[nodiscard]] int batch() const;                ///< images of a step
   [[nodiscard]] double range() const;             ///< largest magnitude that weights and velocities may reach, with sgd
@@ -103,5 +105,10 @@ class TrainingPlan {
  private:
   std::shared_ptr<const lowering::TrainingPlan> plan_;
 };
+
+/// Weights and biases of all layers of an ONNX file, as a plan for it would have them: batch normalisations behind
+/// convolutions are part of these; constants that are added to channels count as biases. Throws Error{bad_input} for a
+/// model that cannot run encrypted.
+std::vector<TrainedWeights> weights_of_model(const Source& model);
 
 }  // namespace sotto

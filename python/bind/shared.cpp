@@ -10,6 +10,7 @@
 
 #include "sotto/error.h"
 #include "sotto/spec.h"
+#include "sotto/version.h"
 
 namespace sotto::python {
 
@@ -127,6 +128,7 @@ Source source_of(nb::handle from, const char* name) {
 nb::object Target::result() const { return path_ ? nb::none() : nb::cast(Buffer{bytes_}); }
 
 void bind_shared(nb::module_& module) {
+  module.attr("__version__") = SOTTO_VERSION;
   if (const nb::handle buffer = nb::type<Buffer>(); buffer.is_valid()) {
     module.attr("Buffer") = buffer;
     module.attr("ClientSpec") = nb::type<ClientSpec>();

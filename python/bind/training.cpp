@@ -56,11 +56,17 @@ nb::object write_model(const TrainingPlan& plan, const TrainingResult& result, c
   return to.result();
 }
 
-nb::list weights(const TrainingResult& result) {
+nb::list list_of(const std::vector<TrainedWeights>& weights) {
   nb::list out;
-  for (const TrainedWeights& w : result.weights)
+  for (const TrainedWeights& w : weights)
     out.append(nb::make_tuple(w.layer, w.bias, array_of(w.values, {w.shape.begin(), w.shape.end()})));
   return out;
+}
+
+nb::list weights_of_file(const Path& model) {
+  std::vector<TrainedWeights> weights;
+  run([&] { weights = weights_of_model(model); });
+  return list_of(weights);
 }
 
 nb::dict peaks(const TrainingResult& result) {
@@ -79,7 +85,7 @@ void bind_training(nb::module_& module) {
   }
   nb::class_<TrainingResult>(module, "TrainingResult")
       .def_prop_ro("losses", [](const TrainingResult& r) { return array_of(r.losses, {r.losses.size()}); })
-      .def_prop_ro("weights", weights)
+      .def_prop_ro("weights", [](const TrainingResult& r) { return list_of(r.weights); })
       .def_prop_ro("peaks", peaks)
       .def_prop_ro("overflow", [](const TrainingResult& r) { return r.overflow; })
       .def_prop_ro("images_out_of_range", [](const TrainingResult& r) { return r.images_out_of_range; })
@@ -97,7 +103,9 @@ void bind_training(nb::module_& module) {
       .def("simulate", simulate, nb::arg("images"), nb::arg("labels"), nb::arg("progress").none(),
            nb::arg("note").none())
       .def("write_model", write_model, nb::arg("result"), nb::arg("path").none())
+      .def_static("weights_of_model", weights_of_file)
       .def_prop_ro("client_spec", &TrainingPlan::client_spec)
+      .def_prop_ro("weights", [](const TrainingPlan& p) { return list_of(p.weights()); })
       .def_prop_ro("steps", &TrainingPlan::steps)
       .def_prop_ro("batch", &TrainingPlan::batch)
       .def_prop_ro("range", &TrainingPlan::range)

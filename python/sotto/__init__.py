@@ -24,10 +24,11 @@ from typing import TYPE_CHECKING, Any
 
 from ._errors import (BadInputError, DoubtfulResults, Error, ErrorCode, InternalError, InterruptedWork,
                       MissingFileError, NoResourcesError, SottoWarning, UsageError, WrongKeyError)
-from ._files import EvaluationKeys, PublicKey, Query, Reply
+from ._files import EvaluationKeys, PublicKey, Query, Reply, _native
 from ._spec import ClientSpec
 
 if TYPE_CHECKING:
+    __version__: str
     from . import client, nn, server, training
     from .client import Client, Doubt, Encryptor, Results, SecretKey, TrainingClient
     from .server import InferenceReport, Layer, Model, Server, Trainer, TrainingReport, compile
@@ -47,6 +48,8 @@ _HOMES = {"Client": "client", "Doubt": "client", "Encryptor": "client", "Results
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _native().__version__
     if name in ("client", "nn", "server", "training"):
         return importlib.import_module("." + name, __name__)
     if name in _HOMES:
@@ -57,4 +60,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "nn"})
+    return sorted({*globals(), *__all__, "__version__", "nn"})

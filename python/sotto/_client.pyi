@@ -11,6 +11,8 @@ from ._server import ClientSpec as ClientSpec
 from ._server import TrainingPlan as TrainingPlan
 from ._server import TrainingResult as TrainingResult
 
+__version__: str
+
 class SecretKey:
     @staticmethod
     def generate() -> SecretKey: ...

@@ -6,7 +6,7 @@ import inspect
 import pathlib
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Union
 
 from ._errors import BadInputError
@@ -32,7 +32,7 @@ def _own_name(path: str) -> str:
 
 
 @contextlib.contextmanager
-def _evaluating(module: torch.nn.Module) -> Iterator[None]:
+def evaluating(module: torch.nn.Module) -> Iterator[None]:
     """Evaluation mode for the time of the block."""
     modes = [(m, m.training) for m in module.modules()]
     module.eval()
@@ -111,15 +111,35 @@ def _in_short(failure: Exception) -> str:
     return re.split(r"\.? Please |\s*\[Caused by", line)[0]
 
 
-def _example(module: torch.nn.Module, shape: Sequence[int]) -> torch.Tensor:
+def example_for(module: torch.nn.Module, shape: Sequence[int]) -> torch.Tensor:
+    """An image of zeros, as a module takes it."""
     import torch
 
     first = next(iter([*module.parameters(), *module.buffers()]), torch.zeros(0))
     return torch.zeros(1, *shape, device=first.device, dtype=first.dtype if first.is_floating_point() else None)
 
 
+def _require_one_input(module: torch.nn.Module, example: torch.Tensor) -> None:
+    try:
+        signature = inspect.signature(module.forward)
+    except (TypeError, ValueError):  # of compiled modules it is not known
+        return
+    try:
+        signature.bind(example)
+    except TypeError:
+        raise BadInputError(f"{type(module).__name__}.forward{signature} cannot be called with images alone; a network takes "
+                            "one input") from None
+
+
 def _scopes(module: torch.nn.Module, example: torch.Tensor, about: str) -> Scopes:
     """Runs a module, which is in evaluation mode."""
+    import torch
+
+    _require_one_input(module, example)
+    for path, part in module.named_modules():
+        if isinstance(part, torch.nn.modules.batchnorm._BatchNorm) and part.running_mean is None:
+            raise BadInputError("it normalises by the statistics of each batch (track_running_stats=False), which a network "
+                                "for encrypted images cannot", module=path or None)
     run = _Trial()
     try:
         run(module, example)
@@ -134,8 +154,8 @@ def _about(module: torch.nn.Module, shape: Sequence[int]) -> str:
 
 def scopes_of(module: torch.nn.Module, shape: Sequence[int]) -> Scopes:
     """Which part of a module makes which nodes. shape: of an image. Raises BadInputError if PyTorch cannot run it."""
-    with _evaluating(module):
-        return _scopes(module, _example(module, shape), _about(module, shape))
+    with evaluating(module):
+        return _scopes(module, example_for(module, shape), _about(module, shape))
 
 
 def node_names_of(module: torch.nn.Module, shape: Sequence[int]) -> dict[str, str]:
@@ -152,36 +172,13 @@ def node_names_of(module: torch.nn.Module, shape: Sequence[int]) -> dict[str, st
     return names
 
 
-def put_weights(module: torch.nn.Module, shape: Sequence[int], weights: Iterable[tuple[str, bool, Any]]) -> None:
-    """Puts weights, or biases, of nodes into the parts of a module that made these nodes: into all or none.
-
-    Raises BadInputError if a part is not there or has other weights.
-    """
-    import torch
-
-    scopes = scopes_of(module, shape)
-    found = []
-    for node, bias, values in weights:
-        path = module_of(node, scopes)
-        part = None if path is None else module.get_submodule(path)
-        old = getattr(part, "bias" if bias else "weight", None)
-        new = torch.from_numpy(values)
-        if not isinstance(old, torch.Tensor) or old.numel() != new.numel() or old.shape[0] != new.shape[0]:
-            raise BadInputError(f"{type(module).__name__} has no {'biases' if bias else 'weights'} of shape "
-                                f"{tuple(new.shape)} for the node '{node}'", module=path)
-        found.append((old, new))
-    with torch.no_grad():
-        for old, new in found:
-            old.copy_(new.reshape(old.shape))
-
-
 def export(module: torch.nn.Module, shape: Sequence[int], target: pathlib.Path) -> Scopes:
     """Writes a module as ONNX file, in evaluation mode; it is as before at the end. shape: of an image.
 
     Raises BadInputError, which names the part of the module, where PyTorch can not run or export it.
     """
-    example, about = _example(module, shape), _about(module, shape)
-    with _evaluating(module):
+    example, about = example_for(module, shape), _about(module, shape)
+    with evaluating(module):
         scopes = _scopes(module, example, about)
         try:
             write_onnx(module, example, target)

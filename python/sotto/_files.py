@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Union
 
 from ._errors import MissingFileError
+from ._words import wrong_type
 
 if TYPE_CHECKING:
     from ._server import Buffer
@@ -63,7 +64,8 @@ class File(Unpicklable):
     _kind = "file"
 
     def __init__(self, contents: BytesLike) -> None:
-        """contents: what `tobytes` gave or a file holds; they are copied once. For a path use `load`."""
+        """contents: what `tobytes` gave or a file holds; they are copied once, and checked when they are used: damaged
+        ones raise BadInputError then. For a path use `load`."""
         if isinstance(contents, (str, os.PathLike)):
             raise TypeError(f"{type(self).__name__}(...) takes bytes; {type(self).__name__}.load(path) takes a path")
         self._source: Source = buffer_of(contents)
@@ -76,7 +78,7 @@ class File(Unpicklable):
 
     @classmethod
     def load(cls: type[F], path: Path) -> F:
-        """The file at a path, which stays where it is and is read when it is needed."""
+        """The file at a path, which stays where it is and is read, and checked, when it is needed."""
         return cls._of(existing(path))
 
     @property
@@ -165,4 +167,4 @@ def source_of(given: object, kind: type[F]) -> Source:
         return existing(given)
     if isinstance(given, (bytes, bytearray, memoryview)):
         return buffer_of(given)
-    raise TypeError(f"a {kind._kind} is expected (sotto.{kind.__name__}, a path or bytes), not {type(given).__name__}")
+    raise wrong_type(f"a {kind._kind} is expected (sotto.{kind.__name__}, a path or bytes)", given)

@@ -1,14 +1,19 @@
 """Images of callers, as the C++ library takes them."""
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import warnings
+import zipfile
+import zlib
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ._errors import BadInputError, SottoWarning
+from ._files import Path, existing
 
 Array = npt.NDArray[Any]
 # Preprocessed pixels rarely go beyond 10; pixels of 0 .. 255 as floats nearly always do.
@@ -16,8 +21,39 @@ MOST_PREPROCESSED = 30
 HWC = "images.transpose(0, 3, 1, 2)"
 
 
+def _of_file(path: Path) -> Array:
+    """The images of a NumPy file; of an .npz the array `images` or `x`, or the only one beside labels."""
+    file = existing(path)
+    kind = os.path.splitext(file)[1].lower()
+    if kind not in (".npy", ".npz"):
+        raise BadInputError(f"{file}: of files only .npy and .npz can be given as images; turn pictures into an array, or encrypt "
+                            "them with the program sotto")
+    try:
+        with contextlib.ExitStack() as opened:
+            found = np.load(file, allow_pickle=False)
+            if kind == ".npy":
+                return np.asarray(found)
+            opened.enter_context(found)
+            named = [name for name in found.files if name in ("images", "x")]
+            others = [name for name in found.files if name not in ("labels", "y")]
+            names = named or others
+            if len(names) != 1:
+                raise BadInputError(f"{file} has {len(names)} arrays that may be the images; call those 'images' (and their "
+                                    "labels 'labels')")
+            return np.asarray(found[names[0]])
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as e:
+        if isinstance(e, BadInputError):
+            raise
+        raise BadInputError(f"{file} is no NumPy file of numbers that can be read: {e}") from e
+
+
 def numpy_of(images: object) -> Array:
-    """An array of a numpy array, a tensor of PyTorch on any device, or nested lists; uint8, float32 or float64."""
+    """An array of a numpy array, a tensor of PyTorch on any device, nested lists, or the path of a NumPy file; uint8, float32
+    or float64."""
+    if isinstance(images, (str, os.PathLike)):
+        images = _of_file(images)
+    if isinstance(images, (list, tuple)) and images and isinstance(images[0], (str, os.PathLike)):
+        raise BadInputError("a list of paths; give one .npy or .npz file, or an array with the pixels of all")
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(images, torch.Tensor):
         tensor = images.detach().cpu()
@@ -25,6 +61,9 @@ def numpy_of(images: object) -> Array:
             tensor = tensor.float()
         images = tensor.numpy()
     array = np.asarray(images)
+    if array.dtype == object:
+        raise TypeError("images are an array or tensor of numbers, or the path of an .npy or .npz file, not "
+                        f"{type(images).__name__}")
     native = array.dtype.newbyteorder("=")
     if native == np.float16:
         return array.astype(np.float32)
@@ -75,6 +114,18 @@ def for_calibration(images: object) -> Array:
                             "column]", "images[None]")
     _warn_of_pixels(array)
     return np.ascontiguousarray(by_axes)
+
+
+def with_shape(calibrate: object, input_shape: tuple[int, ...] | None) -> tuple[tuple[int, ...] | None, Array | None]:
+    """The shape of an image, as a module takes it, and the images for calibration; either may be None."""
+    if calibrate is None:
+        return input_shape, None
+    if input_shape is not None:
+        c, h, w = (*input_shape, 1, 1)[:3]
+        return input_shape, for_network(calibrate, (c, h, w))
+    array = numpy_of(calibrate)
+    images = for_calibration(array)
+    return images.shape[1:2] if array.ndim == 2 else images.shape[1:], images
 
 
 def looks_like_hwc(array: Array) -> bool:

@@ -76,9 +76,9 @@ def _explained(scopes: Scopes, by_argument: Collection[str], images: Array | Non
 
 
 @contextlib.contextmanager
-def given_network(model: Union[Path, torch.nn.Module], shape: Sequence[int] | None, *, flat: bool, mean: Numbers,
+def given_network(model: Union[Path, torch.nn.Module], shape: Sequence[int] | None, *, mean: Numbers,
                   std: Numbers, classes: Sequence[str] | None, name: str | None, images: Array | None) -> Iterator[str]:
-    """Path of an ONNX file for the time of the block. shape: of an image; flat: without rows and columns."""
+    """Path of an ONNX file for the time of the block. shape: of an image, as a module takes it."""
     torch = sys.modules.get("torch")
     module = model if torch is not None and isinstance(model, torch.nn.Module) else None
     metadata, scopes = _metadata(mean, std, classes), Scopes()
@@ -98,7 +98,7 @@ def given_network(model: Union[Path, torch.nn.Module], shape: Sequence[int] | No
             if shape is None:
                 raise UsageError("the shape of images must be known to export a module", "input_shape=, calibrate=")
             try:
-                scopes = export(module, shape[:1] if flat else shape, target)
+                scopes = export(module, shape, target)
             except BadInputError as e:
                 e.hint = HWC if images is not None and looks_like_hwc(images) else None
                 raise

@@ -51,9 +51,16 @@ def adapters_of(recipe: Mapping[str, Any]) -> list[tuple[object, object]]:
 
 
 def toml_of(recipe: Mapping[str, Any]) -> str:
-    """TOML of a dict. Keys of the optimiser may stand among the others."""
+    """TOML of a dict. Keys of the optimiser may stand among the others. Raises UsageError for one that is there twice."""
     table = dict(recipe)
-    optimiser = {**table.pop("optimiser", {}), **{key: table.pop(key) for key in _OPTIMISER if key in table}}
+    nested = table.pop("optimiser", None) or {}
+    if not isinstance(nested, Mapping):
+        raise UsageError('optimiser is a dict, {"name": "sgd", "rate": 0.1}', "spec=")
+    beside = {key: table.pop(key) for key in _OPTIMISER if key in table}
+    for key in beside:
+        if key in nested:
+            raise UsageError(f"{key} is there twice, by itself and in optimiser; keep one", "spec=")
+    optimiser = {**nested, **beside}
     schedule = _schedule(table.pop("schedule", []))
     adapters = adapters_of(table)
     table.pop("adapter", None)

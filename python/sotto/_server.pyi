@@ -8,6 +8,8 @@ import numpy.typing as npt
 from ._files import Source
 from ._progress import Callback
 
+__version__: str
+
 # Both extension modules have Buffer, ClientSpec, TrainingPlan and TrainingResult; the one that is loaded first makes them.
 
 class Buffer:
@@ -99,8 +101,12 @@ class TrainingPlan:
     def simulate(self, images: npt.NDArray[np.generic], labels: npt.NDArray[np.int32], progress: Callback | None,
                  note: Callable[[str], object] | None) -> TrainingResult: ...
     def write_model(self, result: TrainingResult, path: str | None) -> Buffer | None: ...
+    @staticmethod
+    def weights_of_model(model: str, /) -> list[tuple[str, bool, npt.NDArray[np.float64]]]: ...
     @property
     def client_spec(self) -> ClientSpec: ...
+    @property
+    def weights(self) -> list[tuple[str, bool, npt.NDArray[np.float64]]]: ...
     @property
     def steps(self) -> int: ...
     @property

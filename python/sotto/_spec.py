@@ -5,6 +5,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ._files import BytesLike, Path, Unpicklable, _native, buffer_of, existing
+from ._words import wrong_type
 
 if TYPE_CHECKING:
     from . import _server
@@ -101,5 +102,4 @@ def native_spec(given: object) -> _server.ClientSpec:
         return ClientSpec(given)._spec
     if isinstance(given, (str, os.PathLike)):
         return ClientSpec.load(given)._spec
-    raise TypeError(f"the public part of a model is expected (model.client_spec, a path or bytes), not "
-                    f"{type(given).__name__}")
+    raise wrong_type("the public part of a model is expected (model.client_spec, a path or bytes)", given)

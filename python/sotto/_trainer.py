@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import TYPE_CHECKING
 
 from . import _server
 from ._computer import Computer
 from ._files import BytesLike, EvaluationKeys, Path, Query, Reply
 from ._progress import Progress
+from ._words import wrong_type
 from .training import TrainingPlan
 
 if TYPE_CHECKING:
@@ -47,8 +49,10 @@ class Trainer(Computer):
         """
         if isinstance(plan, (bytes, bytearray, memoryview)):
             plan = TrainingPlan(plan)
-        elif not isinstance(plan, TrainingPlan):
+        elif isinstance(plan, (str, os.PathLike)):
             plan = TrainingPlan.load(plan)
+        elif not isinstance(plan, TrainingPlan):
+            raise wrong_type("a training plan is expected (a sotto.TrainingPlan, a path or bytes)", plan)
         self.plan = plan
         """What it trains."""
         self._server = _server.Trainer(plan._plan, memory)

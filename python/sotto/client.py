@@ -158,10 +158,13 @@ class Client(Owner):
 
         images: array or tensor [n, channels, rows, columns]; [n, rows, columns] will do for one channel and
         [n, features] for flat networks. uint8 are pixels, 0 to 255, which become (pixel / 255 - mean) / std as the
-        model says; floats are taken as already preprocessed. One image needs its axis, too: images[None].
+        model says; floats are taken as already preprocessed. One image needs its axis, too: images[None]. Or the path of
+        a NumPy file with such an array: .npy, or .npz, of which the array `images` or `x`, or the only one beside
+        `labels` or `y`, is read. Pictures in files are for the program: sotto encrypt --data FOLDER.
         path: a file to write to; without it the query is in memory, some 0.1 to 1 MB per image.
 
-        Raises BadInputError for other shapes, and values that are no numbers or beyond 1e6.
+        Raises BadInputError for other shapes, values that are no numbers or beyond 1e6, and files that cannot be used;
+        TypeError for what is no array.
         """
         return _encrypt(self._client, self._spec, images, path, progress)
 

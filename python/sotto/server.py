@@ -7,9 +7,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
-from typing import TYPE_CHECKING, Any, Union, cast
-
-import numpy as np
+from typing import TYPE_CHECKING, Union
 
 try:
     from . import _server
@@ -20,12 +18,12 @@ except ImportError as e:
 from ._computer import Computer
 from ._errors import SottoWarning, UsageError
 from ._files import BytesLike, EvaluationKeys, Path, Query, Reply, Unpicklable, buffer_of, existing
-from ._images import for_calibration, for_network
+from ._images import with_shape
 from ._network import given_network, without_folder
 from ._progress import Progress, reporting
 from ._spec import ClientSpec
 from ._trainer import Trainer, TrainingReport
-from ._words import in_python
+from ._words import in_python, wrong_type
 
 if TYPE_CHECKING:
     import torch
@@ -165,11 +163,6 @@ class Model(Unpicklable):
         return f"<sotto.Model of {self.client_spec.network}, batches of {self.batch}>"
 
 
-def _axes(images: object) -> int:
-    axes: int = images.ndim if hasattr(images, "ndim") else np.ndim(cast(Any, images))
-    return axes
-
-
 def compile(model: Union[Path, torch.nn.Module], *, batch: int = 1024, calibrate: object = None,
             agreement: float = 0.995, memory: int = 0, precise: bool = False, function_error: float | None = None,
             input_shape: tuple[int, ...] | None = None, mean: float | list[float] | None = None,
@@ -195,19 +188,12 @@ def compile(model: Union[Path, torch.nn.Module], *, batch: int = 1024, calibrate
     """
     if not 1 <= batch <= 65536:
         raise UsageError(f"batches have 1 to 65,536 images, not {batch}", "batch=")
-    images = None
-    if calibrate is not None and input_shape is not None:
-        c, h, w = (*input_shape, 1, 1)[:3]
-        images = for_network(calibrate, (c, h, w))
-    elif calibrate is not None:
-        images = for_calibration(calibrate)
-    shape = input_shape if input_shape is not None else None if images is None else images.shape[1:]
+    shape, images = with_shape(calibrate, input_shape)
 
     def note(text: str) -> None:
         warnings.warn(without_folder(in_python(text)), SottoWarning, stacklevel=3)
 
-    with given_network(model, shape, flat=_axes(calibrate) == 2, mean=mean, std=std, classes=classes, name=name,
-                       images=images) as path:
+    with given_network(model, shape, mean=mean, std=std, classes=classes, name=name, images=images) as path:
         with reporting(progress) as report:
             plan = _server.Plan.compile(path, batch, agreement, memory, precise, function_error, images, report, note)
     return Model._of(plan)
@@ -243,8 +229,10 @@ class Server(Computer):
         """
         if isinstance(model, (bytes, bytearray, memoryview)):
             model = Model(model)
-        elif not isinstance(model, Model):
+        elif isinstance(model, (str, os.PathLike)):
             model = Model.load(model)
+        elif not isinstance(model, Model):
+            raise wrong_type("a model is expected (a sotto.Model, a path or bytes)", model)
         self.model = model
         self._server = _server.Server(model._plan, memory, "" if scratch is None else os.fspath(scratch))
         super().__init__()

@@ -19,15 +19,16 @@ from typing import TYPE_CHECKING, Any, TypeVar, Union
 import numpy as np
 import numpy.typing as npt
 
-from ._errors import SottoWarning, UsageError
-from ._export import node_names_of, put_weights
+from ._errors import BadInputError, SottoWarning, UsageError
+from ._export import node_names_of, scopes_of
 from ._files import BytesLike, Path, Unpicklable, _native, buffer_of, existing
-from ._images import for_calibration, for_network, labels_of
+from ._images import for_network, labels_of, with_shape
+from ._load import parts_of, put_weights
 from ._network import Numbers, given_network, without_folder
 from ._progress import Progress, reporting
 from ._recipe import Recipe, adapters_of, text_of
 from ._spec import Described
-from ._words import in_python
+from ._words import in_python, wrong_type
 
 if TYPE_CHECKING:
     import torch
@@ -140,14 +141,23 @@ class TrainingResult(Unpicklable):
         return bytes(memoryview(contents))
 
     def load_into(self, module: torch.nn.Module) -> None:
-        """Puts the trained weights into the module of PyTorch that the plan was made from, or one like it.
+        """Puts the trained weights into the module of PyTorch that the plan was made from, or one like it. In evaluation
+        mode the module then is the network that was trained (`save`), up to the accuracy of float32.
 
-        Raises BadInputError, which leaves the module as it was, if its parts are not those of the plan; UsageError if
-        the weights left their range.
+        Every trained layer has biases: one that was made with bias=False gets a parameter `bias`, of which an optimiser
+        that you made before does not know.
+        A batch normalisation behind a trained convolution was part of that. It keeps its running statistics and its
+        weight (but 1 in place of 0): the convolution gets weights that are the trained ones when multiplied by it, the
+        biases become its bias, or, if it has none or serves several layers, that of the convolution. To go on training
+        as it was done encrypted, keep it in evaluation mode; in training mode it follows the statistics of batches.
+
+        Raises BadInputError, which leaves the module as it was, if its parts are not those of the plan, or what comes
+        of it is not the network that was trained; UsageError if the weights left their range.
         """
         self._require_meaning()
         spec = self._plan.client_spec
-        put_weights(module, _module_shape((spec.channels, spec.height, spec.width)), self._result.weights)
+        put_weights(module, _module_shape((spec.channels, spec.height, spec.width)), self._result.weights,
+                    self._plan.weights_of_model)
 
     def __repr__(self) -> str:
         losses = self.losses
@@ -218,11 +228,15 @@ class _Training(Described):
         range, in seconds.
 
         images, labels: as for `TrainingClient.encrypt`, with the same errors.
+
+        If weights or features leave their range there is a SottoWarning; `TrainingResult.summary` has the same text.
         """
         array = for_network(images, self.input_shape)
         classes = labels_of(labels, len(array))
         with reporting(progress) as report:
             result = self._plan.simulate(array, classes, report, note)
+        if result.summary:
+            note(result.summary)
         return TrainingResult._of(self._plan, result)
 
     def _save(self, path: str | None) -> _server.Buffer | None:
@@ -285,8 +299,7 @@ def native_training(given: _Training | Path | BytesLike) -> _server.TrainingPlan
         return TrainingPlan(given)._plan
     if isinstance(given, (str, os.PathLike)):
         return TrainingPlan.load(given)._plan
-    raise TypeError("a training is expected (a TrainingPlan, its client_spec, a path or bytes), not "
-                    f"{type(given).__name__}")
+    raise wrong_type("a training is expected (a sotto.TrainingPlan, its client_spec, a path or bytes)", given)
 
 
 def compile_training(model: Union[Path, torch.nn.Module], spec: Recipe, *, input_shape: tuple[int, ...] | None = None,
@@ -307,7 +320,7 @@ def compile_training(model: Union[Path, torch.nn.Module], spec: Recipe, *, input
       rate: 0.1, above 0; momentum: 0 (to below 1); nesterov: False; weight_decay: 0 (to 1), as of torch.optim.SGD;
       schedule: {step: factor}, steps from 0, from which on the rate is multiplied; default: none;
       range: 4: largest magnitude that weights and velocities may reach; seed: 0: of the order of images.
-    input_shape: of an image, (channels, rows, columns) or (features,): for a module.
+    input_shape: of an image, (channels, rows, columns) or (features,): for a module without `calibrate`.
     mean, std: preprocessing of pixels, (pixel / 255 - mean) / std, one number or one by channel; classes: names. They
       take the place of those in an ONNX file.
     name: of the network, in messages and descriptions.
@@ -317,16 +330,22 @@ def compile_training(model: Union[Path, torch.nn.Module], spec: Recipe, *, input
     Raises BadInputError for a network or spec that cannot be trained, naming the node and, for PyTorch, the module, or
     the key; NoResourcesError if a step needs more levels than 128-bit security leaves: train fewer of the last layers.
     """
-    if isinstance(spec, Mapping) and (spec.get("layers") or spec.get("adapter")) and not isinstance(model, (str, os.PathLike)):
-        known = node_names_of(model, input_shape) if input_shape is not None else {}
+    shape, images = with_shape(calibrate, input_shape)
+    module = model if not isinstance(model, (str, os.PathLike)) else None
+    if isinstance(spec, Mapping) and (spec.get("layers") or spec.get("adapter")) and module is not None:
+        known = node_names_of(module, shape) if shape is not None else {}
         layers = [known.get(layer, layer) for layer in spec.get("layers") or []]
         adapters = [(known.get(str(layer), layer), rank) for layer, rank in adapters_of(spec)]
         spec = {**spec, "layers": layers or None, "adapter": adapters}
     text, called = text_of(spec)
-    with given_network(model, input_shape, flat=False, mean=mean, std=std, classes=classes, name=name,
-                       images=None) as path:
-        images = None if calibrate is None else for_calibration(calibrate)
-        return TrainingPlan._of(_native().TrainingPlan.compile(path, text, called, images, note))
+    with given_network(model, shape, mean=mean, std=std, classes=classes, name=name, images=images) as path:
+        plan = TrainingPlan._of(_native().TrainingPlan.compile(path, text, called, images, note))
+    if module is not None and shape is not None:
+        try:
+            parts_of(module, scopes_of(module, shape), plan._plan.weights, other_head=True)
+        except BadInputError as e:
+            note(f"{e}: load_into will not work with this module; save writes what is trained as an ONNX file")
+    return plan
 
 
 def simulate_training(model: Union[TrainingPlan, TrainingClientSpec, Path, torch.nn.Module], spec: Recipe | None,

@@ -4,6 +4,6 @@ from __future__ import annotations
 import importlib.util
 
 if importlib.util.find_spec("torch") is None:
-    collect_ignore = ["test_errors.py", "test_files.py", "test_modules.py", "test_progress.py", "test_training.py", "test_whole_way.py", "torch_networks.py"]
+    collect_ignore = ["test_errors.py", "test_files.py", "test_load_into.py", "test_modules.py", "test_progress.py", "test_training.py", "test_whole_way.py", "torch_networks.py"]
 else:
     from torch_networks import client, folder, model, network, server  # noqa: F401  (fixtures)

@@ -88,6 +88,15 @@ def test_what_pytorch_itself_cannot_run():
     assert refused(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(7, 3))).module == "2"
 
 
+def test_a_module_with_two_inputs():
+    class Two(nn.Module):
+        def forward(self, image, mask):
+            return image * mask
+
+    e = refused(Two())
+    assert e.message == "Two.forward(image, mask) cannot be called with images alone; a network takes one input"
+
+
 def test_the_module_itself():
     """Nothing is named where it is the whole."""
     class Root(nn.Module):

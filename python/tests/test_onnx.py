@@ -97,6 +97,45 @@ def test_one_key_for_two_models_and_none_for_strangers(small, onnx_file):
     assert caught.value.code == sotto.ErrorCode.WRONG_KEY
 
 
+def test_images_in_numpy_files(small, tmp_path):
+    client, server, pixels = sotto.Client.create(small.client_spec), sotto.Server(small), images(3, 4)
+    np.save(tmp_path / "a.npy", pixels)
+    np.savez(tmp_path / "named.npz", images=pixels, labels=np.zeros(3, int), more=pixels[:1])
+    np.savez_compressed(tmp_path / "single.NPZ.npz", pixels=pixels, y=np.zeros(3, int))
+    for path in (tmp_path / "a.npy", str(tmp_path / "named.npz"), tmp_path / "single.NPZ.npz"):
+        scores = client.decrypt(server.infer(client.encrypt(path), client.evaluation_keys))
+        assert np.abs(scores - exact(pixels)).max() < TOLERANCE
+    np.savez(tmp_path / "two.npz", a=pixels, b=pixels)
+    np.savez(tmp_path / "none.npz", labels=np.zeros(3, int))
+    np.save(tmp_path / "objects.npy", np.array([{}], object), allow_pickle=True)
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:300])
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "named.npz").read_bytes()[:-30])
+    (tmp_path / "text.npy").write_text("nothing")
+    (tmp_path / "a.png").write_bytes(b"")
+    for name, why in (("two.npz", "2 arrays"), ("none.npz", "0 arrays"), ("objects.npy", "pickle"), ("cut.npy", "no NumPy file"),
+                      ("cut.npz", "no NumPy file"), ("text.npy", "no NumPy file"), ("a.png", "program sotto"), ("", "program sotto")):
+        with pytest.raises(sotto.BadInputError, match=why) as caught:
+            client.encrypt(tmp_path / name)
+        assert str(tmp_path / name) in str(caught.value)
+    with pytest.raises(sotto.MissingFileError):
+        client.encrypt("none.npy")
+    with pytest.raises(sotto.BadInputError, match="list of paths"):
+        client.encrypt([tmp_path / "a.npy"])
+    assert sotto.compile(write_network(tmp_path / "a.onnx"), batch=4, calibrate=tmp_path / "a.npy", mean=0, std=1).batch >= 4
+
+
+def test_what_is_no_image(small):
+    client = sotto.Client.create(small.client_spec)
+    for wrong, name in ((None, "NoneType"), ({}, "dict"), ([None], "list")):
+        with pytest.raises(TypeError, match=f"images are an array or tensor.*not {name}"):
+            client.encrypt(wrong)
+
+
+def test_the_version():
+    text = (pathlib.Path(__file__).parents[2] / "CMakeLists.txt").read_text(encoding="utf-8")
+    assert f"VERSION {sotto.__version__} " in text and "__version__" in dir(sotto)
+
+
 def test_what_is_refused(small, tmp_path):
     client = sotto.Client.create(small.client_spec)
     for wrong in (images(2, 1)[:, :2], images(2, 1)[0], images(2, 1).transpose(0, 2, 3, 1), np.full((1, 3, 8, 8), np.nan)):

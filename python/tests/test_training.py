@@ -180,6 +180,19 @@ def test_names_of_layers(network, data):
         sotto.compile_training(network, {**SPEC, "layers": ["2"]}, **SHAPE)
 
 
+def test_the_shape_is_that_of_images_for_calibration(network, data):
+    """As sotto.compile has it; with names of layers, too."""
+    for spec in (SPEC, {**SPEC, "layers": ["1"]}):
+        plan = sotto.compile_training(network, spec, calibrate=data[0], mean=0, std=1)
+        assert plan.input_shape == (1, 4, 4)
+    plan = sotto.compile_training(network[1], SPEC, calibrate=np.zeros((5, 16), np.float32), mean=0, std=1)
+    assert plan.input_shape == (16, 1, 1)
+    with pytest.raises(sotto.BadInputError, match="1x4x4"):
+        sotto.compile_training(network, SPEC, calibrate=data[0][..., :3], **SHAPE)
+    with pytest.raises(sotto.UsageError, match="shape of images"):
+        sotto.compile_training(network, SPEC)
+
+
 def test_a_new_head(network, data):
     images, labels = data
     plan = sotto.compile_training(network, {**SPEC, "new_head": 5}, **SHAPE)
@@ -192,7 +205,9 @@ def test_a_new_head(network, data):
 
 def test_weights_that_leave_their_range(network, data, tmp_path):
     plan = sotto.compile_training(network, {**SPEC, "rate": 100}, **SHAPE)
-    twin = plan.simulate(*data)
+    with pytest.warns(sotto.SottoWarning, match="left their range in step 1") as caught:
+        twin = plan.simulate(*data)
+    assert caught[0].filename == __file__ and str(caught[0].message) == twin.summary
     assert twin.overflow == 0 and "step 1" in twin.summary and twin.largest_weight > plan.range
     for use in (lambda: twin.save(tmp_path / "x.onnx"), twin.tobytes, lambda: twin.load_into(network)):
         with pytest.raises(sotto.UsageError, match="left their range"):
@@ -239,10 +254,20 @@ def test_plans_of_another_kind(plan, network, tmp_path):
             sotto.Client.create(spec)
     model = sotto.compile(network, batch=4, **SHAPE)
     for wrong in (model.tobytes(), model.client_spec.tobytes()):
-        with pytest.raises(sotto.BadInputError, match="not for training"):
+        with pytest.raises(sotto.BadInputError, match="not for training: sotto.Model, Server and Client take it"):
             sotto.TrainingClient.create(wrong)
-    with pytest.raises(sotto.BadInputError, match="for training"):
+    with pytest.raises(sotto.UsageError, match="sotto.TrainingClient"):
+        sotto.Client.create(plan.client_spec)
+    with pytest.raises(sotto.BadInputError, match="for training, .*: sotto.TrainingPlan, Trainer and TrainingClient take it"):
         sotto.Model(plan.tobytes())
+    for use, why in ((lambda: sotto.Server(plan), "a sotto.Model.*not TrainingPlan; sotto.Trainer and TrainingClient take it"),
+                     (lambda: sotto.Trainer(model), "a sotto.TrainingPlan.*not Model; sotto.Server takes it"),
+                     (lambda: sotto.Trainer(plan.client_spec), "not TrainingClientSpec; sotto.TrainingClient takes it"),
+                     (lambda: sotto.Client.create(model), "client_spec.*not Model"),
+                     (lambda: sotto.TrainingClient.create(model.client_spec), "not ClientSpec; sotto.Client"),
+                     (lambda: sotto.Server(5), "not int$")):
+        with pytest.raises(TypeError, match=why):
+            use()
 
 
 def test_either_half_will_do(tmp_path, plan):
@@ -269,8 +294,10 @@ def test_recipes(tmp_path):
     (tmp_path / "spec.toml").write_text("steps = 1\n")
     assert text_of(tmp_path / "spec.toml") == ("steps = 1\n", str(tmp_path / "spec.toml"))
     assert text_of("steps = 1\nbatch = 2") == ("steps = 1\nbatch = 2", "spec=")
-    for wrong in ({"schedule": 5}, {"adapter": 5}, {"steps": object()}):
+    for wrong in ({"schedule": 5}, {"adapter": 5}, {"steps": object()}, {"optimiser": "sgd"}):
         with pytest.raises(sotto.UsageError):
             toml_of(wrong)
+    with pytest.raises(sotto.UsageError, match="rate is there twice"):
+        toml_of({"rate": 0.2, "optimiser": {"rate": 0.1}})
     with pytest.raises(TypeError):
         text_of(5)

@@ -63,6 +63,18 @@ std::vector<int> shape_of(const graph::Network& network, const graph::NewWeights
   return {count / in, in};  // a new head has outputs of its own
 }
 
+// weights: by parameter of a step.
+std::vector<TrainedWeights> trained_weights(const lowering::TrainingPlan& plan,
+                                            const std::vector<std::vector<double>>& weights) {
+  const graph::Network network = graph::import_onnx(Source(plan.model, plan.network));
+  std::vector<TrainedWeights> out;
+  for (graph::NewWeights& w : lowering::weights_of_model(plan, weights)) {
+    std::vector<int> shape = shape_of(network, w);
+    out.push_back({std::move(w.node), w.bias, std::move(w.values), std::move(shape)});
+  }
+  return out;
+}
+
 }  // namespace
 
 TrainingResult result_of(const lowering::TrainingPlan& plan, std::vector<double> losses,
@@ -79,11 +91,7 @@ TrainingResult result_of(const lowering::TrainingPlan& plan, std::vector<double>
     largest(s.weights, r.largest_weight);
     largest(s.velocities, r.largest_velocity);
   }
-  const graph::Network network = graph::import_onnx(Source(plan.model, plan.network));
-  for (graph::NewWeights& w : lowering::weights_of_model(plan, states.back().weights)) {
-    std::vector<int> shape = shape_of(network, w);
-    r.weights.push_back({std::move(w.node), w.bias, std::move(w.values), std::move(shape)});
-  }
+  r.weights = trained_weights(plan, states.back().weights);
   return r;
 }
 
@@ -119,6 +127,9 @@ void TrainingPlan::write_client(const Sink& sink) const {
 }
 
 ClientSpec TrainingPlan::client_spec() const { return ClientSpec(lowering::client_part(*plan_)); }
+std::vector<TrainedWeights> TrainingPlan::weights() const {
+  return api::trained_weights(*plan_, training::initial_state(plan_->step).weights);
+}
 int TrainingPlan::steps() const { return plan_->spec.steps; }
 int TrainingPlan::batch() const { return plan_->spec.batch; }
 double TrainingPlan::range() const { return plan_->spec.range; }
@@ -168,6 +179,25 @@ void TrainingPlan::write_model(const Sink& sink, const std::vector<TrainedWeight
   list.reserve(weights.size());
   for (const TrainedWeights& w : weights) list.push_back({w.layer, w.bias, w.values});
   graph::write_onnx(Source(plan_->model, plan_->network), sink, list);
+}
+
+std::vector<TrainedWeights> weights_of_model(const Source& model) {
+  std::vector<TrainedWeights> out;
+  const auto add = [&out](const graph::Node& n, bool bias, const std::vector<double>& values, std::vector<int> shape) {
+    out.push_back({n.name, bias, values, std::move(shape)});
+  };
+  for (const graph::Node& n : graph::import_onnx(model).nodes) {
+    if (const auto* c = std::get_if<graph::Conv2d>(&n.op)) {
+      add(n, false, c->weights, {c->out_c, c->in_c, c->kernel_h, c->kernel_w});
+      add(n, true, c->bias, {c->out_c});
+    } else if (const auto* d = std::get_if<graph::Dense>(&n.op)) {
+      add(n, false, d->weights, {d->out, d->in});
+      add(n, true, d->bias, {d->out});
+    } else if (const auto* a = std::get_if<graph::ChannelAffine>(&n.op)) {
+      add(n, true, a->shift, {static_cast<int>(a->shift.size())});
+    }
+  }
+  return out;
 }
 
 }  // namespace sotto

@@ -40,6 +40,11 @@ class Install(harness.Case):
             raise AssertionError(f"{args}: exit code {p.returncode}\n{p.stdout[-3000:]}\n{p.stderr[-3000:]}")
         return p.stdout
 
+    def test_no_part_of_the_python_package(self):
+        """Its modules are of use with its other files only, which pip installs."""
+        self.assertEqual(sorted(self.prefix.rglob("*.so")), [])
+        self.assertFalse((self.prefix / "sotto").exists())
+
     def test_examples(self):
         self.command("cmake", "-S", "examples", "-B", "build", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={self.prefix}",
                      "-DCMAKE_BUILD_TYPE=Release")
@@ -106,6 +111,7 @@ class Install(harness.Case):
         env = {"PKG_CONFIG_PATH": str(next(self.prefix.glob("lib*/**/pkgconfig")))}
         for half, program in (("client", "02_client"), ("server", "02_server"), ("encryptor", "04_encryptor")):
             flags = self.command("pkg-config", "--cflags", "--libs", f"sotto-{half}", env=env).split()
+            self.assertFalse([flag for flag in flags if flag.startswith("-D")], "definitions of others' headers")
             self.command("g++", "-std=c++20", f"examples/{program}.cpp", "-o", program, *flags)
 
     def test_components_that_do_not_exist(self):

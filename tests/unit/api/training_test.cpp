@@ -46,6 +46,30 @@ class TrainingLibrary : public ::testing::Test {
   std::vector<int> labels;
 };
 
+TEST_F(TrainingLibrary, TellsWeightsOfPlansAndModels) {
+  const TrainingPlan plan = TrainingPlan::compile(model, kSpec);
+  const auto expect_same = [](const std::vector<TrainedWeights>& a, const std::vector<TrainedWeights>& b,
+                              double tolerance) {
+    ASSERT_EQ(a.size(), 2u);
+    ASSERT_EQ(b.size(), 2u);
+    for (std::size_t k = 0; k < a.size(); ++k) {
+      EXPECT_EQ(a[k].layer, b[k].layer);
+      EXPECT_EQ(a[k].bias, b[k].bias);
+      EXPECT_EQ(a[k].shape, b[k].shape);
+      EXPECT_THAT(a[k].values, ::testing::Pointwise(::testing::DoubleNear(tolerance), b[k].values));
+    }
+  };
+  expect_same(plan.weights(), weights_of_model(model), 0);
+  // The file with trained weights has the biases in a node of their own, behind the zeros of the layer.
+  const TrainingResult r = plan.simulate(images(), labels);
+  plan.write_model(folder / "trained.onnx", r.weights);
+  const std::vector<TrainedWeights> written = weights_of_model(folder / "trained.onnx");
+  ASSERT_EQ(written.size(), 3u);
+  EXPECT_THAT(written[0].values, ::testing::Pointwise(::testing::DoubleNear(1e-6), r.weights[0].values));
+  EXPECT_TRUE(written[2].bias);
+  EXPECT_THAT(written[2].values, ::testing::Pointwise(::testing::DoubleNear(1e-6), r.weights[1].values));
+}
+
 TEST_F(TrainingLibrary, SimulatesAndWritesAModel) {
   const TrainingPlan plan = TrainingPlan::compile(model, kSpec);
   EXPECT_EQ(plan.steps(), 2);
