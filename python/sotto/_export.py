@@ -127,8 +127,8 @@ def _require_one_input(module: torch.nn.Module, example: torch.Tensor) -> None:
     try:
         signature.bind(example)
     except TypeError:
-        raise BadInputError(f"{type(module).__name__}.forward{signature} cannot be called with images alone; a network takes "
-                            "one input") from None
+        raise BadInputError(f"{type(module).__name__}.forward{signature} cannot be called with images alone; a "
+                            "network takes one input") from None
 
 
 def _scopes(module: torch.nn.Module, example: torch.Tensor, about: str) -> Scopes:
@@ -138,8 +138,8 @@ def _scopes(module: torch.nn.Module, example: torch.Tensor, about: str) -> Scope
     _require_one_input(module, example)
     for path, part in module.named_modules():
         if isinstance(part, torch.nn.modules.batchnorm._BatchNorm) and part.running_mean is None:
-            raise BadInputError("it normalises by the statistics of each batch (track_running_stats=False), which a network "
-                                "for encrypted images cannot", module=path or None)
+            raise BadInputError("it normalises by the statistics of each batch (track_running_stats=False), which a "
+                                "network for encrypted images cannot", module=path or None)
     run = _Trial()
     try:
         run(module, example)

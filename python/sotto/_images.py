@@ -26,8 +26,8 @@ def _of_file(path: Path) -> Array:
     file = existing(path)
     kind = os.path.splitext(file)[1].lower()
     if kind not in (".npy", ".npz"):
-        raise BadInputError(f"{file}: of files only .npy and .npz can be given as images; turn pictures into an array, or encrypt "
-                            "them with the program sotto")
+        raise BadInputError(f"{file}: of files only .npy and .npz can be given as images; turn pictures into an array, or "
+                            "encrypt them with the program sotto")
     try:
         with contextlib.ExitStack() as opened:
             found = np.load(file, allow_pickle=False)
@@ -38,8 +38,8 @@ def _of_file(path: Path) -> Array:
             others = [name for name in found.files if name not in ("labels", "y")]
             names = named or others
             if len(names) != 1:
-                raise BadInputError(f"{file} has {len(names)} arrays that may be the images; call those 'images' (and their "
-                                    "labels 'labels')")
+                raise BadInputError(f"{file} has {len(names)} arrays that may be the images; call those 'images' (and "
+                                    "their labels 'labels')")
             return np.asarray(found[names[0]])
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as e:
         if isinstance(e, BadInputError):
@@ -48,8 +48,8 @@ def _of_file(path: Path) -> Array:
 
 
 def numpy_of(images: object) -> Array:
-    """An array of a numpy array, a tensor of PyTorch on any device, nested lists, or the path of a NumPy file; uint8, float32
-    or float64."""
+    """An array of a numpy array, a tensor of PyTorch on any device, nested lists, or the path of a NumPy file; uint8,
+    float32 or float64."""
     if isinstance(images, (str, os.PathLike)):
         images = _of_file(images)
     if isinstance(images, (list, tuple)) and images and isinstance(images[0], (str, os.PathLike)):

@@ -41,7 +41,8 @@ def _path_of(node: str, scopes: Scopes) -> str | None:
     return "" if node.rpartition("/")[0] == "" else module_of(node, scopes)
 
 
-def parts_of(module: torch.nn.Module, scopes: Scopes, weights: Weights, *, other_head: bool = False) -> dict[str, _Part]:
+def parts_of(module: torch.nn.Module, scopes: Scopes, weights: Weights, *,
+             other_head: bool = False) -> dict[str, _Part]:
     """The parts of a module that have the weights of these nodes.
 
     other_head: a dense layer may have another number of outputs. Raises BadInputError for a node whose weights no part
@@ -55,8 +56,8 @@ def parts_of(module: torch.nn.Module, scopes: Scopes, weights: Weights, *, other
         path = _path_of(node, scopes)
         own = {} if path is None else dict(module.get_submodule(path).named_parameters(recurse=False))
         if path is None or not own:
-            raise BadInputError(f"{type(module).__name__} has no part of its own for the node '{node}' (a parameter that is "
-                                "used without one, or a layer that is used twice)")
+            raise BadInputError(f"{type(module).__name__} has no part of its own for the node '{node}' (a parameter "
+                                "that is used without one, or a layer that is used twice)")
         layer = isinstance(module.get_submodule(path), (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Linear))
         old = own.get("bias" if bias else "weight")
         fits = layer and bias if old is None else (
@@ -66,7 +67,8 @@ def parts_of(module: torch.nn.Module, scopes: Scopes, weights: Weights, *, other
             raise BadInputError(f"{type(module).__name__} has no {'biases' if bias else 'weights'} of shape "
                                 f"{tuple(values.shape)} for the node '{node}'", module=path or None)
         if old is not None and owners.setdefault(id(old), path) != path:
-            raise BadInputError(f"{owners[id(old)]} and {path} of {type(module).__name__} share their weights", module=path)
+            raise BadInputError(f"{owners[id(old)]} and {path} of {type(module).__name__} share their weights",
+                                module=path)
         part = found.setdefault(path, _Part())
         if bias:
             part.biases = values
@@ -76,8 +78,8 @@ def parts_of(module: torch.nn.Module, scopes: Scopes, weights: Weights, *, other
 
 
 def _norms_behind(module: torch.nn.Module, shape: Sequence[int]) -> tuple[dict[str, list[Any]], set[int]]:
-    """The batch normalisations that follow each convolution at once, and so become a part of it in ONNX; and which parts
-    of the module run once only."""
+    """The batch normalisations that follow each convolution at once, and so become a part of it in ONNX; and which
+    parts of the module run once only."""
     import torch
     from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -212,12 +214,13 @@ def _check(module: torch.nn.Module, shape: Sequence[int], parts: dict[str, _Part
             found = sums.get((name, bias))
             if wanted is not None and (found is None or found.size != wanted.size or not np.allclose(
                     found.ravel(), wanted.ravel(), rtol=0, atol=_TOLERANCE * part.largest)):
-                raise BadInputError(f"{type(module).__name__} does more with its weights than what a convolution and the batch "
-                                    "normalisation behind it do, so that the trained ones cannot be put into it; write the "
-                                    "network with save()", module=name or None)
+                raise BadInputError(f"{type(module).__name__} does more with its weights than what a convolution and the "
+                                    "batch normalisation behind it do, so that the trained ones cannot be put into it; "
+                                    "write the network with save()", module=name or None)
 
 
-def put_weights(module: torch.nn.Module, shape: Sequence[int], weights: Weights, read: Callable[[str], Weights]) -> None:
+def put_weights(module: torch.nn.Module, shape: Sequence[int], weights: Weights,
+                read: Callable[[str], Weights]) -> None:
     """Puts weights, or biases, of nodes into the parts of a module that made these nodes: into all or none.
 
     read: of the path of an ONNX file, all weights of its network. Raises BadInputError if a part is not there or has

@@ -51,7 +51,7 @@ def adapters_of(recipe: Mapping[str, Any]) -> list[tuple[object, object]]:
 
 
 def toml_of(recipe: Mapping[str, Any]) -> str:
-    """TOML of a dict. Keys of the optimiser may stand among the others. Raises UsageError for one that is there twice."""
+    """TOML of a dict. Keys of the optimiser may stand among the others; one that is there twice raises UsageError."""
     table = dict(recipe)
     nested = table.pop("optimiser", None) or {}
     if not isinstance(nested, Mapping):

@@ -53,8 +53,8 @@ class TrainingClient(Owner):
         """Encrypts images with their labels: as many whole batches of `spec.batch` as they make, shuffled by the seed of
         the plan. A SottoWarning says how many are left over.
 
-        images: as for `Client.encrypt`: [n, channels, rows, columns], uint8 pixels or preprocessed floats, or the path of
-        a NumPy file.
+        images: as for `Client.encrypt`: [n, channels, rows, columns], uint8 pixels or preprocessed floats, or the path
+        of a NumPy file.
         labels: [n] integers from 0 to below `spec.scores`, an array, a tensor or a list.
         path: a file to write to; without it the query is in memory.
 
