@@ -32,8 +32,8 @@ std::string bytes(std::uint64_t n) { return format_bytes(static_cast<double>(n))
 
 // Halfway from the agreement that is asked for to all labels: predictions have errors, too.
 double aim_of(double agreement) { return agreement + (1 - agreement) / 2; }
-// What is made for the aim is predicted on either side of it, as errors are drawn: only what falls short of this is made
-// finer, which costs levels.
+// What is made for the aim is predicted on either side of it, as errors are drawn: only what falls short of this is
+// made finer, which costs levels.
 double enough_of(double agreement) { return agreement + (1 - agreement) * 3 / 8; }
 
 }  // namespace

@@ -92,13 +92,16 @@ void Lowering::add_bias(const Op& op) {
   const int limbs = limbs_of(op.inputs[0]);
   const std::vector<double>* biases = constant(op.inputs[1]);
   Held result;
+  std::vector<std::vector<Multiple>> lists;
   for (std::size_t k = 0; k < held(op.inputs[0]).ids.size(); ++k) {
     const auto channel = k / static_cast<std::size_t>(phases) % static_cast<std::size_t>(channels);
     const int id = held(op.inputs[0]).ids[k];
-    result.ids.push_back(biases != nullptr
-                             ? builder_.affine(id, 1, (*biases)[channel])
-                             : combine({{id, 1}, {leaf(op.inputs[1], static_cast<int>(channel), limbs), 1}}));
+    if (biases != nullptr)
+      result.ids.push_back(builder_.affine(id, 1, (*biases)[channel]));
+    else
+      lists.push_back({{id, 1}, {leaf(op.inputs[1], static_cast<int>(channel), limbs), 1}});
   }
+  if (biases == nullptr) result.ids = combine(lists);
   held(op.output) = std::move(result);
 }
 
@@ -140,20 +143,31 @@ void Lowering::multiply(const Op& op) {
   held(op.output) = std::move(result);
 }
 
-// A sum of multiples. Where scales stand for the factors, the integers are 1 and -1 and nothing is lost.
-int Lowering::combine(const std::vector<Multiple>& list) {
-  const auto scale_of = [&](const Multiple& m) { return builder_.value(m.value).scale; };
-  if (list.size() == 1) return builder_.affine(list.front().value, list.front().factor, 0);
-  double scale = scale_of(list.front()) / list.front().factor;
+// The scale of a sum of multiples in which scales stand for the factors: the integers are 1 and -1, say, and nothing is
+// lost. 0 if there is none.
+double Lowering::scale_of_integers(const std::vector<Multiple>& list) const {
+  const double scale = builder_.value(list.front().value).scale / list.front().factor;
   const bool integers = std::ranges::all_of(list, [&](const Multiple& m) {
-    const double x = m.factor * scale / scale_of(m);
+    const double x = m.factor * scale / builder_.value(m.value).scale;
     return std::abs(x) > 0.5 && std::abs(x - std::nearbyint(x)) < kExact * std::abs(x);
   });
-  if (!integers) {
-    scale = 0;
-    for (const Multiple& m : list) scale = std::max(scale, std::abs(scale_of(m) / m.factor) * kRoundingRoom);
-  }
-  return builder_.multiply({}, list, scale);
+  return integers ? scale : 0;
+}
+
+int Lowering::combine(const std::vector<Multiple>& list) { return combine(std::vector<std::vector<Multiple>>{list}).front(); }
+
+// Sums of multiples of the same values of a map's ciphertexts: all of one scale.
+std::vector<int> Lowering::combine(const std::vector<std::vector<Multiple>>& lists) {
+  const bool integers = std::ranges::all_of(lists, [&](const auto& list) { return scale_of_integers(list) != 0; });
+  double rounded = 0;
+  for (const auto& list : lists)
+    for (const Multiple& m : list)
+      rounded = std::max(rounded, std::abs(builder_.value(m.value).scale / m.factor) * kRoundingRoom);
+  std::vector<int> sums;
+  for (const auto& list : lists)
+    sums.push_back(list.size() == 1 ? builder_.affine(list.front().value, list.front().factor, 0)
+                                    : builder_.multiply({}, list, integers ? scale_of_integers(list) : rounded));
+  return sums;
 }
 
 void Lowering::affine(const Op& op) {
@@ -183,12 +197,10 @@ void Lowering::affine(const Op& op) {
     margin += op.factors[j] * m.value_or(0);
   }
   if (known) result.margin = margin;
-  for (std::size_t k = 0; k < count; ++k) {
-    std::vector<Multiple> list;
-    for (std::size_t j = 0; j < op.inputs.size(); ++j) list.push_back({held(op.inputs[j]).ids[k], op.factors[j]});
-    const int sum = combine(list);
-    result.ids.push_back(op.shift == 0 ? sum : builder_.affine(sum, 1, op.shift));
-  }
+  std::vector<std::vector<Multiple>> lists(count);
+  for (std::size_t k = 0; k < count; ++k)
+    for (std::size_t j = 0; j < op.inputs.size(); ++j) lists[k].push_back({held(op.inputs[j]).ids[k], op.factors[j]});
+  for (const int sum : combine(lists)) result.ids.push_back(op.shift == 0 ? sum : builder_.affine(sum, 1, op.shift));
   held(op.output) = std::move(result);
 }
 

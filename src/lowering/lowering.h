@@ -93,7 +93,9 @@ class Lowering {
   [[nodiscard]] std::size_t present_period() const;
   [[nodiscard]] double largest_scale(const std::vector<int>& values) const;
   int over_tile(int value, int direction);
+  [[nodiscard]] double scale_of_integers(const std::vector<program::Multiple>& list) const;
   int combine(const std::vector<program::Multiple>& list);
+  std::vector<int> combine(const std::vector<std::vector<program::Multiple>>& lists);
   int bootstrap(int before);
   void finish(LoweredStep& out, int state);
   [[nodiscard]] program::Pattern present(int value_per_tile) const;

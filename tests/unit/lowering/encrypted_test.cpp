@@ -109,6 +109,15 @@ TEST(EncryptedTraining, SumsAndASquareBesideIt) {
   expect_steps_as_twin(b.network, 16, 11);
 }
 
+// Summands of different scales at 128 bits: all channels of the sum have one.
+TEST(EncryptedTraining, ASumOfAMapAndItsConvolutionHasPlans) {
+  NetworkBuilder b({1, 8, 8}, 4);
+  const int first = quadratic(b, b.conv(0, 2, 3, 1, 1), 0.2, 0.5);
+  b.dense(b.mean(b.sum(first, b.conv(first, 2, 3, 1, 1))), 3);
+  const training::Spec spec = spec_for(16);
+  EXPECT_GT(lowering::key_bytes_of(lowering::compile(training::differentiate(b.network, spec), spec)), 0U);
+}
+
 TEST(EncryptedTraining, PoolsAndMeans) {
   NetworkBuilder b({1, 8, 8}, 5);
   const int first = b.pool(quadratic(b, b.conv(0, 3, 3, 1, 1), 0.25, 0.5), 2, 2, 0);
