@@ -84,20 +84,20 @@ def _norms_behind(module: torch.nn.Module, shape: Sequence[int]) -> tuple[dict[s
     from torch.nn.modules.batchnorm import _BatchNorm
 
     behind: dict[str, list[Any]] = {}
-    makers: dict[int, tuple[str, int]] = {}  # of a value, and how often that was changed by then
+    makers: dict[int, tuple[str | None, int]] = {}  # of a value, and how often that was changed by then
     kept, runs = [], dict.fromkeys(map(id, module.modules()), 0)
 
     def entering(part: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
         runs[id(part)] += 1
         if isinstance(part, _BatchNorm) and inputs:
-            maker, version = makers.get(inputs[0].data_ptr(), ("", -1))
-            if version == inputs[0]._version:
+            maker, version = makers.get(inputs[0].data_ptr(), (None, -1))
+            if maker is not None and version == inputs[0]._version:
                 behind[maker].append(part)
 
     def leaving(path: str, part: torch.nn.Module, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-        maker = path
+        maker: str | None = path
         if isinstance(part, _BatchNorm):
-            maker = next((p for p, parts in behind.items() if parts and parts[-1] is part), "")
+            maker = next((p for p, parts in behind.items() if parts and parts[-1] is part), None)
         else:
             behind[path] = []
         makers[output.data_ptr()] = maker, output._version

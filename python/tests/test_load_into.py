@@ -102,6 +102,11 @@ def test_several_batch_normalisations_and_what_does_nothing(tmp_path):
     loaded(behind(conv(), norm(2), nn.Dropout(), nn.Identity(), norm(2, affine=False)), IMAGE, tmp_path)
 
 
+def test_batch_normalisations_behind_nothing_that_is_trained(tmp_path):
+    loaded(nn.Sequential(norm(1), nn.Dropout(), norm(1), nn.Conv2d(1, 2, 3, padding=1), Square(), nn.AvgPool2d(2), nn.Flatten(),
+                         nn.Linear(32, 3)), (1, 8, 8), tmp_path)
+
+
 def test_a_batch_normalisation_in_front(tmp_path):
     network = behind(norm(1), conv(), norm(2))
     made = loaded(network, IMAGE, tmp_path)

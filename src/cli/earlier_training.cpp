@@ -99,6 +99,12 @@ std::optional<ckks::CiphertextFileInfo> EarlierTraining::output(const std::strin
   return read("out.sotto", wire::Kind::output, key_id);
 }
 
+void EarlierTraining::forget_examples() const {
+  std::error_code error;
+  fs::remove(work_ / "in.examples", error);
+  if (error) throw Error(ErrorCode::bad_input, "cannot remove " + work_ / "in.examples" + ": " + error.message());
+}
+
 void EarlierTraining::keep_examples() const { wire::write_file(work_ / "in.examples", digest_ + "\n"); }
 
 }  // namespace sotto::cli

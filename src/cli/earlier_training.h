@@ -25,7 +25,8 @@ class EarlierTraining {
   [[nodiscard]] std::optional<ckks::CiphertextFileInfo> input(const std::string& key_id) const;
   /// What its finished steps are, if they are of this plan and key.
   [[nodiscard]] std::optional<ckks::CiphertextFileInfo> output(const std::string& key_id) const;
-  /// To be called when the examples have been encrypted.
+  /// To be called before examples are encrypted, so that the folder never takes them for others, and behind it.
+  void forget_examples() const;
   void keep_examples() const;
 
  private:

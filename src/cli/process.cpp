@@ -35,7 +35,10 @@ pid_t start(char** args) {
   }
   int error = child < 0 ? errno : 0;
   ::close(failed[1]);
-  if (child > 0 && ::read(failed[0], &error, sizeof error) > 0) ::waitpid(child, nullptr, 0);
+  ssize_t read = 0;
+  while (child > 0 && (read = ::read(failed[0], &error, sizeof error)) < 0 && errno == EINTR) {
+  }
+  if (read > 0) ::waitpid(child, nullptr, 0);
   ::close(failed[0]);
   errno = error;
   return error == 0 ? child : -1;

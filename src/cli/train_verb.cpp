@@ -188,7 +188,11 @@ int run(TrainOptions& o) {
   if (!o.json.empty()) wire::write_file(o.json, report::to_json(r).dump(2) + "\n");
   if (!o.report.empty()) wire::write_file(o.report, report::training_page(r));
   if (o.json != "-") print_summary(r, o, r.overflow < 0 && !spoiled);
-  if (!range_note.empty()) print_error("sotto: " + range_note + "\n");
+  // One line says why there is no network; that images left a range may be the reason.
+  if (!range_note.empty() && r.overflow >= 0)
+    print_note(range_note);
+  else if (!range_note.empty())
+    print_error("sotto: " + range_note + "\n");
   if (r.overflow >= 0)
     print_error("sotto: " + overflow_line(r.overflow, plan.spec) +
                 (in_vain ? "; the float twin shows it, so nothing was encrypted" : "") + "\n");

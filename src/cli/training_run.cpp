@@ -76,10 +76,12 @@ double median(std::vector<double> v) {
 
 void add_server_figures(report::Training& r, const std::string& stats_path) {
   std::ifstream file(stats_path);
-  const nlohmann::json stats = nlohmann::json::parse(file);
+  const nlohmann::json stats = nlohmann::json::parse(file, nullptr, false);
+  if (!stats.is_object()) return;  // the steps were made by a run that could not write them
   const auto seconds = stats.at("step_seconds").get<std::vector<double>>();
   const auto earlier = stats.at("steps_of_an_earlier_run").get<std::size_t>();
-  for (std::size_t s = 0; s < seconds.size(); ++s) r.steps[earlier + s].seconds = seconds[s];
+  for (std::size_t s = 0; s < seconds.size() && earlier + s < r.steps.size(); ++s)
+    r.steps[earlier + s].seconds = seconds[s];
   if (!seconds.empty()) {
     r.seconds_per_step = median(seconds);
     for (const auto& [kind, time] : stats.at("seconds_by_kind").items())
@@ -151,6 +153,7 @@ std::optional<client::DecryptedTraining> TrainingRun::run(report::Training& r, i
   if (!input) {
     const Stopwatch watch;
     ProgressLine line("encryption");
+    earlier_.forget_examples();
     client::encrypt_examples(plan_, keys, examples_, work / "in.sotto",
                              [&](std::size_t done, std::size_t total) { line.update(done, total); });
     earlier_.keep_examples();
@@ -161,6 +164,7 @@ std::optional<client::DecryptedTraining> TrainingRun::run(report::Training& r, i
   r.input_bytes = fs::file_size(work / "in.sotto");
   const auto output = earlier_.output(keys.secret.id());
   if (!output || output->input_id != input->input_id) {
+    fs::remove(work / "stats.json");  // of other steps
     exit_code = run_server(work, options_);
     if (exit_code != 0) return std::nullopt;
   }

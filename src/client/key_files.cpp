@@ -79,7 +79,7 @@ class FolderLock {
 // Throws unless there is room for so many bytes where a file is to be written.
 void require_room(const fs::path& file, std::uint64_t bytes) {
   std::error_code unknown;
-  const fs::path folder = file.has_parent_path() ? file.parent_path() : ".";
+  const fs::path target = wire::output_target(file), folder = target.has_parent_path() ? target.parent_path() : ".";
   const std::uintmax_t room = fs::space(folder, unknown).available;
   if (!unknown && room < bytes)
     throw Error(ErrorCode::no_resources,
@@ -202,6 +202,7 @@ MadeKeys make_keys(const std::vector<PlanToServe>& plans, const fs::path& dir, c
   const PlanToServe* longest = with_public ? &longest_input(plans) : nullptr;
   const MadeFolder folder(dir);
   const FolderLock lock(dir);  // before looking what is there
+  const bool noted = has_notes(dir);
   MadeKeys made{.secret = options.replace || !is_there(secret_path)};
   bool with_evaluation = true;
   if (is_there(evaluation_path) && !elsewhere && !options.replace) {
@@ -227,7 +228,10 @@ MadeKeys make_keys(const std::vector<PlanToServe>& plans, const fs::path& dir, c
   if (made.secret) write_owner_key(owner, secret_path, options.replace);
   if (made.public_key)  // last: nobody may encrypt for a key that is lost
     write_public_key(longest->spec, keys_of(owner, longest->parameters), options.public_key);
-  for (const PlanToServe& p : plans) remember_plan(dir, p.spec);
+  if (options.replace) forget_plans(dir);
+  // Keys that were copied here are for plans that nobody knows of: no notes rather than some.
+  if (with_evaluation && (made.secret || noted))
+    for (const PlanToServe& p : plans) remember_plan(dir, p.spec);
   return made;
 }
 

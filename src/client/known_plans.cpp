@@ -29,11 +29,23 @@ void remember_plan(const fs::path& dir, const plan::ClientSpec& spec) {
   wire::write_file(note, nlohmann::json{{"network", spec.network}}.dump() + "\n");
 }
 
+bool has_notes(const fs::path& dir) {
+  std::error_code unknown;
+  return fs::exists(dir / "plans", unknown);
+}
+
+void forget_plans(const fs::path& dir) {
+  std::error_code error;
+  fs::remove_all(dir / "plans", error);
+  if (error)
+    throw Error(ErrorCode::bad_input, "cannot remove the folder " + (dir / "plans").string() + ": " + error.message());
+}
+
 Known known_plan(const fs::path& key, const std::string& plan_id) {
   std::error_code unknown;
   const fs::path dir = fs::is_directory(key, unknown) ? key : key.parent_path();
   if (fs::exists(note_of(dir, plan_id), unknown)) return Known::yes;
-  return fs::exists(dir / "plans", unknown) ? Known::no : Known::unrecorded;
+  return has_notes(dir) ? Known::no : Known::unrecorded;
 }
 
 }  // namespace sotto::client

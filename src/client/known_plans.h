@@ -18,6 +18,12 @@ enum class Known {
 /// (plan/identity.h). Throws Error{bad_input} if that cannot be written.
 void remember_plan(const std::filesystem::path& dir, const plan::ClientSpec& spec);
 
+/// Whether DIR has any notes.
+bool has_notes(const std::filesystem::path& dir);
+
+/// Removes all notes. Throws Error{bad_input} if that cannot be.
+void forget_plans(const std::filesystem::path& dir);
+
 /// What the notes say; key: a folder or the secret key in it.
 Known known_plan(const std::filesystem::path& key, const std::string& plan_id);
 

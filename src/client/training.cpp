@@ -137,9 +137,8 @@ class FromMoments {
     const auto weights = training::solve(sums, plan_.spec.ridge);
     if (weights) state_.weights = *weights;
     const double part = static_cast<double>(out.states.size() + 1) / plan_.spec.steps,
-                 images = static_cast<double>(plan_.spec.batch) * plan_.spec.steps,
-                 deviation = lowering::error_of_moments(plan_.step, plan_.arrangement, slots, part, images);
-    known_ = training::weight_error(sums, plan_.spec.ridge, deviation) <= kMostWeightError;
+                 images = static_cast<double>(plan_.spec.batch) * plan_.spec.steps;
+    deviation_ = lowering::error_of_moments(plan_.step, plan_.arrangement, slots, part, images);
     if (out.overflow < 0 && !std::isfinite(loss)) out.overflow = static_cast<int>(out.states.size());
     out.losses.push_back(loss);
     out.states.push_back(state_);
@@ -147,12 +146,14 @@ class FromMoments {
   }
 
   // Whether the last sums tell the weights.
-  [[nodiscard]] bool known() const { return known_; }
+  [[nodiscard]] bool known() const {
+    return training::weight_error(sums_, plan_.spec.ridge, deviation_) <= kMostWeightError;
+  }
 
  private:
   const lowering::TrainingPlan& plan_;
   training::State state_;
-  bool known_ = true;
+  double deviation_ = 0;    // of the last sums
   training::Moments sums_;  // before the next step
 };
 

@@ -154,11 +154,17 @@ double Lowering::scale_of_integers(const std::vector<Multiple>& list) const {
   return integers ? scale : 0;
 }
 
-int Lowering::combine(const std::vector<Multiple>& list) { return combine(std::vector<std::vector<Multiple>>{list}).front(); }
+int Lowering::combine(const std::vector<Multiple>& list) {
+  return combine(std::vector<std::vector<Multiple>>{list}).front();
+}
 
 // Sums of multiples of the same values of a map's ciphertexts: all of one scale.
 std::vector<int> Lowering::combine(const std::vector<std::vector<Multiple>>& lists) {
-  const bool integers = std::ranges::all_of(lists, [&](const auto& list) { return scale_of_integers(list) != 0; });
+  const double first = lists.empty() ? 0 : scale_of_integers(lists.front());
+  const bool integers = std::ranges::all_of(lists, [&](const auto& list) {
+    const double scale = scale_of_integers(list);
+    return scale != 0 && std::abs(scale / first - 1) < kExact;
+  });
   double rounded = 0;
   for (const auto& list : lists)
     for (const Multiple& m : list)

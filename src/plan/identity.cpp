@@ -59,6 +59,7 @@ std::string plan_id(const ClientSpec& spec) {
   header.erase("plan_id");
   header.erase("network");
   header["input"].erase("name");
+  header["training"] = spec.training;
   Hash hash(kIdBytes);
   hash.add(header);
   return hash.digits();

@@ -411,7 +411,8 @@ class Head(Case):
         r = harness.run("train", "net.onnx", "--spec", "one.toml", "--data", "bright.npz", "--calibrate", "faint.npz", "--json", "r.json",
                         "--out", "x.onnx", cwd=self.dir, env=self.env, timeout=300)
         self.assertEqual(r.code, DOUBTFUL, r)
-        self.assert_one_line(r, "left the range")
+        self.assert_one_line(r, "left their range", "float twin shows it")
+        self.assertIn("left the range of the layers in front", r.err)
         self.assertGreater(json.loads((self.dir / "r.json").read_text())["images_out_of_range"], 0)
 
 

@@ -247,6 +247,7 @@ TEST_F(PlanFile, ClientsWhoseMeaningWasChanged) {
       [](json& h) { std::swap(h["interface"]["classes"][0], h["interface"]["classes"][1]); },
       [](json& h) { h["interface"]["mean"][0] = h["interface"]["mean"][0].get<double>() + 0.125; },
       [](json& h) { h["watch"]["score_bound"] = 0.0; },
+      [](json& h) { h["training"] = json::object(); },
       [](json& h) { h["key_request"]["keys"].erase(0); },
   };
   for (const auto& change : changes) {
