@@ -37,7 +37,7 @@ std::string warning(const Training& t) {
   if (!std::isfinite(t.range))
     return fmt::format(
         "<section class=\"warning\" role=\"note\"><h2>Results from step {0} on mean nothing</h2>\n<p>The normal "
-        "equations of step {0} have no solution, or errors of encryption change it by more than 2 % of its size. Train "
+        "equations of step {0} have no solution, or errors of encryption change it by more than 5 % of its size. Train "
         "again "
         "with features of about the size 1 that differ from each other, or with a larger ridge.</p></section>\n",
         whole(void_from(t)));
