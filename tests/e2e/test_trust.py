@@ -177,6 +177,30 @@ class Programs(PreparedCase):
         self.assertGreater(locked, 0, "no page was locked")
         self.assertEqual(limits.split()[4], "0", limits)
 
+    def test_nobody_may_look_into_memory(self):
+        """The kernel gives a process that may not be looked at to root, in /proc. Root itself sees no difference, so it becomes another user."""
+        user, folder = os.getuid() or 65534, self.dir / "open"
+        folder.mkdir()
+        shutil.copy(self.dir / "net.client", folder)
+        for path in (self.dir, folder, folder / "net.client"):
+            path.chmod(0o777)
+        drop = None if os.getuid() else lambda: (os.setgid(user), os.setuid(user))
+        try:
+            p = subprocess.Popen([str(harness.SOTTO), "keygen", "net.client", "--out", "keys"], cwd=folder, stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL, preexec_fn=drop)
+        except PermissionError:
+            self.skipTest("another user cannot start the program here")
+        owners = []
+        while p.poll() is None:
+            try:
+                owners.append(Path(f"/proc/{p.pid}/maps").stat().st_uid)
+            except OSError:
+                pass
+            time.sleep(0.001)
+        self.assertEqual(p.returncode, OK)
+        # Most of the time: at its beginning and end any process is root's for a moment.
+        self.assertGreater(owners.count(0), len(owners) / 2, "its memory could be read by others of the same user")
+
 
 if __name__ == "__main__":
     harness.main()
