@@ -12,19 +12,12 @@ constexpr double kMaskBits = 8, kHarmless = 0.01;
 
 }  // namespace
 
-void add_probe(const plan::ClientSpec& spec, const plan::ProbeView& probe, std::span<const std::complex<double>> slots,
-               double scale, std::vector<double>& times) {
-  const plan::Watched& w = probe.watched;
-  const auto positions = static_cast<std::size_t>(spec.tile) * static_cast<std::size_t>(spec.tile),
-             group = static_cast<std::size_t>(spec.input.layout.group);
-  for (std::size_t i = 0; i < times.size(); ++i)
-    for (int place = 0; place < w.places; ++place)
-      for (int y = 0; y < w.rows; y += w.row_gap)
-        for (int x = 0; x < w.columns; x += w.column_gap) {
-          const auto at =
-              (i * group + static_cast<std::size_t>(place)) * positions + static_cast<std::size_t>(y * spec.tile + x);
-          times[i] = std::max(times[i], std::abs(slots[at].real()) / (scale * probe.bound));
-        }
+void add_probe(const plan::AnswerSlots& answer, const plan::ProbeView& probe,
+               std::span<const std::complex<double>> slots, double scale, std::vector<double>& times) {
+  answer.each_watched(probe.watched, [&](std::size_t image, std::size_t slot) {
+    if (image < times.size())
+      times[image] = std::max(times[image], std::abs(slots[slot].real()) / (scale * probe.bound));
+  });
 }
 
 std::size_t reach_of(const plan::ClientSpec& spec, double times) {

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "plan/client_spec.h"
+#include "plan/answer_slots.h"
 
 namespace sotto::client {
 
@@ -15,8 +15,8 @@ inline constexpr double kSpoils = 0x1p20;
 
 /// Raises times[i] to the largest magnitude of image i in a decrypted probe, over its bound: beyond 1 its values left
 /// their range.
-void add_probe(const plan::ClientSpec& spec, const plan::ProbeView& probe, std::span<const std::complex<double>> slots,
-               double scale, std::vector<double>& times);
+void add_probe(const plan::AnswerSlots& answer, const plan::ProbeView& probe,
+               std::span<const std::complex<double>> slots, double scale, std::vector<double>& times);
 
 /// How many images on either side can be disturbed by one that lies so many times beyond a bound: rotations bring
 /// values of the images beside one under masks, which are only as exact as weights are.

@@ -42,22 +42,18 @@ class Batch {
       : spec_(spec),
         keys_(keys),
         encoder_(encoder),
-        group_(static_cast<std::size_t>(spec.input.layout.group)),
-        positions_(static_cast<std::size_t>(spec.tile) * static_cast<std::size_t>(spec.tile)),
+        answer_(spec),
         scores_(images, std::vector<double>(static_cast<std::size_t>(spec.io.outputs))),
         doubts_(images, Doubt::none),
         range_(images) {}
 
-  // Ciphertexts of scores; probes follow them.
-  [[nodiscard]] std::size_t blocks() const {
-    return (static_cast<std::size_t>(spec_.io.outputs) + group_ - 1) / group_;
-  }
+  [[nodiscard]] std::size_t blocks() const { return answer_.blocks(); }
   [[nodiscard]] const Scores& scores() const { return scores_; }
   [[nodiscard]] const std::vector<Doubt>& doubts() const { return doubts_; }
 
   // Ciphertext `within` of the batch.
   void add(std::size_t within, const ckks::Ciphertext& c) {
-    const auto coefficients = secret::try_decrypt(keys_.secret, c);
+    const auto coefficients = secret::try_decrypt(keys_.secret, c, plan::kMostOfModulus);
     if (!coefficients) {
       spoiled_ = true;
       lost_ += spec_.watch.probes.empty() || within == blocks();
@@ -65,9 +61,9 @@ class Batch {
     }
     const auto slots = encoder_.embed(*coefficients);
     if (within < blocks())
-      add_scores(within * group_, slots, c.scale);
+      add_scores(within, slots, c.scale);
     else
-      add_probe(spec_, spec_.watch.probes[within - blocks()], slots, c.scale, range_);
+      add_probe(answer_, spec_.watch.probes[within - blocks()], slots, c.scale, range_);
   }
 
   // Whether it belongs to another key, whatever its file says: no image makes the sum of the inputs outgrow its
@@ -101,14 +97,10 @@ class Batch {
  private:
   using Slots = std::vector<std::complex<double>>;
 
-  [[nodiscard]] std::size_t slot(std::size_t image, std::size_t place, std::size_t position) const {
-    return (image * group_ + place) * positions_ + position;
-  }
-
-  void add_scores(std::size_t first, const Slots& slots, double scale) {
-    for (std::size_t i = 0; i < scores_.size(); ++i)
-      for (std::size_t s = 0; s < group_ && first + s < scores_[i].size(); ++s)
-        scores_[i][first + s] = slots[slot(i, s, 0)].real() / scale;
+  void add_scores(std::size_t block, const Slots& slots, double scale) {
+    answer_.each_score(block, [&](std::size_t image, std::size_t c, std::size_t slot) {
+      if (image < scores_.size()) scores_[image][c] = slots[slot].real() / scale;
+    });
   }
 
   // Marks an image so many times beyond a bound, and those that it can reach.
@@ -122,7 +114,7 @@ class Batch {
   const plan::ClientSpec& spec_;
   const Keys& keys_;
   const ckks::Encoder& encoder_;
-  std::size_t group_, positions_;
+  plan::AnswerSlots answer_;
   Scores scores_;
   std::vector<Doubt> doubts_;
   std::vector<double> range_;  // by image: the largest probe over its bound

@@ -105,7 +105,7 @@ void judge_body_run(const lowering::TrainingPlan& plan, const Keys& keys, const 
     if (!coefficients) continue;
     const auto slots = encoder.embed(*coefficients);
     if (k >= packed) {
-      add_probe(body, body.watch.probes[k - packed], slots, c.scale, times);
+      add_probe(plan::AnswerSlots(body), body.watch.probes[k - packed], slots, c.scale, times);
       continue;
     }
     const auto positions = static_cast<std::size_t>(plan.arrangement.positions());

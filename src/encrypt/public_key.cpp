@@ -27,15 +27,22 @@ PublicEncryption::PublicEncryption(const ckks::Parameters& parameters, std::shar
 }
 
 ckks::Ciphertext PublicEncryption::encrypt(const ckks::Plaintext& message) const {
+  return encrypt(message.poly, nullptr, message.scale);
+}
+
+ckks::Ciphertext PublicEncryption::renew(const ckks::Ciphertext& c) const { return encrypt(c.c0, &c.c1, c.scale); }
+
+ckks::Ciphertext PublicEncryption::encrypt(const ring::RnsPoly& c0, const ring::RnsPoly* c1, double scale) const {
   const std::size_t n = ring_->n();
-  const auto limbs = static_cast<std::size_t>(public_key_limbs(message.limbs()));
+  const int message_limbs = static_cast<int>(c0.size());
+  const auto limbs = static_cast<std::size_t>(public_key_limbs(message_limbs));
   check(limbs <= b_.size(), "the public key has too few limbs");
   SecretArray<std::int8_t> u(n), e0(n), e1(n);
   sample_ternary(u);
   sample_error(e0);
   sample_error(e1);
   const u64 p = ring_->prime(public_key_prime(0, ciphertext_primes_));
-  ckks::Extended raised{message.limbs(), 0, {}, {}};
+  ckks::Extended raised{message_limbs, 0, {}, {}};
   for (std::size_t l = 0; l < limbs; ++l) {
     raised.c0.push_back(ring_->limb());
     raised.c1.push_back(ring_->limb());
@@ -50,13 +57,15 @@ ckks::Ciphertext PublicEncryption::encrypt(const ckks::Plaintext& message) const
     k.mul(sum.data(), b_[l].data(), uv.data(), n, m);
     k.add(sum.data(), sum.data(), v0.data(), n, m);
     // The message comes before the division: an encryption of zero beside the ciphertext would tell it.
-    if (l > 0) k.mul_scalar_add(sum.data(), message.poly[l - 1].data(), p % m.q, sum.data(), n, m);
+    if (l > 0) k.mul_scalar_add(sum.data(), c0[l - 1].data(), p % m.q, sum.data(), n, m);
     std::copy_n(sum.data(), n, raised.c0[to].data());
     k.mul(sum.data(), a_[l].data(), uv.data(), n, m);
-    k.add(raised.c1[to].data(), sum.data(), v1.data(), n, m);
+    k.add(sum.data(), sum.data(), v1.data(), n, m);
+    if (l > 0 && c1 != nullptr) k.mul_scalar_add(sum.data(), (*c1)[l - 1].data(), p % m.q, sum.data(), n, m);
+    std::copy_n(sum.data(), n, raised.c1[to].data());
   });
   ckks::Ciphertext out;
-  out.scale = message.scale;
+  out.scale = scale;
   switcher_.mod_down(std::move(raised), false, nullptr, out.c0, out.c1);
   return out;
 }

@@ -36,7 +36,14 @@ class PublicEncryption {
   /// public_key_limbs(message.limbs()) limbs.
   [[nodiscard]] ckks::Ciphertext encrypt(const ckks::Plaintext& message) const;
 
+  /// The sum of a ciphertext and an encryption of zero, made as by encrypt: what c1 was no longer shows, only message
+  /// and error, to which those of a division come. The key needs public_key_limbs(c.limbs()) limbs.
+  [[nodiscard]] ckks::Ciphertext renew(const ckks::Ciphertext& c) const;
+
  private:
+  // c0 + c1 s as above; without c1 it is 0.
+  [[nodiscard]] ckks::Ciphertext encrypt(const ring::RnsPoly& c0, const ring::RnsPoly* c1, double scale) const;
+
   int ciphertext_primes_;
   std::shared_ptr<const ring::Ring> ring_;
   ckks::KeySwitcher switcher_;  // for the division; it has no keys

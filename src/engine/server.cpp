@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "ckks/ciphertext_file.h"
 #include "plan/parallelism.h"
+#include "runtime/slot_masks.h"
 
 namespace sotto::engine {
 
@@ -99,6 +100,7 @@ class Server::Inference {
   bool keep_keys_ = false;  // from batch to batch
   std::mutex mutex_;        // of the report and `done_`; never held over a parallel loop
   std::vector<double> done_;
+  std::optional<runtime::SlotMasks> masks_;  // made when input and keys are verified
 };
 
 Server::Inference::Inference(Server& server, const Source& input, ckks::KeyFile& keys, Sink output,
@@ -120,6 +122,7 @@ Server::Inference::Inference(Server& server, const Source& input, ckks::KeyFile&
                                           " belongs to; use the evaluation keys made with it");
   input_.verify([&] { check_stop(); });
   keys.verify([&] { check_stop(); });
+  masks_.emplace(plan_, *server.ring_, runtime::mask_seed(plan_, input_.digest(), keys.digest()));
   report_.images = input_.info().images;
   report_.batches = input_.info().batches();
   done_.resize(report_.batches);
@@ -194,6 +197,7 @@ std::vector<ckks::Ciphertext> Server::Inference::run_batch(std::uint64_t batch, 
   runtime::BatchRun run(server_.model(), keys_, std::move(options));
   auto results = run.execute(std::move(images));
   for (ckks::Ciphertext& p : run.take_probes()) results.push_back(std::move(p));
+  masks_->hide(results, batch);
   const std::scoped_lock lock(mutex_);
   for (std::size_t s = 0; s < report_.steps.size(); ++s) report_.steps[s] += run.times()[s];
   return results;

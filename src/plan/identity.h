@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
@@ -17,5 +18,9 @@ std::string digest_of(const nlohmann::json& header, std::span<const unsigned cha
 /// of network and input apart, with the digest of the rest. So whoever reads a client description can check it.
 std::string plan_id(const ClientSpec& spec);
 std::string plan_id(const Plan& plan);
+
+/// A key that only those can compute who have the plan's weights: a hash of what digest_of covers, of its own domain.
+using PlanKey = std::array<unsigned char, 32>;
+PlanKey key_of(const Plan& plan);
 
 }  // namespace sotto::plan

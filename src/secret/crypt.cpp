@@ -34,7 +34,7 @@ ckks::SeededCiphertext encrypt_symmetric(const SecretKey& key, const ckks::Plain
   return out;
 }
 
-std::optional<std::vector<double>> try_decrypt(const SecretKey& key, const ckks::Ciphertext& c) {
+std::optional<std::vector<double>> try_decrypt(const SecretKey& key, const ckks::Ciphertext& c, double most) {
   const ring::Ring& ring = key.ring();
   const std::size_t limbs = std::min<std::size_t>(c.c0.size(), 2);
   ring::RnsPoly message;
@@ -52,7 +52,7 @@ std::optional<std::vector<double>> try_decrypt(const SecretKey& key, const ckks:
   const std::unique_ptr<void, decltype(wipe)> wiper(&message, wipe);  // whatever the decoder throws
   std::vector<double> coefficients = ckks::decode_coefficients(ring, message);
   const auto [lo, hi] = std::minmax_element(coefficients.begin(), coefficients.end());
-  if (std::max(-*lo, *hi) > modulus / 8) return std::nullopt;
+  if (std::max(-*lo, *hi) > modulus * most) return std::nullopt;
   return coefficients;
 }
 

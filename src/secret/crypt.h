@@ -13,8 +13,9 @@ ckks::SeededCiphertext encrypt_symmetric(const SecretKey& key, const ckks::Plain
                                          std::uint64_t stream);
 
 /// The centred coefficients of c0 + c1 s (message * scale + noise), from at most two limbs.
-/// Nothing if they fill the modulus, as they do under any other key or when a value outgrew it.
-std::optional<std::vector<double>> try_decrypt(const SecretKey& key, const ckks::Ciphertext& c);
+/// Nothing if they fill the modulus, as they do under any other key or when a value outgrew it: if one is larger than
+/// this part of it.
+std::optional<std::vector<double>> try_decrypt(const SecretKey& key, const ckks::Ciphertext& c, double most = 1.0 / 8);
 
 /// The same; throws Error{wrong_key} in place of nothing.
 std::vector<double> decrypt(const SecretKey& key, const ckks::Ciphertext& c);

@@ -59,6 +59,25 @@ TEST_P(PublicKeyTest, EncryptsAtEveryLevelThatItIsLongEnoughFor) {
   }
 }
 
+TEST_P(PublicKeyTest, RenewsCiphertexts) {
+  const PublicEncryption encryption(parameters, ring, generator.public_key(2));
+  const auto slots = test::random_values(encoder.slots(), 9, 1);
+  const ckks::Ciphertext c = ckks::expand(*ring, secret::encrypt_symmetric(key, message(slots, 2), {}, 0));
+  const ckks::Ciphertext a = encryption.renew(c), b = encryption.renew(c);
+  EXPECT_EQ(a.scale, kScale);
+  for (const ckks::Ciphertext* renewed : {&a, &b})
+    for (double e : errors(*renewed, slots)) ASSERT_LT(std::abs(e), 40 * plan::NoiseModel::rounding(kLogN));
+  // No word of c1 stays where it was but by chance, nor do two renewals agree.
+  const auto same = [&](const ckks::Ciphertext& x, const ckks::Ciphertext& y) {
+    std::size_t count = 0;
+    for (std::size_t l = 0; l < 2; ++l)
+      for (std::size_t i = 0; i < ring->n(); ++i) count += x.c1[l].data()[i] == y.c1[l].data()[i];
+    return count;
+  };
+  EXPECT_LT(same(a, c), 4u);
+  EXPECT_LT(same(a, b), 4u);
+}
+
 // The division leaves its rounding and nothing of the products of small polynomials, which are 16 times as large.
 TEST_P(PublicKeyTest, ErrsAsMuchAsADivision) {
   const PublicEncryption encryption(parameters, ring, generator.public_key(2));
