@@ -25,7 +25,7 @@ install(FILES ${PROJECT_BINARY_DIR}/SottoConfig.cmake ${PROJECT_BINARY_DIR}/Sott
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/Sotto)
 
 # tomlplusplus is no requirement but a library: its flags (TOML_SHARED_LIB) are about its headers, which no user sees.
-set(client_requires "libpng libjpeg zlib protobuf")
+set(client_requires "zlib protobuf")
 set(client_private "-lonnx_proto -ltomlplusplus")
 set(encryptor_requires "")
 set(server_requires "protobuf")

@@ -22,6 +22,9 @@ if(SOTTO_SANITIZE)
   target_compile_options(sotto_options INTERFACE -fsanitize=${SOTTO_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(sotto_options INTERFACE -fsanitize=${SOTTO_SANITIZE})
 endif()
+if(SOTTO_FUZZ)
+  target_compile_options(sotto_options INTERFACE -fsanitize=fuzzer-no-link -fno-sanitize-recover=undefined)
+endif()
 
 # Folders of headers, to build in this tree.
 set(SOTTO_INCLUDES $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>)

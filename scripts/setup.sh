@@ -5,7 +5,7 @@ set -eu
 
 packages="
   g++ cmake ninja-build pkg-config ccache git ca-certificates
-  libtbb-dev libsodium-dev nlohmann-json3-dev libcli11-dev libfmt-dev libtomlplusplus-dev libstb-dev libpng-dev libjpeg62-turbo-dev zlib1g-dev
+  libtbb-dev libsodium-dev nlohmann-json3-dev libcli11-dev libfmt-dev libtomlplusplus-dev libstb-dev libpng-dev libjpeg62-turbo-dev zlib1g-dev libseccomp-dev
   protobuf-compiler libprotobuf-dev libonnx-dev
   libgtest-dev libgmock-dev
   python3 python3-numpy python3-onnx python3-pil python3-dev python3-venv

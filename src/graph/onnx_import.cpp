@@ -247,7 +247,8 @@ auto naming(const Source& source, F&& f) {
   try {
     return f();
   } catch (const Error& e) {
-    throw Error(e.code(), source.name() + ": " + e.what());
+    // Names of nodes and operators may hold anything.
+    throw Error(e.code(), source.name() + ": " + readable_text(e.what()), e.setting());
   }
 }
 

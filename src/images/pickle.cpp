@@ -1,8 +1,11 @@
 #include "images/pickle.h"
 
+#include <fmt/format.h>
+
 #include <cstring>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace sotto::images {
 
@@ -111,7 +114,7 @@ class Machine {
     const bool array =
         (module == "numpy.core.multiarray" || module == "numpy._core.multiarray") && name == "_reconstruct";
     if (!array && !(module == "numpy" && (name == "ndarray" || name == "dtype")))
-      fail("it wants to run " + std::string(module.substr(0, 60)) + "." + std::string(name.substr(0, 60)) +
+      fail("it wants to run " + readable_text(fmt::format("{}.{}", module.substr(0, 60), name.substr(0, 60))) +
            ", which no file of CIFAR does");
     push({Kind::name, 0, name, {}});
   }

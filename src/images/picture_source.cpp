@@ -3,8 +3,9 @@
 #include <algorithm>
 
 #include "images/byte_stream.h"
+#include "images/channels.h"
 #include "images/fit.h"
-#include "images/picture.h"
+#include "images/picture_decoder.h"
 #include "images/picture_list.h"
 #include "images/refuse.h"
 #include "images/source.h"
@@ -14,8 +15,6 @@ namespace sotto::images {
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr std::uint64_t kMostBytes = std::uint64_t{256} << 20;
 
 int label_of(const fs::path& path, const std::vector<std::string>& classes) {
   const std::string stem = path.stem().string();
@@ -28,11 +27,13 @@ int label_of(const fs::path& path, const std::vector<std::string>& classes) {
 
 class PictureSource : public Source {
  public:
-  PictureSource(const std::vector<std::string>& sources, const plan::Interface& io, const LoadOptions& options)
+  PictureSource(const std::vector<std::string>& sources, const plan::Interface& io, const LoadOptions& options,
+                const fs::path& decoder)
       : name_(sources.size() == 1 ? sources.front() : "the list"),
         list_(list_pictures(sources)),
         io_(io),
-        fit_(options.fit) {
+        fit_(options.fit),
+        decoder_(decoder) {
     const bool flat = io.height == 1 && io.width == 1;
     if (flat && fit_ != Fit::exact)
       throw Error(ErrorCode::usage, "this network takes flat images, without height and width to resize or crop to");
@@ -46,9 +47,9 @@ class PictureSource : public Source {
   void skip(std::size_t images) override { next_ += images; }
   Image next() override {
     const auto& [path, name] = list_.entries[next_++];
-    const auto bytes = read_file(path, kMostBytes);
+    const auto bytes = read_file(path, decode::kMostFileBytes);
     try {
-      Image image = decode_picture(bytes, [this](auto width, auto height) { require_size(width, height); });
+      Image image = decoder_.decode(bytes, [this](auto width, auto height) { require_size(width, height); });
       image = with_channels(std::move(image), channels_);
       image.name = name;
       image.label = label_of(path, io_.classes);
@@ -59,8 +60,14 @@ class PictureSource : public Source {
     }
   }
   [[nodiscard]] std::vector<std::string> notes() const override {
-    if (list_.skipped.empty()) return {};
-    return {"skipped in " + name_ + ": " + list_.skipped + "; PNG and JPEG files are read"};
+    std::vector<std::string> notes;
+    if (!list_.skipped.empty())
+      notes.push_back("skipped in " + name_ + ": " + list_.skipped + "; PNG and JPEG files are read");
+    if (decoder_.weakly_confined())
+      notes.emplace_back(
+          "pictures were decoded by a process that could still make system calls, as this system allows no filter of "
+          "them");
+    return notes;
   }
 
  private:
@@ -93,6 +100,7 @@ class PictureSource : public Source {
   PictureList list_;
   plan::Interface io_;
   Fit fit_;
+  PictureDecoder decoder_;
   std::size_t next_ = 0;
   int channels_ = 0;
 };
@@ -100,8 +108,8 @@ class PictureSource : public Source {
 }  // namespace
 
 std::unique_ptr<Source> open_pictures(const std::vector<std::string>& sources, const plan::Interface& io,
-                                      const LoadOptions& options) {
-  return std::make_unique<PictureSource>(sources, io, options);
+                                      const LoadOptions& options, const fs::path& decoder) {
+  return std::make_unique<PictureSource>(sources, io, options, decoder);
 }
 
 }  // namespace sotto::images

@@ -39,8 +39,9 @@ std::unique_ptr<Source> open_mnist(const std::filesystem::path& dir, bool train,
                                    const LoadOptions& options);
 std::unique_ptr<Source> open_array(const std::filesystem::path& path, const plan::Interface& io,
                                    const LoadOptions& options);
+/// decoder: the program that decodes pictures, see PictureDecoder.
 std::unique_ptr<Source> open_pictures(const std::vector<std::string>& sources, const plan::Interface& io,
-                                      const LoadOptions& options);
+                                      const LoadOptions& options, const std::filesystem::path& decoder = {});
 
 /// "3x32x32".
 std::string shape_text(std::size_t channels, std::size_t height, std::size_t width);

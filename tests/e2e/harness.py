@@ -18,9 +18,9 @@ import numpy as np
 import models
 
 BIN = Path(os.environ["SOTTO_BIN_DIR"]).resolve()  # the folder with the programs
-SOTTO, SERVER = BIN / "sotto", BIN / "sotto-server"
+SOTTO, SERVER, DECODER = BIN / "sotto", BIN / "sotto-server", BIN / "sotto-decode"
 
-OK, USAGE, BAD_INPUT, WRONG_KEY, NO_RESOURCES, INTERRUPTED = 0, 2, 3, 4, 5, 130
+OK, INTERNAL, USAGE, BAD_INPUT, WRONG_KEY, NO_RESOURCES, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
 # Long work reports its progress on stderr, and models get notes there; those lines are no part of an error.
 PROGRESS = re.compile(r"^([a-z ]+: +\d+ %|note: )")

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import harness
 import models
-from harness import BAD_INPUT, NO_RESOURCES, OK, USAGE, WRONG_KEY, Container, PreparedCase
+from harness import BAD_INPUT, INTERNAL, NO_RESOURCES, OK, USAGE, WRONG_KEY, Container, PreparedCase
 
 
 class Descriptions(PreparedCase):
@@ -142,11 +142,72 @@ class Bombs(PreparedCase):
         self.limited(BAD_INPUT, "plan", "bomb.onnx", words=["2^28"])
 
 
+class Decoding(PreparedCase):
+    """Pictures are decoded by a process that may do nothing else. Here another program stands in its place."""
+
+    def test_what_is_said_when_it_dies(self):
+        folder = self.dir / "programs"
+        folder.mkdir()
+        shutil.copy(harness.SOTTO, folder)
+        encrypt = ["encrypt", "net.client", "--keys", "keys", "--data", "images", "--out", "x"]
+        decoder = folder / "sotto-decode"
+
+        def refused(code, *words):
+            self.assert_refused(code, *encrypt, program=folder / "sotto", words=words)
+
+        refused(INTERNAL, "cannot start", "sotto-decode", "no such file")
+        # Says that it is there (version 1, confined) and dies of the first picture.
+        for death, words in (("os.kill(os.getpid(), 9)", ["signal 9"]), ("os._exit(3)", ["exit code 3"]), ("os.write(1, bytes(64))", ["no sense"])):
+            decoder.write_text(f"#!/usr/bin/python3\nimport os\nos.write(1, bytes([1, 0, 0, 0, 1, 0, 0, 0]))\nos.read(0, 1)\n{death}\n")
+            decoder.chmod(0o755)
+            with self.subTest(death):
+                refused(BAD_INPUT, "images/cat/0000.png", *words)
+        decoder.write_text("#!/bin/sh\nexit 0\n")
+        refused(INTERNAL, "cannot start", "sotto-decode")
+
+    def test_it_may_do_nothing_else(self):
+        if shutil.which("strace") is None or subprocess.run(["strace", "-f", "-qq", "true"], capture_output=True).returncode != 0:
+            self.skipTest("no strace on this machine, or no right to trace")
+        if harness.SANITIZED:
+            self.skipTest("sanitizers make system calls of their own")
+        trace = self.dir / "trace"
+        p = subprocess.run(["strace", "-f", "-ff", "-o", str(trace), str(harness.SOTTO), "encrypt", "net.client", "--keys", "keys", "--data", "images", "--out", "traced.sotto"],
+                           cwd=self.dir, capture_output=True, text=True)
+        self.assertEqual(p.returncode, OK, p.stderr)
+        traces = [path.read_text() for path in self.dir.glob("trace.*")]
+        decoders = [t for t in traces if "seccomp(SECCOMP_SET_MODE_FILTER" in t]
+        self.assertEqual(len(decoders), 1, "one process decodes all pictures, behind a filter")
+        # What libseccomp tries out comes before.
+        after = decoders[0].rsplit("seccomp(SECCOMP_SET_MODE_FILTER", 1)[1].splitlines()[1:]
+        calls = {line.split("(")[0] for line in after if not line.startswith(("+++", "---"))}
+        self.assertIn("read", calls)
+        self.assertLessEqual(calls, {"read", "write", "mmap", "munmap", "mremap", "brk", "madvise", "exit_group"})
+        opened = [line for t in traces for line in t.splitlines() if line.startswith("openat(")]
+        self.assertTrue(any(".png" in line for line in opened))
+        owner = next(t for t in traces if any("secret.key" in line for line in t.splitlines() if line.startswith("openat(")))
+        places = [k for k, line in enumerate(owner.splitlines()) if line.startswith("openat(") and ".png" in line]
+        key = next(k for k, line in enumerate(owner.splitlines()) if line.startswith("openat(") and "secret.key" in line)
+        self.assertGreater(key, max(places), "the key was read before the last picture")
+
+    def test_links_no_decoders(self):
+        if shutil.which("readelf") is None:
+            self.skipTest("no readelf on this machine")
+        def libraries(program):
+            return subprocess.run(["readelf", "-dW", str(program)], capture_output=True, text=True).stdout
+        self.assertIn("libpng", libraries(harness.DECODER), "the test sees nothing at all")
+        for program in (harness.SOTTO, harness.SERVER):
+            self.assertIn("libc.so", libraries(program))
+            for library in ("libpng", "libjpeg", "libseccomp"):
+                self.assertNotIn(library, libraries(program), program)
+        for library in ("libsodium", "libtbb", "libonnx", "libprotobuf"):
+            self.assertNotIn(library, libraries(harness.DECODER))
+
+
 class Programs(PreparedCase):
     def test_hardened(self):
         if shutil.which("readelf") is None or os.environ.get("SOTTO_HARDEN") == "0":
             self.skipTest("no readelf on this machine, or a build without SOTTO_HARDEN")
-        for program in (harness.SOTTO, harness.SERVER):
+        for program in (harness.SOTTO, harness.SERVER, harness.DECODER):
             with self.subTest(program.name):
                 def read(*options):
                     return subprocess.run(["readelf", *options, str(program)], capture_output=True, text=True).stdout

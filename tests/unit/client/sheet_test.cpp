@@ -7,7 +7,8 @@
 
 #include <cmath>
 
-#include "images/picture.h"
+#include "decode/picture.h"
+#include "images/channels.h"
 #include "support/expect_error.h"
 #include "support/files.h"
 
@@ -31,7 +32,8 @@ struct Decoded {
 };
 
 Decoded decode(const test::Bytes& png) {
-  const images::Picture picture = images::with_channels(images::decode_png(png, [](auto, auto) {}), 3);
+  const decode::Picture read = decode::decode_png(png, [](auto, auto) {});
+  const images::Image picture = images::with_channels({"", -1, read.channels, read.height, read.width, read.pixels}, 3);
   Decoded d{picture.width, picture.height, test::Bytes(picture.pixels.size())};
   const std::size_t plane = d.rgb.size() / 3;
   for (std::size_t p = 0; p < plane; ++p)

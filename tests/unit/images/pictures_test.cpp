@@ -131,7 +131,7 @@ TEST_F(Pictures, DamagedPicturesAreRefused) {
   const Image good = write("a.png");
   const Bytes original = test::read_bytes(folder / "a.png");
   std::mt19937_64 rng(3);
-  for (std::size_t i = 0; i < 2000; ++i) {
+  for (std::size_t i = 0; i < original.size() + 50; ++i) {  // more in decode/png_test.cpp
     const Bytes bytes = i < original.size() ? Bytes(original.begin(), original.begin() + static_cast<std::ptrdiff_t>(i))
                                             : test::mutate(original, rng);
     test::write_bytes(folder / "a.png", bytes);

@@ -1,12 +1,12 @@
 // PNG files of every kind, and those that are damaged, hostile or not opaque.
 #include <gtest/gtest.h>
 
-#include "images/picture.h"
+#include "decode/picture.h"
 #include "support/chunks.h"
 #include "support/expect_error.h"
 #include "support/files.h"
 
-namespace sotto::images {
+namespace sotto::decode {
 namespace {
 
 using test::append;
@@ -70,6 +70,22 @@ TEST(PngFile, EveryFlippedBitIsFound) {
         << length;
 }
 
+TEST(PngFile, EditsAreFound) {
+  std::mt19937_64 rng(3);
+  Bytes rows = test::random_bytes(4 * 19, rng);
+  for (std::size_t y = 0; y < 4; ++y) rows[19 * y] = 0;
+  const Bytes good = png(6, 4, 8, kRgb, rows);
+  const Picture original = decode(good);
+  for (int k = 0; k < 2000; ++k) {
+    try {
+      // Edits can cancel out or fall behind the end; all others break a checksum.
+      ASSERT_EQ(decode(test::mutate(good, rng)).pixels, original.pixels) << k;
+    } catch (const Error& e) {
+      ASSERT_EQ(e.code(), ErrorCode::bad_input);
+    }
+  }
+}
+
 TEST(PngFile, TooFewPixels) {
   EXPECT_TRUE(refuses([&] { decode(png(3, 2, 8, kRgb, Bytes(19, 0))); }, {"damaged"}));
   EXPECT_TRUE(refuses([&] { decode(png(3, 2, 8, kRgb, {})); }, {"damaged"}));
@@ -115,4 +131,4 @@ TEST(PngFile, RandomContentsWithRightChecksums) {
 }
 
 }  // namespace
-}  // namespace sotto::images
+}  // namespace sotto::decode

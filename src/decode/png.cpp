@@ -6,9 +6,9 @@
 #include <string>
 
 #include "base/error.h"
-#include "images/picture.h"
+#include "decode/picture.h"
 
-namespace sotto::images {
+namespace sotto::decode {
 
 namespace {
 
@@ -100,7 +100,7 @@ Picture decode_png(std::span<const unsigned char> file, const SizeCheck& check_s
   png_destroy_read_struct(&png, &info, nullptr);
   if (!whole) fail("it is damaged (" + decoder.message + ")");
   const int channels = decoder.channels;
-  Picture picture{"", -1, channels, decoder.height, decoder.width, planes_of(decoder.bytes, channels)};
+  Picture picture{channels, decoder.height, decoder.width, planes_of(decoder.bytes, channels)};
   if (channels == 1 || channels == 3) return picture;
   // Grey or colour, and opacity behind it.
   picture.channels = channels - 1;
@@ -111,4 +111,4 @@ Picture decode_png(std::span<const unsigned char> file, const SizeCheck& check_s
   return picture;
 }
 
-}  // namespace sotto::images
+}  // namespace sotto::decode

@@ -2,12 +2,13 @@
 #include <gtest/gtest.h>
 #include <stb_image_write.h>
 
-#include "images/picture.h"
+#include "decode/picture.h"
+#include "images/channels.h"
 #include "support/chunks.h"
 #include "support/expect_error.h"
 #include "support/files.h"
 
-namespace sotto::images {
+namespace sotto::decode {
 namespace {
 
 using test::append;
@@ -58,7 +59,7 @@ TEST(JpegFile, ColourAndGrey) {
   EXPECT_NEAR(colour.pixels[0], 200, 8);
   EXPECT_NEAR(colour.pixels[2 * 512 + 31], 200, 8);
   EXPECT_NEAR(colour.pixels[15 * 32], 100, 8);
-  EXPECT_EQ(with_channels(colour, 1).pixels.size(), 512u);
+  EXPECT_EQ(images::with_channels({"", -1, 3, 16, 32, colour.pixels}, 1).pixels.size(), 512u);
 }
 
 TEST(JpegFile, OrientationIsApplied) {
@@ -118,4 +119,4 @@ TEST(JpegFile, DamagedAnyhow) {
 }
 
 }  // namespace
-}  // namespace sotto::images
+}  // namespace sotto::decode

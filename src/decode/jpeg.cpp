@@ -5,13 +5,13 @@
 #include <string>
 
 #include "base/error.h"
-#include "images/picture.h"
+#include "decode/picture.h"
 
 // Behind <cstdio>, which they need.
 #include <jerror.h>
 #include <jpeglib.h>
 
-namespace sotto::images {
+namespace sotto::decode {
 
 namespace {
 
@@ -126,9 +126,8 @@ Picture decode_jpeg(std::span<const unsigned char> file, const SizeCheck& check_
   check_size(turned ? height : width, turned ? width : height);
   if (!read_pixels(decoder)) damaged();
   const int channels = decoder.jpeg.output_components;
-  return upright(
-      {"", -1, channels, static_cast<int>(height), static_cast<int>(width), planes_of(decoder.bytes, channels)},
-      orientation);
+  return upright({channels, static_cast<int>(height), static_cast<int>(width), planes_of(decoder.bytes, channels)},
+                 orientation);
 }
 
-}  // namespace sotto::images
+}  // namespace sotto::decode

@@ -1,0 +1,213 @@
+#include "images/picture_decoder.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "decode/protocol.h"
+
+namespace sotto::images {
+
+namespace {
+
+using decode::Answer, decode::AnswerKind;
+
+// A process gets so much of the processor, then the next one takes its place: the limit that the system holds it to
+// (decode/confine.h) leaves every picture at least as much again.
+constexpr time_t kMostSeconds = 120;
+
+[[noreturn]] void cannot_start(const std::filesystem::path& program, const std::string& why) {
+  throw Error(ErrorCode::internal, "cannot start " + program.string() + ": " + why);
+}
+
+// Waits for the end of a process and returns its status; 0 if somebody else asked for that. One that does not end by
+// itself is ended.
+int end_of(pid_t process, bool at_once) {
+  int status = 0;
+  for (int patience = at_once ? 0 : 200; patience > 0; --patience) {
+    const pid_t ended = ::waitpid(process, &status, WNOHANG);
+    if (ended == process) return status;
+    if (ended < 0 && errno != EINTR) return 0;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  ::kill(process, SIGKILL);
+  while (::waitpid(process, &status, 0) < 0)
+    if (errno != EINTR) return 0;
+  return status;
+}
+
+// Starts a program with descriptors 0 and 1 on the socket and no others, in a process group of its own: what stops this
+// program is none of its business. Returns 0 or an error.
+int spawn(const std::filesystem::path& program, int socket, pid_t& process) {
+  posix_spawn_file_actions_t files;
+  posix_spawnattr_t attributes;
+  posix_spawn_file_actions_init(&files);
+  posix_spawnattr_init(&attributes);
+  posix_spawn_file_actions_adddup2(&files, socket, STDIN_FILENO);
+  posix_spawn_file_actions_adddup2(&files, socket, STDOUT_FILENO);
+  posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
+  sigset_t none, all;
+  sigemptyset(&none);
+  sigfillset(&all);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setsigdefault(&attributes, &all);
+  posix_spawnattr_setpgroup(&attributes, 0);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+  std::string name = program.string(), libraries = "LD_LIBRARY_PATH=";
+  const char* path = std::getenv("LD_LIBRARY_PATH");
+  if (path != nullptr) libraries += path;
+  char* arguments[] = {name.data(), nullptr};
+  char* environment[] = {path != nullptr ? libraries.data() : nullptr, nullptr};
+  const int error = ::posix_spawn(&process, name.c_str(), &files, &attributes, arguments, environment);
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&files);
+  return error;
+}
+
+}  // namespace
+
+PictureDecoder::PictureDecoder(std::filesystem::path program, std::chrono::seconds patience)
+    : program_(std::move(program)), patience_(patience) {}
+
+PictureDecoder::~PictureDecoder() { stop(); }
+
+void PictureDecoder::start() {
+  if (program_.empty()) program_ = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "sotto-decode";
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) cannot_start(program_, std::strerror(errno));
+  const int error = spawn(program_, ends[1], process_);
+  ::close(ends[1]);
+  socket_ = ends[0];
+  if (error != 0) {
+    process_ = 0;
+    stop();
+    cannot_start(program_, std::strerror(error));
+  }
+  decode::Hello hello;
+  try {
+    receive(&hello, sizeof hello);
+  } catch (const Error& e) {
+    cannot_start(program_, e.what());
+  }
+  if (hello.version != decode::kProtocolVersion) {
+    stop();
+    cannot_start(program_, "it is of another version");
+  }
+  weak_ = hello.confinement != decode::Confinement::system_calls;
+}
+
+void PictureDecoder::stop() {
+  if (socket_ >= 0) ::close(std::exchange(socket_, -1));
+  if (process_ != 0) end_of(std::exchange(process_, 0), true);
+}
+
+bool PictureDecoder::used_up() const {
+  clockid_t clock{};
+  timespec used{};
+  return ::clock_getcpuclockid(process_, &clock) == 0 && ::clock_gettime(clock, &used) == 0 &&
+         used.tv_sec >= kMostSeconds;
+}
+
+void PictureDecoder::fail(const std::string& what) {
+  stop();
+  throw Error(ErrorCode::bad_input, what);
+}
+
+// The other end of the socket is closed: the process ended, or is about to.
+void PictureDecoder::fail_as_ended() {
+  ::close(std::exchange(socket_, -1));
+  const int status = end_of(std::exchange(process_, 0), false);
+  const int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  if (number == SIGXCPU) fail("it takes too long to decode");
+  if (number == SIGSYS) fail("its decoder was ended when it tried to do what it may not");
+  fail("its decoder " + (number != 0 ? "was ended by signal " + std::to_string(number)
+                                     : "ended with exit code " + std::to_string(WEXITSTATUS(status))));
+}
+
+void PictureDecoder::wait_until_ready(short events) {
+  pollfd ready{socket_, events, 0};
+  int found = 0;
+  while ((found = ::poll(&ready, 1, static_cast<int>(patience_.count()))) < 0 && errno == EINTR) {
+  }
+  if (found == 0) fail("its decoder does not answer");
+}
+
+void PictureDecoder::send(const void* data, std::size_t bytes) {
+  const auto* at = static_cast<const unsigned char*>(data);
+  while (bytes > 0) {
+    wait_until_ready(POLLOUT);
+    const ssize_t done = ::send(socket_, at, bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (done < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (done < 0) fail_as_ended();
+    at += done;
+    bytes -= static_cast<std::size_t>(done);
+  }
+}
+
+void PictureDecoder::receive(void* data, std::size_t bytes) {
+  auto* at = static_cast<unsigned char*>(data);
+  while (bytes > 0) {
+    wait_until_ready(POLLIN);
+    const ssize_t done = ::recv(socket_, at, bytes, MSG_DONTWAIT);
+    if (done < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (done <= 0) fail_as_ended();
+    at += done;
+    bytes -= static_cast<std::size_t>(done);
+  }
+}
+
+Image PictureDecoder::decode(std::span<const unsigned char> file,
+                             const std::function<void(std::uint64_t width, std::uint64_t height)>& check_size) {
+  check(file.size() <= decode::kMostFileBytes, "a picture that is too large to decode");
+  if (process_ != 0 && used_up()) stop();
+  if (process_ == 0) start();
+  const std::uint64_t bytes = file.size();
+  send(&bytes, sizeof bytes);
+  send(file.data(), file.size());
+  Answer size;
+  if (receive_answer(size, AnswerKind::size); size.count != 0) fail_as_nonsense();
+  try {
+    check_size(size.width, size.height);
+  } catch (...) {  // it waits for an answer that does not come
+    stop();
+    throw;
+  }
+  send(&decode::kGoOn, sizeof decode::kGoOn);
+  Answer picture;
+  receive_answer(picture, AnswerKind::pixels);
+  if (picture.width != size.width || picture.height != size.height || (picture.count != 1 && picture.count != 3))
+    fail_as_nonsense();
+  Image image{"", -1, static_cast<int>(picture.count), static_cast<int>(size.height), static_cast<int>(size.width), {}};
+  image.pixels.resize(std::size_t{picture.count} * size.height * size.width);
+  receive(image.pixels.data(), image.pixels.size());
+  return image;
+}
+
+void PictureDecoder::receive_answer(Answer& answer, AnswerKind expected) {
+  receive(&answer, sizeof answer);
+  if (answer.kind == expected) return;
+  if (answer.kind != AnswerKind::refused || answer.count == 0 || answer.count > decode::kMostTextBytes)
+    fail_as_nonsense();
+  std::string why(answer.count, '\0');
+  receive(why.data(), why.size());
+  throw Error(ErrorCode::bad_input, readable_text(std::move(why)));
+}
+
+void PictureDecoder::fail_as_nonsense() { fail("its decoder gave an answer that makes no sense"); }
+
+}  // namespace sotto::images

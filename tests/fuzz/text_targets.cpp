@@ -1,0 +1,60 @@
+// JSON and TOML.
+#include <nlohmann/json.hpp>
+
+#include "client/input_record.h"
+#include "fuzz/targets.h"
+#include "support/files.h"
+#include "training/spec.h"
+#include "wire/json_text.h"
+
+namespace sotto::fuzz {
+
+namespace {
+
+// What a text has, counted after it was read.
+struct Counts {
+  std::size_t values = 0, containers = 0, depth = 0;
+
+  explicit Counts(const nlohmann::json& j, std::size_t above = 1) {
+    values = 1;
+    if (j.is_string()) containers = 1;
+    if (!j.is_structured()) return;
+    containers = 1;
+    depth = above;
+    for (const auto& [name, member] : j.items()) {
+      const Counts inside(member, above + 1);
+      values += inside.values;
+      containers += inside.containers + (j.is_object() ? 1 : 0);
+      depth = std::max(depth, inside.depth);
+    }
+  }
+};
+
+}  // namespace
+
+bool read_json(Input input) {
+  const std::span text(reinterpret_cast<const char*>(input.data()), input.size());
+  const wire::JsonLimits limits{1 << 12, 64, 32, 8};
+  const bool fits = wire::fits(text, limits);
+  const nlohmann::json parsed = wire::parse_json(text, limits);
+  require(fits == !parsed.is_discarded(), "a text within the limits is read, another is not");
+  if (!fits) return false;
+  const Counts found(parsed);
+  require(found.values <= limits.values && found.containers <= limits.containers && found.depth <= limits.depth,
+          "a text beyond the limits");
+  return true;
+}
+
+bool read_spec(Input input) {
+  return accepts([&] { training::verify(training::parse_spec({input.begin(), input.end()}, "SPEC.toml")); });
+}
+
+bool read_input_record(Input input) {
+  static const test::TempFolder folder;
+  const std::string id(32, '0');
+  std::filesystem::create_directories(folder / "inputs");
+  test::write_bytes(folder / ("inputs/" + id + ".json"), {input.begin(), input.end()});
+  return client::read_input_record(folder.path(), id).has_value();
+}
+
+}  // namespace sotto::fuzz
