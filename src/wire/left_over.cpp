@@ -1,5 +1,6 @@
 #include "wire/left_over.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -8,9 +9,9 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <memory>
 #include <string>
 #include <string_view>
-#include <system_error>
 
 namespace sotto::wire {
 
@@ -19,6 +20,10 @@ namespace {
 bool is_number(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
 }
+
+struct CloseFolder {
+  void operator()(DIR* folder) const { ::closedir(folder); }
+};
 
 // Whether a file's name is that of a temporary file of `target`.
 bool is_temporary(std::string_view name, std::string_view target) {
@@ -40,17 +45,19 @@ bool mark_in_use(int fd) {
 }
 
 void remove_left_over(const std::filesystem::path& target) {
-  namespace fs = std::filesystem;
-  const fs::path folder = target.has_parent_path() ? target.parent_path() : ".";
+  // Not std::filesystem's iterator, which ends the program where memory runs out.
+  const std::filesystem::path folder = target.has_parent_path() ? target.parent_path() : ".";
   const std::string name = target.filename().string();
-  std::error_code error;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    const fs::path& path = it->path();
-    if (!is_temporary(path.filename().string(), name)) continue;
-    const int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  const std::unique_ptr<DIR, CloseFolder> open(::opendir(folder.c_str()));
+  if (!open) return;
+  const int at = ::dirfd(open.get());
+  while (const dirent* entry = ::readdir(open.get())) {
+    if (!is_temporary(entry->d_name, name)) continue;
+    const int fd = ::openat(at, entry->d_name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) continue;
     struct stat info {};
-    if (::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && ::flock(fd, LOCK_EX | LOCK_NB) == 0) ::unlink(path.c_str());
+    if (::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && ::flock(fd, LOCK_EX | LOCK_NB) == 0)
+      ::unlinkat(at, entry->d_name, 0);
     ::close(fd);
   }
 }
