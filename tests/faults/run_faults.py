@@ -140,6 +140,8 @@ class Place:
         elif not killed and not (result.code == -signal.SIGABRT and errors == [ENDED_BY_LIBC]):
             wanted = () if fault is None or not struck or fault.what in HARMLESS else (
                 *FAILURES.get(fault.what, ANY_FAILURE), *verb.codes)
+            if "memory" in result.err.lower() and fault is not None and fault.what == errno.ENOMEM:
+                wanted = (*wanted, harness.BAD_INPUT)  # of the libraries that read pictures and models
             if result.code not in wanted:
                 found.append(f"exit code {result.code}")
             if len(errors) != 1:
@@ -157,7 +159,7 @@ class Place:
         if not killed:
             known = {*verb.outputs, *verb.before}
             left = {f for f in self.files() - known if not f.startswith(("keys/plans/", "keys/inputs/")) or f.endswith(".tmp")}
-            if AT_ONCE in result.err:
+            if AT_ONCE in result.err or ENDED_BY_LIBC in result.err:
                 left = {f for f in left if not f.startswith("tmp/") and not f.endswith(".tmp")}
             if second:
                 left = {f for f in left if not f.startswith(("tmp/", "keys/inputs/"))}
