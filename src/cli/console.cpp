@@ -19,6 +19,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "cli/last_words.h"
 
 namespace sotto::cli {
 
@@ -97,6 +98,7 @@ void print_error(const std::string& text) { (void)std::fputs(text.c_str(), stder
 void print_note(const std::string& text) { print_error("note: " + readable_text(text) + "\n"); }
 
 int guarded_main(const char* program, const std::function<int()>& body) {
+  install_last_words(program);
   // Behind a progress line on a terminal; made here because a signal handler may only write.
   std::snprintf(farewell.data(), farewell.size(), "%s%s: %s\n", isatty(STDERR_FILENO) != 0 ? "\n" : "", program,
                 kInterrupted);
@@ -129,7 +131,8 @@ int guarded_main(const char* program, const std::function<int()>& body) {
   } catch (const std::bad_alloc&) {
     return report("not enough memory; use a smaller --batch, or a machine with more", ErrorCode::no_resources);
   } catch (const std::filesystem::filesystem_error& e) {
-    return report(e.what(), ErrorCode::bad_input);
+    const bool memory = e.code() == std::errc::not_enough_memory;
+    return report(e.what(), memory ? ErrorCode::no_resources : ErrorCode::bad_input);
   } catch (const std::system_error& e) {
     return report(std::string("the system refuses: ") + e.what(), ErrorCode::no_resources);
   } catch (const std::exception& e) {

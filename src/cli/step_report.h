@@ -37,7 +37,7 @@ class StepReport {
   using Clock = std::chrono::steady_clock;
 
   std::string path_;
-  nlohmann::json report_;
+  nlohmann::json report_ = nlohmann::json::object();  // making one of nothing is not safe where memory runs out
   Clock::time_point start_, lap_;
 };
 

@@ -129,7 +129,7 @@ std::uint64_t evaluation_key_bytes(const ckks::KeyList& list) {
 }
 
 void write_evaluation_keys(const ckks::KeyList& list, const secret::OwnerKey& owner, const Sink& sink,
-                           const ProgressFn& progress) {
+                           const ProgressFn& progress, const std::function<void()>& before_commit) {
   ckks::KeyFileWriter file(sink, list, owner.id());
   const std::size_t total = list.size();
   std::size_t done = 0;
@@ -143,8 +143,9 @@ void write_evaluation_keys(const ckks::KeyList& list, const secret::OwnerKey& ow
       file.write(*ring, generator.switching_key(shape));
     }
   }
+  if (progress) progress(total, total);  // the last chance to stop
+  if (before_commit) before_commit();
   file.commit();
-  if (progress) progress(total, total);
 }
 
 void write_public_key(const plan::ClientSpec& spec, const Keys& keys, const Sink& sink) {
@@ -220,12 +221,17 @@ MadeKeys make_keys(const std::vector<PlanToServe>& plans, const fs::path& dir, c
     require_replaceable(evaluation_path, list, owner.id());
   made.public_key =
       with_public && (options.replace || !public_key_serves(options.public_key, longest->spec, owner.id()));
+  // A first secret key gets its name before the evaluation keys: without it they would serve nobody, and stand in the
+  // way of the next run. One that is replaced stays until nothing else can go wrong.
+  const bool first = made.secret && !options.replace;
   if (with_evaluation) {
     require_room(evaluation_path, evaluation_key_bytes(list));
-    write_evaluation_keys(list, owner, evaluation_path, progress);
+    write_evaluation_keys(list, owner, evaluation_path, progress, [&] {
+      if (first) write_owner_key(owner, secret_path, false);
+    });
     made.evaluation = list.size();
   }
-  if (made.secret) write_owner_key(owner, secret_path, options.replace);
+  if (made.secret && !(first && with_evaluation)) write_owner_key(owner, secret_path, options.replace);
   if (made.public_key)  // last: nobody may encrypt for a key that is lost
     write_public_key(longest->spec, keys_of(owner, longest->parameters), options.public_key);
   if (options.replace) forget_plans(dir);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,9 +37,9 @@ secret::OwnerKey read_owner_key(const std::filesystem::path& path);
 /// What the evaluation keys of a list take in a file.
 std::uint64_t evaluation_key_bytes(const ckks::KeyList& list);
 
-/// Makes the evaluation keys of a list.
+/// Makes the evaluation keys of a list. before_commit() is called when all are written and may still be dropped.
 void write_evaluation_keys(const ckks::KeyList& list, const secret::OwnerKey& owner, const Sink& sink,
-                           const ProgressFn& progress);
+                           const ProgressFn& progress, const std::function<void()>& before_commit = {});
 
 /// Makes the public key with which others encrypt for this plan, and for others of its ring that need no more levels.
 void write_public_key(const plan::ClientSpec& spec, const Keys& keys, const Sink& sink);

@@ -3,6 +3,7 @@
 
 #include <csetjmp>
 #include <cstring>
+#include <new>
 #include <string>
 
 #include "base/error.h"
@@ -93,9 +94,12 @@ Picture decode_png(std::span<const unsigned char> file, const SizeCheck& check_s
   Decoder decoder;
   decoder.file = file;
   png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &decoder, on_error, on_warning);
-  check(png != nullptr, "libpng does not start");
+  if (png == nullptr) throw std::bad_alloc();
   png_infop info = png_create_info_struct(png);
-  check(info != nullptr, "libpng does not start");
+  if (info == nullptr) {
+    png_destroy_read_struct(&png, nullptr, nullptr);
+    throw std::bad_alloc();
+  }
   const bool whole = decode(decoder, png, info);
   png_destroy_read_struct(&png, &info, nullptr);
   if (!whole) fail("it is damaged (" + decoder.message + ")");

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "images/refuse.h"
@@ -82,8 +83,9 @@ class InflateStream : public ByteStream {
  public:
   InflateStream(std::unique_ptr<ByteStream> packed, Compression compression)
       : packed_(std::move(packed)), buffer_(1 << 16) {
-    check(inflateInit2(&zlib_, compression == Compression::gzip ? 16 + MAX_WBITS : -MAX_WBITS) == Z_OK,
-          "zlib does not start");
+    const int started = inflateInit2(&zlib_, compression == Compression::gzip ? 16 + MAX_WBITS : -MAX_WBITS);
+    if (started == Z_MEM_ERROR) throw std::bad_alloc();
+    check(started == Z_OK, "zlib does not start");
   }
   ~InflateStream() override { inflateEnd(&zlib_); }
   InflateStream(const InflateStream&) = delete;

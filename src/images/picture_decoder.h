@@ -14,7 +14,7 @@
 
 namespace sotto::images {
 
-/// Has pictures decoded by sotto-decode, a process without rights (docs/adr/0039). What comes back is checked, and
+/// Has pictures decoded by sotto-decode, a process without rights (docs/adr/0040). What comes back is checked, and
 /// nothing of it is believed: whoever wrote the picture may have taken over that process.
 class PictureDecoder {
  public:

@@ -77,10 +77,15 @@ void sample_sparse(SecretArray<std::int8_t>& dst) {
   for (int drawn = 0; drawn < ckks::kEphemeralWeight;) {
     SecretArray<std::uint32_t> word(1);
     randombytes_buf(word.data(), sizeof(std::uint32_t));
-    std::int8_t& place = dst[word[0] >> 1 & (places - 1)];
-    if (place != 0) continue;
-    place = word[0] & 1 ? std::int8_t{1} : std::int8_t{-1};
-    ++drawn;
+    // Every place is looked at, so that no address depends on the one that was drawn. That a place was drawn before,
+    // and the draw is repeated, says nothing about any place.
+    const std::uint32_t wanted = word[0] >> 1 & (places - 1);
+    const auto mask = [&](std::uint32_t i) { return -static_cast<int>(i == wanted); };
+    int taken = 0;
+    for (std::uint32_t i = 0; i < places; ++i) taken |= dst[i] & mask(i);
+    const int fresh = (taken & 1) - 1, value = 1 - 2 * static_cast<int>(word[0] & 1);  // 1 and -1 are odd
+    for (std::uint32_t i = 0; i < places; ++i) dst[i] = static_cast<std::int8_t>(dst[i] | (value & fresh & mask(i)));
+    drawn += -fresh;
   }
 }
 

@@ -166,6 +166,11 @@ inline void inverse_head(const std::uint64_t* in, double* x, std::size_t n, std:
 // The words of an array hold raw doubles between the passes.
 inline double* as_doubles(std::uint64_t* x) { return reinterpret_cast<double*>(x); }
 
+// A word below 2^63 as a number and back, through signed ones: the other conversions branch on the word, which may be
+// secret.
+inline double to_double(std::uint64_t word) { return static_cast<double>(static_cast<std::int64_t>(word)); }
+inline std::uint64_t to_word(double value) { return static_cast<std::uint64_t>(static_cast<std::int64_t>(value)); }
+
 // d_i = a_i - I a_{n-i}; leaves raw doubles, |d| <= 1.6 q.
 template <class V>
 inline void fold(std::uint64_t* x, const NttView& t, typename V::D q, typename V::D qinv) {
@@ -177,12 +182,12 @@ inline void fold(std::uint64_t* x, const NttView& t, typename V::D q, typename V
   // i = 1 .. L-1, their mirrors, 0 and n/2 one by one, the rest in vectors.
   auto single = [&](std::size_t i) {
     const std::uint64_t lo = x[i], hi = x[n - i];
-    typename V::D a = V::set1(static_cast<double>(lo)), b = V::set1(static_cast<double>(hi));
+    typename V::D a = V::set1(to_double(lo)), b = V::set1(to_double(hi));
     const auto ra = V::sub(a, mul_mod<V>(b, vi, q, qinv)), rb = V::sub(b, mul_mod<V>(a, vi, q, qinv));
     d[i] = V::first(ra);
     d[n - i] = V::first(rb);
   };
-  d[0] = static_cast<double>(x[0]);
+  d[0] = to_double(x[0]);
   for (std::size_t i = 1; i < L; ++i) single(i);
   for (std::size_t i = L; i < n / 2; i += L) {
     const auto a = V::from_words(x + i);
@@ -207,11 +212,11 @@ inline void unfold(std::uint64_t* x, const NttView& t, double scale, double imag
   auto single = [&](std::size_t i) {
     const auto a = V::set1(d[i]), b = V::set1(d[n - i]);
     const double lo = V::first(join(a, b)), hi = V::first(join(b, a));
-    x[i] = static_cast<std::uint64_t>(lo);
-    x[n - i] = static_cast<std::uint64_t>(hi);
+    x[i] = to_word(lo);
+    x[n - i] = to_word(hi);
   };
   const auto zero = canonical<V>(mul_mod<V>(V::set1(d[0]), V::set1(scale0), q, qinv), q, qinv);
-  x[0] = static_cast<std::uint64_t>(V::first(zero));
+  x[0] = to_word(V::first(zero));
   for (std::size_t i = 1; i < L; ++i) single(i);
   for (std::size_t i = L; i < n / 2; i += L) {
     const auto a = V::load(d + i);

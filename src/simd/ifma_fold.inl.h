@@ -4,7 +4,8 @@
 inline constexpr std::size_t kIfmaFoldAhead = 256;  // how far ahead of use, in words, limbs are asked for
 
 inline std::uint64_t add_mod_word(std::uint64_t a, std::uint64_t b, std::uint64_t q) {
-  return a + b >= q ? a + b - q : a + b;
+  const std::uint64_t d = a + b - q;
+  return d + (q & (0 - (d >> 63)));
 }
 
 // d_i = a_i - I a_{n-i} and the first level of the tree on {i, n/2 - i, n/2 + i, n - i}; values below 5 q come out.

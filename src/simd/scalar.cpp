@@ -14,16 +14,31 @@ __extension__ using i128 = __int128;
 using u64 = std::uint64_t;
 using std::size_t;
 
+// Residues may be secrets: no branch depends on one (tests/constant_time). Words below 2^63 are converted as signed
+// ones, which takes a single instruction.
+double as_double(u64 x) { return static_cast<double>(static_cast<std::int64_t>(x)); }
+
+// x - m if that is not negative, else x, for x and m below 2^63.
+u64 subtract_once(u64 x, u64 m) {
+  const u64 d = x - m;
+  return d + (m & (0 - (d >> 63)));
+}
+
+// a - b modulo q, for a and b below q.
+u64 sub_mod(u64 a, u64 b, u64 q) {
+  const u64 d = a - b;
+  return d + (q & (0 - (d >> 63)));
+}
+
 u64 mul_mod(u64 a, u64 b, u64 q) { return static_cast<u64>(static_cast<u128>(a) * b % q); }
 
 // a * b mod q by one multiplication with 1/q in double precision: q < 2^48 leaves 16 spare bits for the quotient error.
 u64 mul_fast(u64 a, u64 b, const ModulusView& m) {
-  const auto quotient = static_cast<u64>(static_cast<double>(a) * static_cast<double>(b) * m.qinv);
-  auto r = static_cast<std::int64_t>(a * b - quotient * m.q);  // in (-2q, 2q)
-  if (r < 0) r += static_cast<std::int64_t>(m.q);
-  if (r < 0) r += static_cast<std::int64_t>(m.q);
-  if (r >= static_cast<std::int64_t>(m.q)) r -= static_cast<std::int64_t>(m.q);
-  return static_cast<u64>(r);
+  const auto quotient = static_cast<u64>(static_cast<std::int64_t>(as_double(a) * as_double(b) * m.qinv));
+  u64 r = a * b - quotient * m.q;  // in (-2q, 2q)
+  r += m.q & (0 - (r >> 63));
+  r += m.q & (0 - (r >> 63));
+  return subtract_once(r, m.q);
 }
 
 // x * w mod q in [0, 2q) for any x < 2^64. Shoup; Harvey 2014, algorithm 3.
@@ -51,19 +66,14 @@ void ntt(u64* x, const NttView& t) {
       u64* a = x + 2 * i * half;
       u64* b = a + half;
       for (size_t j = 0; j < half; ++j) {  // words in [0, 4q)
-        u64 u = a[j];
-        u = u >= two_q ? u - two_q : u;
+        const u64 u = subtract_once(a[j], two_q);
         const u64 v = mul_shoup(b[j], w, ws, q);
         a[j] = u + v;
         b[j] = u + two_q - v;
       }
     }
   }
-  for (size_t i = 0; i < n; ++i) {
-    u64 u = x[i];
-    u = u >= two_q ? u - two_q : u;
-    x[i] = u >= q ? u - q : u;
-  }
+  for (size_t i = 0; i < n; ++i) x[i] = subtract_once(subtract_once(x[i], two_q), q);
 }
 
 void intt(u64* x, const u64* src, const NttView& t, u64 factor) {
@@ -79,23 +89,19 @@ void intt(u64* x, const u64* src, const NttView& t, u64 factor) {
       for (size_t j = 0; j < half; ++j) {  // words in [0, 2q)
         const u64 u = a[j] + b[j];
         const u64 v = a[j] + two_q - b[j];
-        a[j] = u >= two_q ? u - two_q : u;
+        a[j] = subtract_once(u, two_q);
         b[j] = mul_shoup(v, w, ws, q);
       }
     }
   }
   // 1/n = -(q - 1)/n for n a power of two that divides q - 1.
   const u64 scale = mul_mod(factor, q - (q - 1) / n, q);
-  for (size_t i = 0; i < n; ++i) {
-    const u64 u = x[i] >= q ? x[i] - q : x[i];
-    x[i] = mul_fast(u, scale, t.mod);
-  }
+  for (size_t i = 0; i < n; ++i) x[i] = mul_fast(subtract_once(x[i], q), scale, t.mod);
   if (t.conjugate_invariant) {
     // a_i = (d_i + I d_{n-i}) / 2, a_0 = d_0.
     const u64 one_half = (q + 1) / 2, imag_half = mul_mod(t.imag, one_half, q);
     auto unfold = [&](u64 d, u64 mirror) {
-      const u64 s = mul_fast(d, one_half, t.mod) + mul_fast(mirror, imag_half, t.mod);
-      return s >= q ? s - q : s;
+      return subtract_once(mul_fast(d, one_half, t.mod) + mul_fast(mirror, imag_half, t.mod), q);
     };
     for (size_t i = 1; i <= n - i; ++i) {
       const u64 lo = x[i], hi = x[n - i];
@@ -106,14 +112,11 @@ void intt(u64* x, const u64* src, const NttView& t, u64 factor) {
 }
 
 void add(u64* dst, const u64* a, const u64* b, size_t n, const ModulusView& m) {
-  for (size_t i = 0; i < n; ++i) {
-    const u64 s = a[i] + b[i];
-    dst[i] = s >= m.q ? s - m.q : s;
-  }
+  for (size_t i = 0; i < n; ++i) dst[i] = subtract_once(a[i] + b[i], m.q);
 }
 
 void sub(u64* dst, const u64* a, const u64* b, size_t n, const ModulusView& m) {
-  for (size_t i = 0; i < n; ++i) dst[i] = a[i] >= b[i] ? a[i] - b[i] : a[i] + m.q - b[i];
+  for (size_t i = 0; i < n; ++i) dst[i] = sub_mod(a[i], b[i], m.q);
 }
 
 void mul(u64* dst, const u64* a, const u64* b, size_t n, const ModulusView& m) {
@@ -121,14 +124,11 @@ void mul(u64* dst, const u64* a, const u64* b, size_t n, const ModulusView& m) {
 }
 
 void mul_scalar_add(u64* dst, const u64* a, u64 c, const u64* b, size_t n, const ModulusView& m) {
-  for (size_t i = 0; i < n; ++i) {
-    const u64 s = mul_fast(a[i], c, m) + (b ? b[i] : 0);
-    dst[i] = s >= m.q ? s - m.q : s;
-  }
+  for (size_t i = 0; i < n; ++i) dst[i] = subtract_once(mul_fast(a[i], c, m) + (b ? b[i] : 0), m.q);
 }
 
 void sub_mul_scalar(u64* dst, const u64* a, const u64* b, u64 c, size_t n, const ModulusView& m) {
-  for (size_t i = 0; i < n; ++i) dst[i] = mul_fast(a[i] >= b[i] ? a[i] - b[i] : a[i] + m.q - b[i], c, m);
+  for (size_t i = 0; i < n; ++i) dst[i] = mul_fast(sub_mod(a[i], b[i], m.q), c, m);
 }
 
 void square(u64* d0, u64* d1, u64* d2, const u64* c0, const u64* c1, size_t n, const ModulusView& m) {
@@ -136,7 +136,7 @@ void square(u64* d0, u64* d1, u64* d2, const u64* c0, const u64* c1, size_t n, c
     const u64 x = c0[i], y = c1[i];
     const u64 cross = 2 * mul_fast(x, y, m);
     d0[i] = mul_fast(x, x, m);
-    d1[i] = cross >= m.q ? cross - m.q : cross;
+    d1[i] = subtract_once(cross, m.q);
     d2[i] = mul_fast(y, y, m);
   }
 }
@@ -203,7 +203,7 @@ void matmul(const MatmulArgs& g) {
     for (size_t c = 0; c < g.cols; ++c) {
       const ModulusView& q = *g.src_mod[c];
       const u64 x = g.packed != nullptr ? packed_word(g.packed[c], j) : g.src[c][j];
-      column[c] = static_cast<std::int64_t>(x) - (x > q.q / 2 ? static_cast<std::int64_t>(q.q) : 0);
+      column[c] = static_cast<std::int64_t>(x - (q.q & (0 - ((q.q / 2 - x) >> 63))));  // centred
       overshoot = std::fma(static_cast<double>(column[c]), q.qinv, overshoot);
     }
     if (g.exact) column[g.cols] = static_cast<std::int64_t>(std::nearbyint(overshoot));
@@ -215,7 +215,7 @@ void matmul(const MatmulArgs& g) {
       for (size_t c = 0; c < inputs; ++c) sum += static_cast<i128>(column[c]) * static_cast<std::int64_t>(w[c]);
       const auto q = static_cast<i128>(g.dst_mod[r]->q);
       sum %= q;
-      g.dst[r][j] = static_cast<u64>(sum < 0 ? sum + q : sum);
+      g.dst[r][j] = static_cast<u64>(sum + (q & (sum >> 127)));
     }
   }
 }

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "wire/left_over.h"
 #include "wire/reader.h"
 
 namespace sotto::wire {
@@ -93,11 +94,13 @@ AtomicFile::AtomicFile(std::filesystem::path path, Access access, std::optional<
     kept_ = status.st_size > 0;
     return;
   }
+  remove_left_over(target_);
   for (int attempt = 0; attempt < 100 && fd_ < 0; ++attempt) {
     temporary_ = target_;
     temporary_ += "." + std::to_string(::getpid()) + "-" + std::to_string(attempt) + ".tmp";
     fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd_ < 0 && errno != EEXIST) fail(path_, "write", errno);
+    if (fd_ >= 0 && !mark_in_use(fd_)) ::close(std::exchange(fd_, -1));
   }
   if (fd_ < 0) fail(path_, "write", EEXIST);
 }

@@ -28,7 +28,8 @@ bool is_standard_output(const std::filesystem::path& path);
 std::filesystem::path output_target(const std::filesystem::path& path);
 
 /// Writes bytes to a temporary file beside `path` (or what it is a link to), which `commit` renames to that. Without a
-/// commit the temporary file is removed (unless it is to be kept) and an older file at `path` stays as it was.
+/// commit the temporary file is removed (unless it is to be kept) and an older file at `path` stays as it was. What
+/// programs that were killed left beside `path` is removed first.
 class AtomicFile {
  public:
   /// The name of the temporary file.

@@ -188,6 +188,40 @@ TEST_F(KeyFiles, NoPublicKeyOfAnInterruptedRun) {
   EXPECT_TRUE(folder.names().empty()) << "nobody may encrypt for a key that is lost";
 }
 
+TEST_F(KeyFiles, AFirstSecretKeyOutlivesEvaluationKeysThatCannotBeNamed) {
+  // As if the program were killed between the two: without its secret key, eval.key would stand in the way for ever.
+  const auto in_the_way = [&](std::size_t done, std::size_t total) {
+    if (done == total) std::filesystem::create_directory(folder / "keys/eval.key");
+  };
+  EXPECT_TRUE(fails_with([&] { make_keys(plans, folder / "keys", {}, in_the_way); }, ErrorCode::bad_input));
+  const std::string id = read().secret.id();
+  std::filesystem::remove(folder / "keys/eval.key");
+  make();
+  EXPECT_EQ(read().secret.id(), id);
+  EXPECT_TRUE(std::filesystem::exists(folder / "keys/eval.key"));
+}
+
+TEST_F(KeyFiles, ReplacedKeysStayUntilNothingElseCanGoWrong) {
+  make();
+  const std::string id = read().secret.id();
+  const auto in_the_way = [&](std::size_t done, std::size_t total) {
+    if (done < total) return;
+    std::filesystem::remove(folder / "keys/eval.key");
+    std::filesystem::create_directory(folder / "keys/eval.key");
+  };
+  EXPECT_TRUE(
+      fails_with([&] { make_keys(plans, folder / "keys", {.replace = true}, in_the_way); }, ErrorCode::bad_input));
+  EXPECT_EQ(read().secret.id(), id);
+}
+
+TEST_F(KeyFiles, NothingStaysOfARunThatIsStoppedAtItsEnd) {
+  const auto stop = [](std::size_t done, std::size_t total) {
+    if (done == total) throw Error(ErrorCode::interrupted, "interrupted");
+  };
+  EXPECT_TRUE(fails_with([&] { make_keys(plans, folder / "keys", {}, stop); }, ErrorCode::interrupted));
+  EXPECT_TRUE(folder.names().empty());
+}
+
 TEST_F(KeyFiles, OwnersKeys) {
   const secret::OwnerKey key = secret::OwnerKey::generate();
   write_owner_key(key, folder / "my.key", false);

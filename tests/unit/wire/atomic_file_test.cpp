@@ -93,6 +93,28 @@ TEST(AtomicFile, TwoWritersOfOneFile) {
   EXPECT_EQ(folder.names(), Names{"a"});
 }
 
+TEST(AtomicFile, WhatKilledWritersLeftIsRemoved) {
+  const test::TempFolder folder;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    AtomicFile file(folder / "a", Access::everyone);
+    file.write(kText);
+    ::kill(::getpid(), SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  ASSERT_EQ(folder.names().size(), 1u);
+  const Names others = {"a.tmp", "a.7-0.tmp.old", "a.7.tmp", "a.x-0.tmp", "ab.7-0.tmp", "a.b.7-0.tmp", "b"};
+  for (const std::string& name : others) test::write_text(folder / name, "of the user");
+  std::filesystem::create_symlink("b", folder / "a.8-0.tmp");
+  std::filesystem::create_directory(folder / "a.9-0.tmp");
+  AtomicFile(folder / "a", Access::everyone).commit();
+  Names expected = others;
+  expected.insert({"a", "a.8-0.tmp", "a.9-0.tmp"});
+  EXPECT_EQ(folder.names(), expected);
+}
+
 TEST(AtomicFile, ModesAreThoseAskedFor) {
   const test::TempFolder folder;
   {

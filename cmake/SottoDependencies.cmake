@@ -1,0 +1,32 @@
+# The oldest versions of other libraries that Sotto is tested with: those of Debian 12.
+set(SOTTO_MINIMUM_TBB 2021.8)
+set(SOTTO_MINIMUM_nlohmann_json 3.11.2)
+set(SOTTO_MINIMUM_fmt 9.1)
+set(SOTTO_MINIMUM_libsodium 1.0.18)
+set(SOTTO_MINIMUM_CLI11 2.1.2)
+set(SOTTO_MINIMUM_tomlplusplus 3.3)
+set(SOTTO_MINIMUM_PNG 1.6.39)
+set(SOTTO_MINIMUM_JPEG 62)
+set(SOTTO_MINIMUM_ZLIB 1.2.13)
+set(SOTTO_MINIMUM_Protobuf 3.21.12)
+set(SOTTO_MINIMUM_GTest 1.12.1)
+
+# sotto_require_version(NAME VERSION): an error if that version of a library is too old or unknown.
+function(sotto_require_version name version)
+  if(NOT SOTTO_MINIMUM_${name})
+    message(FATAL_ERROR "cmake/SottoDependencies.cmake names no version of ${name}")
+  endif()
+  if(NOT version OR version VERSION_LESS SOTTO_MINIMUM_${name})
+    message(FATAL_ERROR "Sotto needs ${name} ${SOTTO_MINIMUM_${name}} or later; this is version '${version}'")
+  endif()
+endfunction()
+
+# sotto_find_package(NAME): find_package, then the check. Asked for a version, packages may refuse later ones, too.
+macro(sotto_find_package name)
+  find_package(${name} REQUIRED)
+  if(DEFINED ${name}_VERSION)
+    sotto_require_version(${name} "${${name}_VERSION}")
+  else()
+    sotto_require_version(${name} "${${name}_VERSION_STRING}")
+  endif()
+endmacro()
