@@ -8,6 +8,7 @@ set(SOTTO_MINIMUM_tomlplusplus 3.3)
 set(SOTTO_MINIMUM_PNG 1.6.39)
 set(SOTTO_MINIMUM_JPEG 62)
 set(SOTTO_MINIMUM_ZLIB 1.2.13)
+set(SOTTO_MINIMUM_libseccomp 2.5.4)
 set(SOTTO_MINIMUM_Protobuf 3.21.12)
 set(SOTTO_MINIMUM_GTest 1.12.1)
 
