@@ -83,7 +83,8 @@ int keygen(KeygenOptions& o) {
     fmt::print("{} serves this plan, too\n", o.public_key);
   else
     fmt::print("wrote {}\n", fmt::join(wrote, " and "));
-  for (const client::PlanToServe& p : plans) fmt::print("for plan {} of {}\n", p.spec.plan_id, p.spec.network);
+  for (const client::PlanToServe& p : plans)
+    fmt::print("for plan {} of {}, {}\n", p.spec.plan_id, p.spec.network, ckks::describe(p.spec.parameters.security));
   return 0;
 }
 

@@ -53,11 +53,12 @@ SecretArray<unsigned char> OwnerKey::derive(std::string_view purpose, std::strin
   return out;
 }
 
-SecretKey OwnerKey::secret_of(std::shared_ptr<const ring::Ring> ring) const {
+SecretKey OwnerKey::secret_of(std::shared_ptr<const ring::Ring> ring, ckks::SecurityLevel level) const {
   struct {
     char domain[16] = "Sotto ring key";
     std::uint64_t dimension, cyclotomic_order;
   } label;
+  label.domain[15] = static_cast<char>(level);
   label.dimension = ring->n();
   label.cyclotomic_order = ring->cyclotomic_order();
   SecretArray<unsigned char> seed(kBytes);

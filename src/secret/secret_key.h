@@ -34,8 +34,10 @@ class OwnerKey {
 
   /// The secret of this ring: of another dimension or kind of ring it is another, and none tells anything of the others
   /// (BLAKE2b of dimension and kind, keyed with the bytes, is the seed of the coefficients). Rings that differ in their
-  /// primes share it: they are moduli of one secret.
-  [[nodiscard]] SecretKey secret_of(std::shared_ptr<const ring::Ring> ring) const;
+  /// primes share it: they are moduli of one secret. Every level of security has a secret of its own: one is as safe as
+  /// the largest modulus under which anything of it is known.
+  [[nodiscard]] SecretKey secret_of(std::shared_ptr<const ring::Ring> ring,
+                                    ckks::SecurityLevel level = ckks::SecurityLevel::classical128) const;
 
  private:
   OwnerKey() : bytes_(kBytes) {}
