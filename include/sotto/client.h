@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,40 @@ struct DecryptOptions {
   double flood = 0;
 };
 
+/// What is published.
+enum class Published {
+  labels,  ///< the label of every image whose best score leads by a margin; nothing else
+  scores,  ///< all scores, flooded with noise and rounded, and the labels that follow from these
+};
+
+/// Options of publishing. The noise is as small as they allow.
+struct PublishOptions {
+  Published what = Published::labels;  ///< labels need far less noise
+  /// Bits, of those of the parameters, that recovering the key must still cost whoever sees all that was ever published
+  /// under it: Renyi divergence (Bai et al., ePrint 2015/483; SECURITY.md). Above 0.
+  double key_bits = 100;
+  /// In place of key_bits: statistical security in bits, as Li, Micciancio, Schultz and Sorrell (ePrint 2022/816) count
+  /// it. 30 is usual, and takes noise beyond the scores of most networks.
+  std::optional<double> statistical_bits = {};
+  int releases = 1;  ///< results like these that are to be published under the key; at least 1
+};
+
+/// Results that may be given away. Images have the order in which they were encrypted.
+struct Publication {
+  std::size_t images = 0;       ///< in all batches
+  std::size_t classes = 0;      ///< scores of an image
+  std::vector<int> labels;      ///< by image, from 0; -1: withheld
+  std::vector<double> scores;   ///< [image][class], row after row; NaN where withheld; empty for labels
+  double deviation = 0;         ///< of the Gaussian noise, in units of scores
+  double margin = 0;            ///< by which the best score leads, noise included, where there is a label
+  double step = 0;              ///< scores are multiples of it; 0 for labels
+  double key_bits = 0;          ///< that recovering the key costs, with all releases under it
+  double statistical_bits = 0;  ///< statistical security with all of them; negative: none
+  bool again = false;           ///< they were published before
+  std::vector<Doubt> doubts;    ///< by image; for the owner only
+  std::string summary;          ///< one line that names the doubtful images; empty if there are none. For the owner
+};
+
 /// Keys, encryption and decryption for one plan. Can be moved, not copied.
 class Client {
  public:
@@ -98,6 +133,14 @@ class Client {
   /// Error{bad_input} if no batch can be read.
   [[nodiscard]] Results decrypt(const Source& source, const DecryptOptions& options = {},
                                 const Hooks& hooks = {}) const;
+
+  /// Decrypts what a server made of an input for others, who may talk to the server. folder: remembers, in `releases`,
+  /// what is published under the key; always the same for one key. The same request gives the same results again; any
+  /// other request for ciphertexts that were published is Error{usage}, as is one after which less than asked for would
+  /// be left to the key, and labels of a single score. Images whose values left their range are withheld. Other errors
+  /// as for decrypt; Error{bad_input} if a record cannot be read or written.
+  [[nodiscard]] Publication publish(const Source& source, const std::filesystem::path& folder,
+                                    const PublishOptions& options = {}, const Hooks& hooks = {}) const;
 
  private:
   struct State;

@@ -27,6 +27,7 @@ struct PlanOptions {
   double agreement = 0.995;  ///< part of the labels that must be predicted to be the float model's, 0 to below 1
   std::uint64_t memory = 0;  ///< most bytes of an inference; 0: what this machine has, if any packing keeps to that
   bool precise = false;      ///< twice the modulus for every square of a network that is bootstrapped
+  Security security = Security::classical128;  ///< of everything that is encrypted for the plan
   /// Largest error of the polynomials for Relu and the like, as a part of the span of their values, 2^-20 to 1/4.
   /// Without it the compiler halves 0.0051 (with more than 20 such functions half of it) until the labels agree
   /// (docs/adr/0015).
@@ -64,8 +65,8 @@ struct Layer {
 class Plan {
  public:
   /// Imports and compiles an ONNX model: seconds to minutes. Throws Error{bad_input} for a model that cannot run
-  /// encrypted, naming the node; Error{no_resources} if no packing fits the memory or too few labels are predicted to
-  /// agree; Error{usage} for options out of range; Error{interrupted}.
+  /// encrypted, naming the node; Error{no_resources} if no packing fits the memory, too few labels are predicted to
+  /// agree, or the level of security leaves too few levels; Error{usage} for options out of range; Error{interrupted}.
   static Plan compile(const std::filesystem::path& model, const PlanOptions& options = {}, const Hooks& hooks = {});
 
   /// Throws Error{bad_input} for what is damaged, impossible or of another version.

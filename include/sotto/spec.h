@@ -12,6 +12,13 @@ namespace plan {
 struct ClientSpec;
 }
 
+/// Bits of security that the parameters of a plan keep to, by published tables (SECURITY.md).
+enum class Security {
+  classical128,  ///< 128 bits against classical attacks
+  classical192,  ///< 192 bits against classical attacks; nothing is bootstrapped
+  quantum128,    ///< 128 bits against quantum computers, too; nothing is bootstrapped
+};
+
 /// The public part of a plan (NAME.client): what an owner of images needs to make keys, encrypt and decrypt. It holds
 /// no weights. Cheap to copy.
 class ClientSpec {
@@ -29,6 +36,7 @@ class ClientSpec {
   [[nodiscard]] int height() const;           ///< rows of an image; 1 for a flat network
   [[nodiscard]] int width() const;            ///< columns of an image; 1 for a flat network
   [[nodiscard]] int scores() const;           ///< of an image
+  [[nodiscard]] Security security() const;    ///< of keys and images under it
   /// Names of the classes, one for each score; empty if the model has none.
   [[nodiscard]] std::vector<std::string> classes() const;
   /// Of pixels, by channel, in units of pixel / 255.

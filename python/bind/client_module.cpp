@@ -28,6 +28,27 @@ nb::tuple decrypt(const Client& client, nb::handle from, double flood, nb::handl
                         doubts, r.input_id, r.summary);
 }
 
+nb::dict publish(const Client& client, nb::handle from, const Path& folder, bool scores, double key_bits,
+                 std::optional<double> statistical_bits, int releases, nb::handle progress) {
+  const Source source = source_of(from, "the reply");
+  const PublishOptions options{scores ? Published::scores : Published::labels, key_bits, statistical_bits, releases};
+  Publication p;
+  run(progress, nb::none(), [&](const Hooks& hooks) { p = client.publish(source, folder, options, hooks); });
+  nb::dict out;
+  out["labels"] = array_of(std::move(p.labels), {p.images});
+  if (scores)
+    out["scores"] = array_of(std::move(p.scores), {p.images, p.classes});
+  else
+    out["scores"] = nb::none();
+  out["deviation"] = p.deviation;
+  out["margin"] = p.margin;
+  out["step"] = p.step;
+  out["key_bits"] = p.key_bits;
+  out["statistical_bits"] = p.statistical_bits;
+  out["again"] = p.again;
+  return out;
+}
+
 // Client or Encryptor.
 template <class Party>
 nb::tuple encrypt(const Party& party, const ImageArray& images, const std::optional<Path>& path, nb::handle progress) {
@@ -93,7 +114,9 @@ NB_MODULE(_client, m) {
       .def("write_evaluation_keys", write_keys<Client>, nb::arg("path").none(), nb::arg("progress").none())
       .def("write_public_key", write_public_key, nb::arg("path").none())
       .def("encrypt", encrypt<Client>, nb::arg("images"), nb::arg("path").none(), nb::arg("progress").none())
-      .def("decrypt", decrypt, nb::arg("reply"), nb::arg("flood"), nb::arg("progress").none());
+      .def("decrypt", decrypt, nb::arg("reply"), nb::arg("flood"), nb::arg("progress").none())
+      .def("publish", publish, nb::arg("reply"), nb::arg("folder"), nb::arg("scores"), nb::arg("key_bits"),
+           nb::arg("statistical_bits").none(), nb::arg("releases"), nb::arg("progress").none());
   nb::class_<TrainingClient>(m, "TrainingClient")
       .def("__init__", [](TrainingClient* self, const TrainingPlan& plan,
                           const SecretKey& key) { run([&] { new (self) TrainingClient(plan, key); }); })

@@ -17,9 +17,9 @@ namespace {
 using Path = std::filesystem::path;
 
 Plan compile(const Path& model, int images, double agreement, std::uint64_t memory, bool precise,
-             std::optional<double> function_error, const std::optional<ImageArray>& calibration, nb::handle progress,
-             nb::handle note) {
-  PlanOptions options{images, agreement, memory, precise, function_error, {}};
+             std::optional<double> function_error, const std::optional<ImageArray>& calibration,
+             const std::string& security, nb::handle progress, nb::handle note) {
+  PlanOptions options{images, agreement, memory, precise, security_named(security), function_error, {}};
   if (calibration) options.calibration = view_of(*calibration);
   std::optional<Plan> plan;
   run(progress, note, [&](const Hooks& hooks) { plan = Plan::compile(model, options, hooks); });
@@ -99,7 +99,7 @@ NB_MODULE(_server, m) {
   nb::class_<Plan>(m, "Plan")
       .def_static("compile", compile, nb::arg("model"), nb::arg("images"), nb::arg("agreement"), nb::arg("memory"),
                   nb::arg("precise"), nb::arg("function_error").none(), nb::arg("calibration").none(),
-                  nb::arg("progress").none(), nb::arg("note").none())
+                  nb::arg("security"), nb::arg("progress").none(), nb::arg("note").none())
       .def_static("read", read_plan)
       .def("write", write_plan, nb::arg("path").none())
       .def_prop_ro("client_spec", &Plan::client_spec)

@@ -42,6 +42,18 @@ const char* name_of(Setting setting) {
   return "";
 }
 
+const char* name_of(Security security) {
+  switch (security) {
+    case Security::classical128:
+      break;
+    case Security::classical192:
+      return "192";
+    case Security::quantum128:
+      return "quantum128";
+  }
+  return "128";
+}
+
 // Python's own class for it, made by the package.
 void raise(ErrorCode code, const std::string& what, Setting setting = Setting::none) {
   try {
@@ -113,12 +125,19 @@ void bind_spec(nb::module_& m) {
       .def_prop_ro("height", &ClientSpec::height)
       .def_prop_ro("width", &ClientSpec::width)
       .def_prop_ro("scores", &ClientSpec::scores)
+      .def_prop_ro("security", [](const ClientSpec& spec) { return name_of(spec.security()); })
       .def_prop_ro("classes", &ClientSpec::classes)
       .def_prop_ro("mean", &ClientSpec::mean)
       .def_prop_ro("std", &ClientSpec::standard_deviation);
 }
 
 }  // namespace
+
+Security security_named(const std::string& name) {
+  for (const Security s : {Security::classical192, Security::quantum128})
+    if (name == name_of(s)) return s;
+  return Security::classical128;
+}
 
 Source source_of(nb::handle from, const char* name) {
   if (nb::isinstance<Buffer>(from)) return Source(nb::cast<const Buffer&>(from).bytes, name);

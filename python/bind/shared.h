@@ -9,6 +9,7 @@
 
 #include "sotto/hooks.h"
 #include "sotto/io.h"
+#include "sotto/spec.h"
 
 /// What both extension modules share. Each links its own copy of it; types are known to both, as whichever module is
 /// loaded first makes them.
@@ -23,6 +24,9 @@ struct Buffer {
 
 /// Adds Buffer, ClientSpec and the translation of errors to a module.
 void bind_shared(nb::module_& module);
+
+/// "128", "192" or "quantum128"; the package sees to that it is one of them.
+Security security_named(const std::string& name);
 
 /// A path or a Buffer. name: what messages call a Buffer.
 Source source_of(nb::handle from, const char* name);

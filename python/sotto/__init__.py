@@ -30,18 +30,18 @@ from ._spec import ClientSpec
 if TYPE_CHECKING:
     __version__: str
     from . import client, nn, server, training
-    from .client import Client, Doubt, Encryptor, Results, SecretKey, TrainingClient
+    from .client import Client, Doubt, Encryptor, Publication, Results, SecretKey, TrainingClient
     from .server import InferenceReport, Layer, Model, Server, Trainer, TrainingReport, compile
     from .training import TrainingClientSpec, TrainingPlan, TrainingResult, compile_training, simulate_training
 
 __all__ = ["BadInputError", "Client", "ClientSpec", "Doubt", "DoubtfulResults", "Encryptor", "Error", "ErrorCode",
            "EvaluationKeys", "InferenceReport", "InternalError", "InterruptedWork", "Layer", "MissingFileError", "Model",
-           "NoResourcesError", "PublicKey", "Query", "Reply", "Results", "SecretKey", "Server", "SottoWarning", "Trainer",
-           "TrainingClient", "TrainingClientSpec", "TrainingPlan", "TrainingReport", "TrainingResult", "UsageError",
+           "NoResourcesError", "PublicKey", "Publication", "Query", "Reply", "Results", "SecretKey", "Server", "SottoWarning",
+           "Trainer", "TrainingClient", "TrainingClientSpec", "TrainingPlan", "TrainingReport", "TrainingResult", "UsageError",
            "WrongKeyError", "client", "compile", "compile_training", "server", "simulate_training", "training"]
 
-_HOMES = {"Client": "client", "Doubt": "client", "Encryptor": "client", "Results": "client", "SecretKey": "client",
-          "TrainingClient": "client", "InferenceReport": "server", "Layer": "server", "Model": "server",
+_HOMES = {"Client": "client", "Doubt": "client", "Encryptor": "client", "Publication": "client", "Results": "client",
+          "SecretKey": "client", "TrainingClient": "client", "InferenceReport": "server", "Layer": "server", "Model": "server",
           "Server": "server", "Trainer": "server", "TrainingReport": "server", "compile": "server",
           "TrainingClientSpec": "training", "TrainingPlan": "training", "TrainingResult": "training",
           "compile_training": "training", "simulate_training": "training"}

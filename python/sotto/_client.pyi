@@ -1,5 +1,6 @@
 """The C++ library, half of clients. Use sotto.client."""
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,8 @@ class Client:
                 progress: Callback | None) -> tuple[Buffer, str]: ...
     def decrypt(self, reply: Source, flood: float, progress: Callback | None
                 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int32], list[int], str, str]: ...
+    def publish(self, reply: Source, folder: str, scores: bool, key_bits: float, statistical_bits: float | None,
+                releases: int, progress: Callback | None) -> dict[str, Any]: ...
 
 class TrainingClient:
     def __init__(self, plan: TrainingPlan, key: SecretKey, /) -> None: ...

@@ -37,6 +37,8 @@ class ClientSpec:
     @property
     def scores(self) -> int: ...
     @property
+    def security(self) -> str: ...
+    @property
     def classes(self) -> list[str]: ...
     @property
     def mean(self) -> list[float]: ...
@@ -46,7 +48,7 @@ class ClientSpec:
 class Plan:
     @staticmethod
     def compile(model: str, images: int, agreement: float, memory: int, precise: bool, function_error: float | None,
-                calibration: npt.NDArray[np.generic] | None, progress: Callback | None,
+                calibration: npt.NDArray[np.generic] | None, security: str, progress: Callback | None,
                 note: Callable[[str], object] | None) -> Plan: ...
     @staticmethod
     def read(source: Source, /) -> Plan: ...
@@ -92,7 +94,7 @@ class TrainingResult:
 
 class TrainingPlan:
     @staticmethod
-    def compile(model: str, spec: str, name: str, calibration: npt.NDArray[np.generic] | None,
+    def compile(model: str, spec: str, name: str, calibration: npt.NDArray[np.generic] | None, security: str,
                 note: Callable[[str], object] | None) -> TrainingPlan: ...
     @staticmethod
     def read(source: Source, /) -> TrainingPlan: ...

@@ -37,6 +37,11 @@ class Described(Unpicklable):
         return self._spec.scores
 
     @property
+    def security(self) -> str:
+        """Of keys and images under it: "128" or "192" bits, or "quantum128" against quantum computers, too."""
+        return self._spec.security
+
+    @property
     def classes(self) -> list[str]:
         """Names of the classes; empty if the model has none."""
         return self._spec.classes
@@ -90,6 +95,13 @@ class ClientSpec(Described):
     def __repr__(self) -> str:
         return (f"<sotto.ClientSpec of {self.network}: images of {'x'.join(map(str, self.input_shape))}, "
                 f"{self.scores} scores, batches of {self.batch}>")
+
+
+def security_level(given: object) -> str:
+    """Its name; 128 and 192 may be numbers."""
+    if str(given) not in ("128", "192", "quantum128"):
+        raise ValueError(f'the security is "128", "192" or "quantum128", not {given!r}')
+    return str(given)
 
 
 def native_spec(given: object) -> _server.ClientSpec:

@@ -5,7 +5,7 @@ import dataclasses
 import enum
 import os
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ from ._training_client import TrainingClient
 if TYPE_CHECKING:
     from ._client import Client as NativeClient
 
-__all__ = ["Client", "Doubt", "Encryptor", "Results", "SecretKey", "TrainingClient"]
+__all__ = ["Client", "Doubt", "Encryptor", "Publication", "Results", "SecretKey", "TrainingClient"]
 
 
 class Doubt(enum.IntEnum):
@@ -73,6 +73,27 @@ class Results:
     def doubtful(self) -> npt.NDArray[np.intp]:
         """Numbers of the images that have a doubt, from 0."""
         return np.flatnonzero(np.array(self.doubts) != Doubt.NONE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Publication:
+    """Results of n images that may be given away."""
+    labels: npt.NDArray[np.int32]
+    """[n]: the class with the largest score, -1 where withheld"""
+    scores: npt.NDArray[np.float64] | None
+    """[n, classes], flooded and rounded; rows of NaN where withheld; None for labels"""
+    deviation: float
+    """of the Gaussian noise, in units of scores"""
+    margin: float
+    """by which the best score leads, noise included, where there is a label"""
+    step: float
+    """scores are multiples of it; 0 for labels"""
+    key_bits: float
+    """that recovering the key costs, with all releases under it"""
+    statistical_bits: float
+    """statistical security with all of them; negative: none"""
+    again: bool
+    """whether they were published before"""
 
 
 def _encrypt(party: _client.Client | _client.Encryptor, spec: ClientSpec, images: object, path: Path | None,
@@ -192,3 +213,26 @@ class Client(Owner):
         with reporting(progress) as report:
             scores, labels, doubts, input_id, summary = self._client.decrypt(source, float(flood), report)
         return Results(scores, labels, [Doubt(d) for d in doubts], self._spec.classes, input_id, summary)
+
+    def publish(self, reply: Reply | Path | BytesLike, folder: Path, what: Literal["labels", "scores"] = "labels", *,
+                key_bits: float = 100, statistical_bits: float | None = None, releases: int = 1,
+                progress: Progress = None) -> Publication:
+        """Labels or scores of what a server made of a query, for others, who may talk to the server (SECURITY.md).
+
+        folder: where releases under this key are remembered, in the folder `releases`; always the same for one key, for
+        example that of `save`. The same request gives the same results again; any other for the same reply is refused.
+        what: "labels" gives the label of every image whose best score leads by a margin, "scores" flooded scores.
+        key_bits: bits that recovering the key must still cost with all that is published under it.
+        statistical_bits: in place of that, bits of statistical security, which takes far more noise.
+        releases: results like these that are to be published under this key.
+
+        Raises UsageError for what was published in another way, or if too little would be left to the key. Others as for
+        `results`.
+        """
+        if what not in ("labels", "scores"):
+            raise ValueError(f'what is published is "labels" or "scores", not {what!r}')
+        source = source_of(reply, Reply)
+        with reporting(progress) as report:
+            made = self._client.publish(source, os.fspath(folder), what == "scores", float(key_bits),
+                                        None if statistical_bits is None else float(statistical_bits), int(releases), report)
+        return Publication(**made)

@@ -21,7 +21,7 @@ from ._files import BytesLike, EvaluationKeys, Path, Query, Reply, Unpicklable, 
 from ._images import with_shape
 from ._network import given_network, without_folder
 from ._progress import Progress, reporting
-from ._spec import ClientSpec
+from ._spec import ClientSpec, security_level
 from ._trainer import Trainer, TrainingReport
 from ._words import in_python, wrong_type
 
@@ -165,6 +165,7 @@ class Model(Unpicklable):
 
 def compile(model: Union[Path, torch.nn.Module], *, batch: int = 1024, calibrate: object = None,
             agreement: float = 0.995, memory: int = 0, precise: bool = False, function_error: float | None = None,
+            security: str | int = "128",
             input_shape: tuple[int, ...] | None = None, mean: float | list[float] | None = None,
             std: float | list[float] | None = None, classes: list[str] | None = None, name: str | None = None,
             progress: Progress = None) -> Model:
@@ -178,6 +179,8 @@ def compile(model: Union[Path, torch.nn.Module], *, batch: int = 1024, calibrate
     memory: most bytes that a run may use; 0: what this machine has.
     precise: twice the modulus for every square of a network that is bootstrapped: closer to the float network, slower.
     function_error: of polynomials for Relu and the like, over the range of the input.
+    security: "128" or "192" bits against classical attacks, or "quantum128", against quantum computers, too. Only at 128
+      can deep networks be bootstrapped.
     input_shape: of an image, (channels, rows, columns) or (features,): for a module without `calibrate`.
     mean, std: preprocessing of pixels, (pixel / 255 - mean) / std, one number or one by channel; classes: names. They
       take the place of those in an ONNX file.
@@ -188,6 +191,7 @@ def compile(model: Union[Path, torch.nn.Module], *, batch: int = 1024, calibrate
     """
     if not 1 <= batch <= 65536:
         raise UsageError(f"batches have 1 to 65,536 images, not {batch}", "batch=")
+    level = security_level(security)
     shape, images = with_shape(calibrate, input_shape)
 
     def note(text: str) -> None:
@@ -195,7 +199,8 @@ def compile(model: Union[Path, torch.nn.Module], *, batch: int = 1024, calibrate
 
     with given_network(model, shape, mean=mean, std=std, classes=classes, name=name, images=images) as path:
         with reporting(progress) as report:
-            plan = _server.Plan.compile(path, batch, agreement, memory, precise, function_error, images, report, note)
+            plan = _server.Plan.compile(path, batch, agreement, memory, precise, function_error, images, level, report,
+                                        note)
     return Model._of(plan)
 
 

@@ -27,7 +27,7 @@ from ._load import parts_of, put_weights
 from ._network import Numbers, given_network, without_folder
 from ._progress import Progress, reporting
 from ._recipe import Recipe, adapters_of, text_of
-from ._spec import Described
+from ._spec import Described, security_level
 from ._words import in_python, wrong_type
 
 if TYPE_CHECKING:
@@ -304,7 +304,7 @@ def native_training(given: _Training | Path | BytesLike) -> _server.TrainingPlan
 
 def compile_training(model: Union[Path, torch.nn.Module], spec: Recipe, *, input_shape: tuple[int, ...] | None = None,
                      mean: Numbers = None, std: Numbers = None, classes: list[str] | None = None,
-                     name: str | None = None, calibrate: object = None) -> TrainingPlan:
+                     name: str | None = None, calibrate: object = None, security: str | int = "128") -> TrainingPlan:
     """Makes a network's layers ready to be trained on encrypted images. Takes seconds.
 
     model: an ONNX file, or a module of PyTorch, which is exported in evaluation mode and left as it was. Training begins
@@ -326,10 +326,12 @@ def compile_training(model: Union[Path, torch.nn.Module], spec: Recipe, *, input
     name: of the network, in messages and descriptions.
     calibrate: public images like those to come (as for `TrainingClient.encrypt`; 512 at most are used), on which layers
       are measured that run once for every image; default: made-up ones.
+    security: as for `compile`; at other levels than "128" only normal equations fit.
 
     Raises BadInputError for a network or spec that cannot be trained, naming the node and, for PyTorch, the module, or
-    the key; NoResourcesError if a step needs more levels than 128-bit security leaves: train fewer of the last layers.
+    the key; NoResourcesError if a step needs more levels than the security leaves: train fewer of the last layers.
     """
+    level = security_level(security)
     shape, images = with_shape(calibrate, input_shape)
     module = model if not isinstance(model, (str, os.PathLike)) else None
     if isinstance(spec, Mapping) and (spec.get("layers") or spec.get("adapter")) and module is not None:
@@ -339,7 +341,7 @@ def compile_training(model: Union[Path, torch.nn.Module], spec: Recipe, *, input
         spec = {**spec, "layers": layers or None, "adapter": adapters}
     text, called = text_of(spec)
     with given_network(model, shape, mean=mean, std=std, classes=classes, name=name, images=images) as path:
-        plan = TrainingPlan._of(_native().TrainingPlan.compile(path, text, called, images, note))
+        plan = TrainingPlan._of(_native().TrainingPlan.compile(path, text, called, images, level, note))
     if module is not None and shape is not None:
         try:
             parts_of(module, scopes_of(module, shape), plan._plan.weights, other_head=True)

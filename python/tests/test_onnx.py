@@ -97,6 +97,29 @@ def test_one_key_for_two_models_and_none_for_strangers(small, onnx_file):
     assert caught.value.code == sotto.ErrorCode.WRONG_KEY
 
 
+def test_published_results(small, tmp_path):
+    pixels = images(4, 9)
+    client, server = sotto.Client.create(small.client_spec), sotto.Server(small)
+    reply = server.infer(client.encrypt(pixels), client.evaluation_keys)
+    made = client.publish(reply, tmp_path, "scores", key_bits=110)
+    error = np.abs(made.scores - exact(pixels)).max()
+    assert 0.1 * made.deviation < error < 7 * made.deviation
+    assert (made.scores % made.step == 0).all()
+    assert made.key_bits >= 110
+    again = client.publish(reply, tmp_path, "scores", key_bits=110)
+    assert again.again
+    assert (again.scores == made.scores).all()
+    with pytest.raises(sotto.UsageError, match="published before"):
+        client.publish(reply, tmp_path)
+    labels = client.publish(server.infer(client.encrypt(pixels), client.evaluation_keys), tmp_path)
+    assert labels.scores is None
+    assert set(labels.labels) <= {-1, 0, 1, 2}
+    with pytest.raises(ValueError, match="labels"):
+        client.publish(reply, tmp_path, "everything")
+    with pytest.raises(sotto.UsageError, match="above 0"):
+        client.publish(reply, tmp_path, key_bits=0)
+
+
 def test_images_in_numpy_files(small, tmp_path):
     client, server, pixels = sotto.Client.create(small.client_spec), sotto.Server(small), images(3, 4)
     np.save(tmp_path / "a.npy", pixels)

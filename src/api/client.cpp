@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "client/batch.h"
 #include "client/key_files.h"
+#include "client/publish.h"
 #include "client/results.h"
 
 namespace sotto {
@@ -85,6 +86,34 @@ Results Client::decrypt(const Source& source, const DecryptOptions& options, con
   out.doubts = decrypted.doubts;
   out.input_id = decrypted.input_id;
   out.summary = client::summary_of(decrypted.doubts, decrypted.batch);
+  return out;
+}
+
+Publication Client::publish(const Source& source, const std::filesystem::path& folder, const PublishOptions& options,
+                            const Hooks& hooks) const {
+  if (!(options.key_bits > 0) || !(options.statistical_bits.value_or(1) > 0) || options.releases < 1)
+    throw Error(ErrorCode::usage, "publishing takes bits above 0 and at least one release");
+  const client::Published what =
+      options.what == Published::labels ? client::Published::labels : client::Published::scores;
+  const client::Target target{.key_bits = options.key_bits,
+                              .statistical_bits = options.statistical_bits,
+                              .releases = options.releases,
+                              .security_bits = state_->keys.parameters.security_bits()};
+  client::Publication p = client::publish_results(state_->spec.internal(), state_->key.internal(), state_->keys, folder,
+                                                  source, {what, target}, api::progress_for(hooks, "decryption"));
+  Publication out;
+  out.images = p.labels.size();
+  out.classes = static_cast<std::size_t>(state_->spec.scores());
+  out.labels = std::move(p.labels);
+  for (const auto& row : p.scores) out.scores.insert(out.scores.end(), row.begin(), row.end());
+  out.deviation = p.noise.deviation;
+  out.margin = p.noise.margin;
+  out.step = p.noise.step;
+  out.key_bits = p.key_bits;
+  out.statistical_bits = p.statistical_bits;
+  out.again = p.again;
+  out.summary = client::summary_of(p.doubts, p.batch);
+  out.doubts = std::move(p.doubts);
   return out;
 }
 

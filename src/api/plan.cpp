@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "api/planning.h"
+#include "api/security.h"
 #include "api/training.h"
 #include "api/values.h"
 #include "base/error.h"
@@ -54,7 +55,8 @@ Plan Plan::compile(const std::filesystem::path& model, const PlanOptions& option
     compiler::Calibration calibration = api::calibration_for(options.calibration, compiler::interface_of(network));
     engine::MeasuredNetwork measured = engine::measure(std::move(network), std::move(calibration), options.agreement,
                                                        options.function_error, planning);
-    const engine::PlannerOptions limits{options.agreement, options.memory, options.precise};
+    const engine::PlannerOptions limits{options.agreement, options.memory, api::level_of(options.security),
+                                        options.precise};
     return Plan(engine::Planner(std::move(measured), limits, planning).plan(options.images));
   } catch (const Error& e) {
     if (e.code() == ErrorCode::interrupted) throw;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "api/planning.h"
+#include "api/security.h"
 #include "api/training.h"
 #include "api/values.h"
 #include "base/error.h"
@@ -111,10 +112,11 @@ TrainingPlan::TrainingPlan(lowering::TrainingPlan plan)
     : plan_(std::make_shared<const lowering::TrainingPlan>(std::move(plan))) {}
 
 TrainingPlan TrainingPlan::compile(const Source& model, const std::string& spec, const std::string& name,
-                                   const Hooks& hooks, const std::optional<ImagesView>& calibration) {
-  return TrainingPlan(
-      lowering::plan_training(model, training::parse_spec(spec, name), api::planning_hooks_for(hooks),
-                              [&](const plan::Interface& io) { return api::calibration_for(calibration, io); }));
+                                   const Hooks& hooks, const std::optional<ImagesView>& calibration,
+                                   Security security) {
+  return TrainingPlan(lowering::plan_training(
+      model, training::parse_spec(spec, name), api::planning_hooks_for(hooks),
+      [&](const plan::Interface& io) { return api::calibration_for(calibration, io); }, api::level_of(security)));
 }
 
 TrainingPlan TrainingPlan::read(const Source& source) {

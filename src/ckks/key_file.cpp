@@ -29,6 +29,7 @@ nlohmann::json header_of(const KeyList& list, const std::string& key_id) {
                      {"ring", ring::name_of(r.ring.kind)},
                      {"prime_bits", r.ring.prime_bits},
                      {"keys", std::move(keys)}});
+    add_security_level(rings.back(), r.ring.security);
   }
   return {{"key_id", key_id}, {"rings", std::move(rings)}};
 }
@@ -55,7 +56,8 @@ KeyShape shape_of(const nlohmann::json& j) {
 RingKeys ring_of(const nlohmann::json& j) {
   RingKeys out{{.log_n = wire::small_integer(j, "log_n", 6, 17),
                 .kind = ring_kind(j),
-                .prime_bits = wire::small_integer(j, "prime_bits", 30, 48)},
+                .prime_bits = wire::small_integer(j, "prime_bits", 30, 48),
+                .security = security_level(j)},
                {}};
   for (const auto& k : wire::list(j, "keys", kMostKeys)) out.keys.push_back(shape_of(k));
   return out;

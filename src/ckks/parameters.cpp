@@ -26,7 +26,7 @@ int ephemeral_tier(std::span<const KeyTier> tiers) {
 }
 
 bool same_ring(const ParametersSpec& a, const ParametersSpec& b) {
-  return a.log_n == b.log_n && a.kind == b.kind && a.prime_bits == b.prime_bits;
+  return a.log_n == b.log_n && a.kind == b.kind && a.prime_bits == b.prime_bits && a.security == b.security;
 }
 
 std::vector<std::uint64_t> primes_of(const ParametersSpec& spec) {
@@ -49,17 +49,17 @@ Parameters Parameters::create(const ParametersSpec& spec) {
     throw Error(ErrorCode::bad_input, "parameters are out of range: 1 to 64 ciphertext primes, 1 to " +
                                           std::to_string(kMostSpecialPrimes) + " special ones, 30 to 48 bits each");
   }
-  const SecurityRow* row = find_security_row(spec.log_n, SecretDistribution::ternary);
+  const SecurityRow* row = find_security_row(spec.log_n, SecretDistribution::ternary, spec.security);
   if (row == nullptr) {
-    throw Error(ErrorCode::bad_input,
-                "refused: the 128-bit security table has no ring of rank 2^" + std::to_string(spec.log_n));
+    throw Error(ErrorCode::bad_input, "refused: the security table has no ring of rank 2^" +
+                                          std::to_string(spec.log_n) + " for " + std::string(describe(spec.security)));
   }
   Parameters p(spec, row->bits);
   if (p.log2_qp() > row->max_log2_qp) {
     throw Error(ErrorCode::bad_input,
                 "refused: log2(QP) = " + std::to_string(static_cast<int>(std::ceil(p.log2_qp()))) + " exceeds " +
-                    std::to_string(static_cast<int>(row->max_log2_qp)) + ", the 128-bit limit at rank 2^" +
-                    std::to_string(spec.log_n));
+                    std::to_string(static_cast<int>(row->max_log2_qp)) + ", the limit for " +
+                    std::string(describe(spec.security)) + " at rank 2^" + std::to_string(spec.log_n));
   }
   return p;
 }

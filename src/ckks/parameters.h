@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "ckks/security_level.h"
 #include "ring/ring.h"
 
 namespace sotto::ckks {
@@ -19,21 +20,23 @@ struct ParametersSpec {
   /// Most primes, of both sorts together, of a single key or ciphertext: security depends on these alone. Above
   /// ciphertext_primes, since a public key has a special prime beside those. 0: all.
   int primes_at_once = 0;
+  SecurityLevel security = SecurityLevel::classical128;  ///< what they claim
 
   [[nodiscard]] int most_at_once() const {
     return primes_at_once > 0 ? primes_at_once : ciphertext_primes + special_primes;
   }
   bool operator==(const ParametersSpec& o) const {
     return log_n == o.log_n && kind == o.kind && ciphertext_primes == o.ciphertext_primes &&
-           special_primes == o.special_primes && prime_bits == o.prime_bits && most_at_once() == o.most_at_once();
+           special_primes == o.special_primes && prime_bits == o.prime_bits && most_at_once() == o.most_at_once() &&
+           security == o.security;
   }
 };
 
 /// More than any plan has: half of what the security table leaves at 48 bits a prime and rank 2^16, and some.
 inline constexpr int kMostSpecialPrimes = 24;
 
-/// Whether two sets have the same ring, but for the numbers of primes: then primes of the same number are the same, and
-/// keys can serve both.
+/// Whether two sets have the same ring, but for the numbers of primes, and claim the same security: then primes of the
+/// same number and the secret are the same, and keys can serve both.
 bool same_ring(const ParametersSpec& a, const ParametersSpec& b);
 
 /// The ciphertext primes, then the special primes. Of the largest primes of that size that are 1 modulo the cyclotomic
@@ -69,8 +72,8 @@ int ephemeral_tier(std::span<const KeyTier> tiers);
 /// An immutable, checked parameter set: the only way to one from outside the tests is `create`.
 class Parameters {
  public:
-  /// Throws Error{bad_input} unless the 128-bit table has a row for the ring and log2_qp() is within it, and every
-  /// field is in range.
+  /// Throws Error{bad_input} unless the security table has a row for the ring at the level that the parameters claim
+  /// and log2_qp() is within it, and every field is in range.
   static Parameters create(const ParametersSpec& spec);
 
   [[nodiscard]] const ParametersSpec& spec() const { return spec_; }
@@ -78,7 +81,7 @@ class Parameters {
   [[nodiscard]] const std::vector<std::uint64_t>& primes() const { return primes_; }
   /// log2 of the largest modulus of a key or ciphertext.
   [[nodiscard]] double log2_qp() const;
-  /// Classical security in bits that the table vouches for; 0 for the toy sets of the tests.
+  /// Bits of the level, which the table vouches for; 0 for the toy sets of the tests.
   [[nodiscard]] int security_bits() const { return security_bits_; }
 
   /// The ring with these primes.

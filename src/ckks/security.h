@@ -3,6 +3,8 @@
 #include <span>
 #include <string_view>
 
+#include "ckks/security_level.h"
+
 namespace sotto::ckks {
 
 /// How the coefficients of a secret key are drawn.
@@ -14,13 +16,14 @@ enum class SecretDistribution {
 /// Coefficients of the ephemeral secret of bootstrapping that are not zero.
 inline constexpr int kEphemeralWeight = 32;
 
-/// One row of the 128-bit table: at this ring rank and secret distribution, the modulus of all published key material
+/// One row of the table: at this level, ring rank and secret distribution, the modulus of all published key material
 /// (log2 of Q P) may not exceed `max_log2_qp`. Error width sigma = 3.19 throughout.
 struct SecurityRow {
+  SecurityLevel level;
   int log_n;
   SecretDistribution secret;
   double max_log2_qp;
-  int bits;  ///< classical security
+  int bits;  ///< of the level
   std::string_view source;
 };
 
@@ -30,6 +33,12 @@ struct SecurityRow {
 std::span<const SecurityRow> security_table();
 
 /// The row for a ring of rank 2^log_n, or null if the table has none.
-const SecurityRow* find_security_row(int log_n, SecretDistribution secret);
+const SecurityRow* find_security_row(int log_n, SecretDistribution secret,
+                                     SecurityLevel level = SecurityLevel::classical128);
+
+/// Whether plans of this level can be bootstrapped: the table has a row for the ephemeral secret.
+inline bool has_bootstrapping(int log_n, SecurityLevel level) {
+  return find_security_row(log_n, SecretDistribution::ephemeral, level) != nullptr;
+}
 
 }  // namespace sotto::ckks

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/console.h"
 #include "cli/data_options.h"
+#include "cli/publish.h"
 #include "cli/require_known.h"
 #include "cli/step_report.h"
 #include "cli/training_client.h"
@@ -27,8 +28,6 @@ namespace sotto::cli {
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr int kDoubtful = 6;  // exit code of decrypt --strict
 
 struct KeygenOptions {
   std::vector<std::string> clients;
@@ -84,7 +83,8 @@ int keygen(KeygenOptions& o) {
     fmt::print("{} serves this plan, too\n", o.public_key);
   else
     fmt::print("wrote {}\n", fmt::join(wrote, " and "));
-  for (const client::PlanToServe& p : plans) fmt::print("for plan {} of {}\n", p.spec.plan_id, p.spec.network);
+  for (const client::PlanToServe& p : plans)
+    fmt::print("for plan {} of {}, {}\n", p.spec.plan_id, p.spec.network, ckks::describe(p.spec.parameters.security));
   return 0;
 }
 
@@ -169,6 +169,7 @@ struct DecryptVerbOptions {
   std::string client, keys, in, npy, csv, sheet;
   double flood = 0;
   bool strict = false;
+  PublishOptions publish;
   DataOptions data;
   StepReport report;
 };
@@ -225,9 +226,14 @@ void print_table(const client::Decrypted& result, const std::vector<images::Imag
 int decrypt(DecryptVerbOptions& o) {
   o.report.start();
   if (lowering::is_training_plan(o.client, wire::Kind::client)) {
-    if (!o.sheet.empty() || o.flood > 0 || !o.data.data.empty())
+    if (!o.sheet.empty() || o.flood > 0 || !o.publish.what.empty() || !o.data.data.empty())
       throw Error(ErrorCode::usage, "a training gives a network and its losses: --out, --csv and --json");
     return decrypt_training({o.client, o.keys, o.in, o.npy, o.csv}, o.report);
+  }
+  if (!o.publish.what.empty()) {
+    if (!o.sheet.empty() || !o.data.data.empty())
+      throw Error(ErrorCode::usage, "--publish shows no images: leave out --sheet and --data");
+    return publish({o.client, o.keys, o.in, o.npy, o.csv, o.strict}, o.publish, key_folder(o.keys), o.report);
   }
   client::require_sheet_name(o.sheet);
   if (!(o.flood >= 0)) throw Error(ErrorCode::usage, "--flood takes a number that is not negative");
@@ -302,9 +308,12 @@ void add_decrypt(CLI::App& app) {
   verb->add_option("--csv", o->csv,
                    "Write the labels here, or the losses of a training (CSV; - for the standard output)");
   verb->add_option("--sheet", o->sheet, "Write a contact sheet here (.png or .html)");
-  verb->add_option("--flood", o->flood,
-                   "Noise flooding: standard deviation added to every score before it is written (SECURITY.md)")
-      ->check(CLI::Range(0.0, 1e6));
+  auto* flood =
+      verb->add_option("--flood", o->flood,
+                       "Noise flooding: standard deviation added to every score before it is written (SECURITY.md)")
+          ->check(CLI::Range(0.0, 1e6));
+  add_publish_options(*verb, o->publish);
+  verb->get_option("--publish")->excludes(flood);
   verb->add_flag("--strict", o->strict, "Exit with code 6 if results are doubtful, after writing everything");
   add_data_options(*verb, o->data, false);
   o->report.add_option(*verb);

@@ -37,8 +37,8 @@ void print_files(const std::string& plan_path, const std::string& client_path) {
 }
 
 int run_training(CompileOptions& o, const std::string& plan_path, const std::string& client_path) {
-  const std::string made =
-      compile_training(o.request.model, o.train, o.request.calibrate, o.request.reading, plan_path, client_path);
+  const std::string made = compile_training(o.request.model, o.train, o.request.calibrate, o.request.reading,
+                                            ckks::level_named(o.request.security).value(), plan_path, client_path);
   o.report.add_bytes("plan_bytes", plan_path);
   o.report.add_bytes("client_bytes", client_path);
   o.report.write();

@@ -79,8 +79,8 @@ int show_client(const plan::ClientSpec& spec, bool as_json) {
   fmt::print("client description of {} (plan {})\n", spec.network, spec.plan_id);
   fmt::print("  images      {}x{}x{}, {} per batch, {} ciphertexts of {} limbs\n", spec.io.channels, spec.io.height,
              spec.io.width, spec.batch, spec.input.layout.ciphertexts(), spec.input.limbs);
-  fmt::print("  ring        rank {}, log2(QP) {:.0f}, {} bits of security\n", n, parameters.log2_qp(),
-             parameters.security_bits());
+  fmt::print("  ring        rank {}, log2(QP) {:.0f}, {}\n", n, parameters.log2_qp(),
+             ckks::describe(parameters.spec().security));
   fmt::print("  keys        {}, {}\n", spec.keys.keys.size(), format_bytes(static_cast<double>(key_bytes)));
   fmt::print("  input       {} per batch\n  output      {} per batch, {} scores per image\n",
              format_bytes(static_cast<double>(input_bytes)), format_bytes(static_cast<double>(output_bytes)),
@@ -145,9 +145,9 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
   }
   fmt::print("{}, batch {} (tiles of {}x{}, channels per ciphertext: {}), plan {}\n", plan.network, plan.batch,
              plan.tile, plan.tile, plan.group(), plan.id);
-  fmt::print("ring rank {}, {} + {} primes, log2(QP) {:.0f}, {} bits of security, {}\n", 1 << plan.parameters.log_n,
+  fmt::print("ring rank {}, {} + {} primes, log2(QP) {:.0f}, {}, {}\n", 1 << plan.parameters.log_n,
              plan.parameters.ciphertext_primes, plan.parameters.special_primes, parameters.log2_qp(),
-             parameters.security_bits(), plan.bootstrapping ? "bootstrapping" : "no bootstrap");
+             ckks::describe(plan.parameters.security), plan.bootstrapping ? "bootstrapping" : "no bootstrap");
   if (plan.bootstrapping)
     fmt::print(
         "bootstraps: {} ciphertexts, from {} limbs by {} to {}, with errors of 2^{:.0f} of the largest value; "

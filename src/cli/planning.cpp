@@ -59,7 +59,8 @@ auto with_planner(const PlanRequest& request, const Make& make) {
   PlanningLines lines;
   const compiler::PlanningHooks hooks = lines.hooks();
   const engine::PlannerOptions options{request.agreement / 100,
-                                       request.memory.empty() ? 0 : parse_bytes(request.memory), request.precise};
+                                       request.memory.empty() ? 0 : parse_bytes(request.memory),
+                                       ckks::level_named(request.security).value(), request.precise};
   try {
     const engine::Planner planner(
         engine::measure(std::move(network), std::move(calibration), options.agreement, request.relu_error, hooks),
@@ -84,6 +85,11 @@ void add_plan_options(CLI::App& verb, PlanRequest& request) {
                   "Percent of the labels that must be predicted to agree with the float network (default 99.5)")
       ->check(CLI::Range(0.0, 99.99));
   verb.add_option("--memory", request.memory, "Most memory that inference may use, e.g. 8G");
+  verb.add_option("--security", request.security,
+                  "Bits of security: 128 or 192 against classical attacks, quantum128 also against quantum computers; "
+                  "only at 128 can deep networks be bootstrapped")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"128", "192", "quantum128"}));
   verb.add_option("--calibrate", request.calibrate,
                   "Images like those to come, to measure ranges, errors and labels on: any SRC of --data, "
                   "e.g. cifar10-train:DIR, a folder or an array (512 at most are used)")
@@ -128,6 +134,7 @@ nlohmann::json describe_security(const ckks::Parameters& p) {
           {"ciphertext_primes", p.spec().ciphertext_primes},
           {"special_primes", p.spec().special_primes},
           {"log2_qp", p.log2_qp()},
+          {"security", ckks::name_of(p.spec().security)},
           {"security_bits", p.security_bits()}};
 }
 

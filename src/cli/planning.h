@@ -21,6 +21,7 @@ struct PlanRequest {
   ReadingOptions reading = {};              ///< of those
   bool precise = false;                     ///< an extra prime for every square of a deep network
   std::optional<double> relu_error = {};    ///< default: the largest that keeps the agreement
+  std::string security = "128";             ///< ckks::level_named
   double agreement = 99.5;                  ///< percent of labels that must be predicted to be the float network's
 };
 
@@ -28,7 +29,7 @@ struct PlanRequest {
 compiler::Calibration calibration_for(const std::vector<std::string>& sources, const ReadingOptions& reading,
                                       const plan::Interface& io);
 
-/// Adds --batch, --memory, --agreement, --calibrate, --precise and --relu-error.
+/// Adds --batch, --memory, --agreement, --security, --calibrate, --precise and --relu-error.
 void add_plan_options(CLI::App& verb, PlanRequest& request);
 
 /// Imports and compiles a model with the packing that serves so many images in the least predicted time, in one run or

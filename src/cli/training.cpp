@@ -119,9 +119,9 @@ void show_training(const lowering::TrainingPlan& plan, bool as_json, int threads
   fmt::print("{}", summary(plan, cost));
   fmt::print("  plan        {}\n", plan.id);
   fmt::print("  layers      {}\n", fmt::join(layers, ", "));
-  fmt::print("  ring        rank {}, {} + {} primes, log2(QP) {:.0f}, {} bits of security\n",
-             1 << plan.parameters.log_n, plan.parameters.ciphertext_primes, plan.parameters.special_primes,
-             parameters.log2_qp(), parameters.security_bits());
+  fmt::print("  ring        rank {}, {} + {} primes, log2(QP) {:.0f}, {}\n", 1 << plan.parameters.log_n,
+             plan.parameters.ciphertext_primes, plan.parameters.special_primes, parameters.log2_qp(),
+             ckks::describe(parameters.spec().security));
   fmt::print("  a step      {} bootstraps, {} products of ciphertexts, {} key switches in all\n",
              cost.counts.bootstraps, cost.counts.products, cost.counts.key_switches);
   fmt::print("  keys        {}, {}\n", lowering::all_keys_of(plan).keys.size(), bytes(cost.eval_key_bytes));
@@ -160,11 +160,13 @@ nlohmann::json to_json(const engine::TrainingReport& report, const engine::Train
 }
 
 lowering::TrainingPlan plan_training(const std::string& model, const training::Spec& spec,
-                                     const std::vector<std::string>& calibrate, const ReadingOptions& reading) {
+                                     const std::vector<std::string>& calibrate, const ReadingOptions& reading,
+                                     ckks::SecurityLevel security) {
   const AtOnce nothing_is_written;
   PlanningLines lines;
   lowering::TrainingPlan plan = lowering::plan_training(
-      model, spec, lines.hooks(), [&](const plan::Interface& io) { return calibration_for(calibrate, reading, io); });
+      model, spec, lines.hooks(), [&](const plan::Interface& io) { return calibration_for(calibrate, reading, io); },
+      security);
   if (!calibrate.empty() && !plan.body)
     print_note("--calibrate changes nothing: no layers run once for every image in front of those that are trained");
   return plan;
@@ -172,8 +174,9 @@ lowering::TrainingPlan plan_training(const std::string& model, const training::S
 
 std::string compile_training(const std::string& model, const std::string& spec,
                              const std::vector<std::string>& calibrate, const ReadingOptions& reading,
-                             const std::string& plan_path, const std::string& client_path) {
-  const lowering::TrainingPlan plan = plan_training(model, training::read_spec(spec), calibrate, reading);
+                             ckks::SecurityLevel security, const std::string& plan_path,
+                             const std::string& client_path) {
+  const lowering::TrainingPlan plan = plan_training(model, training::read_spec(spec), calibrate, reading, security);
   wire::require_writable(plan_path, wire::Kind::plan);  // both or none
   wire::require_writable(client_path, wire::Kind::client);
   lowering::write_training_plan(plan_path, plan, wire::Kind::plan);

@@ -23,12 +23,14 @@ std::string predicted_times(double seconds_per_step, double feature_seconds);
 /// lowering::plan_training with its progress on stderr. calibrate, reading: images to measure on the layers that run
 /// once for every image; may be none.
 lowering::TrainingPlan plan_training(const std::string& model, const training::Spec& spec,
-                                     const std::vector<std::string>& calibrate, const ReadingOptions& reading);
+                                     const std::vector<std::string>& calibrate, const ReadingOptions& reading,
+                                     ckks::SecurityLevel security = ckks::SecurityLevel::classical128);
 
 /// Makes NAME.plan and NAME.client from a model and SPEC.toml. Returns what to tell the user. calibrate, reading: as
 /// for plan_training.
 std::string compile_training(const std::string& model, const std::string& spec,
                              const std::vector<std::string>& calibrate, const ReadingOptions& reading,
-                             const std::string& plan_path, const std::string& client_path);
+                             ckks::SecurityLevel security, const std::string& plan_path,
+                             const std::string& client_path);
 
 }  // namespace sotto::cli

@@ -92,7 +92,7 @@ void require_room(const fs::path& file, std::uint64_t bytes) {
 
 Keys keys_of(const secret::OwnerKey& owner, ckks::Parameters parameters) {
   auto ring = parameters.make_ring(simd::select_kernels());
-  auto secret = owner.secret_of(ring);
+  auto secret = owner.secret_of(ring, parameters.spec().security);
   return {std::move(parameters), std::move(ring), std::move(secret)};
 }
 
@@ -136,7 +136,7 @@ void write_evaluation_keys(const ckks::KeyList& list, const secret::OwnerKey& ow
   for (const ckks::RingKeys& r : list.rings()) {
     const auto ring =
         std::make_shared<const ring::Ring>(r.ring.log_n, r.ring.kind, ckks::primes_of(r.ring), simd::select_kernels());
-    const secret::SecretKey secret = owner.secret_of(ring);
+    const secret::SecretKey secret = owner.secret_of(ring, r.ring.security);
     const secret::KeyGenerator generator(r.ring.ciphertext_primes, secret);
     for (const ckks::KeyShape& shape : r.keys) {
       if (progress) progress(done++, total);

@@ -6,33 +6,43 @@
 #include <cmath>
 #include <complex>
 #include <limits>
-#include <numbers>
 #include <optional>
 
 #include "base/error.h"
 #include "ckks/ciphertext_file.h"
 #include "ckks/encoder.h"
 #include "client/close_scores.h"
+#include "client/gaussian.h"
 #include "client/probes.h"
 #include "secret/crypt.h"
+#include "wire/fields.h"
 
 namespace sotto::client {
 
 namespace {
 
-// A standard normal value from the system's generator (Box-Muller).
-double gaussian() {
-  const auto uniform = [] {
+void flood(Scores& scores, double deviation) {
+  const auto word = [] {
     std::uint64_t bits = 0;
     randombytes_buf(&bits, sizeof bits);
-    return (static_cast<double>(bits >> 11) + 0.5) * 0x1p-53;
+    return bits;
   };
-  return std::sqrt(-2 * std::log(uniform())) * std::cos(2 * std::numbers::pi * uniform());
+  for (auto& row : scores)
+    for (double& s : row) {
+      const std::uint64_t a = word(), b = word();
+      s += deviation * gaussian_of(a, b);
+    }
 }
 
-void flood(Scores& scores, double deviation) {
-  for (auto& row : scores)
-    for (double& s : row) s += deviation * gaussian();
+std::string digest_of(const ckks::Ciphertext& c, std::size_t n) {
+  crypto_generichash_state state;
+  unsigned char hash[16];
+  crypto_generichash_init(&state, nullptr, 0, sizeof hash);
+  for (const ring::RnsPoly* poly : {&c.c0, &c.c1})
+    for (const ring::Limb& limb : *poly)
+      crypto_generichash_update(&state, reinterpret_cast<const unsigned char*>(limb.data()), n * sizeof(std::uint64_t));
+  crypto_generichash_final(&state, hash, sizeof hash);
+  return wire::to_hex(hash, sizeof hash);
 }
 
 // One batch of an output file.
@@ -143,11 +153,15 @@ Decrypted decrypt_scores(const plan::ClientSpec& spec, const Keys& keys, const S
   std::size_t read = 0, foreign = 0;
   for (std::size_t b = 0; b < batches; ++b) {
     Batch batch(spec, keys, encoder, std::min(size, images - b * size));
+    std::vector<std::string> digests;
     try {
       for (std::size_t k = 0; k < sections; ++k) {
         if (progress) progress(b * sections + k, total);
-        batch.add(k, file.read(*keys.ring, b * sections + k));
+        const ckks::Ciphertext c = file.read(*keys.ring, b * sections + k);
+        if (options.digests && k < batch.blocks()) digests.push_back(digest_of(c, keys.ring->n()));
+        batch.add(k, c);
       }
+      result.digests.insert(result.digests.end(), digests.begin(), digests.end());
       ++read;
       foreign += batch.foreign();
       batch.judge();

@@ -14,6 +14,7 @@ struct DecryptOptions {
   /// Noise flooding for results that leave the owner's hands (IND-CPA-D, see SECURITY.md): Gaussian noise of this
   /// standard deviation, in units of scores, is added to every score. 0: none.
   double flood = 0;
+  bool digests = false;  ///< name the ciphertexts of scores that come out (Decrypted::digests)
 };
 
 struct Decrypted {
@@ -21,6 +22,9 @@ struct Decrypted {
   std::vector<Doubt> doubts;  ///< by image
   std::size_t batch = 0;      ///< images per batch
   std::string input_id;
+  /// Hashes of the ciphertexts of scores, 32 hexadecimal digits each, those of damaged batches left out; none unless
+  /// they were asked for. They cover all words of a ciphertext, and nothing else that its file says.
+  std::vector<std::string> digests = {};
 };
 
 /// Decrypts an output file. Images whose values, or a neighbour's, left their range are marked; so are batches that are

@@ -51,6 +51,8 @@ bool starts_formula(const std::string& text) {
   return !text.empty() && std::string_view("=+-@\t\r").find(text.front()) != std::string_view::npos;
 }
 
+}  // namespace
+
 std::string csv_field(const std::string& name) {
   const std::string text = starts_formula(name) ? "'" + name : name;
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
@@ -61,8 +63,6 @@ std::string csv_field(const std::string& name) {
   }
   return quoted + '"';
 }
-
-}  // namespace
 
 void write_csv(const std::filesystem::path& path, const Scores& scores, const std::vector<Doubt>& doubts,
                const std::vector<images::Image>& images, const plan::Interface& io) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "ckks/security.h"
 #include "compiler/key_tiers.h"
 #include "compiler/levels.h"
 #include "compiler/lower.h"
@@ -60,7 +61,7 @@ std::optional<plan::Plan> bootstrapped(plan::Plan packed, const Options& options
   plan.parameters.ciphertext_primes = placement->limbs;
   plan.parameters.special_primes = placement->special;
   plan.parameters.prime_bits = kOnePrime.bits;
-  plan.parameters.primes_at_once = most_primes(kLogN, kOnePrime.bits);
+  plan.parameters.primes_at_once = most_primes(kLogN, kOnePrime.bits, plan.parameters.security);
   return plan;
 }
 
@@ -76,7 +77,7 @@ Draft with_scales(plan::Plan plan, const Statistics& statistics) {
 
 // Keys, and with groups how far sources are rotated before sums are: that saves rotations of sums, but needs keys.
 void choose_rotations(plan::Plan& plan) {
-  const int primes = most_primes(plan.parameters.log_n, plan.parameters.prime_bits);
+  const int primes = most_primes(plan.parameters.log_n, plan.parameters.prime_bits, plan.parameters.security);
   const auto with_baby = [&](int baby) {
     for (plan::Step& s : plan.steps)
       if (!s.slotwise()) s.baby = baby;
@@ -92,6 +93,19 @@ void choose_rotations(plan::Plan& plan) {
     }
   }
   with_baby(best);
+}
+
+[[noreturn]] void refuse(ckks::SecurityLevel level) {
+  if (!ckks::has_bootstrapping(kLogN, level))
+    throw Error(ErrorCode::no_resources,
+                "this network does not fit: it needs more levels than there are at " +
+                    std::string(ckks::describe(level)) +
+                    ", where nothing is bootstrapped, as no bound for the sparse secret is published; take 128 bits "
+                    "(security), or fewer layers");
+  throw Error(ErrorCode::no_resources,
+              "a layer of this network needs more levels than bootstrapping leaves at 128-bit security; allow a larger "
+              "error of its activations",
+              Setting::function_error);
 }
 
 // The largest tile that leaves room for the batch.
@@ -116,6 +130,7 @@ std::optional<plan::Plan> packed_plan(const MeasuredCircuit& network, const Opti
   packed.io = network.io;
   packed.parameters.log_n = kLogN;
   packed.parameters.kind = ring::RingKind::conjugate_invariant;
+  packed.parameters.security = options.security;
   packed.batch = batch;
   packed.tensors[static_cast<std::size_t>(packed.steps.back().output)].limbs = options.output_limbs;
   return packed;
@@ -158,12 +173,7 @@ Compiled compile(const MeasuredCircuit& network, const Options& options) {
     draft = levels_without_bootstraps(*packed, size, network.statistics, wanted);
   if (!draft || (options.precise && draft->scales.total_variance() > wanted.at_most)) {
     std::optional<plan::Plan> plan = bootstrapped(std::move(*packed), options);
-    if (!plan && !draft)
-      throw Error(
-          ErrorCode::no_resources,
-          "a layer of this network needs more levels than bootstrapping leaves at 128-bit security; allow a larger "
-          "error of its activations",
-          Setting::function_error);
+    if (!plan && !draft) refuse(options.security);
     std::optional<Draft> other;
     if (plan) other = with_scales(std::move(*plan), network.statistics);
     if (!draft || (other && other->scales.total_variance() < draft->scales.total_variance())) draft = std::move(other);

@@ -28,6 +28,7 @@ struct Options {
   double score_error = HUGE_VAL;
   /// The same where it costs only seconds.
   double cheap_score_error = HUGE_VAL;
+  ckks::SecurityLevel security = ckks::SecurityLevel::classical128;
   int output_limbs = 1;  ///< that the scores have at least: more for someone who goes on with them
 };
 
@@ -60,7 +61,7 @@ struct Compiled {
 /// Turns a circuit into a plan: packing, levels and scales, keys and probes.
 ///
 /// Throws Error{bad_input} for maps that no packing has room for, Error{no_resources} if one layer needs more levels
-/// than bootstrapping leaves at 128-bit security.
+/// than bootstrapping leaves, or the network more than there are at a level of security without bootstrapping.
 Compiled compile(const MeasuredCircuit& network, const Options& options);
 
 /// The same for a network that is measured on made-up images.

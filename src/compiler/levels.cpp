@@ -90,7 +90,7 @@ class Search {
 
   // Predicted, without reading keys.
   [[nodiscard]] double seconds_of_plan() const {
-    const auto special = [primes = most_primes(kLogN, size_.bits)](int limbs) {
+    const auto special = [primes = most_primes(kLogN, size_.bits, plan_.parameters.security)](int limbs) {
       return special_primes(limbs, primes - limbs);
     };
     double sum = 0;
@@ -147,10 +147,11 @@ class Search {
 
 bool assign_levels(plan::Plan& plan, LevelSize size) {
   plan.level_primes = size.primes;
-  const int primes = most_primes(kLogN, size.bits), limbs = assign_limbs(plan),
+  const ckks::SecurityLevel security = plan.parameters.security;
+  const int primes = most_primes(kLogN, size.bits, security), limbs = assign_limbs(plan),
             special = special_primes(limbs, primes - limbs);
   if (limbs > kMostLimbs || special < 2) return false;
-  plan.parameters = {kLogN, ring::RingKind::conjugate_invariant, limbs, special, size.bits, primes};
+  plan.parameters = {kLogN, ring::RingKind::conjugate_invariant, limbs, special, size.bits, primes, security};
   return true;
 }
 

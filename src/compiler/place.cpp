@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 
+#include "ckks/security.h"
 #include "compiler/key_tiers.h"
 #include "plan/level_costs.h"
 #include "plan/switch_work.h"
@@ -134,7 +135,10 @@ class Search {
   // worth: seconds that a precise square or product may cost.
   Search(const Graph& graph, StepSeconds& step_seconds, const bootstrap::BootstrapSpec& spec, int limbs, int special,
          double worth)
-      : graph_(graph), step_seconds_(step_seconds), worth_(worth) {
+      : graph_(graph),
+        step_seconds_(step_seconds),
+        worth_(worth),
+        bootstraps_(ckks::has_bootstrapping(kLogN, graph.plan().parameters.security)) {
     best_.bootstrapping = spec;
     best_.limbs = limbs;
     best_.special = special;
@@ -158,7 +162,7 @@ class Search {
       const int most = c < 0 ? best_.limbs : best_.bootstrapping.output_limbs();
       for (int e = c + 1; e < count; ++e) {
         const double rest = behind[static_cast<std::size_t>(e + 1)].seconds;
-        if (rest == HUGE_VAL || (e < count - 1 && !graph_.can_cut(e))) continue;
+        if (rest == HUGE_VAL || (e < count - 1 && !(bootstraps_ && graph_.can_cut(e)))) continue;
         Segment plain = graph_.segment(c, e, best_.bootstrapping.input_limbs(), 0);
         if (plain.start > most) {  // longer segments need no fewer, but for the last one, which ends with no cut
           e = std::max(e, count - 2);
@@ -195,12 +199,13 @@ class Search {
   StepSeconds& step_seconds_;
   Placement best_;
   double bootstrap_seconds_ = 0, worth_;
+  bool bootstraps_;  // at this level of security
 };
 
 Placement best_placement(const Graph& graph, StepSeconds& step_seconds, double worth) {
   Placement best;
   best.seconds = HUGE_VAL;
-  const int primes = most_primes(kLogN, kPrimeBits);
+  const int primes = most_primes(kLogN, kPrimeBits, graph.plan().parameters.security);
   for (int limbs = primes - 2; limbs > 1; --limbs) {
     const int special = special_primes(limbs, primes - limbs);
     if (special < 2) continue;

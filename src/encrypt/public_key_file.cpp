@@ -20,14 +20,14 @@ constexpr int kMostLimbs = 65;  // those of the largest message, and a special o
 void write_public_key(const Sink& sink, const ring::Ring& ring, const ckks::ParametersSpec& parameters,
                       const PublicKey& key, const std::string& key_id) {
   const std::size_t width = wire::word_bytes(parameters.prime_bits), bytes = ring.n() * width;
-  wire::FileWriter file(sink, wire::Kind::public_key,
-                        {{"key_id", key_id},
-                         {"log_n", parameters.log_n},
-                         {"ring", ring::name_of(parameters.kind)},
-                         {"prime_bits", parameters.prime_bits},
-                         {"limbs", key.limbs()},
-                         {"seed", wire::to_hex(key.seed.data(), key.seed.size())}},
-                        std::vector<std::uint64_t>(key.b.size(), bytes));
+  nlohmann::json header = {{"key_id", key_id},
+                           {"log_n", parameters.log_n},
+                           {"ring", ring::name_of(parameters.kind)},
+                           {"prime_bits", parameters.prime_bits},
+                           {"limbs", key.limbs()},
+                           {"seed", wire::to_hex(key.seed.data(), key.seed.size())}};
+  ckks::add_security_level(header, parameters.security);
+  wire::FileWriter file(sink, wire::Kind::public_key, header, std::vector<std::uint64_t>(key.b.size(), bytes));
   std::vector<unsigned char> packed(bytes);
   for (const ring::Limb& limb : key.b) {
     wire::pack_words(packed.data(), limb.data(), ring.n(), width);
@@ -42,6 +42,7 @@ PublicKeyFile::PublicKeyFile(const Source& source) : file_(source, wire::Kind::p
     ring_.log_n = wire::small_integer(h, "log_n", 6, 17);
     ring_.kind = ckks::ring_kind(h);
     ring_.prime_bits = wire::small_integer(h, "prime_bits", 30, 48);
+    ring_.security = ckks::security_level(h);
     limbs_ = wire::small_integer(h, "limbs", 2, kMostLimbs);
     const auto seed = wire::hex_bytes(h, "seed", seed_.size());
     std::copy(seed.begin(), seed.end(), seed_.begin());

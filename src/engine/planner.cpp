@@ -62,6 +62,7 @@ std::vector<Planner::Packing> Planner::packings(int images) const {
   std::vector<Packing> list;
   compiler::Options options;
   options.precise = options_.precise;
+  options.security = options_.security;
   for (;;) {
     options.batch = list.empty() ? 1 : list.back().batch + 1;
     hooks_.stage("packings", 0, fmt::format("batches of {}", options.batch));

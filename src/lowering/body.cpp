@@ -77,7 +77,8 @@ int mask_rescales(const Body& body, const bootstrap::BootstrapSpec& bootstrappin
 }
 
 Body compile_body(const graph::Network& network, int features, const training::Spec& spec,
-                  compiler::Calibration calibration, const compiler::PlanningHooks& hooks) {
+                  compiler::Calibration calibration, const compiler::PlanningHooks& hooks,
+                  ckks::SecurityLevel security) {
   calibration = compiler::thinned(std::move(calibration), graph::multiply_adds(network));
   const std::size_t images = calibration.images.size();
   const graph::Shape& shape = network.nodes[static_cast<std::size_t>(features)].shape;
@@ -100,6 +101,7 @@ Body compile_body(const graph::Network& network, int features, const training::S
       compiler::measured_circuit(body, calibration, compiler::relu_error_for(body), hooks.images("values", images),
                                  maps ? compiler::Output::map : compiler::Output::scores);
   compiler::Options options;
+  options.security = security;
   options.batch = std::min(maps ? std::max(spec.batch, images_of_maps(network, features)) : spec.batch, kMostBatch);
   options.output_limbs = feature_limbs(kLogN);
   options.score_error = kWantedError * reference.spread;

@@ -31,7 +31,8 @@ int mask_rescales(const Body& body, const bootstrap::BootstrapSpec& bootstrappin
 /// Throws Error{bad_input} for layers that cannot run encrypted, naming the node; Error{no_resources} if the features
 /// are predicted to err by more than a twentieth of their spread.
 Body compile_body(const graph::Network& network, int features, const training::Spec& spec,
-                  compiler::Calibration calibration, const compiler::PlanningHooks& hooks = {});
+                  compiler::Calibration calibration, const compiler::PlanningHooks& hooks = {},
+                  ckks::SecurityLevel security = ckks::SecurityLevel::classical128);
 
 /// What a step of a plan is of: a network with a new head if the spec asks for one, or what lies behind its body.
 graph::Network trained_part(const graph::Network& network, const training::Spec& spec, const std::optional<Body>& body);

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "ckks/key_file.h"
+#include "ckks/security.h"
 #include "compiler/key_tiers.h"
 #include "lowering/features.h"
 #include "lowering/moments.h"
@@ -114,12 +115,17 @@ TrainingPlan compile(Step step, const Spec& spec, const RingLimits& limits, std:
   plan.body = std::move(body);
   plan.arrangement = arrangement_of(plan.step, spec, limits.log_n, plan.body);
   require_maps_in_place(plan);
-  const int most = limits.primes > 0 ? limits.primes : compiler::most_primes(limits.log_n, kPrimeBits);
+  if (!at_once(spec) && limits.primes == 0 && !ckks::has_bootstrapping(limits.log_n, limits.security))
+    throw Error(ErrorCode::no_resources, "steps of a training are bootstrapped, for whose sparse secret no bound at " +
+                                             std::string(ckks::describe(limits.security)) +
+                                             " is published; take 128 bits (security), or normal equations");
+  const int most = limits.primes > 0 ? limits.primes : compiler::most_primes(limits.log_n, kPrimeBits, limits.security);
   plan.parameters = {.log_n = limits.log_n,
                      .kind = ring::RingKind::conjugate_invariant,
                      .ciphertext_primes = most - 1,
                      .special_primes = 1,
-                     .prime_bits = kPrimeBits};
+                     .prime_bits = kPrimeBits,
+                     .security = limits.security};
   std::optional<LevelChoice> levels;
   if (!at_once(spec)) {
     levels = choose_levels(plan.step, plan.arrangement, ckks::primes_of(plan.parameters), spec, most);

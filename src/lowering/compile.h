@@ -11,12 +11,14 @@ namespace sotto::lowering {
 /// What limits the modulus.
 struct RingLimits {
   int log_n = 16;
-  int primes = 0;  ///< of a key, special ones included; 0: what 128-bit security allows
+  int primes = 0;  ///< of a key, special ones included; 0: what the level of security allows
+  ckks::SecurityLevel security = ckks::SecurityLevel::classical128;
 };
 
 /// Chooses levels and keys for the training of a step: as few levels as its products take, so that bootstrapping and
 /// keys are small. body: what makes the images of the step, if anything does. Throws Error{no_resources} if
-/// bootstrapping leaves too few levels, Error{bad_input} for what cannot be trained.
+/// bootstrapping leaves too few levels, or is not possible at the level of security; Error{bad_input} for what cannot
+/// be trained.
 TrainingPlan compile(Step step, const Spec& spec, const RingLimits& limits = {}, std::optional<Body> body = {});
 
 /// Where everything of a plan's step lies: for the spec's optimiser, in the body's tiles if there is one.

@@ -49,7 +49,7 @@ void note_new_biases(const std::vector<std::string>& layers, const compiler::Pla
 }  // namespace
 
 TrainingPlan plan_training(const Source& model, const training::Spec& spec, const compiler::PlanningHooks& hooks,
-                           const CalibrationFor& calibration) {
+                           const CalibrationFor& calibration, ckks::SecurityLevel security) {
   const graph::Network original = graph::import_onnx(model);
   const graph::Network network = training::network_to_train(original, spec);
   if (hooks.note)
@@ -60,14 +60,14 @@ TrainingPlan plan_training(const Source& model, const training::Spec& spec, cons
   if (const std::optional<int> features = training::features_of(network, spec)) {
     const plan::Interface io = compiler::interface_of(network);
     body = compile_body(network, *features, spec, calibration ? calibration(io) : compiler::made_up_calibration(io),
-                        hooks);
+                        hooks, security);
   }
   training::Step step = training::differentiate(trained_part(network, spec, body), spec);
   if (spec.optimiser == Spec::Optimiser::sgd) require_range(step, spec.range);
   note_new_biases(
       graph::check_writable(model, training::new_weights(original, spec, step, training::initial_state(step).weights)),
       hooks);
-  TrainingPlan plan = compile(std::move(step), spec, {}, std::move(body));
+  TrainingPlan plan = compile(std::move(step), spec, {.security = security}, std::move(body));
   plan.network = network.name;
   plan.model = graph::self_contained(model);
   plan.io = compiler::interface_of(network);

@@ -13,12 +13,14 @@ using wire::small_integer;
 namespace {
 
 json to_json(const ckks::ParametersSpec& p) {
-  return {{"log_n", p.log_n},
-          {"ring", ring::name_of(p.kind)},
-          {"ciphertext_primes", p.ciphertext_primes},
-          {"special_primes", p.special_primes},
-          {"primes_at_once", p.most_at_once()},
-          {"prime_bits", p.prime_bits}};
+  json j = {{"log_n", p.log_n},
+            {"ring", ring::name_of(p.kind)},
+            {"ciphertext_primes", p.ciphertext_primes},
+            {"special_primes", p.special_primes},
+            {"primes_at_once", p.most_at_once()},
+            {"prime_bits", p.prime_bits}};
+  ckks::add_security_level(j, p.security);
+  return j;
 }
 
 ckks::ParametersSpec parameters_from_json(const json& j) {
@@ -27,7 +29,8 @@ ckks::ParametersSpec parameters_from_json(const json& j) {
           small_integer(j, "ciphertext_primes", 1, 64),
           small_integer(j, "special_primes", 1, ckks::kMostSpecialPrimes),
           small_integer(j, "prime_bits", 30, 48),
-          small_integer(j, "primes_at_once", 2, 128)};
+          small_integer(j, "primes_at_once", 2, 128),
+          ckks::security_level(j)};
 }
 
 json to_json(const Axes& a) { return {{"h", a.h}, {"w", a.w}}; }

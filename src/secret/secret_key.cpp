@@ -3,6 +3,7 @@
 #include <sodium.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <vector>
@@ -37,11 +38,27 @@ void OwnerKey::identify() {
   id_ = hex;
 }
 
-SecretKey OwnerKey::secret_of(std::shared_ptr<const ring::Ring> ring) const {
+SecretArray<unsigned char> OwnerKey::derive(std::string_view purpose, std::string_view what) const {
+  check(purpose.size() <= 16, "a purpose of many words");
+  std::array<unsigned char, 32> label{};  // of a fixed length, so that no two pairs of texts are the same
+  std::ranges::copy(std::string_view("Sotto derived "), label.begin());
+  std::ranges::copy(purpose, label.begin() + 16);
+  SecretArray<unsigned char> out(kBytes);
+  crypto_generichash_state state;
+  crypto_generichash_init(&state, bytes_.data(), kBytes, kBytes);
+  crypto_generichash_update(&state, label.data(), label.size());
+  crypto_generichash_update(&state, reinterpret_cast<const unsigned char*>(what.data()), what.size());
+  crypto_generichash_final(&state, out.data(), kBytes);
+  sodium_memzero(&state, sizeof state);
+  return out;
+}
+
+SecretKey OwnerKey::secret_of(std::shared_ptr<const ring::Ring> ring, ckks::SecurityLevel level) const {
   struct {
     char domain[16] = "Sotto ring key";
     std::uint64_t dimension, cyclotomic_order;
   } label;
+  label.domain[15] = static_cast<char>(level);
   label.dimension = ring->n();
   label.cyclotomic_order = ring->cyclotomic_order();
   SecretArray<unsigned char> seed(kBytes);

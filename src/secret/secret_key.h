@@ -3,6 +3,7 @@
 #include <array>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/secret_memory.h"
 #include "ckks/parameters.h"
@@ -27,10 +28,16 @@ class OwnerKey {
   /// 32 hexadecimal digits that identify the key and reveal nothing of it (BLAKE2b of a fixed text, keyed with it).
   [[nodiscard]] const std::string& id() const { return id_; }
 
+  /// 32 bytes for another purpose (BLAKE2b of both texts, keyed with the bytes), which tell nothing of the key or of
+  /// each other. The purpose has at most 16 characters.
+  [[nodiscard]] SecretArray<unsigned char> derive(std::string_view purpose, std::string_view what) const;
+
   /// The secret of this ring: of another dimension or kind of ring it is another, and none tells anything of the others
   /// (BLAKE2b of dimension and kind, keyed with the bytes, is the seed of the coefficients). Rings that differ in their
-  /// primes share it: they are moduli of one secret.
-  [[nodiscard]] SecretKey secret_of(std::shared_ptr<const ring::Ring> ring) const;
+  /// primes share it: they are moduli of one secret. Every level of security has a secret of its own: one is as safe as
+  /// the largest modulus under which anything of it is known.
+  [[nodiscard]] SecretKey secret_of(std::shared_ptr<const ring::Ring> ring,
+                                    ckks::SecurityLevel level = ckks::SecurityLevel::classical128) const;
 
  private:
   OwnerKey() : bytes_(kBytes) {}

@@ -124,6 +124,30 @@ TEST_F(Library, BytesArePixels) {
 }
 
 // Small and large batches have different rings.
+TEST_F(Library, ResultsForOthers) {
+  const Plan plan = Plan::compile(model, {.images = 4});
+  const Client client(plan.client_spec(), SecretKey::generate());
+  Bytes keys, query, reply;
+  client.write_evaluation_keys(Sink(keys));
+  const std::vector<double> values = test::random_values(4 * kEach, 3, 1);
+  client.encrypt(ImagesView(values, 1, 8, 8), Sink(query));
+  Server server(plan);
+  EvaluationKeys opened = server.open_keys(Source(keys));
+  server.infer(Source(query), opened, Sink(reply));
+  const PublishOptions options{.what = Published::scores, .key_bits = 110};
+  const Publication p = client.publish(Source(reply), folder.path(), options);
+  const std::vector<double> scores = exact(values);
+  ASSERT_EQ(p.scores.size(), scores.size());
+  EXPECT_EQ(p.labels.size(), 4u);
+  for (std::size_t k = 0; k < scores.size(); ++k) EXPECT_NEAR(p.scores[k], scores[k], 8 * p.deviation) << k;
+  EXPECT_NE(p.scores, client.decrypt(Source(reply)).scores);
+  EXPECT_GE(p.key_bits, 110);
+  EXPECT_EQ(client.publish(Source(reply), folder.path(), options).scores, p.scores);
+  EXPECT_TRUE(test::fails_with([&] { (void)client.publish(Source(reply), folder.path()); }, ErrorCode::usage));
+  EXPECT_TRUE(test::fails_with([&] { (void)client.publish(Source(reply), folder.path(), {.releases = 0}); },
+                               ErrorCode::usage, {"at least one"}));
+}
+
 TEST_F(Library, OneSecretKeyServesAllPlansInFilesToo) {
   const SecretKey secret = SecretKey::generate();
   secret.write(folder / "my.key");

@@ -15,12 +15,48 @@ TEST(Security, EveryRowNamesItsSourceAndSecret) {
   for (const SecurityRow& row : security_table()) {
     EXPECT_FALSE(row.source.empty());
     EXPECT_GE(row.bits, 128);
-    EXPECT_EQ(find_security_row(row.log_n, row.secret), &row) << "one row for each rank and secret";
-    const SecurityRow* dense = find_security_row(row.log_n, SecretDistribution::ternary);
+    EXPECT_EQ(find_security_row(row.log_n, row.secret, row.level), &row) << "one row for each level, rank and secret";
+    const SecurityRow* dense = find_security_row(row.log_n, SecretDistribution::ternary, row.level);
     ASSERT_NE(dense, nullptr);
     EXPECT_TRUE(row.secret == SecretDistribution::ternary || row.max_log2_qp < dense->max_log2_qp)
         << "a sparse secret is safe under a smaller modulus only";
   }
+}
+
+TEST(Security, HigherLevelsAllowSmallerModuli) {
+  for (int log_n = 12; log_n <= 17; ++log_n) {
+    const auto most = [&](SecurityLevel level) {
+      return find_security_row(log_n, SecretDistribution::ternary, level)->max_log2_qp;
+    };
+    // The cost of lattice reduction grows with n / log q: by a third to a half for half as many bits more.
+    EXPECT_NEAR(most(SecurityLevel::classical192) / most(SecurityLevel::classical128), 0.69, 0.01) << log_n;
+    EXPECT_NEAR(most(SecurityLevel::quantum128) / most(SecurityLevel::classical128), 0.744, 0.013) << log_n;
+  }
+  for (const SecurityLevel level : {SecurityLevel::classical192, SecurityLevel::quantum128}) {
+    EXPECT_FALSE(has_bootstrapping(16, level)) << "no bound for the sparse secret is known";
+    EXPECT_EQ(level_named(name_of(level)), level);
+  }
+  EXPECT_TRUE(has_bootstrapping(16, SecurityLevel::classical128));
+  EXPECT_FALSE(level_named("256"));
+}
+
+TEST(Parameters, AreCheckedAgainstTheLevelThatTheyClaim) {
+  ParametersSpec spec{.log_n = 16, .ciphertext_primes = 20, .special_primes = 6};
+  spec.security = SecurityLevel::quantum128;
+  EXPECT_EQ(Parameters::create(spec).security_bits(), 128);  // 26 primes, 1248 bits of 1289
+  spec.security = SecurityLevel::classical192;
+  EXPECT_TRUE(test::refuses([&] { Parameters::create(spec); }, {"1248", "1199", "192"}));
+  spec.special_primes = 4;
+  EXPECT_EQ(Parameters::create(spec).security_bits(), 192);
+  spec.special_primes = 7;
+  spec.security = SecurityLevel::quantum128;
+  EXPECT_TRUE(test::refuses([&] { Parameters::create(spec); }, {"1296", "1289", "quantum"}));
+  ParametersSpec usual = spec;
+  usual.security = SecurityLevel::classical128;
+  EXPECT_FALSE(same_ring(usual, spec)) << "their secrets differ: neither serves the other's keys";
+  EXPECT_FALSE(usual == spec);
+  EXPECT_TRUE(test::refuses([&] { require_secure(spec, {{{20, 6}, {1, 1, true}}, {}}); }, {"ephemeral"}));
+  EXPECT_TRUE(test::refuses([&] { require_secure(spec, {{{20, 7}}, {}}); }, {"so many primes"}));
 }
 
 TEST(Security, KeysUnderTheEphemeralSecretNeedARowOfTheirOwn) {

@@ -61,6 +61,29 @@ TEST(Depth, DeeperNetworksAreBootstrapped) {
   }
 }
 
+TEST(Depth, HigherSecurityHasFewerLevelsAndNoBootstraps) {
+  using Level = ckks::SecurityLevel;
+  // Of 26 primes 21 and 5 special ones, of 24 primes 19 and 5: keys have eight digits at most.
+  for (const auto& [level, most] : {std::pair{Level::quantum128, 20}, {Level::classical192, 18}}) {
+    Options options;
+    options.security = level;
+    for (const int depth : {1, most}) {
+      const graph::Network network = chain(depth);
+      const plan::Plan p = compile(network, options).plan;
+      EXPECT_NO_THROW(plan::verify(p)) << depth;
+      EXPECT_EQ(p.parameters.security, level);
+      EXPECT_FALSE(p.bootstrapping.has_value());
+      EXPECT_LE(ckks::Parameters::create(p.parameters).log2_qp(),
+                ckks::find_security_row(16, ckks::SecretDistribution::ternary, level)->max_log2_qp);
+      EXPECT_NO_THROW(ckks::require_secure(p.parameters, p.keys));
+    }
+    for (const int depth : {25, 64})
+      EXPECT_TRUE(test::fails_with([&] { (void)compile(chain(depth), options); }, ErrorCode::no_resources,
+                                   {std::string(ckks::describe(level)), "does not fit"}))
+          << depth;
+  }
+}
+
 Options for_images(int batch) {
   Options o;
   o.batch = batch;

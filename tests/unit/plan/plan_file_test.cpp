@@ -178,6 +178,23 @@ TEST_F(PlanFile, ClientRoundTrip) {
   EXPECT_EQ(test::read_bytes(forged), test::read_bytes(client_path));
 }
 
+TEST_F(PlanFile, TheSecurityThatIsClaimedComesBackAndIsBound) {
+  Plan other = plan;
+  other.parameters.security = ckks::SecurityLevel::quantum128;
+  other.id = plan_id(other);
+  EXPECT_NE(other.id, plan.id);
+  write_plan(plan_path, other);
+  write_client(client_path, client_part(other));
+  EXPECT_EQ(read_plan(plan_path).parameters, other.parameters);
+  EXPECT_EQ(read_client(client_path).parameters, other.parameters);
+  for (const char* claim : {"128", "192", "256", ""}) {
+    EXPECT_TRUE(plan_refused([&](json& h) { h["parameters"]["security"] = claim; })) << claim;
+    EXPECT_TRUE(client_refused([&](json& h) { h["parameters"]["security"] = claim; })) << claim;
+  }
+  EXPECT_TRUE(plan_refused([](json& h) { h["parameters"].erase("security"); }));
+  EXPECT_TRUE(client_refused([](json& h) { h["parameters"].erase("security"); }));
+}
+
 TEST_F(PlanFile, OnlyTheClientFileIsForEveryone) {
   using std::filesystem::perms;
   EXPECT_EQ(std::filesystem::status(plan_path).permissions(), perms::owner_read | perms::owner_write)

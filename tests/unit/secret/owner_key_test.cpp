@@ -43,6 +43,29 @@ TEST(OwnerKey, ServesEveryRingWithAnotherSecret) {
       << "whatever its primes";
 }
 
+// Keys of plans of less security must not be keys of the same secret.
+TEST(OwnerKey, EveryLevelOfSecurityHasAnotherSecret) {
+  using Level = ckks::SecurityLevel;
+  const OwnerKey owner = OwnerKey::generate();
+  const auto ring = ring_of(10, ring::RingKind::standard, 2);
+  const auto of = [&](Level level) { return coefficients(owner.secret_of(ring, level), 100); };
+  EXPECT_EQ(coefficients(owner.secret_of(ring), 100), of(Level::classical128));
+  EXPECT_NE(of(Level::classical128), of(Level::classical192));
+  EXPECT_NE(of(Level::classical128), of(Level::quantum128));
+  EXPECT_NE(of(Level::classical192), of(Level::quantum128));
+}
+
+TEST(OwnerKey, DerivesIndependentBytes) {
+  const OwnerKey owner = OwnerKey::generate(), other = OwnerKey::generate();
+  const auto bytes = [](const SecretArray<unsigned char>& a) { return std::vector(a.data(), a.data() + a.size()); };
+  const auto made = bytes(owner.derive("purpose", "what"));
+  EXPECT_EQ(made.size(), 32u);
+  EXPECT_EQ(made, bytes(OwnerKey(owner.bytes()).derive("purpose", "what")));
+  for (const auto& another : {bytes(owner.derive("purpose", "whatever")), bytes(owner.derive("purpos", "ewhat")),
+                              bytes(owner.derive("", "purposewhat")), bytes(other.derive("purpose", "what"))})
+    EXPECT_NE(made, another);
+}
+
 TEST(OwnerKey, IsItsBytes) {
   const OwnerKey owner = OwnerKey::generate(), same(owner.bytes()), other = OwnerKey::generate();
   EXPECT_EQ(owner.id(), same.id());

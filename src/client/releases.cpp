@@ -1,0 +1,140 @@
+#include "client/releases.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sodium.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <set>
+
+#include "base/error.h"
+#include "wire/atomic_file.h"
+#include "wire/fields.h"
+#include "wire/json_text.h"
+
+namespace sotto::client {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t kMostCiphertexts = 1 << 20;
+constexpr wire::JsonLimits kLimits{std::size_t{64} << 20, 1 << 21, 1 << 21};
+
+// The folder, held until the end: what is read there and what is written belong together. File systems without locks
+// have none; there, a record still replaces no other.
+class LockedFolder {
+ public:
+  explicit LockedFolder(const fs::path& path) : path_(path) {
+    std::error_code error;
+    if (fs::create_directories(path, error)) fs::permissions(path, fs::perms::owner_all, error);
+    if (!error) fd_ = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (error || fd_ < 0)
+      throw Error(ErrorCode::bad_input,
+                  "cannot make the folder " + path.string() + ", in which releases are remembered");
+    while (::flock(fd_, LOCK_EX) != 0 && errno == EINTR) {
+    }
+  }
+  ~LockedFolder() { ::close(fd_); }
+  LockedFolder(const LockedFolder&) = delete;
+  LockedFolder& operator=(const LockedFolder&) = delete;
+
+  [[nodiscard]] const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+  int fd_ = -1;
+};
+
+Release release_of(const fs::path& path) {
+  std::error_code unknown;
+  try {
+    if (!(fs::file_size(path, unknown) <= kLimits.bytes)) throw Error(ErrorCode::bad_input, "too large");
+    std::ifstream file(path);
+    const std::string content{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    const auto j = wire::parse_json(content, kLimits);
+    if (!file || j.is_discarded()) throw Error(ErrorCode::bad_input, "no JSON");
+    Release r{wire::text(j, "key_id", 64),
+              wire::text(j, "what", 20),
+              wire::text(j, "deviation", 20),
+              wire::texts(j, "ciphertexts", kMostCiphertexts),
+              {}};
+    const std::vector<double> divergence = wire::reals(j, "divergence", kOrders.size());
+    if (divergence.size() != kOrders.size() || std::ranges::any_of(divergence, [](double d) { return d < 0; }))
+      throw Error(ErrorCode::bad_input, "no divergence");
+    std::ranges::copy(divergence, r.divergence.begin());
+    return r;
+  } catch (const Error&) {
+    throw Error(ErrorCode::bad_input, path.string() +
+                                          " cannot be read: what was published under this key is not known; restore "
+                                          "it, or publish nothing under this key");
+  }
+}
+
+std::vector<Release> releases_in(const fs::path& folder) {
+  std::vector<Release> all;
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.path().extension() == ".json") all.push_back(release_of(entry.path()));
+  return all;
+}
+
+void write_release(const fs::path& path, const Release& r) {
+  const std::string text = nlohmann::json{{"key_id", r.key_id},
+                                          {"what", r.what},
+                                          {"deviation", r.deviation},
+                                          {"ciphertexts", r.ciphertexts},
+                                          {"divergence", r.divergence}}
+                               .dump(2) +
+                           "\n";
+  wire::AtomicFile file(path, wire::Access::new_secret_key);
+  file.write({reinterpret_cast<const unsigned char*>(text.data()), text.size()});
+  file.commit();
+}
+
+}  // namespace
+
+std::string Release::id() const {
+  crypto_generichash_state state;
+  unsigned char hash[16];
+  crypto_generichash_init(&state, nullptr, 0, sizeof hash);
+  for (const std::string& c : ciphertexts)
+    crypto_generichash_update(&state, reinterpret_cast<const unsigned char*>(c.data()), c.size());
+  crypto_generichash_final(&state, hash, sizeof hash);
+  return wire::to_hex(hash, sizeof hash);
+}
+
+Remembered remember_release(const fs::path& dir, const Release& release, const Target& target) {
+  const std::set<std::string> own(release.ciphertexts.begin(), release.ciphertexts.end());
+  if (own.size() != release.ciphertexts.size())
+    throw Error(ErrorCode::usage, "a ciphertext of these results is there twice: its noise would not be one");
+  const LockedFolder folder(dir / "releases");
+  Remembered out;
+  for (const Release& r : releases_in(folder.path())) {
+    if (r.key_id != release.key_id) continue;  // of a key that was replaced
+    out.together = out.together + r.divergence;
+    if (std::ranges::none_of(r.ciphertexts, [&](const std::string& c) { return own.contains(c); })) continue;
+    if (r.ciphertexts != release.ciphertexts || r.what != release.what || r.deviation != release.deviation)
+      throw Error(ErrorCode::usage,
+                  fmt::format("these results, or a part of them, were published before ({} with noise of {}); the same "
+                              "request gives the same again, any other would tell of the key",
+                              r.what, r.deviation));
+    out.again = true;
+  }
+  if (out.again) return out;
+  out.together = out.together + release.divergence;
+  if (!target.met_by(out.together))
+    throw Error(ErrorCode::usage,
+                fmt::format("with what was published under this key before, these results would leave {:.1f} bits to "
+                            "the key and {:.1f} of statistical security; ask for less, or make a new key",
+                            key_bits(out.together, target.security_bits), statistical_bits(out.together)));
+  write_release(folder.path() / (release.id() + ".json"), release);
+  return out;
+}
+
+}  // namespace sotto::client

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "client/disclosure.h"
+
+namespace sotto::client {
+
+/// Results that are published.
+struct Release {
+  std::string key_id;                    ///< of the key that decrypts them
+  std::string what;                      ///< "labels" or "scores"
+  std::string deviation;                 ///< of the noise: Noise::text
+  std::vector<std::string> ciphertexts;  ///< hash of each, 32 hexadecimal digits (digest_of)
+  Divergence divergence{};               ///< what they tell at most
+
+  /// 32 hexadecimal digits, of the ciphertexts: names the record.
+  [[nodiscard]] std::string id() const;
+};
+
+/// A release as it stands among those before it.
+struct Remembered {
+  bool again = false;     ///< it was published before, with the same noise
+  Divergence together{};  ///< what all releases under this key tell
+};
+
+/// Remembers a release in DIR/releases (mode 0600), before anybody sees it. Whatever program asks, and when: of a
+/// ciphertext there is one release. Throws Error{usage} if one of the ciphertexts was published in another way or is
+/// there twice, or if all releases together no longer meet the target; Error{bad_input} if a record cannot be read or
+/// written.
+Remembered remember_release(const std::filesystem::path& dir, const Release& release, const Target& target);
+
+}  // namespace sotto::client
