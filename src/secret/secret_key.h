@@ -6,6 +6,7 @@
 
 #include "base/secret_memory.h"
 #include "ckks/parameters.h"
+#include "signing/signing_key.h"
 
 namespace sotto::secret {
 
@@ -24,8 +25,11 @@ class OwnerKey {
 
   /// What a key file stores.
   [[nodiscard]] const SecretArray<unsigned char>& bytes() const { return bytes_; }
-  /// 32 hexadecimal digits that identify the key and reveal nothing of it (BLAKE2b of a fixed text, keyed with it).
+  /// 32 hexadecimal digits that identify the key and reveal nothing of it: signing::identity_of the signing key.
   [[nodiscard]] const std::string& id() const { return id_; }
+  /// What its owner signs keys and inputs with. It follows from the bytes (BLAKE2b of a fixed text, keyed with them)
+  /// and tells nothing of them.
+  [[nodiscard]] signing::SigningKey signing_key() const;
 
   /// The secret of this ring: of another dimension or kind of ring it is another, and none tells anything of the others
   /// (BLAKE2b of dimension and kind, keyed with the bytes, is the seed of the coefficients). Rings that differ in their
