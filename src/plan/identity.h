@@ -18,4 +18,7 @@ std::string digest_of(const nlohmann::json& header, std::span<const unsigned cha
 std::string plan_id(const ClientSpec& spec);
 std::string plan_id(const Plan& plan);
 
+/// Makes a plan one whose results must be signed, which gives it another identity.
+void set_signer(Plan& plan, const signing::VerificationKey& signer);
+
 }  // namespace sotto::plan
