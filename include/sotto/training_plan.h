@@ -61,9 +61,11 @@ class TrainingPlan {
   /// spec: the contents of SPEC.toml. Takes seconds. Throws Error{bad_input} for a model or spec that cannot be
   /// trained, naming node or key; Error{no_resources} if a step needs more levels than 128-bit security leaves.
   /// name: what messages call the spec. Of the hooks the notes are used. calibration: public images like those to come,
-  /// on which layers are measured that run once for every image; without it made-up ones.
+  /// on which layers are measured that run once for every image; without it made-up ones. signer: as
+  /// PlanOptions::signer.
   static TrainingPlan compile(const Source& model, const std::string& spec, const std::string& name = "the spec",
-                              const Hooks& hooks = {}, const std::optional<ImagesView>& calibration = {});
+                              const Hooks& hooks = {}, const std::optional<ImagesView>& calibration = {},
+                              const std::string& signer = {});
   /// Reads NAME.plan or NAME.client. Throws Error{bad_input} for what is damaged, impossible or of another version.
   static TrainingPlan read(const Source& source);
   /// NAME.plan, for the server. `sink` may throw.

@@ -21,7 +21,7 @@ struct Buffer {
   std::shared_ptr<const Bytes> bytes;
 };
 
-/// Adds Buffer, ClientSpec and the translation of errors to a module.
+/// Adds Buffer, ClientSpec, SigningKey and the translation of errors to a module.
 void bind_shared(nb::module_& module);
 
 /// A path or a Buffer. name: what messages call a Buffer.

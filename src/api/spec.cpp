@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "api/signing.h"
 #include "base/error.h"
 #include "plan/plan_file.h"
 
@@ -24,6 +25,7 @@ int ClientSpec::channels() const { return spec_->io.channels; }
 int ClientSpec::height() const { return spec_->io.height; }
 int ClientSpec::width() const { return spec_->io.width; }
 int ClientSpec::scores() const { return spec_->io.outputs; }
+std::string ClientSpec::signer() const { return api::text_of(spec_->signer); }
 std::vector<std::string> ClientSpec::classes() const { return spec_->io.classes; }
 std::vector<double> ClientSpec::mean() const { return spec_->io.mean; }
 std::vector<double> ClientSpec::standard_deviation() const { return spec_->io.std; }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "api/planning.h"
+#include "api/signing.h"
 #include "api/training.h"
 #include "api/values.h"
 #include "base/error.h"
@@ -111,10 +112,14 @@ TrainingPlan::TrainingPlan(lowering::TrainingPlan plan)
     : plan_(std::make_shared<const lowering::TrainingPlan>(std::move(plan))) {}
 
 TrainingPlan TrainingPlan::compile(const Source& model, const std::string& spec, const std::string& name,
-                                   const Hooks& hooks, const std::optional<ImagesView>& calibration) {
-  return TrainingPlan(
+                                   const Hooks& hooks, const std::optional<ImagesView>& calibration,
+                                   const std::string& signer) {
+  const auto key = api::verification_key_of(signer);
+  lowering::TrainingPlan plan =
       lowering::plan_training(model, training::parse_spec(spec, name), api::planning_hooks_for(hooks),
-                              [&](const plan::Interface& io) { return api::calibration_for(calibration, io); }));
+                              [&](const plan::Interface& io) { return api::calibration_for(calibration, io); });
+  if (key) lowering::set_signer(plan, *key);
+  return TrainingPlan(std::move(plan));
 }
 
 TrainingPlan TrainingPlan::read(const Source& source) {
