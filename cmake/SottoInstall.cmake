@@ -3,7 +3,7 @@
 include(CMakePackageConfigHelpers)
 
 # By part, highest first, as a linker wants static libraries.
-set(shared spec plan program packing circuit bootstrap ckks ring wire simd base)
+set(shared spec plan program packing circuit bootstrap ckks ring wire signing simd base)
 set(client_libraries client training_plan inputs images secret encrypt lowering compiler training graph ${shared})
 set(encryptor_libraries inputs encrypt ${shared})
 set(server_libraries engine training_plan runtime lowering compiler training graph ${shared})

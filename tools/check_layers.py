@@ -6,11 +6,11 @@ import re
 import sys
 
 # Lowest first: the order of src/CMakeLists.txt.
-ORDER = ["base", "simd", "wire", "graph", "ring", "ckks", "bootstrap", "encrypt", "secret", "circuit", "packing", "program", "plan", "decode", "images", "training", "compiler", "lowering", "runtime", "engine", "inputs", "client", "api", "report", "cli"]
-WITHOUT_SECRET = {"base", "simd", "wire", "graph", "ring", "ckks", "bootstrap", "encrypt", "circuit", "packing", "program", "plan", "decode", "images", "training", "compiler", "lowering", "runtime", "engine",
+ORDER = ["base", "signing", "simd", "wire", "graph", "ring", "ckks", "bootstrap", "encrypt", "secret", "circuit", "packing", "program", "plan", "decode", "images", "training", "compiler", "lowering", "runtime", "engine", "inputs", "client", "api", "report", "cli"]
+WITHOUT_SECRET = {"base", "signing", "simd", "wire", "graph", "ring", "ckks", "bootstrap", "encrypt", "circuit", "packing", "program", "plan", "decode", "images", "training", "compiler", "lowering", "runtime", "engine",
                   "inputs"}
 SERVER_FILES = {"server_main.cpp", "compile_verb.cpp", "plan_verb.cpp", "infer_verb.cpp", "planning.cpp", "planning.h", "console.cpp",
-                "console.h", "step_report.cpp", "step_report.h", "data_options.cpp", "data_options.h", "parse.cpp", "verbs.h", "server.cpp", "spec.cpp", "plan.cpp", "values.cpp", "values.h", "progress.h",
+                "console.h", "signing_options.cpp", "signing_options.h", "signing_key_verb.cpp", "signing.cpp", "step_report.cpp", "step_report.h", "data_options.cpp", "data_options.h", "parse.cpp", "verbs.h", "server.cpp", "spec.cpp", "plan.cpp", "values.cpp", "values.h", "progress.h",
                 "encryptor.cpp", "training.cpp", "training.h", "training_server_verb.cpp", "trainer.cpp", "training_plan.cpp", "keys.h"}
 MOST_LINES = 500
 HEADER = re.compile(r'^\s*#include "([a-z]+/[a-z_0-9]+)', re.M)

@@ -34,7 +34,8 @@ class SecretKey {
   /// file cannot be written, Error{no_resources} if the disk is full.
   void write(const std::filesystem::path& path, bool replace = false) const;
 
-  /// 32 hexadecimal digits that identify the key and reveal nothing of it.
+  /// 32 hexadecimal digits that identify the key and reveal nothing of it. Evaluation keys, public keys and inputs of
+  /// its owner are signed, and whoever has this id can tell: readers refuse what names it and is not signed so.
   [[nodiscard]] std::string id() const;
 
   /// For the library itself.
@@ -46,6 +47,13 @@ class SecretKey {
   std::shared_ptr<const secret::OwnerKey> key_;
 };
 
+/// Where results must come from, beyond what the plan promises (ClientSpec::signer). What is empty may be anything.
+struct Origin {
+  std::string input_id = {};      ///< what `encrypt` returned: the input that results must be of
+  std::string signer = {};        ///< verification key of who computed them, 64 hexadecimal digits
+  std::string input_signer = {};  ///< verification key of who encrypted the input, if that was someone else
+};
+
 /// What comes out of a decryption. Images have the order in which they were encrypted.
 struct Results {
   std::size_t images = 0;      ///< in all batches
@@ -54,7 +62,10 @@ struct Results {
   std::vector<int> labels;     ///< by image: the class with the largest score, from 0; -1 without scores
   std::vector<Doubt> doubts;   ///< by image
   std::string input_id;        ///< what `encrypt` returned
-  std::string summary;         ///< one line that names the doubtful images; empty if there are none
+  /// Verification key of who signed the input: the owner's own, or that of someone who encrypted with the public key;
+  /// empty: nobody. It is worth as much as the signature of the results.
+  std::string input_signer;
+  std::string summary;  ///< one line that names the doubtful images; empty if there are none
 };
 
 /// Options of decryption.
@@ -63,6 +74,7 @@ struct DecryptOptions {
   /// noise of this standard deviation, in units of scores, is added to every score. 0 adds none; a negative value is
   /// Error{usage}.
   double flood = 0;
+  Origin origin = {};  ///< Results from elsewhere are Error{wrong_key}.
 };
 
 /// What is published.
@@ -80,7 +92,8 @@ struct PublishOptions {
   /// In place of key_bits: statistical security in bits, as Li, Micciancio, Schultz and Sorrell (ePrint 2022/816) count
   /// it. 30 is usual, and takes noise beyond the scores of most networks.
   std::optional<double> statistical_bits = {};
-  int releases = 1;  ///< results like these that are to be published under the key; at least 1
+  int releases = 1;    ///< results like these that are to be published under the key; at least 1
+  Origin origin = {};  ///< Results from elsewhere are Error{wrong_key}.
 };
 
 /// Results that may be given away. Images have the order in which they were encrypted.
@@ -129,8 +142,9 @@ class Client {
   std::string encrypt(const ImagesView& images, const Sink& sink, const Hooks& hooks = {}) const;
 
   /// Decrypts what a server made of an input. Doubtful images are marked, batches that are lost have no scores, the
-  /// others come out. Throws Error{wrong_key} if it belongs to another key or plan or no batch decrypts,
-  /// Error{bad_input} if no batch can be read.
+  /// others come out. Throws Error{wrong_key} if it belongs to another key or plan, is not signed as the plan promises,
+  /// has another origin than asked for, or no batch decrypts; Error{bad_input} if no batch can be read, Error{usage}
+  /// for an origin that is no key.
   [[nodiscard]] Results decrypt(const Source& source, const DecryptOptions& options = {},
                                 const Hooks& hooks = {}) const;
 

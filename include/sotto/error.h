@@ -28,6 +28,7 @@ enum class Setting {
   layout,          ///< the order of an array's axes
   memory,          ///< PlanOptions::memory or ServerOptions::memory
   scratch,         ///< ServerOptions::scratch: a folder with more space
+  signing_key,     ///< ServerOptions::signing_key: what signs results
 };
 
 /// The one exception type of Sotto. `what()` is a single line that says what is wrong and, where possible, what to do.

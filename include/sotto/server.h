@@ -11,6 +11,7 @@
 #include "sotto/hooks.h"
 #include "sotto/images.h"
 #include "sotto/io.h"
+#include "sotto/signing.h"
 #include "sotto/spec.h"
 
 /// The side that computes: from a model to a plan, and on encrypted images. It holds no secret, and nothing in it can
@@ -35,6 +36,9 @@ struct PlanOptions {
   /// Images like those to come, to measure ranges, errors and labels on: 512 are used, spread over all. Without them
   /// made-up ones serve, and the predictions are worth less (docs/adr/0025).
   std::optional<ImagesView> calibration = {};
+  /// Verification key, 64 hexadecimal digits, of who must sign results (SigningKey::verification_key): clients refuse
+  /// others. Empty: nobody must.
+  std::string signer = {};
 };
 
 /// What a layer of a plan does with its sum.
@@ -108,7 +112,11 @@ class Plan {
 struct ServerOptions {
   std::uint64_t memory = 0;  ///< most bytes; 0: what is free when an inference starts
   /// Folder for what `memory` leaves no room for. Empty: that of the output file, or the system's for temporary files.
-  std::filesystem::path scratch;
+  std::filesystem::path scratch = {};
+  std::optional<SigningKey> signing_key = {};  ///< signs results; plans that promise that need it
+  /// Refuse inputs that someone else encrypted with the public key of the owner of the evaluation keys. What owners
+  /// encrypt with their secret key is signed, and refused if it is not theirs, in any case.
+  bool owners_only = false;
 };
 
 /// What an inference took.
@@ -129,7 +137,7 @@ class EvaluationKeys {
   EvaluationKeys(EvaluationKeys&&) noexcept;             ///< The other one may only be destroyed or assigned to.
   EvaluationKeys& operator=(EvaluationKeys&&) noexcept;  ///< The other one may only be destroyed or assigned to.
 
-  /// SecretKey::id() of the key that they belong to.
+  /// SecretKey::id() of the key that they belong to, whose owner signed them: compare it with what the client tells.
   [[nodiscard]] std::string key_id() const;
 
  private:
@@ -144,21 +152,22 @@ class EvaluationKeys {
 class Server {
  public:
   /// Throws Error{no_resources} if `options.memory` is below Plan::least_memory(), or without it if the machine has
-  /// less than Plan::memory() free; Error{bad_input} for parameters below 128 bits.
+  /// less than Plan::memory() free; Error{bad_input} for parameters below 128 bits; Error{usage} if the plan promises
+  /// signed results and there is no key, Error{wrong_key} if it is another one.
   explicit Server(const Plan& plan, ServerOptions options = {});
   ~Server();
   Server(Server&&) noexcept;             ///< The other one may only be destroyed or assigned to.
   Server& operator=(Server&&) noexcept;  ///< The other one may only be destroyed or assigned to.
 
   /// Checks the keys of a client; each is read when it is first needed, so a file must stay. Throws Error{bad_input}
-  /// for a damaged source, Error{wrong_key} if it lacks keys that the plan needs.
+  /// for a damaged source, Error{wrong_key} if it lacks keys that the plan needs or its owner did not sign it.
   [[nodiscard]] EvaluationKeys open_keys(const Source& source) const;
 
   /// Runs the plan on encrypted images and writes the encrypted scores. Everything is checked before work starts. If
   /// several batches go to an output file, an interruption keeps the finished ones in FILE.part, and the same call
   /// continues after them. One call at a time. Throws Error{bad_input} for damaged input, Error{wrong_key} if input,
-  /// keys and plan do not belong together, Error{no_resources} if memory or disk are short, Error{interrupted};
-  /// Error{usage} for keys that were opened for another plan.
+  /// keys and plan do not belong together or the owner did not sign the input, Error{no_resources} if memory or disk
+  /// are short, Error{interrupted}; Error{usage} for keys that were opened for another plan.
   InferenceReport infer(const Source& input, EvaluationKeys& keys, const Sink& output, const Hooks& hooks = {});
 
  private:

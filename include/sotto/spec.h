@@ -37,6 +37,9 @@ class ClientSpec {
   [[nodiscard]] int width() const;            ///< columns of an image; 1 for a flat network
   [[nodiscard]] int scores() const;           ///< of an image
   [[nodiscard]] Security security() const;    ///< of keys and images under it
+  /// Verification key, 64 hexadecimal digits, of whoever must sign results of the plan: others are refused by
+  /// decryption. Empty: nobody must.
+  [[nodiscard]] std::string signer() const;
   /// Names of the classes, one for each score; empty if the model has none.
   [[nodiscard]] std::vector<std::string> classes() const;
   /// Of pixels, by channel, in units of pixel / 255.

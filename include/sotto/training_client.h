@@ -32,9 +32,10 @@ class TrainingClient {
   std::string encrypt(const ImagesView& images, std::span<const int> labels, const Sink& sink,
                       const Hooks& hooks = {}) const;
 
-  /// Decrypts what a trainer made of an input. Throws Error{wrong_key} if it belongs to another key or plan,
-  /// Error{bad_input} if it is damaged or lacks steps, Error{interrupted}.
-  [[nodiscard]] TrainingResult decrypt(const Source& source, const Hooks& hooks = {}) const;
+  /// Decrypts what a trainer made of an input. Throws Error{wrong_key} if it belongs to another key or plan, is not
+  /// signed as the plan promises or has another origin than asked for, Error{bad_input} if it is damaged or lacks
+  /// steps, Error{usage} for an origin that is no key, Error{interrupted}.
+  [[nodiscard]] TrainingResult decrypt(const Source& source, const Hooks& hooks = {}, const Origin& origin = {}) const;
 
  private:
   struct State;

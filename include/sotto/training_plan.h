@@ -62,10 +62,11 @@ class TrainingPlan {
   /// trained, naming node or key; Error{no_resources} if a step needs more levels than the security
   /// leaves: at other levels than 128 bits only normal equations fit.
   /// name: what messages call the spec. Of the hooks the notes are used. calibration: public images like those to come,
-  /// on which layers are measured that run once for every image; without it made-up ones.
+  /// on which layers are measured that run once for every image; without it made-up ones. signer: as
+  /// PlanOptions::signer.
   static TrainingPlan compile(const Source& model, const std::string& spec, const std::string& name = "the spec",
                               const Hooks& hooks = {}, const std::optional<ImagesView>& calibration = {},
-                              Security security = Security::classical128);
+                              Security security = Security::classical128, const std::string& signer = {});
   /// Reads NAME.plan or NAME.client. Throws Error{bad_input} for what is damaged, impossible or of another version.
   static TrainingPlan read(const Source& source);
   /// NAME.plan, for the server. `sink` may throw.

@@ -18,14 +18,17 @@ namespace {
 
 using Path = std::filesystem::path;
 
-nb::tuple decrypt(const Client& client, nb::handle from, double flood, nb::handle progress) {
+nb::tuple decrypt(const Client& client, nb::handle from, double flood, const std::string& input_id,
+                  const std::string& signer, const std::string& input_signer, nb::handle progress) {
   const Source source = source_of(from, "the reply");
   Results r;
-  run(progress, nb::none(), [&](const Hooks& hooks) { r = client.decrypt(source, {flood}, hooks); });
+  run(progress, nb::none(), [&](const Hooks& hooks) {
+    r = client.decrypt(source, {flood, {input_id, signer, input_signer}}, hooks);
+  });
   std::vector<int> doubts;
   for (const Doubt d : r.doubts) doubts.push_back(static_cast<int>(d));
   return nb::make_tuple(array_of(std::move(r.scores), {r.images, r.classes}), array_of(std::move(r.labels), {r.images}),
-                        doubts, r.input_id, r.summary);
+                        doubts, r.input_id, r.input_signer, r.summary);
 }
 
 nb::dict publish(const Client& client, nb::handle from, const Path& folder, bool scores, double key_bits,
@@ -69,10 +72,13 @@ nb::tuple encrypt_examples(const TrainingClient& client, const ImageArray& image
   return nb::make_tuple(to.result(), id);
 }
 
-TrainingResult decrypt_training(const TrainingClient& client, nb::handle from, nb::handle progress) {
+TrainingResult decrypt_training(const TrainingClient& client, nb::handle from, const std::string& input_id,
+                                const std::string& signer, nb::handle progress) {
   const Source source = source_of(from, "the reply");
   TrainingResult result;
-  run(progress, nb::none(), [&](const Hooks& hooks) { result = client.decrypt(source, hooks); });
+  run(progress, nb::none(), [&](const Hooks& hooks) {
+    result = client.decrypt(source, hooks, {input_id, signer, {}});
+  });
   return result;
 }
 
@@ -114,7 +120,8 @@ NB_MODULE(_client, m) {
       .def("write_evaluation_keys", write_keys<Client>, nb::arg("path").none(), nb::arg("progress").none())
       .def("write_public_key", write_public_key, nb::arg("path").none())
       .def("encrypt", encrypt<Client>, nb::arg("images"), nb::arg("path").none(), nb::arg("progress").none())
-      .def("decrypt", decrypt, nb::arg("reply"), nb::arg("flood"), nb::arg("progress").none())
+      .def("decrypt", decrypt, nb::arg("reply"), nb::arg("flood"), nb::arg("input_id"), nb::arg("signer"),
+           nb::arg("input_signer"), nb::arg("progress").none())
       .def("publish", publish, nb::arg("reply"), nb::arg("folder"), nb::arg("scores"), nb::arg("key_bits"),
            nb::arg("statistical_bits").none(), nb::arg("releases"), nb::arg("progress").none());
   nb::class_<TrainingClient>(m, "TrainingClient")
@@ -123,13 +130,17 @@ NB_MODULE(_client, m) {
       .def("write_evaluation_keys", write_keys<TrainingClient>, nb::arg("path").none(), nb::arg("progress").none())
       .def("encrypt", encrypt_examples, nb::arg("images"), nb::arg("labels"), nb::arg("path").none(),
            nb::arg("progress").none(), nb::arg("note").none())
-      .def("decrypt", decrypt_training, nb::arg("reply"), nb::arg("progress").none());
+      .def("decrypt", decrypt_training, nb::arg("reply"), nb::arg("input_id"), nb::arg("signer"),
+           nb::arg("progress").none());
   nb::class_<Encryptor>(m, "Encryptor")
-      .def("__init__",
-           [](Encryptor* self, const ClientSpec& spec, nb::handle public_key) {
-             const Source source = source_of(public_key, "the public key");
-             run([&] { new (self) Encryptor(spec, source); });
-           })
+      .def(
+          "__init__",
+          [](Encryptor* self, const ClientSpec& spec, nb::handle public_key,
+             const std::optional<SigningKey>& signing_key) {
+            const Source source = source_of(public_key, "the public key");
+            run([&] { new (self) Encryptor(spec, source, signing_key); });
+          },
+          nb::arg("spec"), nb::arg("public_key"), nb::arg("signing_key").none())
       .def_prop_ro("key_id", &Encryptor::key_id)
       .def("encrypt", encrypt<Encryptor>, nb::arg("images"), nb::arg("path").none(), nb::arg("progress").none());
 }

@@ -18,8 +18,8 @@ using Path = std::filesystem::path;
 
 Plan compile(const Path& model, int images, double agreement, std::uint64_t memory, bool precise,
              std::optional<double> function_error, const std::optional<ImageArray>& calibration,
-             const std::string& security, nb::handle progress, nb::handle note) {
-  PlanOptions options{images, agreement, memory, precise, security_named(security), function_error, {}};
+             const std::string& security, const std::string& signer, nb::handle progress, nb::handle note) {
+  PlanOptions options{images, agreement, memory, precise, security_named(security), function_error, {}, signer};
   if (calibration) options.calibration = view_of(*calibration);
   std::optional<Plan> plan;
   run(progress, note, [&](const Hooks& hooks) { plan = Plan::compile(model, options, hooks); });
@@ -99,7 +99,7 @@ NB_MODULE(_server, m) {
   nb::class_<Plan>(m, "Plan")
       .def_static("compile", compile, nb::arg("model"), nb::arg("images"), nb::arg("agreement"), nb::arg("memory"),
                   nb::arg("precise"), nb::arg("function_error").none(), nb::arg("calibration").none(),
-                  nb::arg("security"), nb::arg("progress").none(), nb::arg("note").none())
+                  nb::arg("security"), nb::arg("signer"), nb::arg("progress").none(), nb::arg("note").none())
       .def_static("read", read_plan)
       .def("write", write_plan, nb::arg("path").none())
       .def_prop_ro("client_spec", &Plan::client_spec)
@@ -113,17 +113,23 @@ NB_MODULE(_server, m) {
       .def_prop_ro("least_memory", &Plan::least_memory);
   nb::class_<EvaluationKeys>(m, "EvaluationKeys").def_prop_ro("key_id", &EvaluationKeys::key_id);
   nb::class_<Server>(m, "Server")
-      .def("__init__",
-           [](Server* self, const Plan& plan, std::uint64_t memory, const Path& scratch) {
-             run([&] { new (self) Server(plan, {memory, scratch}); });
-           })
+      .def(
+          "__init__",
+          [](Server* self, const Plan& plan, std::uint64_t memory, const Path& scratch,
+             const std::optional<SigningKey>& signing_key, bool owners_only) {
+            run([&] { new (self) Server(plan, {memory, scratch, signing_key, owners_only}); });
+          },
+          nb::arg("plan"), nb::arg("memory"), nb::arg("scratch"), nb::arg("signing_key").none(), nb::arg("owners_only"))
       .def("open_keys", open_keys<Server>)
       .def("infer", infer, nb::arg("query"), nb::arg("keys"), nb::arg("path").none(), nb::arg("progress").none());
   nb::class_<Trainer>(m, "Trainer")
-      .def("__init__",
-           [](Trainer* self, const TrainingPlan& plan, std::uint64_t memory) {
-             run([&] { new (self) Trainer(plan, {memory, {}}); });
-           })
+      .def(
+          "__init__",
+          [](Trainer* self, const TrainingPlan& plan, std::uint64_t memory,
+             const std::optional<SigningKey>& signing_key) {
+            run([&] { new (self) Trainer(plan, {memory, {}, signing_key}); });
+          },
+          nb::arg("plan"), nb::arg("memory"), nb::arg("signing_key").none())
       .def("open_keys", open_keys<Trainer>)
       .def("train", train, nb::arg("query"), nb::arg("keys"), nb::arg("path").none(), nb::arg("progress").none());
 }

@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "sotto/error.h"
+#include "sotto/signing.h"
 #include "sotto/spec.h"
 #include "sotto/version.h"
 
@@ -38,6 +39,8 @@ const char* name_of(Setting setting) {
       return "memory";
     case Setting::scratch:
       return "scratch";
+    case Setting::signing_key:
+      return "signing_key";
   }
   return "";
 }
@@ -126,9 +129,18 @@ void bind_spec(nb::module_& m) {
       .def_prop_ro("width", &ClientSpec::width)
       .def_prop_ro("scores", &ClientSpec::scores)
       .def_prop_ro("security", [](const ClientSpec& spec) { return name_of(spec.security()); })
+      .def_prop_ro("signer", &ClientSpec::signer)
       .def_prop_ro("classes", &ClientSpec::classes)
       .def_prop_ro("mean", &ClientSpec::mean)
       .def_prop_ro("std", &ClientSpec::standard_deviation);
+}
+
+void bind_signing(nb::module_& m) {
+  nb::class_<SigningKey>(m, "SigningKey")
+      .def_static("generate", &SigningKey::generate)
+      .def_static("read", &SigningKey::read)
+      .def("write", &SigningKey::write, nb::arg("path"))
+      .def_prop_ro("verification_key", &SigningKey::verification_key);
 }
 
 }  // namespace
@@ -151,11 +163,13 @@ void bind_shared(nb::module_& module) {
   if (const nb::handle buffer = nb::type<Buffer>(); buffer.is_valid()) {
     module.attr("Buffer") = buffer;
     module.attr("ClientSpec") = nb::type<ClientSpec>();
+    module.attr("SigningKey") = nb::type<SigningKey>();
     return;
   }
   nb::register_exception_translator(translate);
   bind_buffer(module);
   bind_spec(module);
+  bind_signing(module);
 }
 
 }  // namespace sotto::python

@@ -22,7 +22,7 @@ struct Buffer {
   std::shared_ptr<const Bytes> bytes;
 };
 
-/// Adds Buffer, ClientSpec and the translation of errors to a module.
+/// Adds Buffer, ClientSpec, SigningKey and the translation of errors to a module.
 void bind_shared(nb::module_& module);
 
 /// "128", "192" or "quantum128"; the package sees to that it is one of them.

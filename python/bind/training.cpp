@@ -14,12 +14,13 @@ namespace {
 using Path = std::filesystem::path;
 
 TrainingPlan compile(const Path& model, const std::string& spec, const std::string& name,
-                     const std::optional<ImageArray>& calibration, const std::string& security, nb::handle note) {
+                     const std::optional<ImageArray>& calibration, const std::string& security, const std::string& signer,
+                     nb::handle note) {
   std::optional<TrainingPlan> plan;
   std::optional<ImagesView> images;
   if (calibration) images = view_of(*calibration);
   run(nb::none(), note, [&](const Hooks& hooks) {
-    plan = TrainingPlan::compile(model, spec, name, hooks, images, security_named(security));
+    plan = TrainingPlan::compile(model, spec, name, hooks, images, security_named(security), signer);
   });
   return *plan;
 }
@@ -98,7 +99,7 @@ void bind_training(nb::module_& module) {
       .def_prop_ro("input_id", [](const TrainingResult& r) { return r.input_id; });
   nb::class_<TrainingPlan>(module, "TrainingPlan")
       .def_static("compile", compile, nb::arg("model"), nb::arg("spec"), nb::arg("name"), nb::arg("calibration").none(),
-                  nb::arg("security"), nb::arg("note").none())
+                  nb::arg("security"), nb::arg("signer"), nb::arg("note").none())
       .def_static("read", read)
       .def("write", write, nb::arg("path").none())
       .def("write_client", write_client, nb::arg("path").none())

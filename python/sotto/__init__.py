@@ -29,28 +29,30 @@ from ._spec import ClientSpec
 
 if TYPE_CHECKING:
     __version__: str
-    from . import client, nn, server, training
+    from . import client, nn, server, signing, training
     from .client import Client, Doubt, Encryptor, Publication, Results, SecretKey, TrainingClient
     from .server import InferenceReport, Layer, Model, Server, Trainer, TrainingReport, compile
+    from .signing import SigningKey
     from .training import TrainingClientSpec, TrainingPlan, TrainingResult, compile_training, simulate_training
 
 __all__ = ["BadInputError", "Client", "ClientSpec", "Doubt", "DoubtfulResults", "Encryptor", "Error", "ErrorCode",
            "EvaluationKeys", "InferenceReport", "InternalError", "InterruptedWork", "Layer", "MissingFileError", "Model",
-           "NoResourcesError", "PublicKey", "Publication", "Query", "Reply", "Results", "SecretKey", "Server", "SottoWarning",
-           "Trainer", "TrainingClient", "TrainingClientSpec", "TrainingPlan", "TrainingReport", "TrainingResult", "UsageError",
-           "WrongKeyError", "client", "compile", "compile_training", "server", "simulate_training", "training"]
+           "NoResourcesError", "PublicKey", "Publication", "Query", "Reply", "Results", "SecretKey", "Server", "SigningKey",
+           "SottoWarning", "Trainer", "TrainingClient", "TrainingClientSpec", "TrainingPlan", "TrainingReport",
+           "TrainingResult", "UsageError", "WrongKeyError", "client", "compile", "compile_training", "server", "signing",
+           "simulate_training", "training"]
 
 _HOMES = {"Client": "client", "Doubt": "client", "Encryptor": "client", "Publication": "client", "Results": "client",
           "SecretKey": "client", "TrainingClient": "client", "InferenceReport": "server", "Layer": "server", "Model": "server",
           "Server": "server", "Trainer": "server", "TrainingReport": "server", "compile": "server",
           "TrainingClientSpec": "training", "TrainingPlan": "training", "TrainingResult": "training",
-          "compile_training": "training", "simulate_training": "training"}
+          "compile_training": "training", "simulate_training": "training", "SigningKey": "signing"}
 
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return _native().__version__
-    if name in ("client", "nn", "server", "training"):
+    if name in ("client", "nn", "server", "signing", "training"):
         return importlib.import_module("." + name, __name__)
     if name in _HOMES:
         value = getattr(importlib.import_module("." + _HOMES[name], __name__), name)

@@ -90,7 +90,7 @@ _CLASSES: dict[int, type[Error]] = {
 # The library's settings (include/sotto/error.h), as this package calls them.
 _HINTS = {"agreement": "agreement=", "calibration": "calibrate=", "count": "batch=", "function_error": "function_error=",
           "keys": "replace=True", "layout": "images.transpose(0, 3, 1, 2)", "memory": "memory=",
-          "scratch": "scratch=, memory="}
+          "scratch": "scratch=, memory=", "signing_key": "signing_key="}
 
 
 def make(code: int, message: str, setting: str) -> Error:

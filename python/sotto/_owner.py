@@ -70,7 +70,8 @@ class SecretKey(Unpicklable):
 
     @property
     def id(self) -> str:
-        """32 hexadecimal digits that identify the key and reveal nothing of it."""
+        """32 hexadecimal digits that identify the key and reveal nothing of it. Evaluation keys, public keys and queries of
+        its owner are signed, and whoever has this id can tell: readers refuse what names it and is not signed so."""
         return self._key.id
 
     def __repr__(self) -> str:

@@ -42,6 +42,11 @@ class Described(Unpicklable):
         return self._spec.security
 
     @property
+    def signer(self) -> str:
+        """Verification key, 64 hexadecimal digits, of whoever must sign replies: others are refused. "": nobody must."""
+        return self._spec.signer
+
+    @property
     def classes(self) -> list[str]:
         """Names of the classes; empty if the model has none."""
         return self._spec.classes

@@ -10,6 +10,7 @@ from ._computer import Computer
 from ._files import BytesLike, EvaluationKeys, Path, Query, Reply
 from ._progress import Progress
 from ._words import wrong_type
+from .signing import SigningKey, native_key
 from .training import TrainingPlan
 
 if TYPE_CHECKING:
@@ -42,10 +43,12 @@ class Trainer(Computer):
     _instead = "save its plan and make a new one of it"
     _server: NativeTrainer
 
-    def __init__(self, plan: TrainingPlan | Path | BytesLike, memory: int = 0) -> None:
-        """memory: most bytes; 0: what is free now.
+    def __init__(self, plan: TrainingPlan | Path | BytesLike, memory: int = 0,
+                 signing_key: SigningKey | Path | None = None) -> None:
+        """memory: most bytes; 0: what is free now. signing_key: as for `Server`.
 
-        Raises NoResourcesError if a run would need more (`TrainingPlan.memory`).
+        Raises NoResourcesError if a run would need more (`TrainingPlan.memory`), UsageError or WrongKeyError if the plan
+        promises signatures and the key for them is missing or another one.
         """
         if isinstance(plan, (bytes, bytearray, memoryview)):
             plan = TrainingPlan(plan)
@@ -55,7 +58,7 @@ class Trainer(Computer):
             raise wrong_type("a training plan is expected (a sotto.TrainingPlan, a path or bytes)", plan)
         self.plan = plan
         """What it trains."""
-        self._server = _server.Trainer(plan._plan, memory)
+        self._server = _server.Trainer(plan._plan, memory, native_key(signing_key))
         super().__init__()
         self.report: TrainingReport | None = None
         """Of the last training."""

@@ -11,6 +11,7 @@ from ._files import BytesLike, Path, Query, Reply, source_of
 from ._images import for_network, labels_of
 from ._owner import Owner, SecretKey
 from ._progress import Progress, reporting
+from .signing import Signer, digits_of, id_of
 from .training import TrainingClientSpec, TrainingPlan, TrainingResult, native_training, note
 
 if TYPE_CHECKING:
@@ -70,16 +71,21 @@ class TrainingClient(Owner):
         query.input_id = input_id
         return query
 
-    def decrypt(self, reply: Reply | Path | BytesLike, progress: Progress = None) -> TrainingResult:
+    def decrypt(self, reply: Reply | Path | BytesLike, progress: Progress = None, query: Query | str | None = None,
+                signer: Signer = None) -> TrainingResult:
         """Weights and losses of what a trainer made of a query.
 
         If weights left the range of the plan there is a warning, DoubtfulResults; `TrainingResult.overflow` says where.
 
-        Raises WrongKeyError if the reply belongs to another key or plan, BadInputError if it is damaged.
+        query: what it must be the reply to, or its `input_id`. signer: verification key of who must have signed it, also
+        if the plan does not promise that (`TrainingClientSpec.signer`).
+
+        Raises WrongKeyError if the reply belongs to another key or plan or comes from elsewhere, BadInputError if it is damaged.
         """
         source = source_of(reply, Reply)
         with reporting(progress) as report:
-            result = TrainingResult._of(self._spec._plan, self._client.decrypt(source, report))
+            result = TrainingResult._of(self._spec._plan, self._client.decrypt(source, id_of(query), digits_of(signer),
+                                                                              report))
         if result.summary:
             warnings.warn(result.summary, DoubtfulResults, stacklevel=2)
         return result

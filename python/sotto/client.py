@@ -23,6 +23,7 @@ from ._owner import Owner, SecretKey
 from ._progress import Progress, reporting
 from ._spec import ClientSpec, native_spec
 from ._training_client import TrainingClient
+from .signing import Signer, SigningKey, digits_of, id_of, native_key
 
 if TYPE_CHECKING:
     from ._client import Client as NativeClient
@@ -61,6 +62,8 @@ class Results:
     """names of the classes; empty if the model has none"""
     input_id: str
     """name of the query, as in `Query.input_id`"""
+    input_signer: str
+    """verification key of who signed the query: the owner, or whoever encrypted with the public key; "" if nobody did"""
     summary: str
     """one line that names the doubtful images; empty if there are none"""
 
@@ -110,15 +113,22 @@ def _encrypt(party: _client.Client | _client.Encryptor, spec: ClientSpec, images
 class Encryptor(Unpicklable):
     """Encrypts images for the owner of a public key. Holds no secret: it cannot decrypt, not even what it encrypted.
 
-    The public key must be the owner's: who put another one in its place could read the images. Scores must not come
+    The public key must be the owner's: who put another one in its place could read the images. Compare `key_id` with
+    what the owner tells. Scores must not come
     back to whoever encrypted (SECURITY.md).
     """
     _instead = "make it again from the model's client_spec and the public key"
 
-    def __init__(self, spec: ClientSpec | Path | BytesLike, public_key: PublicKey | Path | BytesLike) -> None:
-        """Raises WrongKeyError for a key of another ring than the model's or with too few levels."""
+    def __init__(self, spec: ClientSpec | Path | BytesLike, public_key: PublicKey | Path | BytesLike,
+                 signing_key: SigningKey | Path | None = None) -> None:
+        """signing_key: signs queries, so that the owner can tell whose they are.
+
+        Raises WrongKeyError for a key of another ring than the model's or with too few levels, or one that its owner did
+        not sign.
+        """
         self._spec = ClientSpec._of(native_spec(spec))
-        self._encryptor = _client.Encryptor(self._spec._spec, source_of(public_key, PublicKey))
+        self._encryptor = _client.Encryptor(self._spec._spec, source_of(public_key, PublicKey),
+                                            native_key(signing_key))
 
     @property
     def spec(self) -> ClientSpec:
@@ -127,7 +137,7 @@ class Encryptor(Unpicklable):
 
     @property
     def key_id(self) -> str:
-        """`SecretKey.id` of the owner, as the public key says."""
+        """`SecretKey.id` of the owner, who signed the public key."""
         return self._encryptor.key_id
 
     def encrypt(self, images: object, path: Path | None = None, progress: Progress = None) -> Query:
@@ -189,30 +199,35 @@ class Client(Owner):
         """
         return _encrypt(self._client, self._spec, images, path, progress)
 
-    def decrypt(self, reply: Reply | Path | BytesLike, flood: float = 0, progress: Progress = None
-                ) -> npt.NDArray[np.float64]:
+    def decrypt(self, reply: Reply | Path | BytesLike, flood: float = 0, progress: Progress = None,
+                query: Query | str | None = None) -> npt.NDArray[np.float64]:
         """Scores [n, classes] of what a server made of a query; rows of NaN where a batch is lost.
 
         Where results may be wrong there is a warning, DoubtfulResults; `results` tells more. The rest is as there.
         """
-        results = self.results(reply, flood, progress)
+        results = self.results(reply, flood, progress, query)
         if results.summary:
             warnings.warn(results.summary, DoubtfulResults, stacklevel=2)
         return results.scores
 
-    def results(self, reply: Reply | Path | BytesLike, flood: float = 0, progress: Progress = None) -> Results:
+    def results(self, reply: Reply | Path | BytesLike, flood: float = 0, progress: Progress = None,
+                query: Query | str | None = None, signer: Signer = None, input_signer: Signer = None) -> Results:
         """Scores, labels and doubts of what a server made of a query.
 
         flood: for results that leave your hands (SECURITY.md): noise of this standard deviation, in units of scores,
         is added to every score.
+        query: what it must be the reply to, or its `input_id`.
+        signer: verification key of who must have signed the reply, also if the model does not promise that
+        (`ClientSpec.signer`). input_signer: the same for the query, of someone else who encrypted it.
 
-        Raises WrongKeyError if it belongs to another key or model, or no batch decrypts; BadInputError if no batch can
-        be read.
+        Raises WrongKeyError if it belongs to another key or model, comes from elsewhere than it must, or no batch
+        decrypts; BadInputError if no batch can be read.
         """
         source = source_of(reply, Reply)
         with reporting(progress) as report:
-            scores, labels, doubts, input_id, summary = self._client.decrypt(source, float(flood), report)
-        return Results(scores, labels, [Doubt(d) for d in doubts], self._spec.classes, input_id, summary)
+            scores, labels, doubts, input_id, by, summary = self._client.decrypt(
+                source, float(flood), id_of(query), digits_of(signer), digits_of(input_signer), report)
+        return Results(scores, labels, [Doubt(d) for d in doubts], self._spec.classes, input_id, by, summary)
 
     def publish(self, reply: Reply | Path | BytesLike, folder: Path, what: Literal["labels", "scores"] = "labels", *,
                 key_bits: float = 100, statistical_bits: float | None = None, releases: int = 1,

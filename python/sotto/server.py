@@ -24,6 +24,7 @@ from ._progress import Progress, reporting
 from ._spec import ClientSpec, security_level
 from ._trainer import Trainer, TrainingReport
 from ._words import in_python, wrong_type
+from .signing import Signer, SigningKey, digits_of, native_key
 
 if TYPE_CHECKING:
     import torch
@@ -168,7 +169,7 @@ def compile(model: Union[Path, torch.nn.Module], *, batch: int = 1024, calibrate
             security: str | int = "128",
             input_shape: tuple[int, ...] | None = None, mean: float | list[float] | None = None,
             std: float | list[float] | None = None, classes: list[str] | None = None, name: str | None = None,
-            progress: Progress = None) -> Model:
+            signer: Signer = None, progress: Progress = None) -> Model:
     """Makes a network ready to run on encrypted images.
 
     model: an ONNX file, or a module of PyTorch, which is exported in evaluation mode and left as it was.
@@ -185,6 +186,7 @@ def compile(model: Union[Path, torch.nn.Module], *, batch: int = 1024, calibrate
     mean, std: preprocessing of pixels, (pixel / 255 - mean) / std, one number or one by channel; classes: names. They
       take the place of those in an ONNX file.
     name: of the network, in messages and descriptions.
+    signer: the key that must sign replies, or its verification key: clients refuse others.
 
     Raises BadInputError for a network that cannot run encrypted, naming the node and, for PyTorch, the module;
     NoResourcesError if no packing fits the memory or too few labels are predicted to agree.
@@ -199,8 +201,8 @@ def compile(model: Union[Path, torch.nn.Module], *, batch: int = 1024, calibrate
 
     with given_network(model, shape, mean=mean, std=std, classes=classes, name=name, images=images) as path:
         with reporting(progress) as report:
-            plan = _server.Plan.compile(path, batch, agreement, memory, precise, function_error, images, level, report,
-                                        note)
+            plan = _server.Plan.compile(path, batch, agreement, memory, precise, function_error, images, level,
+                                        digits_of(signer), report, note)
     return Model._of(plan)
 
 
@@ -226,11 +228,16 @@ class Server(Computer):
     _instead = "save its model and make a new one of it"
     _server: NativeServer
 
-    def __init__(self, model: Model | Path | BytesLike, memory: int = 0, scratch: Path | None = None) -> None:
+    def __init__(self, model: Model | Path | BytesLike, memory: int = 0, scratch: Path | None = None,
+                 signing_key: SigningKey | Path | None = None, owners_only: bool = False) -> None:
         """memory: most bytes; 0: what is free when an inference starts. scratch: folder for what it leaves no room for;
         without one that of the output.
+        signing_key: signs replies; a model that promises that (`ClientSpec.signer`) needs it.
+        owners_only: refuse queries that someone else encrypted with the public key of the keys' owner. What owners
+        encrypt is signed, and refused if it is not theirs, in any case.
 
-        Raises NoResourcesError if the model needs more memory than it may have.
+        Raises NoResourcesError if the model needs more memory than it may have, UsageError or WrongKeyError if it
+        promises signatures and the key for them is missing or another one.
         """
         if isinstance(model, (bytes, bytearray, memoryview)):
             model = Model(model)
@@ -239,7 +246,8 @@ class Server(Computer):
         elif not isinstance(model, Model):
             raise wrong_type("a model is expected (a sotto.Model, a path or bytes)", model)
         self.model = model
-        self._server = _server.Server(model._plan, memory, "" if scratch is None else os.fspath(scratch))
+        self._server = _server.Server(model._plan, memory, "" if scratch is None else os.fspath(scratch),
+                                      native_key(signing_key), owners_only)
         super().__init__()
         self.report: InferenceReport | None = None
         """Of the last inference."""

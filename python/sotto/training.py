@@ -29,6 +29,7 @@ from ._progress import Progress, reporting
 from ._recipe import Recipe, adapters_of, text_of
 from ._spec import Described, security_level
 from ._words import in_python, wrong_type
+from .signing import Signer, digits_of
 
 if TYPE_CHECKING:
     import torch
@@ -304,7 +305,8 @@ def native_training(given: _Training | Path | BytesLike) -> _server.TrainingPlan
 
 def compile_training(model: Union[Path, torch.nn.Module], spec: Recipe, *, input_shape: tuple[int, ...] | None = None,
                      mean: Numbers = None, std: Numbers = None, classes: list[str] | None = None,
-                     name: str | None = None, calibrate: object = None, security: str | int = "128") -> TrainingPlan:
+                     name: str | None = None, calibrate: object = None, security: str | int = "128",
+                     signer: Signer = None) -> TrainingPlan:
     """Makes a network's layers ready to be trained on encrypted images. Takes seconds.
 
     model: an ONNX file, or a module of PyTorch, which is exported in evaluation mode and left as it was. Training begins
@@ -327,6 +329,7 @@ def compile_training(model: Union[Path, torch.nn.Module], spec: Recipe, *, input
     calibrate: public images like those to come (as for `TrainingClient.encrypt`; 512 at most are used), on which layers
       are measured that run once for every image; default: made-up ones.
     security: as for `compile`; at other levels than "128" only normal equations fit.
+    signer: the key that must sign replies, or its verification key: clients refuse others.
 
     Raises BadInputError for a network or spec that cannot be trained, naming the node and, for PyTorch, the module, or
     the key; NoResourcesError if a step needs more levels than the security leaves: train fewer of the last layers.
@@ -341,7 +344,7 @@ def compile_training(model: Union[Path, torch.nn.Module], spec: Recipe, *, input
         spec = {**spec, "layers": layers or None, "adapter": adapters}
     text, called = text_of(spec)
     with given_network(model, shape, mean=mean, std=std, classes=classes, name=name, images=images) as path:
-        plan = TrainingPlan._of(_native().TrainingPlan.compile(path, text, called, images, level, note))
+        plan = TrainingPlan._of(_native().TrainingPlan.compile(path, text, called, images, level, digits_of(signer), note))
     if module is not None and shape is not None:
         try:
             parts_of(module, scopes_of(module, shape), plan._plan.weights, other_head=True)

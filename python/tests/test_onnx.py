@@ -67,6 +67,44 @@ def test_ten_lines(small):
     assert results.names[0] in ("cat", "dog", "ship") and results.summary == ""
 
 
+def test_signed_replies(small, onnx_file, tmp_path):
+    key = sotto.SigningKey.generate()
+    key.save(tmp_path / "server.key")
+    assert (tmp_path / "server.key").stat().st_mode & 0o777 == 0o600
+    assert sotto.SigningKey.load(tmp_path / "server.key").verification_key == key.verification_key
+    with pytest.raises(sotto.UsageError):
+        key.save(tmp_path / "server.key")
+    with pytest.raises(TypeError, match="pickle"):
+        pickle.dumps(key)
+    assert small.client_spec.signer == ""
+    model = sotto.compile(onnx_file, batch=4, calibrate=images(64, 0), mean=0.5, std=0.25, signer=key)
+    assert model.client_spec.signer == key.verification_key and model.client_spec.plan_id != small.client_spec.plan_id
+    with pytest.raises(sotto.UsageError, match="signing_key="):
+        sotto.Server(model)
+    with pytest.raises(sotto.WrongKeyError):
+        sotto.Server(model, signing_key=sotto.SigningKey.generate())
+    server, client, pixels = sotto.Server(model, signing_key=tmp_path / "server.key"), sotto.Client.create(model.client_spec), images(2, 4)
+    first, second = client.encrypt(pixels), client.encrypt(pixels)
+    reply = server.infer(first, client.evaluation_keys)
+    assert np.abs(client.decrypt(reply, query=first) - exact(pixels)).max() < TOLERANCE
+    assert len(client.results(reply, query=first.input_id, signer=key).input_signer) == 64
+    for origin in (dict(query=second), dict(signer=sotto.SigningKey.generate()), dict(input_signer=key.verification_key)):
+        with pytest.raises(sotto.WrongKeyError):
+            client.results(reply, **origin)
+    changed = bytearray(reply.tobytes())
+    changed[-1] ^= 1
+    with pytest.raises(sotto.WrongKeyError, match="signature"):
+        client.results(bytes(changed))
+    with pytest.raises(sotto.UsageError, match="input_id"):
+        client.results(reply, query=sotto.Query(first.tobytes()))
+    # What someone else encrypts is known by who signed it.
+    camera = sotto.SigningKey.generate()
+    query = sotto.Encryptor(model.client_spec, client.public_key, signing_key=camera).encrypt(pixels)
+    assert client.results(server.infer(query, client.evaluation_keys), input_signer=camera).input_signer == camera.verification_key
+    with pytest.raises(sotto.WrongKeyError, match="someone else"):
+        sotto.Server(model, signing_key=key, owners_only=True).infer(query, client.evaluation_keys)
+
+
 def test_keys_of_two_models_in_one(small, onnx_file, tmp_path):
     other = sotto.compile(onnx_file, batch=40000, calibrate=images(64, 0), mean=0.5, std=0.25)
     clients = [sotto.Client.create(small.client_spec)]

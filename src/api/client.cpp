@@ -2,7 +2,9 @@
 
 #include <utility>
 
+#include "api/origin.h"
 #include "api/progress.h"
+#include "api/signing.h"
 #include "api/values.h"
 #include "base/error.h"
 #include "client/batch.h"
@@ -69,13 +71,15 @@ void Client::write_public_key(const Sink& sink) const {
 std::string Client::encrypt(const ImagesView& images, const Sink& sink, const Hooks& hooks) const {
   const plan::ClientSpec& spec = state_->spec.internal();
   return client::encrypt_images(spec, state_->keys, api::values_of(images, spec.io), sink,
-                                api::progress_for(hooks, "encryption"));
+                                api::progress_for(hooks, "encryption"))
+      .id;
 }
 
 Results Client::decrypt(const Source& source, const DecryptOptions& options, const Hooks& hooks) const {
   if (!(options.flood >= 0)) throw Error(ErrorCode::usage, "the noise of flooding is not negative");
-  const client::Decrypted decrypted = client::decrypt_scores(state_->spec.internal(), state_->keys, source,
-                                                             {options.flood}, api::progress_for(hooks, "decryption"));
+  const client::Decrypted decrypted =
+      client::decrypt_scores(state_->spec.internal(), state_->keys, source,
+                             {.flood = options.flood, .origin = api::origin_of(options.origin)}, api::progress_for(hooks, "decryption"));
   Results out;
   out.images = decrypted.scores.size();
   out.classes = static_cast<std::size_t>(state_->spec.scores());
@@ -85,6 +89,7 @@ Results Client::decrypt(const Source& source, const DecryptOptions& options, con
   }
   out.doubts = decrypted.doubts;
   out.input_id = decrypted.input_id;
+  out.input_signer = api::text_of(decrypted.input_signer);
   out.summary = client::summary_of(decrypted.doubts, decrypted.batch);
   return out;
 }
@@ -100,7 +105,7 @@ Publication Client::publish(const Source& source, const std::filesystem::path& f
                               .releases = options.releases,
                               .security_bits = state_->keys.parameters.security_bits()};
   client::Publication p = client::publish_results(state_->spec.internal(), state_->key.internal(), state_->keys, folder,
-                                                  source, {what, target}, api::progress_for(hooks, "decryption"));
+                                                  source, {what, target, api::origin_of(options.origin)}, api::progress_for(hooks, "decryption"));
   Publication out;
   out.images = p.labels.size();
   out.classes = static_cast<std::size_t>(state_->spec.scores());

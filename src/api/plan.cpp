@@ -2,6 +2,7 @@
 
 #include "api/planning.h"
 #include "api/security.h"
+#include "api/signing.h"
 #include "api/training.h"
 #include "api/values.h"
 #include "base/error.h"
@@ -10,6 +11,7 @@
 #include "engine/planner.h"
 #include "graph/onnx_import.h"
 #include "plan/cost.h"
+#include "plan/identity.h"
 #include "plan/parallelism.h"
 #include "plan/plan_file.h"
 #include "sotto/server.h"
@@ -47,6 +49,7 @@ Plan Plan::compile(const std::filesystem::path& model, const PlanOptions& option
     throw Error(ErrorCode::usage, "a plan is for 1 to 65536 images", Setting::count);
   if (!(options.agreement >= 0 && options.agreement < 1))
     throw Error(ErrorCode::usage, "the agreement of labels is a part, 0 .. 1", Setting::agreement);
+  const auto signer = api::verification_key_of(options.signer);
   graph::Network network = graph::import_onnx(model);
   if (hooks.note)
     for (const std::string& note : network.notes) hooks.note(model.string() + ": " + note);
@@ -57,7 +60,9 @@ Plan Plan::compile(const std::filesystem::path& model, const PlanOptions& option
                                                        options.function_error, planning);
     const engine::PlannerOptions limits{options.agreement, options.memory, api::level_of(options.security),
                                         options.precise};
-    return Plan(engine::Planner(std::move(measured), limits, planning).plan(options.images));
+    plan::Plan plan = engine::Planner(std::move(measured), limits, planning).plan(options.images);
+    if (signer) plan::set_signer(plan, *signer);
+    return Plan(std::move(plan));
   } catch (const Error& e) {
     if (e.code() == ErrorCode::interrupted) throw;
     throw Error(e.code(), model.string() + ": " + e.what(), e.setting());

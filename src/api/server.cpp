@@ -25,6 +25,8 @@ Server::Server(const Plan& plan, ServerOptions options) {
   o.memory = options.memory;
   o.scratch = std::move(options.scratch);
   o.keep_keys = true;
+  if (options.signing_key) o.signer = options.signing_key->internal();
+  o.owners_only = options.owners_only;
   state_ = std::make_unique<State>(plan.internal(), std::move(o));
 }
 

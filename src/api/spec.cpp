@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "api/security.h"
+#include "api/signing.h"
 #include "base/error.h"
 #include "plan/plan_file.h"
 
@@ -26,6 +27,7 @@ int ClientSpec::height() const { return spec_->io.height; }
 int ClientSpec::width() const { return spec_->io.width; }
 int ClientSpec::scores() const { return spec_->io.outputs; }
 Security ClientSpec::security() const { return api::security_of(spec_->parameters.security); }
+std::string ClientSpec::signer() const { return api::text_of(spec_->signer); }
 std::vector<std::string> ClientSpec::classes() const { return spec_->io.classes; }
 std::vector<double> ClientSpec::mean() const { return spec_->io.mean; }
 std::vector<double> ClientSpec::standard_deviation() const { return spec_->io.std; }

@@ -16,6 +16,8 @@ struct Trainer::State {
 Trainer::Trainer(const TrainingPlan& plan, const ServerOptions& options) {
   engine::ServerOptions o;
   o.memory = options.memory;
+  if (options.signing_key) o.signer = options.signing_key->internal();
+  o.owners_only = options.owners_only;
   state_ = std::make_unique<State>(plan.internal(), std::move(o));
 }
 

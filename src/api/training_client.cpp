@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "api/origin.h"
 #include "api/progress.h"
 #include "api/training.h"
 #include "client/training.h"
@@ -36,13 +37,13 @@ std::string TrainingClient::encrypt(const ImagesView& images, std::span<const in
   const lowering::TrainingPlan& plan = state_->plan.internal();
   const auto examples = api::examples_of(plan, images, labels);
   api::note_left_over(plan, examples.size(), hooks);
-  return client::encrypt_examples(plan, state_->keys, examples, sink, api::progress_for(hooks, "encryption"));
+  return client::encrypt_examples(plan, state_->keys, examples, sink, api::progress_for(hooks, "encryption")).id;
 }
 
-TrainingResult TrainingClient::decrypt(const Source& source, const Hooks& hooks) const {
+TrainingResult TrainingClient::decrypt(const Source& source, const Hooks& hooks, const Origin& origin) const {
   const lowering::TrainingPlan& plan = state_->plan.internal();
-  client::DecryptedTraining d =
-      client::decrypt_training(plan, state_->keys, source, api::progress_for(hooks, "decryption"));
+  client::DecryptedTraining d = client::decrypt_training(
+      plan, state_->keys, source, api::progress_for(hooks, "decryption"), api::origin_of(origin));
   TrainingResult r = api::result_of(plan, std::move(d.losses), d.states, d.overflow);
   r.input_id = std::move(d.input_id);
   r.images_out_of_range = d.out_of_range;

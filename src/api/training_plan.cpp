@@ -6,6 +6,7 @@
 
 #include "api/planning.h"
 #include "api/security.h"
+#include "api/signing.h"
 #include "api/training.h"
 #include "api/values.h"
 #include "base/error.h"
@@ -113,10 +114,13 @@ TrainingPlan::TrainingPlan(lowering::TrainingPlan plan)
 
 TrainingPlan TrainingPlan::compile(const Source& model, const std::string& spec, const std::string& name,
                                    const Hooks& hooks, const std::optional<ImagesView>& calibration,
-                                   Security security) {
-  return TrainingPlan(lowering::plan_training(
+                                   Security security, const std::string& signer) {
+  const auto key = api::verification_key_of(signer);
+  lowering::TrainingPlan plan = lowering::plan_training(
       model, training::parse_spec(spec, name), api::planning_hooks_for(hooks),
-      [&](const plan::Interface& io) { return api::calibration_for(calibration, io); }, api::level_of(security)));
+      [&](const plan::Interface& io) { return api::calibration_for(calibration, io); }, api::level_of(security));
+  if (key) lowering::set_signer(plan, *key);
+  return TrainingPlan(std::move(plan));
 }
 
 TrainingPlan TrainingPlan::read(const Source& source) {

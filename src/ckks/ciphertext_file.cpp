@@ -39,6 +39,9 @@ nlohmann::json header(wire::Kind kind, const CiphertextFileInfo& info) {
                       {"limbs", info.limbs},     {"scale", info.scale}};
   if (kind == wire::Kind::input) {
     h["seed"] = info.seed ? nlohmann::json(wire::to_hex(info.seed->data(), info.seed->size())) : nlohmann::json();
+  } else {
+    h["input_digest"] = wire::to_hex(info.input_digest.data(), info.input_digest.size());
+    h["input_signer"] = info.input_signer ? nlohmann::json(signing::to_text(*info.input_signer)) : nlohmann::json();
   }
   if (kind == wire::Kind::output || !info.probes.empty()) h["probes"] = to_json(info.probes);
   if (info.leads > 0) {
@@ -78,13 +81,14 @@ std::vector<CiphertextShape> shapes_from_json(const nlohmann::json& header, cons
 }  // namespace
 
 CiphertextWriter::CiphertextWriter(const Sink& sink, wire::Kind kind, const ring::Ring& ring,
-                                   const CiphertextFileInfo& info, bool resumable)
+                                   const CiphertextFileInfo& info, bool resumable, const signing::SigningKey* signer)
     : ring_(ring),
       info_(info),
       file_(sink, kind, header(kind, info), section_sizes(kind, ring, info), wire::Access::everyone,
             resumable ? wire::Units{info.sections_per_batch(), info.lead_sections(),
                                     std::max<std::size_t>(info.lead.size(), 1)}
-                      : wire::Units{}) {}
+                      : wire::Units{},
+            signer) {}
 
 void CiphertextWriter::write(const ring::RnsPoly& poly) {
   const std::size_t width = wire::word_bytes(ring_.prime_bits()), limb_bytes = ring_.n() * width;
@@ -119,6 +123,11 @@ CiphertextReader::CiphertextReader(const Source& source, wire::Kind kind) : kind
         Seed& seed = info_.seed.emplace();
         std::ranges::copy(wire::hex_bytes(h, "seed", seed.size()), seed.begin());
       }
+    } else {
+      std::ranges::copy(wire::hex_bytes(h, "input_digest", info_.input_digest.size()), info_.input_digest.begin());
+      if (!wire::field(h, "input_signer").is_null())
+        std::ranges::copy(wire::hex_bytes(h, "input_signer", info_.input_signer.emplace().size()),
+                          info_.input_signer->begin());
     }
     if (kind_ == wire::Kind::output || h.contains("probes")) info_.probes = shapes_from_json(h, "probes");
     if (h.contains("lead")) {

@@ -47,6 +47,8 @@ struct CiphertextFileInfo {
   /// can be believed.
   std::vector<CiphertextShape> lead = {};
   std::uint64_t leads = 0;
+  wire::Checksum input_digest = {};                           ///< outputs only: of the input's file
+  std::optional<signing::VerificationKey> input_signer = {};  ///< outputs only: who signed that, if anyone did
 
   /// Ciphertexts before the first batch.
   [[nodiscard]] std::uint64_t lead_sections() const { return leads * lead.size(); }
@@ -66,9 +68,10 @@ struct CiphertextFileInfo {
 /// Writes IN.sotto (c0, and c1 unless it comes from a seed) or OUT.sotto (c0 and c1), see docs/formats/ciphertexts.md.
 class CiphertextWriter {
  public:
-  /// resumable: batches that are finished are kept if the work is interrupted (see wire::FileWriter).
+  /// resumable: batches that are finished are kept if the work is interrupted (see wire::FileWriter). signer: whose key
+  /// signs the file, if any; it must outlive this.
   CiphertextWriter(const Sink& sink, wire::Kind kind, const ring::Ring& ring, const CiphertextFileInfo& info,
-                   bool resumable = false);
+                   bool resumable = false, const signing::SigningKey* signer = nullptr);
 
   /// Ciphertexts that are there already, at first those of an earlier run.
   [[nodiscard]] std::size_t finished() const { return file_.finished(); }
@@ -78,6 +81,8 @@ class CiphertextWriter {
   /// Number k of those that are there already, of a resumable output.
   [[nodiscard]] Ciphertext read_back(std::uint64_t k) const;
   void commit() { file_.commit(); }
+  /// See wire::FileWriter.
+  [[nodiscard]] wire::Checksum digest() const { return file_.digest(); }
 
  private:
   void write(const ring::RnsPoly& poly);
@@ -90,11 +95,15 @@ class CiphertextWriter {
 /// Reads either.
 class CiphertextReader {
  public:
-  /// Throws Error{bad_input} for a damaged file.
+  /// Throws Error{bad_input} for a damaged file, Error{wrong_key} for one with a wrong signature.
   CiphertextReader(const Source& source, wire::Kind kind);
 
   [[nodiscard]] const CiphertextFileInfo& info() const { return info_; }
   [[nodiscard]] std::uint64_t bytes() const { return file_.file_bytes(); }
+  [[nodiscard]] const std::string& name() const { return file_.name(); }
+  /// Who signed it, if anyone did, and what identifies the whole file: see wire::FileReader.
+  [[nodiscard]] const std::optional<signing::VerificationKey>& signer() const { return file_.signer(); }
+  [[nodiscard]] wire::Checksum digest() const { return file_.digest(); }
   /// Throws Error{wrong_key} unless the file belongs to this plan, Error{bad_input} unless it has the plan's sizes.
   void expect(const std::string& plan_id, std::uint64_t batch, std::uint64_t per_batch, int limbs, double scale,
               const ring::Ring& ring, std::span<const CiphertextShape> probes = {},

@@ -86,8 +86,9 @@ SwitchingKey expand(const ring::Ring& ring, int ciphertext_primes, SeededSwitchi
   return out;
 }
 
-KeyFileWriter::KeyFileWriter(const Sink& sink, const KeyList& list, const std::string& key_id)
-    : file_(sink, wire::Kind::eval_key, header_of(list, key_id), sections_of(list.rings())) {}
+KeyFileWriter::KeyFileWriter(const Sink& sink, const KeyList& list, const signing::SigningKey& owner)
+    : file_(sink, wire::Kind::eval_key, header_of(list, signing::identity_of(owner.verification_key())),
+            sections_of(list.rings()), wire::Access::everyone, {}, &owner) {}
 
 void KeyFileWriter::write(const ring::Ring& ring, const SeededSwitchingKey& key) {
   file_.write(key.seed);
@@ -109,6 +110,7 @@ KeyFileContents::KeyFileContents(const wire::FileReader& file) {
     bool same = file.sections() == expected.size();
     for (std::size_t i = 0; same && i < expected.size(); ++i) same = file.section_bytes(i) == expected[i];
     if (!same) file.fail("it does not hold the keys that it announces");
+    wire::require_owner(file, key_id);
   });
 }
 

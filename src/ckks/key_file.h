@@ -28,8 +28,8 @@ SwitchingKey expand(const ring::Ring& ring, int ciphertext_primes, SeededSwitchi
 /// Writes eval.key (docs/formats/keys.md), one section per key, in the order of the list.
 class KeyFileWriter {
  public:
-  /// key_id: identity of the secret key.
-  KeyFileWriter(const Sink& sink, const KeyList& list, const std::string& key_id);
+  /// owner: signs the file, and names the secret key by its identity; it must outlive this.
+  KeyFileWriter(const Sink& sink, const KeyList& list, const signing::SigningKey& owner);
 
   /// ring: of the key, with at least the primes that it covers.
   void write(const ring::Ring& ring, const SeededSwitchingKey& key);
@@ -41,10 +41,11 @@ class KeyFileWriter {
 
 /// What an eval.key file says of itself: whose keys it holds, and which.
 struct KeyFileContents {
-  std::string key_id;  ///< identity of the secret key
+  std::string key_id;  ///< identity of the secret key, whose owner signed the file
   std::vector<RingKeys> rings;
 
-  /// Throws Error{bad_input} for a file whose header is damaged, or whose sections are not those that it announces.
+  /// Throws Error{bad_input} for a file whose header is damaged, or whose sections are not those that it announces,
+  /// Error{wrong_key} for one that the owner of the key did not sign.
   explicit KeyFileContents(const wire::FileReader& file);
   /// Whether the keys of a request are there, or longer ones.
   [[nodiscard]] bool serves(const ParametersSpec& ring, const KeyRequest& request) const;
@@ -53,7 +54,8 @@ struct KeyFileContents {
 /// The keys of an eval.key file that a plan asks for: each is read, checked and expanded at its first use. Thread-safe.
 class KeyFile : public KeyProvider {
  public:
-  /// Throws Error{bad_input} for a damaged file, Error{wrong_key} for one that lacks a key.
+  /// Throws Error{bad_input} for a damaged file, Error{wrong_key} for one that lacks a key or that its owner did not
+  /// sign.
   KeyFile(const Source& source, std::shared_ptr<const ring::Ring> ring, const ParametersSpec& parameters,
           const KeyRequest& request);
 

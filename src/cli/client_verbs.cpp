@@ -7,13 +7,15 @@
 #include "base/text.h"
 #include "cli/console.h"
 #include "cli/data_options.h"
+#include "cli/input_notes.h"
 #include "cli/publish.h"
 #include "cli/require_known.h"
+#include "cli/result_origin.h"
+#include "cli/signing_options.h"
 #include "cli/step_report.h"
 #include "cli/training_client.h"
 #include "cli/verbs.h"
 #include "client/batch.h"
-#include "client/input_record.h"
 #include "client/key_files.h"
 #include "client/results.h"
 #include "client/sheet.h"
@@ -21,6 +23,7 @@
 #include "inputs/encryptor.h"
 #include "lowering/plan_file.h"
 #include "plan/plan_file.h"
+#include "wire/fields.h"
 #include "wire/outputs.h"
 
 namespace sotto::cli {
@@ -67,6 +70,7 @@ int keygen(KeygenOptions& o) {
                  evaluation_keys = o.evaluation_keys.empty() ? dir / "eval.key" : fs::path(o.evaluation_keys);
   o.report.add("keys", made.evaluation.value_or(0));
   o.report.add("new_secret_key", made.secret);
+  o.report.add("key_id", made.key_id);
   o.report.add("plan_ids", ids);
   o.report.add_bytes("eval_key_bytes", evaluation_keys);
   if (!o.public_key.empty()) o.report.add_bytes("public_key_bytes", o.public_key);
@@ -83,36 +87,22 @@ int keygen(KeygenOptions& o) {
     fmt::print("{} serves this plan, too\n", o.public_key);
   else
     fmt::print("wrote {}\n", fmt::join(wrote, " and "));
+  fmt::print("key id {}: it tells the server whose keys and inputs are yours (infer --client)\n", made.key_id);
   for (const client::PlanToServe& p : plans)
     fmt::print("for plan {} of {}, {}\n", p.spec.plan_id, p.spec.network, ckks::describe(p.spec.parameters.security));
   return 0;
 }
 
 struct EncryptOptions {
-  std::string client, keys, public_key, out;
+  std::string client, keys, public_key, signing_key, out;
   bool labels = false;
   DataOptions data;
   StepReport report;
 };
 
-fs::path key_folder(const std::string& keys) {
-  return fs::is_directory(keys) ? fs::path(keys) : fs::path(keys).parent_path();
-}
-
-// Without a record results are as good, but shown without names and true labels.
-void remember_input(const EncryptOptions& o, const std::string& id, const client::InputRecord& record) {
-  try {
-    client::write_input_record(key_folder(o.keys), id, record);
-  } catch (const Error& e) {
-    if (e.code() == ErrorCode::interrupted) throw;
-    print_note(std::string("no record of these images is kept beside the key (") + e.what() +
-               "); name them again with --data to decrypt");
-  }
-}
-
 using Values = std::vector<std::vector<double>>;  // preprocessed, by image
 
-std::string encrypt_as_owner(EncryptOptions& o, const plan::ClientSpec& spec, const Values& values) {
+inputs::InputName encrypt_as_owner(EncryptOptions& o, const plan::ClientSpec& spec, const Values& values) {
   const client::Keys keys = client::read_keys(ckks::Parameters::create(spec.parameters), o.keys);
   o.report.add_lap("read_seconds");
   o.report.add("key_id", keys.secret.id());
@@ -121,12 +111,14 @@ std::string encrypt_as_owner(EncryptOptions& o, const plan::ClientSpec& spec, co
                                 [&](std::size_t done, std::size_t total) { line.update(done, total); });
 }
 
-std::string encrypt_for_owner(EncryptOptions& o, const plan::ClientSpec& spec, const Values& values) {
+inputs::InputName encrypt_for_owner(EncryptOptions& o, const plan::ClientSpec& spec, const Values& values) {
   const inputs::Encryptor encryptor(spec, ckks::Parameters::create(spec.parameters), fs::path(o.public_key));
   o.report.add_lap("read_seconds");
   o.report.add("key_id", encryptor.key_id());
+  const auto signer = read_signing_key(o.signing_key);
   ProgressLine line("encryption");
-  return encryptor.encrypt(values, o.out, [&](std::size_t done, std::size_t total) { line.update(done, total); });
+  return encryptor.encrypt(
+      values, o.out, [&](std::size_t done, std::size_t total) { line.update(done, total); }, signer.get());
 }
 
 int encrypt(EncryptOptions& o) {
@@ -148,13 +140,15 @@ int encrypt(EncryptOptions& o) {
   Values values;
   values.reserve(images.size());
   for (const auto& image : images) values.push_back(images::preprocess(image, spec.io));
-  const std::string id = o.public_key.empty() ? encrypt_as_owner(o, spec, values) : encrypt_for_owner(o, spec, values);
+  const inputs::InputName name =
+      o.public_key.empty() ? encrypt_as_owner(o, spec, values) : encrypt_for_owner(o, spec, values);
   o.report.add_lap("encrypt_seconds");
   if (o.public_key.empty())
-    remember_input(o, id,
+    remember_input(o.keys, name.id,
                    {o.data.data, o.data.start, images.size(), images::digest_of(images), o.data.reading.fit(),
-                    o.data.reading.layout});
+                    o.data.reading.layout, wire::to_hex(name.digest.data(), name.digest.size())});
   const std::size_t batch = static_cast<std::size_t>(spec.batch), batches = (images.size() + batch - 1) / batch;
+  o.report.add("input_id", name.id);
   o.report.add("images", images.size());
   o.report.add("batches", batches);
   o.report.add_bytes("input_bytes", o.out);
@@ -170,6 +164,7 @@ struct DecryptVerbOptions {
   double flood = 0;
   bool strict = false;
   PublishOptions publish;
+  OriginOptions origin;
   DataOptions data;
   StepReport report;
 };
@@ -228,12 +223,12 @@ int decrypt(DecryptVerbOptions& o) {
   if (lowering::is_training_plan(o.client, wire::Kind::client)) {
     if (!o.sheet.empty() || o.flood > 0 || !o.publish.what.empty() || !o.data.data.empty())
       throw Error(ErrorCode::usage, "a training gives a network and its losses: --out, --csv and --json");
-    return decrypt_training({o.client, o.keys, o.in, o.npy, o.csv}, o.report);
+    return decrypt_training({o.client, o.keys, o.in, o.npy, o.csv, o.origin}, o.report);
   }
   if (!o.publish.what.empty()) {
     if (!o.sheet.empty() || !o.data.data.empty())
       throw Error(ErrorCode::usage, "--publish shows no images: leave out --sheet and --data");
-    return publish({o.client, o.keys, o.in, o.npy, o.csv, o.strict}, o.publish, key_folder(o.keys), o.report);
+    return publish({o.client, o.keys, o.in, o.npy, o.csv, o.strict, o.origin}, o.publish, key_folder(o.keys), o.report);
   }
   client::require_sheet_name(o.sheet);
   if (!(o.flood >= 0)) throw Error(ErrorCode::usage, "--flood takes a number that is not negative");
@@ -242,9 +237,10 @@ int decrypt(DecryptVerbOptions& o) {
   const plan::ClientSpec spec = plan::read_client(o.client);
   require_known(o.keys, o.client, spec.plan_id);
   const client::Keys keys = client::read_keys(ckks::Parameters::create(spec.parameters), o.keys);
+  const client::Origin origin = expected_origin(o.origin, o.in, o.keys, keys.secret.id(), o.report);
   ProgressLine line("decryption");
   const client::Decrypted result = client::decrypt_scores(
-      spec, keys, o.in, {o.flood}, [&](std::size_t done, std::size_t total) { line.update(done, total); });
+      spec, keys, o.in, {.flood = o.flood, .origin = origin}, [&](std::size_t done, std::size_t total) { line.update(done, total); });
   o.report.add_lap("decrypt_seconds");
   const auto images = find_images(o, spec, result);
   if (!o.sheet.empty() && images.empty())
@@ -253,6 +249,7 @@ int decrypt(DecryptVerbOptions& o) {
   if (!o.csv.empty()) client::write_csv(o.csv, result.scores, result.doubts, images, spec.io);
   if (!o.sheet.empty())
     client::write_sheet(o.sheet, images, result.scores, result.doubts, spec.io, spec.network + ", decrypted labels");
+  note_origin(o.keys, keys.secret.id(), result.input_id, result.digest, result.input_signer);
   o.report.add_lap("write_seconds");
   o.report.add("images", result.scores.size());
   o.report.add("doubtful", client::doubtful(result.doubts));
@@ -291,6 +288,9 @@ void add_encrypt(CLI::App& app) {
   verb->add_option("CLIENT", o->client, "NAME.client")->required();
   auto* keys = verb->add_option("--keys", o->keys, "Folder with secret.key");
   verb->add_option("--public-key", o->public_key, "Instead: encrypt for the owner of this public key")->excludes(keys);
+  verb->add_option("--signing-key", o->signing_key,
+                   "Sign what is encrypted with --public-key with this key (sotto signing-key makes one)")
+      ->excludes(keys);
   verb->add_flag("--labels", o->labels, "With the classes of the images, for a plan that trains");
   add_data_options(*verb, o->data, true);
   verb->add_option("--out", o->out, "Where the encrypted images go")->required();
@@ -314,6 +314,7 @@ void add_decrypt(CLI::App& app) {
           ->check(CLI::Range(0.0, 1e6));
   add_publish_options(*verb, o->publish);
   verb->get_option("--publish")->excludes(flood);
+  o->origin.add_options(*verb);
   verb->add_flag("--strict", o->strict, "Exit with code 6 if results are doubtful, after writing everything");
   add_data_options(*verb, o->data, false);
   o->report.add_option(*verb);

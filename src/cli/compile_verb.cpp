@@ -8,9 +8,11 @@
 #include "base/error.h"
 #include "cli/console.h"
 #include "cli/planning.h"
+#include "cli/signing_options.h"
 #include "cli/step_report.h"
 #include "cli/training.h"
 #include "cli/verbs.h"
+#include "plan/identity.h"
 #include "plan/plan_file.h"
 #include "wire/outputs.h"
 
@@ -20,7 +22,7 @@ namespace {
 
 struct CompileOptions {
   PlanRequest request;
-  std::string out, train;
+  std::string out, train, signer;
   StepReport report;
 };
 
@@ -36,11 +38,22 @@ void print_files(const std::string& plan_path, const std::string& client_path) {
   fmt::print("wrote {} (stays with the server) and {} (public, for the client)\n", plan_path, client_path);
 }
 
-int run_training(CompileOptions& o, const std::string& plan_path, const std::string& client_path) {
-  const std::string made = compile_training(o.request.model, o.train, o.request.calibrate, o.request.reading,
-                                            ckks::level_named(o.request.security).value(), plan_path, client_path);
+using Signer = std::optional<signing::VerificationKey>;
+
+// Part of the report, and a line.
+void show_signer(const Signer& signer, StepReport& report) {
+  report.add("signer", describe_signer(signer));
+  if (signer && !report.streamed()) fmt::print("results must be signed with {}\n", signing::to_text(*signer));
+}
+
+int run_training(CompileOptions& o, const Signer& signer, const std::string& plan_path,
+                 const std::string& client_path) {
+  const std::string made =
+      compile_training(o.request.model, o.train, o.request.calibrate, o.request.reading,
+                       ckks::level_named(o.request.security).value(), signer, plan_path, client_path);
   o.report.add_bytes("plan_bytes", plan_path);
   o.report.add_bytes("client_bytes", client_path);
+  show_signer(signer, o.report);
   o.report.write();
   if (o.report.streamed()) return 0;
   fmt::print("{}", made);
@@ -54,8 +67,10 @@ int run(CompileOptions& o) {
   o.report.start();
   const std::string base = base_name(o.out);
   const auto plan_path = base + ".plan", client_path = base + ".client";
-  if (!o.train.empty()) return run_training(o, plan_path, client_path);
-  const plan::Plan plan = make_plan(o.request);
+  const Signer signer = o.signer.empty() ? Signer() : read_verification_key(o.signer);
+  if (!o.train.empty()) return run_training(o, signer, plan_path, client_path);
+  plan::Plan plan = make_plan(o.request);
+  if (signer) plan::set_signer(plan, *signer);
   check_stop();
   wire::require_writable(plan_path, wire::Kind::plan);  // both or none
   wire::require_writable(client_path, wire::Kind::client);
@@ -66,6 +81,7 @@ int run(CompileOptions& o) {
   o.report.add("predicted_label_agreement", plan.prediction.label_agreement);
   o.report.add_bytes("plan_bytes", plan_path);
   o.report.add_bytes("client_bytes", client_path);
+  show_signer(signer, o.report);
   o.report.write();
   if (o.report.streamed()) return 0;
   const plan::Cost cost = plan::estimate(plan);
@@ -86,6 +102,9 @@ void add_compile(CLI::App& app) {
   verb->add_option("--out", o->out, "Writes OUT.plan and OUT.client (OUT may end in .plan)")->required();
   auto* train =
       verb->add_option("--train", o->train, "Plan the training that this SPEC.toml describes, in place of inference");
+  verb->add_option("--signer", o->signer,
+                   "Results of this plan must be signed by this key: a signing key (sotto signing-key), or the 64 "
+                   "digits of its verification key");
   add_plan_options(*verb, o->request);
   for (const char* name : {"--batch", "--agreement", "--memory", "--precise", "--relu-error"})
     verb->get_option(name)->excludes(train);

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sodium.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <tbb/global_control.h>
 #include <tbb/task_arena.h>
 #include <unistd.h>
@@ -53,6 +55,8 @@ std::string option_for(Setting setting) {
       return " (--memory)";
     case Setting::scratch:
       return " (--scratch, --memory)";
+    case Setting::signing_key:
+      return " (--signing-key)";
   }
   return "";
 }
@@ -165,6 +169,12 @@ std::uint64_t parse_bytes(const std::string& text) {
   value = std::ldexp(value, 10 * power);
   if (!(value >= 1) || value > 0x1p62) fail();
   return static_cast<std::uint64_t>(value);
+}
+
+void hide_memory() {
+  const rlimit none{0, 0};
+  ::setrlimit(RLIMIT_CORE, &none);
+  ::prctl(PR_SET_DUMPABLE, 0);
 }
 
 std::filesystem::path program_folder() { return std::filesystem::read_symlink("/proc/self/exe").parent_path(); }

@@ -38,6 +38,9 @@ void print_error(const std::string& text);
 /// "8G", "512M", "1.5GiB", "2000000000" in bytes (powers of 1024). Throws Error{usage}.
 std::uint64_t parse_bytes(const std::string& text);
 
+/// There may be secrets in memory from now on: no core dumps of it, and nobody but root may look at it.
+void hide_memory();
+
 /// Folder of the running program.
 std::filesystem::path program_folder();
 

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "cli/console.h"
+#include "cli/signing_options.h"
 #include "cli/verbs.h"
 #include "engine/server.h"
 #include "plan/plan_file.h"
@@ -20,6 +21,7 @@ namespace {
 struct InferOptions {
   std::string plan, key, in, out, memory, scratch, stats;
   int threads = 0, at_once = 0;
+  ServingOptions serving;
 };
 
 nlohmann::json step_times(const plan::Plan& plan, const std::vector<runtime::StepTime>& times) {
@@ -45,9 +47,11 @@ int run(const InferOptions& o) {
   const int threads = set_threads(o.threads);
   const fs::path scratch = o.scratch.empty() ? fs::absolute(o.out).parent_path() : fs::path(o.scratch);
   engine::Server server(plan::read_plan(o.plan),
-                        {o.memory.empty() ? 0 : parse_bytes(o.memory), threads, o.at_once, false, scratch});
+                        {o.memory.empty() ? 0 : parse_bytes(o.memory), threads, o.at_once, false, scratch,
+                         read_signing_key(o.serving.signing_key), !o.serving.client.empty()});
   require_places(o, scratch, server.cost().residency.has_value());
   const auto keys = server.open_keys(o.key);
+  o.serving.require_client(*keys);
   ProgressLine line("inference");
   engine::InferenceHooks hooks;
   hooks.stop = &stop_requested();
@@ -97,6 +101,7 @@ void add_infer(CLI::App& app) {
   verb->add_option("--memory", o->memory, "Most memory to use, e.g. 8G");
   verb->add_option("--scratch", o->scratch,
                    "Folder for what --memory leaves no room for (default: that of the output)");
+  o->serving.add_options(*verb);
   verb->add_option("--json,--stats", o->stats, "Write times per layer, bytes and memory here (JSON)");
   verb->callback([o] { throw CLI::RuntimeError(run(*o)); });
 }

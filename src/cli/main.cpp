@@ -1,6 +1,4 @@
 // sotto: all verbs. Those of the server run in sotto-server, a program without any code for secret keys.
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,7 +12,7 @@
 
 namespace {
 
-constexpr std::array kServerVerbs = {"compile", "plan", "infer"};
+constexpr std::array kServerVerbs = {"compile", "plan", "infer", "signing-key"};
 
 bool is_server_verb(const char* verb) {
   for (const char* v : kServerVerbs)
@@ -29,13 +27,6 @@ bool is_server_train(int argc, char** argv) {
          });
 }
 
-// There may be secrets in memory: no core dumps of it, and nobody but root may look at it.
-void hide_memory() {
-  const rlimit none{0, 0};
-  ::setrlimit(RLIMIT_CORE, &none);
-  ::prctl(PR_SET_DUMPABLE, 0);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -45,11 +36,12 @@ int main(int argc, char** argv) {
       ::execv(program.c_str(), argv);
       throw sotto::Error(sotto::ErrorCode::internal, "cannot start " + program.string() + ": " + std::strerror(errno));
     }
-    hide_memory();
+    sotto::cli::hide_memory();
     CLI::App app("Sotto: neural networks on batches of encrypted images", "sotto");
     sotto::cli::add_compile(app);
     sotto::cli::add_plan(app);
     sotto::cli::add_infer(app);
+    sotto::cli::add_signing_key(app);
     sotto::cli::add_keygen(app);
     sotto::cli::add_encrypt(app);
     sotto::cli::add_decrypt(app);

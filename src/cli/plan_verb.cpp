@@ -62,17 +62,11 @@ int show_client(const plan::ClientSpec& spec, bool as_json) {
   for (const plan::ProbeView& p : spec.watch.probes)
     output_bytes += ckks::ciphertext_bytes(wire::Kind::output, n, spec.parameters.prime_bits, p.limbs);
   if (as_json) {
-    const json j = {{"network", spec.network},
-                    {"plan_id", spec.plan_id},
-                    {"batch", spec.batch},
-                    {"tile", spec.tile},
-                    {"group", spec.input.layout.group},
-                    {"keys", spec.keys.keys.size()},
-                    {"eval_key_bytes", key_bytes},
-                    {"input_bytes", input_bytes},
-                    {"output_bytes", output_bytes},
-                    {"classes", spec.io.classes},
-                    {"parameters", describe_security(parameters)}};
+    const json j = {
+        {"network", spec.network},       {"plan_id", spec.plan_id},     {"signer", describe_signer(spec.signer)},
+        {"batch", spec.batch},           {"tile", spec.tile},           {"group", spec.input.layout.group},
+        {"keys", spec.keys.keys.size()}, {"eval_key_bytes", key_bytes}, {"input_bytes", input_bytes},
+        {"output_bytes", output_bytes},  {"classes", spec.io.classes},  {"parameters", describe_security(parameters)}};
     fmt::print("{}\n", j.dump(2));
     return 0;
   }
@@ -85,6 +79,7 @@ int show_client(const plan::ClientSpec& spec, bool as_json) {
   fmt::print("  input       {} per batch\n  output      {} per batch, {} scores per image\n",
              format_bytes(static_cast<double>(input_bytes)), format_bytes(static_cast<double>(output_bytes)),
              spec.io.outputs);
+  if (spec.signer) fmt::print("  signed      results, with {}\n", signing::to_text(*spec.signer));
   return 0;
 }
 
@@ -118,6 +113,7 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
     for (int count : kThreadCounts) by_threads[std::to_string(count)] = plan::seconds_with(plan, cost, speed, count);
     const json j = {{"network", plan.network},
                     {"plan_id", plan.id},
+                    {"signer", describe_signer(plan.signer)},
                     {"batch", plan.batch},
                     {"tile", plan.tile},
                     {"group", plan.group()},
@@ -181,6 +177,7 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
              format_bytes(static_cast<double>(cost.eval_key_bytes)),
              format_bytes(static_cast<double>(cost.input_bytes)), format_bytes(static_cast<double>(cost.output_bytes)));
   if (plan.prediction.images > 0) fmt::print("{}\n", describe(plan.prediction));
+  if (plan.signer) fmt::print("results must be signed with {}\n", signing::to_text(*plan.signer));
   return 0;
 }
 

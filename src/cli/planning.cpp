@@ -138,6 +138,10 @@ nlohmann::json describe_security(const ckks::Parameters& p) {
           {"security_bits", p.security_bits()}};
 }
 
+nlohmann::json describe_signer(const std::optional<signing::VerificationKey>& signer) {
+  return signer ? nlohmann::json(signing::to_text(*signer)) : nlohmann::json();
+}
+
 void require_memory(const plan::Cost& cost, std::uint64_t limit) {
   if (limit == 0 || cost.least_bytes <= limit) return;
   throw Error(

@@ -47,6 +47,9 @@ std::string describe(const plan::Prediction& prediction);
 /// Ring, primes and security bits, for JSON.
 nlohmann::json describe_security(const ckks::Parameters& parameters);
 
+/// Who must sign results, for JSON: 64 hexadecimal digits or null.
+nlohmann::json describe_signer(const std::optional<signing::VerificationKey>& signer);
+
 /// Throws Error{no_resources} if the plan needs more than `limit` bytes (0: no limit).
 void require_memory(const plan::Cost& cost, std::uint64_t limit);
 

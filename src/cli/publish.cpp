@@ -77,9 +77,10 @@ int publish(const PublishRequest& r, const PublishOptions& o, const std::filesys
   client::Target target{
       .key_bits = o.key_bits, .releases = o.releases, .security_bits = keys.parameters.security_bits()};
   if (o.statistical_bits > 0) target.statistical_bits = o.statistical_bits;
+  const client::Origin origin = expected_origin(r.origin, r.in, r.keys, keys.secret.id(), report);
   ProgressLine line("decryption");
   const client::Publication p =
-      client::publish_results(spec, owner, keys, dir, r.in, {what, target},
+      client::publish_results(spec, owner, keys, dir, r.in, {what, target, origin},
                               [&](std::size_t done, std::size_t total) { line.update(done, total); });
   report.add_lap("decrypt_seconds");
   if (!r.npy.empty()) client::write_npy(r.npy, p.scores);
@@ -96,6 +97,7 @@ int publish(const PublishRequest& r, const PublishOptions& o, const std::filesys
   report.add("again", p.again);
   report.write();
   if (!streamed) print_publication(p, what, spec.io);
+  note_origin(r.keys, keys.secret.id(), p.input_id, p.digest, p.input_signer);
   const std::string doubts = client::summary_of(p.doubts, p.batch);
   if (doubts.empty()) return 0;
   print_error("sotto: " + doubts + "\n");

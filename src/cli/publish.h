@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 
+#include "cli/result_origin.h"
 #include "cli/step_report.h"
 
 namespace sotto::cli {
@@ -26,6 +27,7 @@ void add_publish_options(CLI::App& verb, PublishOptions& options);
 struct PublishRequest {
   std::string client, keys, in, npy, csv;
   bool strict = false;
+  OriginOptions origin;
 };
 
 /// Writes what may be given away and nothing else; what is for the owner goes to stderr. Returns the exit code.

@@ -9,6 +9,7 @@ int main(int argc, char** argv) {
     sotto::cli::add_plan(app);
     sotto::cli::add_infer(app);
     sotto::cli::add_server_train(app);
+    sotto::cli::add_signing_key(app);
     return sotto::cli::parse_and_run(app, argc, argv);
   });
 }

@@ -96,6 +96,7 @@ void show_training(const lowering::TrainingPlan& plan, bool as_json, int threads
     const nlohmann::json j = {{"network", plan.network},
                               {"plan_id", plan.id},
                               {"training", true},
+                              {"signer", describe_signer(plan.signer)},
                               {"layers", layers},
                               {"weights", cost.weights},
                               {"batch", plan.spec.batch},
@@ -118,6 +119,7 @@ void show_training(const lowering::TrainingPlan& plan, bool as_json, int threads
   }
   fmt::print("{}", summary(plan, cost));
   fmt::print("  plan        {}\n", plan.id);
+  if (plan.signer) fmt::print("  signed      results, with {}\n", signing::to_text(*plan.signer));
   fmt::print("  layers      {}\n", fmt::join(layers, ", "));
   fmt::print("  ring        rank {}, {} + {} primes, log2(QP) {:.0f}, {}\n", 1 << plan.parameters.log_n,
              plan.parameters.ciphertext_primes, plan.parameters.special_primes, parameters.log2_qp(),
@@ -174,9 +176,10 @@ lowering::TrainingPlan plan_training(const std::string& model, const training::S
 
 std::string compile_training(const std::string& model, const std::string& spec,
                              const std::vector<std::string>& calibrate, const ReadingOptions& reading,
-                             ckks::SecurityLevel security, const std::string& plan_path,
-                             const std::string& client_path) {
-  const lowering::TrainingPlan plan = plan_training(model, training::read_spec(spec), calibrate, reading, security);
+                             ckks::SecurityLevel security, const std::optional<signing::VerificationKey>& signer,
+                             const std::string& plan_path, const std::string& client_path) {
+  lowering::TrainingPlan plan = plan_training(model, training::read_spec(spec), calibrate, reading, security);
+  if (signer) lowering::set_signer(plan, *signer);
   wire::require_writable(plan_path, wire::Kind::plan);  // both or none
   wire::require_writable(client_path, wire::Kind::client);
   lowering::write_training_plan(plan_path, plan, wire::Kind::plan);

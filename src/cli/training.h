@@ -27,10 +27,11 @@ lowering::TrainingPlan plan_training(const std::string& model, const training::S
                                      ckks::SecurityLevel security = ckks::SecurityLevel::classical128);
 
 /// Makes NAME.plan and NAME.client from a model and SPEC.toml. Returns what to tell the user. calibrate, reading: as
-/// for plan_training.
+/// for plan_training; signer: who must sign results, if anyone.
 std::string compile_training(const std::string& model, const std::string& spec,
                              const std::vector<std::string>& calibrate, const ReadingOptions& reading,
-                             ckks::SecurityLevel security, const std::string& plan_path,
+                             ckks::SecurityLevel security, const std::optional<signing::VerificationKey>& signer,
+                             const std::string& plan_path,
                              const std::string& client_path);
 
 }  // namespace sotto::cli

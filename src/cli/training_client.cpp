@@ -6,11 +6,13 @@
 
 #include "base/error.h"
 #include "cli/console.h"
+#include "cli/input_notes.h"
 #include "cli/require_known.h"
 #include "graph/onnx_weights.h"
 #include "lowering/features.h"
 #include "lowering/plan_file.h"
 #include "training/trained.h"
+#include "wire/fields.h"
 #include "wire/outputs.h"
 
 namespace sotto::cli {
@@ -68,15 +70,20 @@ int encrypt_training(const TrainingEncryption& o, StepReport& report) {
   require_known(o.keys, o.client, plan.id);
   DataOptions data = o.data;
   data.data = training_half(data.data);
-  const auto examples = examples_of(load_images(data, plan.io, data.count, images::TrueLabels::needed), plan.io);
+  const auto images = load_images(data, plan.io, data.count, images::TrueLabels::needed);
+  const auto examples = examples_of(images, plan.io);
   const client::Keys keys = read_keys(plan, o.keys);
   report.add_lap("read_seconds");
   report.add("key_id", keys.secret.id());
-  {
+  const inputs::InputName name = [&] {
     ProgressLine line("encryption");
-    client::encrypt_examples(plan, keys, examples, o.out,
-                             [&](std::size_t done, std::size_t total) { line.update(done, total); });
-  }
+    return client::encrypt_examples(plan, keys, examples, o.out,
+                                    [&](std::size_t done, std::size_t total) { line.update(done, total); });
+  }();
+  remember_input(o.keys, name.id,
+                 {data.data, data.start, images.size(), images::digest_of(images), data.reading.fit(),
+                  data.reading.layout, wire::to_hex(name.digest.data(), name.digest.size())});
+  report.add("input_id", name.id);
   report.add_lap("encrypt_seconds");
   const std::size_t batch = static_cast<std::size_t>(plan.spec.batch), batches = examples.size() / batch;
   report.add("images", batches * batch);
@@ -96,9 +103,10 @@ int decrypt_training(const TrainingDecryption& o, StepReport& report) {
   const lowering::TrainingPlan plan = read_client(o.client);
   require_known(o.keys, o.client, plan.id);
   const client::Keys keys = read_keys(plan, o.keys);
+  const client::Origin origin = expected_origin(o.origin, o.in, o.keys, keys.secret.id(), report);
   ProgressLine line("decryption");
   const client::DecryptedTraining result = client::decrypt_training(
-      plan, keys, o.in, [&](std::size_t done, std::size_t total) { line.update(done, total); });
+      plan, keys, o.in, [&](std::size_t done, std::size_t total) { line.update(done, total); }, origin);
   report.add_lap("decrypt_seconds");
   const std::string note =
       result.spoiled ? training::range_note(result.out_of_range, true) : overflow_line(result.overflow, plan.spec);
@@ -111,6 +119,7 @@ int decrypt_training(const TrainingDecryption& o, StepReport& report) {
     for (std::size_t s = 0; s < result.losses.size(); ++s) text += fmt::format("{},{:.9g}\n", s + 1, result.losses[s]);
     wire::write_file(o.csv, text);
   }
+  note_origin(o.keys, keys.secret.id(), result.input_id, result.digest, result.input_signer);
   report.add("steps", result.losses.size());
   report.add("loss", result.losses);
   report.add("overflow", result.overflow);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "cli/data_options.h"
+#include "cli/result_origin.h"
 #include "cli/step_report.h"
 #include "client/training.h"
 
@@ -26,6 +27,7 @@ int encrypt_training(const TrainingEncryption& o, StepReport& report);
 /// What `decrypt` does for one: writes the trained network and, if asked for, a table of losses (CSV).
 struct TrainingDecryption {
   std::string client, keys, in, out, csv;
+  OriginOptions origin;
 };
 int decrypt_training(const TrainingDecryption& o, StepReport& report);
 

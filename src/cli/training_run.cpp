@@ -173,7 +173,9 @@ std::optional<client::DecryptedTraining> TrainingRun::run(report::Training& r, i
   const Stopwatch watch;
   ProgressLine line("decryption");
   client::DecryptedTraining result = client::decrypt_training(
-      plan_, keys, work / "out.sotto", [&](std::size_t done, std::size_t total) { line.update(done, total); });
+      plan_, keys, work / "out.sotto", [&](std::size_t done, std::size_t total) { line.update(done, total); },
+      {.input_id = input->input_id,
+       .input_digest = ckks::CiphertextReader(work / "in.sotto", wire::Kind::input).digest()});
   r.decrypt_seconds = watch.seconds();
   return result;
 }

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "cli/console.h"
+#include "cli/signing_options.h"
 #include "cli/training.h"
 #include "cli/verbs.h"
 #include "engine/trainer.h"
@@ -21,6 +22,7 @@ namespace {
 struct TrainOptions {
   std::string plan, key, in, out, memory, stats;
   int threads = 0;
+  ServingOptions serving;
 };
 
 int run(const TrainOptions& o) {
@@ -28,6 +30,8 @@ int run(const TrainOptions& o) {
   engine::ServerOptions options;
   options.memory = o.memory.empty() ? 0 : parse_bytes(o.memory);
   options.threads = threads;
+  options.signer = read_signing_key(o.serving.signing_key);
+  options.owners_only = !o.serving.client.empty();
   engine::Trainer trainer(lowering::read_training_plan(o.plan, wire::Kind::plan), options);
   const plan::Speed speed =
       plan::measure_speed(trainer.plan().parameters.log_n, trainer.plan().parameters.kind, threads);
@@ -35,6 +39,7 @@ int run(const TrainOptions& o) {
   wire::require_outputs({}, std::array{o.stats});
   wire::require_distinct(o.stats, o.out);
   const auto keys = trainer.open_keys(o.key);
+  o.serving.require_client(*keys);
   std::optional<ProgressLine> features, line;  // each begins with its work
   const auto start = std::chrono::steady_clock::now();
   engine::TrainingHooks hooks;
@@ -67,6 +72,7 @@ void add_server_train(CLI::App& app) {
       ->required();
   verb->add_option("--threads", o->threads, "Threads (default: all)")->check(CLI::Range(1, 1024));
   verb->add_option("--memory", o->memory, "Most memory to use, e.g. 20G");
+  o->serving.add_options(*verb);
   verb->add_option("--json,--stats", o->stats, "Write times, bytes and memory here (JSON)");
   verb->callback([o] { throw CLI::RuntimeError(run(*o)); });
 }

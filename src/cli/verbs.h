@@ -9,6 +9,7 @@ void add_compile(CLI::App& app);
 void add_plan(CLI::App& app);
 void add_infer(CLI::App& app);
 void add_server_train(CLI::App& app);
+void add_signing_key(CLI::App& app);
 void add_train(CLI::App& app);
 void add_keygen(CLI::App& app);
 void add_encrypt(CLI::App& app);

@@ -9,8 +9,9 @@
 
 namespace sotto::client {
 
-/// Encrypts preprocessed images under the secret key: see inputs::write_input.
-std::string encrypt_images(const plan::ClientSpec& spec, const Keys& keys, std::span<const std::vector<double>> images,
-                           const Sink& sink, const ProgressFn& progress);
+/// Encrypts preprocessed images under the secret key, and signs: see inputs::write_input.
+inputs::InputName encrypt_images(const plan::ClientSpec& spec, const Keys& keys,
+                                 std::span<const std::vector<double>> images, const Sink& sink,
+                                 const ProgressFn& progress);
 
 }  // namespace sotto::client

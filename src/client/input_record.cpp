@@ -1,5 +1,6 @@
 #include "client/input_record.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -23,6 +24,8 @@ const std::map<std::string, images::Fit> kFits = {{"exact", images::Fit::exact},
 const std::map<std::string, images::ArrayLayout> kLayouts = {{"unstated", images::ArrayLayout::unstated},
                                                              {"nchw", images::ArrayLayout::nchw},
                                                              {"nhwc", images::ArrayLayout::nhwc}};
+
+constexpr std::size_t kMostResults = 1000;
 
 template <class T>
 std::string name_of(const std::map<std::string, T>& names, T value) {
@@ -79,7 +82,9 @@ void write_input_record(const fs::path& dir, const std::string& id, const InputR
                                           {"count", record.count},
                                           {"digest", record.digest},
                                           {"fit", name_of(kFits, record.fit)},
-                                          {"layout", name_of(kLayouts, record.layout)}}
+                                          {"layout", name_of(kLayouts, record.layout)},
+                                          {"input_digest", record.input_digest},
+                                          {"results", record.results}}
                                .dump(2) +
                            "\n";
   wire::AtomicFile file(dir / "inputs" / (id + ".json"), wire::Access::owner_only);
@@ -106,10 +111,24 @@ std::optional<InputRecord> read_input_record(const fs::path& dir, const std::str
                        static_cast<std::size_t>(wire::integer(j, "count", 1, INT64_MAX)),
                        wire::text(j, "digest"),
                        choice(j, "fit", kFits),
-                       choice(j, "layout", kLayouts)};
+                       choice(j, "layout", kLayouts),
+                       wire::text(j, "input_digest", 64),
+                       wire::texts(j, "results", kMostResults)};
   } catch (const Error&) {
     return {};
   }
+}
+
+Seen remember_result(const fs::path& dir, const std::string& id, const std::string& digest) {
+  std::optional<InputRecord> record = read_input_record(dir, id);
+  if (!record) return Seen::never;
+  if (std::ranges::count(record->results, digest) > 0) return Seen::these;
+  const Seen seen = record->results.empty() ? Seen::never : Seen::others;
+  if (record->results.size() < kMostResults) {
+    record->results.push_back(digest);
+    write_input_record(dir, id, *record);
+  }
+  return seen;
 }
 
 }  // namespace sotto::client

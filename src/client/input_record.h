@@ -17,6 +17,8 @@ struct InputRecord {
   std::string digest = "";  ///< digest_of the images, to notice when others took their place
   images::Fit fit = images::Fit::exact;
   images::ArrayLayout layout = images::ArrayLayout::unstated;
+  std::string input_digest = "";          ///< of the input's file, 64 hexadecimal digits; empty: unknown
+  std::vector<std::string> results = {};  ///< the same of results of it that were decrypted
 };
 
 /// Writes DIR/inputs/ID.json. Throws Error{bad_input} if it cannot be written.
@@ -24,5 +26,16 @@ void write_input_record(const std::filesystem::path& dir, const std::string& id,
 
 /// Nothing if there is no record, or none that can be read.
 std::optional<InputRecord> read_input_record(const std::filesystem::path& dir, const std::string& id);
+
+/// Whether results of an input were decrypted before.
+enum class Seen {
+  never,
+  these,   ///< from a file with the same contents
+  others,  ///< from other files
+};
+
+/// Notes that results were decrypted, by the digest of their file, if there is a record of their input. Throws
+/// Error{bad_input} if that cannot be written.
+Seen remember_result(const std::filesystem::path& dir, const std::string& id, const std::string& digest);
 
 }  // namespace sotto::client

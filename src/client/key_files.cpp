@@ -93,7 +93,7 @@ void require_room(const fs::path& file, std::uint64_t bytes) {
 Keys keys_of(const secret::OwnerKey& owner, ckks::Parameters parameters) {
   auto ring = parameters.make_ring(simd::select_kernels());
   auto secret = owner.secret_of(ring, parameters.spec().security);
-  return {std::move(parameters), std::move(ring), std::move(secret)};
+  return {std::move(parameters), std::move(ring), std::move(secret), owner.signing_key()};
 }
 
 void write_owner_key(const secret::OwnerKey& key, const fs::path& path, bool replace) {
@@ -130,7 +130,8 @@ std::uint64_t evaluation_key_bytes(const ckks::KeyList& list) {
 
 void write_evaluation_keys(const ckks::KeyList& list, const secret::OwnerKey& owner, const Sink& sink,
                            const ProgressFn& progress, const std::function<void()>& before_commit) {
-  ckks::KeyFileWriter file(sink, list, owner.id());
+  const signing::SigningKey signing = owner.signing_key();
+  ckks::KeyFileWriter file(sink, list, signing);
   const std::size_t total = list.size();
   std::size_t done = 0;
   for (const ckks::RingKeys& r : list.rings()) {
@@ -150,8 +151,7 @@ void write_evaluation_keys(const ckks::KeyList& list, const secret::OwnerKey& ow
 
 void write_public_key(const plan::ClientSpec& spec, const Keys& keys, const Sink& sink) {
   const secret::KeyGenerator generator(spec.parameters.ciphertext_primes, keys.secret);
-  encrypt::write_public_key(sink, *keys.ring, spec.parameters, generator.public_key(spec.input.limbs),
-                            keys.secret.id());
+  encrypt::write_public_key(sink, *keys.ring, spec.parameters, generator.public_key(spec.input.limbs), keys.signing);
 }
 
 namespace {
@@ -221,6 +221,7 @@ MadeKeys make_keys(const std::vector<PlanToServe>& plans, const fs::path& dir, c
     require_replaceable(evaluation_path, list, owner.id());
   made.public_key =
       with_public && (options.replace || !public_key_serves(options.public_key, longest->spec, owner.id()));
+  made.key_id = owner.id();
   // A first secret key gets its name before the evaluation keys: without it they would serve nobody, and stand in the
   // way of the next run. One that is replaced stays until nothing else can go wrong.
   const bool first = made.secret && !options.replace;

@@ -22,6 +22,7 @@ struct Keys {
   ckks::Parameters parameters;
   std::shared_ptr<const ring::Ring> ring;
   secret::SecretKey secret;
+  signing::SigningKey signing;  ///< of the owner
 };
 
 /// Those of an owner.
@@ -59,6 +60,7 @@ struct KeyFileOptions {
 
 /// What make_keys made.
 struct MadeKeys {
+  std::string key_id;  ///< of the secret key
   bool secret = false, public_key = false;
   std::optional<std::size_t> evaluation = {};  ///< number of evaluation keys; none: their file stayed as it was
 };

@@ -113,7 +113,7 @@ Publication publish_results(const plan::ClientSpec& spec, const secret::OwnerKey
     throw Error(ErrorCode::bad_input,
                 "the plan of " + spec.network + " does not say how much its scores err; compile it again");
   const Target& target = options.target;
-  const Decrypted decrypted = decrypt_scores(spec, keys, source, {.digests = true}, progress);
+  const Decrypted decrypted = decrypt_scores(spec, keys, source, {.digests = true, .origin = options.origin}, progress);
   Publication out;
   out.noise = (labels ? noise_of_labels : noise_of_scores)(error, decrypted.scores.size(), classes, target);
   const Release release{owner.id(), name_of(options.what), out.noise.text, decrypted.digests, out.noise.divergence};
@@ -124,6 +124,8 @@ Publication publish_results(const plan::ClientSpec& spec, const secret::OwnerKey
   out.doubts = decrypted.doubts;
   out.batch = decrypted.batch;
   out.input_id = decrypted.input_id;
+  out.digest = decrypted.digest;
+  out.input_signer = decrypted.input_signer;
   NoiseStream noise(owner.derive("release", release.id() + ' ' + release.what + ' ' + release.deviation));
   if (labels)
     decide(out, decrypted.scores, noise);

@@ -17,6 +17,7 @@ enum class Published { labels, scores };
 struct PublishOptions {
   Published what = Published::labels;
   Target target;
+  Origin origin = {};  ///< where the results must come from
 };
 
 /// Results that may be given away (IND-CPA-D, see SECURITY.md), and what is for their owner only.
@@ -30,6 +31,8 @@ struct Publication {
   std::vector<Doubt> doubts = {};  ///< by image, for the owner; images whose values left their range are withheld
   std::size_t batch = 0;           ///< images per batch
   std::string input_id = {};
+  wire::Checksum digest{};                                    ///< of the file
+  std::optional<signing::VerificationKey> input_signer = {};  ///< who signed the input, as the file says
 
   /// Images without a label.
   [[nodiscard]] std::size_t withheld() const;

@@ -146,7 +146,8 @@ Decrypted decrypt_scores(const plan::ClientSpec& spec, const Keys& keys, const S
   if (file.info().key_id != keys.secret.id())
     throw Error(ErrorCode::wrong_key,
                 source.name() + " was computed under another key; use the key that encrypted its input");
-  Decrypted result{{}, {}, size, file.info().input_id};
+  require_origin(file, spec.signer, options.origin);
+  Decrypted result{{}, {}, size, file.info().input_id, file.digest(), file.info().input_signer};
   const auto sections = static_cast<std::size_t>(file.info().sections_per_batch());
   const std::size_t batches = static_cast<std::size_t>(file.info().batches()), total = batches * sections;
   std::optional<Error> damage;

@@ -159,9 +159,9 @@ class FromMoments {
 
 }  // namespace
 
-std::string encrypt_examples(const lowering::TrainingPlan& plan, const Keys& keys,
-                             const std::vector<training::Example>& examples, const Sink& sink,
-                             const ProgressFn& progress) {
+inputs::InputName encrypt_examples(const lowering::TrainingPlan& plan, const Keys& keys,
+                                   const std::vector<training::Example>& examples, const Sink& sink,
+                                   const ProgressFn& progress) {
   const lowering::LoweredStep lowered = lowering::lower(plan);
   const auto batches = training::batches_of(plan.spec, examples.size());
   const std::size_t size = static_cast<std::size_t>(plan.io.channels) * static_cast<std::size_t>(plan.io.height) *
@@ -181,7 +181,7 @@ std::string encrypt_examples(const lowering::TrainingPlan& plan, const Keys& key
   randombytes_buf(name.data(), name.size());
   info.input_id = wire::to_hex(name.data(), name.size());
   info.seed = ckks::random_seed();
-  ckks::CiphertextWriter file(sink, wire::Kind::input, *keys.ring, info);
+  ckks::CiphertextWriter file(sink, wire::Kind::input, *keys.ring, info, false, &keys.signing);
   const ckks::Encoder encoder(plan.parameters.log_n, plan.parameters.kind);
   const std::size_t total = batches.size() * info.sections_per_batch();
   std::uint64_t next = 0;
@@ -205,20 +205,23 @@ std::string encrypt_examples(const lowering::TrainingPlan& plan, const Keys& key
   }
   file.commit();
   if (progress) progress(total, total);
-  return info.input_id;
+  return {info.input_id, file.digest()};
 }
 
 DecryptedTraining decrypt_training(const lowering::TrainingPlan& plan, const Keys& keys, const Source& source,
-                                   const ProgressFn& progress) {
+                                   const ProgressFn& progress, const Origin& expected_origin) {
   const lowering::LoweredStep lowered = lowering::lower(plan);
   const ckks::CiphertextReader file(source, wire::Kind::output);
   const ckks::CiphertextFileInfo expected = lowering::output_info(plan, lowered, file.info().input_id, 1);
   file.expect(plan.id, 1, 1, expected.limbs, expected.scale, *keys.ring, expected.probes, expected.lead);
   if (file.info().key_id != keys.secret.id())
     throw Error(ErrorCode::wrong_key, source.name() + " belongs to another secret key");
+  require_origin(file, plan.signer, expected_origin);
   const ckks::Encoder encoder(plan.parameters.log_n, plan.parameters.kind);
   DecryptedTraining out;
   out.input_id = file.info().input_id;
+  out.digest = file.digest();
+  out.input_signer = file.info().input_signer;
   const std::uint64_t steps = file.info().images;
   if (steps != static_cast<std::uint64_t>(plan.spec.steps))
     throw Error(ErrorCode::bad_input,

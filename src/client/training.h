@@ -5,17 +5,18 @@
 #include <vector>
 
 #include "client/key_files.h"
+#include "client/origin.h"
 #include "lowering/compile.h"
 #include "training/twin.h"
 
 namespace sotto::client {
 
 /// Encrypts examples, images and labels, for a training plan: as many whole batches as they make, shuffled by the
-/// spec's seed. Returns the input's id. Throws Error{bad_input} if there are fewer examples than one batch takes, or
+/// spec's seed. Throws Error{bad_input} if there are fewer examples than one batch takes, or
 /// one does not fit the network.
-std::string encrypt_examples(const lowering::TrainingPlan& plan, const Keys& keys,
-                             const std::vector<training::Example>& examples, const Sink& sink,
-                             const ProgressFn& progress);
+inputs::InputName encrypt_examples(const lowering::TrainingPlan& plan, const Keys& keys,
+                                   const std::vector<training::Example>& examples, const Sink& sink,
+                                   const ProgressFn& progress);
 
 /// What encrypted training made of a network.
 struct DecryptedTraining {
@@ -24,6 +25,8 @@ struct DecryptedTraining {
   /// By finished step. With normal equations: solutions for all batches so far, without velocities.
   std::vector<training::State> states;
   std::string input_id;
+  wire::Checksum digest{};                               ///< of the file
+  std::optional<signing::VerificationKey> input_signer;  ///< who signed the input, as the file says
 
   /// Images whose values left the range of layers that run once for every image, and those beside them that they can
   /// disturb; of a run that one of them spoiled all.
@@ -36,9 +39,9 @@ struct DecryptedTraining {
   int overflow = -1;
 };
 
-/// Decrypts an output of training. Throws Error{wrong_key} if the file belongs to another key or plan or does not
-/// decrypt, Error{bad_input} if it is damaged.
+/// Decrypts an output of training. Throws Error{wrong_key} if the file belongs to another key or plan, is not signed as
+/// the plan promises, has another origin than expected or does not decrypt, Error{bad_input} if it is damaged.
 DecryptedTraining decrypt_training(const lowering::TrainingPlan& plan, const Keys& keys, const Source& source,
-                                   const ProgressFn& progress);
+                                   const ProgressFn& progress, const Origin& expected = {});
 
 }  // namespace sotto::client

@@ -18,16 +18,17 @@ constexpr int kMostLimbs = 65;  // those of the largest message, and a special o
 }  // namespace
 
 void write_public_key(const Sink& sink, const ring::Ring& ring, const ckks::ParametersSpec& parameters,
-                      const PublicKey& key, const std::string& key_id) {
+                      const PublicKey& key, const signing::SigningKey& owner) {
   const std::size_t width = wire::word_bytes(parameters.prime_bits), bytes = ring.n() * width;
-  nlohmann::json header = {{"key_id", key_id},
+  nlohmann::json header = {{"key_id", signing::identity_of(owner.verification_key())},
                            {"log_n", parameters.log_n},
                            {"ring", ring::name_of(parameters.kind)},
                            {"prime_bits", parameters.prime_bits},
                            {"limbs", key.limbs()},
                            {"seed", wire::to_hex(key.seed.data(), key.seed.size())}};
   ckks::add_security_level(header, parameters.security);
-  wire::FileWriter file(sink, wire::Kind::public_key, header, std::vector<std::uint64_t>(key.b.size(), bytes));
+  wire::FileWriter file(sink, wire::Kind::public_key, header, std::vector<std::uint64_t>(key.b.size(), bytes),
+                        wire::Access::everyone, {}, &owner);
   std::vector<unsigned char> packed(bytes);
   for (const ring::Limb& limb : key.b) {
     wire::pack_words(packed.data(), limb.data(), ring.n(), width);
@@ -50,6 +51,7 @@ PublicKeyFile::PublicKeyFile(const Source& source) : file_(source, wire::Kind::p
     for (std::size_t l = 0; whole && l < file_.sections(); ++l)
       whole = file_.section_bytes(l) == (std::uint64_t{1} << ring_.log_n) * wire::word_bytes(ring_.prime_bits);
     if (!whole) file_.fail("it does not hold the key that it announces");
+    wire::require_owner(file_, key_id_);
   });
   file_.name_sections([](std::size_t l) { return "limb " + std::to_string(l) + " of the key"; });
 }

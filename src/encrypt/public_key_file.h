@@ -8,17 +8,18 @@
 
 namespace sotto::encrypt {
 
-/// Writes a public key (docs/formats/keys.md). key_id: identity of the secret key; ring: its parameters.
+/// Writes a public key (docs/formats/keys.md). owner: of the secret key, signs it; ring: its parameters.
 void write_public_key(const Sink& sink, const ring::Ring& ring, const ckks::ParametersSpec& parameters,
-                      const PublicKey& key, const std::string& key_id);
+                      const PublicKey& key, const signing::SigningKey& owner);
 
 /// A public key in a file. It belongs to an owner and a ring, and serves every plan of that ring that it is long enough
 /// for.
 class PublicKeyFile {
  public:
-  /// Throws Error{bad_input} for a damaged file.
+  /// Throws Error{bad_input} for a damaged file, Error{wrong_key} for one that its owner did not sign.
   explicit PublicKeyFile(const Source& source);
 
+  /// Of the owner, who signed it.
   [[nodiscard]] const std::string& key_id() const { return key_id_; }
   [[nodiscard]] const std::string& name() const { return file_.name(); }
   /// Whether it is of the ring of these parameters, and if it is, encrypts messages of this many limbs.

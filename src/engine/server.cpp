@@ -12,6 +12,7 @@
 #include "base/parallel.h"
 #include "base/text.h"
 #include "ckks/ciphertext_file.h"
+#include "engine/signatures.h"
 #include "plan/parallelism.h"
 #include "runtime/slot_masks.h"
 
@@ -45,6 +46,7 @@ Server::Server(plan::Plan plan, ServerOptions options)
       options_(std::move(options)),
       parameters_(ckks::Parameters::create(plan_.parameters)),
       cost_(plan::estimate(plan_, threads_of(options_), options_.memory)) {
+  require_signing_key(plan_.signer, options_.signer.get());
   if (options_.memory != 0 && cost_.least_bytes > options_.memory)
     throw Error(
         ErrorCode::no_resources,
@@ -120,6 +122,7 @@ Server::Inference::Inference(Server& server, const Source& input, ckks::KeyFile&
   if (keys.key_id() != input_.info().key_id)
     throw Error(ErrorCode::wrong_key, input.name() + " was encrypted under another key than " + keys.name() +
                                           " belongs to; use the evaluation keys made with it");
+  require_owner(input_, server.options_.owners_only);
   input_.verify([&] { check_stop(); });
   keys.verify([&] { check_stop(); });
   masks_.emplace(plan_, *server.ring_, runtime::mask_seed(plan_, input_.digest(), keys.digest()));
@@ -154,6 +157,8 @@ fs::path Server::Inference::scratch() const {
 
 ckks::CiphertextFileInfo Server::Inference::output_info() const {
   ckks::CiphertextFileInfo info = input_.info();
+  info.input_digest = input_.digest();
+  info.input_signer = input_.signer();
   info.per_batch = static_cast<std::uint64_t>(plan_.output().layout.ciphertexts());
   info.limbs = plan_.output().limbs;
   info.scale = plan_.output().scale;
@@ -222,7 +227,8 @@ void Server::Inference::run_batches(std::uint64_t first, std::uint64_t count, ck
 
 InferenceReport Server::Inference::run() {
   const ckks::CiphertextFileInfo info = output_info();
-  ckks::CiphertextWriter output(output_, wire::Kind::output, *server_.ring_, info, report_.batches > 1);
+  ckks::CiphertextWriter output(output_, wire::Kind::output, *server_.ring_, info, report_.batches > 1,
+                                server_.options_.signer.get());
   const auto finished = [&] { return output.finished() / info.sections_per_batch(); };
   report_.batches_of_an_earlier_run = finished();
   (void)server_.model();  // made before batches run side by side

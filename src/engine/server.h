@@ -24,6 +24,8 @@ struct ServerOptions {
   bool keep_keys = false;    ///< in memory from one inference to the next, if there is room for those of all levels
   std::filesystem::path scratch;  ///< folder for what `memory` leaves no room for; empty: that of the output file, or
                                   ///< the one for temporary files
+  std::shared_ptr<const signing::SigningKey> signer = {};  ///< signs results; a plan that promises that needs it
+  bool owners_only = false;  ///< refuse what others encrypted with the public key of the keys' owner
 };
 
 /// Where an inference stands.
@@ -55,7 +57,8 @@ struct InferenceReport {
 /// can decrypt.
 class Server {
  public:
-  /// Throws Error{no_resources} if the plan needs more memory than it may have.
+  /// Throws Error{no_resources} if the plan needs more memory than it may have, Error{usage, wrong_key} if it promises
+  /// signatures and the key for them is missing or another one.
   explicit Server(plan::Plan plan, ServerOptions options = {});
 
   [[nodiscard]] const plan::Plan& plan() const { return plan_; }

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "ckks/encoder.h"
 #include "engine/body_run.h"
+#include "engine/signatures.h"
 #include "lowering/cost.h"
 #include "lowering/files.h"
 #include "plan/switch_work.h"
@@ -45,6 +46,7 @@ Trainer::Trainer(lowering::TrainingPlan plan, ServerOptions options)
       lowered_(lowering::lower(plan_)),
       parameters_(ckks::Parameters::create(plan_.parameters)),
       predicted_bytes_(memory_for(plan_, lowered_, options_.memory)) {
+  require_signing_key(plan_.signer, options_.signer.get());
   ring_ = parameters_.make_ring(simd::select_kernels(), options_.memory);
 }
 
@@ -81,6 +83,7 @@ void Trainer::require_input(const ckks::CiphertextReader& input, const ckks::Key
   if (keys.key_id() != input.info().key_id)
     throw Error(ErrorCode::wrong_key, "the input was encrypted under another key than " + keys.name() +
                                           " belongs to; use the evaluation keys made with it");
+  require_owner(input, options_.owners_only);
 }
 
 // What the step has for images: features of all batches, which stay in memory, or images read when they are needed.
@@ -194,7 +197,9 @@ TrainingReport Trainer::train(const Source& input, ckks::KeyFile& keys, const Si
   ckks::CiphertextFileInfo info =
       lowering::output_info(plan_, lowered_, reader.info().input_id, reader.info().batches());
   info.key_id = keys.key_id();
-  ckks::CiphertextWriter writer(output, wire::Kind::output, *ring_, info, true);
+  info.input_digest = reader.digest();
+  info.input_signer = reader.signer();
+  ckks::CiphertextWriter writer(output, wire::Kind::output, *ring_, info, true, options_.signer.get());
   const std::uint64_t each = info.sections_per_batch(), lead = info.lead_sections();
   const auto finished = [&] {
     return writer.finished() < lead ? 0 : static_cast<int>((writer.finished() - lead) / each);

@@ -45,7 +45,8 @@ std::uint64_t memory_for(const lowering::TrainingPlan& plan, const lowering::Low
 /// The side that trains: one plan, on encrypted images and labels. It holds no secret, and nothing in it can decrypt.
 class Trainer {
  public:
-  /// Throws Error{no_resources} if the plan needs more memory than it may have.
+  /// Throws Error{no_resources} if the plan needs more memory than it may have, Error{usage, wrong_key} if it promises
+  /// signatures and the key for them is missing or another one.
   explicit Trainer(lowering::TrainingPlan plan, ServerOptions options = {});
 
   [[nodiscard]] const lowering::TrainingPlan& plan() const { return plan_; }

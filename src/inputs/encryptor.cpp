@@ -13,12 +13,12 @@ Encryptor::Encryptor(plan::ClientSpec spec, const ckks::Parameters& parameters, 
       ring_(parameters.make_ring(simd::select_kernels())),
       encryption_(parameters, ring_, file.read(*ring_, spec_.parameters, spec_.input.limbs)) {}
 
-std::string Encryptor::encrypt(std::span<const std::vector<double>> images, const Sink& sink,
-                               const ProgressFn& progress) const {
+InputName Encryptor::encrypt(std::span<const std::vector<double>> images, const Sink& sink, const ProgressFn& progress,
+                             const signing::SigningKey* signer) const {
   const auto write = [&](ckks::CiphertextWriter& file, const ckks::Plaintext& message, std::uint64_t) {
     file.write(encryption_.encrypt(message));
   };
-  return write_input(spec_, *ring_, {key_id_, std::nullopt, write}, images, sink, progress);
+  return write_input(spec_, *ring_, {key_id_, std::nullopt, write, signer}, images, sink, progress);
 }
 
 }  // namespace sotto::inputs

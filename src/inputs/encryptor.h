@@ -20,8 +20,9 @@ class Encryptor {
   [[nodiscard]] const plan::ClientSpec& spec() const { return spec_; }
 
   /// See write_input. The file is twice as large as one that the owner makes: both polynomials of every ciphertext are
-  /// in it.
-  std::string encrypt(std::span<const std::vector<double>> images, const Sink& sink, const ProgressFn& progress) const;
+  /// in it. signer: whose key signs it, if any.
+  InputName encrypt(std::span<const std::vector<double>> images, const Sink& sink, const ProgressFn& progress,
+                    const signing::SigningKey* signer = nullptr) const;
 
  private:
   Encryptor(plan::ClientSpec spec, const ckks::Parameters& parameters, const encrypt::PublicKeyFile& file);

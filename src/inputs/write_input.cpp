@@ -31,8 +31,8 @@ void require_room(const plan::ClientSpec& spec, std::span<const double> image, s
                       v));
 }
 
-std::string write_input(const plan::ClientSpec& spec, const ring::Ring& ring, const Encryption& encryption,
-                        std::span<const std::vector<double>> images, const Sink& sink, const ProgressFn& progress) {
+InputName write_input(const plan::ClientSpec& spec, const ring::Ring& ring, const Encryption& encryption,
+                      std::span<const std::vector<double>> images, const Sink& sink, const ProgressFn& progress) {
   for (std::size_t k = 0; k < images.size(); ++k) require_room(spec, images[k], k);
   const plan::Layout& l = spec.input.layout;
   const auto batch = static_cast<std::size_t>(spec.batch), per_batch = static_cast<std::size_t>(l.ciphertexts());
@@ -46,7 +46,7 @@ std::string write_input(const plan::ClientSpec& spec, const ring::Ring& ring, co
                                       spec.input.limbs,
                                       spec.input.scale,
                                       encryption.seed};
-  ckks::CiphertextWriter file(sink, wire::Kind::input, ring, info);
+  ckks::CiphertextWriter file(sink, wire::Kind::input, ring, info, false, encryption.signer);
   const ckks::Encoder encoder(spec.parameters.log_n, spec.parameters.kind);
   const std::size_t total = info.batches() * per_batch;
   for (std::size_t k = 0; k < total; ++k) {
@@ -61,7 +61,7 @@ std::string write_input(const plan::ClientSpec& spec, const ring::Ring& ring, co
   }
   file.commit();
   if (progress) progress(total, total);
-  return info.input_id;
+  return {info.input_id, file.digest()};
 }
 
 }  // namespace sotto::inputs

@@ -195,12 +195,18 @@ plan::ClientSpec client_part(const TrainingPlan& plan) {
   spec.io = plan.io;
   spec.plan_digest =
       plan::digest_of({{"training", training_of(plan)}, {"program", program::digest_of(lowered.program)}}, plan.model);
+  spec.signer = plan.signer;
   spec.plan_id = plan.id;
   spec.training = true;
   return spec;
 }
 
 std::string plan_id(const TrainingPlan& plan) { return plan::plan_id(client_part(plan)); }
+
+void set_signer(TrainingPlan& plan, const signing::VerificationKey& signer) {
+  plan.signer = signer;
+  plan.id = plan_id(plan);
+}
 
 void write_training_plan(const Sink& sink, const TrainingPlan& plan, wire::Kind kind) {
   const wire::Access access = kind == wire::Kind::plan ? wire::Access::owner_only : wire::Access::everyone;
@@ -230,6 +236,7 @@ TrainingPlan read_training_plan(const Source& source, wire::Kind kind) {
     plan.parameters = client.parameters;
     plan.keys = plan::keys_from_json(wire::field(training, "keys"));
     plan.io = client.io;
+    plan.signer = client.signer;
     plan.id = client.plan_id;
     plan.levels = levels_of(wire::field(training, "levels"), client.parameters.log_n);
     if (plan.body && !fits(*plan.body, client, plan.levels)) file.fail("its parts do not fit each other");

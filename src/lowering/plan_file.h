@@ -13,6 +13,9 @@ plan::ClientSpec client_part(const TrainingPlan& plan);
 /// Hash of everything that keys, inputs and outputs depend on.
 std::string plan_id(const TrainingPlan& plan);
 
+/// Makes a plan one whose results must be signed, which gives it another identity.
+void set_signer(TrainingPlan& plan, const signing::VerificationKey& signer);
+
 /// Files of docs/formats/training-plan.md: NAME.plan (wire::Kind::plan) and NAME.client (wire::Kind::client) hold the
 /// same, network included: who gets the weights gets the network that they belong to. plan.id must be set.
 void write_training_plan(const Sink& sink, const TrainingPlan& plan, wire::Kind kind);

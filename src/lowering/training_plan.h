@@ -8,6 +8,7 @@
 #include "lowering/body.h"
 #include "lowering/lowered_step.h"
 #include "plan/plan.h"
+#include "signing/verification_key.h"
 #include "sotto/io.h"
 #include "training/spec.h"
 
@@ -28,6 +29,7 @@ struct TrainingPlan {
   ckks::ParametersSpec parameters;
   ckks::KeyRequest keys;  ///< of the step and of what packs its features, without those of the body
   plan::Interface io;
+  std::optional<signing::VerificationKey> signer = {};  ///< who must sign results, if anyone
   std::string id;  ///< BLAKE2b of everything that keys, inputs and outputs depend on
 };
 

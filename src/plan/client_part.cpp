@@ -21,6 +21,7 @@ ClientSpec client_part(const Plan& plan) {
           watch_of(plan),
           digest_of(plan),
           plan.id,
+          plan.signer,
           false};
 }
 

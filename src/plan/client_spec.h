@@ -18,7 +18,8 @@ struct ClientSpec {
   Watch watch;
   std::string plan_digest;  ///< hash of what the plan holds beyond this, 64 hexadecimal digits
   std::string plan_id;      ///< see plan_id in plan/identity.h
-  bool training = false;    ///< of a training plan: keys are made for it, but what is encrypted differs
+  std::optional<signing::VerificationKey> signer = {};  ///< who must sign results, if anyone
+  bool training = false;  ///< of a training plan: keys are made for it, but what is encrypted differs
 };
 
 ClientSpec client_part(const Plan& plan);

@@ -84,4 +84,9 @@ std::string plan_id(const ClientSpec& spec) {
 
 std::string plan_id(const Plan& plan) { return plan_id(client_part(plan)); }
 
+void set_signer(Plan& plan, const signing::VerificationKey& signer) {
+  plan.signer = signer;
+  plan.id = plan_id(plan);
+}
+
 }  // namespace sotto::plan

@@ -22,5 +22,7 @@ std::string plan_id(const Plan& plan);
 /// A key that only those can compute who have the plan's weights: a hash of what digest_of covers, of its own domain.
 using PlanKey = std::array<unsigned char, 32>;
 PlanKey key_of(const Plan& plan);
+/// Makes a plan one whose results must be signed, which gives it another identity.
+void set_signer(Plan& plan, const signing::VerificationKey& signer);
 
 }  // namespace sotto::plan

@@ -10,6 +10,7 @@
 #include "ckks/parameters.h"
 #include "packing/layout.h"
 #include "plan/watch.h"
+#include "signing/verification_key.h"
 
 namespace sotto::plan {
 
@@ -91,9 +92,10 @@ struct Plan {
   ckks::KeyRequest keys;
   Interface io;
   Prediction prediction;
-  std::vector<Probe> probes;  ///< by tensor; sums that come back beside the scores
-  double score_bound = 0;     ///< largest |score| that is no surprise; 0: unknown
-  std::string id;             ///< BLAKE2b of everything that key, input and output depend on (see plan_id)
+  std::vector<Probe> probes;                            ///< by tensor; sums that come back beside the scores
+  double score_bound = 0;                               ///< largest |score| that is no surprise; 0: unknown
+  std::optional<signing::VerificationKey> signer = {};  ///< who must sign results, if anyone
+  std::string id;  ///< BLAKE2b of everything that key, input and output depend on (see plan_id)
 
   [[nodiscard]] const Tensor& input() const { return tensors.front(); }
   [[nodiscard]] const Tensor& output() const { return tensors[static_cast<std::size_t>(steps.back().output)]; }

@@ -82,6 +82,17 @@ ckks::KeyRequest keys_from_json(const json& j) {
 
 namespace {
 
+json to_json(const std::optional<signing::VerificationKey>& signer) {
+  return signer ? json(signing::to_text(*signer)) : json();
+}
+
+std::optional<signing::VerificationKey> signer_from_json(const json& j) {
+  if (field(j, "result_signer").is_null()) return std::nullopt;
+  const auto key = signing::verification_key_of(wire::text(j, "result_signer"));
+  if (!key) wire::bad_field("result_signer");
+  return key;
+}
+
 json to_json(const Interface& io) {
   return {{"channels", io.channels}, {"height", io.height},   {"width", io.width},    {"mean", io.mean},
           {"std", io.std},           {"classes", io.classes}, {"outputs", io.outputs}};
@@ -330,7 +341,8 @@ json header_of(const Plan& plan) {
           {"interface", to_json(plan.io)},
           {"prediction", to_json(plan.prediction)},
           {"probes", probes},
-          {"score_bound", plan.score_bound}};
+          {"score_bound", plan.score_bound},
+          {"result_signer", to_json(plan.signer)}};
 }
 
 void for_each_list(const Plan& plan, const std::function<void(const std::vector<double>&)>& list) {
@@ -367,6 +379,7 @@ Plan plan_of(const json& h, std::vector<double> values) {
   plan.prediction = prediction_from_json(field(h, "prediction"));
   plan.probes = probes_from_json(h);
   plan.score_bound = wire::real(h, "score_bound");
+  plan.signer = signer_from_json(h);
   return plan;
 }
 
@@ -380,6 +393,7 @@ json to_json(const ClientSpec& spec) {
           {"key_request", to_json(spec.keys)},
           {"interface", to_json(spec.io)},
           {"watch", to_json(spec.watch)},
+          {"result_signer", to_json(spec.signer)},
           {"plan_digest", spec.plan_digest},
           {"plan_id", spec.plan_id}};
 }
@@ -396,6 +410,7 @@ ClientSpec client_of(const json& h) {
   spec.keys = keys_from_json(field(h, "key_request"));
   spec.io = interface_from_json(field(h, "interface"));
   spec.watch = watch_from_json(field(h, "watch"));
+  spec.signer = signer_from_json(h);
   spec.plan_digest = wire::text(h, "plan_digest", 64);
   spec.plan_id = wire::text(h, "plan_id", 64);
   spec.training = h.contains("training");

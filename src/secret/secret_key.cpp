@@ -29,13 +29,13 @@ OwnerKey::OwnerKey(const SecretArray<unsigned char>& bytes) : OwnerKey() {
   identify();
 }
 
-void OwnerKey::identify() {
-  unsigned char hash[16];
-  static const unsigned char domain[] = "Sotto key identity";
-  crypto_generichash(hash, sizeof hash, domain, sizeof domain, bytes_.data(), kBytes);
-  char hex[2 * sizeof hash + 1];
-  sodium_bin2hex(hex, sizeof hex, hash, sizeof hash);
-  id_ = hex;
+void OwnerKey::identify() { id_ = signing::identity_of(signing_key().verification_key()); }
+
+signing::SigningKey OwnerKey::signing_key() const {
+  static const unsigned char domain[] = "Sotto owner's signing key";
+  SecretArray<unsigned char> seed(signing::SigningKey::kSeedBytes);
+  crypto_generichash(seed.data(), seed.size(), domain, sizeof domain, bytes_.data(), kBytes);
+  return signing::SigningKey(seed);
 }
 
 SecretArray<unsigned char> OwnerKey::derive(std::string_view purpose, std::string_view what) const {

@@ -7,6 +7,7 @@
 
 #include "base/secret_memory.h"
 #include "ckks/parameters.h"
+#include "signing/signing_key.h"
 
 namespace sotto::secret {
 
@@ -25,8 +26,11 @@ class OwnerKey {
 
   /// What a key file stores.
   [[nodiscard]] const SecretArray<unsigned char>& bytes() const { return bytes_; }
-  /// 32 hexadecimal digits that identify the key and reveal nothing of it (BLAKE2b of a fixed text, keyed with it).
+  /// 32 hexadecimal digits that identify the key and reveal nothing of it: signing::identity_of the signing key.
   [[nodiscard]] const std::string& id() const { return id_; }
+  /// What its owner signs keys and inputs with. It follows from the bytes (BLAKE2b of a fixed text, keyed with them)
+  /// and tells nothing of them.
+  [[nodiscard]] signing::SigningKey signing_key() const;
 
   /// 32 bytes for another purpose (BLAKE2b of both texts, keyed with the bytes), which tell nothing of the key or of
   /// each other. The purpose has at most 16 characters.

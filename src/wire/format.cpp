@@ -20,6 +20,8 @@ std::string_view name_of(Kind kind) {
       return "encrypted output";
     case Kind::public_key:
       return "public key";
+    case Kind::signing_key:
+      return "signing key";
   }
   return "unknown";
 }
@@ -32,6 +34,7 @@ JsonLimits header_limits(Kind kind) {
     case Kind::client:  // up to 65,536 names of classes
       return {8 * m, 512 * k, 256 * k};
     case Kind::secret_key:
+    case Kind::signing_key:
     case Kind::public_key:  // a length for every limb
       return {4 * k, 128, 32};
     case Kind::eval_key:  // a list of three numbers, and a length, for every key

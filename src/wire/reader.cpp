@@ -18,7 +18,7 @@ namespace {
 // What stands in front of the data.
 struct Start {
   nlohmann::json header;
-  std::array<unsigned char, kChecksumBytes> checksum{};
+  Checksum checksum{};
   std::uint64_t bytes = 0;
 };
 
@@ -77,20 +77,39 @@ FileReader::FileReader(const Source& source, Kind expected) : input_(source) {
       fail("it is truncated");
     at += bytes + kChecksumBytes;
   }
-  if (at != file_bytes()) fail("it is longer than it says");
+  if (header_.contains("signer")) {
+    signer_ = signing::verification_key_of(decode([](const auto& h) { return text(h, "signer"); }));
+    if (!signer_) fail("its header is not valid");
+    if (kSignatureBytes > file_bytes() - at) fail("it is truncated");
+  }
+  const std::uint64_t end = at + (signer_ ? kSignatureBytes : 0);
+  if (end != file_bytes()) fail("it is longer than it says");
+  checksums_.resize(sections_.size());
+  for (std::size_t i = 0; i < sections_.size(); ++i) input_.read_at(offsets_[i] + sections_[i], checksums_[i]);
+  if (signer_) require_signature(at);
+}
+
+void FileReader::require_signature(std::uint64_t offset) const {
+  signing::Signature signature{};
+  input_.read_at(offset, signature);
+  if (is_signature(signature, *signer_, digest())) return;
+  verify();  // says so if it is damaged
+  throw Error(ErrorCode::wrong_key, "cannot use " + name() +
+                                        ": its signature is wrong: it was changed, or someone else than it says "
+                                        "signed it");
 }
 
 // BLAKE2b of a section's number and bytes, keyed with the header's checksum.
 class FileReader::SectionHash {
  public:
-  SectionHash(const std::array<unsigned char, kChecksumBytes>& key, std::size_t section) {
+  SectionHash(const Checksum& key, std::size_t section) {
     const auto index = static_cast<std::uint64_t>(section);
     crypto_generichash_init(&state_, key.data(), key.size(), kChecksumBytes);
     crypto_generichash_update(&state_, reinterpret_cast<const unsigned char*>(&index), sizeof index);
   }
   void update(std::span<const unsigned char> bytes) { crypto_generichash_update(&state_, bytes.data(), bytes.size()); }
-  std::array<unsigned char, kChecksumBytes> finish() {
-    std::array<unsigned char, kChecksumBytes> out;
+  Checksum finish() {
+    Checksum out;
     crypto_generichash_final(&state_, out.data(), out.size());
     return out;
   }
@@ -153,11 +172,14 @@ std::array<unsigned char, kChecksumBytes> FileReader::digest() const {
 }
 
 void FileReader::require_checksum(std::size_t i, SectionHash& hash) const {
-  unsigned char stored[kChecksumBytes];
-  input_.read_at(offsets_[i] + sections_[i], stored);
-  const auto computed = hash.finish();
-  if (sodium_memcmp(stored, computed.data(), kChecksumBytes) != 0)
+  if (hash.finish() != checksums_[i])
     fail((section_name_ ? section_name_(i) : "part " + std::to_string(i) + " of its data") + " is corrupted");
+}
+
+void require_owner(const FileReader& file, const std::string& key_id) {
+  if (!file.signer() || signing::identity_of(*file.signer()) != key_id)
+    throw Error(ErrorCode::wrong_key,
+                "cannot use " + file.name() + ": the owner of the key that it names (" + key_id + ") did not sign it");
 }
 
 std::optional<Kind> kind_of(const std::filesystem::path& path) {
@@ -172,7 +194,7 @@ std::optional<Kind> kind_of(const std::filesystem::path& path) {
   if (std::memcmp(start, kMagic.data(), kMagic.size()) != 0) return {};
   std::uint32_t kind = 0;
   std::memcpy(&kind, start + 12, 4);
-  if (kind < 1 || kind > static_cast<std::uint32_t>(Kind::public_key)) return {};
+  if (kind < 1 || kind > static_cast<std::uint32_t>(Kind::signing_key)) return {};
   return static_cast<Kind>(kind);
 }
 

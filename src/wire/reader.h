@@ -14,15 +14,17 @@
 #include "base/error.h"
 #include "wire/format.h"
 #include "wire/input.h"
+#include "wire/signature.h"
 
 namespace sotto::wire {
 
 /// Reads a Sotto file. Everything is checked before it is believed: magic, version, kind, the length of the file, the
-/// checksum of the header, and that of each section when it is read. Checksums find damage; they do not prove who wrote
-/// a file.
+/// checksum of the header, the signature if there is one, and the checksum of each section when it is read. Checksums
+/// find damage; a signature proves who wrote a file, as a whole and in this order.
 class FileReader {
  public:
-  /// Throws Error{bad_input} with one line that says what is wrong with the file.
+  /// Throws Error{bad_input} with one line that says what is wrong with the file, Error{wrong_key} if its signature is
+  /// not that of whom it names.
   FileReader(const Source& source, Kind expected);
 
   /// How messages call section i; default: "part i of its data".
@@ -34,6 +36,10 @@ class FileReader {
   /// What messages call it: the path of a file.
   [[nodiscard]] const std::string& name() const { return input_.name(); }
   [[nodiscard]] std::uint64_t file_bytes() const { return input_.size(); }
+  /// Who signed it, if anyone did: that was checked, for all that can be read from now on.
+  [[nodiscard]] const std::optional<signing::VerificationKey>& signer() const { return signer_; }
+  /// Of the whole file, signed or not.
+  [[nodiscard]] Checksum digest() const { return digest_of(header_checksum_, checksums_); }
 
   /// Fills dst, whose size must be that of section i. Thread-safe. Throws Error{bad_input} if the section is damaged.
   void read(std::size_t i, std::span<unsigned char> dst) const;
@@ -67,14 +73,21 @@ class FileReader {
  private:
   class SectionHash;
   void require_checksum(std::size_t i, SectionHash& hash) const;
+  void require_signature(std::uint64_t offset) const;
   [[nodiscard]] bool names_file(const Error& e) const;
 
   Input input_;
   std::function<std::string(std::size_t)> section_name_;
   nlohmann::json header_;
   std::vector<std::uint64_t> sections_, offsets_;
-  std::array<unsigned char, kChecksumBytes> header_checksum_{};
+  Checksum header_checksum_{};
+  std::vector<Checksum> checksums_;  // of the sections, as they were when the signature was checked
+  std::optional<signing::VerificationKey> signer_;
 };
+
+/// Throws Error{wrong_key} unless the owner of a secret key, given by its identity (signing::identity_of), signed a
+/// file.
+void require_owner(const FileReader& file, const std::string& key_id);
 
 /// The header of a Sotto file that may lack data behind it, as unfinished results do. Throws Error{bad_input} with one
 /// line that says what is wrong with it.

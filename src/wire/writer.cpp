@@ -29,10 +29,11 @@ namespace {
 }  // namespace
 
 FileWriter::FileWriter(const Sink& sink, Kind kind, nlohmann::json header, std::vector<std::uint64_t> section_bytes,
-                       Access access, Units units)
-    : sections_(std::move(section_bytes)), units_(sink.path() == nullptr ? Units{} : units) {
+                       Access access, Units units, const signing::SigningKey* signer)
+    : sections_(std::move(section_bytes)), signer_(signer), units_(sink.path() == nullptr ? Units{} : units) {
   check(sodium_init() >= 0, "libsodium does not start");
   header["sections"] = sections_;
+  if (signer_ != nullptr) header["signer"] = signing::to_text(signer_->verification_key());
   const std::string text = [&] {
     try {
       return header.dump();
@@ -62,7 +63,7 @@ FileWriter::FileWriter(const Sink& sink, Kind kind, nlohmann::json header, std::
     resumable_ = std::make_unique<AtomicFile>(*sink.path(), access, kind, AtomicFile::Temporary::continued);
     continue_after(start, kind);
   } else {
-    std::uint64_t bytes = start.size();
+    std::uint64_t bytes = start.size() + (signer_ != nullptr ? kSignatureBytes : 0);
     for (const std::uint64_t section : sections_) bytes += section + kChecksumBytes;
     output_ = open_output(sink, bytes, access, kind);
   }
@@ -90,6 +91,7 @@ void FileWriter::continue_after(std::span<const unsigned char> start, Kind kind)
     unit_end = offset;
   }
   section_ = finished;
+  checksums_.resize(finished);
   resumable_->truncate(unit_end);
 }
 
@@ -103,9 +105,11 @@ bool FileWriter::section_is_whole(std::uint64_t offset) {
     crypto_generichash_update(&hash_, part.data(), part.size());
     offset += part.size();
   }
-  unsigned char stored[kChecksumBytes], computed[kChecksumBytes];
-  crypto_generichash_final(&hash_, computed, kChecksumBytes);
-  return resumable_->read_at(end, stored) == kChecksumBytes && sodium_memcmp(stored, computed, kChecksumBytes) == 0;
+  Checksum stored{}, computed{};
+  crypto_generichash_final(&hash_, computed.data(), computed.size());
+  if (resumable_->read_at(end, stored) != stored.size() || stored != computed) return false;
+  checksums_.push_back(computed);
+  return true;
 }
 
 // The checksum of a section covers the header's, so that sections cannot move between files or places unnoticed.
@@ -118,8 +122,8 @@ void FileWriter::begin_section() {
 
 void FileWriter::close_full_sections() {
   while (section_ < sections_.size() && filled_ == sections_[section_]) {
-    unsigned char checksum[kChecksumBytes];
-    crypto_generichash_final(&hash_, checksum, kChecksumBytes);
+    Checksum& checksum = checksums_.emplace_back();
+    crypto_generichash_final(&hash_, checksum.data(), checksum.size());
     put(checksum);
     ++section_;
     if (resumable_ && units_.end(section_)) resumable_->keep();
@@ -148,8 +152,14 @@ void FileWriter::read_back(std::size_t section, std::span<unsigned char> dst) co
     throw Error(ErrorCode::bad_input, "cannot read " + resumable_->temporary().string());
 }
 
-void FileWriter::commit() {
+Checksum FileWriter::digest() const {
   check(section_ == sections_.size(), "a file got fewer sections than announced");
+  return digest_of(header_checksum_, checksums_);
+}
+
+void FileWriter::commit() {
+  const Checksum digest = this->digest();
+  if (signer_ != nullptr) put(sign(*signer_, digest));
   resumable_ ? resumable_->commit() : output_->commit();
 }
 

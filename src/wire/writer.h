@@ -13,6 +13,7 @@
 #include "wire/atomic_file.h"
 #include "wire/format.h"
 #include "wire/output.h"
+#include "wire/signature.h"
 
 namespace sotto::wire {
 
@@ -27,8 +28,8 @@ struct Units {
   }
 };
 
-/// Writes one Sotto file: a JSON header, then sections of known length, each followed by its checksum
-/// (docs/formats/container.md).
+/// Writes one Sotto file: a JSON header, then sections of known length, each followed by its checksum, and a signature
+/// if someone signs it (docs/formats/container.md).
 class FileWriter {
  public:
   /// section_bytes: the length of every section. The header gets a member "sections" with these.
@@ -36,8 +37,10 @@ class FileWriter {
   /// units: of long work. Finished ones are kept when the work is interrupted, in PATH.part, and a writer with the same
   /// header and sections continues behind them; of sinks that are no files nothing is kept. Throws Error{wrong_key} if
   /// that file belongs to other work, Error{bad_input} if its header is damaged.
+  ///
+  /// signer: whose key signs the file; it must outlive this. The header gets a member "signer".
   FileWriter(const Sink& sink, Kind kind, nlohmann::json header, std::vector<std::uint64_t> section_bytes,
-             Access access = Access::everyone, Units units = {});
+             Access access = Access::everyone, Units units = {}, const signing::SigningKey* signer = nullptr);
 
   /// Sections that are there already, at first those of an earlier run.
   [[nodiscard]] std::size_t finished() const { return section_; }
@@ -48,8 +51,10 @@ class FileWriter {
 
   /// Appends to the current section; a full section closes by itself and the next one begins.
   void write(std::span<const unsigned char> data);
-  /// Checks that every section is full, then gives the file its name.
+  /// Checks that every section is full, signs, then gives the file its name.
   void commit();
+  /// Of the whole file. Every section must be full.
+  [[nodiscard]] Checksum digest() const;
 
  private:
   void begin_section();
@@ -61,7 +66,9 @@ class FileWriter {
   std::unique_ptr<Output> output_;
   std::unique_ptr<AtomicFile> resumable_;  // in its place, for long work
   std::vector<std::uint64_t> sections_;
-  std::array<unsigned char, kChecksumBytes> header_checksum_{};
+  Checksum header_checksum_{};
+  std::vector<Checksum> checksums_;  // of finished sections
+  const signing::SigningKey* signer_;
   Units units_;
   std::size_t section_ = 0;
   std::uint64_t first_section_ = 0;  // offset

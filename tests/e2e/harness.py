@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+import ed25519
 import models
 
 BIN = Path(os.environ["SOTTO_BIN_DIR"]).resolve()  # the folder with the programs
@@ -259,18 +260,30 @@ class Container:
         for size in self.header["sections"]:
             self.sections.append(data[at:at + size])
             at += size + 32
-        assert at == len(data)
+        self.signature = data[at:]
+        assert len(self.signature) == (64 if "signer" in self.header else 0)
 
-    def bytes(self, text=None):
-        """`text`: the header's bytes, if not those of `header`."""
+    def bytes(self, text=None, seed=None):
+        """`text`: the header's bytes, if not those of `header`. `seed`: of a key that signs; without it a file that was signed
+        keeps the signature that it had, which does not fit any change."""
+        if seed is not None:
+            self.header["signer"] = ed25519.public(seed).hex()
         text = json.dumps(self.header).encode() if text is None else text
         start = self.magic + struct.pack("<IIQ", self.version, self.kind, len(text))
         checksum = hashlib.blake2b(start + text, digest_size=32).digest()
-        out = start + checksum + text
+        out, digest = start + checksum + text, hashlib.blake2b(checksum, digest_size=32)
         for index, section in enumerate(self.sections):
             inner = hashlib.blake2b(struct.pack("<Q", index) + section, digest_size=32, key=checksum)
             out += section + inner.digest()
-        return out
+            digest.update(inner.digest())
+        if seed is not None:
+            return out + ed25519.sign(seed, b"Sotto signed".ljust(16, b"\0") + digest.digest())
+        return out + (self.signature if "signer" in self.header else b"")
+
+
+def owner_seed(secret_key):
+    """Of the key with which the owner of a secret.key signs."""
+    return hashlib.blake2b(b"Sotto owner's signing key\0", key=Container(secret_key).sections[0], digest_size=32).digest()
 
 
 def main():

@@ -19,7 +19,12 @@ class FilesCase(PreparedCase):
         cls.encrypt()
         cls.infer()
         (cls.dir / "broken").mkdir()
+        cls.seed = harness.owner_seed((cls.dir / "keys/secret.key").read_bytes())
         cls.good = {name: (cls.dir / "keys" / name if name.endswith(".key") else cls.dir / name).read_bytes() for name in KINDS}
+
+    def signed(self, container):
+        """With right checksums, and the owner's signature where the file is signed: what an owner may send who means harm."""
+        return container.bytes(seed=self.seed if "signer" in container.header else None)
 
     def users(self, kind, path):
         """Every verb that reads this kind of file, with `path` in its place."""
@@ -119,7 +124,7 @@ class Damaged(FilesCase):
 
 
 class Hostile(FilesCase):
-    """Right checksums around wrong contents: what someone may send who wants to harm the reader."""
+    """Right checksums and signatures around wrong contents: what someone may send who wants to harm the reader."""
 
     def change(self, kind, path, value):
         c = Container(self.good[kind])
@@ -135,7 +140,7 @@ class Hostile(FilesCase):
     def test_the_unchanged_file_is_accepted(self):
         # Otherwise the tests below would prove nothing.
         for kind in KINDS:
-            (self.dir / "broken" / kind).write_bytes(Container(self.good[kind]).bytes())
+            (self.dir / "broken" / kind).write_bytes(self.signed(Container(self.good[kind])))
             for verb in self.users(kind, f"broken/{kind}"):
                 self.sotto(*verb)
                 for name in ("new.sotto", "new.npy"):
@@ -170,7 +175,7 @@ class Hostile(FilesCase):
                 wrong = [v for v in big if not (path[-1] == "scale" and isinstance(v, int) and v > 1) and (path[-1], v) != ("keys", [])]
                 for value in rng.sample(wrong, 2):
                     with self.subTest(kind=kind, path=path, value=value):
-                        data = self.change(kind, path, value).bytes()
+                        data = self.signed(self.change(kind, path, value))
                         (self.dir / "broken" / kind).write_bytes(data)
                         verb = self.users(kind, f"broken/{kind}")[0]
                         before = harness.tree(self.dir)
@@ -191,7 +196,7 @@ class Hostile(FilesCase):
             with self.subTest(kind):
                 c = Container(self.good[kind])
                 c.sections = [s[:-6] + b"\xff" * 6 for s in c.sections]
-                self.refuse(kind, c.bytes(), words=["range"])
+                self.refuse(kind, self.signed(c), words=["range"])
 
     def test_weights_that_are_no_numbers(self):
         c = Container(self.good["net.plan"])

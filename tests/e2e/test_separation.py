@@ -9,7 +9,7 @@ import harness
 from harness import PreparedCase
 
 # Texts in src/secret that every program with this code contains.
-DOMAINS = (b"Sotto key identity", b"Sotto secret")
+DOMAINS = (b"Sotto owner's signing key", b"Sotto secret")
 
 
 class Separation(PreparedCase):

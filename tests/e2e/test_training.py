@@ -101,11 +101,33 @@ class Apart(TrainingCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.sotto("compile", "net.onnx", "--train", "spec.toml", "--out", "net")
+        cls.sotto("signing-key", "server.key")
+        cls.sotto("compile", "net.onnx", "--train", "spec.toml", "--signer", "server.key", "--out", "net")
         cls.sotto("keygen", "net.client", "--out", "keys")
         cls.sotto("encrypt", "net.client", "--keys", "keys", "--data", "data.npz", "--labels", "--out", "in.sotto")
-        cls.train = ["train", "net.plan", "--eval-key", "keys/eval.key", "--in", "in.sotto"]
+        cls.train = ["train", "net.plan", "--eval-key", "keys/eval.key", "--in", "in.sotto", "--signing-key", "server.key"]
         cls.sotto(*cls.train, "--out", "out.sotto", "--json", "stats.json", program=harness.SERVER, timeout=300)
+
+    def test_results_are_signed(self):
+        signer = self.sotto("signing-key", "server.key").out.split()[-1]
+        self.assertEqual(json.loads(self.sotto("plan", "net.client", "--json").out)["signer"], signer)
+        decrypt = ["decrypt", "net.client", "--keys", "keys", "--out", "x.onnx", "--in"]
+        whole = (self.dir / "out.sotto").read_bytes()
+        steps, stripped, inputs = (harness.Container(data) for data in (whole, whole, (self.dir / "in.sotto").read_bytes()))
+        each = len(steps.sections) // 2
+        steps.sections = steps.sections[each:] + steps.sections[:each]
+        del stripped.header["signer"]
+        inputs.sections[0] = bytes([inputs.sections[0][0] ^ 1]) + inputs.sections[0][1:]
+        for container, verb, word in ((steps, [*decrypt, "forged"], "signature"), (stripped, [*decrypt, "forged"], "not signed"),
+                                      (inputs, ["forged" if a == "in.sotto" else a for a in [*self.train, "--out", "x"]], "signature")):
+            (self.dir / "forged").write_bytes(container.bytes())
+            self.assert_refused(WRONG_KEY, *verb, words=["forged", word])
+        (self.dir / "forged").unlink()
+        self.assert_refused(USAGE, *self.train[:-2], "--out", "x.sotto", words=["--signing-key", signer])
+        self.assert_refused(WRONG_KEY, *self.train, "--client", "0" * 32, "--out", "x.sotto", words=["keys/eval.key"])
+        self.sotto("encrypt", "net.client", "--keys", "keys", "--data", "data.npz", "--labels", "--out", "other.sotto")
+        self.assert_refused(WRONG_KEY, *decrypt, "out.sotto", "--for", "other.sotto", words=["another input"])
+        self.sotto(*decrypt, "out.sotto", "--for", "in.sotto")
 
     def test_weights_are_those_of_the_clear_computation(self):
         r = self.sotto("decrypt", "net.client", "--keys", "keys", "--in", "out.sotto", "--out", "trained.onnx", "--csv", "losses.csv")
@@ -176,7 +198,7 @@ class Apart(TrainingCase):
         self.assert_refused(BAD_INPUT, "infer", "net.plan", "--eval-key", "keys/eval.key", "--in", "in.sotto", "--out", "x.sotto",
                             words=["training"])
         self.assert_refused(BAD_INPUT, "train", "infer.plan", *self.train[2:], "--out", "x.sotto", words=["not for training"])
-        self.assert_refused(WRONG_KEY, "train", "net.plan", "--eval-key", "other/eval.key", "--in", "in.sotto", "--out", "x.sotto")
+        self.assert_refused(WRONG_KEY, *["other/eval.key" if a == "keys/eval.key" else a for a in self.train], "--out", "x.sotto")
         self.assert_refused(WRONG_KEY, "decrypt", "net.client", "--keys", "other", "--in", "out.sotto", "--out", "x.onnx", words=["key"])
         self.assert_refused(NO_RESOURCES, *self.train, "--out", "x.sotto", "--memory", "1G", words=["memory"])
 

@@ -2,8 +2,10 @@
 
 #include <sodium.h>
 
+#include <cstring>
 #include <string>
 
+#include "signing/signing_key.h"
 #include "support/files.h"
 #include "wire/reader.h"
 
@@ -43,7 +45,7 @@ inline Bytes raw_container(wire::Kind kind, const std::string& header, const std
   return file;
 }
 
-/// Contents of a file as it is on disk, for changing them.
+/// Contents of a file as it is on disk, for changing them. Whoever signed it is left out.
 struct Contents {
   nlohmann::json header;
   std::vector<Bytes> sections;
@@ -51,16 +53,45 @@ struct Contents {
   Contents(const std::filesystem::path& path, wire::Kind kind) {
     const wire::FileReader file(path, kind);
     header = file.header();
+    header.erase("signer");
     for (std::size_t i = 0; i < file.sections(); ++i) {
       sections.emplace_back(file.section_bytes(i));
       file.read(i, sections.back());
     }
   }
-  /// Writes them with right checksums, as an attacker would.
-  void write(const std::filesystem::path& path, wire::Kind kind) {
-    header["sections"] = nlohmann::json::array();
-    for (const Bytes& s : sections) header["sections"].push_back(s.size());
-    write_bytes(path, raw_container(kind, header.dump(), sections));
+  /// Writes them with right checksums, as an attacker would, and with this signature of this signer, if any.
+  void write(const std::filesystem::path& path, wire::Kind kind, const std::string& signer = {},
+             const Bytes& signature = {}) const {
+    nlohmann::json whole = header;
+    whole["sections"] = nlohmann::json::array();
+    for (const Bytes& s : sections) whole["sections"].push_back(s.size());
+    if (!signer.empty()) whole["signer"] = signer;
+    Bytes file = raw_container(kind, whole.dump(), sections);
+    file.insert(file.end(), signature.begin(), signature.end());
+    write_bytes(path, file);
+  }
+  /// The same, signed with this key, as its owner may do who means harm.
+  void signed_by(const std::filesystem::path& path, wire::Kind kind, const signing::SigningKey& key) const {
+    const std::string signer = signing::to_text(key.verification_key());
+    write(path, kind, signer);
+    const Bytes bytes = read_bytes(path);
+    std::size_t at = 56;
+    std::uint64_t length = 0;
+    std::memcpy(&length, bytes.data() + 16, sizeof length);
+    at += length;
+    // The digest as docs/formats/container.md has it: of the header's checksum and those of the sections.
+    Bytes hashed(bytes.begin() + 24, bytes.begin() + 56);
+    for (const Bytes& s : sections) {
+      at += s.size() + wire::kChecksumBytes;
+      hashed.insert(hashed.end(), bytes.begin() + static_cast<std::ptrdiff_t>(at - wire::kChecksumBytes),
+                    bytes.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+    const std::string domain("Sotto signed\0\0\0\0", 16);
+    Bytes message(domain.begin(), domain.end());
+    message.resize(16 + wire::kChecksumBytes);
+    crypto_generichash(message.data() + 16, wire::kChecksumBytes, hashed.data(), hashed.size(), nullptr, 0);
+    const signing::Signature signature = key.sign(message);
+    write(path, kind, signer, {signature.begin(), signature.end()});
   }
 };
 

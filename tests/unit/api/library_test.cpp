@@ -248,6 +248,76 @@ TEST_F(Library, SomeoneElseEncrypts) {
   EXPECT_EQ(results.labels, owner.decrypt(Source(reply)).labels);
 }
 
+// The server signs, the client refuses what is not signed or belongs to another input.
+TEST_F(Library, ResultsAreSigned) {
+  const SigningKey key = SigningKey::generate(), other = SigningKey::generate();
+  key.write(folder / "server.key");
+  const std::string signer = SigningKey::read(folder / "server.key").verification_key();
+  EXPECT_EQ(signer, key.verification_key());
+  EXPECT_TRUE(test::fails_with([&] { key.write(folder / "server.key"); }, ErrorCode::usage));
+  const Plan plan = Plan::compile(model, {.images = 1, .signer = signer}), open = Plan::compile(model, {.images = 1});
+  EXPECT_EQ(plan.client_spec().signer(), signer);
+  EXPECT_EQ(open.client_spec().signer(), "");
+  EXPECT_NE(plan.client_spec().plan_id(), open.client_spec().plan_id()) << "the identity binds it";
+  Bytes spec;
+  plan.client_spec().write(Sink(spec));
+  EXPECT_EQ(ClientSpec::read(Source(spec)).signer(), signer);
+  EXPECT_TRUE(test::fails_with([&] { (void)Plan::compile(model, {.signer = "x"}); }, ErrorCode::usage, {"'x'"}));
+  EXPECT_TRUE(test::fails_with([&] { Server server(plan); }, ErrorCode::usage, {signer}));
+  EXPECT_TRUE(test::fails_with([&] { Server server(plan, {.signing_key = other}); }, ErrorCode::wrong_key, {signer}));
+
+  const Client client(plan.client_spec(), SecretKey::generate());
+  Bytes keys, query, second, reply, another;
+  client.write_evaluation_keys(Sink(keys));
+  const std::vector<double> values = test::random_values(kEach, 1, 1);
+  const std::string id = client.encrypt(ImagesView(values, 1, 8, 8), Sink(query)),
+                    other_id = client.encrypt(ImagesView(values, 1, 8, 8), Sink(second));
+  Server server(plan, {.signing_key = key});
+  EvaluationKeys opened = server.open_keys(Source(keys));
+  server.infer(Source(query), opened, Sink(reply));
+  server.infer(Source(second), opened, Sink(another));
+  const Results results = client.decrypt(Source(reply), {.origin = {.input_id = id, .signer = signer}});
+  expect_near(results, exact(values));
+  EXPECT_EQ(results.input_id, id);
+  EXPECT_EQ(results.input_signer.size(), 64u);
+  const auto refused = [&](const Bytes& bytes, const Origin& origin, ErrorCode code = ErrorCode::wrong_key) {
+    return test::fails_with([&] { (void)client.decrypt(Source(bytes), {.origin = origin}); }, code);
+  };
+  EXPECT_TRUE(refused(another, {.input_id = id})) << "results of another input";
+  EXPECT_TRUE(refused(reply, {.signer = other.verification_key()}));
+  EXPECT_TRUE(refused(reply, {.input_signer = other.verification_key()}));
+  EXPECT_TRUE(refused(reply, {.signer = "nonsense"}, ErrorCode::usage));
+  Bytes forged = reply;
+  forged.back() ^= 1;
+  EXPECT_TRUE(refused(forged, {}));
+}
+
+// Nobody can tell from the ciphertexts, but from who signed.
+TEST_F(Library, WhoEncrypted) {
+  const Plan plan = Plan::compile(model, {.images = 1});
+  const Client owner(plan.client_spec(), SecretKey::generate());
+  Bytes keys, public_key, query, reply;
+  owner.write_evaluation_keys(Sink(keys));
+  owner.write_public_key(Sink(public_key));
+  const std::vector<double> values = test::random_values(kEach, 1, 1);
+  const ImagesView images(values, 1, 8, 8);
+  const SigningKey key = SigningKey::generate();
+  Server server(plan), strict(plan, {.owners_only = true});
+  EvaluationKeys opened = server.open_keys(Source(keys)), again = strict.open_keys(Source(keys));
+  const auto encrypted_by = [&](const std::optional<SigningKey>& signer) {
+    Encryptor(plan.client_spec(), Source(public_key), signer).encrypt(images, Sink(query));
+    EXPECT_TRUE(test::fails_with([&] { strict.infer(Source(query), again, Sink(reply)); }, ErrorCode::wrong_key));
+    server.infer(Source(query), opened, Sink(reply));
+    return owner.decrypt(Source(reply)).input_signer;
+  };
+  EXPECT_EQ(encrypted_by({}), "");
+  EXPECT_EQ(encrypted_by(key), key.verification_key());
+  EXPECT_NO_THROW((void)owner.decrypt(Source(reply), {.origin = {.input_signer = key.verification_key()}}));
+  owner.encrypt(images, Sink(query));
+  EXPECT_NO_THROW(strict.infer(Source(query), again, Sink(reply)));
+  EXPECT_EQ(owner.decrypt(Source(reply)).input_signer.size(), 64u);
+}
+
 TEST_F(Library, PublicKeysThatDoNotFit) {
   const Plan plan = Plan::compile(model, {.images = 1});
   const Client owner(plan.client_spec(), SecretKey::generate()), stranger(plan.client_spec(), SecretKey::generate());

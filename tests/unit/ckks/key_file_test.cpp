@@ -31,7 +31,7 @@ class KeyFileTest : public ::testing::Test {
     request.keys.push_back({2, kToEphemeral});
     std::sort(request.keys.begin(), request.keys.end());
     const secret::KeyGenerator generator(kPrimes, key);
-    KeyFileWriter file(path, KeyList(parameters, request), key.id());
+    KeyFileWriter file(path, KeyList(parameters, request), signing);
     for (const KeyId& id : request.keys) {
       SeededSwitchingKey made =
           generator.switching_key({request.tiers[static_cast<std::size_t>(id.tier)], id.galois_element});
@@ -46,7 +46,9 @@ class KeyFileTest : public ::testing::Test {
       .log_n = kLogN, .kind = ring::RingKind::conjugate_invariant, .ciphertext_primes = kPrimes, .special_primes = 3};
   const Parameters parameters = ToyParameters::make(spec);
   const std::shared_ptr<const ring::Ring> ring = parameters.make_ring(simd::select_kernels());
-  const secret::SecretKey key = secret::SecretKey::generate(ring);
+  const secret::OwnerKey owner = secret::OwnerKey::generate();
+  const signing::SigningKey signing = owner.signing_key();
+  const secret::SecretKey key = owner.secret_of(ring);
   KeyRequest request{{{kPrimes, 3}, {2, 2}, {1, 1, true}}, {}};
   std::map<KeyId, SwitchingKey> keys;
   test::TempFolder folder;
@@ -111,7 +113,7 @@ TEST_F(KeyFileTest, PreparingKeysThatAreNotThereOrDamaged) {
       },
       ErrorCode::wrong_key, {"lacks"}));
   test::Bytes bytes = test::read_bytes(path);
-  bytes.back() ^= 1;
+  bytes[bytes.size() - wire::kSignatureBytes - wire::kChecksumBytes - 1] ^= 1;  // of the last key
   test::write_bytes(path, bytes);
   KeyFile damaged = open();
   EXPECT_TRUE(test::refuses([&] { damaged.prepare(request.keys); }, {path.string(), "corrupted"}));
@@ -246,7 +248,7 @@ TEST_F(KeyFileTest, ResiduesBeyondTheirPrimes) {
       test::Contents contents(path, wire::Kind::eval_key);
       const std::uint64_t q = ring->prime(limb);
       std::memcpy(contents.sections[0].data() + sizeof(Seed) + (limb * n + word) * 6, &q, 6);
-      contents.write(folder / "forged", wire::Kind::eval_key);
+      contents.signed_by(folder / "forged", wire::Kind::eval_key, signing);
       KeyFile file(folder / "forged", ring, spec, request);
       EXPECT_TRUE(test::refuses([&] { (void)file.key(keys.begin()->first); }, {"forged", "out of range"}))
           << limb << " " << word;
@@ -257,11 +259,29 @@ TEST_F(KeyFileTest, ResiduesBeyondTheirPrimes) {
 
 TEST_F(KeyFileTest, DamageIsFoundWhenTheKeyIsRead) {
   test::Bytes bytes = test::read_bytes(path);
-  bytes.back() ^= 1;
+  bytes[bytes.size() - wire::kSignatureBytes - wire::kChecksumBytes - 1] ^= 1;  // of the last key
   test::write_bytes(path, bytes);
   KeyFile file = open();
   EXPECT_NO_THROW((void)file.key(keys.begin()->first));
   EXPECT_TRUE(test::refuses([&] { (void)file.key(keys.rbegin()->first); }, {path.string(), "corrupted"}));
+}
+
+// Whoever carries the keys can compute checksums, but not the owner's signature.
+TEST_F(KeyFileTest, KeysThatTheirOwnerDidNotSign) {
+  test::Contents contents(path, wire::Kind::eval_key);
+  const auto refused = [&] {
+    return test::fails_with([&] { KeyFile(folder / "forged", ring, spec, request); }, ErrorCode::wrong_key,
+                            {"forged", "sign"});
+  };
+  contents.write(folder / "forged", wire::Kind::eval_key);
+  EXPECT_TRUE(refused());
+  contents.signed_by(folder / "forged", wire::Kind::eval_key, signing::SigningKey::generate());
+  EXPECT_TRUE(refused());
+  contents.signed_by(folder / "forged", wire::Kind::eval_key, signing);
+  EXPECT_EQ(KeyFile(folder / "forged", ring, spec, request).key_id(), key.id());
+  contents.header["key_id"] = secret::OwnerKey::generate().id();
+  contents.signed_by(folder / "forged", wire::Kind::eval_key, signing);
+  EXPECT_TRUE(refused()) << "in another's name";
 }
 
 TEST_F(KeyFileTest, HeadersWithoutTheirMembers) {

@@ -24,10 +24,7 @@ namespace {
 using Values = std::vector<double>;
 
 Keys toy_keys(const plan::ClientSpec& spec) {
-  auto parameters = ckks::ToyParameters::make(spec.parameters);
-  auto ring = parameters.make_ring(simd::select_kernels());
-  auto secret = secret::SecretKey::generate(ring);
-  return {std::move(parameters), std::move(ring), std::move(secret)};
+  return keys_of(secret::OwnerKey::generate(), ckks::ToyParameters::make(spec.parameters));
 }
 
 class Batch : public ::testing::Test {
@@ -99,7 +96,7 @@ TEST_F(Batch, EveryPixelHasItsSlot) {
 TEST_F(Batch, EncryptedImagesDecryptToTheirSlots) {
   const auto images = random_images(35);  // two full batches and a part
   std::size_t calls = 0, last = 0;
-  const std::string id = encrypt_images(spec, keys, images, path, [&](std::size_t done, std::size_t total) {
+  const inputs::InputName name = encrypt_images(spec, keys, images, path, [&](std::size_t done, std::size_t total) {
     EXPECT_EQ(total, 24u);
     ++calls, last = done;
   });
@@ -108,7 +105,9 @@ TEST_F(Batch, EncryptedImagesDecryptToTheirSlots) {
   const ckks::CiphertextReader file(path, wire::Kind::input);
   EXPECT_EQ(file.info().images, 35u);
   EXPECT_EQ(file.info().batches(), 3u);
-  EXPECT_EQ(file.info().input_id, id);
+  EXPECT_EQ(file.info().input_id, name.id);
+  EXPECT_EQ(file.digest(), name.digest);
+  EXPECT_EQ(file.signer(), keys.signing.verification_key());
   EXPECT_EQ(file.info().key_id, keys.secret.id());
   EXPECT_NO_THROW(file.expect(spec.plan_id, 16, 8, spec.input.limbs, spec.input.scale, *keys.ring));
   expect_slots(file, images, 1e-4);
@@ -119,22 +118,23 @@ TEST_F(Batch, OthersEncryptTheSameSlots) {
   write_public_key(spec, keys, folder / "public.key");
   const inputs::Encryptor encryptor(spec, keys.parameters, folder / "public.key");
   EXPECT_EQ(encryptor.key_id(), keys.secret.id());
-  const std::string id = encryptor.encrypt(images, path, {});
+  const std::string id = encryptor.encrypt(images, path, {}).id;
   EXPECT_EQ(id.size(), 32u);
-  EXPECT_NE(id, encryptor.encrypt(images, folder / "other", {}));
+  EXPECT_NE(id, encryptor.encrypt(images, folder / "other", {}).id);
   const ckks::CiphertextReader file(path, wire::Kind::input);
   EXPECT_EQ(file.info().input_id, id);
   EXPECT_EQ(file.info().images, 35u);
   EXPECT_EQ(file.info().key_id, keys.secret.id());
   EXPECT_FALSE(file.info().seed);
+  EXPECT_FALSE(file.signer());
   EXPECT_NO_THROW(file.expect(spec.plan_id, 16, 8, spec.input.limbs, spec.input.scale, *keys.ring));
   expect_slots(file, images, 1e-3);
 }
 
 TEST_F(Batch, EveryEncryptionIsFresh) {
   const auto images = random_images(1);
-  const std::string first = encrypt_images(spec, keys, images, path, {}),
-                    second = encrypt_images(spec, keys, images, folder / "other", {});
+  const std::string first = encrypt_images(spec, keys, images, path, {}).id,
+                    second = encrypt_images(spec, keys, images, folder / "other", {}).id;
   EXPECT_NE(first, second);
   EXPECT_EQ(first.size(), 32u) << "the form that input records take";
   EXPECT_NE(test::read_bytes(path), test::read_bytes(folder / "other"));

@@ -84,7 +84,9 @@ plan::Plan relu() {
 class Engine {
  public:
   explicit Engine(plan::Plan p)
-      : plan(std::move(p)), toy_(plan), keys_{toy_.parameters, toy_.ring, toy_.owner.secret_of(toy_.ring)} {}
+      : plan(std::move(p)),
+        toy_(plan),
+        keys_{toy_.parameters, toy_.ring, toy_.owner.secret_of(toy_.ring), toy_.owner.signing_key()} {}
 
   // Runs one batch from images to marks.
   Decrypted run(const Images& images) {

@@ -21,10 +21,7 @@ using Values = std::vector<double>;
 class GroupedBatch : public ::testing::Test {
  protected:
   static Keys toy_keys(const plan::ClientSpec& spec) {
-    auto parameters = ckks::ToyParameters::make(spec.parameters);
-    auto ring = parameters.make_ring(simd::select_kernels());
-    auto secret = secret::SecretKey::generate(ring);
-    return {std::move(parameters), std::move(ring), std::move(secret)};
+    return keys_of(secret::OwnerKey::generate(), ckks::ToyParameters::make(spec.parameters));
   }
   static std::vector<Values> random_images(std::size_t count) {
     std::vector<Values> images;

@@ -40,6 +40,26 @@ TEST(InputRecord, HowTheImagesWereReadComesBack) {
   EXPECT_EQ(read_input_record(folder.path(), kId), std::nullopt);
 }
 
+TEST(InputRecord, RemembersResultsThatWereDecrypted) {
+  const test::TempFolder folder;
+  const std::string first(64, '1'), second(64, '2');
+  EXPECT_EQ(remember_result(folder.path(), kId, first), Seen::never) << "nothing is known of the input";
+  EXPECT_EQ(read_input_record(folder.path(), kId), std::nullopt);
+  write_input_record(folder.path(), kId,
+                     {{"mnist:dir"}, 3, 4, "d", images::Fit::crop, images::ArrayLayout::nhwc, std::string(64, 'f')});
+  EXPECT_EQ(remember_result(folder.path(), kId, first), Seen::never);
+  EXPECT_EQ(remember_result(folder.path(), kId, first), Seen::these);
+  EXPECT_EQ(remember_result(folder.path(), kId, second), Seen::others);
+  EXPECT_EQ(remember_result(folder.path(), kId, second), Seen::these);
+  const auto record = read_input_record(folder.path(), kId);
+  ASSERT_TRUE(record.has_value());
+  EXPECT_EQ(record->input_digest, std::string(64, 'f'));
+  EXPECT_EQ(record->results, (std::vector<std::string>{first, second}));
+  EXPECT_EQ(record->sources[0], "mnist:" + (std::filesystem::current_path() / "dir").string()) << "the rest stays";
+  EXPECT_EQ(record->start, 3u);
+  EXPECT_EQ(record->fit, images::Fit::crop);
+}
+
 TEST(InputRecord, NothingWhereThereIsNone) {
   const test::TempFolder folder;
   EXPECT_EQ(read_input_record(folder.path(), kId), std::nullopt);

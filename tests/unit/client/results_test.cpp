@@ -52,10 +52,7 @@ class Results : public ::testing::Test {
     return decrypt_scores(spec, keys, path, {}, {});
   }
   static Keys toy_keys(const plan::ClientSpec& spec) {
-    auto parameters = ckks::ToyParameters::make(spec.parameters);
-    auto ring = parameters.make_ring(simd::select_kernels());
-    auto secret = secret::SecretKey::generate(ring);
-    return {std::move(parameters), std::move(ring), std::move(secret)};
+    return keys_of(secret::OwnerKey::generate(), ckks::ToyParameters::make(spec.parameters));
   }
   // Images with a mark, except those of a batch.
   static std::vector<std::size_t> others_than(std::size_t batch, const Decrypted& r) {

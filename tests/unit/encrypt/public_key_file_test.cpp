@@ -22,7 +22,7 @@ constexpr int kLogN = 7;
 
 class PublicKeyFileTest : public ::testing::Test {
  protected:
-  PublicKeyFileTest() { write_public_key(path, *ring, spec, key, secret.id()); }
+  PublicKeyFileTest() { write_public_key(path, *ring, spec, key, signing); }
 
   [[nodiscard]] PublicKey read(const std::filesystem::path& from, int message_limbs) const {
     return PublicKeyFile(from).read(*ring, spec, message_limbs);
@@ -39,7 +39,9 @@ class PublicKeyFileTest : public ::testing::Test {
       .log_n = kLogN, .kind = ring::RingKind::conjugate_invariant, .ciphertext_primes = 3, .special_primes = 2};
   const ckks::Parameters parameters = ckks::ToyParameters::make(spec);
   const std::shared_ptr<const ring::Ring> ring = parameters.make_ring(simd::select_kernels());
-  const secret::SecretKey secret = secret::SecretKey::generate(ring);
+  const secret::OwnerKey owner = secret::OwnerKey::generate();
+  const signing::SigningKey signing = owner.signing_key();
+  const secret::SecretKey secret = owner.secret_of(ring);
   const PublicKey key = secret::KeyGenerator(parameters.spec().ciphertext_primes, secret).public_key(2);
   test::TempFolder folder;
   const std::filesystem::path path = folder / "public.key";
@@ -88,7 +90,7 @@ TEST_F(PublicKeyFileTest, ResiduesBeyondTheirPrimes) {
       test::Contents contents(path, Kind::public_key);
       const std::uint64_t q = ring->prime(public_key_prime(l, spec.ciphertext_primes));
       std::memcpy(contents.sections[l].data() + word * 6, &q, 6);
-      contents.write(folder / "forged", Kind::public_key);
+      contents.signed_by(folder / "forged", Kind::public_key, signing);
       EXPECT_TRUE(refuses([&] { (void)read(folder / "forged", 2); }, {"forged", "out of range"})) << l << " " << word;
     }
 }
@@ -106,6 +108,19 @@ TEST_F(PublicKeyFileTest, EveryMemberOfTheHeaderIsChecked) {
   EXPECT_TRUE(forged_refused([](test::Contents& c) { c.header["limbs"] = 2; }, {"announces"}));
   EXPECT_TRUE(forged_refused([](test::Contents& c) { c.header["log_n"] = 8; }, {"announces"}));
   EXPECT_TRUE(forged_refused([](test::Contents& c) { c.header["prime_bits"] = 40; }, {"announces"}));
+}
+
+// Its identity is proven: nobody else's key passes under the name of the owner.
+TEST_F(PublicKeyFileTest, KeysThatTheirOwnerDidNotSign) {
+  const secret::OwnerKey stranger = secret::OwnerKey::generate();
+  const test::Contents contents(path, Kind::public_key);
+  const auto refused = [&] {
+    return fails_with([&] { PublicKeyFile(folder / "forged"); }, ErrorCode::wrong_key, {"forged", "sign"});
+  };
+  contents.write(folder / "forged", Kind::public_key);
+  EXPECT_TRUE(refused());
+  contents.signed_by(folder / "forged", Kind::public_key, stranger.signing_key());
+  EXPECT_TRUE(refused());
 }
 
 TEST_F(PublicKeyFileTest, CutAndDamagedFiles) {

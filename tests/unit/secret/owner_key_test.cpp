@@ -77,5 +77,16 @@ TEST(OwnerKey, IsItsBytes) {
   EXPECT_EQ(owner.secret_of(ring).id(), owner.id());
 }
 
+// The identity is that of the key that signs, so that whoever knows it can tell who signed.
+TEST(OwnerKey, SignsUnderItsIdentity) {
+  const OwnerKey owner = OwnerKey::generate(), same(owner.bytes());
+  const signing::SigningKey key = owner.signing_key();
+  EXPECT_EQ(key.verification_key(), same.signing_key().verification_key());
+  EXPECT_EQ(owner.id(), signing::identity_of(key.verification_key()));
+  EXPECT_NE(key.verification_key(), OwnerKey::generate().signing_key().verification_key());
+  const SecretArray<unsigned char> seed = key.seed();
+  EXPECT_FALSE(std::equal(seed.data(), seed.data() + seed.size(), owner.bytes().data())) << "another secret";
+}
+
 }  // namespace
 }  // namespace sotto::secret

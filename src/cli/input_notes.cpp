@@ -1,0 +1,42 @@
+#include "cli/input_notes.h"
+
+#include "base/error.h"
+#include "base/text.h"
+#include "cli/console.h"
+
+namespace sotto::cli {
+
+namespace fs = std::filesystem;
+
+fs::path key_folder(const std::string& keys) {
+  return fs::is_directory(keys) ? fs::path(keys) : fs::path(keys).parent_path();
+}
+
+void remember_input(const std::string& keys, const std::string& id, const client::InputRecord& record) {
+  try {
+    client::write_input_record(key_folder(keys), id, record);
+  } catch (const Error& e) {
+    if (e.code() == ErrorCode::interrupted) throw;
+    print_note(std::string("no record of these images is kept beside the key (") + e.what() +
+               "); name them again with --data to decrypt");
+  }
+}
+
+void remember_result(const std::string& keys, const std::string& id, const std::string& digest) {
+  try {
+    switch (client::remember_result(key_folder(keys), id, digest)) {
+      case client::Seen::never:
+        return;
+      case client::Seen::these:
+        return print_note("these results of the input " + readable_text(id) + " were decrypted before");
+      case client::Seen::others:
+        return print_note("other results of the input " + readable_text(id) +
+                          " were decrypted before: a server computed it again, with other keys or otherwise");
+    }
+  } catch (const Error& e) {
+    if (e.code() == ErrorCode::interrupted) throw;
+    print_note(std::string("that these results were decrypted is not noted beside the key: ") + e.what());
+  }
+}
+
+}  // namespace sotto::cli

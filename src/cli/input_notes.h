@@ -1,0 +1,21 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "client/input_record.h"
+
+namespace sotto::cli {
+
+/// The folder of a secret key, named by it or by the key.
+std::filesystem::path key_folder(const std::string& keys);
+
+/// Notes beside the key what was encrypted. Without that results are as good, but shown without names and true labels,
+/// and not compared with their input: a note says so if it cannot be written.
+void remember_input(const std::string& keys, const std::string& id, const client::InputRecord& record);
+
+/// Notes beside the key that results of an input were decrypted, by the digest of their file, and says so if they, or
+/// others, were before.
+void remember_result(const std::string& keys, const std::string& id, const std::string& digest);
+
+}  // namespace sotto::cli

@@ -1,0 +1,65 @@
+#include "cli/result_origin.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "cli/console.h"
+#include "cli/input_notes.h"
+#include "cli/signing_options.h"
+#include "wire/fields.h"
+
+namespace sotto::cli {
+
+namespace {
+
+std::string hex(const wire::Checksum& digest) { return wire::to_hex(digest.data(), digest.size()); }
+
+// As a note has it; nothing for what is no digest.
+std::optional<wire::Checksum> digest_of(const std::string& digits) {
+  const auto parsed = signing::verification_key_of(digits);  // 32 bytes, too
+  return parsed ? std::optional<wire::Checksum>(*parsed) : std::nullopt;
+}
+
+}  // namespace
+
+void OriginOptions::add_options(CLI::App& verb) {
+  verb.add_option("--signer", signer,
+                  "Results must be signed by this verification key (64 digits, or the signing key's file), also if the "
+                  "plan does not promise it");
+  verb.add_option("--for", input, "Results must be of this file of encrypted images");
+  verb.add_option("--from", input_signer,
+                  "The input must be signed by this verification key: that of someone who encrypts for you");
+}
+
+client::Origin expected_origin(const OriginOptions& options, const std::string& results, const std::string& keys,
+                               const std::string& key_id, StepReport& report) {
+  const ckks::CiphertextReader file(results, wire::Kind::output);
+  client::Origin expected;
+  expected.input_id = file.info().input_id;  // another file cannot take its place from now on
+  if (const auto record = client::read_input_record(key_folder(keys), expected.input_id))
+    expected.input_digest = digest_of(record->input_digest);
+  if (!options.signer.empty()) expected.signer = read_verification_key(options.signer);
+  if (!options.input.empty()) {
+    const ckks::CiphertextReader input(options.input, wire::Kind::input);
+    if (input.info().key_id != key_id)
+      throw Error(ErrorCode::wrong_key, options.input + " was encrypted for another key");
+    expected.input_id = input.info().input_id;
+    expected.input_digest = input.digest();
+  }
+  if (!options.input_signer.empty()) expected.input_signer = read_verification_key(options.input_signer);
+  report.add("input_id", readable_text(file.info().input_id));
+  report.add("signer", file.signer() ? nlohmann::json(signing::to_text(*file.signer())) : nlohmann::json());
+  return expected;
+}
+
+void note_origin(const std::string& keys, const std::string& key_id, const std::string& id,
+                 const wire::Checksum& digest, const std::optional<signing::VerificationKey>& input_signer) {
+  if (!input_signer)
+    print_note("the input " + readable_text(id) + " is not signed: anyone with the public key may have encrypted it");
+  else if (signing::identity_of(*input_signer) != key_id)
+    print_note("the input " + readable_text(id) + " is signed by someone else: " + signing::to_text(*input_signer));
+  remember_result(keys, id, hex(digest));
+}
+
+}  // namespace sotto::cli
