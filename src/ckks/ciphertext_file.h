@@ -111,8 +111,6 @@ class CiphertextReader {
   /// Reads everything once, calling check() now and then, which may throw. Throws Error{bad_input} if anything is
   /// damaged.
   void verify(const std::function<void()>& check = {}) const { file_.verify(check); }
-  /// Stands for the whole file once it is verified.
-  [[nodiscard]] auto digest() const { return file_.digest(); }
   /// Ciphertext k of the file.
   [[nodiscard]] Ciphertext read(const ring::Ring& ring, std::uint64_t k) const;
 

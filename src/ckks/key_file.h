@@ -73,8 +73,8 @@ class KeyFile : public KeyProvider {
   /// damaged.
   void verify(const std::function<void()>& check = {}) const { file_.verify(check); }
 
-  /// Stands for the whole file once it is verified.
-  [[nodiscard]] auto digest() const { return file_.digest(); }
+  /// Of the whole file, signed or not.
+  [[nodiscard]] wire::Checksum digest() const { return file_.digest(); }
   [[nodiscard]] const std::string& key_id() const { return contents_.key_id; }
   [[nodiscard]] std::uint64_t bytes() const { return file_.file_bytes(); }
   [[nodiscard]] const std::string& name() const { return file_.name(); }

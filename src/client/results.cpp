@@ -147,7 +147,10 @@ Decrypted decrypt_scores(const plan::ClientSpec& spec, const Keys& keys, const S
     throw Error(ErrorCode::wrong_key,
                 source.name() + " was computed under another key; use the key that encrypted its input");
   require_origin(file, spec.signer, options.origin);
-  Decrypted result{{}, {}, size, file.info().input_id, file.digest(), file.info().input_signer};
+  Decrypted result{.batch = size,
+                   .input_id = file.info().input_id,
+                   .digest = file.digest(),
+                   .input_signer = file.info().input_signer};
   const auto sections = static_cast<std::size_t>(file.info().sections_per_batch());
   const std::size_t batches = static_cast<std::size_t>(file.info().batches()), total = batches * sections;
   std::optional<Error> damage;

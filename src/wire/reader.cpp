@@ -158,19 +158,6 @@ void FileReader::stream(std::size_t i, std::span<const std::size_t> pieces,
   require_checksum(i, hash);
 }
 
-std::array<unsigned char, kChecksumBytes> FileReader::digest() const {
-  std::array<unsigned char, kChecksumBytes> stored = header_checksum_;
-  crypto_generichash_state hash;
-  crypto_generichash_init(&hash, nullptr, 0, kChecksumBytes);
-  crypto_generichash_update(&hash, stored.data(), stored.size());
-  for (std::size_t i = 0; i < sections_.size(); ++i) {
-    input_.read_at(offsets_[i] + sections_[i], stored);
-    crypto_generichash_update(&hash, stored.data(), stored.size());
-  }
-  crypto_generichash_final(&hash, stored.data(), stored.size());
-  return stored;
-}
-
 void FileReader::require_checksum(std::size_t i, SectionHash& hash) const {
   if (hash.finish() != checksums_[i])
     fail((section_name_ ? section_name_(i) : "part " + std::to_string(i) + " of its data") + " is corrupted");

@@ -54,9 +54,6 @@ class FileReader {
   /// which is called now and then, by any thread.
   void verify(const std::function<void()>& check = {}) const;
 
-  /// BLAKE2b of the checksums of header and sections: stands for the whole file once it is verified.
-  [[nodiscard]] std::array<unsigned char, kChecksumBytes> digest() const;
-
   /// Error{bad_input} that names the file.
   [[noreturn]] void fail(const std::string& what) const { input_.fail(what); }
   /// Runs decode(header), naming the file in whatever Error{bad_input} it throws.
