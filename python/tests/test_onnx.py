@@ -158,6 +158,13 @@ def test_published_results(small, tmp_path):
         client.publish(reply, tmp_path, key_bits=0)
 
 
+def test_levels_of_security(small, onnx_file):
+    assert small.client_spec.security == "128"
+    assert sotto.compile(onnx_file, batch=4, calibrate=images(64, 0), security=192).client_spec.security == "192"
+    with pytest.raises(ValueError, match="quantum128"):
+        sotto.compile(onnx_file, batch=4, security="256")
+
+
 def test_images_in_numpy_files(small, tmp_path):
     client, server, pixels = sotto.Client.create(small.client_spec), sotto.Server(small), images(3, 4)
     np.save(tmp_path / "a.npy", pixels)

@@ -148,6 +148,16 @@ TEST_F(Library, ResultsForOthers) {
                                ErrorCode::usage, {"at least one"}));
 }
 
+TEST_F(Library, LevelsOfSecurity) {
+  EXPECT_EQ(Plan::compile(model, {.images = 4}).client_spec().security(), Security::classical128);
+  for (const Security level : {Security::classical192, Security::quantum128}) {
+    const Plan plan = Plan::compile(model, {.images = 4, .security = level});
+    Bytes written;
+    plan.client_spec().write(Sink(written));
+    EXPECT_EQ(ClientSpec::read(Source(written)).security(), level);
+  }
+}
+
 TEST_F(Library, OneSecretKeyServesAllPlansInFilesToo) {
   const SecretKey secret = SecretKey::generate();
   secret.write(folder / "my.key");
