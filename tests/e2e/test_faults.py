@@ -82,7 +82,7 @@ class Faults(unittest.TestCase):
                 self.assertIn(words, "; ".join(problems(change, code, err)))
         self.assertIn("exit code 5", "; ".join(problems(nothing, 5, what="short")), "what is shortened is tried again")
 
-    def test_unknown_verbs_are_refused(self):
+    def test_unknown_classes_are_refused(self):
         p = subprocess.run([sys.executable, "-B", run_faults.__file__, "nowhere.so", "--classes", "nothing"], capture_output=True, text=True)
         self.assertEqual(p.returncode, 2, p.stderr)
 

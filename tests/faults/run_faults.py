@@ -299,6 +299,8 @@ def main():
         failed = 1
     with tempfile.TemporaryDirectory(prefix="sotto-faults-") as folder:
         faults = Faults(Path(folder), o.library, o.jobs, o.all_processors, lambda line: print(line, flush=True))
+        if unknown := set(o.verbs or ()) - faults.chain.verbs.keys():
+            parser.error(f"there is no verb {min(unknown)}; verbs: {', '.join(faults.chain.verbs)}")
         for name in o.verbs or faults.chain.verbs:
             failed += faults.try_verb(name, o.classes, o.stride, o.every_call)
     total = {k: sum(sum(v[k].values()) for v in faults.report.values()) for k in ("faults", "struck")}
