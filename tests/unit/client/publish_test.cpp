@@ -30,10 +30,7 @@ class Publish : public ::testing::Test {
   Publish() { spec.watch.score_error = kError; }
 
   static Keys keys_for(const plan::ClientSpec& spec, const secret::OwnerKey& owner) {
-    auto parameters = ckks::ToyParameters::make(spec.parameters);
-    auto ring = parameters.make_ring(simd::select_kernels());
-    auto secret = owner.secret_of(ring);
-    return {std::move(parameters), std::move(ring), std::move(secret)};
+    return keys_of(owner, ckks::ToyParameters::make(spec.parameters));
   }
   static std::vector<Values> some_scores(std::size_t count) {
     std::vector<Values> scores;
