@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "fuzz/toy_ring.h"
 #include "support/raw_container.h"
 #include "wire/json_text.h"
 
@@ -32,7 +33,12 @@ test::Bytes ContainerInput::file(wire::Kind kind) {
     header["sections"] = nlohmann::json::array();
     for (const test::Bytes& s : sections) header["sections"].push_back(s.size());
   }
-  return test::raw_container(kind, header.dump(), sections);
+  test::Bytes file = test::raw_container(kind, header.dump(), sections);
+  static const signing::SigningKey owner = toy_owner().signing_key();
+  if (const auto signer = header.find("signer");
+      signer != header.end() && *signer == signing::to_text(owner.verification_key()))
+    test::sign_container(file, sections, owner);
+  return file;
 }
 
 test::Bytes container_input_of(const test::Bytes& file, wire::Kind kind) {

@@ -18,8 +18,8 @@ struct ContainerInput {
 
   explicit ContainerInput(Input input);
 
-  /// The file with right checksums. Sections are as long as the header says, as far as there are data; the last takes
-  /// what is left.
+  /// The file with right checksums, and a right signature if toy_owner() is its signer. Sections are as long as the
+  /// header says, as far as there are data; the last takes what is left.
   [[nodiscard]] test::Bytes file(wire::Kind kind);
 };
 

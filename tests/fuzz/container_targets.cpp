@@ -13,6 +13,7 @@
 #include "plan/schedule.h"
 #include "plan/serial_form.h"
 #include "plan/verify.h"
+#include "wire/signing_key_file.h"
 
 namespace sotto::fuzz {
 
@@ -55,7 +56,7 @@ bool read_ciphertexts(Input input, Kind kind) {
 
 bool read_any_container(Input input) {
   bool accepted = false;
-  for (std::uint32_t kind = 1; kind <= static_cast<std::uint32_t>(Kind::public_key); ++kind)
+  for (std::uint32_t kind = 1; kind <= static_cast<std::uint32_t>(Kind::signing_key); ++kind)
     accepted |= accepts([&] {
       const wire::FileReader file(Source(test::Bytes(input.begin(), input.end())), static_cast<Kind>(kind));
       for (std::size_t i = 0; i < file.sections(); ++i) {
@@ -117,6 +118,13 @@ bool read_secret_key(Input input) {
     });
   test::write_bytes(folder / "secret.key", in.file(Kind::secret_key));
   return accepts([&] { (void)client::read_owner_key(folder / "secret.key"); });
+}
+
+bool read_signing_key(Input input) {
+  static const test::TempFolder folder;
+  ContainerInput in(input);
+  test::write_bytes(folder / "signing.key", in.file(Kind::signing_key));
+  return accepts([&] { (void)wire::read_signing_key(folder / "signing.key"); });
 }
 
 bool read_public_key(Input input) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <ostream>
 #include <random>
 
 #include "fuzz/targets.h"
@@ -11,6 +12,10 @@
 #include "support/files.h"
 
 namespace sotto::fuzz {
+
+// Without it names of tests hold addresses.
+inline void PrintTo(const Target& target, std::ostream* out) { *out << target.name; }
+
 namespace {
 
 namespace fs = std::filesystem;

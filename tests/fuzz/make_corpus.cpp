@@ -22,6 +22,7 @@
 #include "support/raw_container.h"
 #include "training/differentiate.h"
 #include "training/trained.h"
+#include "wire/signing_key_file.h"
 
 // Behind <cstdio>, which it needs.
 #include <jpeglib.h>
@@ -102,20 +103,21 @@ void write_training_plans() {
 
 void write_keys() {
   const ToyRing& toy = ToyRing::shared();
-  // Keys of zeros but for their last byte: toys, and no secret of anybody.
-  SecretArray<unsigned char> zeros(secret::OwnerKey::kBytes);
-  std::fill_n(zeros.data(), zeros.size(), static_cast<unsigned char>(0));
-  const secret::OwnerKey owner(zeros);
+  const secret::OwnerKey& owner = toy_owner();
+  const signing::SigningKey signing = owner.signing_key();
   const secret::SecretKey key = owner.secret_of(toy.ring);
   const test::TempFolder folder;
   client::write_owner_key(owner, folder / "secret.key", false);
   put("secret_key/valid", container_input_of(test::read_bytes(folder / "secret.key"), Kind::secret_key));
 
+  wire::write_signing_key(folder / "signing.key", signing);
+  put("signing_key/valid", container_input_of(test::read_bytes(folder / "signing.key"), Kind::signing_key));
+
   const secret::KeyGenerator generator(toy.spec.ciphertext_primes, key);
   sotto::Bytes public_key, evaluation;
-  encrypt::write_public_key(Sink(public_key), *toy.ring, toy.spec, generator.public_key(2), key.id());
+  encrypt::write_public_key(Sink(public_key), *toy.ring, toy.spec, generator.public_key(2), signing);
   put_container("public_key/valid", public_key, Kind::public_key);
-  ckks::KeyFileWriter keys(Sink(evaluation), ckks::KeyList(toy.parameters, toy.request), key.id());
+  ckks::KeyFileWriter keys(Sink(evaluation), ckks::KeyList(toy.parameters, toy.request), signing);
   for (const ckks::KeyId& id : toy.request.keys)
     keys.write(*toy.ring,
                generator.switching_key({toy.request.tiers[static_cast<std::size_t>(id.tier)], id.galois_element}));
@@ -177,7 +179,7 @@ void write_texts() {
   put("spec/valid-normal-equations",
       "batch = 8\nsteps = 1\n\n[optimiser]\nname = \"normal-equations\"\nridge = 0.001\n");
   put("input_record/valid",
-      R"({"sources": ["/a%20b", "cifar10:/c"], "start": 0, "count": 5, "digest": "00", "fit": "crop", "layout": "nhwc"})");
+      R"({"sources": ["/a%20b", "cifar10:/c"], "start": 0, "count": 5, "digest": "00", "fit": "crop", "layout": "nhwc", "input_digest": "00", "results": ["01"]})");
 }
 
 void write_models() {

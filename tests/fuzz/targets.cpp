@@ -13,6 +13,7 @@ constexpr std::array kTargets = {
     Target{"client", Form::container, read_client},
     Target{"training_plan", Form::container, read_training_plan},
     Target{"secret_key", Form::container, read_secret_key},
+    Target{"signing_key", Form::container, read_signing_key},
     Target{"public_key", Form::container, read_public_key},
     Target{"eval_key", Form::container, read_eval_key},
     Target{"encrypted_input", Form::container, read_encrypted_input},

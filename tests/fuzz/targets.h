@@ -55,6 +55,7 @@ bool read_plan(Input input);
 bool read_client(Input input);
 bool read_training_plan(Input input);
 bool read_secret_key(Input input);
+bool read_signing_key(Input input);
 bool read_public_key(Input input);
 bool read_eval_key(Input input);
 bool read_encrypted_input(Input input);

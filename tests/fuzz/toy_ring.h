@@ -1,7 +1,10 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 
+#include "ckks/eval_key.h"
+#include "secret/secret_key.h"
 #include "simd/kernels.h"
 #include "support/toy_parameters.h"
 
@@ -21,5 +24,15 @@ struct ToyRing {
     return ring;
   }
 };
+
+/// The owner of toy keys, whose bytes are all zero: nobody's.
+inline const secret::OwnerKey& toy_owner() {
+  static const secret::OwnerKey owner = [] {
+    SecretArray<unsigned char> zeros(secret::OwnerKey::kBytes);
+    std::fill_n(zeros.data(), zeros.size(), static_cast<unsigned char>(0));
+    return secret::OwnerKey(zeros);
+  }();
+  return owner;
+}
 
 }  // namespace sotto::fuzz

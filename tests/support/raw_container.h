@@ -45,6 +45,27 @@ inline Bytes raw_container(wire::Kind kind, const std::string& header, const std
   return file;
 }
 
+/// Appends the signature of a file whose header names this key as its signer (docs/formats/container.md).
+inline void sign_container(Bytes& file, const std::vector<Bytes>& sections, const signing::SigningKey& key) {
+  std::size_t at = 56;
+  std::uint64_t length = 0;
+  std::memcpy(&length, file.data() + 16, sizeof length);
+  at += length;
+  // The digest: of the header's checksum and those of the sections.
+  Bytes hashed(file.begin() + 24, file.begin() + 56);
+  for (const Bytes& s : sections) {
+    at += s.size() + wire::kChecksumBytes;
+    hashed.insert(hashed.end(), file.begin() + static_cast<std::ptrdiff_t>(at - wire::kChecksumBytes),
+                  file.begin() + static_cast<std::ptrdiff_t>(at));
+  }
+  const std::string domain("Sotto signed\0\0\0\0", 16);
+  Bytes message(domain.begin(), domain.end());
+  message.resize(16 + wire::kChecksumBytes);
+  crypto_generichash(message.data() + 16, wire::kChecksumBytes, hashed.data(), hashed.size(), nullptr, 0);
+  const signing::Signature signature = key.sign(message);
+  file.insert(file.end(), signature.begin(), signature.end());
+}
+
 /// Contents of a file as it is on disk, for changing them. Whoever signed it is left out.
 struct Contents {
   nlohmann::json header;
@@ -72,26 +93,10 @@ struct Contents {
   }
   /// The same, signed with this key, as its owner may do who means harm.
   void signed_by(const std::filesystem::path& path, wire::Kind kind, const signing::SigningKey& key) const {
-    const std::string signer = signing::to_text(key.verification_key());
-    write(path, kind, signer);
-    const Bytes bytes = read_bytes(path);
-    std::size_t at = 56;
-    std::uint64_t length = 0;
-    std::memcpy(&length, bytes.data() + 16, sizeof length);
-    at += length;
-    // The digest as docs/formats/container.md has it: of the header's checksum and those of the sections.
-    Bytes hashed(bytes.begin() + 24, bytes.begin() + 56);
-    for (const Bytes& s : sections) {
-      at += s.size() + wire::kChecksumBytes;
-      hashed.insert(hashed.end(), bytes.begin() + static_cast<std::ptrdiff_t>(at - wire::kChecksumBytes),
-                    bytes.begin() + static_cast<std::ptrdiff_t>(at));
-    }
-    const std::string domain("Sotto signed\0\0\0\0", 16);
-    Bytes message(domain.begin(), domain.end());
-    message.resize(16 + wire::kChecksumBytes);
-    crypto_generichash(message.data() + 16, wire::kChecksumBytes, hashed.data(), hashed.size(), nullptr, 0);
-    const signing::Signature signature = key.sign(message);
-    write(path, kind, signer, {signature.begin(), signature.end()});
+    write(path, kind, signing::to_text(key.verification_key()));
+    Bytes file = read_bytes(path);
+    sign_container(file, sections, key);
+    write_bytes(path, file);
   }
 };
 
