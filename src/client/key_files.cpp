@@ -34,8 +34,8 @@ fs::path key_path(const fs::path& path) {
   return fs::is_directory(path, unknown) ? path / "secret.key" : path;
 }
 
-// Makes a folder and those above it that are missing. Those that are still empty at the end are removed again: of an
-// interrupted run nothing stays.
+// Makes a folder and those above it that are missing. Those that are still empty at the end are removed again, once the
+// folder is ours: of an interrupted run nothing stays, and of another program's folder nothing goes.
 class MadeFolder {
  public:
   explicit MadeFolder(const fs::path& dir) {
@@ -49,13 +49,16 @@ class MadeFolder {
   }
   ~MadeFolder() {
     std::error_code ignored;
-    for (const fs::path& p : made_) fs::remove(p, ignored);  // only if it is empty
+    if (ours_)
+      for (const fs::path& p : made_) fs::remove(p, ignored);  // only if it is empty
   }
+  void is_ours() { ours_ = true; }
   MadeFolder(const MadeFolder&) = delete;
   MadeFolder& operator=(const MadeFolder&) = delete;
 
  private:
   std::vector<fs::path> made_;
+  bool ours_ = false;
 };
 
 // Keeps two programs from making keys in one folder at the same time. File systems without locks have none.
@@ -201,8 +204,9 @@ MadeKeys make_keys(const std::vector<PlanToServe>& plans, const fs::path& dir, c
   ckks::KeyList list;
   for (const PlanToServe& p : plans) list.add(p.parameters, p.spec.keys);
   const PlanToServe* longest = with_public ? &longest_input(plans) : nullptr;
-  const MadeFolder folder(dir);
+  MadeFolder folder(dir);
   const FolderLock lock(dir);  // before looking what is there
+  folder.is_ours();
   const bool noted = has_notes(dir);
   MadeKeys made{.secret = options.replace || !is_there(secret_path)};
   bool with_evaluation = true;
