@@ -168,7 +168,11 @@ class Server {
   /// continues after them. One call at a time. Throws Error{bad_input} for damaged input, Error{wrong_key} if input,
   /// keys and plan do not belong together or the owner did not sign the input, Error{no_resources} if memory or disk
   /// are short, Error{interrupted}; Error{usage} for keys that were opened for another plan.
-  InferenceReport infer(const Source& input, EvaluationKeys& keys, const Sink& output, const Hooks& hooks = {});
+  ///
+  /// public_key: of the keys' owner (Client::write_public_key). With it the scores are encrypted anew at the end, so
+  /// that what the client gets depends on the weights by nothing but scores, their errors and probes (SECURITY.md).
+  InferenceReport infer(const Source& input, EvaluationKeys& keys, const Sink& output, const Hooks& hooks = {},
+                        const std::optional<Source>& public_key = {});
 
  private:
   struct State;

@@ -49,11 +49,13 @@ EvaluationKeys open_keys(const Computer& server, nb::handle from) {
 }
 
 nb::object infer(Server& server, nb::handle query, EvaluationKeys& keys, const std::optional<Path>& path,
-                 nb::handle progress) {
+                 nb::handle progress, nb::handle public_key) {
   const Source source = source_of(query, "the query");
+  const auto renewing =
+      public_key.is_none() ? std::nullopt : std::optional<Source>(source_of(public_key, "the public key"));
   Target to(path);
   InferenceReport r;
-  run(progress, nb::none(), [&](const Hooks& hooks) { r = server.infer(source, keys, to.sink(), hooks); });
+  run(progress, nb::none(), [&](const Hooks& hooks) { r = server.infer(source, keys, to.sink(), hooks, renewing); });
   nb::dict report;
   report["images"] = r.images;
   report["batches"] = r.batches;
@@ -121,7 +123,8 @@ NB_MODULE(_server, m) {
           },
           nb::arg("plan"), nb::arg("memory"), nb::arg("scratch"), nb::arg("signing_key").none(), nb::arg("owners_only"))
       .def("open_keys", open_keys<Server>)
-      .def("infer", infer, nb::arg("query"), nb::arg("keys"), nb::arg("path").none(), nb::arg("progress").none());
+      .def("infer", infer, nb::arg("query"), nb::arg("keys"), nb::arg("path").none(), nb::arg("progress").none(),
+           nb::arg("public_key").none());
   nb::class_<Trainer>(m, "Trainer")
       .def(
           "__init__",

@@ -17,7 +17,8 @@ except ImportError as e:
 
 from ._computer import Computer
 from ._errors import SottoWarning, UsageError
-from ._files import BytesLike, EvaluationKeys, Path, Query, Reply, Unpicklable, buffer_of, existing
+from ._files import (BytesLike, EvaluationKeys, Path, PublicKey, Query, Reply, Unpicklable, buffer_of, existing,
+                     source_of)
 from ._images import with_shape
 from ._network import given_network, without_folder
 from ._progress import Progress, reporting
@@ -253,18 +254,21 @@ class Server(Computer):
         """Of the last inference."""
 
     def infer(self, query: Query | Path | BytesLike, keys: EvaluationKeys | Path | BytesLike, path: Path | None = None,
-              progress: Progress = None) -> Reply:
+              progress: Progress = None, public_key: PublicKey | Path | BytesLike | None = None) -> Reply:
         """Runs the network on encrypted images; gives the encrypted scores, in memory or in a file at `path`.
 
         keys: of the client that made the query. As an object they are kept open from call to call, as long as it lives;
         from a path or bytes they are opened anew.
+        public_key: of the same client. With it scores are encrypted anew at the end, so that less of the model shows in
+        the reply (SECURITY.md).
 
         With several batches and a path an interruption keeps the finished ones in PATH.part, from which the same call
         goes on. Raises BadInputError for damaged input, WrongKeyError for what belongs to another key or model,
         NoResourcesError if memory or disk are short.
         """
+        renewing = None if public_key is None else source_of(public_key, PublicKey)
         with self._lock:
-            reply, numbers = self._run(self._server.infer, query, keys, path, progress)
+            reply, numbers = self._run(lambda *given: self._server.infer(*given, renewing), query, keys, path, progress)
             self.report = InferenceReport(**numbers)
         return reply
 

@@ -39,12 +39,14 @@ EvaluationKeys Server::open_keys(const Source& source) const {
       EvaluationKeys::State{state_->server.open_keys(source), state_->server.plan().id}));
 }
 
-InferenceReport Server::infer(const Source& input, EvaluationKeys& keys, const Sink& output, const Hooks& hooks) {
+InferenceReport Server::infer(const Source& input, EvaluationKeys& keys, const Sink& output, const Hooks& hooks,
+                              const std::optional<Source>& public_key) {
   engine::InferenceHooks h;
   h.stop = hooks.stop;
   if (hooks.progress)
     h.progress = [&hooks](const engine::InferenceProgress& p) { hooks.progress({"inference", p.done, p.what}); };
-  const engine::InferenceReport r = state_->server.infer(input, keys.state_->of(state_->server.plan().id), output, h);
+  const engine::InferenceReport r =
+      state_->server.infer(input, keys.state_->of(state_->server.plan().id), output, h, public_key);
   return {r.images, r.batches, r.batches_of_an_earlier_run, r.read_seconds, r.compute_seconds, r.write_seconds};
 }
 

@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 namespace {
 
 struct InferOptions {
-  std::string plan, key, in, out, memory, scratch, stats;
+  std::string plan, key, in, out, public_key, memory, scratch, stats;
   int threads = 0, at_once = 0;
   ServingOptions serving;
 };
@@ -58,7 +58,8 @@ int run(const InferOptions& o) {
   hooks.progress = [&](const engine::InferenceProgress& p) {
     line.update(p.done, p.batches > 1 ? fmt::format("batch {} of {}, {}", p.batch + 1, p.batches, p.what) : p.what);
   };
-  const engine::InferenceReport report = server.infer(o.in, *keys, o.out, hooks);
+  const auto public_key = o.public_key.empty() ? std::nullopt : std::optional<Source>(o.public_key);
+  const engine::InferenceReport report = server.infer(o.in, *keys, o.out, hooks, public_key);
   line.update(1.0, report.batches_of_an_earlier_run > 0 ? fmt::format("{} of {} batches were there from an earlier run",
                                                                       report.batches_of_an_earlier_run, report.batches)
                                                         : "");
@@ -94,6 +95,8 @@ void add_infer(CLI::App& app) {
   verb->add_option("--eval-key", o->key, "The client's eval.key")->required();
   verb->add_option("--in", o->in, "Encrypted images")->required();
   verb->add_option("--out", o->out, "Where the encrypted scores go")->required();
+  verb->add_option("--public-key", o->public_key,
+                   "The client's public.key: encrypt scores anew, so that less of the model shows (SECURITY.md)");
   verb->add_option("--threads", o->threads, "Threads (default: all)")->check(CLI::Range(1, 1024));
   verb->add_option("--batches-at-once", o->at_once,
                    "Most batches in flight, memory permitting (default: what keeps all threads busy)")

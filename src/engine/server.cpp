@@ -12,6 +12,7 @@
 #include "base/parallel.h"
 #include "base/text.h"
 #include "ckks/ciphertext_file.h"
+#include "encrypt/public_key_file.h"
 #include "engine/signatures.h"
 #include "plan/parallelism.h"
 #include "runtime/slot_masks.h"
@@ -75,12 +76,14 @@ const runtime::Model& Server::model() {
 // One input on its way to its output.
 class Server::Inference {
  public:
-  Inference(Server& server, const Source& input, ckks::KeyFile& keys, Sink output, const InferenceHooks& hooks);
+  Inference(Server& server, const Source& input, ckks::KeyFile& keys, Sink output, const InferenceHooks& hooks,
+            const std::optional<Source>& public_key);
   InferenceReport run();
 
  private:
   using Images = std::vector<ckks::PackedCiphertext>;
 
+  void renew_with(const Source& public_key);
   [[nodiscard]] ckks::CiphertextFileInfo output_info() const;
   [[nodiscard]] std::uint64_t batches_at_once() const;
   [[nodiscard]] fs::path scratch() const;
@@ -102,11 +105,12 @@ class Server::Inference {
   bool keep_keys_ = false;  // from batch to batch
   std::mutex mutex_;        // of the report and `done_`; never held over a parallel loop
   std::vector<double> done_;
-  std::optional<runtime::SlotMasks> masks_;  // made when input and keys are verified
+  std::optional<runtime::SlotMasks> masks_;            // made when input and keys are verified
+  std::optional<encrypt::PublicEncryption> renewing_;  // if answers are encrypted anew
 };
 
 Server::Inference::Inference(Server& server, const Source& input, ckks::KeyFile& keys, Sink output,
-                             const InferenceHooks& hooks)
+                             const InferenceHooks& hooks, const std::optional<Source>& public_key)
     : server_(server),
       plan_(server.plan_),
       cost_(server.cost_),
@@ -126,6 +130,7 @@ Server::Inference::Inference(Server& server, const Source& input, ckks::KeyFile&
   input_.verify([&] { check_stop(); });
   keys.verify([&] { check_stop(); });
   masks_.emplace(plan_, *server.ring_, runtime::mask_seed(plan_, input_.digest(), keys.digest()));
+  if (public_key) renew_with(*public_key);
   report_.images = input_.info().images;
   report_.batches = input_.info().batches();
   done_.resize(report_.batches);
@@ -134,6 +139,15 @@ Server::Inference::Inference(Server& server, const Source& input, ckks::KeyFile&
   report_.batches_at_once = keep_keys_ ? batches_at_once() : 1;
   report_.predicted_peak_bytes = report_.batches_at_once * cost_.peak_bytes + (keep_keys_ ? cost_.all_keys_bytes : 0);
   report_.steps.resize(plan_.steps.size());
+}
+
+void Server::Inference::renew_with(const Source& public_key) {
+  const encrypt::PublicKeyFile file(public_key);
+  if (file.key_id() != keys_.key_id())
+    throw Error(ErrorCode::wrong_key, file.name() + " is not of the owner of " + keys_.name());
+  int limbs = plan_.output().limbs;
+  for (const plan::Probe& p : plan_.probes) limbs = std::max(limbs, p.limbs);
+  renewing_.emplace(server_.parameters_, server_.ring_, file.read(*server_.ring_, plan_.parameters, limbs));
 }
 
 // Batches in flight: as many as keep all threads busy, by prediction, and as memory has room for beside the keys.
@@ -203,6 +217,8 @@ std::vector<ckks::Ciphertext> Server::Inference::run_batch(std::uint64_t batch, 
   auto results = run.execute(std::move(images));
   for (ckks::Ciphertext& p : run.take_probes()) results.push_back(std::move(p));
   masks_->hide(results, batch);
+  if (renewing_)
+    for (ckks::Ciphertext& c : results) c = renewing_->renew(c);
   const std::scoped_lock lock(mutex_);
   for (std::size_t s = 0; s < report_.steps.size(); ++s) report_.steps[s] += run.times()[s];
   return results;
@@ -247,9 +263,9 @@ InferenceReport Server::Inference::run() {
   return std::move(report_);
 }
 
-InferenceReport Server::infer(const Source& input, ckks::KeyFile& keys, const Sink& output,
-                              const InferenceHooks& hooks) {
-  return Inference(*this, input, keys, output, hooks).run();
+InferenceReport Server::infer(const Source& input, ckks::KeyFile& keys, const Sink& output, const InferenceHooks& hooks,
+                              const std::optional<Source>& public_key) {
+  return Inference(*this, input, keys, output, hooks, public_key).run();
 }
 
 }  // namespace sotto::engine

@@ -73,7 +73,11 @@ class Server {
   /// input and keys, before work starts. With several batches and an output file an interruption keeps the finished
   /// ones in FILE.part, from which the same call goes on. Throws Error{bad_input, wrong_key, no_resources,
   /// interrupted}.
-  InferenceReport infer(const Source& input, ckks::KeyFile& keys, const Sink& output, const InferenceHooks& hooks = {});
+  ///
+  /// public_key: of the keys' owner. With it answers are encrypted anew at the end: their polynomial c1, which is else
+  /// a function of weights and input, tells nothing then (docs/adr/0039).
+  InferenceReport infer(const Source& input, ckks::KeyFile& keys, const Sink& output, const InferenceHooks& hooks = {},
+                        const std::optional<Source>& public_key = {});
 
  private:
   class Inference;

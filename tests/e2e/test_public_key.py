@@ -54,6 +54,26 @@ class PublicKey(PreparedCase):
         self.assertGreater(report["input_bytes"], 1.9 * (self.dir / "symmetric.sotto").stat().st_size)
         self.assertIn("encrypt_seconds", report)
 
+    def test_scores_are_encrypted_anew(self):
+        self.encrypt("ours.sotto")
+        run = ["infer", "net.plan", "--eval-key", "keys/eval.key", "--in", "ours.sotto"]
+        scores, files = [], []
+        for k, more in enumerate(([], [], ["--public-key", "public.key"], ["--public-key", "public.key"])):
+            self.sotto(*run, "--out", f"answer{k}.sotto", *more)
+            self.decrypt(f"answer{k}.sotto", "--out", "scores.npy")
+            scores.append(np.load(self.dir / "scores.npy"))
+            files.append((self.dir / f"answer{k}.sotto").read_bytes())
+        self.assertEqual(files[0], files[1], "the same question has the same answer")
+        self.assertEqual(len(set(files)), 3)
+        for s in scores[1:]:
+            np.testing.assert_allclose(s, scores[0], atol=1e-5)
+        # Of somebody else, and no public key at all.
+        self.sotto("keygen", "net.client", "--out", "theirs", "--public-key", "their.key")
+        before = harness.tree(self.dir)
+        self.assert_refused(WRONG_KEY, *run, "--out", "no.sotto", "--public-key", "their.key", words=["their.key", "eval.key"])
+        self.assert_refused(BAD_INPUT, *run, "--out", "no.sotto", "--public-key", "net.client", words=["public key"])
+        self.assertEqual(harness.tree(self.dir), before)
+
     def test_keys_that_are_there_stay(self):
         self.assertTrue(self.eval_key_stayed)
         self.assertIn("public.key", self.made.out)
