@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fuzzes the readers of files and the kernels: scripts/fuzz.sh [SECONDS [TARGET...]], 60 seconds for each of all targets
-# unless told otherwise. Builds build/fuzz with clang (the packages clang and libclang-rt-14-dev). Figures are printed
+# unless told otherwise. Builds build/fuzz with clang 16 (the packages clang-16 and libclang-rt-16-dev). Figures are printed
 # and go to build/fuzz/report.json, what is found to build/fuzz/found/TARGET; the exit code is 1 if that is anything.
 set -eu
 cd "$(dirname "$0")/.."

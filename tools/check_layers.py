@@ -10,7 +10,7 @@ ORDER = ["base", "signing", "simd", "wire", "graph", "ring", "ckks", "bootstrap"
 WITHOUT_SECRET = {"base", "signing", "simd", "wire", "graph", "ring", "ckks", "bootstrap", "encrypt", "circuit", "packing", "program", "plan", "decode", "images", "training", "compiler", "lowering", "runtime", "engine",
                   "inputs"}
 SERVER_FILES = {"server_main.cpp", "compile_verb.cpp", "plan_verb.cpp", "infer_verb.cpp", "planning.cpp", "planning.h", "console.cpp",
-                "console.h", "signing_options.cpp", "signing_options.h", "signing_key_verb.cpp", "signing.cpp", "step_report.cpp", "step_report.h", "data_options.cpp", "data_options.h", "parse.cpp", "verbs.h", "server.cpp", "spec.cpp", "plan.cpp", "values.cpp", "values.h", "progress.h",
+                "console.h", "last_words.cpp", "last_words.h", "planning_lines.cpp", "planning_lines.h", "security.h", "signing.h", "signing_options.cpp", "signing_options.h", "signing_key_verb.cpp", "signing.cpp", "step_report.cpp", "step_report.h", "data_options.cpp", "data_options.h", "parse.cpp", "verbs.h", "server.cpp", "spec.cpp", "plan.cpp", "values.cpp", "values.h", "progress.h",
                 "encryptor.cpp", "training.cpp", "training.h", "training_server_verb.cpp", "trainer.cpp", "training_plan.cpp", "keys.h"}
 MOST_LINES = 500
 HEADER = re.compile(r'^\s*#include "([a-z]+/[a-z_0-9]+)', re.M)

@@ -71,7 +71,6 @@ def faults(out, name, *options):
 
 def parts(out):
     """All parts, in the order in which they are run."""
-    fuzz = (ROOT / "scripts/fuzz.sh").exists()
     steps = ["compile", "keygen", "encrypt", "infer", "decrypt"]
     jobs = ["--jobs", str(os.cpu_count() or 1)]
     return [
@@ -87,7 +86,7 @@ def parts(out):
                "train --simulate"),
         faults(out, "faults-threads", "--all-processors", "--classes", "memory", "--stride", "11", "--verbs", *steps),
         faults(out, "faults-every-call", "--every-call", "--classes", "memory", *jobs, "--verbs", *steps),
-        Part("fuzz", [["scripts/fuzz.sh"]], without="" if fuzz else "there is no scripts/fuzz.sh"),
+        Part("fuzz", [["scripts/fuzz.sh"]], without=needs("clang++-16")),
         Part("release-archive", [["scripts/release.sh", "--check"]]),
         fresh_debian(out),
     ]

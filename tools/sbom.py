@@ -17,7 +17,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PROGRAMS = ("sotto", "sotto-server")
+PROGRAMS = ("sotto", "sotto-server", "sotto-decode")
 
 
 class NoPackage(Exception):

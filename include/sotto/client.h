@@ -49,7 +49,9 @@ class SecretKey {
 
 /// Where results must come from, beyond what the plan promises (ClientSpec::signer). What is empty may be anything.
 struct Origin {
-  std::string input_id = {};      ///< what `encrypt` returned: the input that results must be of
+  /// What `encrypt` returned: the input that results must be of. Unless input_signer is given, the owner of the key
+  /// must have encrypted it: with the public key anyone can use the same id.
+  std::string input_id = {};
   std::string signer = {};        ///< verification key of who computed them, 64 hexadecimal digits
   std::string input_signer = {};  ///< verification key of who encrypted the input, if that was someone else
 };

@@ -32,9 +32,14 @@ nb::tuple decrypt(const Client& client, nb::handle from, double flood, const std
 }
 
 nb::dict publish(const Client& client, nb::handle from, const Path& folder, bool scores, double key_bits,
-                 std::optional<double> statistical_bits, int releases, nb::handle progress) {
+                 std::optional<double> statistical_bits, int releases, const std::string& input_id,
+                 const std::string& signer, const std::string& input_signer, nb::handle progress) {
   const Source source = source_of(from, "the reply");
-  const PublishOptions options{scores ? Published::scores : Published::labels, key_bits, statistical_bits, releases};
+  const PublishOptions options{scores ? Published::scores : Published::labels,
+                               key_bits,
+                               statistical_bits,
+                               releases,
+                               {input_id, signer, input_signer}};
   Publication p;
   run(progress, nb::none(), [&](const Hooks& hooks) { p = client.publish(source, folder, options, hooks); });
   nb::dict out;
@@ -49,6 +54,7 @@ nb::dict publish(const Client& client, nb::handle from, const Path& folder, bool
   out["key_bits"] = p.key_bits;
   out["statistical_bits"] = p.statistical_bits;
   out["again"] = p.again;
+  out["summary"] = p.summary;
   return out;
 }
 
@@ -123,7 +129,8 @@ NB_MODULE(_client, m) {
       .def("decrypt", decrypt, nb::arg("reply"), nb::arg("flood"), nb::arg("input_id"), nb::arg("signer"),
            nb::arg("input_signer"), nb::arg("progress").none())
       .def("publish", publish, nb::arg("reply"), nb::arg("folder"), nb::arg("scores"), nb::arg("key_bits"),
-           nb::arg("statistical_bits").none(), nb::arg("releases"), nb::arg("progress").none());
+           nb::arg("statistical_bits").none(), nb::arg("releases"), nb::arg("input_id"), nb::arg("signer"),
+           nb::arg("input_signer"), nb::arg("progress").none());
   nb::class_<TrainingClient>(m, "TrainingClient")
       .def("__init__", [](TrainingClient* self, const TrainingPlan& plan,
                           const SecretKey& key) { run([&] { new (self) TrainingClient(plan, key); }); })

@@ -129,10 +129,10 @@ NB_MODULE(_server, m) {
       .def(
           "__init__",
           [](Trainer* self, const TrainingPlan& plan, std::uint64_t memory,
-             const std::optional<SigningKey>& signing_key) {
-            run([&] { new (self) Trainer(plan, {memory, {}, signing_key}); });
+             const std::optional<SigningKey>& signing_key, bool owners_only) {
+            run([&] { new (self) Trainer(plan, {memory, {}, signing_key, owners_only}); });
           },
-          nb::arg("plan"), nb::arg("memory"), nb::arg("signing_key").none())
+          nb::arg("plan"), nb::arg("memory"), nb::arg("signing_key").none(), nb::arg("owners_only"))
       .def("open_keys", open_keys<Trainer>)
       .def("train", train, nb::arg("query"), nb::arg("keys"), nb::arg("path").none(), nb::arg("progress").none());
 }

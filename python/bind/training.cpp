@@ -14,8 +14,8 @@ namespace {
 using Path = std::filesystem::path;
 
 TrainingPlan compile(const Path& model, const std::string& spec, const std::string& name,
-                     const std::optional<ImageArray>& calibration, const std::string& security, const std::string& signer,
-                     nb::handle note) {
+                     const std::optional<ImageArray>& calibration, const std::string& security,
+                     const std::string& signer, nb::handle note) {
   std::optional<TrainingPlan> plan;
   std::optional<ImagesView> images;
   if (calibration) images = view_of(*calibration);

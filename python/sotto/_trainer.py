@@ -44,8 +44,8 @@ class Trainer(Computer):
     _server: NativeTrainer
 
     def __init__(self, plan: TrainingPlan | Path | BytesLike, memory: int = 0,
-                 signing_key: SigningKey | Path | None = None) -> None:
-        """memory: most bytes; 0: what is free now. signing_key: as for `Server`.
+                 signing_key: SigningKey | Path | None = None, owners_only: bool = False) -> None:
+        """memory: most bytes; 0: what is free now. signing_key, owners_only: as for `Server`.
 
         Raises NoResourcesError if a run would need more (`TrainingPlan.memory`), UsageError or WrongKeyError if the plan
         promises signatures and the key for them is missing or another one.
@@ -58,7 +58,7 @@ class Trainer(Computer):
             raise wrong_type("a training plan is expected (a sotto.TrainingPlan, a path or bytes)", plan)
         self.plan = plan
         """What it trains."""
-        self._server = _server.Trainer(plan._plan, memory, native_key(signing_key))
+        self._server = _server.Trainer(plan._plan, memory, native_key(signing_key), owners_only)
         super().__init__()
         self.report: TrainingReport | None = None
         """Of the last training."""

@@ -97,6 +97,8 @@ class Publication:
     """statistical security with all of them; negative: none"""
     again: bool
     """whether they were published before"""
+    summary: str
+    """one line that names the doubtful images, for their owner only; empty if there are none"""
 
 
 def _encrypt(party: _client.Client | _client.Encryptor, spec: ClientSpec, images: object, path: Path | None,
@@ -216,7 +218,8 @@ class Client(Owner):
 
         flood: for results that leave your hands (SECURITY.md): noise of this standard deviation, in units of scores,
         is added to every score.
-        query: what it must be the reply to, or its `input_id`.
+        query: what it must be the reply to, or its `input_id`. Without input_signer it must be your own: with the public
+        key anyone can use the same id.
         signer: verification key of who must have signed the reply, also if the model does not promise that
         (`ClientSpec.signer`). input_signer: the same for the query, of someone else who encrypted it.
 
@@ -231,6 +234,7 @@ class Client(Owner):
 
     def publish(self, reply: Reply | Path | BytesLike, folder: Path, what: Literal["labels", "scores"] = "labels", *,
                 key_bits: float = 100, statistical_bits: float | None = None, releases: int = 1,
+                query: Query | str | None = None, signer: Signer = None, input_signer: Signer = None,
                 progress: Progress = None) -> Publication:
         """Labels or scores of what a server made of a query, for others, who may talk to the server (SECURITY.md).
 
@@ -240,6 +244,7 @@ class Client(Owner):
         key_bits: bits that recovering the key must still cost with all that is published under it.
         statistical_bits: in place of that, bits of statistical security, which takes far more noise.
         releases: results like these that are to be published under this key.
+        query, signer, input_signer: as for `results`.
 
         Raises UsageError for what was published in another way, or if too little would be left to the key. Others as for
         `results`.
@@ -249,5 +254,6 @@ class Client(Owner):
         source = source_of(reply, Reply)
         with reporting(progress) as report:
             made = self._client.publish(source, os.fspath(folder), what == "scores", float(key_bits),
-                                        None if statistical_bits is None else float(statistical_bits), int(releases), report)
+                                        None if statistical_bits is None else float(statistical_bits), int(releases),
+                                        id_of(query), digits_of(signer), digits_of(input_signer), report)
         return Publication(**made)

@@ -77,9 +77,9 @@ std::string Client::encrypt(const ImagesView& images, const Sink& sink, const Ho
 
 Results Client::decrypt(const Source& source, const DecryptOptions& options, const Hooks& hooks) const {
   if (!(options.flood >= 0)) throw Error(ErrorCode::usage, "the noise of flooding is not negative");
-  const client::Decrypted decrypted =
-      client::decrypt_scores(state_->spec.internal(), state_->keys, source,
-                             {.flood = options.flood, .origin = api::origin_of(options.origin)}, api::progress_for(hooks, "decryption"));
+  const client::Decrypted decrypted = client::decrypt_scores(
+      state_->spec.internal(), state_->keys, source, {.flood = options.flood, .origin = api::origin_of(options.origin)},
+      api::progress_for(hooks, "decryption"));
   Results out;
   out.images = decrypted.scores.size();
   out.classes = static_cast<std::size_t>(state_->spec.scores());
@@ -104,8 +104,9 @@ Publication Client::publish(const Source& source, const std::filesystem::path& f
                               .statistical_bits = options.statistical_bits,
                               .releases = options.releases,
                               .security_bits = state_->keys.parameters.security_bits()};
-  client::Publication p = client::publish_results(state_->spec.internal(), state_->key.internal(), state_->keys, folder,
-                                                  source, {what, target, api::origin_of(options.origin)}, api::progress_for(hooks, "decryption"));
+  client::Publication p =
+      client::publish_results(state_->spec.internal(), state_->key.internal(), state_->keys, folder, source,
+                              {what, target, api::origin_of(options.origin)}, api::progress_for(hooks, "decryption"));
   Publication out;
   out.images = p.labels.size();
   out.classes = static_cast<std::size_t>(state_->spec.scores());

@@ -113,8 +113,8 @@ TrainingPlan::TrainingPlan(lowering::TrainingPlan plan)
     : plan_(std::make_shared<const lowering::TrainingPlan>(std::move(plan))) {}
 
 TrainingPlan TrainingPlan::compile(const Source& model, const std::string& spec, const std::string& name,
-                                   const Hooks& hooks, const std::optional<ImagesView>& calibration,
-                                   Security security, const std::string& signer) {
+                                   const Hooks& hooks, const std::optional<ImagesView>& calibration, Security security,
+                                   const std::string& signer) {
   const auto key = api::verification_key_of(signer);
   lowering::TrainingPlan plan = lowering::plan_training(
       model, training::parse_spec(spec, name), api::planning_hooks_for(hooks),

@@ -239,8 +239,9 @@ int decrypt(DecryptVerbOptions& o) {
   const client::Keys keys = client::read_keys(ckks::Parameters::create(spec.parameters), o.keys);
   const client::Origin origin = expected_origin(o.origin, o.in, o.keys, keys.secret.id(), o.report);
   ProgressLine line("decryption");
-  const client::Decrypted result = client::decrypt_scores(
-      spec, keys, o.in, {.flood = o.flood, .origin = origin}, [&](std::size_t done, std::size_t total) { line.update(done, total); });
+  const client::Decrypted result =
+      client::decrypt_scores(spec, keys, o.in, {.flood = o.flood, .origin = origin},
+                             [&](std::size_t done, std::size_t total) { line.update(done, total); });
   o.report.add_lap("decrypt_seconds");
   const auto images = find_images(o, spec, result);
   if (!o.sheet.empty() && images.empty())

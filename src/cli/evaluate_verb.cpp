@@ -166,7 +166,7 @@ void print_summary(const report::Evaluation& e) {
   line("peak memory of inference", report::bytes(all.peak_rss_bytes));
   line("keys / input / output", report::bytes(all.eval_key_bytes) + " / " + report::bytes(e.input_bytes) + " / " +
                                     report::bytes(e.output_bytes));
-  line("security", fmt::format("{} bits, log2(QP) {:.0f}, ring rank {}", e.security_bits, e.log2_qp, e.ring_dimension));
+  line("security", fmt::format("{}, log2(QP) {:.0f}, ring rank {}", e.security, e.log2_qp, e.ring_dimension));
   line("threads, kernels", fmt::format("{}, {}", e.threads, e.cpu_kernels));
 }
 
@@ -234,6 +234,7 @@ int run(const EvaluateOptions& o) {
   e.ring_dimension = std::uint64_t{1} << parameters.spec().log_n;
   e.log2_qp = parameters.log2_qp();
   e.security_bits = parameters.security_bits();
+  e.security = ckks::describe(parameters.spec().security);
   e.ciphertext_primes = parameters.spec().ciphertext_primes;
   e.special_primes = parameters.spec().special_primes;
   e.batch = plan.batch;

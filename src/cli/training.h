@@ -31,7 +31,6 @@ lowering::TrainingPlan plan_training(const std::string& model, const training::S
 std::string compile_training(const std::string& model, const std::string& spec,
                              const std::vector<std::string>& calibrate, const ReadingOptions& reading,
                              ckks::SecurityLevel security, const std::optional<signing::VerificationKey>& signer,
-                             const std::string& plan_path,
-                             const std::string& client_path);
+                             const std::string& plan_path, const std::string& client_path);
 
 }  // namespace sotto::cli

@@ -10,7 +10,7 @@ namespace sotto::client {
 /// Where results must come from. What is left out may be anything.
 struct Origin {
   std::optional<signing::VerificationKey> signer = {};        ///< who computed them
-  std::string input_id = {};                                  ///< of the input; empty: any
+  std::string input_id = {};                                  ///< of the input, signed by the owner; empty: any
   std::optional<wire::Checksum> input_digest = {};            ///< of the input's file
   std::optional<signing::VerificationKey> input_signer = {};  ///< who encrypted it
 };

@@ -116,7 +116,8 @@ Publication publish_results(const plan::ClientSpec& spec, const secret::OwnerKey
   const Decrypted decrypted = decrypt_scores(spec, keys, source, {.digests = true, .origin = options.origin}, progress);
   Publication out;
   out.noise = (labels ? noise_of_labels : noise_of_scores)(error, decrypted.scores.size(), classes, target);
-  const Release release{owner.id(), name_of(options.what), out.noise.text, decrypted.digests, out.noise.divergence};
+  const Release release{owner.id(),        name_of(options.what), out.noise.text, spec.plan_id, decrypted.scores.size(),
+                        decrypted.digests, out.noise.divergence};
   const Remembered remembered = remember_release(dir, release, target);
   out.key_bits = key_bits(remembered.together, target.security_bits);
   out.statistical_bits = statistical_bits(remembered.together);
@@ -126,7 +127,7 @@ Publication publish_results(const plan::ClientSpec& spec, const secret::OwnerKey
   out.input_id = decrypted.input_id;
   out.digest = decrypted.digest;
   out.input_signer = decrypted.input_signer;
-  NoiseStream noise(owner.derive("release", release.id() + ' ' + release.what + ' ' + release.deviation));
+  NoiseStream noise(owner.derive("release", release.id()));
   if (labels)
     decide(out, decrypted.scores, noise);
   else

@@ -63,6 +63,8 @@ Release release_of(const fs::path& path) {
     Release r{wire::text(j, "key_id", 64),
               wire::text(j, "what", 20),
               wire::text(j, "deviation", 20),
+              wire::text(j, "plan_id", 64),
+              static_cast<std::uint64_t>(wire::integer(j, "images", 1, std::int64_t{1} << 40)),
               wire::texts(j, "ciphertexts", kMostCiphertexts),
               {}};
     const std::vector<double> divergence = wire::reals(j, "divergence", kOrders.size());
@@ -85,13 +87,12 @@ std::vector<Release> releases_in(const fs::path& folder) {
 }
 
 void write_release(const fs::path& path, const Release& r) {
-  const std::string text = nlohmann::json{{"key_id", r.key_id},
-                                          {"what", r.what},
-                                          {"deviation", r.deviation},
-                                          {"ciphertexts", r.ciphertexts},
-                                          {"divergence", r.divergence}}
-                               .dump(2) +
-                           "\n";
+  const std::string text =
+      nlohmann::json{{"key_id", r.key_id},        {"what", r.what},     {"deviation", r.deviation},
+                     {"plan_id", r.plan_id},      {"images", r.images}, {"ciphertexts", r.ciphertexts},
+                     {"divergence", r.divergence}}
+          .dump(2) +
+      "\n";
   wire::AtomicFile file(path, wire::Access::new_secret_key);
   file.write({reinterpret_cast<const unsigned char*>(text.data()), text.size()});
   file.commit();
@@ -103,8 +104,11 @@ std::string Release::id() const {
   crypto_generichash_state state;
   unsigned char hash[16];
   crypto_generichash_init(&state, nullptr, 0, sizeof hash);
-  for (const std::string& c : ciphertexts)
-    crypto_generichash_update(&state, reinterpret_cast<const unsigned char*>(c.data()), c.size());
+  const auto add = [&](const std::string& text) {
+    crypto_generichash_update(&state, reinterpret_cast<const unsigned char*>(text.c_str()), text.size() + 1);
+  };
+  for (const std::string& text : {what, deviation, plan_id, std::to_string(images)}) add(text);
+  for (const std::string& c : ciphertexts) add(c);
   crypto_generichash_final(&state, hash, sizeof hash);
   return wire::to_hex(hash, sizeof hash);
 }
@@ -119,7 +123,7 @@ Remembered remember_release(const fs::path& dir, const Release& release, const T
     if (r.key_id != release.key_id) continue;  // of a key that was replaced
     out.together = out.together + r.divergence;
     if (std::ranges::none_of(r.ciphertexts, [&](const std::string& c) { return own.contains(c); })) continue;
-    if (r.ciphertexts != release.ciphertexts || r.what != release.what || r.deviation != release.deviation)
+    if (r.id() != release.id() || r.divergence != release.divergence)
       throw Error(ErrorCode::usage,
                   fmt::format("these results, or a part of them, were published before ({} with noise of {}); the same "
                               "request gives the same again, any other would tell of the key",

@@ -10,13 +10,16 @@ namespace sotto::client {
 
 /// Results that are published.
 struct Release {
-  std::string key_id;                    ///< of the key that decrypts them
-  std::string what;                      ///< "labels" or "scores"
-  std::string deviation;                 ///< of the noise: Noise::text
-  std::vector<std::string> ciphertexts;  ///< hash of each, 32 hexadecimal digits (digest_of)
-  Divergence divergence{};               ///< what they tell at most
+  std::string key_id;        ///< of the key that decrypts them
+  std::string what;          ///< "labels" or "scores"
+  std::string deviation;     ///< of the noise: Noise::text
+  std::string plan_id;       ///< which says where in the ciphertexts scores lie, and at what scale
+  std::uint64_t images = 0;  ///< whose results they are
+  std::vector<std::string>
+      ciphertexts;          ///< hash of each, 32 hexadecimal digits (digest_of), or what stands for a lost one
+  Divergence divergence{};  ///< what they tell at most
 
-  /// 32 hexadecimal digits, of the ciphertexts: names the record.
+  /// 32 hexadecimal digits, of all but key and divergence: names the record, and what the noise is made for.
   [[nodiscard]] std::string id() const;
 };
 

@@ -173,6 +173,7 @@ Decrypted decrypt_scores(const plan::ClientSpec& spec, const Keys& keys, const S
       if (e.code() != ErrorCode::bad_input) throw;
       if (!damage) damage = e;
       batch.lose(Doubt::damaged);
+      if (options.digests) result.digests.push_back("lost " + std::to_string(b));
     }
     result.scores.insert(result.scores.end(), batch.scores().begin(), batch.scores().end());
     result.doubts.insert(result.doubts.end(), batch.doubts().begin(), batch.doubts().end());

@@ -16,7 +16,7 @@ struct DecryptOptions {
   /// standard deviation, in units of scores, is added to every score. 0: none.
   double flood = 0;
   bool digests = false;  ///< name the ciphertexts of scores that come out (Decrypted::digests)
-  Origin origin = {};  ///< where the results must come from
+  Origin origin = {};    ///< where the results must come from
 };
 
 struct Decrypted {
@@ -24,8 +24,8 @@ struct Decrypted {
   std::vector<Doubt> doubts;  ///< by image
   std::size_t batch = 0;      ///< images per batch
   std::string input_id;
-  /// Hashes of the ciphertexts of scores, 32 hexadecimal digits each, those of damaged batches left out; none unless
-  /// they were asked for. They cover all words of a ciphertext, and nothing else that its file says.
+  /// Hashes of the ciphertexts of scores, 32 hexadecimal digits each, and "lost K" in place of those of a damaged
+  /// batch; none unless they were asked for. They cover all words of a ciphertext, and nothing else that its file says.
   std::vector<std::string> digests = {};
   wire::Checksum digest{};                                    ///< of the file
   std::optional<signing::VerificationKey> input_signer = {};  ///< who signed the input, as the file says

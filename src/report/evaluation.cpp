@@ -102,6 +102,7 @@ json to_json(const Evaluation& e) {
           {"ring_dimension", e.ring_dimension},
           {"log2_qp", e.log2_qp},
           {"security_bits", e.security_bits},
+          {"security", e.security},
           {"batch", e.batch},
           {"tile", e.tile},
           {"group", e.group},

@@ -49,6 +49,7 @@ struct Evaluation {
   std::uint64_t ring_dimension = 0;
   double log2_qp = 0;
   int security_bits = 0, ciphertext_primes = 0, special_primes = 0;
+  std::string security;                                       ///< in words: "128 bits of security"
   int batch = 0, tile = 0, group = 0, input_ciphertexts = 0;  ///< of the first part
   int threads = 0;
   std::string cpu_kernels;

@@ -46,8 +46,7 @@ std::string tiles(const Evaluation& e) {
   out += tile("evaluation keys", bytes(all.eval_key_bytes), "sent to the server once");
   out += tile("encrypted images", bytes(e.input_bytes), per_image(e.input_bytes));
   out += tile("encrypted scores", bytes(e.output_bytes), per_image(e.output_bytes));
-  out += tile("security", fmt::format("{} bits", e.security_bits),
-              fmt::format("ring rank {}, log2(QP) {:.0f}", whole(e.ring_dimension), e.log2_qp));
+  out += tile("security", e.security, fmt::format("ring rank {}, log2(QP) {:.0f}", whole(e.ring_dimension), e.log2_qp));
   return out + "</div>\n";
 }
 

@@ -91,6 +91,12 @@ AtomicFile::AtomicFile(std::filesystem::path path, Access access, std::optional<
       throw Error(ErrorCode::bad_input, "cannot write " + temporary_.string() + ": " +
                                             (other ? "it is not a regular file" : "another run is writing it"));
     }
+    // What is there is believed, and signed in the end: nobody else may have written it.
+    if (status.st_uid != ::geteuid() || status.st_nlink != 1 || (status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+      ::close(std::exchange(fd_, -1));
+      throw Error(ErrorCode::bad_input, "cannot continue " + temporary_.string() +
+                                            ": another user may have written it; remove it to start anew");
+    }
     kept_ = status.st_size > 0;
     return;
   }

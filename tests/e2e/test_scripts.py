@@ -104,16 +104,16 @@ class Materials(ScriptCase):
                 version = subprocess.run(["dpkg-query", "-W", "-f=${Version} ", c["name"]], capture_output=True, text=True).stdout.split()
                 self.assertIn(c["version"], version)
                 self.assertTrue(c["purl"].startswith(f"pkg:deb/debian/{c['name']}@"), c["purl"])
-        for program in (harness.SOTTO, harness.SERVER):
+        for program, library in ((harness.SOTTO, "libsodium.so.23"), (harness.SERVER, "libsodium.so.23"), (harness.SOTTO.parent / "sotto-decode", "libpng16.so.16")):
             needed = self.needed(program)
-            self.assertIn("libsodium.so.23", needed)
+            self.assertIn(library, needed)
             self.assertLessEqual(needed, listed.keys())
             own = next(c for c in bill["components"] if c["name"] == program.name)
             self.assertEqual(own["hashes"][0]["content"], hashlib.sha256(program.read_bytes()).hexdigest())
         names = {c["name"] for c in bill["components"]}
         self.assertLessEqual({"nlohmann-json3-dev", "libcli11-dev", "libstb-dev", "numpy"}, names, "headers are compiled in")
         for d in bill["dependencies"]:
-            self.assertLessEqual({*d["dependsOn"]} - {"sotto", "sotto-server"}, refs)
+            self.assertLessEqual({*d["dependsOn"]} - {"sotto", "sotto-server", "sotto-decode"}, refs)
 
 
 class Release(ScriptCase):
@@ -140,7 +140,7 @@ class Release(ScriptCase):
         unpacked = self.dir / names[0].split("/")[0]
         self.assertIn("sotto", self.command(unpacked / "bin/sotto", "--version"))
         bill = json.loads(next((self.dir / "one").glob("*.cdx.json")).read_text())
-        for name in ("sotto", "sotto-server"):
+        for name in ("sotto", "sotto-server", "sotto-decode"):
             shipped = hashlib.sha256((unpacked / "bin" / name).read_bytes()).hexdigest()
             self.assertIn(shipped, [h["content"] for c in bill["components"] if c["name"] == name for h in c["hashes"]])
         for path in unpacked.rglob("*"):
