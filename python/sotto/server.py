@@ -5,6 +5,7 @@ It needs the half `server` of the package, and never loads the other one.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import warnings
 from typing import TYPE_CHECKING, Union
@@ -268,7 +269,8 @@ class Server(Computer):
         """
         renewing = None if public_key is None else source_of(public_key, PublicKey)
         with self._lock:
-            reply, numbers = self._run(lambda *given: self._server.infer(*given, renewing), query, keys, path, progress)
+            work = functools.partial(self._server.infer, public_key=renewing)
+            reply, numbers = self._run(work, query, keys, path, progress)
             self.report = InferenceReport(**numbers)
         return reply
 

@@ -149,7 +149,10 @@ def test_published_results(small, tmp_path):
     assert (again.scores == made.scores).all()
     with pytest.raises(sotto.UsageError, match="published before"):
         client.publish(reply, tmp_path)
-    labels = client.publish(server.infer(client.encrypt(pixels), client.evaluation_keys), tmp_path)
+    second = server.infer(client.encrypt(pixels), client.evaluation_keys)
+    with pytest.raises(sotto.UsageError, match="bits to the key"):
+        client.publish(second, tmp_path, key_bits=110)
+    labels = client.publish(second, tmp_path, key_bits=90)
     assert labels.scores is None
     assert set(labels.labels) <= {-1, 0, 1, 2}
     with pytest.raises(ValueError, match="labels"):

@@ -12,6 +12,7 @@ inline client::Origin origin_of(const Origin& origin) {
   out.signer = verification_key_of(origin.signer);
   out.input_id = origin.input_id;
   out.input_signer = verification_key_of(origin.input_signer);
+  out.by_owner = !origin.input_id.empty() && !out.input_signer;
   return out;
 }
 

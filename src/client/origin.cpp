@@ -33,9 +33,7 @@ void require_origin(const ckks::CiphertextReader& results, const std::optional<s
   if (expected.input_digest && info.input_digest != *expected.input_digest)
     refuse(results, "it was computed from another file than the input " + readable_text(info.input_id) +
                         " that was encrypted here");
-  // An id is no secret: who has the public key can give it to an input of their own.
-  if (!expected.input_id.empty() && !expected.input_digest && !expected.input_signer &&
-      (!info.input_signer || signing::identity_of(*info.input_signer) != info.key_id))
+  if (expected.by_owner && (!info.input_signer || signing::identity_of(*info.input_signer) != info.key_id))
     refuse(results, "its input was not encrypted by the owner of the key; name who signed it");
   if (expected.input_signer && info.input_signer != expected.input_signer)
     refuse(results, info.input_signer ? "its input is signed with " + signing::to_text(*info.input_signer) +

@@ -10,9 +10,10 @@ namespace sotto::client {
 /// Where results must come from. What is left out may be anything.
 struct Origin {
   std::optional<signing::VerificationKey> signer = {};        ///< who computed them
-  std::string input_id = {};                                  ///< of the input, signed by the owner; empty: any
+  std::string input_id = {};                                  ///< of the input; empty: any
   std::optional<wire::Checksum> input_digest = {};            ///< of the input's file
   std::optional<signing::VerificationKey> input_signer = {};  ///< who encrypted it
+  bool by_owner = false;  ///< that was the owner of the key: an id alone can be given to another input
 };
 
 /// Throws Error{wrong_key} unless a file of results is signed by whom its plan promises, if it does, and comes from

@@ -59,7 +59,7 @@ std::string digest_of(const nlohmann::json& header, std::span<const unsigned cha
 
 PlanKey key_of(const Plan& plan) {
   PlanKey key;
-  Hash hash(key.size(), "sotto plan key");
+  Hash hash(key.size(), "key of a plan");
   add_plan(hash, plan);
   hash.finish(key.data());
   return key;

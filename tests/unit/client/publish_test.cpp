@@ -233,7 +233,7 @@ TEST_F(Publish, OfRequestsAtTheSameTimeOneIsServed) {
     for (const char* noise : {"1", "2", "3", "4"})
       threads.emplace_back([&, noise] {
         try {
-          (void)remember_release(folder / dir, {"key", "labels", noise, {"a ciphertext"}, {}}, {});
+          (void)remember_release(folder / dir, {"key", "labels", noise, "plan", 1, {"a ciphertext"}, {}}, {});
           ++served;
         } catch (const Error& e) {
           EXPECT_EQ(e.code(), ErrorCode::usage) << e.what();
