@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -31,9 +32,11 @@ void print_publication(const client::Publication& p, client::Published what, con
     fmt::print("{:>6}  {}\n", i, p.labels[i] < 0 ? "withheld" : client::class_name(io, p.labels[i]));
   if (p.labels.size() > kShown) fmt::print("   ...  {} more; --csv writes them all\n", p.labels.size() - kShown);
   fmt::print("{} of {} labels lead by more than {:.4g}, with noise of deviation {}; the others are withheld\n",
-             p.labels.size() - p.withheld(), p.labels.size(), p.noise.margin, p.noise.text);
+             std::ranges::count_if(p.labels, [](int label) { return label >= 0; }), p.labels.size(), p.noise.margin,
+             p.noise.text);
   if (what == client::Published::scores)
-    fmt::print("scores have noise of that deviation and are rounded to multiples of {:.4g}\n", p.noise.step);
+    fmt::print("scores of {} of {} images have noise of that deviation and are rounded to multiples of {:.4g}\n",
+               p.labels.size() - p.withheld(), p.labels.size(), p.noise.step);
   fmt::print(
       "with all that was published under this key, recovering it costs {:.1f} bits; statistical security: {}{}\n",
       p.key_bits, bits(p.statistical_bits), p.again ? "; published before, the same again" : "");

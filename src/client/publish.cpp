@@ -99,7 +99,11 @@ void decide(Publication& p, const Scores& scores, NoiseStream& noise) {
 
 const char* name_of(Published what) { return what == Published::labels ? "labels" : "scores"; }
 
-std::size_t Publication::withheld() const { return static_cast<std::size_t>(std::ranges::count(labels, -1)); }
+std::size_t Publication::withheld() const {
+  const auto lost = [](const std::vector<double>& row) { return std::isnan(row.front()); };
+  return static_cast<std::size_t>(scores.empty() ? std::ranges::count(labels, -1)
+                                                 : std::ranges::count_if(scores, lost));
+}
 
 Publication publish_results(const plan::ClientSpec& spec, const secret::OwnerKey& owner, const Keys& keys,
                             const std::filesystem::path& dir, const Source& source, const PublishOptions& options,
@@ -109,7 +113,8 @@ Publication publish_results(const plan::ClientSpec& spec, const secret::OwnerKey
   if (labels && classes < 2)
     throw Error(ErrorCode::usage, spec.network + " has a single score and no labels; publish scores");
   const double error = std::max(spec.watch.score_error, spec.watch.faint_error);
-  if (!(error > 0))
+  constexpr double kMostError = 1e30;  // of a plan that anyone made
+  if (!(error > 0 && error < kMostError))
     throw Error(ErrorCode::bad_input,
                 "the plan of " + spec.network + " does not say how much its scores err; compile it again");
   const Target& target = options.target;

@@ -34,7 +34,7 @@ struct Publication {
   wire::Checksum digest{};                                    ///< of the file
   std::optional<signing::VerificationKey> input_signer = {};  ///< who signed the input, as the file says
 
-  /// Images without a label.
+  /// Images of which nothing is said: without scores, or where these are not published without a label.
   [[nodiscard]] std::size_t withheld() const;
 };
 

@@ -52,6 +52,12 @@ class LockedFolder {
   int fd_ = -1;
 };
 
+[[noreturn]] void cannot_read(const fs::path& path) {
+  throw Error(ErrorCode::bad_input, path.string() +
+                                        " cannot be read: what was published under this key is not known; restore "
+                                        "it, or publish nothing under this key");
+}
+
 Release release_of(const fs::path& path) {
   std::error_code unknown;
   try {
@@ -73,16 +79,17 @@ Release release_of(const fs::path& path) {
     std::ranges::copy(divergence, r.divergence.begin());
     return r;
   } catch (const Error&) {
-    throw Error(ErrorCode::bad_input, path.string() +
-                                          " cannot be read: what was published under this key is not known; restore "
-                                          "it, or publish nothing under this key");
+    cannot_read(path);
   }
 }
 
 std::vector<Release> releases_in(const fs::path& folder) {
   std::vector<Release> all;
   for (const auto& entry : fs::directory_iterator(folder))
-    if (entry.path().extension() == ".json") all.push_back(release_of(entry.path()));
+    if (entry.path().extension() == ".json") {
+      all.push_back(release_of(entry.path()));
+      if (entry.path().stem() != all.back().id()) cannot_read(entry.path());
+    }
   return all;
 }
 
@@ -116,7 +123,7 @@ std::string Release::id() const {
 Remembered remember_release(const fs::path& dir, const Release& release, const Target& target) {
   const std::set<std::string> own(release.ciphertexts.begin(), release.ciphertexts.end());
   if (own.size() != release.ciphertexts.size())
-    throw Error(ErrorCode::usage, "a ciphertext of these results is there twice: its noise would not be one");
+    throw Error(ErrorCode::bad_input, "these results hold a ciphertext twice: it would be published with two noises");
   const LockedFolder folder(dir / "releases");
   Remembered out;
   for (const Release& r : releases_in(folder.path())) {

@@ -14,14 +14,15 @@
 
 namespace sotto::images {
 
-/// Has pictures decoded by sotto-decode, a process without rights (docs/adr/0040). What comes back is checked, and
-/// nothing of it is believed: whoever wrote the picture may have taken over that process.
+/// Has pictures decoded by sotto-decode, a process without rights (docs/adr/0040). It ends with the thread that started
+/// it. What comes back is checked, and nothing of it is believed: whoever wrote the picture may have taken over that
+/// process.
 class PictureDecoder {
  public:
   /// program: the path of sotto-decode; empty: in the folder of the running program. patience: how long it may take to
   /// say something. Nothing is started yet.
   explicit PictureDecoder(std::filesystem::path program = {},
-                          std::chrono::seconds patience = std::chrono::seconds(600));
+                          std::chrono::seconds patience = std::chrono::seconds(120));
   ~PictureDecoder();
   PictureDecoder(const PictureDecoder&) = delete;
   PictureDecoder& operator=(const PictureDecoder&) = delete;

@@ -70,6 +70,21 @@ TEST_F(OriginOfResults, WhatTheFileSaysComesBack) {
   }
 }
 
+// Who has the public key can give an input of their own any id.
+TEST_F(OriginOfResults, AnIdOfAnotherEncryptorIsNotTheOwners) {
+  Origin own{.input_id = "input"};
+  own.by_owner = true;
+  for (const auto& signer : {std::optional<signing::VerificationKey>(), std::optional(other.verification_key())}) {
+    info.input_signer = signer;
+    write(path, &server);
+    EXPECT_TRUE(refused(std::nullopt, own, {"not encrypted by the owner"}));
+  }
+  info.input_signer = owner.verification_key();
+  info.key_id = signing::identity_of(owner.verification_key());
+  write(path, &server);
+  EXPECT_NO_THROW(require(std::nullopt, own));
+}
+
 TEST_F(OriginOfResults, SignedByWhomThePlanPromises) {
   const std::string promised = signing::to_text(server.verification_key());
   write(path, &server);

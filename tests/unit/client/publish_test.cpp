@@ -128,7 +128,7 @@ TEST_F(Publish, CiphertextsInAnotherFileAreKnown) {
   write(some_scores(32), "fresh");
   (void)publish(two, "fresh");
   recombine("fresh", 0, 0, "twice");
-  EXPECT_TRUE(refused(two, {"twice"}, "twice"));
+  EXPECT_TRUE(test::refuses([&] { (void)publish(two, "twice"); }, {"a ciphertext twice"}));
 }
 
 TEST_F(Publish, ReleasesUnderOneKeyAddUp) {
@@ -188,7 +188,8 @@ TEST_F(Publish, LabelsOfFloodedScoresLeadToo) {
   write(given);
   const Publication p = publish(scores);
   for (std::size_t i = 0; i < 16; ++i) EXPECT_EQ(p.labels[i], 2) << i;
-  EXPECT_GE(p.withheld(), 13u);  // equal scores, as above
+  EXPECT_GE(std::ranges::count(p.labels, -1), 13);  // equal scores, as above
+  EXPECT_EQ(p.withheld(), 0u) << "all scores are there";
 }
 
 TEST_F(Publish, ImagesThatLeftTheRangeAreWithheld) {
@@ -205,8 +206,11 @@ TEST_F(Publish, ImagesThatLeftTheRangeAreWithheld) {
 
 TEST_F(Publish, PlansWithoutAPredictionPublishNothing) {
   write(some_scores(1));
-  spec.watch.score_error = 0;
-  EXPECT_TRUE(test::refuses([&] { (void)publish(scores); }, {"how much its scores err"}));
+  for (const double error : {0.0, 1e300}) {
+    spec.watch.score_error = error;
+    EXPECT_TRUE(test::refuses([&] { (void)publish(scores); }, {"how much its scores err"}));
+    EXPECT_TRUE(test::refuses([&] { (void)publish(labels); }, {"how much its scores err"}));
+  }
 }
 
 TEST_F(Publish, TheRecordIsPrivateAndMustBeWhole) {
@@ -219,10 +223,31 @@ TEST_F(Publish, TheRecordIsPrivateAndMustBeWhole) {
   ASSERT_EQ(::stat(record.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
   const std::string text = test::read_text(record);
-  for (const std::string& damaged : {text.substr(0, text.size() / 2), std::string("{}"), std::string()}) {
+  auto emptied = nlohmann::json::parse(text);
+  emptied["ciphertexts"] = nlohmann::json::array();
+  for (const std::string& damaged :
+       {text.substr(0, text.size() / 2), std::string("{}"), std::string(), emptied.dump()}) {
     test::write_text(record, damaged);
     EXPECT_TRUE(test::refuses([&] { (void)publish(labels); }, {record.string()}));
   }
+}
+
+// The same ciphertexts are not the same results for other images, at other places, or beside a lost batch.
+TEST_F(Publish, AReleaseIsOfPlanImagesAndPlaces) {
+  const auto ask = [&](const std::string& plan, std::uint64_t images, const std::vector<std::string>& ciphertexts) {
+    return remember_release(folder / "r", {"key", "labels", "1", plan, images, ciphertexts, {}}, {});
+  };
+  EXPECT_FALSE(ask("plan", 1, {"lost 0", "a ciphertext"}).again);
+  EXPECT_TRUE(ask("plan", 1, {"lost 0", "a ciphertext"}).again);
+  using Texts = std::vector<std::string>;
+  for (const auto& [plan, images, ciphertexts] :
+       {std::tuple<std::string, std::uint64_t, Texts>{"plan", 64, {"lost 0", "a ciphertext"}},
+        {"other", 1, {"lost 0", "a ciphertext"}},
+        {"plan", 1, {"a ciphertext"}},
+        {"plan", 1, {"a ciphertext", "lost 1"}}})
+    EXPECT_TRUE(test::fails_with([&, p = plan, i = images, c = ciphertexts] { (void)ask(p, i, c); }, ErrorCode::usage,
+                                 {"published before"}))
+        << plan << images;
 }
 
 TEST_F(Publish, OfRequestsAtTheSameTimeOneIsServed) {

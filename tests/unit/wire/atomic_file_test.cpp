@@ -155,6 +155,21 @@ TEST(AtomicFile, ANewSecretKeyReplacesNothing) {
 }
 
 // Else a file can be gone after a loss of power, although its bytes were written.
+// Whoever could write there could make a signed result of it.
+TEST(AtomicFile, DoesNotGoOnWithWhatOthersMayHaveWritten) {
+  const test::TempFolder folder;
+  const auto open = [&] {
+    AtomicFile(folder / "out", Access::everyone, std::nullopt, AtomicFile::Temporary::continued);
+  };
+  test::write_text(folder / "out.part", "begun");
+  EXPECT_NO_THROW(open());
+  ASSERT_EQ(::chmod((folder / "out.part").c_str(), 0666), 0);
+  EXPECT_TRUE(test::refuses(open, {"out.part", "remove it"}));
+  ASSERT_EQ(::chmod((folder / "out.part").c_str(), 0644), 0);
+  std::filesystem::create_hard_link(folder / "out.part", folder / "link");
+  EXPECT_TRUE(test::refuses(open, {"out.part", "remove it"}));
+}
+
 TEST(AtomicFile, TheNameReachesTheDisk) {
   const test::TempFolder folder;
   synchronised.clear();
