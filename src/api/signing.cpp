@@ -29,7 +29,7 @@ namespace api {
 std::optional<signing::VerificationKey> verification_key_of(const std::string& digits) {
   if (digits.empty()) return std::nullopt;
   const auto key = signing::verification_key_of(digits);
-  if (!key)
+  if (!key || !signing::is_valid(*key))
     throw Error(ErrorCode::usage, "'" + readable_text(digits) + "' is no verification key (64 hexadecimal digits)");
   return key;
 }

@@ -178,7 +178,7 @@ std::vector<images::Image> find_images(const DecryptVerbOptions& o, const plan::
   const auto record = client::read_input_record(key_folder(o.keys), result.input_id);
   if (!record) return {};
   if (record->count != count) {
-    print_note(fmt::format("{} images were encrypted, there are results for {}: whoever computed them left some out",
+    print_note(fmt::format("{} images were encrypted, there are results for {}: whoever computed them changed that",
                            record->count, count));
     return {};
   }

@@ -28,6 +28,7 @@ struct PlanOptions {
   PlanRequest request;  // request.model: any file
   int threads = 0;
   bool as_json = false;
+  bool level_given = false;  // --security
 };
 
 json describe_bootstrap(const plan::Plan& plan) {
@@ -183,6 +184,8 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
 
 int run(const PlanOptions& o) {
   const auto kind = wire::kind_of(o.request.model);
+  if (kind && o.level_given)
+    throw Error(ErrorCode::usage, "--security shapes the plan of a model; " + o.request.model + " is fixed");
   if (kind && (o.request.images > 0 || !o.request.calibrate.empty() || o.request.precise || o.request.relu_error))
     throw Error(ErrorCode::usage, "--batch, --calibrate, --precise and --relu-error shape the plan of a model; " +
                                       o.request.model + " is fixed");
@@ -217,7 +220,10 @@ void add_plan(CLI::App& app) {
   add_reading_options(*verb, o->request.reading, verb->get_option("--calibrate"));
   verb->add_option("--threads", o->threads, "Threads to predict for")->check(CLI::Range(1, 1024));
   verb->add_flag("--json", o->as_json, "JSON instead of a table");
-  verb->callback([o] { throw CLI::RuntimeError(run(*o)); });
+  verb->callback([o, verb] {
+    o->level_given = verb->count("--security") > 0;
+    throw CLI::RuntimeError(run(*o));
+  });
 }
 
 }  // namespace sotto::cli

@@ -15,12 +15,6 @@ namespace {
 
 std::string hex(const wire::Checksum& digest) { return wire::to_hex(digest.data(), digest.size()); }
 
-// As a note has it; nothing for what is no digest.
-std::optional<wire::Checksum> digest_of(const std::string& digits) {
-  const auto parsed = signing::verification_key_of(digits);  // 32 bytes, too
-  return parsed ? std::optional<wire::Checksum>(*parsed) : std::nullopt;
-}
-
 }  // namespace
 
 void OriginOptions::add_options(CLI::App& verb) {
@@ -38,7 +32,7 @@ client::Origin expected_origin(const OriginOptions& options, const std::string& 
   client::Origin expected;
   expected.input_id = file.info().input_id;  // another file cannot take its place from now on
   if (const auto record = client::read_input_record(key_folder(keys), expected.input_id))
-    expected.input_digest = digest_of(record->input_digest);
+    expected.input_digest = wire::checksum_of(record->input_digest);
   if (!options.signer.empty()) expected.signer = read_verification_key(options.signer);
   if (!options.input.empty()) {
     const ckks::CiphertextReader input(options.input, wire::Kind::input);

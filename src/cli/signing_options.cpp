@@ -20,7 +20,10 @@ CLI::Validator key_id() {
 }  // namespace
 
 signing::VerificationKey read_verification_key(const std::string& digits_or_file) {
-  if (const auto key = signing::verification_key_of(digits_or_file)) return *key;
+  if (const auto key = signing::verification_key_of(digits_or_file)) {
+    if (!signing::is_valid(*key)) throw Error(ErrorCode::bad_input, "nobody can sign for the key " + digits_or_file);
+    return *key;
+  }
   return read_signing_key(digits_or_file)->verification_key();
 }
 

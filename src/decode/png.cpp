@@ -65,12 +65,30 @@ void on_read(png_structp png, png_bytep dst, std::size_t bytes) {
   decoder.at += bytes;
 }
 
+// Gives colours that a palette lacks no opacity, so that pixels of such colours are refused with transparent ones;
+// libpng takes them for black.
+void mark_missing_colours(png_structp png, png_infop info) {
+  png_colorp palette = nullptr;
+  int colours = 0, stated = 0;
+  if (png_get_color_type(png, info) != PNG_COLOR_TYPE_PALETTE || png_get_PLTE(png, info, &palette, &colours) == 0)
+    return;
+  const int indices = 1 << png_get_bit_depth(png, info);
+  if (colours >= indices) return;
+  png_byte opacity[PNG_MAX_PALETTE_LENGTH] = {};
+  std::memset(opacity, 255, static_cast<std::size_t>(colours));
+  png_bytep given = nullptr;
+  if (png_get_tRNS(png, info, &given, &stated, nullptr) != 0)
+    std::memcpy(opacity, given, static_cast<std::size_t>(stated));
+  png_set_tRNS(png, info, opacity, indices, nullptr);
+}
+
 // libpng leaves by longjmp: no object with a destructor may live in this function.
 bool decode(Decoder& decoder, png_structp png, png_infop info) {
   if (setjmp(png_jmpbuf(png)) != 0) return false;  // NOLINT(cert-err52-cpp): libpng's way
   png_set_read_fn(png, &decoder, on_read);
   png_set_benign_errors(png, 0);
   png_read_info(png, info);
+  mark_missing_colours(png, info);
   png_set_expand(png);  // palettes, fewer than 8 bits, transparent colours
   png_set_scale_16(png);
   png_set_interlace_handling(png);
@@ -110,7 +128,8 @@ Picture decode_png(std::span<const unsigned char> file, const SizeCheck& check_s
   picture.channels = channels - 1;
   const std::size_t colours = picture.pixels.size() / static_cast<std::size_t>(channels) * (channels - std::size_t{1});
   for (std::size_t k = colours; k < picture.pixels.size(); ++k)
-    if (picture.pixels[k] != 255) fail("parts of it are transparent; put it on a background first");
+    if (picture.pixels[k] != 255)
+      fail("parts of it are transparent, or of colours that its palette lacks; put it on a background first");
   picture.pixels.resize(colours);
   return picture;
 }

@@ -8,6 +8,8 @@ bool verify(const VerificationKey& key, std::span<const unsigned char> message, 
   return crypto_sign_verify_detached(signature.data(), message.data(), message.size(), key.data()) == 0;
 }
 
+bool is_valid(const VerificationKey& key) { return crypto_core_ed25519_is_valid_point(key.data()) == 1; }
+
 std::string to_text(const VerificationKey& key) {
   std::string out(2 * key.size() + 1, '\0');
   sodium_bin2hex(out.data(), out.size(), key.data(), key.size());

@@ -16,6 +16,9 @@ using Signature = std::array<unsigned char, 64>;
 /// Whether a signature of a message was made by the other half of the key.
 bool verify(const VerificationKey& key, std::span<const unsigned char> message, const Signature& signature);
 
+/// Whether anybody can sign for it: 32 bytes need not be a key.
+bool is_valid(const VerificationKey& key);
+
 /// As 64 hexadecimal digits.
 std::string to_text(const VerificationKey& key);
 /// From 64 hexadecimal digits; nothing for any other text.

@@ -27,6 +27,16 @@ Checksum digest_of(const Checksum& header, std::span<const Checksum> sections) {
   return out;
 }
 
+std::optional<Checksum> checksum_of(std::string_view digits) {
+  Checksum out{};
+  std::size_t length = 0;
+  if (digits.size() != 2 * out.size() ||
+      sodium_hex2bin(out.data(), out.size(), digits.data(), digits.size(), nullptr, &length, nullptr) != 0 ||
+      length != out.size())
+    return std::nullopt;
+  return out;
+}
+
 signing::Signature sign(const signing::SigningKey& key, const Checksum& digest) { return key.sign(message_of(digest)); }
 
 bool is_signature(const signing::Signature& signature, const signing::VerificationKey& key, const Checksum& digest) {

@@ -35,6 +35,8 @@ class Security(PreparedCase):
     def test_usual_files_do_not_name_it(self):
         self.assertEqual(json.loads(self.sotto("plan", "net.plan", "--json").out)["parameters"]["security"], "128")
         self.assertNotIn(b'"security"', (self.dir / "net.client").read_bytes())
+        for name in ("net.plan", "net.client"):
+            self.assert_refused(USAGE, "plan", name, "--security", "192", words=[name, "is fixed"])
 
     def test_what_does_not_fit_is_refused(self):
         models.ReluNetwork(depth=3).save(self.dir / "deep.onnx")

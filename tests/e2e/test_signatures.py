@@ -289,6 +289,7 @@ class SigningKeys(Case):
         self.assert_refused(BAD_INPUT, "plan", "mine.key", words=["signing key"])
         shutil.copy(self.dir / "mine.key", self.dir / "net.plan")
         self.assert_refused(BAD_INPUT, "compile", "net.onnx", "--out", "net", words=["signing key"])
+        self.assert_refused(BAD_INPUT, "compile", "net.onnx", "--signer", "0" * 64, "--out", "other", words=["nobody can sign"])
         self.assert_refused(USAGE, "signing-key")
         self.assertEqual(harness.run("signing-key", "--help", cwd=self.dir, env=self.env).code, OK)
 

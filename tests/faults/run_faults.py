@@ -49,6 +49,7 @@ AT_ONCE = "not enough memory to end properly"
 ENDED_BY_LIBC = "Fatal glibc error: failed to register TLS destructor: out of memory"
 # A file that cannot be read or written, and too little memory or room.
 FAILURES = {errno.ENOMEM: (harness.NO_RESOURCES,), errno.ENOSPC: (harness.NO_RESOURCES, harness.BAD_INPUT)}
+NOTES = ("keys/plans/", "keys/inputs/", "keys/releases/")  # what is remembered beside the keys
 ANY_FAILURE = (harness.BAD_INPUT, harness.NO_RESOURCES)
 
 
@@ -158,7 +159,7 @@ class Place:
         found += [f"{name} changed" for name in verb.kept if (work / name).read_bytes() != verb.before[name]]
         if not killed:
             known = {*verb.outputs, *verb.before}
-            left = {f for f in self.files() - known if not f.startswith(("keys/plans/", "keys/inputs/")) or f.endswith(".tmp")}
+            left = {f for f in self.files() - known if not f.startswith(NOTES) or f.endswith(".tmp")}
             if AT_ONCE in result.err or ENDED_BY_LIBC in result.err:
                 left = {f for f in left if not f.startswith("tmp/") and not f.endswith(".tmp")}
             if second:

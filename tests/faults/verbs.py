@@ -54,16 +54,27 @@ class Chain:
         network.save(base / "net.onnx")
         harness.write_pictures(base / "images", network.clear_images(2, margin=0.0), network.classes)
         self.make_training(base)
-        run(["compile", "base/net.onnx", "--out", "base/net"])
-        run(["keygen", "base/net.client", "--out", "base/keys"])
+        run(["signing-key", "base/mine.key"])
+        run(["compile", "base/net.onnx", "--signer", "base/mine.key", "--out", "base/net"])
+        run(["keygen", "base/net.client", "--out", "base/keys", "--public-key", "base/public.key"])
         run(["encrypt", "base/net.client", "--keys", "base/keys", "--data", "base/images", "--out", "base/in.sotto"])
-        run(["infer", "base/net.plan", "--eval-key", "base/keys/eval.key", "--in", "base/in.sotto", "--out", "base/out.sotto"])
+        run(["infer", "base/net.plan", "--eval-key", "base/keys/eval.key", "--in", "base/in.sotto", "--out", "base/out.sotto",
+             "--signing-key", "base/mine.key"])
         decrypt = ["decrypt", "base/net.client", "--keys", "base/keys", "--in", "base/out.sotto"]
         run([*decrypt, "--out", "base/scores.npy", "--csv", "base/labels.csv"])
+        (base / "theirs").mkdir()
+        for name in ("secret.key", "plans"):
+            (base / "theirs" / name).symlink_to(base / "keys" / name)
+        run([*self.publish("base/theirs"), "--csv", "base/published.csv"])
         train = ["train", "base/dense.onnx", "--spec", "base/spec.toml", "--data", "base/data.npz", "--simulate"]
         run([*train, "--out", "base/twin.onnx"])
         self.base = base
         self.verbs = self.make_verbs(decrypt, train)
+
+    @staticmethod
+    def publish(keys):
+        """Scores for others; what was published is remembered in `keys`."""
+        return ["decrypt", "base/net.client", "--keys", keys, "--in", "base/out.sotto", "--publish", "scores"]
 
     @staticmethod
     def make_training(base):
@@ -95,6 +106,9 @@ class Chain:
         def is_page(data):
             return data.rstrip().endswith(b"</html>")
 
+        def is_array(data):
+            return np.load(io.BytesIO(data)).shape == np.load(self.base / "scores.npy").shape
+
         def is_png(data):
             return harness.read_png(data).size > 0
 
@@ -112,11 +126,19 @@ class Chain:
             "encrypt": Verb(["encrypt", "base/net.client", "--keys", "keys", "--data", "base/images", "--out", "in.sotto"],
                             {"keys/secret.key": key, "in.sotto": OLD, **notes}, {"in.sotto": is_container}, kept=("keys/secret.key",)),
             "infer": Verb(["infer", "base/net.plan", "--eval-key", "base/keys/eval.key", "--in", "base/in.sotto", "--out", "out.sotto",
-                           "--stats", "i.json"], {"out.sotto": OLD}, {"out.sotto": same("out.sotto"), "i.json": is_json}, resumes=True),
+                           "--signing-key", "base/mine.key", "--stats", "i.json"], {"out.sotto": OLD},
+                          {"out.sotto": same("out.sotto"), "i.json": is_json}, resumes=True),
+            "infer, encrypted anew": Verb(["infer", "base/net.plan", "--eval-key", "base/keys/eval.key", "--public-key", "base/public.key",
+                                           "--in", "base/in.sotto", "--out", "out.sotto", "--signing-key", "base/mine.key"],
+                                          {"out.sotto": OLD}, {"out.sotto": is_container}, resumes=True),
             "decrypt": Verb([*decrypt, "--out", "scores.npy", "--csv", "labels.csv", "--sheet", "sheet.png", "--json", "d.json"],
                             {"scores.npy": OLD, "labels.csv": OLD, "sheet.png": OLD},
                             {"scores.npy": same("scores.npy"), "labels.csv": same_scores, "sheet.png": is_png, "d.json": is_json},
                             codes=(harness.USAGE,)),  # a sheet needs the images: where they cannot be read, they must be named
+            "decrypt --publish": Verb([*self.publish("keys"), "--csv", "published.csv", "--out", "scores.npy"],
+                                      {"keys/secret.key": key, "published.csv": OLD, "scores.npy": OLD, **notes},
+                                      {"published.csv": same("published.csv"), "scores.npy": is_array}, kept=("keys/secret.key",)),
+            "signing-key": Verb(["signing-key", "my.key"], {}, {"my.key": is_container}),
             "evaluate": Verb(["evaluate", "base/net.onnx", "--data", "base/images", "--json", "e.json", "--report", "e.html"],
                              {"e.json": OLD, "e.html": OLD}, {"e.json": is_json, "e.html": is_page}),
             "train --simulate": Verb([*train, "--out", "twin.onnx", "--json", "t.json"], {"twin.onnx": OLD},

@@ -39,6 +39,8 @@ TEST(PngFile, PalettesBecomeColours) {
   const Bytes palette = png_chunk("PLTE", {10, 20, 30, 40, 50, 60});
   EXPECT_EQ(decode(png(2, 1, 8, kPalette, {0, 1, 0}, palette)).pixels, (Bytes{40, 10, 50, 20, 60, 30}));
   EXPECT_TRUE(refuses([&] { decode(png(2, 1, 8, kPalette, {0, 1, 0})); }, {"damaged"})) << "no palette";
+  for (const unsigned char index : {2, 255})
+    EXPECT_TRUE(refuses([&] { decode(png(2, 1, 8, kPalette, {0, 1, index}, palette)); }, {"its palette lacks"}));
 }
 
 TEST(PngFile, OpaqueOrRefused) {

@@ -47,6 +47,14 @@ TEST(SigningKey, SignsAsTheStandardSays) {
   }
 }
 
+TEST(VerificationKey, SomebodyCanSignForIt) {
+  EXPECT_TRUE(is_valid(SigningKey::generate().verification_key()));
+  EXPECT_FALSE(is_valid({})) << "of small order";
+  VerificationKey none;
+  none.fill(0xff);
+  EXPECT_FALSE(is_valid(none)) << "no point at all";
+}
+
 TEST(SigningKey, NothingElsePasses) {
   const SigningKey key = SigningKey::generate(), other = SigningKey::generate();
   const Bytes message = {1, 2, 3};
