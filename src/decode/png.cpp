@@ -1,6 +1,7 @@
 #include <png.h>
 #include <zlib.h>
 
+#include <array>
 #include <csetjmp>
 #include <cstring>
 #include <new>
@@ -48,6 +49,7 @@ struct Decoder {
   int width = 0, height = 0, channels = 0;
   std::vector<unsigned char> bytes;
   std::vector<png_bytep> rows;
+  std::vector<std::array<unsigned char, 4>> palette;  // colours and their opacity, if bytes are indices
 };
 
 void on_error(png_structp png, png_const_charp message) {
@@ -65,21 +67,29 @@ void on_read(png_structp png, png_bytep dst, std::size_t bytes) {
   decoder.at += bytes;
 }
 
-// Gives colours that a palette lacks no opacity, so that pixels of such colours are refused with transparent ones;
-// libpng takes them for black.
-void mark_missing_colours(png_structp png, png_infop info) {
-  png_colorp palette = nullptr;
-  int colours = 0, stated = 0;
-  if (png_get_color_type(png, info) != PNG_COLOR_TYPE_PALETTE || png_get_PLTE(png, info, &palette, &colours) == 0)
-    return;
-  const int indices = 1 << png_get_bit_depth(png, info);
-  if (colours >= indices) return;
-  png_byte opacity[PNG_MAX_PALETTE_LENGTH] = {};
-  std::memset(opacity, 255, static_cast<std::size_t>(colours));
-  png_bytep given = nullptr;
-  if (png_get_tRNS(png, info, &given, &stated, nullptr) != 0)
-    std::memcpy(opacity, given, static_cast<std::size_t>(stated));
-  png_set_tRNS(png, info, opacity, indices, nullptr);
+// Colours of pixels that are indices: libpng itself would take those beyond the palette for black.
+bool read_palette(Decoder& decoder, png_structp png, png_infop info) {
+  png_colorp colours = nullptr;
+  png_bytep opacities = nullptr;
+  int count = 0, stated = 0;
+  if (png_get_PLTE(png, info, &colours, &count) == 0) return false;
+  if (png_get_tRNS(png, info, &opacities, &stated, nullptr) == 0) stated = 0;
+  for (int k = 0; k < count; ++k)
+    decoder.palette.push_back(
+        {colours[k].red, colours[k].green, colours[k].blue, k < stated ? opacities[k] : png_byte{255}});
+  return true;
+}
+
+// In place of indices.
+void look_up_colours(Decoder& decoder) {
+  std::vector<unsigned char> colours;
+  colours.reserve(4 * decoder.bytes.size());
+  for (const unsigned char index : decoder.bytes) {
+    if (index >= decoder.palette.size()) fail("parts of it have colours that its palette lacks");
+    colours.insert(colours.end(), decoder.palette[index].begin(), decoder.palette[index].end());
+  }
+  decoder.bytes = std::move(colours);
+  decoder.channels = 4;
 }
 
 // libpng leaves by longjmp: no object with a destructor may live in this function.
@@ -88,8 +98,12 @@ bool decode(Decoder& decoder, png_structp png, png_infop info) {
   png_set_read_fn(png, &decoder, on_read);
   png_set_benign_errors(png, 0);
   png_read_info(png, info);
-  mark_missing_colours(png, info);
-  png_set_expand(png);  // palettes, fewer than 8 bits, transparent colours
+  if (png_get_color_type(png, info) == PNG_COLOR_TYPE_PALETTE) {
+    if (!read_palette(decoder, png, info)) png_error(png, "no palette");
+    png_set_packing(png);  // a byte for each index
+  } else {
+    png_set_expand(png);  // fewer than 8 bits, a transparent colour
+  }
   png_set_scale_16(png);
   png_set_interlace_handling(png);
   png_read_update_info(png, info);
@@ -121,6 +135,7 @@ Picture decode_png(std::span<const unsigned char> file, const SizeCheck& check_s
   const bool whole = decode(decoder, png, info);
   png_destroy_read_struct(&png, &info, nullptr);
   if (!whole) fail("it is damaged (" + decoder.message + ")");
+  if (!decoder.palette.empty()) look_up_colours(decoder);
   const int channels = decoder.channels;
   Picture picture{channels, decoder.height, decoder.width, planes_of(decoder.bytes, channels)};
   if (channels == 1 || channels == 3) return picture;
@@ -128,8 +143,7 @@ Picture decode_png(std::span<const unsigned char> file, const SizeCheck& check_s
   picture.channels = channels - 1;
   const std::size_t colours = picture.pixels.size() / static_cast<std::size_t>(channels) * (channels - std::size_t{1});
   for (std::size_t k = colours; k < picture.pixels.size(); ++k)
-    if (picture.pixels[k] != 255)
-      fail("parts of it are transparent, or of colours that its palette lacks; put it on a background first");
+    if (picture.pixels[k] != 255) fail("parts of it are transparent; put it on a background first");
   picture.pixels.resize(colours);
   return picture;
 }
