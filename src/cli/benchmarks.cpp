@@ -27,7 +27,7 @@ void fill_random(std::uint64_t* x, std::uint64_t q, unsigned seed) {
 
 std::vector<const simd::Kernels*> kernel_sets() {
   std::vector<const simd::Kernels*> sets = {&simd::scalar_kernels()};
-  for (const auto* k : {simd::avx2_kernels(), simd::avx512_kernels()})
+  for (const auto* k : {simd::avx2_kernels(), simd::avx512_kernels(), simd::amx_kernels()})
     if (k != nullptr) sets.push_back(k);
   return sets;
 }

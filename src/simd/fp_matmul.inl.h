@@ -4,7 +4,8 @@
 inline constexpr std::size_t kPanelDoubles = 3072;  // 24 KiB
 inline constexpr std::size_t kPackedAhead = 512;    // how far ahead of use, in words, packed sources are asked for
 
-// sum over `cols` panel columns for R rows and C vectors, added to total (row stride `panel`).
+// sum over `cols` panel columns for R rows and C vectors, added to total (row stride `panel`), which is within 0.6 q of
+// zero then: so few columns fit a panel that totals stay below 11 q meanwhile.
 template <class V, std::size_t R, std::size_t C>
 inline void matmul_tile(const double* x, std::size_t panel, std::size_t cols, const double* w, std::size_t stride,
                         double* total, const ModulusView* const* mod) {
@@ -33,7 +34,8 @@ inline void matmul_tile(const double* x, std::size_t panel, std::size_t cols, co
 #pragma GCC unroll 8
       for (std::size_t v = 0; v < C; ++v) {
         double* out = total + r * panel + v * V::kLanes;
-        V::store(out, V::add(V::load(out), acc[r][v].fold(q, qinv)));
+        const D sum = V::add(V::load(out), acc[r][v].fold(q, qinv));
+        V::store(out, c1 == cols ? reduce<V>(sum, q, qinv) : sum);
       }
     }
   }

@@ -56,15 +56,6 @@ inline void ifma_tile(const std::uint64_t* x, std::size_t cols, const std::uint6
   }
 }
 
-// Whether all sources and destinations share one modulus: then plain words serve as well as centred ones.
-inline bool same_moduli(const MatmulArgs& g) {
-  for (std::size_t c = 0; c < g.cols; ++c)
-    if (g.src_mod[c]->q != g.dst_mod[0]->q) return false;
-  for (std::size_t r = 0; r < g.rows; ++r)
-    if (g.dst_mod[r]->q != g.dst_mod[0]->q) return false;
-  return true;
-}
-
 // Packs words [j0, j0 + words) of columns [c0, c0 + cols): tiles of 16 words, columns inside.
 template <class V>
 inline void ifma_pack(const MatmulArgs& g, bool plain, std::size_t c0, std::size_t cols, std::size_t j0,
@@ -98,11 +89,6 @@ inline void ifma_pack(const MatmulArgs& g, bool plain, std::size_t c0, std::size
     V::to_words(out + k / tile * tile * cols + (cols - 1) * tile + k % tile,
                 V::add(V::round(e), V::set1(static_cast<double>(kIfmaOffset))));
   }
-}
-
-// The word of a centred representative.
-inline std::uint64_t residue_of_centred(double w, std::uint64_t q) {
-  return static_cast<std::uint64_t>(static_cast<std::int64_t>(w)) + (w < 0 ? q : 0);
 }
 
 // Packs the weights of rows [r, r + rows) in columns [c0, c0 + cols), row by row. `start`

@@ -170,8 +170,12 @@ const Kernels* avx2_kernels();
 /// AVX-512 (F, DQ, BW, VL, IFMA); null if this build or this processor has none.
 const Kernels* avx512_kernels();
 
+/// The same with matrix products of many columns on tiles (AMX-INT8, AVX-512 VBMI); null if this build, this processor
+/// or the operating system has none.
+const Kernels* amx_kernels();
+
 /// The kernel set for this process: the best one that the processor supports and that passes `self_test`, or the one
-/// that the environment variable SOTTO_KERNELS (scalar, avx2, avx512) names. Throws Error{usage} for a name that is
+/// that the environment variable SOTTO_KERNELS (scalar, avx2, avx512, amx) names. Throws Error{usage} for a name that is
 /// unknown or not available here.
 const Kernels& select_kernels();
 

@@ -1,5 +1,6 @@
 #include "simd/self_test.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -128,6 +129,39 @@ bool products_match(const Kernels& k, const Kernels& reference) {
   return ok && equal(out[0], expected[0]) && equal(out[1], expected[1]);
 }
 
+// Many rows and columns of one modulus, as in a convolution of many channels.
+bool large_products_match(const Kernels& k, const Kernels& reference) {
+  constexpr std::size_t n = 16, cols = 70, rows = 17;
+  const ModulusView m = make_modulus_view(kPrimes[0]);
+  const std::vector<const ModulusView*> moduli(cols, &m);
+  TestData data{3};
+  std::vector<std::vector<unsigned char>> packed;
+  std::vector<const unsigned char*> src;
+  for (std::size_t c = 0; c < cols; ++c) {
+    packed.emplace_back(kPackedBytes * n);
+    reference.pack(packed.back().data(), data.words(n, m.q).data(), n);
+    src.push_back(packed.back().data());
+  }
+  std::vector<double> weight;
+  for (std::size_t r = 0; r < rows; ++r) {
+    const auto w = data.words(cols + 1, m.q);
+    for (std::size_t c = 0; c <= cols; ++c) weight.push_back(static_cast<double>(w[c]) - (w[c] > m.q / 2 ? m.qd : 0.0));
+  }
+  std::vector<AlignedArray<u64>> out, expected;
+  std::vector<u64*> out_ptr, expected_ptr;
+  for (std::size_t r = 0; r < rows; ++r) {
+    out_ptr.push_back(out.emplace_back(n).data());
+    expected_ptr.push_back(expected.emplace_back(n).data());
+  }
+  MatmulArgs args{nullptr, moduli.data(), out_ptr.data(), moduli.data(), weight.data(), cols + 1, rows, cols, n};
+  args.packed = src.data();
+  args.start = SumStart::constant;
+  k.matmul(args);
+  args.dst = expected_ptr.data();
+  reference.matmul(args);
+  return std::ranges::equal(out, expected, equal);
+}
+
 bool words_match(const Kernels& k, const Kernels& reference) {
   constexpr std::size_t n = 64;
   const ModulusView m = make_modulus_view(kPrimes[1]);
@@ -190,7 +224,7 @@ bool self_test(const Kernels& k) {
     return transforms_match(k, n, kPrimes[0], root_of_order(ci ? 4 * n : 2 * n, kPrimes[0]), ci);
   };
   return transforms(1024, false) && transforms(1024, true) && transforms(128, false) && products_match(k, reference) &&
-         words_match(k, reference);
+         large_products_match(k, reference) && words_match(k, reference);
 }
 
 }  // namespace sotto::simd

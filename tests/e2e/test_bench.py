@@ -14,7 +14,7 @@ class Bench(Case):
         self.assertIsInstance(results, list)
         self.assertEqual({r["benchmark"] for r in results}, set(names))
         for r in results:
-            self.assertIn(r["kernels"], ("scalar", "avx2", "avx512"))
+            self.assertIn(r["kernels"], ("scalar", "avx2", "avx512", "amx"))
             numbers = {k: v for k, v in r.items() if isinstance(v, float)}
             self.assertTrue(numbers, r)
             for name, value in numbers.items():

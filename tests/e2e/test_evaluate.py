@@ -105,7 +105,7 @@ class EvaluateCase(Case):
         self.assertGreater(j["peak_rss_bytes"], 1 << 20)
         self.assertLessEqual(j["log2_qp"], MOST_LOG2_QP[j["ring_dimension"]])
         self.assertGreaterEqual(j["security_bits"], 128)
-        self.assertIn(j["cpu_kernels"], ("scalar", "avx2", "avx512"))
+        self.assertIn(j["cpu_kernels"], ("scalar", "avx2", "avx512", "amx"))
         for value in j.values():
             if isinstance(value, float):
                 self.assertTrue(math.isfinite(value))

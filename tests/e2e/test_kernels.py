@@ -29,7 +29,7 @@ class Kernels(PreparedCase):
     def test_same_bits(self):
         scalar = self.outputs("scalar")
         tested = ["scalar"]
-        for kernels in ("avx2", "avx512", ""):  # the last: whatever the program chooses
+        for kernels in ("avx2", "avx512", "amx", ""):  # the last: whatever the program chooses
             out = self.outputs(kernels)
             if out is None:
                 continue

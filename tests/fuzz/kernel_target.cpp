@@ -81,7 +81,7 @@ template <class F>
 void compare(const F& run) {
   Results expected;
   run(simd::scalar_kernels(), expected);
-  for (const Kernels* set : {simd::avx2_kernels(), simd::avx512_kernels()}) {
+  for (const Kernels* set : {simd::avx2_kernels(), simd::avx512_kernels(), simd::amx_kernels()}) {
     if (set == nullptr) continue;
     Results found;
     run(*set, found);

@@ -139,6 +139,7 @@ namespace emulated {
 #include "simd/ifma_fold.inl.h"
 #include "simd/ifma_ntt.inl.h"
 #include "simd/ifma_pointwise.inl.h"
+#include "simd/matmul.inl.h"
 #include "simd/ifma_matmul.inl.h"
 // clang-format on
 inline void automorphism(u64* dst, const u64* src, AutomorphismTable table, std::size_t n) {
@@ -167,7 +168,7 @@ const Kernels kEmulated{"emulated-ifma",
 
 std::vector<const Kernels*> vector_sets() {
   std::vector<const Kernels*> sets{&kEmulated};
-  for (const Kernels* k : {avx2_kernels(), avx512_kernels()})
+  for (const Kernels* k : {avx2_kernels(), avx512_kernels(), amx_kernels()})
     if (k != nullptr) sets.push_back(k);
   return sets;
 }
@@ -363,6 +364,10 @@ TEST(Kernels, MatrixProductsBeginWithZeroAConstantOrWhatIsThere) {
                                            {5, 9, 32},
                                            {1, 600, 32},
                                            {6, 600, 16},
+                                           {16, 64, 16},
+                                           {17, 127, 48},
+                                           {33, 130, 32},
+                                           {16, 8200, 16},
                                            {3, 0, 16}}) {
     for (const std::size_t moduli : {1u, 2u}) {
       std::mt19937_64 rng(rows * 1000 + cols);
@@ -570,12 +575,42 @@ TEST(Kernels, PackedWordsAreSixBytesEachAndComeBack) {
   }
 }
 
+// The largest digits of all, in as many columns as sums hold: weights whose six digits are all 127 or -128, times words
+// of bytes 255.
+TEST(Kernels, MatrixProductsOfTheLargestDigits) {
+  const ModulusView m = make_modulus_view(kPrimes[0]);
+  constexpr std::size_t rows = 16, length = 16;
+  for (const std::size_t cols : {64u, 8192u, 8193u})
+    for (const double w : {0x1.fdfdfdfdfdfcp+46, -(m.qd - 1) / 2, (m.qd - 1) / 2}) {
+      AlignedArray<u64> words(length);
+      for (std::size_t j = 0; j < length; ++j) words[j] = j % 2 == 0 ? m.q - 1 : 0xffffffffff;
+      const auto bytes = packed_words(words);
+      const std::vector<const unsigned char*> src(cols, bytes.data());
+      const std::vector<const ModulusView*> moduli(cols, &m);
+      const std::vector<double> weights(rows * cols, w);
+      std::vector<AlignedArray<u64>> out;
+      std::vector<u64*> dst;
+      for (std::size_t r = 0; r < rows; ++r) dst.push_back(out.emplace_back(length).data());
+      MatmulArgs args{nullptr, moduli.data(), dst.data(), moduli.data(), weights.data(), cols, rows, cols, length};
+      args.packed = src.data();
+      const u64 factor = static_cast<u64>(static_cast<std::int64_t>(w) + (w < 0 ? static_cast<std::int64_t>(m.q) : 0));
+      for (const Kernels* k : vector_sets()) {
+        k->matmul(args);
+        for (std::size_t r = 0; r < rows; ++r)
+          for (std::size_t j = 0; j < length; ++j)
+            ASSERT_EQ(out[r][j], product_mod(product_mod(words[j], factor, m.q), cols, m.q)) << k->name << " " << cols;
+      }
+    }
+}
+
 TEST(Kernels, TheEnvironmentForcesASet) {
   const char* forced = std::getenv("SOTTO_KERNELS");
   if (forced != nullptr) {
     EXPECT_STREQ(select_kernels().name, forced);
   } else {
-    const Kernels* best = avx512_kernels() ? avx512_kernels() : avx2_kernels() ? avx2_kernels() : &scalar_kernels();
+    const Kernels* best = &scalar_kernels();
+    for (const Kernels* k : {avx2_kernels(), avx512_kernels(), amx_kernels()})
+      if (k != nullptr) best = k;
     EXPECT_STREQ(select_kernels().name, best->name);
   }
 }

@@ -56,7 +56,7 @@ TEST_P(Transform, EveryKernelSetMatchesScalar) {
   const auto [n, ci] = GetParam();
   const u64 root = root_of_order(ci ? 4 * n : 2 * n, kPrime);
   const NttTables ts(n, kPrime, root, ci, TwiddleLayout::shoup);
-  for (const Kernels* k : {avx2_kernels(), avx512_kernels()}) {
+  for (const Kernels* k : {avx2_kernels(), avx512_kernels(), amx_kernels()}) {
     if (k == nullptr) continue;
     const NttTables t(n, kPrime, root, ci, k->layout);
     std::mt19937_64 rng(n);
