@@ -25,8 +25,6 @@ namespace sotto::compiler {
 
 namespace {
 
-constexpr int kLogN = 16;
-
 // Statistics of a plan's own tensors and steps, from those of its circuit: what is bootstrapped stays what it is.
 Statistics expand(const Statistics& circuit, const plan::Plan& plan) {
   Statistics out = circuit;
@@ -48,7 +46,6 @@ Statistics expand(const Statistics& circuit, const plan::Plan& plan) {
 
 // Levels of a network that is deeper than the modulus, or that needs polynomials; nothing if a layer is too deep.
 std::optional<plan::Plan> bootstrapped(plan::Plan packed, const Options& options) {
-  packed.level_primes = 1;
   packed.tensors[static_cast<std::size_t>(packed.steps.back().output)].limbs = options.output_limbs;
   packed.steps.back().extra_primes = 1;  // one prime would leave few bits to the weights of the last layer
   // With groups, weights have masks over long periods and need more bits, too.
@@ -60,8 +57,8 @@ std::optional<plan::Plan> bootstrapped(plan::Plan packed, const Options& options
   plan::Plan plan = insert_bootstraps(packed, *placement);
   plan.parameters.ciphertext_primes = placement->limbs;
   plan.parameters.special_primes = placement->special;
-  plan.parameters.prime_bits = kOnePrime.bits;
-  plan.parameters.primes_at_once = most_primes(kLogN, kOnePrime.bits, plan.parameters.security);
+  plan.parameters.prime_bits = kPrimeBits;
+  plan.parameters.primes_at_once = most_primes(kLogN, plan.parameters.security);
   return plan;
 }
 
@@ -77,7 +74,7 @@ Draft with_scales(plan::Plan plan, const Statistics& statistics) {
 
 // Keys, and with groups how far sources are rotated before sums are: that saves rotations of sums, but needs keys.
 void choose_rotations(plan::Plan& plan) {
-  const int primes = most_primes(plan.parameters.log_n, plan.parameters.prime_bits, plan.parameters.security);
+  const int primes = most_primes(plan.parameters.log_n, plan.parameters.security);
   const auto with_baby = [&](int baby) {
     for (plan::Step& s : plan.steps)
       if (!s.slotwise()) s.baby = baby;
@@ -152,8 +149,7 @@ const plan::Step& Compiled::worst() const {
 std::optional<plan::Plan> outline(const MeasuredCircuit& network, const Options& options) {
   std::optional<plan::Plan> packed = packed_plan(network, options);
   if (!packed) return std::nullopt;
-  const LevelSize size = options.group > 1 ? kTwoPrimes : kOnePrime;
-  if (plan::has(*packed, plan::Kind::activate) || !assign_levels(*packed, size))
+  if (plan::has(*packed, plan::Kind::activate) || !assign_levels(*packed))
     packed = bootstrapped(std::move(*packed), options);
   if (packed) choose_rotations(*packed);
   return packed;
@@ -167,10 +163,8 @@ Compiled compile(const MeasuredCircuit& network, const Options& options) {
   const auto scores = static_cast<double>(packed->output().layout.size());
   const WantedVariance wanted{std::pow(options.score_error, 2) * scores,
                               std::pow(options.cheap_score_error, 2) * scores};
-  const LevelSize size = options.group > 1 ? kTwoPrimes : kOnePrime;
   std::optional<Draft> draft;
-  if (!plan::has(*packed, plan::Kind::activate))
-    draft = levels_without_bootstraps(*packed, size, network.statistics, wanted);
+  if (!plan::has(*packed, plan::Kind::activate)) draft = levels_without_bootstraps(*packed, network.statistics, wanted);
   if (!draft || (options.precise && draft->scales.total_variance() > wanted.at_most)) {
     std::optional<plan::Plan> plan = bootstrapped(std::move(*packed), options);
     if (!plan && !draft) refuse(options.security);

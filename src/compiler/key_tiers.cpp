@@ -69,9 +69,9 @@ std::vector<Level> levels_of(plan::Plan& plan) {
 
 }  // namespace
 
-int most_primes(int log_n, int bits, ckks::SecurityLevel level) {
+int most_primes(int log_n, ckks::SecurityLevel level) {
   const ckks::SecurityRow* row = ckks::find_security_row(log_n, ckks::SecretDistribution::ternary, level);
-  return row == nullptr ? 0 : static_cast<int>(row->max_log2_qp / bits);
+  return row == nullptr ? 0 : static_cast<int>(row->max_log2_qp / kPrimeBits);
 }
 
 int special_primes(int limbs, int most) {

@@ -8,9 +8,11 @@
 
 namespace sotto::compiler {
 
-/// Primes of so many bits, special ones included, that one key may have at a level of security; 0 where the table has
-/// no row.
-int most_primes(int log_n, int bits, ckks::SecurityLevel level);
+/// The ring and the primes of all plans.
+inline constexpr int kLogN = 16, kPrimeBits = 48;
+
+/// Primes, special ones included, that one key may have at a level of security; 0 where the table has no row.
+int most_primes(int log_n, ckks::SecurityLevel level);
 
 /// Special primes for key switches of `limbs` limbs in the fewest digits, two at least, that `most` special primes
 /// allow: one more than a digit has limbs, rounded up to one of a few numbers, so that plans of one ring can share keys

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ranges>
 
 #include "base/error.h"
 #include "compiler/key_tiers.h"
@@ -14,7 +15,6 @@ namespace sotto::compiler {
 
 namespace {
 
-constexpr int kLogN = 16;
 constexpr int kMostLimbs = 64;
 // A prime that does not lower the variance by so much is not worth its time.
 constexpr double kLeastGain = 0.02;
@@ -22,12 +22,12 @@ constexpr double kCheapSeconds = 10;  // predicted for a typical processor
 
 // As few limbs as what follows needs, for every tensor and step, and those of the output at least; returns the most.
 int assign_limbs(plan::Plan& plan) {
-  std::vector<int> needed(plan.tensors.size(), plan.level_primes);
+  std::vector<int> needed(plan.tensors.size(), 1);
   int& scores = needed[static_cast<std::size_t>(plan.steps.back().output)];
   scores = std::max(scores, plan.output().limbs);
   for (std::size_t s = plan.steps.size(); s-- > 0;) {
     plan::Step& step = plan.steps[s];
-    step.limbs = needed[static_cast<std::size_t>(step.output)] + plan::levels_taken(plan, step);
+    step.limbs = needed[static_cast<std::size_t>(step.output)] + plan::levels_taken(step);
     for (const plan::Term& t : step.terms) {
       int& limbs = needed[static_cast<std::size_t>(t.source)];
       limbs = std::max(limbs, step.limbs);
@@ -37,11 +37,21 @@ int assign_limbs(plan::Plan& plan) {
   return needed.front();
 }
 
+// Limbs by what the steps take, and the primes for them; false if the modulus has no room.
+bool assign_limbs_and_primes(plan::Plan& plan) {
+  const ckks::SecurityLevel security = plan.parameters.security;
+  const int primes = most_primes(kLogN, security), limbs = assign_limbs(plan),
+            special = special_primes(limbs, primes - limbs);
+  if (limbs > kMostLimbs || special < 2) return false;
+  plan.parameters = {kLogN, ring::RingKind::conjugate_invariant, limbs, special, kPrimeBits, primes, security};
+  return true;
+}
+
 // Extra primes for some steps, tried out on one plan, whose weights are too many to be copied.
 class Search {
  public:
-  Search(plan::Plan plan, LevelSize size, const Statistics& statistics)
-      : size_(size), statistics_(statistics), plan_(std::move(plan)), costs_(plan_) {
+  Search(plan::Plan plan, const Statistics& statistics)
+      : statistics_(statistics), plan_(std::move(plan)), costs_(plan_) {
     const plan::Schedule schedule = plan::make_schedule(plan_);
     errors_ = weight_errors(plan_, plan::weight_noise(plan_, schedule));
     rotated_ = plan::rotated_share(plan_, schedule);
@@ -90,7 +100,7 @@ class Search {
 
   // Predicted, without reading keys.
   [[nodiscard]] double seconds_of_plan() const {
-    const auto special = [primes = most_primes(kLogN, size_.bits, plan_.parameters.security)](int limbs) {
+    const auto special = [primes = most_primes(kLogN, plan_.parameters.security)](int limbs) {
       return special_primes(limbs, primes - limbs);
     };
     double sum = 0;
@@ -101,7 +111,7 @@ class Search {
 
   bool apply(const std::vector<int>& extra) {
     for (std::size_t s = 0; s < extra.size(); ++s) plan_.steps[s].extra_primes = extra[s];
-    return assign_levels(plan_, size_);
+    return assign_limbs_and_primes(plan_);
   }
 
   // The plan with these extra primes, if the modulus has room for them and they are worth it.
@@ -134,7 +144,6 @@ class Search {
     return false;
   }
 
-  LevelSize size_;
   const Statistics& statistics_;
   plan::Plan plan_;
   plan::LevelCosts costs_;
@@ -145,21 +154,25 @@ class Search {
 
 }  // namespace
 
-bool assign_levels(plan::Plan& plan, LevelSize size) {
-  plan.level_primes = size.primes;
-  const ckks::SecurityLevel security = plan.parameters.security;
-  const int primes = most_primes(kLogN, size.bits, security), limbs = assign_limbs(plan),
-            special = special_primes(limbs, primes - limbs);
-  if (limbs > kMostLimbs || special < 2) return false;
-  plan.parameters = {kLogN, ring::RingKind::conjugate_invariant, limbs, special, size.bits, primes, security};
-  return true;
+bool assign_levels(plan::Plan& plan) {
+  if (plan.group() > 1) {
+    bool second = true;  // beginning with the last one
+    for (plan::Step& s : std::views::reverse(plan.steps)) {
+      if (!plan::takes_extra_primes(plan, s)) continue;
+      s.extra_primes = second ? 1 : 0;
+      second = !second;
+    }
+    if (assign_limbs_and_primes(plan)) return true;
+    for (plan::Step& s : plan.steps) s.extra_primes = 0;
+  }
+  return assign_limbs_and_primes(plan);
 }
 
-std::optional<Draft> levels_without_bootstraps(plan::Plan packed, LevelSize size, const Statistics& statistics,
+std::optional<Draft> levels_without_bootstraps(plan::Plan packed, const Statistics& statistics,
                                                const WantedVariance& wanted) {
-  if (!assign_levels(packed, size)) return std::nullopt;
+  if (!assign_levels(packed)) return std::nullopt;
   for (std::size_t t = 0; t < packed.tensors.size(); ++t) packed.tensors[t].moments = statistics.moments[t];
-  Search search(std::move(packed), size, statistics);
+  Search search(std::move(packed), statistics);
   const auto more = [&] {
     return search.variance() > wanted.at_most ||
            (search.variance() > wanted.if_cheap && search.seconds() < kCheapSeconds);

@@ -15,7 +15,6 @@ namespace sotto::compiler {
 
 namespace {
 
-constexpr int kLogN = 16, kPrimeBits = 48;
 // Part of the whole time that an extra prime for a square or product is worth.
 constexpr double kPreciseWorth = 0.045;
 
@@ -69,7 +68,7 @@ class Graph {
     else
       needed[static_cast<std::size_t>(step(last).output)] = plan_.output().limbs;
     for (int s = last; s > first; --s) {
-      int at = std::max(needed[static_cast<std::size_t>(step(s).output)], 1) + plan::levels_taken(plan_, step(s));
+      int at = std::max(needed[static_cast<std::size_t>(step(s).output)], 1) + plan::levels_taken(step(s));
       const bool multiplies = step(s).kind == plan::Kind::square || step(s).kind == plan::Kind::multiply;
       if (multiplies && step(s).extra_primes == 0 && precise > 0) {
         out.precise.push_back(s);
@@ -205,7 +204,7 @@ class Search {
 Placement best_placement(const Graph& graph, StepSeconds& step_seconds, double worth) {
   Placement best;
   best.seconds = HUGE_VAL;
-  const int primes = most_primes(kLogN, kPrimeBits, graph.plan().parameters.security);
+  const int primes = most_primes(kLogN, graph.plan().parameters.security);
   for (int limbs = primes - 2; limbs > 1; --limbs) {
     const int special = special_primes(limbs, primes - limbs);
     if (special < 2) continue;
@@ -249,7 +248,7 @@ plan::Plan insert_bootstraps(plan::Plan packed, const Placement& placement) {
     for (int s = first + 1; s <= cut; ++s) {
       plan::Step step = packed.steps[static_cast<std::size_t>(s)];
       step.limbs = segment.limbs[static_cast<std::size_t>(s - first - 1)];
-      out.tensors[static_cast<std::size_t>(step.output)].limbs = step.limbs - plan::levels_taken(packed, step);
+      out.tensors[static_cast<std::size_t>(step.output)].limbs = step.limbs - plan::levels_taken(step);
       for (plan::Term& t : step.terms) t.source = now[static_cast<std::size_t>(t.source)];
       out.steps.push_back(std::move(step));
     }

@@ -70,7 +70,7 @@ class Descent {
       for (std::size_t k = 0; k < errors[s].size(); ++k)
         readers_[index(plan.steps[s].terms[k].source)].emplace_back(s, k);
     }
-    for (const plan::Step& s : plan.steps) divisors_.push_back(plan::level_modulus(plan, s, primes_));
+    for (const plan::Step& s : plan.steps) divisors_.push_back(plan::level_modulus(s, primes_));
     begin();
     for (std::size_t t = 0; t < plan.tensors.size(); ++t) follow(t);
     for (std::size_t t = 0; t < plan.tensors.size(); ++t) {
@@ -377,7 +377,7 @@ std::vector<double> own_scales(const plan::Plan& plan, const Scales& scales, con
   // Factors of a product share its scale; what their channels differ by goes into weights.
   for (const plan::Step& s : plan.steps) {
     if (s.kind != Kind::multiply) continue;
-    const double q = std::log2(plan::level_modulus(plan, s, primes));
+    const double q = std::log2(plan::level_modulus(s, primes));
     for (const plan::Term& t : s.terms)
       own[static_cast<std::size_t>(t.source)] = (own[static_cast<std::size_t>(s.output)] + q) / 2;
   }
@@ -406,7 +406,7 @@ void apply_scales(plan::Plan& plan, const Scales& scales) {
       s.scale = plan.tensors[static_cast<std::size_t>(s.terms.front().source)].scale;
       continue;
     }
-    const double q = plan::level_modulus(plan, s, primes);
+    const double q = plan::level_modulus(s, primes);
     const bool square = s.kind == Kind::square;
     s.scale = square ? std::sqrt(result * q) : result * q;
     const auto row_factor = [&](std::size_t o) { return std::exp2(square ? rows[o] / 2 : rows[o]); };

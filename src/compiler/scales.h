@@ -8,14 +8,6 @@
 
 namespace sotto::compiler {
 
-/// What a level takes: one prime, or two smaller ones where weights need more bits (docs/adr/0013).
-struct LevelSize {
-  int primes, bits;
-
-  [[nodiscard]] int total() const { return primes * bits; }
-};
-inline constexpr LevelSize kOnePrime{1, 48}, kTwoPrimes{2, 30};
-
 /// Scales of a plan's tensors, channel by channel, and what error of the scores they leave.
 struct Scales {
   std::vector<std::vector<double>> log2;  ///< [tensor][channel]: a slot holds value * 2^log2

@@ -18,7 +18,6 @@ namespace sotto::lowering {
 
 namespace {
 
-constexpr int kPrimeBits = 48;
 constexpr double kLeastBits = 31;              // of any scale: rounding a product makes an error of 2^14
 constexpr int kBits[] = {40, 45, 36, 48, 33};  // of the free scales, the likeliest first
 constexpr double kSwitchWork = 3;              // of a key switch, beside a division
@@ -119,12 +118,12 @@ TrainingPlan compile(Step step, const Spec& spec, const RingLimits& limits, std:
     throw Error(ErrorCode::no_resources, "steps of a training are bootstrapped, for whose sparse secret no bound at " +
                                              std::string(ckks::describe(limits.security)) +
                                              " is published; take 128 bits (security), or normal equations");
-  const int most = limits.primes > 0 ? limits.primes : compiler::most_primes(limits.log_n, kPrimeBits, limits.security);
+  const int most = limits.primes > 0 ? limits.primes : compiler::most_primes(limits.log_n, limits.security);
   plan.parameters = {.log_n = limits.log_n,
                      .kind = ring::RingKind::conjugate_invariant,
                      .ciphertext_primes = most - 1,
                      .special_primes = 1,
-                     .prime_bits = kPrimeBits,
+                     .prime_bits = compiler::kPrimeBits,
                      .security = limits.security};
   std::optional<LevelChoice> levels;
   if (!at_once(spec)) {

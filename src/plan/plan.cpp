@@ -34,12 +34,12 @@ int bootstraps(const Plan& plan) {
   return count;
 }
 
-int levels_taken(const Plan& plan, const Step& step) {
+int levels_taken(const Step& step) {
   switch (step.kind) {
     case Kind::sum:
     case Kind::square:
     case Kind::multiply:
-      return (step.keep ? 0 : plan.level_primes) + step.extra_primes;
+      return (step.keep ? 0 : 1) + step.extra_primes;
     case Kind::activate:
       return step.activation.depth();
     case Kind::bootstrap:
@@ -48,9 +48,9 @@ int levels_taken(const Plan& plan, const Step& step) {
   return 0;
 }
 
-double level_modulus(const Plan& plan, const Step& step, const std::vector<std::uint64_t>& primes) {
+double level_modulus(const Step& step, const std::vector<std::uint64_t>& primes) {
   double q = 1;
-  for (int k = 1; k <= levels_taken(plan, step) && k <= step.limbs; ++k)
+  for (int k = 1; k <= levels_taken(step) && k <= step.limbs; ++k)
     q *= static_cast<double>(primes[static_cast<std::size_t>(step.limbs - k)]);
   return q;
 }

@@ -83,7 +83,6 @@ struct Prediction {
 struct Plan {
   std::string network;  ///< name of the model file
   ckks::ParametersSpec parameters;
-  int level_primes = 1;         ///< ciphertext primes that a level takes, 1 or 2
   int tile = 8;                 ///< T
   int batch = 0;                ///< images that one run holds: slots / (G T^2)
   std::vector<Tensor> tensors;  ///< tensors[0] is the input, the last step's output the scores
@@ -109,7 +108,7 @@ struct Plan {
 circuit::View view(const Plan& plan);
 
 /// The number by which a sum is divided: the product of levels_taken() primes.
-double level_modulus(const Plan& plan, const Step& step, const std::vector<std::uint64_t>& primes);
+double level_modulus(const Step& step, const std::vector<std::uint64_t>& primes);
 
 /// Whether a plan has a step of this kind.
 bool has(const Plan& plan, Kind kind);
@@ -121,6 +120,6 @@ bool takes_extra_primes(const Plan& plan, const Step& step);
 int bootstraps(const Plan& plan);
 
 /// Limbs that a step takes from its sum to its output; 0 for a bootstrap.
-int levels_taken(const Plan& plan, const Step& step);
+int levels_taken(const Step& step);
 
 }  // namespace sotto::plan

@@ -332,7 +332,6 @@ json header_of(const Plan& plan) {
   return {{"network", plan.network},
           {"parameters", to_json(plan.parameters)},
           {"bootstrapping", plan.bootstrapping ? to_json(*plan.bootstrapping) : json()},
-          {"level_primes", plan.level_primes},
           {"tile", plan.tile},
           {"batch", plan.batch},
           {"tensors", tensors},
@@ -365,7 +364,6 @@ Plan plan_of(const json& h, std::vector<double> values) {
   plan.network = readable_text(wire::text(h, "network"));
   plan.parameters = parameters_from_json(field(h, "parameters"));
   if (!field(h, "bootstrapping").is_null()) plan.bootstrapping = bootstrap_from_json(field(h, "bootstrapping"));
-  plan.level_primes = small_integer(h, "level_primes", 1, 2);
   plan.tile = small_integer(h, "tile", 1, 256);
   plan.batch = small_integer(h, "batch", 1, 1 << 17);
   const auto& tensors = wire::list(h, "tensors", 100000);

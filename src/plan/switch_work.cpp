@@ -146,7 +146,7 @@ Work finishing_work(const Plan& plan, const Step& step, int limbs, const std::fu
   const bool multiplies = step.kind == Kind::square || step.kind == Kind::multiply;
   Work work;
   if (multiplies) work = SwitchWork{n, limbs, special(limbs)}.square();
-  for (int k = multiplies ? 1 : 0; k < levels_taken(plan, step); ++k) work += rescaling(limbs - k, n);
+  for (int k = multiplies ? 1 : 0; k < levels_taken(step); ++k) work += rescaling(limbs - k, n);
   return work;
 }
 

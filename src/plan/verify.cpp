@@ -103,10 +103,9 @@ void verify_slotwise(const Plan& plan, const Step& step, const Readers& readers,
     bad(name + "it does not copy one tensor");
   if (!(std::abs(step.scale / first.scale - 1) < 1e-5)) bad(name + "impossible scale");
   if (step.kind == Kind::multiply) {
-    if (out.limbs != step.limbs - levels_taken(plan, step)) bad(name + "wrong level of the output");
+    if (out.limbs != step.limbs - levels_taken(step)) bad(name + "wrong level of the output");
     return verify_product(plan, step, readers, name);
   }
-  if (plan.level_primes != 1) bad(name + "polynomials need levels of one prime");
   // The largest result in slots: coefficients at this scale must stay below 2^62.
   const auto verify_peak = [&](double largest) {
     if (!(out.scale * largest < 0x1p56)) bad(name + "impossible scale");
@@ -187,7 +186,7 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, const Re
   const bool sums_pixels = std::ranges::any_of(step.terms, [](const Term& t) { return t.kind == Term::Kind::full; });
   if (step.spread && (!step.keep || last || out.layout.plane() != 1 || sums_pixels))
     bad(name + "only a factor of one pixel is spread");
-  if (out.limbs < 1 || (!step.slotwise() && out.limbs != step.limbs - levels_taken(plan, step)))
+  if (out.limbs < 1 || (!step.slotwise() && out.limbs != step.limbs - levels_taken(step)))
     bad(name + "wrong level of the output");
   if (step.extra_primes < 0 || step.extra_primes > (takes_extra_primes(plan, step) ? 1 : 0))
     bad(name + "impossible level");
@@ -225,7 +224,7 @@ void verify_scales(const Plan& plan) {
     if (s.output < 0 || s.output >= static_cast<int>(plan.tensors.size()) || s.limbs < 1 ||
         s.limbs > p.ciphertext_primes)
       bad("layer " + s.name + ": wrong output or level");
-    const double q = level_modulus(plan, s, primes);
+    const double q = level_modulus(s, primes);
     double expected = s.kind == Kind::square ? s.scale * s.scale / q : s.scale / q;
     if (s.kind == Kind::multiply) expected *= plan.tensors[static_cast<std::size_t>(s.terms.back().source)].scale;
     if (!(std::abs(plan.tensors[static_cast<std::size_t>(s.output)].scale / expected - 1) < 1e-5))
@@ -299,7 +298,6 @@ void verify(const Plan& plan) {
     if (std::none_of(plan.steps.begin(), plan.steps.end(), [](const Step& s) { return s.kind == Kind::bootstrap; }))
       bad("it has a bootstrapping circuit without use");
   }
-  if (plan.level_primes < 1 || plan.level_primes > 2) bad("impossible levels");
   for (const Step& s : plan.steps) verify_name(s.name);
   for (const Tensor& t : plan.tensors) {
     verify_name(t.name);

@@ -35,18 +35,17 @@ class PlanBuilder {
  public:
   plan::Plan plan;
   int baby = 1;           ///< of the steps that follow
-  int extra_primes = 0;   ///< of the steps that follow
+  int extra_primes;       ///< of the steps that follow
   double log_scale = 22;  ///< log2 of the scale that the steps that follow leave
 
-  PlanBuilder(int log_n, int tile, plan::Layout input, int limbs, int level_primes = 1)
-      : level_bits_(level_primes == 1 ? 48 : 30 * level_primes) {
+  PlanBuilder(int log_n, int tile, plan::Layout input, int limbs, int extra_primes_of_steps = 0)
+      : extra_primes(extra_primes_of_steps) {
     plan.network = "test.onnx";
     plan.parameters = {.log_n = log_n,
                        .kind = ring::RingKind::conjugate_invariant,
                        .ciphertext_primes = limbs,
                        .special_primes = std::max(3, (limbs + 7) / 8 + 1),
-                       .prime_bits = level_bits_ / level_primes};
-    plan.level_primes = level_primes;
+                       .prime_bits = 48};
     plan.tile = tile;
     plan.batch = (1 << log_n) / (tile * tile * input.group);
     primes_ = ckks::primes_of(plan.parameters);
@@ -97,8 +96,8 @@ class PlanBuilder {
     const bool square = kind.kind == plan::Kind::square;
     int limbs = 1000;
     for (const plan::Term& t : terms) limbs = std::min(limbs, plan.tensors[static_cast<std::size_t>(t.source)].limbs);
-    const double bits = log_scale + level_bits_ + extra_primes * plan.parameters.prime_bits;
-    const double scale = std::exp2(square || kind.keep ? bits / 2 : bits);
+    const double bits = log_scale + (1 + extra_primes) * plan.parameters.prime_bits;
+    const double scale = std::exp2(kind.keep && plan.group() > 1 ? 41 : square || kind.keep ? bits / 2 : bits);
     out.group = plan.group();
     const std::size_t biases = static_cast<std::size_t>(out.channels) *
                                (bias_per_pixel ? static_cast<std::size_t>(out.height * out.width) : 1);
@@ -114,9 +113,9 @@ class PlanBuilder {
     step.scale = scale;
     step.baby = baby;
     step.extra_primes = kind.keep ? 0 : extra_primes;
-    const double q = plan::level_modulus(plan, step, primes_);
+    const double q = plan::level_modulus(step, primes_);
     const double result = (square ? scale * scale : scale) / q;
-    plan.tensors.push_back({"t" + std::to_string(id), out, limbs - plan::levels_taken(plan, step), result});
+    plan.tensors.push_back({"t" + std::to_string(id), out, limbs - plan::levels_taken(step), result});
     plan.steps.push_back(std::move(step));
     return id;
   }
@@ -127,7 +126,7 @@ class PlanBuilder {
     plan::Step& step = plan.steps.back();
     step.limbs = tensor(source).limbs;
     step.activation = std::move(activation);
-    tensor(id).limbs = step.limbs - plan::levels_taken(plan, step);
+    tensor(id).limbs = step.limbs - plan::levels_taken(step);
     return id;
   }
 
@@ -162,7 +161,6 @@ class PlanBuilder {
     return id;
   }
 
-  int level_bits_;
   std::vector<std::uint64_t> primes_;
   unsigned seed_ = 1;
 };
@@ -225,11 +223,11 @@ inline plan::Plan slotwise_plan(int group = 1, int log_n = 10) {
   return b.build();
 }
 
-/// The same for four channels per ciphertext and two primes per level: one, two and three blocks, fewer channels than
-/// places, a shortcut, sources rotated by up to two places, four images.
+/// The same for four channels per ciphertext and steps that take two primes: one, two and three blocks, fewer channels
+/// than places, a shortcut, sources rotated by up to two places, four images.
 inline plan::Plan small_grouped_plan(int log_n = 8) {
   using namespace kinds;
-  PlanBuilder b(log_n, 4, {3, 8, 8, 2, 1, 4}, 10, 2);
+  PlanBuilder b(log_n, 4, {3, 8, 8, 2, 1, 4}, 10, 1);
   b.baby = 2;
   const int x = b.step({b.convolution(0, 6, 3, 1, 1)}, {6, 8, 8, 2, 1}, square, true);
   const int y = b.step({b.convolution(x, 2, 3, 2, 1)}, {2, 4, 4, 1, 1}, rescale);

@@ -90,7 +90,6 @@ Plan expect_valid(const Network& network, const Options& options = {}, double re
   EXPECT_NO_THROW(verify(plan::client_part(p)));
   EXPECT_GE(p.batch, options.batch);
   EXPECT_EQ(p.parameters.log_n, 16);
-  EXPECT_EQ(p.level_primes, 1);
   EXPECT_EQ(ckks::Parameters::create(p.parameters).security_bits(), 128);
   EXPECT_NO_THROW(ckks::require_secure(p.parameters, p.keys));
   EXPECT_EQ(p.keys.tiers.back().ephemeral, p.bootstrapping.has_value());

@@ -53,20 +53,19 @@ TEST(GroupedNetworks, OfAnyStructureMeanTheSame) {
   }
 }
 
-TEST(GroupedNetworks, LevelsOfTwoPrimesWithin128Bits) {
+TEST(GroupedNetworks, EverySecondStepHasAnExtraPrime) {
   NetworkBuilder b({3, 16, 16}, 1);
   int x = b.activation(b.conv(0, 8, 3, 1, 1));
   x = b.activation(b.sum(b.conv(x, 8, 3, 1, 1), x));
   b.dense(b.mean(x), 10);
   const plan::Plan single = expect_equal(b.network, with_group(1)), grouped = expect_equal(b.network, with_group(16));
-  EXPECT_EQ(single.level_primes, 1);
   EXPECT_EQ(single.parameters.ciphertext_primes, 3);
-  EXPECT_EQ(grouped.level_primes, 2);
-  EXPECT_EQ(grouped.parameters.ciphertext_primes, 6);
+  EXPECT_EQ(grouped.parameters.ciphertext_primes, 5);
   const auto parameters = ckks::Parameters::create(grouped.parameters);
   EXPECT_EQ(parameters.security_bits(), 128);
   for (std::size_t s = 0; s < single.steps.size(); ++s) {
-    EXPECT_EQ(grouped.steps[s].limbs, 2 * single.steps[s].limbs);
+    EXPECT_EQ(single.steps[s].extra_primes, 0);
+    EXPECT_EQ(grouped.steps[s].extra_primes, s % 2 == 0 ? 1 : 0) << "of three";
     EXPECT_EQ(single.steps[s].baby, 1);
     EXPECT_TRUE(std::has_single_bit(static_cast<unsigned>(grouped.steps[s].baby)));
   }

@@ -50,7 +50,6 @@ TEST(Outline, HasTheLevelsKeysAndCostOfThePlan) {
       EXPECT_EQ(outlined->parameters, whole.parameters);
       EXPECT_EQ(outlined->keys.tiers, whole.keys.tiers);
       EXPECT_EQ(outlined->keys.keys, whole.keys.keys);
-      EXPECT_EQ(outlined->level_primes, whole.level_primes);
       const plan::Cost a = plan::estimate(*outlined, 2), b = plan::estimate(whole, 2);
       const double seconds = b.seconds(plan::kTypicalSpeed);
       EXPECT_NEAR(a.seconds(plan::kTypicalSpeed), seconds, 0.01 * seconds) << "but for probes";

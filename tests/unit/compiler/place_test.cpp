@@ -102,7 +102,7 @@ Plan expect_placed(const Plan& lowered, const Placement& placement) {
       EXPECT_LE(out.limbs, circuit.output_limbs());
       EXPECT_EQ(out.layout, p.tensors[static_cast<std::size_t>(s.terms[0].source)].layout);
     } else {
-      EXPECT_EQ(out.limbs, s.limbs - plan::levels_taken(p, s)) << s.name;
+      EXPECT_EQ(out.limbs, s.limbs - plan::levels_taken(s)) << s.name;
     }
     segment_of[s.output] = is_bootstrap ? segment + 1 : segment;
     precise += s.extra_primes;

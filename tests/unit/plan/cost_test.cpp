@@ -207,7 +207,7 @@ TEST(Cost, FileSizes) {
 TEST(Cost, FileSizesOfGroups) {
   const Plan p = test::small_grouped_plan();
   const Cost cost = estimate(p);
-  const std::uint64_t poly = (1ull << p.parameters.log_n) * 4;  // primes of 30 bits
+  const std::uint64_t poly = (1ull << p.parameters.log_n) * 6;
   EXPECT_EQ(cost.input_bytes, 1 * 4 * 10 * poly) << "blocks, phases, limbs";
   EXPECT_EQ(cost.output_bytes, 3 * 2 * 4 * poly) << "blocks, polynomials, limbs";
 }

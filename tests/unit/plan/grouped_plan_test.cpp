@@ -37,9 +37,8 @@ const Break kBreaks[] = {
     {"input of another group", "batch", [](Plan& p) { p.tensors[0].layout.group = 2; }},
     {"tensor of another group", "packed", [](Plan& p) { p.tensors[2].layout.group = 2; }},
     {"scores of another group", "packed", [](Plan& p) { p.tensors[4].layout.group = 1; }},
-    {"no level", "levels", [](Plan& p) { p.level_primes = 0; }},
-    {"levels of three primes", "levels", [](Plan& p) { p.level_primes = 3; }},
-    {"levels of one prime", "level", [](Plan& p) { p.level_primes = 1; }},
+    {"no extra prime", "level", [](Plan& p) { p.steps[0].extra_primes = 0; }},
+    {"two extra primes", "level", [](Plan& p) { p.steps[0].extra_primes = 2; }},
     {"a step that takes one prime", "level", [](Plan& p) { p.tensors[1].limbs += 1; }},
     {"a step that takes three primes", "level", [](Plan& p) { p.tensors[1].limbs -= 1; }},
     {"no rotations of sources", "rotations", [](Plan& p) { p.steps[0].baby = 0; }},
@@ -72,7 +71,7 @@ TEST(VerifyGroups, EveryKeyIsNeeded) {
 
 TEST(VerifyGroups, WholeTilesShareACiphertext) {
   // A single channel needs runs of 16 words per slot of its tile, groups do not.
-  test::PlanBuilder b(6, 4, {3, 4, 4, 1, 1, 4}, 2, 2);
+  test::PlanBuilder b(6, 4, {3, 4, 4, 1, 1, 4}, 2, 1);
   b.step({b.full(0, 2)}, {2, 1, 1, 1, 4}, test::kinds::keep);
   Plan p = b.build();
   EXPECT_EQ(p.batch, 1);
@@ -96,7 +95,6 @@ TEST(GroupedFiles, RoundTrip) {
   const Plan plan = test::small_grouped_plan();
   write_plan(folder / "plan", plan);
   const Plan back = read_plan(folder / "plan");
-  EXPECT_EQ(back.level_primes, 2);
   for (std::size_t s = 0; s < plan.steps.size(); ++s) EXPECT_EQ(back.steps[s].baby, plan.steps[s].baby);
   for (std::size_t t = 0; t < plan.tensors.size(); ++t) EXPECT_EQ(back.tensors[t].layout, plan.tensors[t].layout);
   EXPECT_EQ(back.keys.keys, plan.keys.keys);
@@ -117,21 +115,17 @@ TEST(GroupedFiles, IdentitiesDependOnThePacking) {
 }
 
 TEST(Levels, ModulusIsTheProductOfTheirPrimes) {
-  Plan p = test::small_plan();
   const std::vector<std::uint64_t> primes = {3, 5, 7, 11};
   const auto modulus = [&](int limbs, int extra_primes = 0) {
     Step step;
     step.limbs = limbs;
     step.extra_primes = extra_primes;
-    return level_modulus(p, step, primes);
+    return level_modulus(step, primes);
   };
   EXPECT_EQ(modulus(4), 11);
   EXPECT_EQ(modulus(1), 3);
   EXPECT_EQ(modulus(4, 1), 77) << "a precise step divides by one prime more";
-  p.level_primes = 2;
-  EXPECT_EQ(modulus(4), 77);
-  EXPECT_EQ(modulus(2), 15);
-  EXPECT_EQ(modulus(1), 3) << "of the last layer, which divides by nothing";
+  EXPECT_EQ(modulus(2, 1), 15);
 }
 
 }  // namespace

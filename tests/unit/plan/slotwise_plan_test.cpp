@@ -99,7 +99,6 @@ const Break kBreaks[] = {
      }},
     {"a source that is not there yet", "not there", [](Plan& p) { p.steps[1].terms[0].source = 3; }},
     {"a source of a lower level", "lower level", [](Plan& p) { p.steps[1].limbs = 18; }},
-    {"levels of two primes", "level", [](Plan& p) { p.level_primes = 2; }},
     {"a sum as an activation", "copy", [](Plan& p) { p.steps[0].kind = Kind::activate; }},
     {"bootstrapping as an activation", "activation", [](Plan& p) { p.steps[3].kind = Kind::activate; }},
     {"an activation at the end", "last layer", [](Plan& p) { p.steps[7].kind = Kind::activate; }},
