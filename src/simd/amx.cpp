@@ -32,6 +32,8 @@ constexpr std::size_t kTile = 16;                           // rows of weights, 
 constexpr std::size_t kDepth = 64;                          // columns
 constexpr std::size_t kTileBytes = kTile * kDepth;          // of weights' or words' digits
 constexpr std::size_t kMostColumns = 8192;                  // between foldings
+constexpr std::size_t kMostRows = 128;                      // of weights in digits, and their bytes, so that they stay
+constexpr std::size_t kMostBytes = 1 << 20;                 // in the second-level cache
 constexpr std::size_t kAhead = 4 * kTile * kPackedBytes;    // how far ahead of use sources are asked for
 constexpr std::size_t kLeastRows = 16, kLeastColumns = 64;  // that are worth it
 constexpr std::uint64_t kBias = 0x808080808080;  // turns bytes of a number into its digits from -128 to 127, plus 128
@@ -307,31 +309,44 @@ void products(const MatmulArgs& g, std::size_t c0, std::size_t cols, const unsig
   }
 }
 
+// Rows [r0, r0 + rows) of all sets.
+void row_products(const MatmulArgs& g, std::size_t r0, std::size_t rows, const Join& join) {
+  thread_local Bytes scratch;
+  std::uint64_t begin[kMostRows], constant[kMostRows];
+  const std::size_t heights = (rows + kTile - 1) / kTile, block = heights * kDigits * kTileBytes;
+  std::size_t most = kMostBytes / block * kDepth;
+  if (most > kMostColumns) most = kMostColumns;
+  for (std::size_t c0 = 0; c0 < g.cols; c0 += most) {
+    const std::size_t cols = most < g.cols - c0 ? most : g.cols - c0;
+    const std::size_t bytes = (cols + kDepth - 1) / kDepth * kDigits * kTileBytes;
+    MatmulArgs part = g;
+    part.weight += r0 * g.stride;
+    part.rows = rows;
+    unsigned char* weights = scratch.grow(heights * bytes);
+    for (std::size_t r = 0; r < rows; r += kTile) weight_digits(part, r, c0, cols, weights + r / kTile * bytes);
+    const bool accumulate = c0 > 0 || g.start == SumStart::present;
+    const bool constants = c0 == 0 && g.start == SumStart::constant;
+    for (std::size_t r = 0; r < rows; ++r) {
+      begin[r] = constant[r] = join.correction();
+      if (constants) constant[r] += residue_of_centred(part.weight[r * g.stride + g.cols], g.dst_mod[0]->q);
+    }
+    for (std::size_t k = 0; k < g.sets; ++k) {
+      part.packed = g.packed + k * g.cols;
+      part.dst = g.dst + k * g.rows + r0;
+      products(part, c0, cols, weights, accumulate, constants && k == 0 ? constant : begin, join);
+    }
+  }
+}
+
 void amx_matmul(const MatmulArgs& g) {
   if (g.packed == nullptr || g.exact || g.rows < kLeastRows || g.cols < kLeastColumns || !same_moduli(g))
     return avx512_kernels()->matmul(g);
   const Join join(*g.dst_mod[0]);
-  thread_local Bytes scratch;
-  thread_local AlignedWords begin(0), constant(0);
-  begin.grow(g.rows);
-  constant.grow(g.rows);
   const TileConfig config;
   std::atomic_signal_fence(std::memory_order_seq_cst);
   _tile_loadconfig(&config);
-  for (std::size_t c0 = 0; c0 < g.cols; c0 += kMostColumns) {
-    const std::size_t cols = kMostColumns < g.cols - c0 ? kMostColumns : g.cols - c0;
-    const std::size_t bytes = (cols + kDepth - 1) / kDepth * kDigits * kTileBytes;
-    unsigned char* weights = scratch.grow((g.rows + kTile - 1) / kTile * bytes);
-    for (std::size_t r = 0; r < g.rows; r += kTile) weight_digits(g, r, c0, cols, weights + r / kTile * bytes);
-    const bool accumulate = c0 > 0 || g.start == SumStart::present;
-    const bool constants = c0 == 0 && g.start == SumStart::constant;
-    for (std::size_t r = 0; r < g.rows; ++r) {
-      begin.data()[r] = constant.data()[r] = join.correction();
-      if (constants) constant.data()[r] += residue_of_centred(g.weight[r * g.stride + g.cols], g.dst_mod[r]->q);
-    }
-    for (std::size_t k = 0; k < g.sets; ++k)
-      products(g.set(k), c0, cols, weights, accumulate, constants && k == 0 ? constant.data() : begin.data(), join);
-  }
+  for (std::size_t r = 0; r < g.rows; r += kMostRows)
+    row_products(g, r, kMostRows < g.rows - r ? kMostRows : g.rows - r, join);
   _tile_release();
 }
 

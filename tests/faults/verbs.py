@@ -116,7 +116,8 @@ class Chain:
         keys = {"keys/secret.key": is_container, "keys/eval.key": is_container}
         return {
             "plan": Verb(["plan", "base/net.onnx", "--json"], {}, {}),
-            "compile": Verb(["compile", "base/net.onnx", "--out", "net", "--json", "c.json"], {"net.plan": OLD, "net.client": OLD},
+            "compile": Verb(["compile", "base/net.onnx", "--signer", "base/mine.key", "--out", "net", "--json", "c.json"],
+                            {"net.plan": OLD, "net.client": OLD},
                             {"net.plan": same("net.plan"), "net.client": same("net.client"), "c.json": is_json}),
             "keygen": Verb(keygen, {}, keys),
             "keygen --force": Verb([*keygen, "--force"], {"keys/secret.key": key, "keys/eval.key": OLD, **notes}, keys),

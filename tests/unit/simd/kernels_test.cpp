@@ -368,6 +368,7 @@ TEST(Kernels, MatrixProductsBeginWithZeroAConstantOrWhatIsThere) {
                                            {17, 127, 48},
                                            {33, 130, 32},
                                            {16, 8200, 16},
+                                           {135, 1400, 16},
                                            {3, 0, 16}}) {
     for (const std::size_t moduli : {1u, 2u}) {
       std::mt19937_64 rng(rows * 1000 + cols);
