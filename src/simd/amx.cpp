@@ -35,7 +35,7 @@ constexpr std::size_t kMostColumns = 8192;                  // between foldings
 constexpr std::size_t kMostRows = 128;                      // of weights in digits, and their bytes, so that they stay
 constexpr std::size_t kMostBytes = 1 << 20;                 // in the second-level cache
 constexpr std::size_t kAhead = 4 * kTile * kPackedBytes;    // how far ahead of use sources are asked for
-constexpr std::size_t kLeastRows = 16, kLeastColumns = 64;  // that are worth it
+constexpr std::size_t kLeastRows = 64, kLeastColumns = 64;  // that are worth it
 constexpr std::uint64_t kBias = 0x808080808080;  // turns bytes of a number into its digits from -128 to 127, plus 128
 constexpr double kMostDigits = 0x7f7f7f7f7f7f;   // the largest number that has six such digits
 

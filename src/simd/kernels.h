@@ -175,8 +175,8 @@ const Kernels* avx512_kernels();
 const Kernels* amx_kernels();
 
 /// The kernel set for this process: the best one that the processor supports and that passes `self_test`, or the one
-/// that the environment variable SOTTO_KERNELS (scalar, avx2, avx512, amx) names. Throws Error{usage} for a name that is
-/// unknown or not available here.
+/// that the environment variable SOTTO_KERNELS (scalar, avx2, avx512, amx) names. Throws Error{usage} for a name that
+/// is unknown or not available here.
 const Kernels& select_kernels();
 
 /// Compares `k` with the scalar set on fixed pseudo-random and extreme inputs (about a millisecond).
