@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "simd/kernels.h"
 #include "simd/tables.h"
 
@@ -130,9 +131,7 @@ std::string digest_of(const Program& program) {
   add_list(program.outputs);
   unsigned char hash[16];
   crypto_generichash_final(&state, hash, sizeof hash);
-  char hex[33];
-  sodium_bin2hex(hex, sizeof hex, hash, sizeof hash);
-  return hex;
+  return to_hex(hash);
 }
 
 std::uint64_t peak_bytes(const Program& program, int log_n) {

@@ -2,6 +2,8 @@
 
 #include <sodium.h>
 
+#include "base/hex.h"
+
 namespace sotto::signing {
 
 bool verify(const VerificationKey& key, std::span<const unsigned char> message, const Signature& signature) {
@@ -10,21 +12,11 @@ bool verify(const VerificationKey& key, std::span<const unsigned char> message, 
 
 bool is_valid(const VerificationKey& key) { return crypto_core_ed25519_is_valid_point(key.data()) == 1; }
 
-std::string to_text(const VerificationKey& key) {
-  std::string out(2 * key.size() + 1, '\0');
-  sodium_bin2hex(out.data(), out.size(), key.data(), key.size());
-  out.pop_back();
-  return out;
-}
+std::string to_text(const VerificationKey& key) { return to_hex(key); }
 
 std::optional<VerificationKey> verification_key_of(std::string_view digits) {
   VerificationKey key{};
-  std::size_t length = 0;
-  if (digits.size() != 2 * key.size() ||
-      sodium_hex2bin(key.data(), key.size(), digits.data(), digits.size(), nullptr, &length, nullptr) != 0 ||
-      length != key.size())
-    return std::nullopt;
-  return key;
+  return from_hex(digits, key) ? std::optional(key) : std::nullopt;
 }
 
 std::string identity_of(const VerificationKey& key) {
@@ -35,10 +27,7 @@ std::string identity_of(const VerificationKey& key) {
   crypto_generichash_update(&state, reinterpret_cast<const unsigned char*>(kDomain.data()), kDomain.size());
   crypto_generichash_update(&state, key.data(), key.size());
   crypto_generichash_final(&state, hash.data(), hash.size());
-  std::string out(2 * hash.size() + 1, '\0');
-  sodium_bin2hex(out.data(), out.size(), hash.data(), hash.size());
-  out.pop_back();
-  return out;
+  return to_hex(hash);
 }
 
 }  // namespace sotto::signing

@@ -4,7 +4,7 @@
 inline constexpr std::size_t kPanelDoubles = 3072;  // 24 KiB
 inline constexpr std::size_t kPackedAhead = 512;    // how far ahead of use, in words, packed sources are asked for
 
-// sum over `cols` panel columns for R rows and C vectors, added to total (row stride `panel`), which is within 0.6 q of
+// sum over `cols` panel columns for R rows and C vectors, added to total (row stride `panel`), which is within q of
 // zero then: so few columns fit a panel that totals stay below 11 q meanwhile.
 template <class V, std::size_t R, std::size_t C>
 inline void matmul_tile(const double* x, std::size_t panel, std::size_t cols, const double* w, std::size_t stride,

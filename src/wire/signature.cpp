@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/hex.h"
+
 namespace sotto::wire {
 
 namespace {
@@ -29,12 +31,7 @@ Checksum digest_of(const Checksum& header, std::span<const Checksum> sections) {
 
 std::optional<Checksum> checksum_of(std::string_view digits) {
   Checksum out{};
-  std::size_t length = 0;
-  if (digits.size() != 2 * out.size() ||
-      sodium_hex2bin(out.data(), out.size(), digits.data(), digits.size(), nullptr, &length, nullptr) != 0 ||
-      length != out.size())
-    return std::nullopt;
-  return out;
+  return from_hex(digits, out) ? std::optional(out) : std::nullopt;
 }
 
 signing::Signature sign(const signing::SigningKey& key, const Checksum& digest) { return key.sign(message_of(digest)); }
