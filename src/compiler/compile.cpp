@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -16,6 +17,7 @@
 #include "compiler/probes.h"
 #include "compiler/scales.h"
 #include "compiler/weight_errors.h"
+#include "plan/cost.h"
 #include "plan/identity.h"
 #include "plan/noise.h"
 #include "plan/schedule.h"
@@ -24,6 +26,8 @@
 namespace sotto::compiler {
 
 namespace {
+
+constexpr int kMostBabySteps = 8;
 
 // Statistics of a plan's own tensors and steps, from those of its circuit: what is bootstrapped stays what it is.
 Statistics expand(const Statistics& circuit, const plan::Plan& plan) {
@@ -72,24 +76,44 @@ Draft with_scales(plan::Plan plan, const Statistics& statistics) {
   return {std::move(plan), std::move(errors), std::move(rotated), std::move(scales)};
 }
 
-// Keys, and with groups how far sources are rotated before sums are: that saves rotations of sums, but needs keys.
+// Steps that read and write as many channels move them alike.
+std::map<std::pair<int, int>, std::vector<plan::Step*>> steps_by_channels(plan::Plan& plan) {
+  const auto channels = [&](int tensor) { return plan.tensors[static_cast<std::size_t>(tensor)].layout.channels; };
+  std::map<std::pair<int, int>, std::vector<plan::Step*>> steps;
+  for (plan::Step& s : plan.steps) {
+    if (s.slotwise()) continue;
+    int widest = 0;
+    for (const plan::Term& t : s.terms) widest = std::max(widest, channels(t.source));
+    steps[{widest, channels(s.output)}].push_back(&s);
+  }
+  return steps;
+}
+
+// Keys, and with groups how far sources are rotated before sums are: that saves rotations of sums, but makes copies and
+// needs keys.
 void choose_rotations(plan::Plan& plan) {
   const int primes = most_primes(plan.parameters.log_n, plan.parameters.security);
-  const auto with_baby = [&](int baby) {
-    for (plan::Step& s : plan.steps)
-      if (!s.slotwise()) s.baby = baby;
-    return choose_keys(plan, primes);
+  const auto seconds = [&] {
+    choose_keys(plan, primes);
+    return plan::estimate(plan).seconds(plan::kTypicalSpeed);
   };
-  int best = 1;
-  double least = HUGE_VAL;
-  for (int baby = 1; baby <= std::min(plan.group(), 8); baby *= 2) {
-    const double seconds = with_baby(baby);
-    if (seconds < least) {
-      least = seconds;
-      best = baby;
+  const int most = std::min(plan.group(), kMostBabySteps);
+  if (most > 1) {
+    double least = seconds();
+    for (auto& [channels, steps] : steps_by_channels(plan)) {
+      for (int baby = 2; baby <= most; baby *= 2) {
+        for (plan::Step* s : steps) s->baby = baby;
+        const double now = seconds();
+        if (now < least) {
+          least = now;
+          continue;
+        }
+        for (plan::Step* s : steps) s->baby = baby / 2;
+        break;
+      }
     }
   }
-  with_baby(best);
+  choose_keys(plan, primes);
 }
 
 [[noreturn]] void refuse(ckks::SecurityLevel level) {

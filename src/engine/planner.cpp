@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <optional>
 #include <utility>
@@ -216,24 +217,32 @@ bool Planner::fits(const plan::Plan& plan) const {
          plan::estimate(plan, available_threads(), options_.memory).least_bytes <= options_.memory;
 }
 
-// The first of these packings that has room, or the first of the other kind if it falls short: what limits the
-// precision of one limits all of its kind.
-plan::Plan Planner::first_that_serves(const std::vector<Packing>& list) const {
-  const auto grouped = [](const Packing& p) { return p.options.group > 1; };
-  std::optional<compiler::Compiled> short_of_labels, short_of_memory;
-  bool kind = false;  // of the first
+// The fastest of these packings once it has the precision that its labels need: of each kind, single channels or
+// several, the first one that has room. Precision costs the kinds differently, and what limits that of one packing
+// limits all of its kind.
+plan::Plan Planner::fastest_that_serves(const std::vector<Packing>& list, int images) const {
+  std::optional<compiler::Compiled> best, short_of_labels, short_of_memory;
+  double least = HUGE_VAL;
+  std::array<bool, 2> tried{};
   for (const Packing& packing : list) {
-    if (short_of_labels && grouped(packing) == kind) continue;
+    bool& kind_tried = tried[packing.options.group > 1 ? 1 : 0];
+    if (kind_tried || packing.seconds_for(images) >= least) continue;
     compiler::Compiled compiled = refined(packing);
     if (!fits(compiled.plan)) {
       short_of_memory = std::move(compiled);
       continue;
     }
-    if (serves(compiled)) return finished(std::move(compiled));
-    if (short_of_labels) break;
-    short_of_labels = std::move(compiled);
-    kind = grouped(packing);
+    kind_tried = true;
+    if (!serves(compiled)) {
+      if (!short_of_labels) short_of_labels = std::move(compiled);
+      continue;
+    }
+    const double seconds = this->packing(packing.options, compiled.plan).seconds_for(images);
+    if (seconds >= least) continue;
+    least = seconds;
+    best = std::move(compiled);
   }
+  if (best) return finished(std::move(*best));
   if (short_of_labels) refuse(*short_of_labels);
   const plan::Plan& last = short_of_memory->plan;
   throw Error(ErrorCode::no_resources,
@@ -244,7 +253,7 @@ plan::Plan Planner::first_that_serves(const std::vector<Packing>& list) const {
               Setting::memory);
 }
 
-plan::Plan Planner::plan(int images) const { return first_that_serves(by_time(packings(images), images)); }
+plan::Plan Planner::plan(int images) const { return fastest_that_serves(by_time(packings(images), images), images); }
 
 std::vector<Part> Planner::parts(int images) const {
   const std::vector<Packing> all = packings(images), alone = by_time(all, images);
@@ -266,7 +275,7 @@ std::vector<Part> Planner::parts(int images) const {
     if (serves(bulk) && serves(rest) && fits(bulk.plan) && fits(rest.plan))
       return {{finished(std::move(bulk)), count - left}, {finished(std::move(rest)), left}};
   }
-  return {{first_that_serves(alone), count}};
+  return {{fastest_that_serves(alone, images), count}};
 }
 
 }  // namespace sotto::engine

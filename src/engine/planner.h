@@ -62,7 +62,7 @@ class Planner {
   void look_closer(compiler::Compiled& compiled) const;
   [[noreturn]] void refuse(const compiler::Compiled& compiled) const;
   [[nodiscard]] plan::Plan finished(compiler::Compiled compiled) const;
-  [[nodiscard]] plan::Plan first_that_serves(const std::vector<Packing>& list) const;
+  [[nodiscard]] plan::Plan fastest_that_serves(const std::vector<Packing>& list, int images) const;
 
   MeasuredNetwork network_;
   PlannerOptions options_;

@@ -30,7 +30,8 @@ std::string describe(const Plan& plan) {
       for (const Tap& tap : task.taps) {
         ++taps;
         masked += !tap.mask.empty();
-        if (tap.source.rotation != 0) rotated.insert(tap.source);
+        for (Tap made = tap; made.source.rotation != 0; made.source = made_from(plan, made))
+          rotated.insert(made.source);
       }
     }
     std::size_t rotations = 0;

@@ -18,9 +18,11 @@ LevelCosts::LevelCosts(const Plan& plan) : plan_(plan), steps_(plan.steps.size()
     counts.results += results;
     if (step.slotwise()) continue;
     std::map<Source, int> copies;  // new ones, by what they are made from
-    for (const Tap& tap : task.taps)
-      if (tap.source.rotation != 0 && made.insert(tap.source).second)
-        ++copies[{tap.source.tensor, tap.source.phase, 0}];
+    for (Tap tap : task.taps)
+      while (tap.source.rotation != 0 && made.insert(tap.source).second) {
+        tap.source = made_from(plan, tap);
+        ++copies[tap.source];
+      }
     for (const auto& [from, count] : copies) counts.copied[count] += blocks(from.tensor);
     counts.rotations += results * (task.last_giant - task.first_giant + summing_rotations(plan, task));
     // Linear in the limbs: what none take, and what each adds.

@@ -1,6 +1,7 @@
 #include "plan/live_set.h"
 
 #include <algorithm>
+#include <set>
 
 namespace sotto::plan {
 
@@ -22,17 +23,21 @@ void LiveSet::hold(const Source& item, int limbs) {
 std::vector<LiveSet::Copies> LiveSet::copies(int t) const {
   std::vector<Copies> list;
   std::map<Source, std::size_t> index;
+  std::set<Source> listed;
   const Task& task = schedule_.tasks[static_cast<std::size_t>(t)];
   const int limbs = plan_.steps[static_cast<std::size_t>(task.step)].limbs;
-  for (const Tap& tap : task.taps) {
-    const Source& s = tap.source;
-    const auto there = items_.find(s);
-    if (s.rotation == 0 || (there != items_.end() && there->second >= limbs)) continue;
-    const auto [at, added] = index.try_emplace({s.tensor, s.phase, 0}, list.size());
-    if (added) list.push_back({at->first, {}});
-    auto& rotations = list[at->second].rotations;
-    if (std::find(rotations.begin(), rotations.end(), s.rotation) == rotations.end()) rotations.push_back(s.rotation);
-  }
+  const auto make = [&](const Tap& tap, const auto& itself) -> void {
+    const auto there = items_.find(tap.source);
+    if (tap.source.rotation == 0 || (there != items_.end() && there->second >= limbs)) return;
+    if (!listed.insert(tap.source).second) return;
+    Tap before = tap;
+    before.source = made_from(plan_, tap);
+    itself(before, itself);
+    const auto [at, added] = index.try_emplace(before.source, list.size());
+    if (added) list.push_back({before.source, {}});
+    list[at->second].rotations.push_back(tap.source.rotation);
+  };
+  for (const Tap& tap : task.taps) make(tap, make);
   return list;
 }
 
@@ -46,6 +51,7 @@ void LiveSet::make_copies(int t) {
 void LiveSet::release(int t) {
   for (const Tap& tap : schedule_.tasks[static_cast<std::size_t>(t)].taps) {
     fresh_.push_back(tap.source);
+    fresh_.push_back(made_from(plan_, tap));
     fresh_.push_back({tap.source.tensor, tap.source.phase, 0});
   }
   for (const Source& item : fresh_) {

@@ -17,10 +17,11 @@ class LiveSet {
   /// Begins with all phases of the input. Both must outlive this.
   LiveSet(const Plan& plan, const Schedule& schedule);
 
-  /// Rotations of a phase that task t needs and that do not exist yet, or with too few limbs.
+  /// Copies that task t needs and that do not exist yet, or with too few limbs, by what they are made from
+  /// (plan::made_from): a phase, or a copy that stands before them in the list.
   struct Copies {
-    Source from;  ///< rotation 0
-    std::vector<std::int64_t> rotations;
+    Source from;
+    std::vector<std::int64_t> rotations;  ///< of the phase
   };
   [[nodiscard]] std::vector<Copies> copies(int t) const;
   /// Adds these copies.

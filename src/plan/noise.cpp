@@ -45,7 +45,7 @@ std::vector<double> rotated_share(const Plan& plan, const Schedule& schedule) {
   for (const Task& task : schedule.tasks)
     for (const Tap& tap : task.taps) {
       all[static_cast<std::size_t>(tap.source.tensor)] += 1;
-      rotated[static_cast<std::size_t>(tap.source.tensor)] += tap.source.rotation != 0;
+      rotated[static_cast<std::size_t>(tap.source.tensor)] += rotations_of(plan, tap);
     }
   for (std::size_t t = 0; t < all.size(); ++t)
     if (all[t] > 0) rotated[t] /= all[t];

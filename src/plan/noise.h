@@ -40,8 +40,8 @@ struct WeightNoise {
   std::vector<double> left;
 };
 
-/// By tensor: the part of the taps of its readers that read a rotated copy. Rotating adds the error of a division,
-/// another one for every copy.
+/// By tensor: how often what the taps of its readers read was rotated, in the mean. Rotating adds the error of a
+/// division, another one for every copy.
 std::vector<double> rotated_share(const Plan& plan, const Schedule& schedule);
 
 /// By step and term.

@@ -47,6 +47,17 @@ std::int64_t giant_rotation(const Plan& plan, const Step& step) {
   return std::int64_t{step.baby} * plan.tile * plan.tile;
 }
 
+Source made_from(const Plan& plan, const Tap& tap) {
+  Source from{tap.source.tensor, tap.source.phase, std::int64_t{tap.shift} * plan.tile * plan.tile};
+  if (from == tap.source) from.rotation = 0;
+  return from;
+}
+
+int rotations_of(const Plan& plan, const Tap& tap) {
+  if (tap.source.rotation == 0) return 0;
+  return made_from(plan, tap).rotation == 0 ? 1 : 2;
+}
+
 namespace {
 
 // Which pairs of blocks a term connects with which moves of channels.
@@ -229,9 +240,12 @@ Schedule make_schedule(const Plan& plan) {
         if (uses.empty() || uses.back().first != index) uses.emplace_back(index, step.limbs);
       };
       for (const Tap& tap : task.taps) {
-        if (tap.source.rotation != 0 && copied[tap.source] < step.limbs) {
-          copied[tap.source] = step.limbs;
-          use({tap.source.tensor, tap.source.phase, 0});
+        // The last of the copies first: each is made from the next, if it is not there.
+        Tap made = tap;
+        while (made.source.rotation != 0 && copied[made.source] < step.limbs) {
+          copied[made.source] = step.limbs;
+          made.source = made_from(plan, made);
+          use(made.source);
         }
         use(tap.source);
       }
@@ -279,8 +293,12 @@ std::set<ckks::KeyId> keys_of(const Plan& plan, const Task& task) {
     keys.insert({tier, simd::pow_mod(5, static_cast<std::uint64_t>((steps % slots + slots) % slots), order)});
   };
   bool sums = false;
-  for (const Tap& tap : task.taps) {
-    if (tap.source.rotation != 0) add_rotation(tap.source.rotation);
+  for (Tap tap : task.taps) {
+    while (tap.source.rotation != 0) {
+      const Source from = made_from(plan, tap);
+      add_rotation(tap.source.rotation - from.rotation);
+      tap.source = from;
+    }
     sums = sums || step.terms[static_cast<std::size_t>(tap.term)].kind == Term::Kind::full;
   }
   if (task.first_giant < 0) add_rotation(-giant_rotation(plan, step));

@@ -29,6 +29,13 @@ struct Tap {
   int shift = 0;  ///< places by which the source's rotation moves channels, 0 .. baby - 1
 };
 
+/// What a tap's rotated source is made from: the phase as it is, or, where pixels move as well as channels, its copy
+/// whose channels have moved. So taps of all shifts share the keys that move pixels.
+Source made_from(const Plan& plan, const Tap& tap);
+
+/// Rotations, one after the other, between a phase and a tap's source: 0 to 2.
+int rotations_of(const Plan& plan, const Tap& tap);
+
 /// The work for one output phase of one step.
 ///
 /// With groups, channels meet by rotations: the sums over all taps are made once per giant step g, and the result is
@@ -44,8 +51,8 @@ struct Task {
 /// Tasks in the order of execution, with the uses of every source.
 struct Schedule {
   std::vector<Task> tasks;
-  /// For every source, the tasks that read it and the limbs they need, in order. A phase that is not rotated is also
-  /// read by the tasks that make a rotated copy: the first that needs it, and one that needs more limbs than it has.
+  /// For every source, the tasks that read it and the limbs they need, in order. What a rotated copy is made from is
+  /// also read by the tasks that make it: the first that needs it, and one that needs more limbs than it has.
   std::map<Source, std::vector<std::pair<int, int>>> uses;
 };
 

@@ -84,6 +84,7 @@ class Simulator {
   void run_step(std::size_t s, std::span<const Task> tasks);
   [[nodiscard]] Slots single_sum(const TaskPlaintexts& plaintexts, const Task& task, int o) const;
   [[nodiscard]] Slots grouped_sum(const Task& task, int block) const;
+  void add_rotations(CopyErrors& errors, std::span<const double> weights, const Tap& tap) const;
   void add_bias(Slots& sum, std::span<const double> bias) const;
   [[nodiscard]] Slots rotated(const Slots& values, std::int64_t rotation) const;
   void finish(const Step& step, std::size_t ciphertext, Slots& values);
@@ -217,6 +218,12 @@ std::vector<double> slots_of(const ckks::Encoder& encoder, std::span<const doubl
   return slots;
 }
 
+// What the rotations of a tap's source err by.
+void Simulator::add_rotations(CopyErrors& errors, std::span<const double> weights, const Tap& tap) const {
+  const int rotations = rotations_of(plan_, tap);
+  if (rotations > 0) errors.add(weights, std::sqrt(rotations) * division_ / tensor(tap.source.tensor).scale);
+}
+
 Slots Simulator::single_sum(const TaskPlaintexts& plaintexts, const Task& task, int o) const {
   const Step& step = plan_.steps[static_cast<std::size_t>(task.step)];
   Slots sum(at_.all());
@@ -233,7 +240,7 @@ Slots Simulator::single_sum(const TaskPlaintexts& plaintexts, const Task& task, 
     const Tap& tap = task.taps[static_cast<std::size_t>(columns[c].tap)];
     copies.push_back({slots_of(single_->encoder(), rows[c], tensor(tap.source.tensor).scale / step.scale),
                       &source(tap.source, columns[c].channel), tap.source.rotation});
-    if (tap.source.rotation != 0) errors.add(copies.back().weights, division_ / tensor(tap.source.tensor).scale);
+    add_rotations(errors, copies.back().weights, tap);
   }
   add_copies(sum, copies, at_);
   disturb(sum, errors.deviations(), {Draw::What::copies, step.output, ciphertext_of(task, o)});
@@ -250,10 +257,11 @@ Slots Simulator::grouped_sum(const Task& task, int block) const {
     std::vector<WeightedCopy> copies;
     CopyErrors errors;
     for (const GroupedPlaintexts::Column& c : plaintexts.columns) {
-      const Source& from = task.taps[static_cast<std::size_t>(c.tap)].source;
+      const Tap& tap = task.taps[static_cast<std::size_t>(c.tap)];
+      const Source& from = tap.source;
       copies.push_back({slots_of(encoder, c.coefficients, tensor(from.tensor).scale / step.scale),
                         &source(from, c.block), from.rotation});
-      if (from.rotation != 0) errors.add(copies.back().weights, division_ / tensor(from.tensor).scale);
+      add_rotations(errors, copies.back().weights, tap);
       if (copies.size() < kCopiesAtOnce) continue;
       add_copies(sum, copies, at_);
       copies.clear();

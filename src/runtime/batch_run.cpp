@@ -154,17 +154,19 @@ void BatchRun::move_after(std::size_t task, StepTime& time) {
   time.disk += now() - start;
 }
 
-// One ModUp serves all rotations of a ciphertext.
+// One ModUp serves all copies that are made from one ciphertext.
 void BatchRun::make_copies(const std::vector<plan::LiveSet::Copies>& list, int limbs) {
   for (const plan::LiveSet::Copies& copies : list) {
     for (std::int64_t r : copies.rotations) store_.erase({copies.from.tensor, copies.from.phase, r});
     const Store::Blocks& from = store_.at(copies.from);
+    std::vector<std::int64_t> further;  // than what they are made from
+    for (std::int64_t r : copies.rotations) further.push_back(r - copies.from.rotation);
     std::vector<std::vector<ckks::Ciphertext>> rotated(from.size());
     side_by_side(
         from.size(), limbs,
         [&](std::size_t b) {
           check_stop();
-          rotated[b] = evaluator_.rotate_many(ckks::unpack(ring_, from[b], limbs), copies.rotations);
+          rotated[b] = evaluator_.rotate_many(ckks::unpack(ring_, from[b], limbs), further);
         },
         [&](std::size_t b) {
           for (std::size_t k = 0; k < rotated[b].size(); ++k)

@@ -157,7 +157,9 @@ TEST(GroupedSchedule, KeysForEveryRotationGiantStepSquareAndSum) {
       const int tier = step.limbs <= 2 ? 1 : 0, tile2 = p.tile * p.tile;
       std::set<std::int64_t> rotations;
       for (const Tap& tap : task.taps) {
-        rotations.insert(tap.source.rotation);
+        const std::int64_t channels = std::int64_t{tap.shift} * tile2;  // first channels move, then pixels
+        rotations.insert(channels);
+        rotations.insert(tap.source.rotation - channels);
         if (step.terms[static_cast<std::size_t>(tap.term)].kind == Term::Kind::full)
           for (int r = 1; r < tile2; r *= 2) rotations.insert(r);
       }

@@ -23,8 +23,8 @@ u64 naive_residue(double value, u64 q) {
 
 TEST(Integers, ResiduesOfEverySizeAndSign) {
   const simd::ModulusView m = simd::make_modulus_view(281474975662081ull);
-  for (const double largest : {100.0, 0x1p47, 0x1p52, 0x1p53, 0x1p61, 0x1p62, 0x1p63, 0x1p80}) {
-    for (const std::size_t count : {std::size_t{1}, std::size_t{10}, std::size_t{64}}) {
+  for (const double largest : {100.0, 0x1p31 - 2, 0x1p31, 0x1p47, 0x1p52, 0x1p53, 0x1p61, 0x1p62, 0x1p63, 0x1p80}) {
+    for (const std::size_t count : {std::size_t{1}, std::size_t{10}, std::size_t{64}, std::size_t{2064}}) {
       std::mt19937_64 rng(count);
       std::uniform_real_distribution<double> uniform(-largest, largest);
       std::vector<double> values(count);

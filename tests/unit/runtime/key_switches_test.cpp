@@ -100,6 +100,26 @@ TEST(KeySwitches, OfGroupsByHand) {
   }
 }
 
+TEST(KeySwitches, OfPixelsAndChannelsThatMove) {
+  // One image, four channels in a block, a 3 x 3 kernel: copies with channels moved by 1 .. baby - 1 places, from each
+  // and from the phase eight with pixels moved, which share eight keys; then giant steps.
+  for (const auto& [baby, giants] : {std::pair(1, 3), std::pair(2, 1), std::pair(4, 0)}) {
+    PlanBuilder b(8, 8, {4, 8, 8, 1, 1, 4}, 4, 1);
+    b.baby = baby;
+    const int x = b.step({b.convolution(0, 4, 3, 1, 1)}, {4, 8, 8, 1, 1}, square);
+    b.baby = 1;
+    b.step({b.full(x, 4)}, {4, 1, 1, 1, 8}, keep);
+    const Plan p = b.build();
+    const Count c = count(p);
+    EXPECT_EQ(c.counted.front(), static_cast<std::size_t>(baby - 1 + 8 * baby + giants + 1)) << baby;
+    EXPECT_EQ(c.counted, c.predicted) << baby;
+    const plan::Schedule schedule = plan::make_schedule(p);
+    EXPECT_EQ(plan::keys_of(p, schedule.tasks.front()).size(),
+              static_cast<std::size_t>(baby - 1 + 8 + (giants > 0) + 1))
+        << baby;
+  }
+}
+
 TEST(KeySwitches, OfCopiesThatAreMadeAgainWithMoreLimbs) {
   // Eight rotations of two ciphertexts for z, and again for w.
   PlanBuilder b(10, 4, {1, 4, 4, 1, 1}, 5);
