@@ -60,6 +60,7 @@ std::optional<LevelChoice> choose_scales(const Step& step, const Arrangement& ar
     for (int state_bits : kBits) {
       LevelChoice choice{bootstrap_spec(arrangement.log_n), std::exp2(state_bits), std::exp2(image_bits),
                          std::exp2(kLeastBits)};
+      choice.state_scale = std::min(choice.state_scale, most_state_scale(choice.bootstrapping, spec.range));
       choice.bootstrapping.raised_limbs += left;
       const std::optional<LoweredStep> lowered = lower(step, arrangement, choice, primes, spec);
       if (!lowered) continue;

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "lowering/masks.h"
+#include "lowering/step_bootstrap.h"
 #include "training/optimiser.h"
 
 namespace sotto::lowering {
@@ -22,7 +23,6 @@ using program::Products;
 using Kind = Op::Kind;
 
 constexpr double kRoundingRoom = 0x1p22;  // for multiples whose factors are no integers
-constexpr double kErrorEnlarged = 0x1p8;  // of a bootstrap: it is below 2^-13 of the range, and 2^-5 then
 constexpr double kMostInputScale = 0x1p50;
 constexpr double kGatheredRoom = 0x1p4;  // over the least scale
 
@@ -323,7 +323,7 @@ int Lowering::bootstrap(int before) {
 std::optional<LoweredStep> Lowering::run() {
   find_uses();
   LoweredStep out;
-  out.state_scale = choice_.bootstrapping.input_peak / spec_.range;
+  out.state_scale = scale_between_steps(choice_.bootstrapping, spec_.range);
   const int before = builder_.input(choice_.bootstrapping.input_limbs(), out.state_scale);
   const int state = bootstrap(before);
   spread_.emplace(builder_, a_, state, leaf_masks());

@@ -17,6 +17,14 @@ bootstrap::BootstrapSpec bootstrap_spec(int log_n) {
   return spec;
 }
 
+double scale_between_steps(const bootstrap::BootstrapSpec& spec, double range) {
+  return spec.input_peak / std::exp2(std::ceil(std::log2(range)));
+}
+
+double most_state_scale(const bootstrap::BootstrapSpec& spec, double range) {
+  return scale_between_steps(spec, range) * kErrorEnlarged;
+}
+
 int feature_limbs(int log_n) { return bootstrap_spec(log_n).input_limbs() + 1; }
 
 }  // namespace sotto::lowering

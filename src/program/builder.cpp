@@ -10,6 +10,12 @@ namespace sotto::program {
 
 using Kind = Instruction::Kind;
 
+namespace {
+
+constexpr double kExact = 0x1p-20;  // what scales may differ by, and multiples from integers
+
+}  // namespace
+
 int Builder::make(int limbs, double scale) {
   program_.values.push_back({limbs, scale});
   return static_cast<int>(program_.values.size()) - 1;
@@ -44,6 +50,14 @@ int Builder::rescales(int limbs, double scale) {
   if (limbs - count >= floor_) return count;
   fits_ = false;
   return 0;
+}
+
+// Runs multiply by the nearest integers: what lies between them would be another multiple.
+bool Builder::integral(std::span<const Multiple> multiples, double scale) const {
+  return std::ranges::all_of(multiples, [&](const Multiple& m) {
+    const double integer = m.factor * scale / value(m.value).scale;
+    return std::abs(integer - std::nearbyint(integer)) <= kExact * std::abs(integer);
+  });
 }
 
 std::vector<int> Builder::rotate(int value, std::span<const std::int64_t> rotations, int limbs) {
@@ -100,7 +114,8 @@ int Builder::multiply(const Products& products, std::span<const Multiple> addend
   }
   if (!products.empty()) scale = value(products.front().first).scale * value(products.front().second).scale;
   for (const auto& [a, b] : products)
-    check(std::abs(value(a).scale * value(b).scale / scale - 1) < 0x1p-20, "products have different scales");
+    check(std::abs(value(a).scale * value(b).scale / scale - 1) < kExact, "products have different scales");
+  fits_ = fits_ && integral(addends, scale);
   i.limbs = common_limbs(all);
   i.rescales = rescales(i.limbs, scale);
   const int out = make(i.limbs - i.rescales, rescaled(i.limbs, scale, i.rescales));

@@ -24,8 +24,8 @@ struct Multiple {
 /// Writes a program instruction by instruction and keeps its levels and scales.
 ///
 /// Scales are free: a product is divided by as many primes as leave at least `least_scale`, so a level is what its
-/// operands' scales make of it and not a prime. Where a program runs out of limbs it is written on, without rescaling,
-/// and does not fit.
+/// operands' scales make of it and not a prime. Where a program runs out of limbs, or a scale is too small for a
+/// multiple, it is written on, without rescaling, and does not fit.
 class Builder {
  public:
   /// primes: of the ring, ciphertext primes first. floor: limbs that every product leaves.
@@ -49,7 +49,8 @@ class Builder {
   /// sum of values[k] rotated by rotations[k].
   int join(std::vector<int> values, std::vector<std::int64_t> rotations);
   /// sum of products and of multiples of values, relinearised and rescaled. Products have equal scales (to 2^-20) or
-  /// there is none; then `scale` is that of the sum.
+  /// there is none; then `scale` is that of the sum. Multiples are integers at that scale (to 2^-20), or it does not
+  /// fit.
   int multiply(const Products& products, std::span<const Multiple> addends = {}, double scale = 0);
   /// factors: [row][value]. One value per row, which has `scale` before it is rescaled; of so many limbs before that
   /// (0: all that the values have). rescales: how often, or -1. constants: patterns that are added, by row, or empty.
@@ -59,7 +60,7 @@ class Builder {
   int affine(int value, double factor, double number);
   int bootstrap(int value, const bootstrap::BootstrapSpec& spec, double scale);
 
-  /// Whether every product left as many limbs as it must.
+  /// Whether every product left as many limbs as it must, and every multiple was an integer.
   [[nodiscard]] bool fits() const { return fits_; }
   /// Primes by which a number of this scale at so many limbs is divided, which leaves the floor; else it does not fit.
   [[nodiscard]] int rescales(int limbs, double scale);
@@ -75,6 +76,7 @@ class Builder {
 
  private:
   int make(int limbs, double scale);
+  [[nodiscard]] bool integral(std::span<const Multiple> multiples, double scale) const;
   [[nodiscard]] double rescaled(int limbs, double scale, int rescales) const;
 
   Program program_;

@@ -148,6 +148,37 @@ TEST(EncryptedTraining, ALayerBetweenOthers) {
   expect_steps_as_twin(b.network, 32, 11, {b.network.nodes[static_cast<std::size_t>(second)].name});
 }
 
+// Each step from what the one before it left, not from the twin's state: factors that a step applies to all weights add
+// up. Whatever the range: what is bootstrapped is divided by it.
+TEST(EncryptedTraining, WeightsDoNotDriftOverManySteps) {
+  NetworkBuilder b({1, 4, 4}, 6);
+  b.dense(b.flatten(0), 3);
+  for (const double range : {2.0, 3.0, 50.0, 1e6}) {
+    training::Spec spec = spec_for(100);
+    spec.range = range;
+    spec.rate = 0.001;
+    ToyTraining toy(lowering::compile(training::differentiate(b.network, spec), spec, {11, 36}));
+    const auto& step = toy.plan.step;
+    const std::vector<Example> examples = random_examples(100, step.value(step.images).shape.size(), 3);
+    std::vector<const Example*> list;
+    for (const Example& e : examples) list.push_back(&e);
+    State clear = training::initial_state(step);
+    for (auto& weights : clear.weights)
+      for (double& w : weights) w += range / 3;
+    State encrypted = clear;
+    const training::Twin twin(step, spec);
+    for (int number = 0; number < 5; ++number) {
+      twin.train(clear, list, number);
+      encrypted = toy.step(encrypted, list, number, nullptr);
+    }
+    double error = 0;
+    for (std::size_t p = 0; p < clear.weights.size(); ++p)
+      for (std::size_t i = 0; i < clear.weights[p].size(); ++i)
+        error = std::max(error, std::abs(encrypted.weights[p][i] - clear.weights[p][i]));
+    EXPECT_LT(error, 1e-5 * range) << "range " << range;
+  }
+}
+
 // Images that are not there, most of them here, teach nothing.
 TEST(EncryptedTraining, Softmax) {
   NetworkBuilder b({1, 4, 4}, 6);

@@ -66,6 +66,21 @@ TEST(Builder, RefusesSumsOfDifferentScalesAndPlaintextsThatVanish) {
   EXPECT_NO_THROW((void)b.mix({x}, {{{b.pattern({1}), -1}}}, 0x1p41));  // an exact factor
 }
 
+// A run rounds them to integers.
+TEST(Builder, MultiplesThatAreNoIntegersDoNotFit) {
+  const auto fits = [](double factor, double scale) {
+    Builder b = builder();
+    const int x = b.input(6, 0x1p40);
+    const Multiple multiples[] = {{x, 1}, {x, factor}};
+    (void)b.multiply({}, multiples, scale);
+    return b.fits();
+  };
+  EXPECT_TRUE(fits(-3, 0x1p40));
+  EXPECT_TRUE(fits(1.0 / 3, 0x1p62));  // rounded by less than 2^-20
+  EXPECT_FALSE(fits(1.0 / 3, 0x1p52));
+  EXPECT_FALSE(fits(0.25, 0x1p40));  // nothing would be left
+}
+
 TEST(Builder, RotationsByNothingAreTheValueItself) {
   Builder b = builder();
   const int x = b.input(6, 0x1p40);
