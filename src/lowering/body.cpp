@@ -145,7 +145,8 @@ Body compile_body(const graph::Network& network, int features, const training::S
                     calibration.made_up ? "made-up " : ""));
   compiler::measure_probes(plan, calibration);
   out.client = plan::client_part(plan);
-  out.bytes = plan::estimate(plan).peak_bytes;
+  // Part of the plan's identity, which is the same on all machines.
+  out.bytes = plan::estimate(plan, kThreadsOfBytes).peak_bytes;
   out.plan = std::move(plan);
   return out;
 }

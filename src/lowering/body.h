@@ -20,8 +20,11 @@ struct Body {
   training::Standard standard;          ///< what features were before they were standardised
   bool maps = false;        ///< features are maps, which lie as images of a step do; else they have to be packed
   double range = 0;         ///< largest magnitude of a standardised feature that bootstrapping takes
-  std::uint64_t bytes = 0;  ///< that a run is predicted to need, keys included
+  std::uint64_t bytes = 0;  ///< that a run on kThreadsOfBytes threads is predicted to need, keys included
 };
+
+/// Threads for which the memory of a body is written down.
+inline constexpr int kThreadsOfBytes = 2;
 
 /// How many primes features are divided by when they are masked, so that masks are fine enough; 0 if the scores of the
 /// body have too few limbs for that. bootstrapping: that of the steps, which takes them next.

@@ -1,6 +1,7 @@
 #include "lowering/body.h"
 
 #include <gtest/gtest.h>
+#include <tbb/global_control.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -21,18 +22,21 @@ const std::filesystem::path kModel = std::filesystem::path(SOTTO_SOURCE_DIR) / "
 // The last layer alone, behind two convolutions that stay.
 class BodyPlan : public testing::Test {
  protected:
-  static void SetUpTestSuite() {
+  static Spec spec() {
     Spec spec;
     spec.new_head = 5;
     spec.batch = 2000;
     spec.steps = 3;
+    return spec;
+  }
+  static void SetUpTestSuite() {
     compiler::PlanningHooks hooks;
     hooks.progress = [](const compiler::PlanningProgress& p) {
       if (stages->empty() || stages->back().first != p.stage) stages->emplace_back(p.stage, 0);
       stages->back().second = p.done;
     };
     stages = new std::vector<std::pair<std::string, double>>;
-    plan = new TrainingPlan(plan_training(kModel, spec, hooks));
+    plan = new TrainingPlan(plan_training(kModel, spec(), hooks));
     server = new Bytes;
     client = new Bytes;
     write_training_plan(Sink(*server), *plan, wire::Kind::plan);
@@ -92,7 +96,15 @@ TEST_F(BodyPlan, ComesBackFromBothFilesAndOnlyTheServersHasTheBody) {
   EXPECT_FALSE(there.body->plan.has_value());
   EXPECT_EQ(there.body->standard.mean, plan->body->standard.mean);
   EXPECT_EQ(program::digest_of(pack_features(here)), program::digest_of(pack_features(there)));
-  EXPECT_EQ(memory_of(here, lower(here)), memory_of(there, lower(there)));
+  EXPECT_EQ(here.body->bytes, plan->body->bytes);
+  EXPECT_EQ(there.body->bytes, plan->body->bytes);
+}
+
+TEST_F(BodyPlan, HasTheSameIdentityHoweverManyThreadsThereAre) {
+  for (const std::size_t threads : {1, 3}) {
+    const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, threads);
+    EXPECT_EQ(plan_training(kModel, spec()).id, plan->id) << threads;
+  }
 }
 
 TEST_F(BodyPlan, RefusesPartsThatDoNotFitEachOther) {
