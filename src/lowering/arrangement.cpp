@@ -70,39 +70,41 @@ void require_powers_of_two(const Step& step, const std::vector<packing::Axes>& s
   }
 }
 
+// In 64 bits, until it is known that the weights fit: wide layers with large tiles take more than 2^31 slots.
 void place_parameters(const Step& step, Arrangement& a) {
-  int kernels = 0;
+  std::size_t kernels = 0;
   for (const Parameter& p : step.parameters)
-    if (step.value(p.value).space == Space::kernel) kernels += static_cast<int>(step.value(p.value).size());
+    if (step.value(p.value).space == Space::kernel) kernels += step.value(p.value).size();
   a.node = std::max(kLeastNode, a.positions());
-  while (a.node < kMostNode && a.node < kernels) a.node *= 2;
-  int next = 0;
+  while (a.node < kMostNode && static_cast<std::size_t>(a.node) < kernels) a.node *= 2;
+  std::int64_t next = 0;
+  a.parameters.resize(step.parameters.size());
   for (const bool matrices : {false, true}) {
     next = (next + a.node - 1) / a.node * a.node;
     for (std::size_t p = 0; p < step.parameters.size(); ++p) {
       const Value& v = step.value(step.parameters[p].value);
       if ((v.space == Space::matrix) != matrices) continue;
-      ParameterPlace& place = a.parameters[p];
-      place = {next, 1, static_cast<int>(v.size())};
+      std::int64_t unit = 1, leaves = static_cast<std::int64_t>(v.size());
       if (matrices) {
         const Layout& map = a.layouts[static_cast<std::size_t>(map_before(step, step.parameters[p].value))];
-        place.unit = a.positions();
-        place.leaves = v.outs * v.shape.channels * map.phase_count();
+        unit = a.positions();
+        leaves = std::int64_t{v.outs} * v.shape.channels * map.phase_count();
       }
-      next += place.unit * place.leaves;
+      a.parameters[p] = {static_cast<int>(next), static_cast<int>(unit), static_cast<int>(leaves)};
+      next += unit * leaves;
     }
   }
-  a.period = 2 * static_cast<int>(std::bit_ceil(as_unsigned(std::max(next, a.node))));
-  if (a.period > a.slots())
+  if (std::max<std::int64_t>(next, a.node) > a.slots() / 2)
     throw Error(ErrorCode::bad_input,
                 fmt::format("the layers to be trained have weights for {} slots; with their velocities a ciphertext "
                             "holds {}: name fewer layers",
                             next, a.slots() / 2));
+  a.period = 2 * static_cast<int>(std::bit_ceil(as_unsigned(std::max(static_cast<int>(next), a.node))));
 }
 
 }  // namespace
 
-Arrangement arrange(const Step& step, int batch, int log_n, int tile) {
+Arrangement arrange_maps(const Step& step, int batch, int log_n, int tile) {
   Arrangement a;
   a.log_n = log_n;
   a.batch = batch;
@@ -132,7 +134,11 @@ Arrangement arrange(const Step& step, int batch, int log_n, int tile) {
     if ((l.height - 1) / l.phases.h >= a.tile || (l.width - 1) / l.phases.w >= a.tile)
       throw Error(ErrorCode::bad_input, "a map grows beyond the canvas of the images: training needs less padding");
   }
-  a.parameters.resize(step.parameters.size());
+  return a;
+}
+
+Arrangement arrange(const Step& step, int batch, int log_n, int tile) {
+  Arrangement a = arrange_maps(step, batch, log_n, tile);
   place_parameters(step, a);
   return a;
 }

@@ -59,6 +59,9 @@ struct Arrangement {
 /// large. tile: of all maps, which it must have room for; 0: whatever suits them.
 Arrangement arrange(const Step& step, int batch, int log_n, int tile = 0);
 
+/// The same without places for weights.
+Arrangement arrange_maps(const Step& step, int batch, int log_n, int tile = 0);
+
 /// Flags by tile position: where this phase of a map has a pixel.
 std::vector<bool> pixels_of(const Layout& layout, int tile, int phase);
 

@@ -205,7 +205,7 @@ class Writer {
 
 Arrangement arrange_moments(const Step& step, int batch, int log_n, int tile) {
   training::require_dense_layer(step);
-  Arrangement a = arrange(step, batch, log_n, tile);
+  Arrangement a = arrange_maps(step, batch, log_n, tile);
   const int each = images_of(step, a).ciphertexts(), classes = classes_of(step);
   const std::int64_t leaves = count_of_meetings(each, a.tile) + std::int64_t{classes} * (each + 1);
   const std::int64_t slots = leaves * a.positions();

@@ -84,6 +84,13 @@ TEST(Arrangement, RefusesWhatDoesNotFit) {
   EXPECT_TRUE(test::refuses([&] { return arrange(step_of(large.network), 16, 11); }, {"fewer layers"}));
 }
 
+// The slots of their weights are too many for 32 bits: 1024 * 2048 leaves of a tile of 1024 positions.
+TEST(Arrangement, RefusesWideLayers) {
+  NetworkBuilder b({1, 28, 28}, 1);
+  b.dense(test::quadratic(b, b.dense(test::quadratic(b, b.dense(b.flatten(0), 1024), 0.25, 0.5), 2048), 0.25, 0.5), 10);
+  EXPECT_TRUE(test::refuses([&] { return arrange(step_of(b.network), 16, 16); }, {"fewer layers"}));
+}
+
 // Both ways list the same meetings of pixels.
 TEST(Windows, TransposedTapsAreTheSameSeenFromTheOtherSide) {
   packing::Layout before, behind;

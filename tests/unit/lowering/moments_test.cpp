@@ -22,9 +22,9 @@ training::Spec spec_for(int batch, int steps) {
   return spec;
 }
 
-graph::Network dense_network(graph::Shape shape) {
+graph::Network dense_network(graph::Shape shape, int classes = 3) {
   NetworkBuilder b({shape.c, shape.h, shape.w}, 5);
-  b.dense(b.flatten(0), 3);
+  b.dense(b.flatten(0), classes);
   return b.network;
 }
 
@@ -81,6 +81,16 @@ TEST(EncryptedMoments, OfTwoGroups) { expect_moments({2, 3, 4}, 512); }
 TEST(EncryptedMoments, ImagesThatAreNotThereCountForNothing) {
   expect_moments({2, 3, 4}, 100, 3);
   expect_moments({1, 4, 4}, 300, 3);
+}
+
+// Weights of sgd lie elsewhere, beside their velocities.
+TEST(EncryptedMoments, NeedNoRoomForVelocities) {
+  const training::Spec spec = spec_for(512, 1);
+  const auto compiled = [&](int classes) {
+    return lowering::compile(training::differentiate(dense_network({2, 4, 4}, classes), spec), spec, {13, 36});
+  };
+  EXPECT_NO_THROW((void)compiled(140));
+  EXPECT_TRUE(refuses([&] { return compiled(200); }, {"32 features and 200 classes", "sgd"}));
 }
 
 TEST(EncryptedMoments, RefuseMoreFeaturesThanTheyHaveSlotsFor) {
