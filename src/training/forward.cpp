@@ -92,18 +92,6 @@ class Forward {
     return {i, i};
   }
 
-  // The ChannelAffine that adds the biases of a layer without any of its own, as exporters write x W + b; or -1.
-  [[nodiscard]] int bias_node(int layer, const std::vector<double>& own) const {
-    const auto zero = [](double v) { return v == 0; };
-    if (!std::ranges::all_of(own, zero) || readers_[static_cast<std::size_t>(layer)] != 1) return -1;
-    for (int i = layer + 1; i < static_cast<int>(network_.nodes.size()); ++i) {
-      if (at(i).inputs.empty() || at(i).inputs[0] != layer) continue;
-      const auto* a = std::get_if<graph::ChannelAffine>(&at(i).op);
-      return a != nullptr && std::ranges::all_of(a->scale, [](double v) { return v == 1; }) ? i : -1;
-    }
-    return -1;
-  }
-
   // The value that stands for weights of a layer, whose node may be another than `named`: that of its biases.
   int weights(int layer, int named, bool bias, Value value, const std::vector<double>& numbers) {
     return trained_.contains(layer) ? b_.add_parameter(at(named).name, bias, std::move(value), numbers)
@@ -122,7 +110,7 @@ class Forward {
   // The value of a layer with its biases, unless it has none or those come from a node of their own.
   Polynomial layer(int i, int product, const std::vector<double>& bias) {
     if (is_adapter_part(at(i).name, spec_)) return root(i, product);
-    return root(i, bias_node(i, bias) < 0 ? add_bias(i, i, product, bias) : product);
+    return root(i, bias_node(network_, i) == i ? add_bias(i, i, product, bias) : product);
   }
 
   Polynomial convolution(int i, const graph::Conv2d& c) {
@@ -184,7 +172,7 @@ class Forward {
                 d.weights);
     const int sums = b_.add(Kind::convolve, {x, kernel},
                             {.name = name + ".maps", .space = Space::map, .shape = {d.out, in.height, in.width}});
-    const int biased = bias_node(i, d.bias) < 0 ? add_bias(i, i, sums, d.bias) : sums;
+    const int biased = bias_node(network_, i) == i ? add_bias(i, i, sums, d.bias) : sums;
     return root(i, b_.add(Kind::mean, {biased}, {.name = name, .space = Space::vector, .shape = {d.out, 1, 1}}));
   }
 
@@ -220,7 +208,7 @@ class Forward {
 
   Polynomial affine(int i, const graph::ChannelAffine& a) {
     const int source = at(i).inputs[0];
-    if (has_weights(at(source)) && bias_node(source, bias_of(source)) == i)
+    if (has_weights(at(source)) && bias_node(network_, source) == i)
       return root(i, add_bias(source, i, value_of(source), a.shift));
     const auto uneven = [](const std::vector<double>& v) {
       return std::ranges::any_of(v, [&](double x) { return x != v.front(); });
@@ -233,11 +221,6 @@ class Forward {
     p.coefficients[0] += a.shift[0];
     trim(p.coefficients);
     return p;
-  }
-
-  [[nodiscard]] const std::vector<double>& bias_of(int layer) const {
-    const auto* c = std::get_if<graph::Conv2d>(&at(layer).op);
-    return c != nullptr ? c->bias : std::get<graph::Dense>(at(layer).op).bias;
   }
 
   Polynomial product(int i) {

@@ -24,22 +24,34 @@ Network up_to(Network network, int features) {
   return network;
 }
 
-// The node that adds the biases of a layer: the layer itself, or one behind it.
-std::vector<double>& biases_behind(Network& network, std::size_t layer) {
-  auto& own = std::get<graph::Dense>(network.nodes[layer].op).bias;
-  if (std::ranges::all_of(own, [](double b) { return b == 0; }))
-    for (Node& n : network.nodes)
-      if (auto* a = std::get_if<graph::ChannelAffine>(&n.op);
-          a != nullptr && n.inputs.front() == static_cast<int>(layer) &&
-          std::ranges::all_of(a->scale, [](double v) { return v == 1; }))
-        return a->shift;
-  return own;
+const std::vector<double>& biases_of(const Node& layer) {
+  const auto* c = std::get_if<graph::Conv2d>(&layer.op);
+  return c != nullptr ? c->bias : std::get<graph::Dense>(layer.op).bias;
 }
 
 }  // namespace
 
 bool has_weights(const Node& node) {
   return std::holds_alternative<graph::Conv2d>(node.op) || std::holds_alternative<graph::Dense>(node.op);
+}
+
+int bias_node(const Network& network, int layer) {
+  if (!std::ranges::all_of(biases_of(network.nodes[static_cast<std::size_t>(layer)]), [](double b) { return b == 0; }))
+    return layer;
+  int readers = 0, reader = layer;
+  for (std::size_t i = 0; i < network.nodes.size(); ++i)
+    for (int k : network.nodes[i].inputs)
+      if (k == layer) ++readers, reader = static_cast<int>(i);
+  const auto* sum = std::get_if<graph::ChannelAffine>(&network.nodes[static_cast<std::size_t>(reader)].op);
+  const bool only_adds = sum != nullptr && std::ranges::all_of(sum->scale, [](double s) { return s == 1; });
+  return readers == 1 && only_adds ? reader : layer;
+}
+
+std::vector<double>& numbers_of(Node& node, bool bias) {
+  if (auto* c = std::get_if<graph::Conv2d>(&node.op)) return bias ? c->bias : c->weights;
+  if (auto* d = std::get_if<graph::Dense>(&node.op)) return bias ? d->bias : d->weights;
+  check(bias, "a node without weights");
+  return std::get<graph::ChannelAffine>(node.op).shift;
 }
 
 std::set<int> layers_to_train(const Network& network, const Spec& spec) {
@@ -154,9 +166,12 @@ Network head_of(const Network& network, int features, const Shape& shape, const 
     head.nodes.push_back(std::move(n));
   }
   graph::keep_ancestors(head, static_cast<int>(head.nodes.size()) - 1);
-  const auto first = static_cast<std::size_t>(std::ranges::find_if(head.nodes, has_weights) - head.nodes.begin());
-  auto& dense = std::get<graph::Dense>(head.nodes[first].op);
-  std::vector<double>& bias = biases_behind(head, first);
+  const auto found = std::ranges::find_if(head.nodes, has_weights);
+  check(found != head.nodes.end() && std::holds_alternative<graph::Dense>(found->op),
+        "what reads features is a dense layer");
+  auto& dense = std::get<graph::Dense>(found->op);
+  const int biased = bias_node(head, static_cast<int>(found - head.nodes.begin()));
+  std::vector<double>& bias = numbers_of(head.nodes[static_cast<std::size_t>(biased)], true);
   const std::size_t count = standard.mean.size();
   for (std::size_t i = 0; i < dense.weights.size(); ++i) {
     bias[i / count] += dense.weights[i] * standard.mean[i % count];
@@ -168,13 +183,16 @@ Network head_of(const Network& network, int features, const Shape& shape, const 
 std::vector<std::vector<double>> without_standard(const Step& step, std::vector<std::vector<double>> weights,
                                                   const Standard& standard) {
   const auto parameter_of = [&](int value) {
-    return static_cast<std::size_t>(std::ranges::find(step.parameters, value, &Parameter::value) -
-                                    step.parameters.begin());
+    const auto found = std::ranges::find(step.parameters, value, &Parameter::value);
+    check(found != step.parameters.end(), "the layer that reads features is trained");
+    return static_cast<std::size_t>(found - step.parameters.begin());
   };
   const auto product = std::ranges::find_if(
       step.ops, [&](const Op& op) { return op.kind == Op::Kind::contract && op.inputs.front() == step.images; });
+  check(product != step.ops.end(), "a dense layer reads the features");
   const auto sum = std::ranges::find_if(
       step.ops, [&](const Op& op) { return op.kind == Op::Kind::add_bias && op.inputs.front() == product->output; });
+  check(sum != step.ops.end(), "the layer that reads features has biases");
   std::vector<double>&w = weights[parameter_of(product->inputs[1])], &b = weights[parameter_of(sum->inputs[1])];
   const std::size_t count = standard.mean.size();
   for (std::size_t i = 0; i < w.size(); ++i) {

@@ -13,6 +13,13 @@ namespace sotto::training {
 /// Whether a node is a layer with weights: a convolution or a dense layer.
 bool has_weights(const graph::Node& node);
 
+/// The node that holds the biases of a layer: the layer itself or, if its own are zero, a node that adds numbers to its
+/// values and alone reads them, as exporters write x W + b.
+int bias_node(const graph::Network& network, int layer);
+
+/// The weights of a layer, or the biases of a node that bias_node gives.
+std::vector<double>& numbers_of(graph::Node& node, bool bias);
+
 /// Indices of the layers that a spec trains: a new head and those that it names, or all. Throws Error{bad_input} for
 /// names that no layer has, two layers of one name, or a network without layers.
 std::set<int> layers_to_train(const graph::Network& network, const Spec& spec);

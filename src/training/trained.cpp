@@ -39,11 +39,11 @@ graph::Network trained(graph::Network network, const Step& step, const std::vect
   for (std::size_t p = 0; p < step.parameters.size(); ++p) {
     const Parameter& parameter = step.parameters[p];
     std::vector<double>* found = nullptr;
-    for (graph::Node& n : network.nodes) {
-      if (n.name != parameter.layer) continue;
-      if (auto* c = std::get_if<graph::Conv2d>(&n.op)) found = parameter.bias ? &c->bias : &c->weights;
-      if (auto* d = std::get_if<graph::Dense>(&n.op)) found = parameter.bias ? &d->bias : &d->weights;
-      if (auto* a = std::get_if<graph::ChannelAffine>(&n.op)) found = &a->shift;
+    for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+      if (!has_weights(network.nodes[i])) continue;
+      graph::Node& n = parameter.bias ? network.nodes[static_cast<std::size_t>(bias_node(network, static_cast<int>(i)))]
+                                      : network.nodes[i];
+      if (n.name == parameter.layer) found = &numbers_of(n, parameter.bias);
     }
     check(found != nullptr && found->size() == weights[p].size(), "weights of another network");
     *found = weights[p];

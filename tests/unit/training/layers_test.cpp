@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <random>
 
 #include "graph/interpreter.h"
@@ -89,8 +90,8 @@ TEST(Layers, FeaturesLieOnFullMaps) {
   EXPECT_EQ(shape(13, 8), (Shape{13, 1, 1}));
 }
 
-TEST(Layers, BodyAndHeadAreTheNetwork) {
-  const Network network = two_dense_layers();
+// Of a network whose dense layers are trained, the first of them on six features.
+void expect_body_and_head(const Network& network) {
   const Spec spec = training_layers(dense_layers(network));
   const int features = *features_of(network, spec);
   const auto images = test::random_images(20, 72);
@@ -120,6 +121,48 @@ TEST(Layers, BodyAndHeadAreTheNetwork) {
   const auto whole = graph::evaluate_all(trained(network, step, without_standard(step, weights, standard)), images);
   for (std::size_t i = 0; i < images.size(); ++i)
     for (std::size_t k = 0; k < 3; ++k) EXPECT_NEAR(whole[i][k], changed[i][k], 1e-9);
+}
+
+TEST(Layers, BodyAndHeadAreTheNetwork) { expect_body_and_head(two_dense_layers()); }
+
+// Two dense layers, the first without biases of its own, and what lies between them: made of the first.
+Network without_biases(const std::function<int(NetworkBuilder&, int)>& between) {
+  NetworkBuilder b({2, 6, 6}, 7);
+  const int map = test::quadratic(b, b.conv(0, 6, 3, 1, 1), 0.25, 0.5);
+  const int first = b.dense(b.flatten(b.mean(map)), 5);
+  std::get<graph::Dense>(b.network.nodes[static_cast<std::size_t>(first)].op).bias.assign(5, 0);
+  b.dense(between(b, first), 3);
+  return b.network;
+}
+
+// x + 1, of all channels.
+int one_more(NetworkBuilder& b, int x) {
+  const int node = b.affine(x);
+  auto& affine = std::get<graph::ChannelAffine>(b.network.nodes.back().op);
+  affine.scale.assign(5, 1);
+  affine.shift.assign(5, 1);
+  return node;
+}
+
+TEST(Layers, BiasesAreThoseOfANodeBehindThatAloneReadsALayer) {
+  const Network network =
+      without_biases([](NetworkBuilder& b, int x) { return test::quadratic(b, one_more(b, x), 0.5, 0.5); });
+  const auto named = dense_layers(network);
+  const auto first = std::ranges::find(network.nodes, named.front(), &graph::Node::name) - network.nodes.begin();
+  EXPECT_EQ(bias_node(network, static_cast<int>(first)), first + 1);
+  expect_body_and_head(network);
+  Network same_names = network;  // the biases are told apart from the layer's own
+  same_names.nodes[static_cast<std::size_t>(first) + 1].name = named.front();
+  expect_body_and_head(same_names);
+}
+
+// x (x + 1): what adds 1 is no layer's biases.
+TEST(Layers, ASumThatIsNotAllThatReadsALayerHoldsNoBiases) {
+  const Network network = without_biases([](NetworkBuilder& b, int x) { return b.product(one_more(b, x), x); });
+  const auto named = dense_layers(network);
+  const auto first = std::ranges::find(network.nodes, named.front(), &graph::Node::name) - network.nodes.begin();
+  EXPECT_EQ(bias_node(network, static_cast<int>(first)), first);
+  expect_body_and_head(network);
 }
 
 TEST(Layers, NormalEquationsAreForOneDenseLayer) {
