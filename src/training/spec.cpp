@@ -251,7 +251,11 @@ Spec read_spec(const std::filesystem::path& path) {
   std::error_code error;
   std::ifstream in(path, std::ios::binary);
   std::ostringstream text;
-  if (!std::filesystem::is_regular_file(path, error) || !(text << in.rdbuf()))
+  // Copying nothing counts as a failure, and an empty file has nothing.
+  const auto copied = [&] {
+    return in.peek() == std::ifstream::traits_type::eof() ? !in.fail() : !!(text << in.rdbuf());
+  };
+  if (!std::filesystem::is_regular_file(path, error) || !copied())
     fail(readable_text(path.string()) + ": cannot read: there must be a file of TOML");
   return parse_spec(text.str(), path.string());
 }

@@ -131,6 +131,12 @@ TEST_P(WrongSpec, IsRefusedWithFileAndKey) {
   }
 }
 
+TEST(TrainingSpec, AnEmptyFileIsCalledEmpty) {
+  const test::TempFolder folder;
+  test::write_text(folder / "spec.toml", "");
+  EXPECT_TRUE(refuses([&] { (void)read_spec(folder / "spec.toml"); }, {"spec.toml: it is empty"}));
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Training, WrongSpec,
     testing::Values(
