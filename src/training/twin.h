@@ -33,7 +33,7 @@ std::string range_note(std::size_t images, bool spoiled);
 /// The training step in float64: the oracle of encrypted training.
 class Twin {
  public:
-  /// The step must outlive it.
+  /// Both must outlive it.
   Twin(const Step& step, const Spec& spec) : step_(step), spec_(spec) {}
 
   /// What a step found.
