@@ -91,7 +91,9 @@ int Builder::rotate_sum(int value, std::vector<std::int64_t> rotations) {
 int Builder::join(std::vector<int> values, std::vector<std::int64_t> rotations) {
   check(!values.empty() && values.size() == rotations.size(), "a join needs a rotation for each value");
   const int limbs = common_limbs(values);
-  const int out = make(limbs, value(values.front()).scale);
+  const double scale = value(values.front()).scale;
+  for (int v : values) check(std::abs(value(v).scale / scale - 1) < kExact, "values of a join have different scales");
+  const int out = make(limbs, scale);
   program_.instructions.push_back({.kind = Kind::join,
                                    .limbs = limbs,
                                    .sources = std::move(values),

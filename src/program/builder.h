@@ -46,7 +46,7 @@ class Builder {
   /// One value for each rotation, of so many limbs (0: all); those by zero are the value itself.
   std::vector<int> rotate(int value, std::span<const std::int64_t> rotations, int limbs = 0);
   int rotate_sum(int value, std::vector<std::int64_t> rotations);
-  /// sum of values[k] rotated by rotations[k].
+  /// sum of values[k], of equal scales (to 2^-20), rotated by rotations[k].
   int join(std::vector<int> values, std::vector<std::int64_t> rotations);
   /// sum of products and of multiples of values, relinearised and rescaled. Products have equal scales (to 2^-20) or
   /// there is none; then `scale` is that of the sum. Multiples are integers at that scale (to 2^-20), or it does not

@@ -108,15 +108,19 @@ std::string digest_of(const Program& program) {
   const auto add = [&](const auto& x) {
     crypto_generichash_update(&state, reinterpret_cast<const unsigned char*>(&x), sizeof x);
   };
+  const auto add_count = [&](const auto& list) { add(static_cast<std::uint64_t>(list.size())); };
   const auto add_list = [&](const auto& list) {
-    add(static_cast<std::uint64_t>(list.size()));
+    add_count(list);
     for (const auto& x : list) add(x);
   };
+  add_count(program.values);
   for (const Value& v : program.values) {
     add(v.limbs);
     add(v.scale);
   }
+  add_count(program.patterns);
   for (const Pattern& p : program.patterns) add_list(p);
+  add_count(program.instructions);
   for (const Instruction& i : program.instructions) {
     for (int field : {static_cast<int>(i.kind), i.limbs, i.rescales}) add(field);
     add_list(i.sources);
@@ -129,6 +133,13 @@ std::string digest_of(const Program& program) {
   }
   add_list(program.inputs);
   add_list(program.outputs);
+  add(program.coefficients);
+  add(program.bootstrapping.has_value());
+  if (const auto& b = program.bootstrapping) {
+    for (int field : {b->slots_to_coeffs_factors, b->coeffs_to_slots_factors, b->degree, b->doublings, b->raised_limbs})
+      add(field);
+    add(b->input_peak);
+  }
   unsigned char hash[16];
   crypto_generichash_final(&state, hash, sizeof hash);
   return to_hex(hash);

@@ -21,6 +21,7 @@ ProgramRun::ProgramRun(const program::Program& program, const ckks::Evaluator& e
       ring_(evaluator.ring()),
       mix_(program, ring_),
       after_(program::needs_after(program)) {
+  check(bootstrapper != nullptr || !program.bootstrapping, "a program that bootstraps needs a bootstrapper");
   for (std::size_t i = 0; i < ring_.prime_count(); ++i) primes_.push_back(ring_.prime(i));
 }
 

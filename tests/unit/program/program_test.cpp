@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <set>
 
 #include "program/builder.h"
 #include "support/expect_error.h"
@@ -64,6 +65,12 @@ TEST(Builder, RefusesSumsOfDifferentScalesAndPlaintextsThatVanish) {
   const int mask = b.pattern({1, 0});
   EXPECT_THROW((void)b.mix({x}, {{{mask, -1}}}, 0x1p45), Error);
   EXPECT_NO_THROW((void)b.mix({x}, {{{b.pattern({1}), -1}}}, 0x1p41));  // an exact factor
+}
+
+TEST(Builder, RefusesJoinsOfDifferentScales) {
+  Builder b = builder();
+  const int x = b.input(6, 0x1p40), y = b.input(6, 0x1p41);
+  EXPECT_THROW((void)b.join({x, y}, {0, 1}), Error);
 }
 
 // A run rounds them to integers.
@@ -151,6 +158,58 @@ TEST(Program, ItsHashTellsProgramsApart) {
   other = p;
   other.values[1].scale *= 2;
   EXPECT_NE(digest_of(p), digest_of(other));
+}
+
+// Every change of a single member, and numbers that move from one list to the next.
+TEST(Program, ItsHashCoversEveryMember) {
+  Program p = chain();
+  p.patterns = {{1, 0}, {0.5}};
+  p.instructions.push_back({.kind = Kind::mix,
+                            .limbs = 3,
+                            .rescales = 1,
+                            .sources = {0, 1},
+                            .outputs = {2},
+                            .rotations = {4},
+                            .addends = {1},
+                            .numbers = {0.5},
+                            .factors = {{0, 0}, {1, -1}},
+                            .constants = {-1}});
+  p.coefficients = 1;
+  p.bootstrapping = bootstrap::BootstrapSpec{.raised_limbs = 20, .input_peak = 0x1p44};
+  std::set<std::string> hashes{digest_of(p)};
+  const auto changed = [&](auto change) {
+    Program other = p;
+    change(other);
+    EXPECT_TRUE(hashes.insert(digest_of(other)).second) << "change " << hashes.size();
+  };
+  changed([](Program& o) { o.values[0].limbs += 1; });
+  changed([](Program& o) { o.values[0].scale *= 2; });
+  changed([](Program& o) { o.values.push_back({1, 1}); });
+  changed([](Program& o) { o.patterns[0][1] = 1; });
+  changed([](Program& o) { o.patterns.push_back({}); });
+  changed([](Program& o) { o.instructions.pop_back(); });
+  changed([](Program& o) { o.instructions.back().kind = Kind::multiply; });
+  changed([](Program& o) { o.instructions.back().limbs = 2; });
+  changed([](Program& o) { o.instructions.back().rescales = 0; });
+  changed([](Program& o) { o.instructions.back().sources = {1, 0}; });
+  changed([](Program& o) { o.instructions.back().sources = {0}, o.instructions.back().outputs = {1, 2}; });
+  changed([](Program& o) { o.instructions.back().outputs = {3}; });
+  changed([](Program& o) { o.instructions.back().rotations = {5}; });
+  changed([](Program& o) { o.instructions.back().addends = {0}; });
+  changed([](Program& o) { o.instructions.back().numbers = {0.25}; });
+  changed([](Program& o) { o.instructions.back().factors[0].coefficient = -1; });
+  changed([](Program& o) { o.instructions.back().factors[0].pattern = 1; });
+  changed([](Program& o) { o.instructions.back().constants = {1}; });
+  changed([](Program& o) { o.inputs.push_back(1); });
+  changed([](Program& o) { o.outputs.push_back(1); });
+  changed([](Program& o) { o.coefficients = 2; });
+  changed([](Program& o) { o.bootstrapping.reset(); });
+  changed([](Program& o) { o.bootstrapping->slots_to_coeffs_factors = 2; });
+  changed([](Program& o) { o.bootstrapping->coeffs_to_slots_factors = 2; });
+  changed([](Program& o) { o.bootstrapping->degree = 63; });
+  changed([](Program& o) { o.bootstrapping->doublings = 3; });
+  changed([](Program& o) { o.bootstrapping->raised_limbs = 21; });
+  changed([](Program& o) { o.bootstrapping->input_peak *= 2; });
 }
 
 TEST(Program, TheScaleBeforeRescaling) {
