@@ -175,7 +175,8 @@ std::optional<client::DecryptedTraining> TrainingRun::run(report::Training& r, i
   client::DecryptedTraining result = client::decrypt_training(
       plan_, keys, work / "out.sotto", [&](std::size_t done, std::size_t total) { line.update(done, total); },
       {.input_id = input->input_id,
-       .input_digest = ckks::CiphertextReader(work / "in.sotto", wire::Kind::input).digest()});
+       .input_digest = ckks::CiphertextReader(work / "in.sotto", wire::Kind::input).digest(),
+       .images = input->images});
   r.decrypt_seconds = watch.seconds();
   return result;
 }

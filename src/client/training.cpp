@@ -89,6 +89,20 @@ void pack_for_body(const lowering::TrainingPlan& plan, const Batch& batch, int g
       write(inputs::pack_slots(body, images, phase, block));
 }
 
+// From what the body left of all images it is seen whose values left their range: nothing of it may be missing.
+void require_features(const lowering::TrainingPlan& plan, const ckks::CiphertextReader& file, const Origin& origin) {
+  if (!plan.body) return;
+  const auto groups = static_cast<std::uint64_t>(plan.arrangement.groups());
+  const std::uint64_t batches = file.info().leads / groups;
+  if (batches == 0 || file.info().leads % groups != 0)
+    throw Error(ErrorCode::bad_input, file.name() + " lacks features of a part of a batch");
+  if (!origin.images) return;
+  if (const auto all = *origin.images / static_cast<std::uint64_t>(plan.spec.batch); batches != all)
+    throw Error(ErrorCode::bad_input,
+                fmt::format("{} holds the features of {} of {} batches: whoever computed them left some out",
+                            file.name(), batches, all));
+}
+
 // What a run of the body says of its images, number r of the file.
 void judge_body_run(const lowering::TrainingPlan& plan, const Keys& keys, const ckks::Encoder& encoder,
                     const ckks::CiphertextReader& file, std::uint64_t r, DecryptedTraining& out) {
@@ -227,8 +241,7 @@ DecryptedTraining decrypt_training(const lowering::TrainingPlan& plan, const Key
     throw Error(ErrorCode::bad_input,
                 fmt::format("{} holds {} steps, the plan has {}: whoever computed them left some out", source.name(),
                             steps, plan.spec.steps));
-  if (plan.body && file.info().leads % static_cast<std::uint64_t>(plan.arrangement.groups()) != 0)
-    throw Error(ErrorCode::bad_input, source.name() + " lacks features of a part of a batch");
+  require_features(plan, file, expected_origin);
   for (std::uint64_t r = 0; r < file.info().leads; ++r) judge_body_run(plan, keys, encoder, file, r, out);
   const std::uint64_t each = file.info().sections_per_batch(), first = file.info().lead_sections();
   std::optional<FromMoments> from_moments;

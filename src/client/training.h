@@ -40,7 +40,8 @@ struct DecryptedTraining {
 };
 
 /// Decrypts an output of training. Throws Error{wrong_key} if the file belongs to another key or plan, is not signed as
-/// the plan promises, has another origin than expected or does not decrypt, Error{bad_input} if it is damaged.
+/// the plan promises, has another origin than expected or does not decrypt, Error{bad_input} if it is damaged or lacks
+/// steps or features.
 DecryptedTraining decrypt_training(const lowering::TrainingPlan& plan, const Keys& keys, const Source& source,
                                    const ProgressFn& progress, const Origin& expected = {});
 
