@@ -79,10 +79,12 @@ class TrainingPlan {
   [[nodiscard]] ClientSpec client_spec() const;
   /// The weights with which training begins, in the order and shape of TrainingResult::weights.
   [[nodiscard]] std::vector<TrainedWeights> weights() const;
-  [[nodiscard]] int steps() const;                ///< of a run
-  [[nodiscard]] int batch() const;                ///< images of a step
-  [[nodiscard]] double range() const;             ///< largest magnitude that weights and velocities may reach, with sgd
-  [[nodiscard]] std::uint64_t memory() const;     ///< bytes that a run is predicted to need
+  [[nodiscard]] int steps() const;     ///< of a run
+  [[nodiscard]] int batch() const;     ///< images of a step
+  [[nodiscard]] double range() const;  ///< largest magnitude that weights and velocities may reach, with sgd
+  /// Bytes that a run on one batch is predicted to need. Where layers run once for every image, what they make of
+  /// further batches is in memory, too.
+  [[nodiscard]] std::uint64_t memory() const;
   [[nodiscard]] std::uint64_t key_bytes() const;  ///< of evaluation keys
   /// Seconds that a step is predicted to take on a typical processor; threads: of the run, 0: all.
   [[nodiscard]] double seconds_per_step(int threads = 0) const;

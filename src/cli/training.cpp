@@ -62,8 +62,9 @@ struct TrainingCost {
   std::size_t weights = 0;
   program::Counts counts;  // of a step
   double seconds_per_step = 0;
-  double feature_seconds = 0;  // of a batch; 0: there are none, or the plan is the owner's
-  std::uint64_t predicted_peak_bytes = 0, eval_key_bytes = 0;
+  double feature_seconds = 0;              // of a batch; 0: there are none, or the plan is the owner's
+  std::uint64_t predicted_peak_bytes = 0;  // of a run on one batch; features of others are in memory beside its own
+  std::uint64_t eval_key_bytes = 0;
   std::uint64_t input_bytes = 0;   // of a batch
   std::uint64_t output_bytes = 0;  // of all steps, with the features of one batch if there are any
 };
@@ -72,10 +73,10 @@ std::string bytes(std::uint64_t n) { return format_bytes(static_cast<double>(n))
 
 std::string summary(const lowering::TrainingPlan& plan, const TrainingCost& cost) {
   return fmt::format(
-      "{}: trains {} weights in {} steps of {} images; {}; about {} of memory to run, {} of evaluation keys\n",
+      "{}: trains {} weights in {} steps of {} images; {}; about {} of memory to run{}, {} of evaluation keys\n",
       plan.network, cost.weights, plan.spec.steps, plan.spec.batch,
       predicted_times(cost.seconds_per_step, cost.feature_seconds), bytes(cost.predicted_peak_bytes),
-      bytes(cost.eval_key_bytes));
+      plan.body ? " on one batch" : "", bytes(cost.eval_key_bytes));
 }
 
 }  // namespace

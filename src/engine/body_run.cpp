@@ -7,9 +7,10 @@
 
 namespace sotto::engine {
 
-BodyRun::BodyRun(const lowering::TrainingPlan& plan, const ckks::KeyFile& keys, const ckks::Evaluator& evaluator)
+BodyRun::BodyRun(const lowering::TrainingPlan& plan, const ckks::KeyFile& keys, const ckks::Evaluator& evaluator,
+                 std::uint64_t memory)
     : parameters_(ckks::Parameters::create(plan.body->client.parameters)),
-      ring_(parameters_.make_ring(simd::select_kernels())),
+      ring_(parameters_.make_ring(simd::select_kernels(), memory)),
       keys_(keys.also_for(ring_, plan.body->client.parameters, plan.body->client.keys)),
       model_(*plan.body->plan, parameters_, ring_),
       packing_(lowering::pack_features(plan)),

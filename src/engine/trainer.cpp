@@ -13,6 +13,7 @@
 #include "engine/signatures.h"
 #include "lowering/cost.h"
 #include "lowering/files.h"
+#include "plan/cost.h"
 #include "plan/switch_work.h"
 #include "training/optimiser.h"
 #include "wire/outputs.h"
@@ -29,8 +30,10 @@ std::string bytes(std::uint64_t n) { return format_bytes(static_cast<double>(n))
 
 std::uint64_t memory_for(const lowering::TrainingPlan& plan, const lowering::LoweredStep& lowered, std::uint64_t most,
                          std::uint64_t batches) {
-  const std::uint64_t needed = lowering::memory_of(plan, lowered, batches),
-                      there = most != 0 ? most : available_memory();
+  std::uint64_t needed = lowering::memory_of(plan, lowered, batches);
+  const std::uint64_t there = most != 0 ? most : available_memory();
+  // The plan says what its body takes on two threads; here there may be more.
+  if (plan.body && plan.body->plan) needed = std::max(needed, plan::estimate(*plan.body->plan).peak_bytes);
   if (there != 0 && needed > there)
     throw Error(
         ErrorCode::no_resources,
@@ -95,6 +98,7 @@ class Trainer::Features {
         ring_(*trainer.ring_),
         input_(input),
         hooks_(hooks),
+        memory_(trainer.options_.memory),
         groups_(static_cast<std::uint64_t>(plan_.arrangement.groups())),
         packed_(plan_.body ? plan_.arrangement.layouts[static_cast<std::size_t>(plan_.step.images)].ciphertexts() : 0) {
     if (!plan_.body) return;
@@ -110,7 +114,7 @@ class Trainer::Features {
     for (std::uint64_t r = 0; r < earlier; ++r)
       for (std::uint64_t k = 0; k < packed_; ++k) made_.push_back(ckks::pack(ring_, writer.read_back(r * each + k)));
     if (earlier == runs) return;
-    BodyRun body(plan_, keys, evaluator);
+    BodyRun body(plan_, keys, evaluator, memory_);
     for (std::uint64_t r = earlier; r < runs; ++r) {
       const auto progress = [&](double part) {
         const double done = (static_cast<double>(r - earlier) + part) / static_cast<double>(runs - earlier);
@@ -173,6 +177,7 @@ class Trainer::Features {
   const ring::Ring& ring_;
   const ckks::CiphertextReader& input_;
   const TrainingHooks& hooks_;
+  std::uint64_t memory_;                      // most that may be used, 0: any
   std::uint64_t groups_, packed_;             // ciphertexts of features that a run of the body gives
   std::vector<ckks::PackedCiphertext> made_;  // by run of the body
   double bootstraps_ = 0;                     // their part of the work
@@ -188,7 +193,7 @@ TrainingReport Trainer::train(const Source& input, ckks::KeyFile& keys, const Si
   };
   const ckks::CiphertextReader reader(input, wire::Kind::input);
   require_input(reader, keys);
-  (void)memory_for(plan_, lowered_, options_.memory, reader.info().batches());
+  predicted_bytes_ = memory_for(plan_, lowered_, options_.memory, reader.info().batches());
   reader.verify(check_stop);
   keys.verify(check_stop);
   report.images = reader.info().images;

@@ -52,7 +52,8 @@ class Trainer {
   [[nodiscard]] const lowering::TrainingPlan& plan() const { return plan_; }
   [[nodiscard]] const lowering::LoweredStep& lowered() const { return lowered_; }
   [[nodiscard]] const ring::Ring& ring() const { return *ring_; }
-  /// Bytes that a training needs: ciphertexts, keys and what bootstrapping holds.
+  /// Bytes that a training needs: ciphertexts, keys and what bootstrapping holds. With the batches of the last call of
+  /// `train`, with one before the first: features of all of them are in memory.
   [[nodiscard]] std::uint64_t predicted_bytes() const { return predicted_bytes_; }
 
   /// The owner's evaluation keys. Throws Error{bad_input} for a damaged source, Error{wrong_key} for one that lacks

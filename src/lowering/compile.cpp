@@ -12,7 +12,6 @@
 #include "lowering/features.h"
 #include "lowering/moments.h"
 #include "lowering/step_bootstrap.h"
-#include "plan/cost.h"
 #include "training/optimiser.h"
 
 namespace sotto::lowering {
@@ -218,9 +217,7 @@ std::uint64_t memory_of(const TrainingPlan& plan, const LoweredStep& lowered, st
       batches * features * (simd::kPackedBytes << plan.parameters.log_n) +
       program::peak_bytes(lowered.program, plan.parameters.log_n) + keys + (bootstraps ? kOfBootstrapping << 20 : 0) +
       kUnpacked * static_cast<std::uint64_t>(limbs) * (sizeof(std::uint64_t) << plan.parameters.log_n);
-  if (!plan.body) return of_steps;
-  // Threads of this machine count where the plan is there to count them; its owner has none.
-  return std::max(of_steps, plan.body->plan ? plan::estimate(*plan.body->plan).peak_bytes : plan.body->bytes);
+  return plan.body ? std::max(of_steps, plan.body->bytes) : of_steps;
 }
 
 ckks::KeyRequest all_keys_of(const TrainingPlan& plan) {
