@@ -12,7 +12,7 @@ namespace sotto::lowering {
 
 namespace {
 
-constexpr int kMostNode = 1024;  // two stages of 32 spread it
+constexpr int kMostNode = kMostBlocks * kMostBlocks;  // two stages spread it
 constexpr int kLeastNode = 64;
 
 unsigned as_unsigned(int v) { return static_cast<unsigned>(v); }

@@ -19,6 +19,9 @@ using training::Step;
 using training::Value;
 using training::Window;
 
+/// Blocks of slots that one stage spreads or gathers, at most: as many rotations have one ModUp, or one ModDown.
+inline constexpr int kMostBlocks = 32;
+
 /// Where the weights of a parameter lie in the state.
 ///
 /// A leaf is what an operation uses at once: one number for a kernel, which all slots then hold; for a matrix the

@@ -8,6 +8,7 @@
 #include "plan/cost.h"
 #include "plan/parallelism.h"
 #include "plan/switch_work.h"
+#include "program/mix_runs.h"
 
 namespace sotto::lowering {
 
@@ -24,8 +25,6 @@ constexpr double kPacking = 2;           // words of a ciphertext packed or unpa
 constexpr double kWrittenOut = 4;        // words of a product with a plaintext that is written out, both polynomials
 constexpr double kShortRuns = 1.4;       // a matrix product over runs of a mix, beside one over those of a layer
 constexpr double kBootstrapAlone = 1.5;  // one ciphertext keeps threads waiting for each other
-constexpr int kLeastPeriod = 64;         // of plaintexts of a mix
-constexpr int kLeastRun = 16;            // words of a run that are a matrix product
 
 class Counter {
  public:
@@ -100,7 +99,7 @@ class Counter {
   }
 
   [[nodiscard]] Work mix(const Instruction& i) const {
-    std::size_t period = kLeastPeriod;
+    std::size_t period = program::kLeastPeriod;
     std::set<std::pair<int, int>> plaintexts;
     double used = 0;
     for (const program::Factor& f : i.factors) {
@@ -116,7 +115,7 @@ class Counter {
       work.embedded_words += words * std::log2(words);
       work.weights += words * limbs;
     }
-    if (words * kLeastRun > n_)
+    if (words * static_cast<double>(program::kLeastRun) > n_)
       work.words = kWrittenOut * used * limbs * n_;
     else
       work.layer_macs = kShortRuns * 2 * static_cast<double>(i.sources.size() * i.outputs.size()) * limbs * n_;

@@ -12,7 +12,6 @@ using program::Pattern;
 
 namespace {
 
-constexpr int kMostBlocks = 32;
 constexpr int kSummedTogether = 8;  // rotations with one ModUp
 
 }  // namespace

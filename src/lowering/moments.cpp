@@ -23,7 +23,6 @@ using program::Multiple;
 using program::Pattern;
 using program::Products;
 
-constexpr int kBlocks = 32;             // leaves that are gathered in one stage
 constexpr double kLabelScale = 0x1p40;  // as that of images that come straight from encryption
 constexpr double kSumScale = 0x1p44;    // of the state, before means are taken
 constexpr int kSumLimbs = 2;            // of the state: what decryption reads
@@ -215,7 +214,7 @@ Arrangement arrange_moments(const Step& step, int batch, int log_n, int tile) {
                             "train with sgd",
                             step.value(step.images).size(), classes, slots, a.slots()));
   a.period = static_cast<int>(std::bit_ceil(static_cast<unsigned>(slots)));
-  a.node = std::min(kBlocks * a.positions(), a.period);
+  a.node = std::min(kMostBlocks * a.positions(), a.period);
   a.parameters = {{0, a.positions(), static_cast<int>(leaves)}};
   return a;
 }

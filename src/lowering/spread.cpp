@@ -9,12 +9,6 @@ namespace sotto::lowering {
 using program::Factor;
 using program::Pattern;
 
-namespace {
-
-constexpr int kMostBlocks = 32;
-
-}  // namespace
-
 Spread::Spread(program::Builder& builder, const Arrangement& arrangement, int state,
                std::vector<std::vector<bool>> masks)
     : builder_(builder), arrangement_(arrangement), state_(state), masks_(std::move(masks)) {}

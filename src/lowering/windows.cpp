@@ -1,12 +1,11 @@
 #include "lowering/windows.h"
 
 #include "base/error.h"
+#include "base/index.h"
 
 namespace sotto::lowering {
 
 namespace {
-
-int floor_divide(int a, int b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
 
 // One direction: phases and distance.
 struct Meeting {
@@ -17,7 +16,7 @@ std::vector<Meeting> forward(int tap, int stride, int pad, int before, int behin
   check(before == behind * stride, "phases do not follow the strides");
   std::vector<Meeting> list;
   for (int p = 0; p < behind; ++p) {
-    const int at = p * stride + tap - pad, distance = floor_divide(at, before);
+    const int at = p * stride + tap - pad, distance = floor_div(at, before);
     list.push_back({p, at - distance * before, distance});
   }
   return list;

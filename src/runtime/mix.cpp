@@ -9,17 +9,18 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "program/mix_runs.h"
 #include "simd/tables.h"
 
 namespace sotto::runtime {
 
+using program::kLeastPeriod;
+using program::kLeastRun;
 using ring::Limb;
 using u64 = std::uint64_t;
 
 namespace {
 
-constexpr std::size_t kLeastPeriod = 64;      // of a subring
-constexpr std::size_t kLeastRun = 16;         // words that the matrix product takes
 constexpr std::size_t kWordsTogether = 2048;  // of a source, while they are in cache
 
 double centred(u64 v, u64 q) {
