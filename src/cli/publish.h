@@ -4,13 +4,11 @@
 #include <filesystem>
 #include <string>
 
+#include "cli/exit_codes.h"
 #include "cli/result_origin.h"
 #include "cli/step_report.h"
 
 namespace sotto::cli {
-
-/// Exit code of verbs whose results are doubtful.
-inline constexpr int kDoubtful = 6;
 
 /// How `decrypt --publish` makes results that may be given away.
 struct PublishOptions {

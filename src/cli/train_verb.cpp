@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "cli/console.h"
+#include "cli/exit_codes.h"
 #include "cli/planning.h"
 #include "cli/training.h"
 #include "cli/training_client.h"
@@ -24,8 +25,6 @@
 namespace sotto::cli {
 
 namespace {
-
-constexpr int kDoubtful = 6;  // as for doubtful labels
 
 struct TrainOptions {
   std::string model, spec, out, json, report;
@@ -90,6 +89,17 @@ std::string percent(const std::optional<double>& fraction) {
   return fraction ? fmt::format("{:.2f} %", 100 * *fraction) : "not measured";
 }
 
+// Of the steps that the server's process made: a run that goes on behind an earlier one makes the rest.
+std::string times_of(const report::Training& r) {
+  const auto made = static_cast<std::size_t>(
+      std::ranges::count_if(r.steps, [](const report::TrainingStep& s) { return s.seconds > 0; }));
+  if (made == 0) return ", all made by earlier runs";
+  return fmt::format("{} in {}, {:.1f} s each (predicted: {:.1f} s); {} of memory",
+                     made < r.steps.size() ? fmt::format(", the last {} of them", made) : "",
+                     format_seconds(r.training_seconds), r.seconds_per_step, r.predicted_seconds_per_step,
+                     format_bytes(static_cast<double>(r.peak_rss_bytes)));
+}
+
 void print_summary(const report::Training& r, const TrainOptions& o, bool written) {
   const report::TrainingStep& last = r.steps.back();
   if (r.simulated) {
@@ -99,9 +109,7 @@ void print_summary(const report::Training& r, const TrainOptions& o, bool writte
       fmt::print("largest weight {:.3g}, largest velocity {:.3g}; the spec allows {:.3g}\n", r.largest_weight,
                  r.largest_velocity, r.range);
   } else {
-    fmt::print("{} encrypted steps of {} images in {}, {:.1f} s each (predicted: {:.1f} s); {} of memory\n",
-               r.steps.size(), r.batch, format_seconds(r.training_seconds), r.seconds_per_step,
-               r.predicted_seconds_per_step, format_bytes(static_cast<double>(r.peak_rss_bytes)));
+    fmt::print("{} encrypted steps of {} images{}\n", r.steps.size(), r.batch, times_of(r));
     fmt::print("loss {:.4f} to {:.4f} (float {:.4f}); weights differ from the float twin's by {:.2g} %\n",
                *r.steps.front().loss, *last.loss, last.float_loss, 100 * *last.weight_relative_error);
   }
@@ -135,7 +143,10 @@ int run(TrainOptions& o) {
   wire::require_kept(std::array{o.model, o.spec}, std::array{o.out, o.json, o.report});
   o.run.threads = set_threads(o.run.threads);
   training::Spec spec = training::read_spec(o.spec);
-  if (o.steps > 0) spec.steps = o.steps;
+  if (o.steps > 0) {
+    spec.steps = o.steps;
+    training::verify(spec);
+  }
   const Stopwatch compiling;
   const lowering::TrainingPlan plan = plan_training(o.model, spec, o.calibrate, o.data.reading);
   const double compile_seconds = compiling.seconds();

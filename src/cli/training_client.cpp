@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "cli/console.h"
+#include "cli/exit_codes.h"
 #include "cli/input_notes.h"
 #include "cli/require_known.h"
 #include "graph/onnx_weights.h"
@@ -20,8 +21,6 @@ namespace sotto::cli {
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr int kDoubtful = 6;  // as for doubtful labels
 
 lowering::TrainingPlan read_client(const std::string& path) {
   return lowering::read_training_plan(path, wire::Kind::client);

@@ -353,6 +353,8 @@ class OnOneMachine(TrainingCase):
         (self.dir / "bad.toml").write_text(spec(1, extra="colour = 1"))
         self.assert_refused(BAD_INPUT, "train", "net.onnx", "--spec", "bad.toml", *data, words=["colour"])
         self.assert_refused(BAD_INPUT, "train", "net.onnx", "--spec", "none.toml", *data, words=["none.toml"])
+        (self.dir / "sums.toml").write_text(f'batch = {BATCH}\nsteps = 1\n[optimiser]\nname = "normal-equations"\n')
+        self.assert_refused(BAD_INPUT, "train", "net.onnx", "--spec", "sums.toml", "--steps", "1000000", *data, words=["lower batch or steps"])
         models.Network(side=8).save(self.dir / "means.onnx")  # squares and means: it can be trained, not on these images
         self.assert_refused(BAD_INPUT, "train", "means.onnx", "--spec", "spec.toml", *data)
 
