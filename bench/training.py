@@ -66,6 +66,11 @@ def problems(result, least_accuracy):
     return found
 
 
+def shown(value, form, factor=1):
+    """A number in this form; one that is unknown, as behind weights that left their range, is said to be so."""
+    return "unknown" if value is None else format(factor * value, form)
+
+
 def main():
     o = arguments()
     o.out.mkdir(parents=True, exist_ok=True)
@@ -87,8 +92,8 @@ def main():
     (o.out / "training.json").write_text(json.dumps(record, indent=1) + "\n")
     for line in wrong:
         print(f"training.py: {line}", file=sys.stderr)
-    print(f"{o.out / 'training.json'}: {result['steps']} steps, {result['seconds_per_step']:.1f} s each, "
-          f"accuracy {100 * result['accuracy']:.2f} % (float {100 * result['float_accuracy']:.2f} %)")
+    print(f"{o.out / 'training.json'}: {result['steps']} steps, {shown(result['seconds_per_step'], '.1f')} s each, "
+          f"accuracy {shown(result['accuracy'], '.2f', 100)} % (float {shown(result['float_accuracy'], '.2f', 100)} %)")
     return 1 if wrong else 0
 
 
