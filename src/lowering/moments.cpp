@@ -157,19 +157,34 @@ class Writer {
     return addends.size() == 1 ? addends.front().value : builder_.multiply({}, addends, kLabelScale);
   }
 
+  // Sums of labels have limbs to spare where others had images masked that are not there. Divided by these they have
+  // the scale of the others, for which masks need no more than their own.
+  void use_up_limbs(std::vector<int>& values) {
+    double least = HUGE_VAL;
+    for (int v : values)
+      if (builder_.value(v).limbs == kSumLimbs) least = std::min(least, builder_.value(v).scale);
+    for (int& v : values)
+      for (int limbs = builder_.value(v).limbs; limbs > kSumLimbs; --limbs) {
+        const double scale = least * builder_.prime(limbs - 1);
+        if (scale < builder_.value(v).scale * program::kLeastPlaintextScale) break;
+        v = builder_.mix({v}, {{{builder_.pattern({1}), -1}}}, scale, 0, 1).front();
+      }
+  }
+
   std::optional<LoweredStep> finish(double images) {
     std::vector<int> values;
     std::vector<Factor> factors;
-    double largest = 0;
     for (const auto& [node, value] : gather_.nodes()) {
       Pattern there(static_cast<std::size_t>(a_.period));
       std::fill_n(there.begin() + std::ptrdiff_t{node} * a_.node, a_.node, 1.0);
       values.push_back(value);
       factors.push_back({builder_.pattern(std::move(there)), -1});
-      largest = std::max(largest, builder_.value(value).scale);
     }
     const int left = builder_.common_limbs(values) - kSumLimbs, rescales = std::min(left, 1);
     if (!builder_.fits() || left < 0) return std::nullopt;
+    if (rescales == 0) use_up_limbs(values);
+    double largest = 0;
+    for (int v : values) largest = std::max(largest, builder_.value(v).scale);
     const double scale = rescales > 0 ? kSumScale * builder_.prime(kSumLimbs)
                                       : largest * mask_scale(static_cast<std::size_t>(a_.period));
     const int sums = builder_.mix(values, {factors}, scale, kSumLimbs + rescales, rescales).front();
@@ -177,8 +192,9 @@ class Writer {
     LoweredStep out;
     out.state_scale = builder_.value(means).scale;
     const int before = builder_.input(kSumLimbs, out.state_scale);
-    const Multiple both[] = {{before, 1}, {means, 1}};
-    const int after = builder_.multiply({}, both, out.state_scale);
+    // A sum whose scale is not divided, however many images there are.
+    const Factor one{builder_.pattern({1}), -1};
+    const int after = builder_.mix({before, means}, {{one, one}}, out.state_scale, kSumLimbs, 0).front();
     check(builder_.value(after).limbs == kSumLimbs, "a state has other limbs behind a step than before it");
     builder_.output(after);
     out.images = images_.size();

@@ -29,16 +29,16 @@ graph::Network dense_network(graph::Shape shape, int classes = 3) {
 }
 
 // Two encrypted batches, one after the other, against sums in the clear. garbage: what lies where there is no image.
-void expect_moments(graph::Shape shape, int batch, double garbage = 0, int log_n = 12) {
+void expect_moments(graph::Shape shape, int batch, double garbage = 0, int log_n = 12, int classes = 3) {
   const training::Spec spec = spec_for(batch, 2);
-  ToyTraining toy(lowering::compile(training::differentiate(dense_network(shape), spec), spec, {log_n, 36}));
+  ToyTraining toy(lowering::compile(training::differentiate(dense_network(shape, classes), spec), spec, {log_n, 36}));
   EXPECT_FALSE(toy.lowered.program.bootstrapping);
   EXPECT_TRUE(lowering::coefficients_of(toy.plan, 0).empty());
   const auto& step = toy.plan.step;
   const auto& a = toy.plan.arrangement;
   const std::size_t first_absent = static_cast<std::size_t>(batch - (a.groups() - 1) * a.images_per_group()) *
                                    static_cast<std::size_t>(a.positions());
-  const std::vector<Example> all = random_examples(static_cast<std::size_t>(batch) * 2, shape.size(), 3);
+  const std::vector<Example> all = random_examples(static_cast<std::size_t>(batch) * 2, shape.size(), classes);
   std::vector<double> state(toy.ring->n());
   training::Moments wanted = training::no_moments(step);
   for (std::size_t number = 0; number < 2; ++number) {
@@ -81,6 +81,17 @@ TEST(EncryptedMoments, OfTwoGroups) { expect_moments({2, 3, 4}, 512); }
 TEST(EncryptedMoments, ImagesThatAreNotThereCountForNothing) {
   expect_moments({2, 3, 4}, 100, 3);
   expect_moments({1, 4, 4}, 300, 3);
+}
+// Sums of labels fill nodes of their own, with more limbs than those of images of which some are masked.
+TEST(EncryptedMoments, OfManyClassesAndABatchThatIsNotFull) { expect_moments({1, 4, 4}, 100, 3, 12, 40); }
+
+// However large the scale of sums is that are means of so many images.
+TEST(EncryptedMoments, HavePlansForMostImages) {
+  for (const int classes : {3, 40}) {
+    const training::Spec spec = spec_for(3000, (1 << 24) / 3000);
+    EXPECT_NO_THROW(
+        (void)lowering::compile(training::differentiate(dense_network({1, 8, 8}, classes), spec), spec, {16}));
+  }
 }
 
 // Weights of sgd lie elsewhere, beside their velocities.
