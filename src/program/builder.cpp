@@ -60,6 +60,13 @@ bool Builder::integral(std::span<const Multiple> multiples, double scale) const 
   });
 }
 
+// Whether a plaintext of a mix of this scale is one integer, which needs no room for rounding.
+bool Builder::is_multiple(const Factor& factor, int value, double scale) const {
+  const Pattern& p = program_.patterns[static_cast<std::size_t>(factor.pattern)];
+  const Multiple multiple[] = {{value, p.front()}};
+  return p.size() == 1 && factor.coefficient < 0 && integral(multiple, scale);
+}
+
 std::vector<int> Builder::rotate(int value, std::span<const std::int64_t> rotations, int limbs) {
   Instruction i{.kind = Kind::rotate, .limbs = limbs > 0 ? limbs : this->value(value).limbs, .sources = {value}};
   std::vector<int> out;
@@ -135,8 +142,8 @@ std::vector<int> Builder::mix(const std::vector<int>& values, const std::vector<
   for (const std::vector<Factor>& row : factors) {
     check(row.size() == values.size(), "a mix needs a factor for each value");
     for (std::size_t k = 0; k < row.size(); ++k)
-      check(row[k].pattern < 0 || period(row[k].pattern) == 1 ||
-                std::abs(scale / value(values[k]).scale) >= kLeastPlaintextScale,
+      check(row[k].pattern < 0 || std::abs(scale / value(values[k]).scale) >= kLeastPlaintextScale ||
+                is_multiple(row[k], values[k], scale),
             "a plaintext of a mix is rounded to nothing");
     i.factors.insert(i.factors.end(), row.begin(), row.end());
     i.outputs.push_back(make(i.limbs - i.rescales, rescaled(i.limbs, scale, i.rescales)));

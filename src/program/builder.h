@@ -77,6 +77,7 @@ class Builder {
  private:
   int make(int limbs, double scale);
   [[nodiscard]] bool integral(std::span<const Multiple> multiples, double scale) const;
+  [[nodiscard]] bool is_multiple(const Factor& factor, int value, double scale) const;
   [[nodiscard]] double rescaled(int limbs, double scale, int rescales) const;
 
   Program program_;

@@ -65,6 +65,7 @@ TEST(Builder, RefusesSumsOfDifferentScalesAndPlaintextsThatVanish) {
   const int mask = b.pattern({1, 0});
   EXPECT_THROW((void)b.mix({x}, {{{mask, -1}}}, 0x1p45), Error);
   EXPECT_NO_THROW((void)b.mix({x}, {{{b.pattern({1}), -1}}}, 0x1p41));  // an exact factor
+  EXPECT_THROW((void)b.mix({x}, {{{b.pattern({0.3}), -1}}}, 0x1p41), Error);
 }
 
 TEST(Builder, RefusesJoinsOfDifferentScales) {
