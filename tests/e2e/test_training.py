@@ -266,10 +266,11 @@ class Killed(TrainingCase):
         self.part.write_bytes(whole)
 
     def test_5_the_same_command_goes_on(self):
-        self.sotto(*self.command, "--json", "r.json", timeout=300)
+        r = self.sotto(*self.command, "--json", "r.json", timeout=300)
         self.assertLess(json.loads((self.dir / "r.json").read_text())["weight_relative_error"], 0.02)
         stats = json.loads((self.dir / "work" / "stats.json").read_text())
         self.assertGreater(stats["steps_of_an_earlier_run"], 0)
+        self.assertIn(f"4 encrypted steps of {BATCH} images, the last {4 - stats['steps_of_an_earlier_run']} of them in", r.out)
 
 
 class OnOneMachine(TrainingCase):
