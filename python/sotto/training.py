@@ -206,7 +206,7 @@ class _Training(Described):
 
     @property
     def memory(self) -> int:
-        """Predicted peak of a run, in bytes."""
+        """Predicted peak of a run on one batch, in bytes. What layers that run once make of further batches comes on top."""
         return self._plan.memory
 
     @property
