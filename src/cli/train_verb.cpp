@@ -32,6 +32,7 @@ struct TrainOptions {
   std::optional<std::size_t> test_count;
   int steps = 0;
   bool simulate = false;
+  double noise = 0;
   DataOptions data;
   TrainingRunOptions run;
 };
@@ -71,6 +72,23 @@ double relative_error(const training::State& a, const training::State& b) {
   return error / norm;
 }
 
+std::vector<training::TwinStep> run_twin(const char* what, const lowering::TrainingPlan& plan,
+                                         const std::vector<training::Example>& examples, double noise) {
+  ProgressLine line(what);
+  std::size_t done = 0;
+  return training::run_twin(plan.step, plan.spec, examples, noise, [&](const training::TwinStep&) {
+    line.update(++done, static_cast<std::size_t>(plan.spec.steps));
+  });
+}
+
+// How far errors after each step have carried the weights.
+void add_noisy(report::Training& r, double noise, const std::vector<training::TwinStep>& noisy,
+               const std::vector<training::TwinStep>& exact) {
+  r.noise = noise;
+  for (std::size_t s = 0; s < r.steps.size(); ++s)
+    r.steps[s].weight_relative_error = relative_error(noisy[s].state, exact[s].state);
+}
+
 void add_encrypted(report::Training& r, const lowering::TrainingPlan& plan, const client::DecryptedTraining& encrypted,
                    const std::vector<training::TwinStep>& twin, const TestSet& test) {
   r.overflow = encrypted.overflow;
@@ -100,11 +118,23 @@ std::string times_of(const report::Training& r) {
                      format_bytes(static_cast<double>(r.peak_rss_bytes)));
 }
 
+// The largest distance of weights after any step.
+double farthest(const report::Training& r) {
+  double most = 0;
+  for (const report::TrainingStep& s : r.steps) most = std::max(most, s.weight_relative_error.value_or(0));
+  return most;
+}
+
 void print_summary(const report::Training& r, const TrainOptions& o, bool written) {
   const report::TrainingStep& last = r.steps.back();
   if (r.simulated) {
     fmt::print("float twin: {} steps of {} images; loss {:.4f} to {:.4f}\n", r.steps.size(), r.batch,
                r.steps.front().float_loss, last.float_loss);
+    if (r.noise > 0)
+      fmt::print(
+          "with errors of {:g} of the range after each step, weights differ by {:.2g} % after the last one, at "
+          "most by {:.2g} %\n",
+          r.noise, 100 * *last.weight_relative_error, 100 * farthest(r));
     if (std::isfinite(r.range))
       fmt::print("largest weight {:.3g}, largest velocity {:.3g}; the spec allows {:.3g}\n", r.largest_weight,
                  r.largest_velocity, r.range);
@@ -134,6 +164,8 @@ std::vector<training::Example> test_examples(const TrainOptions& o, const plan::
 }
 
 int run(TrainOptions& o) {
+  if (o.noise > 0 && !o.simulate)
+    throw Error(ErrorCode::usage, "--noise simulates errors of encryption: it needs --simulate");
   if (!o.simulate && o.out.empty() && o.run.work.empty())
     throw Error(ErrorCode::usage,
                 "the trained weights would go nowhere: name a file for the network, --out TRAINED.onnx, or a folder, "
@@ -167,16 +199,15 @@ int run(TrainOptions& o) {
   const TestSet test(plan, seen(test_examples(o, plan.io)));
   r.test_images = test.size();
   r.accuracy_before = test.accuracy(plan.step, training::initial_state(plan.step).weights);
+  std::vector<training::TwinStep> noisy;
   const std::vector<training::TwinStep> twin = [&] {
     const std::vector<training::Example> list = seen(examples);
     r.images_out_of_range = lowering::out_of_range(plan, list);
-    ProgressLine line("float twin");
-    std::size_t done = 0;
-    return training::run_twin(plan.step, spec, list, 0, [&](const training::TwinStep&) {
-      line.update(++done, static_cast<std::size_t>(spec.steps));
-    });
+    if (o.noise > 0) noisy = run_twin("twin with noise", plan, list, o.noise);
+    return run_twin("float twin", plan, list, 0);
   }();
   add_twin(r, plan, twin, test);
+  if (o.noise > 0) add_noisy(r, o.noise, noisy, twin);
   std::vector<std::vector<double>> weights = twin.back().state.weights;
   bool spoiled = false;
   // Encrypted weights would leave their range, too.
@@ -227,6 +258,10 @@ void add_train(CLI::App& app) {
   verb->add_option("--out", o->out, "Write the network with the trained weights here (ONNX)");
   verb->add_option("--steps", o->steps, "Steps, in place of the spec's")->check(CLI::Range(1, 1'000'000));
   verb->add_flag("--simulate", o->simulate, "Train the float twin alone, nothing encrypted: seconds, not hours");
+  verb->add_option("--noise", o->noise,
+                   "With --simulate: a second twin whose weights err by this part of the range after each step "
+                   "(encryption errs by about 1e-5 of it), to see whether errors grow")
+      ->check(CLI::Range(0.0, 1.0));
   verb->add_option("--work", o->run.work,
                    "Folder for keys and encrypted files, which stay there: the same command goes on behind the last "
                    "finished step");

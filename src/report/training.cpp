@@ -28,7 +28,7 @@ json to_json(const Training& t) {
     float_loss.push_back(number(s.float_loss));
     accuracies.push_back(t.simulated ? json() : number(s.accuracy));
     float_accuracies.push_back(number(s.float_accuracy));
-    distances.push_back(t.simulated ? json() : number(s.weight_relative_error));
+    distances.push_back(number(s.weight_relative_error));
     step_seconds.push_back(positive(s.seconds));
   }
   for (const auto& [kind, s] : t.seconds_by_kind) kinds[kind] = number(s);
@@ -37,6 +37,7 @@ json to_json(const Training& t) {
   return {{"network", t.network},
           {"dataset", t.dataset},
           {"simulated", t.simulated},
+          {"noise", number_if_positive(t.noise)},
           {"layers", t.layers},
           {"weights", t.weights},
           {"steps", t.steps.size()},

@@ -15,7 +15,8 @@ struct TrainingStep {
   double float_loss = 0;           ///< of the float twin
   std::optional<double> accuracy;  ///< on the test images, 0 .. 1, of the weights behind this step; none: not measured
   std::optional<double> float_accuracy;
-  std::optional<double> weight_relative_error;  ///< |encrypted - twin| / |twin| over all trained weights
+  /// |encrypted - twin| / |twin| over all trained weights; where it was only simulated, of the twin with noise.
+  std::optional<double> weight_relative_error;
   double seconds = 0;                           ///< 0: an earlier run did it, or nothing was encrypted
 };
 
@@ -23,6 +24,7 @@ struct TrainingStep {
 struct Training {
   std::string network, dataset;
   bool simulated = false;           ///< the float twin alone
+  double noise = 0;                 ///< of a second twin, beside it (training::run_twin); 0: there was none
   std::vector<std::string> layers;  ///< that were trained
   std::uint64_t weights = 0;        ///< how many
   std::vector<TrainingStep> steps;

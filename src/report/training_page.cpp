@@ -163,7 +163,6 @@ std::string accuracy_section(const Training& t) {
 }
 
 std::string distance_section(const Training& t) {
-  if (t.simulated) return "";
   Series distance = series(t, "distance", [](const TrainingStep& s) { return s.weight_relative_error; });
   if (!any({distance})) return "";
   const double most = 10 * largest_sound(t, distance.values);
@@ -173,7 +172,8 @@ std::string distance_section(const Training& t) {
       smallest = std::min(smallest, v);
       largest = std::max(largest, v);
     }
-  LinePlot plot = plot_of(t, "Distance of the encrypted weights from the float twin's after every step",
+  const std::string whose = t.simulated ? "weights with simulated errors" : "encrypted weights";
+  LinePlot plot = plot_of(t, "Distance of the " + whose + " from the float twin's after every step",
                           "relative distance of the weights", {std::move(distance)});
   plot.bridged = true;
   plot.most = most;

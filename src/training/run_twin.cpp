@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "base/normal_draws.h"
 #include "training/moments.h"
 #include "training/optimiser.h"
 
@@ -15,7 +16,7 @@ std::vector<TwinStep> run_twin(const Step& step, const Spec& spec, const std::ve
     for (std::size_t i : indices) batch.push_back(&examples[i]);
   }
   const Twin twin(step, spec);
-  std::mt19937_64 random(spec.seed);
+  NormalDraws normal{spec.seed};
   const bool at_once = spec.optimiser == Spec::Optimiser::normal_equations;
   State state = initial_state(step);
   Moments sums = at_once ? no_moments(step) : Moments{};
@@ -32,7 +33,10 @@ std::vector<TwinStep> run_twin(const Step& step, const Spec& spec, const std::ve
       // Fewer images than features may have none; more of them behind do.
       if (!solution && number + 1 == spec.steps) s.result.worst = INFINITY;
     } else {
-      s.result = twin.train(state, batch, number, noise, &random);
+      s.result = twin.train(state, batch, number);
+      if (noise > 0)
+        for (std::vector<double>& weights : state.weights)
+          for (double& w : weights) w += noise * spec.range * normal();
     }
     s.state = state;
     if (progress) progress(s);

@@ -16,7 +16,9 @@ struct TwinStep {
 };
 
 /// Trains in float64 from the network's weights for all steps of the spec, with the batches that encrypted training
-/// uses. noise: as for Twin::train, seeded by the spec's seed. progress is called after every step if given.
+/// uses. noise: standard deviation, as a part of the spec's range, of an error that every weight gets after each step,
+/// as encryption does (drawn from the spec's seed; normal equations take none). progress is called after every step if
+/// given.
 /// Throws Error{bad_input} if there are fewer examples than one batch takes, or for one that does not fit the network.
 std::vector<TwinStep> run_twin(const Step& step, const Spec& spec, const std::vector<Example>& examples,
                                double noise = 0, const std::function<void(const TwinStep&)>& progress = {});

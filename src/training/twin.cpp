@@ -150,21 +150,16 @@ std::vector<std::vector<double>> Twin::gradients(const State& state, std::span<c
   return runs[0].gradients();
 }
 
-Twin::Result Twin::train(State& state, std::span<const Example* const> batch, int number, double noise,
-                         std::mt19937_64* random) const {
+Twin::Result Twin::train(State& state, std::span<const Example* const> batch, int number) const {
   check(batch.size() == static_cast<std::size_t>(spec_.batch), "a batch of another size than the spec's");
-  check(noise == 0 || random != nullptr, "noise without a source");
   Result result;
   std::vector<Values> gradients = this->gradients(state, batch, &result);
-  std::normal_distribution<double> normal;
   const Update u = update_of(spec_, number);
   for (std::size_t p = 0; p < gradients.size(); ++p)
     for (std::size_t i = 0; i < gradients[p].size(); ++i) {
       double& w = state.weights[p][i];
       double& v = state.velocities[p][i];
-      double g = gradients[p][i];
-      if (noise != 0) g += noise * normal(*random) * spec_.batch;
-      const double weight = w;
+      const double g = gradients[p][i], weight = w;
       w = u.ww * weight + u.wu * v + u.wg * g;
       v = u.uw * weight + u.uu * v + u.ug * g;
     }

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <functional>
-#include <random>
 #include <span>
 #include <string>
 #include <vector>
@@ -44,9 +43,7 @@ class Twin {
   };
 
   /// Trains `state` on a batch; `number` is that of the step, for the schedule.
-  /// noise: standard deviation of an error added to every mean gradient entry (simulated encryption noise).
-  Result train(State& state, std::span<const Example* const> batch, int number, double noise = 0,
-               std::mt19937_64* random = nullptr) const;
+  Result train(State& state, std::span<const Example* const> batch, int number) const;
 
   /// The gradients of a batch, summed over its images, by parameter.
   std::vector<std::vector<double>> gradients(const State& state, std::span<const Example* const> batch,

@@ -143,6 +143,14 @@ class Apart(TrainingCase):
         self.assertLess(distance(weights_of(self.dir / "twin.onnx"), wanted), 1e-6)
         np.testing.assert_allclose(json.loads((self.dir / "twin.json").read_text())["float_loss"], losses, rtol=1e-9)
 
+    def test_errors_of_encryption_are_simulated(self):
+        command = ["train", "net.onnx", "--spec", "spec.toml", "--data", "data.npz"]
+        self.assert_refused(USAGE, *command, "--noise", "1e-4", "--out", "x.onnx", words=["--simulate"])
+        r = self.sotto(*command, "--simulate", "--noise", "1e-4", "--json", "noisy.json")
+        self.assertIn("errors of 0.0001 of the range", r.out)
+        distances = json.loads((self.dir / "noisy.json").read_text())["weight_relative_errors"]
+        self.assertTrue(0 < distances[0] < 0.01, distances)
+
     def test_plan_tells_what_it_costs(self):
         told = [json.loads(self.sotto("plan", name, "--json").out) for name in ("net.plan", "net.client")]
         self.assertEqual(*map(without_times, told))

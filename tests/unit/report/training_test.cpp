@@ -77,9 +77,27 @@ TEST(TrainingJson, EncryptedTraining) {
     EXPECT_EQ(j[key].size(), 3u) << key;
 }
 
-TEST(TrainingJson, Simulated) {
-  Training t = made_up(2);
+// What the float twin alone leaves of it.
+Training simulated(int steps) {
+  Training t = made_up(steps);
   t.simulated = true;
+  for (TrainingStep& s : t.steps) s.weight_relative_error = {};
+  return t;
+}
+
+TEST(TrainingJson, DistancesOfATwinWithNoise) {
+  Training t = simulated(2);
+  EXPECT_EQ(to_json(t)["noise"], nullptr);
+  t.noise = 1e-5;
+  t.steps[1].weight_relative_error = 0.25;
+  const nlohmann::json j = to_json(t);
+  EXPECT_EQ(j["noise"], 1e-5);
+  EXPECT_EQ(j["weight_relative_error"], 0.25);
+  EXPECT_EQ(j["weight_relative_errors"], (nlohmann::json{nullptr, 0.25}));
+}
+
+TEST(TrainingJson, Simulated) {
+  const Training t = simulated(2);
   const nlohmann::json j = to_json(t);
   EXPECT_EQ(j["loss_source"], "float twin");
   EXPECT_EQ(j["loss"], j["float_loss"]);
@@ -135,14 +153,15 @@ TEST(TrainingPage, NothingIsKnown) {
 }
 
 TEST(TrainingPage, Simulated) {
-  Training t = made_up(5);
-  t.simulated = true;
+  Training t = simulated(5);
   const std::string page = training_page(t);
   expect_sound(page);
   EXPECT_NE(page.find("nothing was encrypted"), std::string::npos);
   EXPECT_EQ(test::found(page, "<svg").size(), 2u) << "loss and accuracy";
   EXPECT_EQ(test::found(page, "<path[^>]*class=\"curve0\"").size(), 0u) << "lines of encrypted training";
   EXPECT_EQ(page.find("peak memory"), std::string::npos);
+  t.steps.back().weight_relative_error = 1e-3;
+  EXPECT_NE(training_page(t).find("weights with simulated errors"), std::string::npos);
 }
 
 TEST(TrainingPage, WarnsOfResultsThatMeanNothing) {
