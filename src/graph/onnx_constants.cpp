@@ -1,6 +1,8 @@
 #include "graph/onnx_constants.h"
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
 
 #include "graph/onnx_node.h"
 
@@ -30,6 +32,10 @@ bool reads(const onnx::NodeProto& n, const std::string& name) {
            return (a.has_g() && reads(a.g(), name)) ||
                   std::ranges::any_of(a.graphs(), [&](const auto& g) { return reads(g, name); });
          });
+}
+
+std::int64_t size_of(const onnx::TensorProto& t) {
+  return std::accumulate(t.dims().begin(), t.dims().end(), std::int64_t{1}, std::multiplies<>());
 }
 
 }  // namespace
@@ -68,6 +74,17 @@ bool OnnxConstants::is_float(const std::string& name) const {
 std::optional<std::size_t> OnnxConstants::rank(const std::string& name) const {
   const auto* t = stored(name);
   return t == nullptr ? std::nullopt : std::optional(static_cast<std::size_t>(t->dims_size()));
+}
+
+std::set<std::string> OnnxConstants::tensors_of(const std::string& name) const {
+  if (name.empty() || !knows(name)) return {};
+  const onnx::NodeProto* n = stored(name) != nullptr ? nullptr : maker(name);
+  if (n == nullptr || n->input().empty()) return {name};
+  std::set<std::string> all;
+  for (const std::string& input : n->input())
+    if (const auto* t = stored(input); t == nullptr || (t->data_type() != Type::INT64 && size_of(*t) > 1))
+      all.merge(tensors_of(input));
+  return all;
 }
 
 void OnnxConstants::drop(const std::string& name) {

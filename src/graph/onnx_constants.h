@@ -3,6 +3,7 @@
 #include <onnx/onnx_pb.h>
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,9 @@ class OnnxConstants {
   [[nodiscard]] bool is_float(const std::string& name) const;
   /// Axes of a stored tensor.
   [[nodiscard]] std::optional<std::size_t> rank(const std::string& name) const;
+  /// The tensors that a constant is made of: itself, or what nodes compute it from, but for single numbers and shapes.
+  /// Nothing for a value that is not constant.
+  [[nodiscard]] std::set<std::string> tensors_of(const std::string& name) const;
 
   /// Stores a tensor and returns its name: the same, if nobody else reads that value; it is dropped then with
   /// everything that only it needed. Else a name that is not in use.

@@ -83,6 +83,25 @@ class Writer {
     return w.node;
   }
 
+  // Throws if another node reads what these weights are made of.
+  void require_unshared(const NewWeights& w, const std::vector<const onnx::NodeProto*>& needed) {
+    const onnx::NodeProto& n = find(w);
+    const int at = !w.bias ? 1 : n.op_type() == "Add" ? (constants_.knows(n.input(0)) ? 0 : 1) : 2;
+    if (at >= n.input_size() || (w.bias && n.op_type() == "MatMul")) return;
+    const std::set<std::string> own = constants_.tensors_of(n.input(at));
+    for (const onnx::NodeProto* other : needed) {
+      if (other == &n || constants_.knows(other->output(0))) continue;
+      for (const std::string& input : other->input())
+        for (const std::string& tensor : constants_.tensors_of(input))
+          if (own.contains(tensor))
+            fail(w, "its " + std::string(w.bias ? "biases" : "weights") + ", the initializer '" +
+                        readable_text(tensor) + "', are also read by node '" +
+                        readable_text(OnnxNode(*other, opset_).name()) +
+                        "', and cannot be trained for both: store a copy for each in the model, or leave the layer "
+                        "as it is");
+    }
+  }
+
   // Layers that had no biases and got some.
   [[nodiscard]] const std::vector<std::string>& newly_biased() const { return newly_biased_; }
 
@@ -255,6 +274,18 @@ void write_onnx(const Source& model, const Sink& sink, std::span<const NewWeight
 
 std::vector<std::string> check_writable(const Source& model, std::span<const NewWeights> weights) {
   return changed(model, weights).newly_biased;
+}
+
+void require_unshared(const Source& model, std::span<const NewWeights> weights) {
+  onnx::ModelProto read = read_model(model);
+  const Network network = import_onnx(read, model);
+  Writer writer(read, network, opset_of(read));
+  const std::vector<const onnx::NodeProto*> needed = needed_nodes(read.graph(), output_of(read.graph()));
+  try {
+    for (const NewWeights& w : weights) writer.require_unshared(w, needed);
+  } catch (const Error& e) {
+    throw Error(e.code(), model.name() + ": " + e.what());
+  }
 }
 
 Bytes self_contained(const Source& model) {

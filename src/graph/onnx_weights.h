@@ -29,6 +29,10 @@ void write_onnx(const Source& model, const Sink& sink, std::span<const NewWeight
 /// biases which they do not have in the model.
 std::vector<std::string> check_writable(const Source& model, std::span<const NewWeights> weights);
 
+/// Throws Error{bad_input} that names both nodes if another node reads what one of these weights is made of, too: a
+/// training would give each its own. weights: as for write_onnx, of layers that are trained; numbers do not matter.
+void require_unshared(const Source& model, std::span<const NewWeights> weights);
+
 /// A model with its data from other files in it.
 Bytes self_contained(const Source& model);
 

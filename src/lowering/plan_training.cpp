@@ -55,6 +55,7 @@ TrainingPlan plan_training(const Source& model, const training::Spec& spec, cons
   if (hooks.note)
     for (const std::string& n : network.notes) hooks.note(model.name() + ": " + n);
   note_idle_keys(spec, hooks);
+  graph::require_unshared(model, training::weights_to_train(network, spec));
   if (spec.optimiser == Spec::Optimiser::normal_equations) training::require_one_dense_layer(network, spec);
   std::optional<Body> body;
   if (const std::optional<int> features = training::features_of(network, spec)) {

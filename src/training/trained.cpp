@@ -35,6 +35,19 @@ graph::Network network_to_train(graph::Network network, const Spec& spec) {
   return with_joined_features(with_adapters(std::move(network), spec), spec);
 }
 
+std::vector<graph::NewWeights> weights_to_train(const graph::Network& network, const Spec& spec) {
+  std::vector<graph::NewWeights> list;
+  for (int i : layers_to_train(network, spec)) {
+    graph::Node layer = network.nodes[static_cast<std::size_t>(i)];
+    const bool head = spec.new_head != 0 && i + 1 == static_cast<int>(network.nodes.size());
+    if (head || is_adapter_part(layer.name, spec)) continue;
+    list.push_back({layer.name, false, numbers_of(layer, false)});
+    graph::Node biased = network.nodes[static_cast<std::size_t>(bias_node(network, i))];
+    list.push_back({biased.name, true, numbers_of(biased, true)});
+  }
+  return list;
+}
+
 graph::Network trained(graph::Network network, const Step& step, const std::vector<std::vector<double>>& weights) {
   for (std::size_t p = 0; p < step.parameters.size(); ++p) {
     const Parameter& parameter = step.parameters[p];

@@ -14,6 +14,9 @@ namespace sotto::training {
 /// with_adapters does.
 graph::Network network_to_train(graph::Network network, const Spec& spec);
 
+/// The weights and biases that are trained from what the network's file has: not those of a new head or of adapters.
+std::vector<graph::NewWeights> weights_to_train(const graph::Network& network, const Spec& spec);
+
 /// The network with trained weights, by parameter of the step.
 graph::Network trained(graph::Network network, const Step& step, const std::vector<std::vector<double>>& weights);
 

@@ -75,6 +75,40 @@ TEST_F(WriteWeights, OfConvolutionsAndGemm) {
   EXPECT_EQ(graph.node(2).input(1), "d");  // names stay
 }
 
+// Two convolutions and a dense layer; weights and biases as named.
+void build_shared(OnnxBuilder& m, const std::string& second_weights, const std::string& dense_bias) {
+  m.ones("w", {2, 2, 1, 1});
+  m.ones("own", {2, 2, 1, 1});
+  m.ones("b", {2});
+  m.ones("other", {2});
+  m.ones("d", {2, 32});
+  m.node("Conv", {"x", "w", "b"}, "c");
+  m.node("Identity", {"w"}, "copied");  // as exporters write weights that are used twice
+  m.node("Conv", {"c", second_weights}, "e");
+  m.node("Flatten", {"e"}, "f");
+  OnnxBuilder::set(m.node("Gemm", {"f", "d", dense_bias}, "y"), "transB", std::int64_t{1});
+}
+
+TEST(SharedWeights, AreRefused) {
+  const auto require = [](const std::string& second_weights, const std::string& dense_bias,
+                          const std::vector<NewWeights>& weights) {
+    OnnxBuilder m;
+    build_shared(m, second_weights, dense_bias);
+    (void)m.import();
+    require_unshared(m.folder / "model.onnx", weights);
+  };
+  const std::vector<NewWeights> first{{"Conv_c", false, {}}, {"Conv_c", true, {}}};
+  const std::vector<NewWeights> last{{"Gemm_y", false, {}}, {"Gemm_y", true, {}}};
+  EXPECT_NO_THROW(require("own", "other", first));
+  EXPECT_NO_THROW(require("own", "other", last));
+  EXPECT_NO_THROW(require("w", "other", last));  // those that share are not trained
+  EXPECT_TRUE(refuses([&] { require("w", "other", first); }, {"node 'Conv_c'", "weights", "'w'", "node 'Conv_e'"}));
+  EXPECT_TRUE(refuses([&] { require("copied", "other", first); }, {"node 'Conv_c'", "'w'", "node 'Conv_e'"}));
+  EXPECT_TRUE(refuses([&] { require("copied", "other", {{"Conv_e", false, {}}}); }, {"'Conv_e'", "'w'", "'Conv_c'"}));
+  EXPECT_TRUE(refuses([&] { require("own", "b", first); }, {"node 'Conv_c'", "biases", "'b'", "node 'Gemm_y'"}));
+  EXPECT_TRUE(refuses([&] { require("own", "b", last); }, {"node 'Gemm_y'", "biases", "'b'", "node 'Conv_c'"}));
+}
+
 TEST_F(WriteWeights, OfGemmWithFactorsAndWithoutTranspose) {
   m.node("Flatten", {"x"}, "f");
   m.constant("d", {32, 5}, numbers(160));

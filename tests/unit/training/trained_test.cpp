@@ -87,6 +87,26 @@ TEST(Trained, ANewHeadHasOtherClasses) {
       1e-6);
 }
 
+TEST(Trained, LayersThatKeepNothingOfTheModelShareNothing) {
+  OnnxBuilder m({-1, 1, 8, 8});
+  build(m);
+  Spec spec;
+  const auto names = [&] {
+    std::vector<std::string> list;
+    for (const graph::NewWeights& w : weights_to_train(network_to_train(m.import(), spec), spec))
+      list.push_back(w.node + (w.bias ? ".bias" : ""));
+    return list;
+  };
+  EXPECT_EQ(names(), (std::vector<std::string>{"Conv_c", "Conv_c.bias", "Gemm_y", "Gemm_y.bias"}));
+  spec.new_head = 5;
+  EXPECT_TRUE(names().empty());
+  spec.layers = {"Conv_c"};
+  EXPECT_EQ(names(), (std::vector<std::string>{"Conv_c", "Conv_c.bias"}));
+  spec.layers.clear();
+  spec.adapters = {{"Conv_c", 1}};
+  EXPECT_TRUE(names().empty());
+}
+
 TEST(Trained, TheModelOfTheRepositoryCanBeTrained) {
   const std::filesystem::path folder = std::filesystem::path(SOTTO_SOURCE_DIR) / "models/train";
   const graph::Network network = graph::import_onnx(folder / "lenet-mnist.onnx");
