@@ -95,7 +95,7 @@ class ArraySource : public Source {
   }
   Image next() override {
     Image image{std::to_string(next_),
-                labels_.empty() ? -1 : static_cast<int>(std::clamp<std::int64_t>(labels_[next_], -1, INT32_MAX)),
+                labels_.empty() ? -1 : static_cast<int>(labels_[next_]),
                 static_cast<int>(shape_.channels),
                 static_cast<int>(shape_.height),
                 static_cast<int>(shape_.width),
@@ -178,6 +178,16 @@ std::vector<std::string> ArraySource::notes() const {
   return {};
 }
 
+// Says what is wrong with it of labels, not of pixels.
+NpyStream open_labels(const ZipArchive& archive, const ZipArchive::Member& member) {
+  try {
+    return NpyStream(archive.open(member));
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::bad_input) throw;
+    throw Error(e.code(), std::string(e.what()) + " (these are the labels: save one integer per image)");
+  }
+}
+
 // The members of an .npz that hold images and, if any, labels.
 std::unique_ptr<Source> open_npz(const fs::path& path, const plan::Interface& io, const LoadOptions& options) {
   const ZipArchive archive(path);
@@ -204,7 +214,7 @@ std::unique_ptr<Source> open_npz(const fs::path& path, const plan::Interface& io
   if (images == nullptr) refuse(archive.name(), "it holds no array of images");
   std::vector<std::int64_t> truths;
   if (labels != nullptr) {
-    NpyStream array(archive.open(*labels));
+    NpyStream array = open_labels(archive, *labels);
     const auto& shape = array.shape();
     const bool column = shape.size() == 1 || (shape.size() == 2 && shape[1] == 1);
     if (array.type() == NpyStream::Type::floats || !column)
@@ -217,6 +227,8 @@ std::unique_ptr<Source> open_npz(const fs::path& path, const plan::Interface& io
     array.finish();
     if (std::any_of(truths.begin(), truths.end(), [](std::int64_t t) { return t < -1; }))
       refuse(archive.name(), "a label of it is negative (-1 stands for an unknown one)");
+    if (const auto most = std::ranges::max_element(truths); most != truths.end() && *most > INT32_MAX)
+      refuse(archive.name(), fmt::format("a label of it is {}; labels are numbers of classes, from 0", *most));
   }
   return std::make_unique<ArraySource>(archive.open(*images), std::move(truths), io, options);
 }

@@ -91,7 +91,8 @@ void look_at_labels(const Source& source, std::vector<Image>& images, const plan
   if (options.labels == TrueLabels::unchecked) return;
   const std::string why = misfit(source, images, io);
   if (why.empty()) return;
-  if (options.labels == TrueLabels::needed)
+  if (options.labels == TrueLabels::needed) bad(why + "; are these the images for this network?");
+  if (options.labels == TrueLabels::checked)
     bad(why + "; are these the images for this network? Without true labels (PNG files, or an array) they can be used");
   for (Image& image : images) image.label = -1;
   if (options.note) options.note(why + "; are these the images for this network? Their true labels are left out");

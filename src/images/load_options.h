@@ -15,6 +15,7 @@ enum class ArrayLayout { unstated, nchw, nhwc };
 enum class TrueLabels {
   unchecked,
   dropped,  ///< images get none, with a note
+  checked,  ///< Error{bad_input}; images without any will do
   needed,   ///< Error{bad_input}
 };
 

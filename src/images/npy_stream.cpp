@@ -190,7 +190,7 @@ void NpyStream::parse_header(const std::string& text) {
                      kKinds.find(descr_[1]) != std::string::npos;
   item_bytes_ = plain ? static_cast<std::size_t>(descr_[2] - '0') : 0;
   const bool known = item_bytes_ == 2 || item_bytes_ == 4 || item_bytes_ == 8 || (item_bytes_ == 1 && descr_[1] != 'f');
-  if (!known) refuse(name(), "its items are of the type '" + descr_ + "'; save uint8 pixels or float32");
+  if (!known) refuse(name(), "its items are of the type '" + descr_ + "'; save integers or floats, pixels as uint8");
   big_endian_ = descr_[0] == '>';
   type_ = descr_[1] == 'f' ? Type::floats : descr_.substr(1) == "u1" ? Type::bytes : Type::integers;
   shape_ = *shape;

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <system_error>
 
 #include "images/byte_stream.h"
 #include "images/channels.h"
@@ -16,7 +18,17 @@ namespace fs = std::filesystem;
 
 namespace {
 
-int label_of(const fs::path& path, const std::vector<std::string>& classes) {
+// A name that is a number below `classes`; else -1.
+int number_of(const std::string& name, int classes) {
+  int number = -1;
+  const char* end = name.data() + name.size();
+  const auto read = std::from_chars(name.data(), end, number);
+  return read.ec == std::errc() && read.ptr == end && number >= 0 && number < classes ? number : -1;
+}
+
+int label_of(const fs::path& path, const plan::Interface& io) {
+  const std::vector<std::string>& classes = io.classes;
+  if (classes.empty()) return number_of(path.parent_path().filename().string(), io.outputs);
   const std::string stem = path.stem().string();
   const std::string word = stem.substr(0, stem.find_first_of("-_0123456789"));
   for (const std::string& name : {path.parent_path().filename().string(), word})
@@ -52,7 +64,7 @@ class PictureSource : public Source {
       Image image = decoder_.decode(bytes, [this](auto width, auto height) { require_size(width, height); });
       image = with_channels(std::move(image), channels_);
       image.name = name;
-      image.label = label_of(path, io_.classes);
+      image.label = label_of(path, io_);
       return image;
     } catch (const Error& e) {
       if (e.code() != ErrorCode::bad_input) throw;

@@ -234,6 +234,13 @@ TEST_F(Arrays, ArchivesThatCannotBeUnderstood) {
   refused(test::zip({{"labels.npy", labels}}, true), {"no array of images"});
   refused(test::zip({{"x.npy", images}, {"y.npy", npy("<f4", "(3,)", Bytes(12))}}, true), {"labels", "<f4"});
   refused(test::zip({{"x.npy", images}, {"y.npy", npy("<i2", "(3,)", {0, 0, 0xfe, 0xff, 0, 0})}}, true), {"negative"});
+  for (const std::string type : {"|b1", "<U3"})
+    refused(test::zip({{"x.npy", images}, {"y.npy", npy(type, "(3,)", Bytes(36))}}, true),
+            {"labels", type, "one integer per image"});
+  refused(test::zip(
+              {{"x.npy", images}, {"y.npy", npy("<i8", "(3,)", bytes_of(std::vector<std::int64_t>{0, 1, 1LL << 32}))}},
+              true),
+          {"label", "4294967296"});
   refused({}, {"not a ZIP"});
   Bytes broken = test::zip({{"x.npy", images}}, false);
   broken[30 + 5 + images.size() - 1] ^= 1;  // the last pixel, behind header and name
@@ -245,6 +252,8 @@ TEST_F(Arrays, LabelsBeyondTheNetworkAreNoticed) {
       test::zip({{"x.npy", npy("|u1", "(1, 2, 4)", Bytes(8))}, {"y.npy", npy("|u1", "(1,)", {10})}}, false);
   EXPECT_EQ(load(file, kGrey, {}, "a.npz").at(0).label, 10);
   EXPECT_TRUE(refuses([&] { load(file, kGrey, {.labels = TrueLabels::needed}, "a.npz"); }, {"label 10", "10 outputs"}));
+  EXPECT_TRUE(refuses([&] { load(file, kGrey, {.labels = TrueLabels::checked}, "a.npz"); },
+                      {"label 10", "Without true labels"}));
   EXPECT_EQ(load(file, kGrey, {.labels = TrueLabels::dropped}, "a.npz").at(0).label, -1);
   EXPECT_EQ(notes.size(), 1u);
 }

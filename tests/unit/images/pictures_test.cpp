@@ -104,6 +104,18 @@ TEST_F(Pictures, LabelsFromFoldersAndFileNames) {
   }
 }
 
+TEST_F(Pictures, LabelsOfClassesWithoutNamesAreNumbersOfFolders) {
+  plan::Interface io = kColour;
+  io.classes.clear();
+  io.outputs = 12;
+  const std::pair<const char*, int> cases[] = {{"0/04.png", 0},  {"11/a.png", 11},  {"12/a.png", -1}, {"-1/a.png", -1},
+                                               {"1a/a.png", -1}, {"cat/1.png", -1}, {"3.png", -1}};
+  for (const auto& [name, label] : cases) {
+    write(name);
+    EXPECT_EQ(load({name}, io).at(0).label, label) << name;
+  }
+}
+
 TEST_F(Pictures, AnotherSizeIsSaidSo) {
   write("large.png", 40, 60);
   EXPECT_TRUE(refuses([&] { load({"large.png"}); }, {(folder / "large.png").string(), "60x40", "6x4"}));
