@@ -15,6 +15,7 @@
 #include "graph/onnx_weights.h"
 #include "lowering/cost.h"
 #include "lowering/features.h"
+#include "lowering/moments_twin.h"
 #include "lowering/plan_file.h"
 #include "lowering/plan_training.h"
 #include "training/run_twin.h"
@@ -173,6 +174,9 @@ TrainingResult TrainingPlan::simulate(const ImagesView& images, std::span<const 
     losses.push_back(s.result.loss);
     states.push_back(std::move(s.state));
   }
+  if (overflow < 0 && plan_->spec.optimiser == training::Spec::Optimiser::normal_equations &&
+      !lowering::moments_will_tell(*plan_, examples))
+    overflow = plan_->spec.steps - 1;
   TrainingResult r = api::result_of(*plan_, std::move(losses), states, overflow);
   r.images_out_of_range = out_of_range;
   if (r.summary.empty()) r.summary = training::range_note(out_of_range, false);

@@ -19,6 +19,7 @@
 #include "inputs/write_input.h"
 #include "lowering/files.h"
 #include "lowering/moments.h"
+#include "lowering/moments_twin.h"
 #include "secret/crypt.h"
 #include "training/loss.h"
 #include "training/optimiser.h"
@@ -27,8 +28,6 @@
 namespace sotto::client {
 
 namespace {
-
-constexpr double kMostWeightError = 0.05;  // that errors of sums make, of the norm of all weights
 
 // What a ciphertext holds; no numbers if a value outgrew the modulus, or under another key.
 std::vector<double> slots_of(const Keys& keys, const ckks::Encoder& encoder, const ckks::Ciphertext& c) {
@@ -161,7 +160,7 @@ class FromMoments {
 
   // Whether the last sums tell the weights.
   [[nodiscard]] bool known() const {
-    return training::weight_error(sums_, plan_.spec.ridge, deviation_) <= kMostWeightError;
+    return training::weight_error(sums_, plan_.spec.ridge, deviation_) <= lowering::kMostWeightError;
   }
 
  private:
@@ -263,9 +262,9 @@ DecryptedTraining decrypt_training(const lowering::TrainingPlan& plan, const Key
       out.overflow = static_cast<int>(s);
   }
   if (from_moments && out.overflow < 0 && !from_moments->known()) out.overflow = static_cast<int>(steps) - 1;
-  // The first loss is that of the model's own weights: whatever comes behind, it decrypts under the right key. Only
-  // sums that images from beyond all ranges spoiled do not.
-  if (std::isnan(out.losses.front()) && !out.spoiled)
+  // The first loss is that of the model's own weights: whatever comes behind, it decrypts under the right key. Sums may
+  // be too large to.
+  if (!from_moments && std::isnan(out.losses.front()) && !out.spoiled)
     throw Error(ErrorCode::wrong_key, source.name() + " does not decrypt under this key");
   if (progress) progress(steps, steps);
   return out;

@@ -117,9 +117,9 @@ std::string overflow_note(int step, const Spec& spec) {
   if (step < 0) return {};
   if (spec.optimiser == Spec::Optimiser::normal_equations)
     return fmt::format(
-        "the normal equations of step {} have no solution, or errors of encryption change it by more than 5 % of its "
-        "size: what comes of it means nothing; give features of about the size 1 that differ from each other, or a "
-        "larger ridge",
+        "the normal equations of step {} have no solution, their sums are too large for encryption, or its errors "
+        "change the solution by more than 5 % of its size: what comes of it means nothing; give features of about the "
+        "size 1 that differ from each other, or a larger ridge",
         step + 1);
   return fmt::format(
       "the weights, or the scores of an image, left their range in step {}: what comes behind means nothing; train "

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "lowering/files.h"
+#include "lowering/moments_twin.h"
 #include "support/expect_error.h"
 #include "support/values.h"
 #include "training/differentiate.h"
@@ -92,6 +93,28 @@ TEST(EncryptedMoments, HavePlansForMostImages) {
     EXPECT_NO_THROW(
         (void)lowering::compile(training::differentiate(dense_network({1, 8, 8}, classes), spec), spec, {16}));
   }
+}
+
+// One feature far beyond all others spoils the encrypted sums; that is known before anything is encrypted.
+TEST(EncryptedMoments, ThatWillNotTellTheWeightsAreForeseen) {
+  const training::Spec spec = spec_for(256, 1);
+  ToyTraining toy(lowering::compile(training::differentiate(dense_network({1, 4, 4}), spec), spec, {12, 36}));
+  int refused = 0;
+  for (const double size : {1.0, 100.0, 1e3, 1e4, 3e4}) {
+    std::vector<Example> all = random_examples(256, 16, 3);
+    for (Example& e : all) e.image[3] *= size;
+    std::vector<const Example*> batch;
+    for (const Example& e : all) batch.push_back(&e);
+    const std::vector<double> state = toy.decrypt(toy.run(std::vector<double>(toy.ring->n()), batch, 0).front());
+    const double deviation = lowering::error_of_moments(toy.plan.step, toy.plan.arrangement, state, 1, 256);
+    const training::Moments sums = lowering::unpack_moments(toy.plan.step, toy.plan.arrangement, state);
+    const double error = training::weight_error(sums, spec.ridge, deviation);
+    const bool told = error <= lowering::kMostWeightError;
+    EXPECT_EQ(lowering::moments_will_tell(toy.plan, all), told) << size << ": " << error;
+    refused += told ? 0 : 1;
+  }
+  EXPECT_GT(refused, 0);
+  EXPECT_LT(refused, 4);
 }
 
 // Weights of sgd lie elsewhere, beside their velocities.
