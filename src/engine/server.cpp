@@ -125,8 +125,8 @@ Server::Inference::Inference(Server& server, const Source& input, ckks::KeyFile&
                 static_cast<std::uint64_t>(plan_.input().layout.ciphertexts()), plan_.input().limbs,
                 plan_.input().scale, *server.ring_);
   if (keys.key_id() != input_.info().key_id)
-    throw Error(ErrorCode::wrong_key, input.name() + " was encrypted under another key than " + keys.name() +
-                                          " belongs to; use the evaluation keys made with it");
+    throw Error(ErrorCode::wrong_key, input.name() + " was encrypted under another key than that of " + keys.name() +
+                                          "; use the evaluation keys made with it");
   require_owner(input_, server.options_.owners_only);
   input_.verify([&] { check_stop(); });
   keys.verify([&] { check_stop(); });

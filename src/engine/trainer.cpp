@@ -84,8 +84,8 @@ void Trainer::require_input(const ckks::CiphertextReader& input, const ckks::Key
   input.expect(plan_.id, wanted.batch, wanted.per_batch, wanted.limbs, wanted.scale, *ring_, wanted.probes);
   if (input.info().images % wanted.batch != 0) throw Error(ErrorCode::bad_input, "the input's last batch is not full");
   if (keys.key_id() != input.info().key_id)
-    throw Error(ErrorCode::wrong_key, "the input was encrypted under another key than " + keys.name() +
-                                          " belongs to; use the evaluation keys made with it");
+    throw Error(ErrorCode::wrong_key, "the input was encrypted under another key than that of " + keys.name() +
+                                          "; use the evaluation keys made with it");
   require_owner(input, options_.owners_only);
 }
 
@@ -214,6 +214,8 @@ TrainingReport Trainer::train(const Source& input, ckks::KeyFile& keys, const Si
   if (lowered_.program.bootstrapping) bootstrapper.emplace(*lowered_.program.bootstrapping, *ring_);
   const ckks::Evaluator evaluator(parameters_, ring_, plan_.keys.tiers, &keys);
   const runtime::ProgramRun run(lowered_.program, evaluator, bootstrapper ? &*bootstrapper : nullptr);
+  // A bootstrap takes as long as hundreds of other instructions.
+  const std::vector<double> passed = lowering::parts_passed(lowered_.program, plan_.keys.tiers, plan_.parameters.log_n);
   report.read_seconds = now() - begin;
   try {
     const double features_begin = now();
@@ -234,12 +236,11 @@ TrainingReport Trainer::train(const Source& input, ckks::KeyFile& keys, const Si
       const double read = now();
       runtime::ProgramHooks program_hooks;
       program_hooks.stop = hooks.stop;
-      program_hooks.progress = [&](std::size_t done, std::size_t all) {
+      program_hooks.progress = [&](std::size_t done, std::size_t) {
         if (!hooks.progress) return;
-        const double part = static_cast<double>(done) / static_cast<double>(all);
-        hooks.progress(
-            {false, step, plan_.spec.steps,
-             (step - report.steps_of_an_earlier_run + part) / (plan_.spec.steps - report.steps_of_an_earlier_run)});
+        hooks.progress({false, step, plan_.spec.steps,
+                        (step - report.steps_of_an_earlier_run + passed[done]) /
+                            (plan_.spec.steps - report.steps_of_an_earlier_run)});
       };
       std::vector<ckks::PackedCiphertext> out =
           run.run(std::move(in), lowering::coefficients_of(plan_, step), program_hooks, &report.kinds);

@@ -144,6 +144,19 @@ double seconds_per_step(const TrainingPlan& plan, const LoweredStep& lowered, co
   return sum;
 }
 
+std::vector<double> parts_passed(const program::Program& program, const std::vector<ckks::KeyTier>& tiers, int log_n) {
+  std::map<program::Instruction::Kind, double> seconds;  // of one
+  for (const auto& [kind, work] : work_of(program, tiers, log_n)) seconds[kind] = work.seconds(plan::kTypicalSpeed);
+  for (auto& [kind, s] : seconds)
+    s /= static_cast<double>(
+        std::max<std::ptrdiff_t>(std::ranges::count(program.instructions, kind, &program::Instruction::kind), 1));
+  std::vector<double> parts{0};
+  for (const program::Instruction& i : program.instructions) parts.push_back(parts.back() + seconds[i.kind]);
+  const double all = parts.back();
+  for (double& p : parts) p = all > 0 ? p / all : 1;
+  return parts;
+}
+
 double feature_bootstrap_seconds(const TrainingPlan& plan, const LoweredStep& lowered, const plan::Speed& speed) {
   if (!lowered.program.bootstrapping) return 0;
   const std::vector<ckks::KeyTier>& tiers = plan.keys.tiers;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <random>
 
+#include "lowering/cost.h"
 #include "lowering/features.h"
 #include "lowering/step_bootstrap.h"
 #include "training/differentiate.h"
@@ -24,6 +25,24 @@ training::Spec spec_for(int batch) {
   spec.momentum = 0.9;
   spec.range = 2;
   return spec;
+}
+
+// What tells how much time is left.
+TEST(EncryptedTraining, MostOfAStepsTimeIsThatOfBootstraps) {
+  NetworkBuilder b({1, 4, 4}, 5);
+  b.dense(b.flatten(0), 3);
+  const training::Spec spec = spec_for(64);
+  const auto plan = lowering::compile(training::differentiate(b.network, spec), spec, {12, 36});
+  const program::Program program = lowering::lower(plan).program;
+  const std::vector<double> passed = lowering::parts_passed(program, plan.keys.tiers, plan.parameters.log_n);
+  ASSERT_EQ(passed.size(), program.instructions.size() + 1);
+  EXPECT_EQ(passed.front(), 0);
+  EXPECT_EQ(passed.back(), 1);
+  EXPECT_TRUE(std::ranges::is_sorted(passed));
+  double bootstraps = 0;
+  for (std::size_t k = 0; k < program.instructions.size(); ++k)
+    if (program.instructions[k].kind == program::Instruction::Kind::bootstrap) bootstraps += passed[k + 1] - passed[k];
+  EXPECT_GT(bootstraps, 0.5);
 }
 
 // Encrypted steps from the twin's states: new weights and velocities as the twin's, beside what they change by.
