@@ -57,6 +57,10 @@ int keygen(KeygenOptions& o) {
   std::vector<std::string> ids;
   for (const std::string& name : o.clients) {
     plan::ClientSpec spec = plan::read_client(name);
+    if (spec.training && !o.public_key.empty())
+      throw Error(ErrorCode::usage, name +
+                                        " is for training, whose images their owner encrypts, with the secret key: "
+                                        "leave out --public-key");
     auto parameters = ckks::Parameters::create(spec.parameters);
     ids.push_back(spec.plan_id);
     plans.push_back({std::move(spec), std::move(parameters)});
@@ -223,6 +227,7 @@ int decrypt(DecryptVerbOptions& o) {
   if (lowering::is_training_plan(o.client, wire::Kind::client)) {
     if (!o.sheet.empty() || o.flood > 0 || !o.publish.what.empty() || !o.data.data.empty())
       throw Error(ErrorCode::usage, "a training gives a network and its losses: --out, --csv and --json");
+    require_onnx_name(o.npy);
     return decrypt_training({o.client, o.keys, o.in, o.npy, o.csv, o.origin}, o.report);
   }
   if (!o.publish.what.empty()) {

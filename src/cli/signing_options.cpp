@@ -42,7 +42,7 @@ void ServingOptions::add_options(CLI::App& verb) {
 
 void ServingOptions::require_client(const ckks::KeyFile& keys) const {
   if (!client.empty() && keys.key_id() != client)
-    throw Error(ErrorCode::wrong_key, keys.name() + " belongs to the key " + keys.key_id() + ", not to " + client);
+    throw Error(ErrorCode::wrong_key, "the key of " + keys.name() + " is " + keys.key_id() + ", not " + client);
 }
 
 }  // namespace sotto::cli

@@ -16,6 +16,7 @@
 #include "graph/onnx_import.h"
 #include "graph/onnx_weights.h"
 #include "lowering/features.h"
+#include "lowering/moments_twin.h"
 #include "report/training.h"
 #include "training/run_twin.h"
 #include "training/trained.h"
@@ -107,6 +108,12 @@ std::string percent(const std::optional<double>& fraction) {
   return fraction ? fmt::format("{:.2f} %", 100 * *fraction) : "not measured";
 }
 
+// Two digits, as far as they mean something.
+std::string difference(double fraction) {
+  if (!(fraction < 100)) return "more than 100 times their size";
+  return fraction < 0.1 ? fmt::format("{:.2g} %", 100 * fraction) : fmt::format("{:.0f} %", 100 * fraction);
+}
+
 // Of the steps that the server's process made: a run that goes on behind an earlier one makes the rest.
 std::string times_of(const report::Training& r) {
   const auto made = static_cast<std::size_t>(
@@ -128,20 +135,20 @@ double farthest(const report::Training& r) {
 void print_summary(const report::Training& r, const TrainOptions& o, bool written) {
   const report::TrainingStep& last = r.steps.back();
   if (r.simulated) {
-    fmt::print("float twin: {} steps of {} images; loss {:.4f} to {:.4f}\n", r.steps.size(), r.batch,
-               r.steps.front().float_loss, last.float_loss);
+    fmt::print("float twin: {} steps of {} images; loss {} to {}\n", r.steps.size(), r.batch,
+               format_loss(r.steps.front().float_loss), format_loss(last.float_loss));
     if (r.noise > 0)
       fmt::print(
-          "with errors of {:g} of the range after each step, weights differ by {:.2g} % after the last one, at "
-          "most by {:.2g} %\n",
-          r.noise, 100 * *last.weight_relative_error, 100 * farthest(r));
+          "with errors of {:g} of the range after each step, weights differ by {} after the last one, at most by {}\n",
+          r.noise, difference(*last.weight_relative_error), difference(farthest(r)));
     if (std::isfinite(r.range))
       fmt::print("largest weight {:.3g}, largest velocity {:.3g}; the spec allows {:.3g}\n", r.largest_weight,
                  r.largest_velocity, r.range);
   } else {
     fmt::print("{} encrypted steps of {} images{}\n", r.steps.size(), r.batch, times_of(r));
-    fmt::print("loss {:.4f} to {:.4f} (float {:.4f}); weights differ from the float twin's by {:.2g} %\n",
-               *r.steps.front().loss, *last.loss, last.float_loss, 100 * *last.weight_relative_error);
+    fmt::print("loss {} to {} (float {}); weights differ from the float twin's by {}\n",
+               format_loss(*r.steps.front().loss), format_loss(*last.loss), format_loss(last.float_loss),
+               difference(*last.weight_relative_error));
   }
   if (r.accuracy_before)
     fmt::print("accuracy on {} test images: {} before, {} after{}\n", r.test_images, percent(r.accuracy_before),
@@ -170,6 +177,7 @@ int run(TrainOptions& o) {
     throw Error(ErrorCode::usage,
                 "the trained weights would go nowhere: name a file for the network, --out TRAINED.onnx, or a folder, "
                 "--work DIR (or train the float twin alone, --simulate)");
+  require_onnx_name(o.out);
   wire::require_outputs(std::array{o.out, o.report}, std::array{o.json});
   wire::require_kept(o.data.data, std::array{o.out, o.json, o.report});
   wire::require_kept(std::array{o.model, o.spec}, std::array{o.out, o.json, o.report});
@@ -199,19 +207,23 @@ int run(TrainOptions& o) {
   const TestSet test(plan, seen(test_examples(o, plan.io)));
   r.test_images = test.size();
   r.accuracy_before = test.accuracy(plan.step, training::initial_state(plan.step).weights);
+  bool moments_tell = true;
   std::vector<training::TwinStep> noisy;
   const std::vector<training::TwinStep> twin = [&] {
     const std::vector<training::Example> list = seen(examples);
     r.images_out_of_range = lowering::out_of_range(plan, list);
+    moments_tell =
+        spec.optimiser != training::Spec::Optimiser::normal_equations || lowering::moments_will_tell(plan, list);
     if (o.noise > 0) noisy = run_twin("twin with noise", plan, list, o.noise);
     return run_twin("float twin", plan, list, 0);
   }();
   add_twin(r, plan, twin, test);
   if (o.noise > 0) add_noisy(r, o.noise, noisy, twin);
+  if (!moments_tell && r.overflow < 0) r.overflow = spec.steps - 1;
   std::vector<std::vector<double>> weights = twin.back().state.weights;
   bool spoiled = false;
-  // Encrypted weights would leave their range, too.
-  const bool in_vain = encrypted_run && r.overflow >= 0;
+  // Encrypted weights, and images, would leave their range, too.
+  const bool in_vain = encrypted_run && (r.overflow >= 0 || r.images_out_of_range > 0);
   r.simulated = o.simulate || in_vain;
   if (!r.simulated) {
     print_note("predicted: " + predicted_times(r.predicted_seconds_per_step,
@@ -225,19 +237,20 @@ int run(TrainOptions& o) {
     spoiled = encrypted->spoiled;
   }
   const std::string range_note = training::range_note(r.images_out_of_range, spoiled);
-  if (!o.out.empty() && r.overflow < 0 && !spoiled)
+  const bool trained = r.overflow < 0 && !spoiled && !in_vain;
+  if (!o.out.empty() && trained)
     graph::write_onnx(Source(plan.model, plan.network), o.out, lowering::weights_of_model(plan, weights));
   if (!o.json.empty()) wire::write_file(o.json, report::to_json(r).dump(2) + "\n");
   if (!o.report.empty()) wire::write_file(o.report, report::training_page(r));
-  if (o.json != "-") print_summary(r, o, r.overflow < 0 && !spoiled);
+  if (o.json != "-") print_summary(r, o, trained);
+  const std::string shown = "; the float twin shows it, so nothing was encrypted";
   // One line says why there is no network; that images left a range may be the reason.
   if (!range_note.empty() && r.overflow >= 0)
     print_note(range_note);
   else if (!range_note.empty())
-    print_error("sotto: " + range_note + "\n");
-  if (r.overflow >= 0)
-    print_error("sotto: " + overflow_line(r.overflow, plan.spec) +
-                (in_vain ? "; the float twin shows it, so nothing was encrypted" : "") + "\n");
+    print_error("sotto: " + range_note +
+                (in_vain ? shown + "; leave them out, or --calibrate on images like them" : "") + "\n");
+  if (r.overflow >= 0) print_error("sotto: " + overflow_line(r.overflow, plan.spec) + (in_vain ? shown : "") + "\n");
   return range_note.empty() && r.overflow < 0 ? 0 : kDoubtful;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cmath>
 
 #include "base/error.h"
 #include "cli/console.h"
@@ -30,6 +31,12 @@ client::Keys read_keys(const lowering::TrainingPlan& plan, const std::string& ke
   return client::read_keys(ckks::Parameters::create(plan.parameters), keys);
 }
 
+// As folders of pictures have them.
+std::string names_of_classes(const plan::Interface& io) {
+  if (io.classes.empty()) return fmt::format("a number, 0 to {}, as these classes have no names", io.outputs - 1);
+  return fmt::format("a class of the network, {} .. {}", io.classes.front(), io.classes.back());
+}
+
 }  // namespace
 
 std::vector<training::Example> examples_of(const std::vector<images::Image>& images, const plan::Interface& io) {
@@ -37,7 +44,11 @@ std::vector<training::Example> examples_of(const std::vector<images::Image>& ima
   list.reserve(images.size());
   for (const images::Image& i : images) {
     if (i.label < 0)
-      throw Error(ErrorCode::bad_input, "image " + i.name + " has no label: a training needs the class of every image");
+      throw Error(ErrorCode::bad_input,
+                  "image " + i.name +
+                      " has no label: a training needs the class of every image, in an array 'labels' "
+                      "of an .npz, or as the name of a picture's folder: " +
+                      names_of_classes(io));
     list.push_back({images::preprocess(i, io), i.label});
   }
   return list;
@@ -62,6 +73,18 @@ std::string overflow_line(int overflow, const training::Spec& spec) {
   const std::string note = training::overflow_note(overflow, spec);
   const bool sgd = spec.optimiser == training::Spec::Optimiser::sgd;
   return note.empty() || !sgd ? note : note + " (sotto train --simulate shows both)";
+}
+
+std::string format_loss(double loss) {
+  constexpr double kLeast = 5e-5, kMost = 1e5;
+  if (std::abs(loss) < kLeast) return "0.0000";
+  return std::abs(loss) < kMost ? fmt::format("{:.4f}", loss) : fmt::format("{:.3g}", loss);
+}
+
+void require_onnx_name(const std::string& path) {
+  const fs::path ending = fs::path(path).extension();
+  if (!ending.empty() && ending != ".onnx")
+    throw Error(ErrorCode::usage, "--out takes the trained network, an ONNX file: name it FILE.onnx, not " + path);
 }
 
 int encrypt_training(const TrainingEncryption& o, StepReport& report) {
@@ -132,8 +155,8 @@ int decrypt_training(const TrainingDecryption& o, StepReport& report) {
   if (!warning.empty()) print_error("sotto: " + warning + "\n");
   const int code = warning.empty() ? 0 : kDoubtful;
   if (streamed) return code;
-  fmt::print("{} steps; loss {:.4f} before the first, {:.4f} before the last\n", result.losses.size(),
-             result.losses.front(), result.losses.back());
+  fmt::print("{} steps; loss {} before the first, {} before the last\n", result.losses.size(),
+             format_loss(result.losses.front()), format_loss(result.losses.back()));
   if (!o.out.empty()) fmt::print("wrote {}: the network with the trained weights\n", o.out);
   return code;
 }

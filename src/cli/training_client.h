@@ -17,6 +17,9 @@ std::vector<training::Example> examples_of(const std::vector<images::Image>& ima
 /// "mnist:DIR" with training images in DIR. Others stay as they are.
 std::vector<std::string> training_half(std::vector<std::string> sources);
 
+/// Throws Error{usage} if the name of a file, for a network, has the ending of something else.
+void require_onnx_name(const std::string& path);
+
 /// What `encrypt --labels` does for a training plan.
 struct TrainingEncryption {
   std::string client, keys, out;
@@ -30,6 +33,9 @@ struct TrainingDecryption {
   OriginOptions origin;
 };
 int decrypt_training(const TrainingDecryption& o, StepReport& report);
+
+/// A loss for the user: no more digits than mean something, however large it is, and no negative zero.
+std::string format_loss(double loss);
 
 /// A line about the first step whose results left the range; empty if none did.
 std::string overflow_line(int overflow, const training::Spec& spec);

@@ -8,6 +8,7 @@
 #include "graph/onnx_import.h"
 #include "program/builder.h"
 #include "training/layers.h"
+#include "training/optimiser.h"
 #include "training/trained.h"
 
 namespace sotto::lowering {
@@ -40,9 +41,12 @@ std::vector<training::Example> seen_by_step(const TrainingPlan& plan, std::vecto
 
 std::size_t out_of_range(const TrainingPlan& plan, const std::vector<training::Example>& seen) {
   if (!plan.body) return 0;
-  return static_cast<std::size_t>(std::ranges::count_if(seen, [&](const training::Example& e) {
-    return std::ranges::any_of(e.image, [&](double v) { return !(std::abs(v) <= plan.body->range); });
-  }));
+  std::size_t count = 0;
+  for (const std::vector<std::size_t>& batch : training::batches_of(plan.spec, seen.size()))
+    count += static_cast<std::size_t>(std::ranges::count_if(batch, [&](std::size_t i) {
+      return std::ranges::any_of(seen[i].image, [&](double v) { return !(std::abs(v) <= plan.body->range); });
+    }));
+  return count;
 }
 
 namespace {

@@ -22,7 +22,8 @@ double feature_scale(const bootstrap::BootstrapSpec& bootstrapping, const Body& 
 std::vector<training::Example> seen_by_step(const TrainingPlan& plan, std::vector<training::Example> examples,
                                             const std::function<void(std::size_t)>& progress = {});
 
-/// How many of these, as the step sees them, the body's range does not hold.
+/// How many of these, as the step sees them, the body's range does not hold; those that are left over, as they make no
+/// whole batch, do not count. Throws as training::batches_of does.
 std::size_t out_of_range(const TrainingPlan& plan, const std::vector<training::Example>& seen);
 
 /// From what a run of the body gives to the features as the images of the step lie, of the limbs and scale that

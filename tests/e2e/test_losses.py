@@ -8,7 +8,7 @@ from onnx import helper
 import harness
 import models
 import test_training as training
-from harness import BAD_INPUT, Case
+from harness import BAD_INPUT, USAGE, Case
 from test_training import BATCH, CLASSES, DOUBTFUL, RATE, SIDE, dense_network, distance, spec, weights_of
 
 
@@ -46,6 +46,30 @@ class NormalEquations(training.TrainingCase):
         for file, member in (("keys/eval.key", "eval_key_bytes"), ("in.sotto", "input_bytes"), ("out.sotto", "output_bytes")):
             size = (self.dir / file).stat().st_size
             self.assertLess(abs(size - told[member]), 0.01 * size, member)
+
+    def test_values_too_large_are_foreseen_and_no_wrong_key(self):
+        for name, size in (("large", 3e4), ("huge", 1e8)):
+            values = (self.images / 255).astype(np.float32)
+            values[:, 0, 0, 0] *= np.float32(size)
+            np.savez(self.dir / f"{name}.npz", images=values, labels=self.labels)
+            command = ["train", "net.onnx", "--spec", "ridge.toml", "--data", f"{name}.npz", "--out", "lost.onnx"]
+            for more, said in ((["--simulate"], "about the size 1"), (["--work", "lost"], "nothing was encrypted")):
+                r = harness.run(*command, *more, cwd=self.dir, env=self.env, timeout=300)
+                self.assertEqual(r.code, DOUBTFUL, r)
+                self.assert_one_line(r, "normal equations of step 2", said)
+                self.assertFalse((self.dir / "lost").exists())
+        self.sotto("compile", "net.onnx", "--train", "ridge.toml", "--out", "lost")
+        self.sotto("keygen", "lost.client", "--out", "keys-lost")
+        self.assert_refused(USAGE, "keygen", "lost.client", "--out", "other", "--public-key", "public.key", words=["--public-key"])
+        for name in ("large", "huge"):
+            self.sotto("encrypt", "lost.client", "--keys", "keys-lost", "--data", f"{name}.npz", "--labels", "--out", "in.sotto")
+            self.sotto("train", "lost.plan", "--eval-key", "keys-lost/eval.key", "--in", "in.sotto", "--out", "out.sotto", program=harness.SERVER,
+                       timeout=300)
+            decrypt = ["decrypt", "lost.client", "--keys", "keys-lost", "--in", "out.sotto", "--out"]
+            r = harness.run(*decrypt, "lost.onnx", cwd=self.dir, env=self.env)
+            self.assertEqual(r.code, DOUBTFUL, r)
+            self.assert_one_line(r, "size 1", "no network was written")
+        self.assert_refused(USAGE, *decrypt, "scores.npy", words=["--out", ".onnx"])
 
     def test_on_one_machine_beside_the_twin(self):
         self.sotto("train", "net.onnx", "--spec", "ridge.toml", "--data", "data.npz", "--test", "data.npz", "--out", "here.onnx", "--json", "here.json",

@@ -448,6 +448,24 @@ class Head(Case):
         self.assertIn("left the range of the layers in front", r.err)
         self.assertGreater(json.loads((self.dir / "r.json").read_text())["images_out_of_range"], 0)
 
+    def test_nothing_is_encrypted_for_images_that_leave_the_range(self):
+        (self.dir / "slow.toml").write_text(spec(1, rate=1e-9, extra='layers = ["fc"]'))
+        np.savez(self.dir / "faint.npz", images=self.images // 8, labels=self.labels)
+        command = ["train", "net.onnx", "--spec", "slow.toml", "--data", "data.npz", "--calibrate", "faint.npz"]
+        command += ["--count", str(2 * BATCH - 1), "--json", "r.json", "--out"]
+        r = harness.run(*command, "x.onnx", "--work", "lit", cwd=self.dir, env=self.env, timeout=300)
+        self.assertEqual(r.code, DOUBTFUL, r)
+        self.assert_one_line(r, "left the range of the layers in front", "nothing was encrypted")
+        self.assertFalse((self.dir / "lit").exists())
+        self.assertFalse((self.dir / "x.onnx").exists())
+        told = json.loads((self.dir / "r.json").read_text())
+        self.assertTrue(told["simulated"])
+        self.assertGreater(told["images_out_of_range"], BATCH // 2)
+        self.assertLessEqual(told["images_out_of_range"], BATCH, "what is left over does not count")
+        r = harness.run(*command, "twin.onnx", "--simulate", cwd=self.dir, env=self.env, timeout=300)
+        self.assertEqual(r.code, DOUBTFUL, r)
+        self.assertTrue((self.dir / "twin.onnx").exists())
+
 
 def residual_network(path):
     """A convolution, cubes, and a residual block whose second value is normalised, squared and averaged for a dense layer."""
