@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/parallel.h"
 #include "ckks/encoder.h"
 #include "ckks/parameters.h"
 #include "lowering/compile.h"
@@ -25,7 +26,7 @@ using Kind = Instruction::Kind;
 using Slots = std::vector<double>;
 using Batch = std::vector<const training::Example*>;
 
-constexpr int kMostTried = 4;  // batches
+constexpr double kMostTried = 4, kMostWork = 8e9;  // batches, and sums of products in them
 
 // A program on slots in the clear, whose masks have the errors of rounded plaintexts.
 class ClearRun {
@@ -44,7 +45,7 @@ class ClearRun {
     for (std::size_t k = 0; k < program_.instructions.size(); ++k) {
       execute(program_.instructions[k]);
       for (const auto& [v, limbs] : after_[k])
-        if (limbs == 0) at(v) = {};
+        if (limbs == 0) Slots().swap(at(v));
     }
     return std::move(at(program_.outputs.front()));
   }
@@ -85,18 +86,29 @@ class ClearRun {
     }
   }
 
-  void mix(const Instruction& i, std::size_t row, Slots& out) {
+  // Block by block, so that sources stay in the cache for all outputs.
+  void mix(const Instruction& i) {
+    constexpr std::size_t kBlock = 1024;
+    const std::size_t sources = i.sources.size(), block = std::min(kBlock, slots_);
     const double scale = program::scale_before(program_, i, primes_);
-    for (std::size_t k = 0; k < i.sources.size(); ++k) {
-      const program::Factor& factor = i.factors[row * i.sources.size() + k];
-      if (factor.pattern < 0) continue;
-      const Slots &source = at(i.sources[k]),
-                  &mask = rounded(factor.pattern, scale / program_.value(i.sources[k]).scale);
-      for (std::size_t s = 0; s < slots_; ++s) out[s] += mask[s & (mask.size() - 1)] * source[s];
-    }
+    std::vector<const Slots*> masks;
+    for (std::size_t f = 0; f < i.factors.size(); ++f)
+      masks.push_back(i.factors[f].pattern < 0
+                          ? nullptr
+                          : &rounded(i.factors[f].pattern, scale / program_.value(i.sources[f % sources]).scale));
+    for (int v : i.outputs) at(v).assign(slots_, 0);
+    parallel_for(slots_ / block, [&](std::size_t b) {
+      for (std::size_t f = 0; f < masks.size(); ++f) {
+        if (masks[f] == nullptr) continue;
+        Slots& out = at(i.outputs[f / sources]);
+        const Slots &mask = *masks[f], &source = at(i.sources[f % sources]);
+        for (std::size_t s = b * block; s < (b + 1) * block; ++s) out[s] += mask[s & (mask.size() - 1)] * source[s];
+      }
+    });
   }
 
   void execute(const Instruction& i) {
+    if (i.kind == Kind::mix) return mix(i);
     for (std::size_t k = 0; k < i.outputs.size(); ++k) {
       Slots out(slots_);
       switch (i.kind) {
@@ -113,17 +125,14 @@ class ClearRun {
         case Kind::multiply:
           multiply(i, out);
           break;
-        case Kind::mix:
-          mix(i, k, out);
-          break;
         case Kind::shift: {
           const double factor = program_.value(i.sources.front()).scale / program_.value(i.outputs.front()).scale;
           const Slots& source = at(i.sources.front());
           for (std::size_t s = 0; s < slots_; ++s) out[s] = source[s] * factor + i.numbers.front();
           break;
         }
-        case Kind::bootstrap:
-          internal_error("sums are not bootstrapped");
+        default:
+          internal_error("an instruction that sums need not");
       }
       at(i.outputs[k]) = std::move(out);
     }
@@ -154,6 +163,14 @@ std::vector<Slots> inputs_of(const TrainingPlan& plan, const Batch& batch) {
   return in;
 }
 
+// Sums of products that a run makes.
+double products_of(const program::Program& program, const Arrangement& arrangement) {
+  double work = 0;
+  for (const Instruction& i : program.instructions)
+    work += static_cast<double>(i.outputs.size()) * static_cast<double>(i.sources.size());
+  return work * arrangement.slots();
+}
+
 }  // namespace
 
 bool moments_will_tell(const TrainingPlan& plan, const std::vector<training::Example>& seen) {
@@ -166,7 +183,8 @@ bool moments_will_tell(const TrainingPlan& plan, const std::vector<training::Exa
   ClearRun run(lowered.program, plan.parameters);
   const double images = static_cast<double>(plan.spec.batch) * plan.spec.steps;
   training::Moments means = training::no_moments(plan.step);
-  const int tried = std::min(plan.spec.steps, kMostTried);
+  const double most = std::clamp(kMostWork / products_of(lowered.program, plan.arrangement), 1.0, kMostTried);
+  const int tried = std::min(plan.spec.steps, static_cast<int>(most));
   double deviation = 0;
   for (int step = 0; step < plan.spec.steps; ++step) {
     const Batch& batch =
