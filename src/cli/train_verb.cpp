@@ -273,7 +273,7 @@ void add_train(CLI::App& app) {
   verb->add_flag("--simulate", o->simulate, "Train the float twin alone, nothing encrypted: seconds, not hours");
   verb->add_option("--noise", o->noise,
                    "With --simulate: a second twin whose weights err by this part of the range after each step "
-                   "(encryption errs by about 1e-5 of it), to see whether errors grow")
+                   "(encryption errs by about 2e-5 of it), to see whether errors grow")
       ->check(CLI::Range(0.0, 1.0));
   verb->add_option("--work", o->run.work,
                    "Folder for keys and encrypted files, which stay there: the same command goes on behind the last "
