@@ -68,7 +68,7 @@ std::unique_ptr<ckks::KeyFile> Server::open_keys(const Source& source) const {
   return std::make_unique<ckks::KeyFile>(source, ring_, plan_.parameters, plan_.keys);
 }
 
-runtime::Model& Server::model() {
+const runtime::Model& Server::model() {
   if (!model_) model_.emplace(plan_, parameters_, ring_);
   return *model_;
 }
@@ -101,10 +101,9 @@ class Server::Inference {
   const InferenceHooks& hooks_;
   InferenceReport report_;
   ckks::CiphertextReader input_;
-  std::uint64_t room_;              // bytes
-  bool keep_keys_ = false;          // from batch to batch
-  std::uint64_t weights_room_ = 0;  // bytes, for weights that are kept from batch to batch
-  std::mutex mutex_;                // of the report and `done_`; never held over a parallel loop
+  std::uint64_t room_;      // bytes
+  bool keep_keys_ = false;  // from batch to batch
+  std::mutex mutex_;        // of the report and `done_`; never held over a parallel loop
   std::vector<double> done_;
   std::optional<runtime::SlotMasks> masks_;            // made when input and keys are verified
   std::optional<encrypt::PublicEncryption> renewing_;  // if answers are encrypted anew
@@ -139,10 +138,6 @@ Server::Inference::Inference(Server& server, const Source& input, ckks::KeyFile&
   keep_keys_ = (report_.batches > 1 || server.options_.keep_keys) && cost_.peak_bytes + cost_.all_keys_bytes <= room_;
   report_.batches_at_once = keep_keys_ ? batches_at_once() : 1;
   report_.predicted_peak_bytes = report_.batches_at_once * cost_.peak_bytes + (keep_keys_ ? cost_.all_keys_bytes : 0);
-  if (keep_keys_) {
-    weights_room_ = std::min(cost_.all_weights_bytes, room_ - std::min(room_, report_.predicted_peak_bytes));
-    report_.predicted_peak_bytes += weights_room_;
-  }
   report_.steps.resize(plan_.steps.size());
 }
 
@@ -252,7 +247,7 @@ InferenceReport Server::Inference::run() {
                                 server_.options_.signer.get());
   const auto finished = [&] { return output.finished() / info.sections_per_batch(); };
   report_.batches_of_an_earlier_run = finished();
-  server_.model().keep_weights(weights_room_);  // made before batches run side by side
+  (void)server_.model();  // made before batches run side by side
   check_stop();
   try {
     for (std::uint64_t b = finished(); b < report_.batches; b += report_.batches_at_once)

@@ -81,7 +81,7 @@ class Server {
 
  private:
   class Inference;
-  [[nodiscard]] runtime::Model& model();
+  [[nodiscard]] const runtime::Model& model();
 
   plan::Plan plan_;
   ServerOptions options_;

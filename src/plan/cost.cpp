@@ -93,13 +93,6 @@ class Account {
   [[nodiscard]] std::uint64_t limb_bytes() const { return std::uint64_t{8} << plan_.parameters.log_n; }
   [[nodiscard]] std::uint64_t packed_bytes() const { return limb_bytes() / 8 * simd::kPackedBytes; }
 
-  [[nodiscard]] std::uint64_t all_weights_bytes() const {
-    if (plan_.group() == 1) return 0;
-    std::uint64_t bytes = 0;
-    for (const Task& task : schedule_.tasks) bytes += kept_weight_bytes(plan_, task);
-    return bytes;
-  }
-
  private:
   // A key is in memory from its first use to its last.
   void add_keys() {
@@ -131,7 +124,6 @@ Cost estimate(const Plan& plan, int threads, std::uint64_t memory_limit) {
   }
   for (const ckks::KeyId& id : plan.keys.keys)
     cost.all_keys_bytes += expanded_key_limbs(plan, id) * account.packed_bytes();
-  cost.all_weights_bytes = account.all_weights_bytes();
   const std::size_t n = std::size_t{1} << plan.parameters.log_n;
   for (const ckks::KeyShape& k : ckks::shapes_of(plan.keys)) cost.eval_key_bytes += ckks::key_bytes(plan.parameters, k);
   cost.input_bytes = static_cast<std::uint64_t>(plan.input().layout.ciphertexts()) *

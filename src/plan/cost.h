@@ -25,15 +25,14 @@ struct Cost {
     [[nodiscard]] double seconds(const Speed& speed) const;
   };
   std::vector<Step> steps;
-  std::vector<Task> tasks;              ///< in the order of the schedule
-  std::uint64_t peak_bytes = 0;         ///< of the inference process: ciphertexts, keys in memory, tables
-  std::uint64_t least_bytes = 0;        ///< the same, or with a limit the least one with which the run is possible
-  std::optional<Residency> residency;   ///< with a limit below the peak: what is moved to a scratch file and back
-  std::uint64_t all_keys_bytes = 0;     ///< keys of all levels in memory at once
-  std::uint64_t all_weights_bytes = 0;  ///< with groups: plaintexts of all steps in memory at once, as integers
-  std::uint64_t eval_key_bytes = 0;     ///< size of eval.key
-  std::uint64_t input_bytes = 0;        ///< size of the input file per batch
-  std::uint64_t output_bytes = 0;       ///< size of the output file per batch
+  std::vector<Task> tasks;             ///< in the order of the schedule
+  std::uint64_t peak_bytes = 0;        ///< of the inference process: ciphertexts, keys in memory, tables
+  std::uint64_t least_bytes = 0;       ///< the same, or with a limit the least one with which the run is possible
+  std::optional<Residency> residency;  ///< with a limit below the peak: what is moved to a scratch file and back
+  std::uint64_t all_keys_bytes = 0;    ///< keys of all levels in memory at once
+  std::uint64_t eval_key_bytes = 0;    ///< size of eval.key
+  std::uint64_t input_bytes = 0;       ///< size of the input file per batch
+  std::uint64_t output_bytes = 0;      ///< size of the output file per batch
 
   [[nodiscard]] double seconds(const Speed& speed) const;
 };

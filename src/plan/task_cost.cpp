@@ -93,15 +93,6 @@ Work TaskWork::total() const {
   return sum += activate;
 }
 
-std::uint64_t kept_weight_bytes(const Plan& plan, const Task& task) {
-  const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
-  double finest = 0;  // scale of a plaintext
-  for (const Term& t : step.terms)
-    finest = std::max(finest, step.scale / plan.tensors[static_cast<std::size_t>(t.source)].scale);
-  const std::uint64_t word = finest < 0x1p31 ? 4 : 8;  // weights are about 1
-  return task.products * step_period(plan, step) * word;
-}
-
 std::uint64_t expanded_key_limbs(const Plan& plan, const ckks::KeyId& id) {
   const ckks::KeyTier& t = plan.keys.tiers[static_cast<std::size_t>(id.tier)];
   return 2ull * static_cast<std::uint64_t>(ckks::key_digits(t, id.galois_element) * (t.max_limbs + t.special));

@@ -37,9 +37,6 @@ int summing_rotations(const Plan& plan, const Task& task);
 TaskCost task_cost(const Plan& plan, const Task& task, const std::vector<LiveSet::Copies>& copies,
                    std::set<ckks::KeyId>& read, int threads);
 
-/// With groups: a task's plaintexts as integers, for all blocks of outputs and giant steps.
-std::uint64_t kept_weight_bytes(const Plan& plan, const Task& task);
-
 /// Packed limbs of a key.
 std::uint64_t expanded_key_limbs(const Plan& plan, const ckks::KeyId& id);
 

@@ -36,25 +36,25 @@ void spread(u64* dst, const u64* src, std::size_t at, std::size_t n, std::size_t
 
 }  // namespace
 
-// A source and its weights.
-struct GroupedLinear::Product {
+// One product: a source and its weights.
+struct GroupedLinear::Column {
   const ckks::PackedCiphertext* source = nullptr;
-  const Integers* integers = nullptr;
+  Integers integers;
 };
 
-// sum = sum over products of weights times source, modulo one prime.
-void GroupedLinear::multiply(const std::vector<Product>& products, std::size_t limb, std::size_t period,
+// sum += sum over columns of weights times source, modulo one prime.
+void GroupedLinear::multiply(const std::vector<Column>& columns, std::size_t limb, std::size_t period,
                              ckks::Ciphertext& sum) const {
   const std::size_t n = ring_.n(), run = n / period, chunk = std::min(n, kChunk);
   const auto& kernels = ring_.kernels();
   const simd::ModulusView& m = ring_.modulus(limb);
   const simd::NttView& table = ring_.subring_table(limb, period);
   std::vector<simd::AlignedArray<u64>> values;
-  for (std::size_t k = 0; k < std::min(kTerms, products.size()); ++k) values.emplace_back(period);
-  for (std::size_t first = 0; first < products.size(); first += kTerms) {
-    const std::size_t count = std::min(kTerms, products.size() - first);
+  for (std::size_t k = 0; k < std::min(kTerms, columns.size()); ++k) values.emplace_back(period);
+  for (std::size_t first = 0; first < columns.size(); first += kTerms) {
+    const std::size_t count = std::min(kTerms, columns.size() - first);
     parallel_for(count, [&](std::size_t k) {
-      products[first + k].integers->residues(kernels, m, values[k].data());
+      columns[first + k].integers.residues(kernels, m, values[k].data());
       kernels.ntt(values[k].data(), table);
     });
     parallel_for(n / chunk, [&](std::size_t c) {
@@ -69,8 +69,8 @@ void GroupedLinear::multiply(const std::vector<Product>& products, std::size_t l
           spread(to, values[k].data(), at, chunk, run);
           x[k] = to;
         }
-        k0[k] = products[first + k].source->c0[limb].data() + at * simd::kPackedBytes;
-        k1[k] = products[first + k].source->c1[limb].data() + at * simd::kPackedBytes;
+        k0[k] = columns[first + k].source->c0[limb].data() + at * simd::kPackedBytes;
+        k1[k] = columns[first + k].source->c1[limb].data() + at * simd::kPackedBytes;
       }
       u64 *s0 = sum.c0[limb].data() + at, *s1 = sum.c1[limb].data() + at;
       if (first == 0) {
@@ -94,44 +94,18 @@ void GroupedLinear::add_bias(const Integers& bias, std::size_t limb, std::size_t
   ring_.kernels().add(c0, c0, repeated.data(), n, ring_.modulus(limb));
 }
 
-void GroupedLinear::keep(std::uint64_t bytes) {
-  const std::scoped_lock lock(mutex_);
-  most_bytes_ = bytes;
-  if (kept_bytes_ <= bytes) return;
-  kept_.clear();
-  kept_bytes_ = 0;
-}
-
-std::shared_ptr<const GroupedLinear::Weights> GroupedLinear::weights(const plan::Task& task, int block,
-                                                                     int giant) const {
-  const Place place{task.step, task.phase, block, giant};
-  {
-    const std::scoped_lock lock(mutex_);
-    if (const auto it = kept_.find(place); it != kept_.end()) return it->second;
-  }
-  plan::GroupedPlaintexts::Sum plaintexts = plaintexts_.of(task, block, giant);
-  const auto weights = std::make_shared<Weights>();
-  weights->bias = Integers(std::move(plaintexts.bias));
-  std::uint64_t bytes = weights->bias.bytes();
-  for (plan::GroupedPlaintexts::Column& c : plaintexts.columns) {
-    weights->columns.push_back({c.tap, c.block, Integers(std::move(c.coefficients))});
-    bytes += weights->columns.back().integers.bytes();
-  }
-  const std::scoped_lock lock(mutex_);
-  if (kept_bytes_ + bytes <= most_bytes_ && kept_.try_emplace(place, weights).second) kept_bytes_ += bytes;
-  return weights;
-}
-
 std::optional<ckks::Ciphertext> GroupedLinear::run(
     const plan::Task& task, const std::vector<std::vector<const ckks::PackedCiphertext*>>& sources, int block,
     int giant) const {
   const plan::Step& step = plan_.steps[static_cast<std::size_t>(task.step)];
   const std::size_t period = plan::step_period(plan_, step);
-  const std::shared_ptr<const Weights> weights = this->weights(task, block, giant);
-  if (weights->columns.empty() && giant != 0) return std::nullopt;
-  std::vector<Product> products;
-  for (const Weights::Column& c : weights->columns)
-    products.push_back({sources[static_cast<std::size_t>(c.tap)][static_cast<std::size_t>(c.block)], &c.integers});
+  plan::GroupedPlaintexts::Sum plaintexts = plaintexts_.of(task, block, giant);
+  if (plaintexts.columns.empty() && giant != 0) return std::nullopt;
+  std::vector<Column> columns;
+  for (plan::GroupedPlaintexts::Column& c : plaintexts.columns)
+    columns.push_back({sources[static_cast<std::size_t>(c.tap)][static_cast<std::size_t>(c.block)],
+                       Integers(std::move(c.coefficients))});
+  const Integers bias(std::move(plaintexts.bias));
 
   ckks::Ciphertext sum;
   sum.scale = step.scale;
@@ -140,12 +114,12 @@ std::optional<ckks::Ciphertext> GroupedLinear::run(
     sum.c1.push_back(ring_.limb());
   }
   parallel_for(static_cast<std::size_t>(step.limbs), [&](std::size_t limb) {
-    if (products.empty()) {
+    if (columns.empty()) {
       std::fill_n(sum.c0[limb].data(), ring_.n(), 0);
       std::fill_n(sum.c1[limb].data(), ring_.n(), 0);
     }
-    multiply(products, limb, period, sum);
-    if (giant == 0) add_bias(weights->bias, limb, period, sum);
+    multiply(columns, limb, period, sum);
+    if (giant == 0) add_bias(bias, limb, period, sum);
   });
   return sum;
 }

@@ -12,20 +12,14 @@
 
 namespace sotto::runtime {
 
-/// A plan made ready to run: the ring, the order of tasks, linear maps and the matrices of bootstrapping. Any number of
-/// runs share it, at the same time, too.
+/// A plan made ready to run: the ring, the order of tasks, linear maps and the matrices of bootstrapping. Made once and
+/// not changed any more, so that any number of runs share it, at the same time, too.
 class Model {
  public:
   /// `ring`: of the parameters, which are the plan's. The plan must have been verified (plan::verify).
   Model(plan::Plan plan, ckks::Parameters parameters, std::shared_ptr<const ring::Ring> ring);
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
-
-  /// Weights of a plan with several channels per ciphertext may stay in memory, from run to run, up to so many bytes;
-  /// none do before this is called.
-  void keep_weights(std::uint64_t bytes) {
-    if (grouped_) grouped_->keep(bytes);
-  }
 
   [[nodiscard]] const plan::Plan& plan() const { return plan_; }
   [[nodiscard]] const ckks::Parameters& parameters() const { return parameters_; }

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <tbb/global_control.h>
 
-#include "plan/cost.h"
 #include "plan/describe.h"
 #include "support/encrypted_error.h"
 #include "support/plan_builder.h"
@@ -42,31 +41,6 @@ TEST(Grouped, SeveralImages) {
     const Plan p = three_layers(10, baby);
     ASSERT_EQ(p.batch, 4);
     EXPECT_LT(worst_error(p), kTolerance) << "baby " << baby;
-  }
-}
-
-TEST(Grouped, WeightsThatStayInMemoryGiveTheSameScores) {
-  const Plan p = three_layers(8, 2);
-  test::ToyClient client(p);
-  const auto input = client.encrypt(test::random_images(p, 1));
-  const auto scores = [&](const Model& model) {
-    BatchRun run(model, client.keys, {});
-    std::vector<ckks::PackedCiphertext> copy;
-    for (const ckks::PackedCiphertext& c : input)
-      copy.push_back(ckks::pack(*client.ring, ckks::unpack(*client.ring, c, c.limbs())));
-    std::vector<std::vector<std::uint64_t>> words;
-    for (const ckks::Ciphertext& c : run.execute(std::move(copy)))
-      for (const ring::RnsPoly* poly : {&c.c0, &c.c1})
-        for (const ring::Limb& limb : *poly) words.emplace_back(limb.data(), limb.data() + client.ring->n());
-    return words;
-  };
-  const std::uint64_t all = plan::estimate(p).all_weights_bytes;
-  EXPECT_GT(all, 0u);
-  Model model(p, client.parameters, client.ring);
-  const auto expected = scores(model);
-  for (const std::uint64_t room : {all, all / 3, std::uint64_t{0}}) {
-    model.keep_weights(room);
-    for (int run = 0; run < 2; ++run) EXPECT_EQ(scores(model), expected) << room << " bytes, run " << run;
   }
 }
 
