@@ -17,7 +17,7 @@ struct TrainingStep {
   std::optional<double> float_accuracy;
   /// |encrypted - twin| / |twin| over all trained weights; where it was only simulated, of the twin with noise.
   std::optional<double> weight_relative_error;
-  double seconds = 0;                           ///< 0: an earlier run did it, or nothing was encrypted
+  double seconds = 0;  ///< 0: an earlier run did it, or nothing was encrypted
 };
 
 /// What a training found: the result of `sotto train`, for its JSON file and its page.
