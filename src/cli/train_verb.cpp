@@ -187,6 +187,10 @@ int run(TrainOptions& o) {
     spec.steps = o.steps;
     training::verify(spec);
   }
+  if (o.noise > 0 && spec.optimiser == training::Spec::Optimiser::normal_equations)
+    throw Error(ErrorCode::usage,
+                "--noise is of weights after each step; with normal equations they follow from sums once, whose errors "
+                "the float twin looks at anyway");
   const Stopwatch compiling;
   const lowering::TrainingPlan plan = plan_training(o.model, spec, o.calibrate, o.data.reading);
   const double compile_seconds = compiling.seconds();

@@ -76,15 +76,19 @@ Draft with_scales(plan::Plan plan, const Statistics& statistics) {
   return {std::move(plan), std::move(errors), std::move(rotated), std::move(scales)};
 }
 
-// Steps that read and write as many channels move them alike.
+// Steps that read and write about as many channels, to a power of two, move them alike: networks whose layers all
+// differ have few kinds of them, too.
 std::map<std::pair<int, int>, std::vector<plan::Step*>> steps_by_channels(plan::Plan& plan) {
-  const auto channels = [&](int tensor) { return plan.tensors[static_cast<std::size_t>(tensor)].layout.channels; };
+  const auto width = [&](int tensor) {
+    const plan::Layout& layout = plan.tensors[static_cast<std::size_t>(tensor)].layout;
+    return static_cast<int>(std::bit_ceil(static_cast<unsigned>(layout.channels)));
+  };
   std::map<std::pair<int, int>, std::vector<plan::Step*>> steps;
   for (plan::Step& s : plan.steps) {
     if (s.slotwise()) continue;
     int widest = 0;
-    for (const plan::Term& t : s.terms) widest = std::max(widest, channels(t.source));
-    steps[{widest, channels(s.output)}].push_back(&s);
+    for (const plan::Term& t : s.terms) widest = std::max(widest, width(t.source));
+    steps[{widest, width(s.output)}].push_back(&s);
   }
   return steps;
 }
@@ -100,7 +104,7 @@ void choose_rotations(plan::Plan& plan) {
   const int most = std::min(plan.group(), kMostBabySteps);
   if (most > 1) {
     double least = seconds();
-    for (auto& [channels, steps] : steps_by_channels(plan)) {
+    for (auto& [widths, steps] : steps_by_channels(plan)) {
       for (int baby = 2; baby <= most; baby *= 2) {
         for (plan::Step* s : steps) s->baby = baby;
         const double now = seconds();

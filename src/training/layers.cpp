@@ -40,8 +40,11 @@ int bias_node(const Network& network, int layer) {
     return layer;
   int readers = 0, reader = layer;
   for (std::size_t i = 0; i < network.nodes.size(); ++i)
-    for (int k : network.nodes[i].inputs)
-      if (k == layer) ++readers, reader = static_cast<int>(i);
+    for (int k : network.nodes[i].inputs) {
+      if (k != layer) continue;
+      ++readers;
+      reader = static_cast<int>(i);
+    }
   const auto* sum = std::get_if<graph::ChannelAffine>(&network.nodes[static_cast<std::size_t>(reader)].op);
   const bool only_adds = sum != nullptr && std::ranges::all_of(sum->scale, [](double s) { return s == 1; });
   return readers == 1 && only_adds ? reader : layer;
