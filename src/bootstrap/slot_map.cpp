@@ -151,20 +151,16 @@ ckks::Ciphertext SlotMap::giant_steps(const ckks::Evaluator& evaluator, std::vec
                                  [&](const Giant& g) { return g.half == half && g.index == index; });
     return sums[static_cast<std::size_t>(it - giants_.begin())];
   };
-  // to += rotation of from
-  const auto add_rotated = [&](ckks::Extended& to, ckks::Extended from, std::int64_t steps) {
-    ckks::Ciphertext c;
-    switcher.mod_down(std::move(from), false, nullptr, c.c0, c.c1);
-    const ckks::RaisedDigits d = switcher.mod_up(c.c1, to.tier, true);
-    switcher.add_rotated(d, c.c0, ring_.rotation_galois_element(steps), to);
+  const auto add_rotated = [&](ckks::Extended& to, ckks::Extended& from, std::int64_t steps) {
+    switcher.add_rotated(std::move(from), ring_.rotation_galois_element(steps), to);
   };
   const std::int64_t giant = babies_ * shape_.step;
   const int first = giants_.front().index, last = giants_.back().index;
   for (bool half : {true, false}) {
-    for (int g = last; g > 0; --g) add_rotated(sum_of(half, g - 1), std::move(sum_of(half, g)), giant);
-    for (int g = first; g < 0; ++g) add_rotated(sum_of(half, g + 1), std::move(sum_of(half, g)), -giant);
+    for (int g = last; g > 0; --g) add_rotated(sum_of(half, g - 1), sum_of(half, g), giant);
+    for (int g = first; g < 0; ++g) add_rotated(sum_of(half, g + 1), sum_of(half, g), -giant);
   }
-  add_rotated(sum_of(false, 0), std::move(sum_of(true, 0)), static_cast<std::int64_t>(ring_.slots() / 2));
+  add_rotated(sum_of(false, 0), sum_of(true, 0), static_cast<std::int64_t>(ring_.slots() / 2));
   ckks::Ciphertext out;
   const auto limbs = static_cast<std::size_t>(sum_of(false, 0).limbs);
   switcher.mod_down(std::move(sum_of(false, 0)), true, nullptr, out.c0, out.c1);

@@ -270,30 +270,35 @@ Extended KeySwitcher::switch_digits(const RaisedDigits& d, u64 galois_element) c
   return out;
 }
 
-// take(j, x) gets limb j of both polynomials of P sigma(c0, c1), limb by limb while they are in cache.
-template <class Take>
-void KeySwitcher::rotate_limbs(const RaisedDigits& d, const RnsPoly& c0, u64 galois_element, const Take& take) const {
+// x += limb j of P c0.
+void KeySwitcher::add_raised(const RaisedDigits& d, const RnsPoly& c0, std::size_t j, Limb& x) const {
+  if (j >= c0.size()) return;
+  const u64 factor = mod_down_constants(d.tier, d.limbs, false).special_product[j];
+  ring_->kernels().mul_scalar_add(x.data(), c0[j].data(), factor, x.data(), ring_->n(), ring_->modulus(j));
+}
+
+// Limb by limb, while they are in cache: the inner product, then add_first(j, x[0]) adds what belongs to the first
+// polynomial, then take(j, x) gets limb j of both, permuted.
+template <class AddFirst, class Take>
+void KeySwitcher::rotate_limbs(const RaisedDigits& d, u64 galois_element, const AddFirst& add_first,
+                               const Take& take) const {
   check(d.hoisted, "only a hoisted decomposition serves sums");
-  const auto limbs = static_cast<std::size_t>(d.limbs), total = limbs + static_cast<std::size_t>(special(d.tier));
-  const std::vector<u64>& factor = mod_down_constants(d.tier, d.limbs, false).special_product;
-  const auto& kernels = ring_->kernels();
   const std::size_t n = ring_->n();
   const SwitchingKey* key = galois_element == 1 ? nullptr : &key_for(d, galois_element);
   const std::uint32_t* permutation = galois_element == 1 ? nullptr : ring_->automorphism(galois_element);
-  parallel_for(total, [&](std::size_t j) {
+  parallel_for(static_cast<std::size_t>(d.limbs + special(d.tier)), [&](std::size_t j) {
     Pair x;
     if (key != nullptr) {
       x = inner_product(d, *key, j);
     } else {
       for (Limb& y : x) std::memset((y = ring_->limb()).data(), 0, n * sizeof(u64));
-      if (j < limbs)
-        kernels.mul_scalar_add(x[1].data(), (*d.input)[j].data(), factor[j], nullptr, n, ring_->modulus(j));
+      add_raised(d, *d.input, j, x[1]);
     }
-    if (j < limbs) kernels.mul_scalar_add(x[0].data(), c0[j].data(), factor[j], x[0].data(), n, ring_->modulus(j));
+    add_first(j, x[0]);
     if (permutation != nullptr) {
       for (Limb& y : x) {
         Limb moved = ring_->limb();
-        kernels.automorphism(moved.data(), y.data(), permutation, n);
+        ring_->kernels().automorphism(moved.data(), y.data(), permutation, n);
         y = std::move(moved);
       }
     }
@@ -304,20 +309,40 @@ void KeySwitcher::rotate_limbs(const RaisedDigits& d, const RnsPoly& c0, u64 gal
 RaisedRotation KeySwitcher::rotate_raised(const RaisedDigits& d, const RnsPoly& c0, u64 galois_element) const {
   const std::size_t total = static_cast<std::size_t>(d.limbs + special(d.tier));
   RaisedRotation out{ring::PackedPoly(total), ring::PackedPoly(total)};
-  rotate_limbs(d, c0, galois_element, [&](std::size_t j, const Pair& x) {
-    out.c0[j] = ring_->pack(x[0].data());
-    out.c1[j] = ring_->pack(x[1].data());
-  });
+  rotate_limbs(
+      d, galois_element, [&](std::size_t j, Limb& x) { add_raised(d, c0, j, x); },
+      [&](std::size_t j, const Pair& x) {
+        out.c0[j] = ring_->pack(x[0].data());
+        out.c1[j] = ring_->pack(x[1].data());
+      });
   return out;
+}
+
+// x += y at limb j.
+void KeySwitcher::add_limbs(Extended& x, std::size_t j, const Pair& y) const {
+  const auto& m = ring_->modulus(prime_of(j, x.limbs));
+  ring_->kernels().add(x.c0[j].data(), x.c0[j].data(), y[0].data(), ring_->n(), m);
+  ring_->kernels().add(x.c1[j].data(), x.c1[j].data(), y[1].data(), ring_->n(), m);
 }
 
 void KeySwitcher::add_rotated(const RaisedDigits& d, const RnsPoly& c0, u64 galois_element, Extended& x) const {
   check(x.limbs == d.limbs && x.tier == d.tier, "sums of key switches are at different levels");
-  rotate_limbs(d, c0, galois_element, [&](std::size_t j, const Pair& y) {
-    const auto& m = ring_->modulus(prime_of(j, d.limbs));
-    ring_->kernels().add(x.c0[j].data(), x.c0[j].data(), y[0].data(), ring_->n(), m);
-    ring_->kernels().add(x.c1[j].data(), x.c1[j].data(), y[1].data(), ring_->n(), m);
-  });
+  rotate_limbs(
+      d, galois_element, [&](std::size_t j, Limb& y) { add_raised(d, c0, j, y); },
+      [&](std::size_t j, const Pair& y) { add_limbs(x, j, y); });
+}
+
+void KeySwitcher::add_rotated(Extended y, u64 galois_element, Extended& x) const {
+  check(x.limbs == y.limbs && x.tier == y.tier, "sums of key switches are at different levels");
+  const RnsPoly c1 = divide(std::move(y.c1), y.limbs, y.tier, false);
+  const RaisedDigits d = mod_up(c1, y.tier, true);
+  rotate_limbs(
+      d, galois_element,
+      [&](std::size_t j, Limb& z) {
+        ring_->kernels().add(z.data(), z.data(), y.c0[j].data(), ring_->n(), ring_->modulus(prime_of(j, y.limbs)));
+        y.c0[j].reset();
+      },
+      [&](std::size_t j, const Pair& z) { add_limbs(x, j, z); });
 }
 
 RaisedDigits KeySwitcher::mod_raise_digit(const RnsPoly& poly, int limbs) const {
@@ -341,20 +366,37 @@ RaisedDigits KeySwitcher::mod_raise_digit(const RnsPoly& poly, int limbs) const 
   return out;
 }
 
+// ModDown of one polynomial.
+RnsPoly KeySwitcher::divide(RnsPoly x, int limbs, int tier, bool rescale) const {
+  const ModDownConstants& plan = mod_down_constants(tier, limbs, rescale);
+  const std::size_t kept = plan.kept;
+  parallel_for(plan.dropped.size(), [&](std::size_t k) {
+    u64* y = x[kept + k].data();
+    ring_->intt(y, y, plan.dropped[k], plan.conversion->input_factor(k));
+  });
+  RnsPoly out;
+  std::vector<const u64*> src;
+  std::vector<u64*> dst;
+  for (std::size_t k = 0; k < plan.dropped.size(); ++k) src.push_back(x[kept + k].data());
+  for (std::size_t l = 0; l < kept; ++l) dst.push_back(out.emplace_back(ring_->limb()).data());
+  plan.conversion->run(src, dst);
+  x.resize(kept);
+  parallel_for(kept, [&](std::size_t l) {
+    u64* y = out[l].data();
+    ring_->ntt(y, l);
+    ring_->kernels().sub_mul_scalar(y, x[l].data(), y, plan.inverse[l], ring_->n(), ring_->modulus(l));
+    x[l].reset();
+  });
+  return out;
+}
+
 void KeySwitcher::mod_down(Extended x, bool rescale, const RnsPoly* add, RnsPoly& c0, RnsPoly& c1) const {
-  const auto dropped_at = [&](std::size_t j, const ModDownConstants&) {
-    return Pair{std::move(x.c0[j]), std::move(x.c1[j])};
-  };
-  const auto finish = [&](std::size_t l, const ModDownConstants& plan, const std::array<u64*, 2>& y) {
-    const auto& m = ring_->modulus(l);
-    const auto& kernels = ring_->kernels();
-    kernels.sub_mul_scalar(y[0], x.c0[l].data(), y[0], plan.inverse[l], ring_->n(), m);
-    kernels.sub_mul_scalar(y[1], x.c1[l].data(), y[1], plan.inverse[l], ring_->n(), m);
-    if (add != nullptr) kernels.add(y[0], y[0], (*add)[l].data(), ring_->n(), m);
-    x.c0[l].reset();
-    x.c1[l].reset();
-  };
-  mod_down_limbs(x.limbs, x.tier, rescale, nullptr, dropped_at, finish, c0, c1);
+  c0 = divide(std::move(x.c0), x.limbs, x.tier, rescale);
+  c1 = divide(std::move(x.c1), x.limbs, x.tier, rescale);
+  if (add == nullptr) return;
+  parallel_for(c0.size(), [&](std::size_t l) {
+    ring_->kernels().add(c0[l].data(), c0[l].data(), (*add)[l].data(), ring_->n(), ring_->modulus(l));
+  });
 }
 
 }  // namespace sotto::ckks

@@ -77,6 +77,8 @@ class KeySwitcher {
                                              std::uint64_t galois_element) const;
   /// x += P sigma(c0, c1), as `rotate_raised`.
   void add_rotated(const RaisedDigits& d, const ring::RnsPoly& c0, std::uint64_t galois_element, Extended& x) const;
+  /// x += sigma(y). Only the second polynomial of y is divided by the special primes, which its own switch needs.
+  void add_rotated(Extended y, std::uint64_t galois_element, Extended& x) const;
   /// A polynomial of one limb, centred, as a single digit of `limbs` limbs for the key kFromEphemeral.
   [[nodiscard]] RaisedDigits mod_raise_digit(const ring::RnsPoly& poly, int limbs) const;
   /// ModDown of what `switch_digits` gave, or, for tier -1, the division by the last prime alone. `add`, if set, is
@@ -99,9 +101,12 @@ class KeySwitcher {
   [[nodiscard]] const SwitchingKey& key_for(const RaisedDigits& d, std::uint64_t galois_element) const;
   [[nodiscard]] Pair inner_product(const RaisedDigits& d, const SwitchingKey& key, std::size_t j) const;
   [[nodiscard]] Terms terms(const RaisedDigits& d, const SwitchingKey& key, std::size_t j) const;
-  template <class Take>
-  void rotate_limbs(const RaisedDigits& d, const ring::RnsPoly& c0, std::uint64_t galois_element,
+  template <class AddFirst, class Take>
+  void rotate_limbs(const RaisedDigits& d, std::uint64_t galois_element, const AddFirst& add_first,
                     const Take& take) const;
+  void add_raised(const RaisedDigits& d, const ring::RnsPoly& c0, std::size_t j, ring::Limb& x) const;
+  void add_limbs(Extended& x, std::size_t j, const Pair& y) const;
+  [[nodiscard]] ring::RnsPoly divide(ring::RnsPoly x, int limbs, int tier, bool rescale) const;
   template <class Dropped, class Finish>
   void mod_down_limbs(int limbs, int tier, bool rescale, const std::uint32_t* permutation, const Dropped& dropped_at,
                       const Finish& finish, ring::RnsPoly& c0, ring::RnsPoly& c1) const;
