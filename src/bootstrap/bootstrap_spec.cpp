@@ -15,14 +15,15 @@ namespace sotto::bootstrap {
 double modular_range() { return ckks::kEphemeralWeight + 1; }
 
 int BootstrapSpec::depth() const {
-  const std::vector<double> series(static_cast<std::size_t>(degree) + 1, 1.0);
-  return coeffs_to_slots_factors + ckks::chebyshev_depth(series) + doublings;
+  return coeffs_to_slots_factors + ckks::chebyshev_depth(cosine_series(*this)) + doublings;
 }
 
 std::vector<double> cosine_series(const BootstrapSpec& spec) {
   const double k = modular_range(), turns = std::exp2(spec.doublings);
-  return ckks::chebyshev_fit([&](double t) { return std::cos(2 * std::numbers::pi * (k * t - 0.25) / turns); },
-                             spec.degree);
+  std::vector<double> series =
+      ckks::chebyshev_fit([&](double t) { return std::cos(2 * std::numbers::pi * k * t / turns); }, spec.degree);
+  for (std::size_t i = 1; i < series.size(); i += 2) series[i] = 0;  // what rounding left
+  return series;
 }
 
 std::map<BootstrapSwitch, int> required_switches(const BootstrapSpec& spec, int log_n) {

@@ -35,7 +35,9 @@ double modular_range();
 /// Largest |value| over q_0 before the sine: its cubic term is then below 2^-13.
 inline constexpr double kMessageRatio = 0x1p-8;
 
-/// The Chebyshev series of cos(2 pi (K t - 1/4) / 2^doublings), K = modular_range().
+/// The Chebyshev series of cos(2 pi K t / 2^doublings), K = modular_range(): even, so half its degree has to be
+/// evaluated. The quarter of a turn that makes a sine of it is subtracted from K t before, which leaves t within [-1,
+/// 1]: the raised message is at most K - 1/2 times q_0.
 std::vector<double> cosine_series(const BootstrapSpec& spec);
 
 /// A key switch that a bootstrap makes: limbs of the ciphertext and Galois element (see ckks::KeyId).

@@ -46,14 +46,14 @@ Bootstrapper::Bootstrapper(const BootstrapSpec& spec, const ring::Ring& ring) : 
 }
 
 // scale: of the sine. Those of the cosine and after every doubling follow backwards.
-ckks::Ciphertext Bootstrapper::eval_mod(const ckks::Evaluator& evaluator, const ckks::Ciphertext& c,
-                                        double scale) const {
+ckks::Ciphertext Bootstrapper::eval_mod(const ckks::Evaluator& evaluator, ckks::Ciphertext c, double scale) const {
   std::vector<double> scales{scale};
   for (int k = 0; k < spec_.doublings; ++k) {
     const auto divisor = static_cast<double>(ring_.prime(static_cast<std::size_t>(spec_.output_limbs() + k)));
     scales.insert(scales.begin(), std::sqrt(scales.front() * divisor));
   }
-  ckks::Ciphertext x = ckks::chebyshev_evaluate(evaluator, c, series_, scales.front());
+  ckks::Ciphertext x = ckks::chebyshev_evaluate(evaluator, evaluator.add_scalar(std::move(c), -0.25 / modular_range()),
+                                                series_, scales.front());
   for (int k = 1; k <= spec_.doublings; ++k) {
     x = evaluator.square(std::move(x));
     x = evaluator.add_scalar(evaluator.add(x, x), -1);
@@ -75,7 +75,7 @@ void Bootstrapper::run(const ckks::Evaluator& evaluator, std::span<ckks::Ciphert
   }
   for (const SlotMap& map : coeffs_to_slots_) map.apply(evaluator, list);
   for (ckks::Ciphertext& c : list) {
-    c = eval_mod(evaluator, c, sine_scale);
+    c = eval_mod(evaluator, std::move(c), sine_scale);
     c.scale = output_scale;
   }
 }

@@ -29,8 +29,7 @@ class Bootstrapper {
   [[nodiscard]] const BootstrapSpec& spec() const { return spec_; }
 
  private:
-  [[nodiscard]] ckks::Ciphertext eval_mod(const ckks::Evaluator& evaluator, const ckks::Ciphertext& c,
-                                          double scale) const;
+  [[nodiscard]] ckks::Ciphertext eval_mod(const ckks::Evaluator& evaluator, ckks::Ciphertext c, double scale) const;
 
   BootstrapSpec spec_;
   const ring::Ring& ring_;

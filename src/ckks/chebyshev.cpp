@@ -26,6 +26,21 @@ int degree_of(std::span<const double> series) {
   return d;
 }
 
+// Whether only even powers occur. Then it is a series of half the degree in T_2, of as many divisions in all: T_2k =
+// T_k(T_2).
+bool is_even(std::span<const double> series) {
+  if (degree_of(series) < 4) return false;
+  for (std::size_t k = 1; k < series.size(); k += 2)
+    if (series[k] != 0) return false;
+  return true;
+}
+
+std::vector<double> halved(std::span<const double> series) {
+  std::vector<double> half;
+  for (std::size_t k = 0; k < series.size(); k += 2) half.push_back(series[k]);
+  return half;
+}
+
 // Which T_k a series is evaluated from: baby steps T_1 .. T_{baby-1} and powers of two up to T_giant.
 struct Steps {
   int baby = 0, giant = 0;
@@ -226,12 +241,15 @@ double chebyshev_value(std::span<const double> series, double x) {
 
 int chebyshev_depth(std::span<const double> series) { return std::max(1, ceil_log2(degree_of(series) + 1)); }
 
-int chebyshev_products(std::span<const double> series) { return best_steps(series).second; }
+int chebyshev_products(std::span<const double> series) {
+  return is_even(series) ? 1 + chebyshev_products(halved(series)) : best_steps(series).second;
+}
 
 Ciphertext chebyshev_evaluate(const Evaluator& evaluator, const Ciphertext& x, std::span<const double> series,
                               double scale) {
   const int limbs = x.limbs() - chebyshev_depth(series);
   check(!series.empty() && limbs >= 1, "too few levels for this series");
+  if (is_even(series)) return chebyshev_evaluate(evaluator, Evaluation(evaluator, x).power(2), halved(series), scale);
   return Evaluation(evaluator, x).evaluate(series, best_steps(series).first, limbs, scale);
 }
 

@@ -21,8 +21,9 @@ int chebyshev_depth(std::span<const double> series);
 int chebyshev_products(std::span<const double> series);
 
 /// The series at the slots of x, which must lie in [-1, 1], by baby steps and giant steps in the Chebyshev basis (Chen,
-/// Chillotti, Song, ePrint 2018/1043, section 4). The result has x.limbs() - chebyshev_depth() limbs and exactly the
-/// scale `scale`. x.scale should be near the primes, which keeps the scales of powers there.
+/// Chillotti, Song, ePrint 2018/1043, section 4), an even series as one of half the degree in T_2. The result has
+/// x.limbs() - chebyshev_depth() limbs and exactly the scale `scale`. x.scale should be near the primes, which keeps
+/// the scales of powers there.
 Ciphertext chebyshev_evaluate(const Evaluator& evaluator, const Ciphertext& x, std::span<const double> series,
                               double scale);
 

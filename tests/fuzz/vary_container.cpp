@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 #include <random>
 #include <vector>
@@ -92,7 +93,7 @@ std::size_t vary_container(std::uint8_t* data, std::size_t size, std::size_t mos
   if (text.size() + 1 + in.data.size() > most) return vary_bytes(data, size, most);
   std::memcpy(data, text.data(), text.size());
   data[text.size()] = 0;
-  std::memcpy(data + text.size() + 1, in.data.data(), in.data.size());
+  std::ranges::copy(in.data, data + text.size() + 1);
   return text.size() + 1 + in.data.size();
 }
 
