@@ -40,6 +40,12 @@ struct KeygenOptions {
   StepReport report;
 };
 
+// Of a training all that the file says is checked, not only what keys are made of.
+plan::ClientSpec read_description(const std::string& name) {
+  if (!lowering::is_training_plan(name, wire::Kind::client)) return plan::read_client(name);
+  return lowering::client_part(lowering::read_training_plan(name, wire::Kind::client));
+}
+
 // Whoever writes a client description says which keys to make: far more than any network needs are not made unasked.
 void require_size(const std::vector<client::PlanToServe>& plans, const std::string& most) {
   ckks::KeyList list;
@@ -56,7 +62,7 @@ int keygen(KeygenOptions& o) {
   std::vector<client::PlanToServe> plans;
   std::vector<std::string> ids;
   for (const std::string& name : o.clients) {
-    plan::ClientSpec spec = plan::read_client(name);
+    plan::ClientSpec spec = read_description(name);
     if (spec.training && !o.public_key.empty())
       throw Error(ErrorCode::usage, name +
                                         " is for training, whose images their owner encrypts, with the secret key: "

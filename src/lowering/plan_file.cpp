@@ -256,9 +256,10 @@ TrainingPlan read_training_plan(const Source& source, wire::Kind kind) {
       file.fail("it has too few primes for its levels");
     if (!bootstraps && plan.body && plan.levels.image_scale != feature_scale(b, *plan.body))
       file.fail("its parts do not fit each other");
-    // Keys and levels as they are stated must be those that the program needs.
-    if (required_keys(plan, lower(plan)) != plan.keys.keys ||
-        plan::to_json(all_keys_of(plan)) != plan::to_json(client.keys) || plan.id != plan_id(plan))
+    // All that is stated must be what is made of network, spec and levels, also what no reader of a training uses.
+    const plan::ClientSpec made = client_part(plan);
+    if (required_keys(plan, lower(plan)) != plan.keys.keys || plan::to_json(made) != plan::to_json(client) ||
+        plan.id != plan::plan_id(made))
       file.fail("its contents do not fit its identity");
     return plan;
   });

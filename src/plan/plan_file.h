@@ -11,6 +11,7 @@ void write_plan(const Sink& sink, const Plan& plan);
 Plan read_plan(const sotto::Source& source, bool map = false);
 
 void write_client(const Sink& sink, const ClientSpec& spec);
+/// Of a training: what it shares with every description; lowering::read_training_plan checks the rest.
 ClientSpec read_client(const sotto::Source& source);
 
 }  // namespace sotto::plan

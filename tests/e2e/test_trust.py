@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import harness
 import models
-from harness import BAD_INPUT, INTERNAL, NO_RESOURCES, OK, USAGE, WRONG_KEY, Container, PreparedCase
+from harness import BAD_INPUT, INTERNAL, NO_RESOURCES, OK, USAGE, WRONG_KEY, Container, PreparedCase, run
 
 
 class Descriptions(PreparedCase):
@@ -52,6 +52,64 @@ class Descriptions(PreparedCase):
                              ["decrypt", name, "--keys", "keys", "--in", "out.sotto"], ["plan", name],
                              ["keygen", name, "--out", "new-keys"]):
                     self.assert_refused(BAD_INPUT, *verb, words=["identity"])
+
+    def assert_every_member_is_bound(self, client, verbs):
+        """Each number, text and list of a description, changed under right checksums, is refused by each verb; `verbs`: with {} for its name."""
+        c = Container((self.dir / client).read_bytes())
+        original = json.dumps(c.header)
+
+        def members(value, path=()):
+            if path and not isinstance(value, dict):
+                yield path, value
+            for k, inside in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+                if isinstance(value, dict) or k < 2 or k == len(value) - 1:  # of long lists the ends
+                    yield from members(inside, (*path, k))
+
+        tried = 0
+        for path, value in members(c.header):
+            if path in (("network",), ("input", "name")):  # for people only
+                continue
+            if isinstance(value, bool):
+                others = [not value]
+            elif isinstance(value, (int, float)):
+                others = [value + 1, -value if value else 2]
+            elif isinstance(value, list):
+                others = [value[1:] if value else [1], value + (value[-1:] or ["x"])]
+            else:
+                others = [(value or "") + "0"]
+            for other in others:
+                c.header = json.loads(original)
+                inside = c.header
+                for k in path[:-1]:
+                    inside = inside[k]
+                inside[path[-1]] = other
+                (self.dir / "changed.client").write_bytes(c.bytes())
+                for verb in verbs:
+                    with self.subTest(member=path, value=other, verb=verb[0]):
+                        self.assert_refused(BAD_INPUT, *(a.format("changed.client") for a in verb), words=["changed.client"])
+                tried += 1
+        return tried
+
+    def test_every_member_of_a_description_is_bound(self):
+        verbs = (["encrypt", "{}", "--keys", "keys", "--data", "images", "--out", "new.sotto"], ["plan", "{}"],
+                 ["decrypt", "{}", "--keys", "keys", "--in", "out.sotto"], ["keygen", "{}", "--out", "new-keys", "--max-size", "1K"])
+        self.assertGreater(self.assert_every_member_is_bound("net.client", verbs), 80)
+        # What is not changed gets further.
+        self.assert_refused(NO_RESOURCES, *(a.format("net.client") for a in verbs[3]))
+
+    def test_every_member_of_a_description_for_training_is_bound(self):
+        models.save(self.dir / "dense.onnx", [helper.make_node("Flatten", ["image"], ["flat"]), helper.make_node("Gemm", ["flat", "w", "b"], ["scores"], transB=1)],
+                    [models.tensor("w", np.ones((3, 12))), models.tensor("b", np.zeros(3))], (3, 2, 2), 3, {"sotto.mean": "0", "sotto.std": "1"})
+        (self.dir / "spec.toml").write_text("batch = 64\nsteps = 2\nrange = 2\n\n[optimiser]\nrate = 0.05\n\n[[schedule]]\nstep = 1\nfactor = 0.5\n")
+        np.savez(self.dir / "data.npz", images=np.zeros((64, 3, 2, 2), np.uint8), labels=np.arange(64) % 3)
+        self.sotto("compile", "dense.onnx", "--train", "spec.toml", "--out", "dense")
+        verbs = (["encrypt", "{}", "--keys", "keys", "--data", "data.npz", "--labels", "--out", "new.sotto"], ["plan", "{}"],
+                 ["decrypt", "{}", "--keys", "keys", "--in", "out.sotto", "--out", "new.onnx"], ["keygen", "{}", "--out", "new-keys", "--max-size", "1K"])
+        self.assertGreater(self.assert_every_member_is_bound("dense.client", verbs), 120)
+        # What is not changed gets further.
+        for verb, code in zip(verbs, (WRONG_KEY, OK, WRONG_KEY, NO_RESOURCES)):
+            with self.subTest(verb[0]):
+                self.assertEqual(run(*(a.format("dense.client") for a in verb), cwd=self.dir, env=self.env).code, code)
 
     def test_keys_know_their_plans(self):
         made = self.sotto("keygen", "net.client", "--out", "known", "--json", "keys.json")

@@ -96,6 +96,38 @@ TEST_F(PlanFile, RefusesWhatDoesNotFitItsIdentity) {
   EXPECT_THROW((void)read_training_plan(Source(cut), wire::Kind::plan), Error);
 }
 
+// Whatever a member of a description says: if it is changed, and checksums fit, the file is refused.
+TEST_F(PlanFile, EveryMemberOfAClientDescriptionIsBound) {
+  using nlohmann::json;
+  const test::TempFolder folder;
+  write_training_plan(folder / "a.client", *plan, wire::Kind::client);
+  test::Contents contents(folder / "a.client", wire::Kind::client);
+  const json header = contents.header;
+  const json flat = header.flatten();
+  int tried = 0;
+  for (const auto& [where, value] : flat.items()) {
+    const json::json_pointer pointer(where), parent = pointer.parent_pointer();
+    // Names are for people only; of long lists the first, the second and the last show it.
+    const bool in_list = where.find("/keys/") != std::string::npos && parent.parent_pointer().back() == "keys";
+    if (where == "/network" || where.starts_with("/sections")) continue;
+    if (in_list && parent.back() != "0" && parent.back() != "1") continue;
+    json other = value.is_string()    ? json(value.get<std::string>() + "0")
+                 : value.is_null()    ? json(std::string(64, 'a'))
+                 : value.is_boolean() ? json(!value.get<bool>())
+                 : value.is_number()  ? json(value.get<double>() + 1)
+                                      : json::array({1});
+    if (value.is_number_integer()) other = value.get<std::int64_t>() + 1;
+    contents.header = header;
+    contents.header[pointer] = other;
+    contents.write(folder / "b.client", wire::Kind::client);
+    ASSERT_TRUE(
+        test::refuses([&] { return read_training_plan(folder / "b.client", wire::Kind::client); }, {"b.client"}))
+        << where << " = " << other;
+    ++tried;
+  }
+  EXPECT_GT(tried, 80);
+}
+
 TEST_F(PlanFile, UpdatesAreThoseOfTheOptimiser) {
   const std::vector<double> c = coefficients_of(*plan, 0);
   ASSERT_EQ(c.size(), static_cast<std::size_t>(kUpdateCoefficients));
