@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "base/parallel.h"
 #include "wire/fields.h"
 #include "wire/pack.h"
@@ -38,9 +39,9 @@ nlohmann::json header(wire::Kind kind, const CiphertextFileInfo& info) {
                       {"images", info.images},   {"batch", info.batch},   {"per_batch", info.per_batch},
                       {"limbs", info.limbs},     {"scale", info.scale}};
   if (kind == wire::Kind::input) {
-    h["seed"] = info.seed ? nlohmann::json(wire::to_hex(info.seed->data(), info.seed->size())) : nlohmann::json();
+    h["seed"] = info.seed ? nlohmann::json(to_hex(*info.seed)) : nlohmann::json();
   } else {
-    h["input_digest"] = wire::to_hex(info.input_digest.data(), info.input_digest.size());
+    h["input_digest"] = to_hex(info.input_digest);
     h["input_signer"] = info.input_signer ? nlohmann::json(signing::to_text(*info.input_signer)) : nlohmann::json();
   }
   if (kind == wire::Kind::output || !info.probes.empty()) h["probes"] = to_json(info.probes);

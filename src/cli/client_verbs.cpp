@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "base/text.h"
 #include "cli/console.h"
 #include "cli/data_options.h"
@@ -23,7 +24,6 @@
 #include "inputs/encryptor.h"
 #include "lowering/plan_file.h"
 #include "plan/plan_file.h"
-#include "wire/fields.h"
 #include "wire/outputs.h"
 
 namespace sotto::cli {
@@ -156,7 +156,7 @@ int encrypt(EncryptOptions& o) {
   if (o.public_key.empty())
     remember_input(o.keys, name.id,
                    {o.data.data, o.data.start, images.size(), images::digest_of(images), o.data.reading.fit(),
-                    o.data.reading.layout, wire::to_hex(name.digest.data(), name.digest.size())});
+                    o.data.reading.layout, to_hex(name.digest)});
   const std::size_t batch = static_cast<std::size_t>(spec.batch), batches = (images.size() + batch - 1) / batch;
   o.report.add("input_id", name.id);
   o.report.add("images", images.size());

@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "client/key_files.h"
 #include "wire/atomic_file.h"
-#include "wire/fields.h"
 #include "wire/reader.h"
 
 namespace sotto::cli {
@@ -30,7 +30,7 @@ std::string digest_of(const std::vector<training::Example>& examples) {
   }
   unsigned char hash[32];
   crypto_generichash_final(&state, hash, sizeof hash);
-  return wire::to_hex(hash, sizeof hash);
+  return to_hex(hash);
 }
 
 bool file_says(const fs::path& path, const std::string& text) {

@@ -3,17 +3,17 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "base/text.h"
 #include "cli/console.h"
 #include "cli/input_notes.h"
 #include "cli/signing_options.h"
-#include "wire/fields.h"
 
 namespace sotto::cli {
 
 namespace {
 
-std::string hex(const wire::Checksum& digest) { return wire::to_hex(digest.data(), digest.size()); }
+std::string hex(const wire::Checksum& digest) { return to_hex(digest); }
 
 }  // namespace
 

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "cli/console.h"
 #include "cli/exit_codes.h"
 #include "cli/input_notes.h"
@@ -14,7 +15,6 @@
 #include "lowering/features.h"
 #include "lowering/plan_file.h"
 #include "training/trained.h"
-#include "wire/fields.h"
 #include "wire/outputs.h"
 
 namespace sotto::cli {
@@ -104,7 +104,7 @@ int encrypt_training(const TrainingEncryption& o, StepReport& report) {
   }();
   remember_input(o.keys, name.id,
                  {data.data, data.start, images.size(), images::digest_of(images), data.reading.fit(),
-                  data.reading.layout, wire::to_hex(name.digest.data(), name.digest.size())});
+                  data.reading.layout, to_hex(name.digest)});
   report.add("input_id", name.id);
   report.add_lap("encrypt_seconds");
   const std::size_t batch = static_cast<std::size_t>(plan.spec.batch), batches = examples.size() / batch;

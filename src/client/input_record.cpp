@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "wire/atomic_file.h"
 #include "wire/fields.h"
 #include "wire/json_text.h"
@@ -50,7 +51,7 @@ std::string encoded(const std::string& text) {
     if (byte >= 0x20 && byte < 0x7f && c != '%')
       out += c;
     else
-      out += '%' + wire::to_hex(&byte, 1);
+      out += '%' + to_hex({&byte, 1});
   }
   return out;
 }

@@ -14,6 +14,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "wire/atomic_file.h"
 #include "wire/fields.h"
 #include "wire/json_text.h"
@@ -117,7 +118,7 @@ std::string Release::id() const {
   for (const std::string& text : {what, deviation, plan_id, std::to_string(images)}) add(text);
   for (const std::string& c : ciphertexts) add(c);
   crypto_generichash_final(&state, hash, sizeof hash);
-  return wire::to_hex(hash, sizeof hash);
+  return to_hex(hash);
 }
 
 Remembered remember_release(const fs::path& dir, const Release& release, const Target& target) {

@@ -9,13 +9,13 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "ckks/ciphertext_file.h"
 #include "ckks/encoder.h"
 #include "client/close_scores.h"
 #include "client/gaussian.h"
 #include "client/probes.h"
 #include "secret/crypt.h"
-#include "wire/fields.h"
 
 namespace sotto::client {
 
@@ -42,7 +42,7 @@ std::string digest_of(const ckks::Ciphertext& c, std::size_t n) {
     for (const ring::Limb& limb : *poly)
       crypto_generichash_update(&state, reinterpret_cast<const unsigned char*>(limb.data()), n * sizeof(std::uint64_t));
   crypto_generichash_final(&state, hash, sizeof hash);
-  return wire::to_hex(hash, sizeof hash);
+  return to_hex(hash);
 }
 
 // One batch of an output file.

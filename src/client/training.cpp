@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "ckks/ciphertext_file.h"
 #include "ckks/encoder.h"
 #include "client/probes.h"
@@ -23,7 +24,6 @@
 #include "secret/crypt.h"
 #include "training/loss.h"
 #include "training/optimiser.h"
-#include "wire/fields.h"
 
 namespace sotto::client {
 
@@ -192,7 +192,7 @@ inputs::InputName encrypt_examples(const lowering::TrainingPlan& plan, const Key
   info.key_id = keys.secret.id();
   std::array<unsigned char, 16> name{};
   randombytes_buf(name.data(), name.size());
-  info.input_id = wire::to_hex(name.data(), name.size());
+  info.input_id = to_hex(name);
   info.seed = ckks::random_seed();
   ckks::CiphertextWriter file(sink, wire::Kind::input, *keys.ring, info, false, &keys.signing);
   const ckks::Encoder encoder(plan.parameters.log_n, plan.parameters.kind);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "ckks/ring_field.h"
 #include "wire/fields.h"
 #include "wire/pack.h"
@@ -25,7 +26,7 @@ void write_public_key(const Sink& sink, const ring::Ring& ring, const ckks::Para
                            {"ring", ring::name_of(parameters.kind)},
                            {"prime_bits", parameters.prime_bits},
                            {"limbs", key.limbs()},
-                           {"seed", wire::to_hex(key.seed.data(), key.seed.size())}};
+                           {"seed", to_hex(key.seed)}};
   ckks::add_security_level(header, parameters.security);
   wire::FileWriter file(sink, wire::Kind::public_key, header, std::vector<std::uint64_t>(key.b.size(), bytes),
                         wire::Access::everyone, {}, &owner);

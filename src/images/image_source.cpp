@@ -9,10 +9,10 @@
 #include <cmath>
 #include <filesystem>
 
+#include "base/hex.h"
 #include "images/fit.h"
 #include "images/refuse.h"
 #include "images/source.h"
-#include "wire/fields.h"
 
 namespace sotto::images {
 
@@ -188,7 +188,7 @@ std::string digest_of(const std::vector<Image>& images) {
     update(image.values.data(), image.values.size() * sizeof(float));
   }
   crypto_generichash_final(&state, hash, sizeof hash);
-  return wire::to_hex(hash, sizeof hash);
+  return to_hex(hash);
 }
 
 std::vector<double> preprocess(const Image& image, const plan::Interface& io) {

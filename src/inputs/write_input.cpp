@@ -6,9 +6,9 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "ckks/encoder.h"
 #include "inputs/slots.h"
-#include "wire/fields.h"
 
 namespace sotto::inputs {
 
@@ -39,7 +39,7 @@ InputName write_input(const plan::ClientSpec& spec, const ring::Ring& ring, cons
   const ckks::Seed name = encryption.seed ? *encryption.seed : ckks::random_seed();
   const ckks::CiphertextFileInfo info{spec.plan_id,
                                       encryption.key_id,
-                                      wire::to_hex(name.data(), 16),
+                                      to_hex(std::span(name).first(16)),
                                       images.size(),
                                       batch,
                                       per_batch,

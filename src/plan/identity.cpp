@@ -4,8 +4,8 @@
 
 #include <string_view>
 
+#include "base/hex.h"
 #include "plan/serial_form.h"
-#include "wire/fields.h"
 
 namespace sotto::plan {
 
@@ -28,7 +28,7 @@ class Hash {
   std::string digits() {
     unsigned char out[kDigestBytes];
     finish(out);
-    return wire::to_hex(out, bytes_);
+    return to_hex({out, bytes_});
   }
 
  private:

@@ -11,6 +11,4 @@ std::vector<unsigned char> hex_bytes(const nlohmann::json& j, const char* name, 
   return out;
 }
 
-std::string to_hex(const unsigned char* data, std::size_t bytes) { return sotto::to_hex({data, bytes}); }
-
 }  // namespace sotto::wire

@@ -86,6 +86,5 @@ inline std::vector<std::string> texts(const nlohmann::json& j, const char* name,
 
 /// Exactly `bytes` bytes written as hexadecimal digits.
 std::vector<unsigned char> hex_bytes(const nlohmann::json& j, const char* name, std::size_t bytes);
-std::string to_hex(const unsigned char* data, std::size_t bytes);
 
 }  // namespace sotto::wire
