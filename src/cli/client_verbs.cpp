@@ -194,10 +194,14 @@ std::vector<images::Image> find_images(const DecryptVerbOptions& o, const plan::
   }
   try {
     auto images = images::load_images(record->sources, spec.io, record->start, record->count,
-                                      {record->fit, record->layout, images::TrueLabels::dropped});
+                                      {.fit = record->fit,
+                                       .layout = record->layout,
+                                       .labels = images::TrueLabels::dropped,
+                                       .check_stop = check_stop});
     if (images::digest_of(images) != record->digest) return {};  // others are there now
     return images;
-  } catch (const Error&) {
+  } catch (const Error& e) {
+    if (e.code() == ErrorCode::interrupted) throw;
     return {};  // the images have moved: scores are shown without them
   }
 }

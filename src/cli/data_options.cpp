@@ -39,7 +39,8 @@ void add_reading_options(CLI::App& verb, ReadingOptions& o, CLI::Option* images)
 
 std::vector<images::Image> load_images(const DataOptions& o, const plan::Interface& io,
                                        std::optional<std::size_t> count, images::TrueLabels labels) {
-  return images::load_images(o.data, io, o.start, count, {o.reading.fit(), o.reading.layout, labels, print_note});
+  return images::load_images(o.data, io, o.start, count,
+                             {o.reading.fit(), o.reading.layout, labels, print_note, check_stop});
 }
 
 }  // namespace sotto::cli

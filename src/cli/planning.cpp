@@ -36,7 +36,7 @@ void note_on_precise(const plan::Plan& plan, const PlanRequest& request) {
 compiler::Calibration calibration_for(const std::vector<std::string>& sources, const ReadingOptions& reading,
                                       const plan::Interface& io) {
   if (sources.empty()) return compiler::made_up_calibration(io);
-  images::LoadOptions options{.fit = reading.fit(), .note = print_note};
+  images::LoadOptions options{.fit = reading.fit(), .note = print_note, .check_stop = check_stop};
   if (images::is_array(sources.front())) options.layout = reading.layout;
   const auto images = images::load_images(sources, io, 0, std::nullopt, options);
   // At equal distances: a data set may be sorted by class.

@@ -25,11 +25,11 @@ constexpr bool kSanitized = false;
 #endif
 
 // Never above a limit that is there already. margin: from where the process is told to where it is ended.
-void limit(__rlimit_resource_t resource, rlim_t most, rlim_t margin = 0) {
+bool limit(__rlimit_resource_t resource, rlim_t most, rlim_t margin = 0) {
   rlimit now{};
-  if (::getrlimit(resource, &now) != 0) return;
+  if (::getrlimit(resource, &now) != 0) return false;
   now = {std::min(most, now.rlim_max), std::min(most + margin, now.rlim_max)};
-  ::setrlimit(resource, &now);
+  return ::setrlimit(resource, &now) == 0;
 }
 
 // What is set up at its first use, with system calls that are not left later.
@@ -40,10 +40,10 @@ void warm_up() {
   }
 }
 
-void drop_capabilities() {
+bool drop_capabilities() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct none[2] = {};
-  ::syscall(SYS_capset, &header, none);
+  return ::syscall(SYS_capset, &header, none) == 0;
 }
 
 bool filter_system_calls() {
@@ -69,15 +69,12 @@ bool filter_system_calls() {
 
 Confinement confine(const Limits& limits) {
   warm_up();
-  ::prctl(PR_SET_DUMPABLE, 0);
-  ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  limit(RLIMIT_CORE, 0);
-  limit(RLIMIT_CPU, limits.cpu_seconds, 1);
-  if (!kSanitized) limit(RLIMIT_AS, limits.memory);
-  limit(RLIMIT_FSIZE, 0);
-  limit(RLIMIT_NPROC, 0);
-  limit(RLIMIT_NOFILE, 0);
-  drop_capabilities();  // with them root may lift limits again
+  const bool limited = ::prctl(PR_SET_DUMPABLE, 0) == 0 && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+                       limit(RLIMIT_CORE, 0) && limit(RLIMIT_CPU, limits.cpu_seconds, 1) &&
+                       (kSanitized || limit(RLIMIT_AS, limits.memory)) && limit(RLIMIT_FSIZE, 0) &&
+                       limit(RLIMIT_NPROC, 0) && limit(RLIMIT_NOFILE, 0) &&
+                       drop_capabilities();  // with them root may lift limits again
+  if (!limited) return Confinement::none;
   return !kSanitized && filter_system_calls() ? Confinement::system_calls : Confinement::limits;
 }
 

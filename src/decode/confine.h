@@ -15,7 +15,8 @@ struct Limits {
 /// Takes from this process, for good, what decoding does not need. Afterwards it can read descriptor 0, write
 /// descriptor 1, take memory and end; opening a file fails, and any other system call ends it (SIGSYS). Where the
 /// system forbids such a filter (some containers do), what remains is: no new descriptors, files or processes, no
-/// capabilities, no dumps, and the limits. Code under address or thread sanitizers, which make calls of their own, gets
+/// capabilities, no dumps, and the limits. Confinement::none if one of these cannot be set: then nothing that others
+/// made may be decoded. Code under address or thread sanitizers, which make calls of their own, gets
 /// no filter and no limit of memory. To be called by the only thread.
 Confinement confine(const Limits& limits);
 

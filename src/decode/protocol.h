@@ -15,6 +15,7 @@ namespace sotto::decode {
 enum class Confinement : std::uint32_t {
   system_calls = 1,  ///< it may read and write its socket, take memory, and end
   limits = 2,        ///< the system allows no such filter: limits of memory and time, no new files, no capabilities
+  none = 3,          ///< not even these could be set: it ends without reading anything
 };
 
 /// The decoder's first words.

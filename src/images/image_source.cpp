@@ -151,6 +151,7 @@ std::vector<Image> load_images(const std::vector<std::string>& sources, const pl
     source->skip(start);
     std::vector<Image> images;
     for (std::size_t left = count.value_or(source->size() - start); left > 0; --left) {
+      if (options.check_stop) options.check_stop();
       Image image = source->next();
       if (!takes(io, static_cast<std::size_t>(image.channels), static_cast<std::size_t>(image.height),
                  static_cast<std::size_t>(image.width)))

@@ -24,6 +24,7 @@ struct LoadOptions {
   ArrayLayout layout = ArrayLayout::unstated;
   TrueLabels labels = TrueLabels::unchecked;
   std::function<void(const std::string&)> note = {};  ///< gets what the user should know, a line at a time
+  std::function<void()> check_stop = {};  ///< called now and then, also in the middle of a picture; throws to end
 };
 
 }  // namespace sotto::images

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -25,6 +26,25 @@ namespace sotto::images {
 namespace {
 
 using decode::Answer, decode::AnswerKind;
+
+// How often it is looked at whether somebody wants the program to end.
+constexpr std::chrono::milliseconds kGlance{50};
+
+// A file descriptor that is closed.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  [[nodiscard]] int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
 
 // A process gets so much of the processor, then the next one takes its place: the limit that the system holds it to
 // (decode/confine.h) leaves every picture at least as much again.
@@ -53,14 +73,22 @@ int end_of(pid_t process, bool at_once) {
 // Starts a program with descriptors 0 and 1 on the socket and no others, in a process group of its own: what stops this
 // program is none of its business. Returns 0 or an error.
 int spawn(const std::filesystem::path& program, int socket, pid_t& process) {
+  // First, as it may throw.
+  std::string name = program.string(), libraries = "LD_LIBRARY_PATH=";
+  const char* path = std::getenv("LD_LIBRARY_PATH");
+  if (path != nullptr) libraries += path;
+  char* arguments[] = {name.data(), nullptr};
+  char* environment[] = {path != nullptr ? libraries.data() : nullptr, nullptr};
   posix_spawn_file_actions_t files;
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_init(&files);
   posix_spawnattr_init(&attributes);
-  posix_spawn_file_actions_adddup2(&files, socket, STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&files, socket, STDOUT_FILENO);
-  posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
+  int error = 0;
+  const auto require = [&error](int result) { error = error != 0 ? error : result; };
+  require(posix_spawn_file_actions_adddup2(&files, socket, STDIN_FILENO));
+  require(posix_spawn_file_actions_adddup2(&files, socket, STDOUT_FILENO));
+  require(posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0));
+  require(posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1));
   sigset_t none, all;
   sigemptyset(&none);
   sigfillset(&all);
@@ -68,12 +96,7 @@ int spawn(const std::filesystem::path& program, int socket, pid_t& process) {
   posix_spawnattr_setsigdefault(&attributes, &all);
   posix_spawnattr_setpgroup(&attributes, 0);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-  std::string name = program.string(), libraries = "LD_LIBRARY_PATH=";
-  const char* path = std::getenv("LD_LIBRARY_PATH");
-  if (path != nullptr) libraries += path;
-  char* arguments[] = {name.data(), nullptr};
-  char* environment[] = {path != nullptr ? libraries.data() : nullptr, nullptr};
-  const int error = ::posix_spawn(&process, name.c_str(), &files, &attributes, arguments, environment);
+  if (error == 0) error = ::posix_spawn(&process, name.c_str(), &files, &attributes, arguments, environment);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&files);
   return error;
@@ -81,8 +104,9 @@ int spawn(const std::filesystem::path& program, int socket, pid_t& process) {
 
 }  // namespace
 
-PictureDecoder::PictureDecoder(std::filesystem::path program, std::chrono::seconds patience)
-    : program_(std::move(program)), patience_(patience) {}
+PictureDecoder::PictureDecoder(std::filesystem::path program, std::chrono::seconds patience,
+                               std::function<void()> check_stop)
+    : program_(std::move(program)), patience_(patience), check_stop_(std::move(check_stop)) {}
 
 PictureDecoder::~PictureDecoder() { stop(); }
 
@@ -90,23 +114,29 @@ void PictureDecoder::start() {
   if (program_.empty()) program_ = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "sotto-decode";
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) cannot_start(program_, std::strerror(errno));
-  const int error = spawn(program_, ends[1], process_);
-  ::close(ends[1]);
-  socket_ = ends[0];
-  if (error != 0) {
-    process_ = 0;
-    stop();
-    cannot_start(program_, std::strerror(error));
+  Descriptor ours(ends[0]);
+  {
+    const Descriptor theirs(ends[1]);
+    pid_t process = 0;  // which says nothing if none is started
+    if (const int error = spawn(program_, theirs.get(), process); error != 0)
+      cannot_start(program_, std::strerror(error));
+    process_ = process;
   }
+  socket_ = ours.release();
   decode::Hello hello;
   try {
     receive(&hello, sizeof hello);
   } catch (const Error& e) {
+    if (e.code() == ErrorCode::interrupted) throw;
     cannot_start(program_, e.what());
   }
   if (hello.version != decode::kProtocolVersion) {
     stop();
     cannot_start(program_, "it is of another version");
+  }
+  if (hello.confinement == decode::Confinement::none) {
+    stop();
+    cannot_start(program_, "this system does not let it give up its rights: limits of memory and time, for example");
   }
   weak_ = hello.confinement != decode::Confinement::system_calls;
 }
@@ -140,11 +170,19 @@ void PictureDecoder::fail_as_ended() {
 }
 
 void PictureDecoder::wait_until_ready(short events) {
+  const auto end = std::chrono::steady_clock::now() + patience_;
   pollfd ready{socket_, events, 0};
-  int found = 0;
-  while ((found = ::poll(&ready, 1, static_cast<int>(patience_.count()))) < 0 && errno == EINTR) {
+  // A signal may come just before the call, or to another thread: it need not end the wait.
+  const auto glance = [&] { return ::poll(&ready, 1, static_cast<int>(std::min(kGlance, patience_).count())); };
+  for (int found = glance(); found == 0 || (found < 0 && errno == EINTR); found = glance()) {
+    try {
+      if (check_stop_) check_stop_();
+    } catch (...) {  // in the middle of a picture
+      stop();
+      throw;
+    }
+    if (std::chrono::steady_clock::now() >= end) fail("its decoder does not answer");
   }
-  if (found == 0) fail("its decoder does not answer");
 }
 
 void PictureDecoder::send(const void* data, std::size_t bytes) {

@@ -20,9 +20,10 @@ namespace sotto::images {
 class PictureDecoder {
  public:
   /// program: the path of sotto-decode; empty: in the folder of the running program. patience: how long it may take to
-  /// say something. Nothing is started yet.
-  explicit PictureDecoder(std::filesystem::path program = {},
-                          std::chrono::seconds patience = std::chrono::seconds(120));
+  /// say something. check_stop: called while that is waited for; what it throws ends process and wait. Nothing is
+  /// started yet.
+  explicit PictureDecoder(std::filesystem::path program = {}, std::chrono::seconds patience = std::chrono::seconds(120),
+                          std::function<void()> check_stop = {});
   ~PictureDecoder();
   PictureDecoder(const PictureDecoder&) = delete;
   PictureDecoder& operator=(const PictureDecoder&) = delete;
@@ -53,6 +54,7 @@ class PictureDecoder {
 
   std::filesystem::path program_;
   std::chrono::milliseconds patience_;
+  std::function<void()> check_stop_;
   pid_t process_ = 0;
   int socket_ = -1;
   bool weak_ = false;

@@ -45,7 +45,7 @@ class PictureSource : public Source {
         list_(list_pictures(sources)),
         io_(io),
         fit_(options.fit),
-        decoder_(decoder) {
+        decoder_(decoder, std::chrono::seconds(120), options.check_stop) {
     const bool flat = io.height == 1 && io.width == 1;
     if (flat && fit_ != Fit::exact)
       throw Error(ErrorCode::usage, "this network takes flat images, without height and width to resize or crop to");

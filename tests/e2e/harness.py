@@ -51,12 +51,12 @@ def run(*args, cwd=None, env=None, program=SOTTO, prepare=None, restore_signals=
     return Result(p.returncode, p.stdout.decode(errors="replace"), p.stderr.decode(errors="replace"))
 
 
-def run_and_signal(*args, number, when, group=False, cwd=None, env=None, timeout=TIMEOUT, tracer=(), prepare=None):
+def run_and_signal(*args, number, when, group=False, cwd=None, env=None, timeout=TIMEOUT, tracer=(), prepare=None, program=SOTTO):
     """Starts the program in a process group of its own and sends the signal, to the program or the group, once when() holds.
 
     `tracer`: a program, with options, that starts it in turn. Returns the result, or None if the program ended before, and whether a process of the group lived on (it is killed then).
     """
-    p = subprocess.Popen([*tracer, str(SOTTO), *map(str, args)], cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
+    p = subprocess.Popen([*tracer, str(program), *map(str, args)], cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, preexec_fn=prepare)
     result, left_over = None, False
     try:

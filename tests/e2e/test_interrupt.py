@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -135,6 +136,37 @@ class Verbs(InterruptCase):
                     self.assertEqual((self.dir / out).exists(), r.code == 0, r)
                     self.assertFalse(left_over)
         trace.unlink()
+
+
+class Pictures(harness.PreparedCase):
+    """Decoding one picture can take long; here another program stands in the decoder's place and never answers."""
+
+    def test_in_the_middle_of_a_picture(self):
+        folder = self.dir / "programs"
+        folder.mkdir()
+        shutil.copy(harness.SOTTO, folder)
+        self.encrypt()
+        self.infer()
+        decoder, begun = folder / "sotto-decode", self.dir / "begun"
+        decoder.write_text("#!/usr/bin/python3\nimport os, time\nos.write(1, bytes([1, 0, 0, 0, 1, 0, 0, 0]))\nos.read(0, 1)\n"
+                           f"open('{begun}.new', 'w').write(str(os.getpid()))\nos.rename('{begun}.new', '{begun}')\ntime.sleep(600)\n")
+        decoder.chmod(0o755)
+        before = harness.tree(self.dir)
+        for verb in (["encrypt", "net.client", "--keys", "keys", "--data", "images", "--out", "new.sotto"],
+                     ["decrypt", "net.client", "--keys", "keys", "--in", "out.sotto", "--csv", "new.csv"]):
+            with self.subTest(verb[0]):
+                r, left_over = harness.run_and_signal(*verb, number=signal.SIGINT, when=begun.exists, cwd=self.dir, env=self.env,
+                                                      program=folder / "sotto")
+                self.assertIsNotNone(r, "it ended before the signal")
+                self.assertEqual(r.code, INTERRUPTED, r)
+                self.assert_one_line(r, "interrupted")
+                self.assertLess(r.seconds_after_signal, 2)
+                self.assertFalse(left_over)
+                process = int(begun.read_text())
+                begun.unlink()
+                with self.assertRaises(ProcessLookupError, msg="the decoder lives on"):
+                    os.kill(process, 0)
+                self.assertEqual(harness.tree(self.dir), before)
 
 
 class Planning(InterruptCase):

@@ -76,6 +76,15 @@ void forbid_filters() {
   if (failed != 0) throw std::runtime_error("no filter can be set here");
 }
 
+// From here on a system call fails whose argument is at least so much.
+void forbid(int call, unsigned argument, scmp_datum_t least) {
+  scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+  seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), call, 1, scmp_arg_cmp{argument, SCMP_CMP_GE, least, 0});
+  const int failed = seccomp_load(filter);
+  seccomp_release(filter);
+  if (failed != 0) throw std::runtime_error("no filter can be set here");
+}
+
 TEST(PictureDecoder, ManyPicturesInOneProcess) {
   PictureDecoder decoder;
   std::mt19937_64 rng(3);
@@ -139,6 +148,41 @@ TEST(PictureDecoder, WhereFiltersAreForbidden) {
     return done;
   });
   EXPECT_EQ(said, "weak");
+}
+
+TEST(PictureDecoder, DecodesNothingWhereNotEvenLimitsCanBeSet) {
+  const std::pair<const char*, std::function<void()>> rights[] = {
+      {"limits", [] { forbid(SCMP_SYS(prlimit64), 2, 1); }},  // to be set, not read
+      {"capabilities", [] { forbid(SCMP_SYS(capset), 0, 0); }},
+      {"dumps and new rights", [] { forbid(SCMP_SYS(prctl), 0, 0); }}};
+  for (const auto& [what, keep] : rights) {
+    const std::string said = in_a_child([&] {
+      keep();
+      PictureDecoder decoder(kMisbehaving);
+      return decode(decoder, "behave").pixels == Bytes{5, 6} ? std::string("decoded") : "other pixels";
+    });
+    EXPECT_NE(said.find("cannot start"), std::string::npos) << what << ": " << said;
+    EXPECT_NE(said.find("give up its rights"), std::string::npos) << what << ": " << said;
+  }
+}
+
+TEST(PictureDecoder, EndsAtOnceWhenItShould) {
+  bool stop = false;
+  PictureDecoder decoder(kMisbehaving, std::chrono::seconds(120), [&] {
+    if (stop) throw Error(ErrorCode::interrupted, "stopped");
+  });
+  (void)decode(decoder, "behave");
+  const pid_t process = decoder.process();
+  stop = true;
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_TRUE(fails_with([&] { decode(decoder, "toil"); }, ErrorCode::interrupted, {"stopped"}));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(1)) << "less than toil is allowed";
+  EXPECT_EQ(decoder.process(), 0);
+  EXPECT_EQ(::kill(process, 0), -1) << "it lives on";
+  // Also while the next one starts.
+  EXPECT_TRUE(fails_with([&] { decode(decoder, "toil"); }, ErrorCode::interrupted, {"stopped"}));
+  stop = false;
+  EXPECT_EQ(decode(decoder, "behave").pixels, (Bytes{5, 6}));
 }
 
 TEST(PictureDecoder, TheUserIsToldWhereFiltersAreForbidden) {
