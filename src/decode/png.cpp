@@ -41,10 +41,17 @@ void check_chunks(std::span<const unsigned char> file, const SizeCheck& check_si
   }
 }
 
+// Bytes of the file that may lie between the last row and the end of the compressed data: a few, in any number of
+// chunks. libpng inflates all that there is to find that end, a thousand times as much.
+constexpr std::size_t kMostBehind = 16384;
+
 // What outlives a jump out of libpng.
 struct Decoder {
   std::span<const unsigned char> file;
-  std::size_t at = 0;
+  std::size_t at = 0, behind = 0;
+  // The number of rows, once they are read from, and whether all of them and the end of their data were.
+  png_uint_32 rows_to_read = UINT32_MAX;
+  bool pixels_read = false;
   std::string message;
   int width = 0, height = 0, channels = 0;
   std::vector<unsigned char> bytes;
@@ -57,12 +64,16 @@ void on_error(png_structp png, png_const_charp message) {
   png_longjmp(png, 1);
 }
 
-// Warnings about chunks that do not matter for pixels; what matters is an error.
+// What matters is an error.
 void on_warning(png_structp, png_const_charp) {}
 
 void on_read(png_structp png, png_bytep dst, std::size_t bytes) {
   auto& decoder = *static_cast<Decoder*>(png_get_io_ptr(png));
   if (bytes > decoder.file.size() - decoder.at) png_error(png, "truncated");
+  const bool behind = png_get_current_row_number(png) >= decoder.rows_to_read ||
+                      png_get_current_pass_number(png) >= PNG_INTERLACE_ADAM7_PASSES;
+  if (behind && !decoder.pixels_read && (decoder.behind += bytes) > kMostBehind)
+    png_error(png, "it holds more data than pixels");
   std::memcpy(dst, decoder.file.data() + decoder.at, bytes);
   decoder.at += bytes;
 }
@@ -97,6 +108,8 @@ bool decode(Decoder& decoder, png_structp png, png_infop info) {
   if (setjmp(png_jmpbuf(png)) != 0) return false;  // NOLINT(cert-err52-cpp): libpng's way
   png_set_read_fn(png, &decoder, on_read);
   png_set_benign_errors(png, 0);
+  // Of all chunks that pixels do not depend on nothing is read: texts can inflate to gigabytes.
+  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
   png_read_info(png, info);
   if (png_get_color_type(png, info) == PNG_COLOR_TYPE_PALETTE) {
     if (!read_palette(decoder, png, info)) png_error(png, "no palette");
@@ -114,7 +127,9 @@ bool decode(Decoder& decoder, png_structp png, png_infop info) {
   decoder.bytes.resize(row * static_cast<std::size_t>(decoder.height));
   for (int y = 0; y < decoder.height; ++y)
     decoder.rows.push_back(decoder.bytes.data() + row * static_cast<std::size_t>(y));
+  decoder.rows_to_read = png_get_image_height(png, info);
   png_read_image(png, decoder.rows.data());
+  decoder.pixels_read = true;
   png_read_end(png, nullptr);
   return true;
 }

@@ -93,6 +93,39 @@ TEST(PngFile, TooFewPixels) {
   EXPECT_TRUE(refuses([&] { decode(png(3, 2, 8, kRgb, {})); }, {"damaged"}));
 }
 
+TEST(PngFile, ChunksThatPixelsDoNotDependOnAreNotRead) {
+  for (const char* kind : {"zTXt", "iTXt", "iCCP", "tEXt", "sPLT", "gAMA", "sBIT", "bKGD", "eXIf", "zzZz"})
+    EXPECT_EQ(decode(png(2, 1, 8, kGrey, {0, 7, 200}, png_chunk(kind, {1, 2, 3}))).pixels, (Bytes{7, 200})) << kind;
+}
+
+// A picture of 2 x 2 grey pixels whose compressed data are these, a chunk for so many bytes of them.
+Bytes in_chunks(const Bytes& data, std::size_t bytes, bool interlaced = false) {
+  Bytes file = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+  append(file,
+         png_chunk("IHDR", {0, 0, 0, 2, 0, 0, 0, 2, 8, kGrey, 0, 0, static_cast<unsigned char>(interlaced ? 1 : 0)}));
+  for (std::size_t at = 0; at < data.size(); at += bytes)
+    append(file, png_chunk("IDAT", {data.begin() + static_cast<std::ptrdiff_t>(at),
+                                    data.begin() + static_cast<std::ptrdiff_t>(std::min(data.size(), at + bytes))}));
+  append(file, png_chunk("IEND", {}));
+  return file;
+}
+
+TEST(PngFile, MoreDataThanPixelsAreNotInflated) {
+  const Bytes plain = {0, 1, 2, 0, 3, 4}, passes = {0, 1, 0, 2, 0, 3, 4};  // of interlaced pixels: 1; 2; 3 and 4
+  for (const bool interlaced : {false, true}) {
+    Bytes rows = interlaced ? passes : plain;
+    // The end of the data may lie in chunks of its own.
+    for (const std::size_t bytes : {1, 3, 1000})
+      EXPECT_EQ(decode(in_chunks(test::deflated(rows, 15), bytes, interlaced)).pixels, (Bytes{1, 2, 3, 4}));
+    rows.resize(7);
+    EXPECT_TRUE(refuses([&] { decode(in_chunks(test::deflated(rows, 15), 1000)); }, {"damaged"}));
+    rows.resize(std::size_t{100} << 20);
+    const Bytes bomb = test::deflated(rows, 15);
+    for (const std::size_t bytes : {std::size_t{1000}, bomb.size()})
+      EXPECT_TRUE(refuses([&] { decode(in_chunks(bomb, bytes, interlaced)); }, {"more data than pixels"})) << bytes;
+  }
+}
+
 TEST(PngFile, SizesAreCheckedBeforeAnythingIsDecoded) {
   const Bytes huge = png(0x7fffffff, 0x7fffffff, 8, kRgb, {});
   bool asked = false;
