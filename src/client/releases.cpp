@@ -35,10 +35,11 @@ class LockedFolder {
   explicit LockedFolder(const fs::path& path) : path_(path) {
     std::error_code error;
     if (fs::create_directories(path, error)) fs::permissions(path, fs::perms::owner_all, error);
-    if (!error) fd_ = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (error || fd_ < 0)
-      throw Error(ErrorCode::bad_input,
-                  "cannot make the folder " + path.string() + ", in which releases are remembered");
+    if (!error && (fd_ = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+      error.assign(errno, std::generic_category());
+    if (error)
+      throw Error(ErrorCode::bad_input, "cannot make or open the folder " + path.string() +
+                                            ", in which releases are remembered: " + error.message());
     while (::flock(fd_, LOCK_EX) != 0 && errno == EINTR) {
     }
   }

@@ -87,7 +87,10 @@ class Publish(PreparedCase):
     def test_what_is_not_for_others_is_refused(self):
         for more, words in ((("--sheet", "x.png"), ["--sheet"]), (("--data", "images"), ["--data"]), (("--out", "x.npy"), ["scores"]),
                             (("--flood", 1), ["--flood"]), (("--key-bits", "nan"), ["--key-bits"]), (("--key-bits", 127), ["127"]),
-                            (("--key-bits", 90, "--statistical-bits", 30), ["--statistical-bits"])):
+                            (("--key-bits", 90, "--statistical-bits", 30), ["--statistical-bits"]),
+                            (("--statistical-bits", 0), ["--statistical-bits", "range"]),
+                            (("--statistical-bits", -20), ["--statistical-bits", "range"]),
+                            (("--statistical-bits", "nan"), ["--statistical-bits"])):
             self.assert_refused(USAGE, *DECRYPT, "out.sotto", "--publish", "labels", *more, words=words)
         for option in ("--key-bits", "--statistical-bits", "--releases"):
             self.assert_refused(USAGE, *DECRYPT, "out.sotto", option, 10, words=["--publish"])

@@ -233,6 +233,13 @@ TEST_F(Publish, TheRecordIsPrivateAndMustBeWhole) {
 }
 
 // The same ciphertexts are not the same results for other images, at other places, or beside a lost batch.
+TEST_F(Publish, WhyThereIsNoFolderForRecordsIsSaid) {
+  const test::TempFolder keys;
+  test::write_text(keys / "releases", "a file");
+  EXPECT_TRUE(test::refuses([&] { (void)remember_release(keys.path(), Release{}, Target{}); },
+                            {"releases are remembered", "Not a directory"}));
+}
+
 TEST_F(Publish, AReleaseIsOfPlanImagesAndPlaces) {
   const auto ask = [&](const std::string& plan, std::uint64_t images, const std::vector<std::string>& ciphertexts) {
     return remember_release(folder / "r", {"key", "labels", "1", plan, images, ciphertexts, {}}, {});
