@@ -87,23 +87,35 @@ SecretArray<std::uint64_t> SecretKey::values(std::size_t i) const {
   return encrypt::to_values(*ring_, coefficients_, i);
 }
 
-void sample_sparse(SecretArray<std::int8_t>& dst) {
+namespace {
+
+// Draws a place and a sign, and returns 1; or 0, with nothing changed, if the place was drawn before. Every place is
+// looked at, so that no address depends on the one that was drawn.
+[[gnu::noinline]] int draw_place(SecretArray<std::int8_t>& dst) {
   const auto places = static_cast<std::uint32_t>(dst.size());
-  check(std::has_single_bit(places) && places >= ckks::kEphemeralWeight, "a sparse secret does not fit");
+  SecretArray<std::uint32_t> word(1);
+  randombytes_buf(word.data(), sizeof(std::uint32_t));
+  const std::uint32_t wanted = word[0] >> 1 & (places - 1);
+  const auto mask = [&](std::uint32_t i) { return -static_cast<int>(i == wanted); };
+  int taken = 0;
+  for (std::uint32_t i = 0; i < places; ++i) taken |= dst[i] & mask(i);
+  const int fresh = (taken & 1) - 1, value = 1 - 2 * static_cast<int>(word[0] & 1);  // 1 and -1 are odd
+  for (std::uint32_t i = 0; i < places; ++i) dst[i] = static_cast<std::int8_t>(dst[i] | (value & fresh & mask(i)));
+  return -fresh;
+}
+
+// The one branch: that a place was drawn before, and the draw is repeated, says nothing about any place. A function of
+// its own, as tests/constant_time allows that branch by its name.
+[[gnu::noinline]] void draw_places(SecretArray<std::int8_t>& dst) {
+  for (int drawn = 0; drawn < ckks::kEphemeralWeight;) drawn += draw_place(dst);
+}
+
+}  // namespace
+
+void sample_sparse(SecretArray<std::int8_t>& dst) {
+  check(std::has_single_bit(dst.size()) && dst.size() >= ckks::kEphemeralWeight, "a sparse secret does not fit");
   std::fill_n(dst.data(), dst.size(), std::int8_t{0});
-  for (int drawn = 0; drawn < ckks::kEphemeralWeight;) {
-    SecretArray<std::uint32_t> word(1);
-    randombytes_buf(word.data(), sizeof(std::uint32_t));
-    // Every place is looked at, so that no address depends on the one that was drawn. That a place was drawn before,
-    // and the draw is repeated, says nothing about any place.
-    const std::uint32_t wanted = word[0] >> 1 & (places - 1);
-    const auto mask = [&](std::uint32_t i) { return -static_cast<int>(i == wanted); };
-    int taken = 0;
-    for (std::uint32_t i = 0; i < places; ++i) taken |= dst[i] & mask(i);
-    const int fresh = (taken & 1) - 1, value = 1 - 2 * static_cast<int>(word[0] & 1);  // 1 and -1 are odd
-    for (std::uint32_t i = 0; i < places; ++i) dst[i] = static_cast<std::int8_t>(dst[i] | (value & fresh & mask(i)));
-    drawn += -fresh;
-  }
+  draw_places(dst);
 }
 
 }  // namespace sotto::secret
