@@ -171,7 +171,8 @@ std::vector<Image> load_images(const std::vector<std::string>& sources, const pl
 
 std::string absolute_source(const std::string& source) {
   const std::string prefix = data_set(source);
-  return prefix + fs::absolute(source.substr(prefix.size())).string();
+  const fs::path path = source.substr(prefix.size());
+  return prefix + (path.empty() ? path : fs::absolute(path)).string();  // no path, as a damaged note has it, stays none
 }
 
 std::string digest_of(const std::vector<Image>& images) {

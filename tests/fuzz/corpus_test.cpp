@@ -76,6 +76,7 @@ TEST_P(FuzzCorpus, Variations) {
       test::Bytes bytes = original;
       bytes.resize(original.size() + 4096);
       const auto vary = GetParam().form == Form::container ? vary_container
+                        : GetParam().form == Form::json    ? vary_json
                         : GetParam().form == Form::model
                             ? vary_model
                             : [](std::uint8_t* data, std::size_t size, std::size_t most, unsigned, VaryBytes bytes_of) {

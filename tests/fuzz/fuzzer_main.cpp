@@ -40,6 +40,8 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
       return sotto::fuzz::vary_container(data, size, most, seed, LLVMFuzzerMutate);
     case sotto::fuzz::Form::model:
       return sotto::fuzz::vary_model(data, size, most, seed, LLVMFuzzerMutate);
+    case sotto::fuzz::Form::json:
+      return sotto::fuzz::vary_json(data, size, most, seed, LLVMFuzzerMutate);
     case sotto::fuzz::Form::bytes:
       break;
   }

@@ -11,7 +11,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 # Inputs that lie elsewhere.
 MORE = {"onnx": HERE.parent / "golden/graph", "spec": HERE.parents[1] / "models/train"}
 # Longest inputs: toys say as much as large files, and are varied far more often.
-LENGTH = {"kernels": 512, "json": 4096, "spec": 4096, "input_record": 4096}
+LENGTH = {"kernels": 512, "json": 4096, "spec": 4096, "input_record": 4096, "release": 4096}
 STATISTICS = {"stat::number_of_executed_units": "runs", "stat::average_exec_per_sec": "runs_per_second", "stat::new_units_added": "new_inputs",
               "stat::peak_rss_mb": "peak_megabytes"}
 

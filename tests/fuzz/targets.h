@@ -15,6 +15,7 @@ enum class Form {
   bytes,      ///< as the file is
   container,  ///< a Sotto file without checksums: header as JSON, a NUL, what the sections hold (container_input.h)
   model,      ///< an ONNX model
+  json,       ///< a text of JSON
 };
 
 /// A reader of files, or a kernel. `run` does with an input what the programs do with such a file and returns whether
@@ -64,6 +65,7 @@ bool read_encrypted_output(Input input);
 bool read_json(Input input);
 bool read_spec(Input input);
 bool read_input_record(Input input);
+bool read_release(Input input);
 // Models:
 bool read_onnx(Input input);
 // Images:

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "client/input_record.h"
+#include "client/releases.h"
 #include "fuzz/targets.h"
 #include "support/files.h"
 #include "training/spec.h"
@@ -54,7 +55,45 @@ bool read_input_record(Input input) {
   const std::string id(32, '0');
   std::filesystem::create_directories(folder / "inputs");
   test::write_bytes(folder / ("inputs/" + id + ".json"), {input.begin(), input.end()});
-  return client::read_input_record(folder.path(), id).has_value();
+  const auto record = client::read_input_record(folder.path(), id);
+  if (!record) return false;
+  // It is written again whenever results are decrypted.
+  client::write_input_record(folder.path(), id, *record);
+  const auto again = client::read_input_record(folder.path(), id);
+  require(again && again->count == record->count && again->digest == record->digest &&
+              again->results == record->results && again->sources.size() == record->sources.size(),
+          "a record that comes back as another");
+  return true;
+}
+
+bool read_release(Input input) {
+  static const test::TempFolder folder;
+  const std::filesystem::path records = folder / "releases";
+  std::filesystem::remove_all(records);
+  std::filesystem::create_directories(records);
+  // The name that it must have, as far as it says what makes that, and whose it is.
+  client::Release named{"", "", "", "", 0, {}, {}};
+  const auto j = nlohmann::json::parse(input.begin(), input.end(), nullptr, false);
+  try {
+    const auto& images = j.at("images");
+    named = {j.at("key_id"),
+             j.at("what"),
+             j.at("deviation"),
+             j.at("plan_id"),
+             images.is_number_unsigned() ? images.get<std::uint64_t>() : 0,
+             j.at("ciphertexts"),
+             {}};
+  } catch (const nlohmann::json::exception&) {
+  }
+  test::write_bytes(records / (named.id() + ".json"), {input.begin(), input.end()});
+  // Another one under that key, which tells nothing itself.
+  const client::Release next{named.key_id, "scores", "1", std::string(32, 'p'), 1, {"another ciphertext"}, {}};
+  return accepts([&] {
+    const client::Remembered all = client::remember_release(folder.path(), next, {});
+    require(!all.again, "a release of other ciphertexts");
+    for (const double d : all.together) require(d >= 0, "what was published before makes a release safer");
+    require(client::remember_release(folder.path(), next, {}).again, "a release that is not remembered");
+  });
 }
 
 }  // namespace sotto::fuzz

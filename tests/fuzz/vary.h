@@ -11,6 +11,9 @@ using VaryBytes = std::size_t (*)(std::uint8_t* data, std::size_t size, std::siz
 /// Changes one member of the header of a container input (container_input.h), or the bytes behind it.
 std::size_t vary_container(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed, VaryBytes vary_bytes);
 
+/// Changes one member of a JSON text.
+std::size_t vary_json(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed, VaryBytes vary_bytes);
+
 /// Changes one field of an ONNX model.
 std::size_t vary_model(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed, VaryBytes vary_bytes);
 

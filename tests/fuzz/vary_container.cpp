@@ -79,6 +79,17 @@ void vary(json& header, Random& random) {
 
 }  // namespace
 
+std::size_t vary_json(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed, VaryBytes vary_bytes) {
+  Random random(seed);
+  json text = json::parse(data, data + size, nullptr, false);
+  if (text.is_discarded() || random() % 8 == 0) return vary_bytes(data, size, most);
+  for (std::size_t k = 1 + random() % 3; k > 0; --k) vary(text, random);
+  const std::string varied = text.dump(-1, ' ', true, json::error_handler_t::replace);
+  if (varied.size() > most) return vary_bytes(data, size, most);
+  std::memcpy(data, varied.data(), varied.size());
+  return varied.size();
+}
+
 std::size_t vary_container(std::uint8_t* data, std::size_t size, std::size_t most, unsigned seed,
                            VaryBytes vary_bytes) {
   Random random(seed);
