@@ -131,6 +131,9 @@ int guarded_main(const char* program, const std::function<int()>& body) {
     if (std::fflush(stdout) != 0) return report("cannot write to the standard output", ErrorCode::no_resources);
     return status;
   } catch (const Error& e) {
+    // Libraries that hide it take a file for a damaged one.
+    if (e.code() == ErrorCode::bad_input && memory_ran_out())
+      return report(std::string("not enough memory, which may be why: ") + e.what(), ErrorCode::no_resources);
     return report(e.what() + option_for(e.setting()), e.code());
   } catch (const std::bad_alloc&) {
     return report("not enough memory; use a smaller --batch, or a machine with more", ErrorCode::no_resources);

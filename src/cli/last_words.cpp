@@ -16,11 +16,11 @@ namespace sotto::cli {
 
 namespace {
 
-std::atomic<bool> memory_ran_out{false};
+std::atomic<bool> ran_out{false};
 std::array<char, 160> no_memory = {}, defect = {};  // made beforehand: there may be no memory for it
 
 [[noreturn]] void on_new_failure() {
-  memory_ran_out = true;
+  ran_out = true;
   throw std::bad_alloc();
 }
 
@@ -33,7 +33,7 @@ bool is_about_memory() {
   } catch (...) {
     return false;
   }
-  return memory_ran_out;
+  return ran_out;
 }
 
 [[noreturn]] void on_terminate() {
@@ -45,6 +45,8 @@ bool is_about_memory() {
 }
 
 }  // namespace
+
+bool memory_ran_out() { return ran_out; }
 
 void install_last_words(const char* program) {
   std::snprintf(no_memory.data(), no_memory.size(),

@@ -7,4 +7,7 @@ namespace sotto::cli {
 /// ErrorCode::no_resources; temporary files stay, and the next run removes them. program: its name, a literal.
 void install_last_words(const char* program);
 
+/// Whether memory ran out since, whatever became of that.
+bool memory_ran_out();
+
 }  // namespace sotto::cli

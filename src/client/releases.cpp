@@ -14,6 +14,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/hex.h"
 #include "wire/atomic_file.h"
 #include "wire/fields.h"
@@ -64,7 +65,7 @@ Release release_of(const fs::path& path) {
   std::error_code unknown;
   try {
     if (!(fs::file_size(path, unknown) <= kLimits.bytes)) throw Error(ErrorCode::bad_input, "too large");
-    std::ifstream file(path);
+    std::ifstream file = open_to_read(path);
     const std::string content{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
     const auto j = wire::parse_json(content, kLimits);
     if (!file || j.is_discarded()) throw Error(ErrorCode::bad_input, "no JSON");

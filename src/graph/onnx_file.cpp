@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "base/file.h"
 
 namespace sotto::graph {
 
@@ -44,7 +45,7 @@ onnx::ModelProto read_model(const Source& source) {
   const auto size = fs::file_size(path, ec);
   if (ec) fail("cannot read the model: " + ec.message());
   if (size > kMaxFile) fail("the model is larger than 1 GiB");
-  std::ifstream file(path, std::ios::binary);
+  std::ifstream file = open_to_read(path);
   if (!file || !model.ParseFromIstream(&file) || !model.has_graph()) fail("not an ONNX model, or truncated or damaged");
   return model;
 }
@@ -72,7 +73,7 @@ std::string ExternalData::read(const onnx::TensorProto& tensor, const std::strin
   if (count > size - first) fail(what + ": " + location + " is too short");
   if (count > kMaxFile) fail(what + ": more than 1 GiB");
   std::string bytes(count, '\0');
-  std::ifstream file(real, std::ios::binary);
+  std::ifstream file = open_to_read(real);
   if (!file || !file.seekg(static_cast<std::streamoff>(first)) ||
       !file.read(bytes.data(), static_cast<std::streamsize>(count)))
     fail(what + ": cannot read its data from " + location);

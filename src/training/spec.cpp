@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/text.h"
 
 namespace sotto::training {
@@ -249,7 +250,7 @@ Spec parse_spec(const std::string& toml, const std::string& name) {
 
 Spec read_spec(const std::filesystem::path& path) {
   std::error_code error;
-  std::ifstream in(path, std::ios::binary);
+  std::ifstream in = open_to_read(path);
   std::ostringstream text;
   // Copying nothing counts as a failure, and an empty file has nothing.
   const auto copied = [&] {

@@ -50,6 +50,10 @@ class Faults(unittest.TestCase):
     def test_infer(self):
         self.try_verb("infer", "name", "change")
 
+    def test_training(self):
+        self.try_verb("compile --train", "name", "change")
+        self.try_verb("decrypt, a trained network", "name", "sync")
+
     def test_memory(self):
         self.try_verb("compile", "memory", stride=400)
         self.try_verb("decrypt", "memory", stride=200)

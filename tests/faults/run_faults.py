@@ -100,7 +100,7 @@ class Place:
         (folder / "tmp").mkdir()
         (folder / "work" / "base").symlink_to(base)
 
-    def run(self, args, fault=None, places=None):
+    def run(self, args, fault=None, places=None, program=harness.SOTTO):
         """Returns the result and the state of the library."""
         state = self.folder / "state"
         state.write_bytes(bytes(STATE_BYTES))
@@ -109,7 +109,8 @@ class Place:
             env["SOTTO_FAULT"] = fault.setting()
         if places:
             env["SOTTO_FAULTS_PLACES"] = str(places)
-        result = harness.run(*args, cwd=self.folder / "work", env=env, prepare=lambda: os.sched_setaffinity(0, self.processors))
+        result = harness.run(*args, cwd=self.folder / "work", env=env, program=program,
+                             prepare=lambda: os.sched_setaffinity(0, self.processors))
         return result, State(state.read_bytes())
 
     def reset(self, verb):
@@ -173,10 +174,10 @@ class Place:
     def attempt(self, verb, fault):
         """One run with a fault, and for killed ones another without. Returns (state, problems, result)."""
         self.reset(verb)
-        result, state = self.run(verb.args, fault)
+        result, state = self.run(verb.args, fault, program=verb.program)
         found = self.problems(verb, fault, result, state.struck)
         if fault.what == "kill" and state.struck:
-            again, _ = self.run(verb.args)
+            again, _ = self.run(verb.args, program=verb.program)
             if again.code != 0 and not (again.code == harness.USAGE and set(verb.outputs) <= self.files()):
                 found.append(f"the next run ends with exit code {again.code}: {again.err.strip()}")
             elif again.code == 0:
@@ -207,7 +208,7 @@ class Faults:
         processors = sorted(os.sched_getaffinity(0))
         base = folder / "base"
         first = Place(folder / "first", base, library, processors)
-        self.chain = Chain(base, lambda args: self.must_succeed(first, args))
+        self.chain = Chain(base, lambda *args: self.must_succeed(first, *args))
         self.before = harness.tree(base)
         self.places = queue.SimpleQueue()
         for k in range(jobs):
@@ -216,10 +217,10 @@ class Faults:
         self.pool = concurrent.futures.ThreadPoolExecutor(jobs)
 
     @staticmethod
-    def must_succeed(place, args):
-        result, _ = place.run(args)
+    def must_succeed(place, args, program=harness.SOTTO):
+        result, _ = place.run(args, program=program)
         if result.code != 0:
-            raise SystemExit(f"without any fault: sotto {' '.join(args)}: {result}")
+            raise SystemExit(f"without any fault: {program.name} {' '.join(args)}: {result}")
 
     def with_place(self, work):
         place = self.places.get()
@@ -235,7 +236,7 @@ class Faults:
         def work(place):
             place.reset(verb)
             (place.folder / "places").unlink(missing_ok=True)
-            result, state = place.run(verb.args, places=place.folder / "places")
+            result, state = place.run(verb.args, places=place.folder / "places", program=verb.program)
             found = place.problems(verb, None, result, 0)
             if found or result.code != 0:
                 raise SystemExit(f"without any fault: {name}: {found}: {result}")
@@ -247,7 +248,7 @@ class Faults:
         """Returns the number of runs in which something was wrong."""
         start, verb = time.monotonic(), self.chain.verbs[name]
         counts, places = self.count(name)
-        faults = list(faults_of(counts, places, kinds, stride, every_call))
+        faults = list(faults_of(counts, places, kinds, max(stride, verb.stride), every_call))
         struck, failures = dict.fromkeys(kinds, 0), []
         for fault, (state, found, result) in zip(faults, self.pool.map(
                 lambda f: self.with_place(lambda place: place.attempt(verb, f)), faults)):

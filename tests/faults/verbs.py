@@ -29,6 +29,8 @@ class Verb:
     kept: tuple = ()
     codes: tuple = ()
     resumes: bool = False  # an OUTPUT.part may stay
+    program: Path = harness.SOTTO
+    stride: int = 1  # every so manieth memory call is tried at most, where a run takes seconds
 
     def is_whole(self, path, data):
         try:
@@ -48,7 +50,7 @@ class Chain:
     folder beside, where `base` is a link to it."""
 
     def __init__(self, base, run):
-        """run(args): runs sotto in the folder that holds `base`, and fails unless it succeeds."""
+        """run(args, program): runs sotto, or that program, in the folder that holds `base`, and fails unless it succeeds."""
         network = models.Network(side=2, channels=1)
         base.mkdir()
         network.save(base / "net.onnx")
@@ -68,8 +70,25 @@ class Chain:
         run([*self.publish("base/theirs"), "--csv", "base/published.csv"])
         train = ["train", "base/dense.onnx", "--spec", "base/spec.toml", "--data", "base/data.npz", "--simulate"]
         run([*train, "--out", "base/twin.onnx"])
+        run([*self.compile_training("base/dense"), "--signer", "base/mine.key"])
+        run(["keygen", "base/dense.client", "--out", "base/keys", "--eval-key", "base/train.key"])
+        run([*self.encrypt_examples("base/keys"), "--out", "base/examples.sotto"])
+        run([*self.train_examples, "--out", "base/trained.sotto"], harness.SERVER)
+        run([*self.decrypt_training, "--out", "base/trained.onnx", "--csv", "base/losses.csv"])
         self.base = base
         self.verbs = self.make_verbs(decrypt, train)
+
+    # Normal equations: keys of 200 MB and seconds of work, where gradient descent takes ten times as much.
+    train_examples = ("train", "base/dense.plan", "--eval-key", "base/train.key", "--in", "base/examples.sotto", "--signing-key", "base/mine.key")
+    decrypt_training = ("decrypt", "base/dense.client", "--keys", "base/keys", "--in", "base/trained.sotto")
+
+    @staticmethod
+    def compile_training(out):
+        return ["compile", "base/dense.onnx", "--train", "base/normal.toml", "--out", out]
+
+    @staticmethod
+    def encrypt_examples(keys):
+        return ["encrypt", "base/dense.client", "--keys", keys, "--data", "base/data.npz", "--labels"]
 
     @staticmethod
     def publish(keys):
@@ -86,6 +105,7 @@ class Chain:
         models.save(base / "dense.onnx", nodes, constants, (3, 2, 2), 3, {"sotto.mean": "0", "sotto.std": "1"})
         np.savez(base / "data.npz", images=rng.integers(0, 256, (64, 3, 2, 2)).astype(np.uint8), labels=rng.integers(0, 3, 64))
         (base / "spec.toml").write_text("batch = 64\nsteps = 2\nrange = 2\n\n[optimiser]\nrate = 0.05\n")
+        (base / "normal.toml").write_text('batch = 64\nsteps = 1\n\n[optimiser]\nname = "normal-equations"\nridge = 0.01\n')
 
     def make_verbs(self, decrypt, train):
         key = (self.base / "keys/secret.key").read_bytes()
@@ -111,6 +131,10 @@ class Chain:
 
         def is_png(data):
             return harness.read_png(data).size > 0
+
+        def is_model(data):
+            models.onnx.checker.check_model(data)
+            return True
 
         keygen = ["keygen", "base/net.client", "--out", "keys"]
         keys = {"keys/secret.key": is_container, "keys/eval.key": is_container}
@@ -144,4 +168,19 @@ class Chain:
                              {"e.json": OLD, "e.html": OLD}, {"e.json": is_json, "e.html": is_page}),
             "train --simulate": Verb([*train, "--out", "twin.onnx", "--json", "t.json"], {"twin.onnx": OLD},
                                      {"twin.onnx": same("twin.onnx"), "t.json": is_json}),
+            "compile --train": Verb([*self.compile_training("dense"), "--signer", "base/mine.key", "--json", "c.json"],
+                                    {"dense.plan": OLD, "dense.client": OLD},
+                                    {"dense.plan": same("dense.plan"), "dense.client": same("dense.client"), "c.json": is_json}),
+            "encrypt --labels": Verb([*self.encrypt_examples("keys"), "--out", "examples.sotto"],
+                                     {"keys/secret.key": key, "examples.sotto": OLD, **notes}, {"examples.sotto": is_container},
+                                     kept=("keys/secret.key",)),
+            "sotto-server train": Verb([*self.train_examples, "--out", "trained.sotto", "--json", "s.json"], {"trained.sotto": OLD},
+                                       {"trained.sotto": same("trained.sotto"), "s.json": is_json}, resumes=True,
+                                       program=harness.SERVER, stride=16),
+            "decrypt, a trained network": Verb([*self.decrypt_training, "--out", "trained.onnx", "--csv", "losses.csv", "--json", "d.json"],
+                                               {"trained.onnx": OLD, "losses.csv": OLD},
+                                               {"trained.onnx": same("trained.onnx"), "losses.csv": same("losses.csv"), "d.json": is_json}),
+            "train": Verb(["train", "base/dense.onnx", "--spec", "base/normal.toml", "--data", "base/data.npz", "--out", "new.onnx",
+                           "--json", "t.json", "--report", "t.html"], {"new.onnx": OLD, "t.html": OLD},
+                          {"new.onnx": is_model, "t.json": is_json, "t.html": is_page}, stride=32),
         }
