@@ -80,6 +80,7 @@ def parts(out):
         preset("scalar-only"),
         preset("asan-ubsan"),
         preset("tsan"),
+        Part("coverage", [["scripts/coverage.sh"]], without=needs("clang++-16", "llvm-cov-16", "llvm-profdata-16")),
         Part("lint", [["scripts/lint.sh"]], without=needs("clang-format", "clang-tidy", "run-clang-tidy")),
         faults(out, "faults", *jobs, "--verbs", *steps),
         faults(out, "faults-whole", *jobs, "--stride", "7", "--verbs", "plan", "keygen --force", "keygen, more keys", "evaluate",

@@ -16,8 +16,10 @@ import harness
 SOURCE = Path(__file__).resolve().parents[2]
 BUILD = harness.BIN.parent
 
-sys.path.insert(0, str(SOURCE / "tools"))
+sys.path[:0] = [str(SOURCE / "tools"), str(SOURCE / "tests/mutation")]
 
+import coverage  # noqa: E402
+import mutate  # noqa: E402
 import nightly  # noqa: E402
 
 
@@ -69,7 +71,7 @@ class Nightly(ScriptCase):
 
     def test_parts_name_what_is_there(self):
         told = self.command("scripts/nightly.sh", "--dry-run")
-        for word in ("asan-ubsan", "tsan", "scalar-only", "--preset release-avx2", "scripts/lint.sh", "run_faults.py", "mmdebstrap"):
+        for word in ("asan-ubsan", "tsan", "scalar-only", "--preset release-avx2", "scripts/coverage.sh", "scripts/lint.sh", "run_faults.py", "mmdebstrap"):
             self.assertIn(word, told)
         presets = json.loads((SOURCE / "CMakePresets.json").read_text())
         for kind, option in (("configurePresets", "cmake --preset"), ("buildPresets", "cmake --build --preset"), ("testPresets", "ctest --preset")):
@@ -77,6 +79,50 @@ class Nightly(ScriptCase):
             self.assertTrue(named)
             self.assertLessEqual(named, {p["name"] for p in presets[kind]})
         self.assertIn("there is no part", self.command("scripts/nightly.sh", "--only", "nothing", code=2))
+
+
+class Coverage(unittest.TestCase):
+    def test_sums_by_folder(self):
+        def file(name, *counts):
+            lines, branches = [dict(zip(("covered", "count"), c)) for c in counts]
+            return {"filename": str(SOURCE / "src" / name), "summary": {"lines": lines, "branches": branches}}
+
+        files = [file("ring/a.cpp", (3, 4), (1, 2)), file("ring/b.h", (5, 5), (0, 0)), file("wire/c.cpp", (0, 2), (0, 2))]
+        found = coverage.figures({"data": [{"files": files}]})
+        self.assertEqual(found["folders"]["ring"], {"lines": {"covered": 8, "count": 9}, "branches": {"covered": 1, "count": 2}})
+        self.assertEqual(found["total"], {"lines": {"covered": 8, "count": 11}, "branches": {"covered": 1, "count": 4}})
+        self.assertEqual(len(found["files"]), 3)
+        self.assertRegex(coverage.table(found), r"total +8 of 11 +72\.7% +1 of 4 +25\.0%")
+
+
+class Mutation(unittest.TestCase):
+    TEXT = """#include <a+b>
+// a + b
+/* if (a == 1) */
+static_assert(1 + 1 == 2);
+const char* s = "a + 1", *r = R"x(1 + "2")x";
+std::vector<std::vector<int>> f(int&& a) {
+  if (a < 3) check(a != 0);
+  Limb moved = limb();
+  k.add(a >> 1);
+  return a * 0.5;
+}
+"""
+
+    def test_changes_code_and_nothing_else(self):
+        changed = {mutate.applied(m, self.TEXT).splitlines()[m.line - 1].strip() for m in mutate.mutants_of("f.cpp", self.TEXT)}
+        self.assertEqual(changed, {
+            "if (!(a < 3)) check(a != 0);", "if (a <= 3) check(a != 0);", "if (a < 4) check(a != 0);", "if (a < 2) check(a != 0);",
+            "if (a < 3) ;", "if (a < 3) check(a == 0);", "if (a < 3) check(a != 1);", "if (a < 3) check(a != -1);",
+            ";", "k.add(a << 1);", "k.add(a >> 2);", "k.add(a >> 0);",
+            "return a / 0.5;", "return a * (0.5 * 1.5);", "return (a * 0.5) + 1;"})
+
+    def test_every_source_has_tests(self):
+        for pattern in mutate.PATTERNS:
+            for path in SOURCE.glob(pattern):
+                self.assertTrue(mutate.tests_for(path.relative_to(SOURCE)))
+        found = mutate.mutants_of("f.cpp", self.TEXT)
+        self.assertEqual(len({m.id for m in found}), len(found))
 
 
 class Materials(ScriptCase):
