@@ -385,6 +385,7 @@ def main():
     parser.add_argument("--count", type=int, default=300, help="how many mutants, of all that there are (default: 300)")
     parser.add_argument("--seed", type=int, default=1, help="which ones; a larger count has those of a smaller one (default: 1)")
     parser.add_argument("--files", nargs="+", metavar="FILE", help="only of these sources")
+    parser.add_argument("--operators", nargs="+", metavar="OPERATOR", help="only of these kinds, as the report names them")
     parser.add_argument("--again", nargs="+", metavar="ID", help="only these, whatever became of them before")
     parser.add_argument("--minutes", type=float, help="begin no mutant after that time")
     parser.add_argument("--jobs", type=int, default=1)
@@ -400,6 +401,8 @@ def main():
         return report(list(done.values()))
     files = o.files or sorted({str(p.relative_to(ROOT)) for pattern in PATTERNS for p in ROOT.glob(pattern)})
     everything = [m for f in files for m in mutants_of(f, (ROOT / f).read_text())]
+    if o.operators:
+        everything = [m for m in everything if m.operator in o.operators]
     if o.again:
         chosen = [m for m in everything if m.id in o.again]
         if missing := set(o.again) - {m.id for m in chosen}:
