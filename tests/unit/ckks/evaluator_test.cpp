@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "ckks/encoder.h"
 #include "secret/crypt.h"
+#include "support/expect_error.h"
 #include "support/toy_parameters.h"
 
 namespace sotto::ckks {
@@ -189,11 +190,45 @@ TEST_P(EvaluatorTest, MismatchesAreErrors) {
   EXPECT_THROW((void)evaluator.rotate(encrypt(a, kScale), 17), Error);  // no such key
 }
 
+TEST_P(EvaluatorTest, PackedCiphertextsComeBackWithFewerLimbsToo) {
+  const Ciphertext c = encrypt(random_slots(9), kScale);
+  const PackedCiphertext packed = pack(*ring, evaluator.drop_to(c, kPrimes));
+  EXPECT_EQ(packed.limbs(), kPrimes);
+  for (int limbs = 1; limbs <= kPrimes; ++limbs) {
+    const Ciphertext back = unpack(*ring, packed, limbs);
+    ASSERT_EQ(back.limbs(), limbs);
+    EXPECT_EQ(back.scale, c.scale);
+    for (std::size_t l = 0; l < back.c0.size(); ++l) {
+      EXPECT_TRUE(std::equal(c.c0[l].data(), c.c0[l].data() + ring->n(), back.c0[l].data())) << l;
+      EXPECT_TRUE(std::equal(c.c1[l].data(), c.c1[l].data() + ring->n(), back.c1[l].data())) << l;
+    }
+  }
+  EXPECT_THROW((void)unpack(*ring, packed, 0), Error);
+  EXPECT_THROW((void)unpack(*ring, packed, kPrimes + 1), Error);
+}
+
 INSTANTIATE_TEST_SUITE_P(Rings, EvaluatorTest,
                          ::testing::Values(Setup{ring::RingKind::conjugate_invariant, 3},
                                            Setup{ring::RingKind::standard, 3},
                                            Setup{ring::RingKind::conjugate_invariant, 4},
                                            Setup{ring::RingKind::conjugate_invariant, 6}));
+
+// Nine digits, of which kernels have room for eight.
+TEST(Evaluator, RefusesKeysOfTooManyDigits) {
+  constexpr int kMany = 9;
+  const Parameters parameters = ToyParameters::make({.log_n = 6, .ciphertext_primes = kMany, .special_primes = 1});
+  const auto ring = parameters.make_ring(simd::select_kernels());
+  const secret::SecretKey key = secret::SecretKey::generate(ring);
+  const std::uint64_t g = ring->rotation_galois_element(1);
+  KeyMap keys;
+  const KeyTier tier{kMany, 1};
+  keys.keys.emplace(KeyId{0, g}, expand(*ring, kMany, secret::KeyGenerator(kMany, key).switching_key({tier, g})));
+  const Evaluator evaluator(parameters, ring, {tier}, &keys);
+  const Plaintext zero = encode(*ring, std::vector<double>(ring->n()), kScale, kMany);
+  const Ciphertext c = expand(*ring, secret::encrypt_symmetric(key, zero, random_seed(), 0));
+  EXPECT_TRUE(test::fails_with([&] { (void)evaluator.rotate(c, 1); }, ErrorCode::internal, {"digits"}));
+  EXPECT_NO_THROW((void)evaluator.rotate(evaluator.drop_to(c, kMany - 1), 1));
+}
 
 }  // namespace
 }  // namespace sotto::ckks

@@ -23,6 +23,32 @@ TEST(Security, EveryRowNamesItsSourceAndSecret) {
   }
 }
 
+// All security rests on these numbers: they are written twice. Ranks 2^12 to 2^17 of the published tables.
+TEST(Security, TheTableIsTheOneThatWasPublished) {
+  const struct {
+    SecurityLevel level;
+    int bits;
+    double most[6];
+  } levels[] = {{SecurityLevel::classical128, 128, {106, 214, 430, 868, 1747, 3523}},
+                {SecurityLevel::classical192, 192, {73, 147, 297, 597, 1199, 2411}},
+                {SecurityLevel::quantum128, 128, {80, 161, 322, 644, 1289, 2578}}};
+  std::size_t rows = 2;
+  for (const auto& l : levels)
+    for (int log_n = 12; log_n <= 17; ++log_n, ++rows) {
+      const SecurityRow* row = find_security_row(log_n, SecretDistribution::ternary, l.level);
+      ASSERT_NE(row, nullptr);
+      EXPECT_EQ(row->max_log2_qp, l.most[log_n - 12]) << log_n;
+      EXPECT_EQ(row->bits, l.bits);
+    }
+  for (int log_n : {16, 17}) {  // two primes of 48 bits under the sparse secret
+    const SecurityRow* row = find_security_row(log_n, SecretDistribution::ephemeral);
+    ASSERT_NE(row, nullptr);
+    EXPECT_EQ(row->max_log2_qp, 96);
+    EXPECT_EQ(row->bits, 128);
+  }
+  EXPECT_EQ(security_table().size(), rows);
+}
+
 TEST(Security, HigherLevelsAllowSmallerModuli) {
   for (int log_n = 12; log_n <= 17; ++log_n) {
     const auto most = [&](SecurityLevel level) {

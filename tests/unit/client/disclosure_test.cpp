@@ -69,6 +69,19 @@ TEST(Disclosure, StatisticalBitsAreThoseOfThePaper) {
   }
 }
 
+// The same without any rounding: scores that are e apart under noise of deviation s have the divergence a e^2 / 2 s^2.
+TEST(Disclosure, StatisticalBitsOfGaussianNoise) {
+  for (const double bits : {0.0, 10.0, 40.0})
+    for (const int releases : {1, 7}) {
+      const double e = 0.03, deviation = std::sqrt(12.0 * releases) * std::exp2(bits / 2) * e;
+      Divergence d;
+      for (std::size_t k = 0; k < d.size(); ++k) d[k] = releases * kOrders[k] * e * e / (2 * deviation * deviation);
+      EXPECT_NEAR(statistical_bits(d), bits, 1e-9);
+      EXPECT_TRUE((Target{.statistical_bits = bits - 1e-9}.met_by(d)));
+      EXPECT_FALSE((Target{.statistical_bits = bits + 1e-9}.met_by(d)));
+    }
+}
+
 TEST(Disclosure, AsLittleNoiseAsTheTargetAllows) {
   const double error = 0.02;
   for (const double bits : {80.0, 100.0, 120.0})
@@ -109,6 +122,11 @@ TEST(Disclosure, TargetsThatNoNoiseMeets) {
                                {"127", "128"}));
   EXPECT_TRUE(test::fails_with([] { (void)noise_of_labels(0.02, 1, 10, {.key_bits = 100, .security_bits = 90}); },
                                ErrorCode::usage));
+  EXPECT_TRUE(test::fails_with([] { (void)noise_of_labels(0.02, 1, 1, {}); }, ErrorCode::internal)) << "no other score";
+  for (const auto& make : {noise_of_scores, noise_of_labels}) {
+    EXPECT_TRUE(test::fails_with([&] { (void)make(0, 1, 10, {}); }, ErrorCode::internal));
+    EXPECT_TRUE(test::fails_with([&] { (void)make(0.02, 1, 10, {.releases = 0}); }, ErrorCode::internal));
+  }
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "secret/secret_key.h"
+#include "support/expect_error.h"
 #include "support/toy_parameters.h"
 
 namespace sotto::secret {
@@ -64,6 +65,9 @@ TEST(OwnerKey, DerivesIndependentBytes) {
   for (const auto& another : {bytes(owner.derive("purpose", "whatever")), bytes(owner.derive("purpos", "ewhat")),
                               bytes(owner.derive("", "purposewhat")), bytes(other.derive("purpose", "what"))})
     EXPECT_NE(made, another);
+  const std::string longest(16, 'p');
+  EXPECT_NE(bytes(owner.derive(longest, "what")), bytes(owner.derive(longest.substr(1), "what")));
+  EXPECT_TRUE(test::fails_with([&] { (void)owner.derive(longest + "p", "what"); }, ErrorCode::internal));
 }
 
 TEST(OwnerKey, IsItsBytes) {
