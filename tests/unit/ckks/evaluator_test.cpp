@@ -171,6 +171,28 @@ TEST_P(EvaluatorTest, RotationsAndTheirSums) {
   }
 }
 
+// One division for the sum of rotations of several ciphertexts, some of which stay where they are.
+TEST_P(EvaluatorTest, RotationsOfSeveralCiphertextsJoin) {
+  const std::vector<std::int64_t> steps = {1, -3, 0, 8, 1};
+  std::vector<PackedCiphertext> packed;
+  std::vector<const PackedCiphertext*> list;
+  std::vector<Complex> sum(encoder.slots());
+  for (std::size_t k = 0; k < steps.size(); ++k) {
+    const auto a = random_slots(20 + static_cast<unsigned>(k));
+    packed.push_back(pack(*ring, encrypt(a, kScale)));
+    const auto n = static_cast<std::int64_t>(a.size());
+    for (std::int64_t j = 0; j < n; ++j)
+      sum[static_cast<std::size_t>(j)] += a[static_cast<std::size_t>((j + n + steps[k]) % n)];
+  }
+  for (const PackedCiphertext& c : packed) list.push_back(&c);
+  for (int limbs : {1, 2, kPrimes}) {
+    const Ciphertext joined = evaluator.rotate_join(list, steps, limbs);
+    EXPECT_EQ(joined.limbs(), limbs);
+    EXPECT_EQ(joined.scale, kScale);
+    expect_near(decrypt(joined), sum, 1e-6);
+  }
+}
+
 TEST_P(EvaluatorTest, ConjugationInTheStandardRingOnly) {
   const auto a = random_slots(7);
   if (ring->conjugate_invariant()) {

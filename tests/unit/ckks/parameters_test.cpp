@@ -145,8 +145,8 @@ TEST(Parameters, RingsTestTheirTransforms) {
   };
   EXPECT_TRUE(simd::self_test(broken)) << "short ones are right";
   const Parameters p = Parameters::create({.log_n = 14, .ciphertext_primes = 5, .special_primes = 2});
-  EXPECT_TRUE(test::fails_with([&] { p.make_ring(broken); }, ErrorCode::internal, {"transforms"}));
-  EXPECT_NO_THROW(p.make_ring(simd::select_kernels()));
+  EXPECT_TRUE(test::fails_with([&] { (void)p.make_ring(broken); }, ErrorCode::internal, {"transforms"}));
+  EXPECT_NO_THROW((void)p.make_ring(simd::select_kernels()));
 }
 
 TEST(Security, TheKeyToTheEphemeralSecretStaysUnderItsModulus) {
@@ -188,6 +188,34 @@ TEST(Parameters, RefusesWhatTheTableDoesNotCover) {
   expect_refused({.log_n = 16, .ciphertext_primes = 0, .special_primes = 1});
   expect_refused({.log_n = 16, .ciphertext_primes = 20, .special_primes = -1});
   expect_refused({.log_n = 16, .ciphertext_primes = 20, .special_primes = 10, .prime_bits = 50});
+}
+
+// The ranges that ParametersSpec names, at both ends of each. Rank 2^17 leaves room for many primes.
+TEST(Parameters, RangesEndWhereTheySay) {
+  const auto accepted = [](int ciphertext_primes, int special_primes, int prime_bits, int at_once = 0) {
+    return !test::refuses(
+        [&] {
+          Parameters::create({.log_n = 17,
+                              .ciphertext_primes = ciphertext_primes,
+                              .special_primes = special_primes,
+                              .prime_bits = prime_bits,
+                              .primes_at_once = at_once});
+        },
+        {"out of range"});
+  };
+  EXPECT_TRUE(accepted(1, 1, 48));
+  EXPECT_TRUE(accepted(64, 1, 48));
+  EXPECT_FALSE(accepted(65, 1, 48));
+  EXPECT_FALSE(accepted(0, 1, 48));
+  EXPECT_TRUE(accepted(40, kMostSpecialPrimes, 48));
+  EXPECT_FALSE(accepted(40, kMostSpecialPrimes + 1, 48));
+  EXPECT_FALSE(accepted(40, 0, 48));
+  EXPECT_TRUE(accepted(1, 1, 30));
+  EXPECT_FALSE(accepted(1, 1, 29));
+  EXPECT_FALSE(accepted(1, 1, 49));
+  EXPECT_TRUE(accepted(40, 10, 48, 41));
+  EXPECT_FALSE(accepted(40, 10, 48, 40)) << "a public key has a special prime beside those of a fresh ciphertext";
+  EXPECT_FALSE(accepted(40, 10, 48, -1));
 }
 
 }  // namespace

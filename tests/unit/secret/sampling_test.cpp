@@ -3,10 +3,12 @@
 
 #include <cmath>
 #include <set>
+#include <vector>
 
 #include "ckks/security.h"
 #include "encrypt/small.h"
 #include "secret/secret_key.h"
+#include "support/expect_error.h"
 
 namespace sotto::secret {
 namespace {
@@ -39,6 +41,33 @@ TEST(Sampling, SparseSecretsHaveTheirWeightAtUniformPlaces) {
   EXPECT_NEAR(static_cast<double>(places.size()), distinct, 8 * std::sqrt(kCount));
 }
 
+// In few places most draws meet one that is taken.
+TEST(Sampling, SparseSecretsHaveTheirWeightInFewPlaces) {
+  constexpr int kDraws = 400;
+  constexpr std::size_t kPlaces = 64;
+  int filled[kPlaces] = {}, positive = 0;
+  for (int draw = 0; draw < kDraws; ++draw) {
+    SecretArray<std::int8_t> s(kPlaces);
+    sample_sparse(s);
+    int weight = 0;
+    for (std::size_t i = 0; i < kPlaces; ++i) {
+      ASSERT_LE(std::abs(s[i]), 1);
+      weight += s[i] != 0;
+      filled[i] += s[i] != 0;
+      positive += s[i] > 0;
+    }
+    ASSERT_EQ(weight, ckks::kEphemeralWeight);
+  }
+  for (const int f : filled) EXPECT_NEAR(f, kDraws / 2.0, 8 * std::sqrt(kDraws) / 2);
+  constexpr double kCount = kDraws * ckks::kEphemeralWeight;
+  EXPECT_NEAR(positive, kCount / 2, 8 * std::sqrt(kCount) / 2);
+  SecretArray<std::int8_t> all(ckks::kEphemeralWeight), fewer(ckks::kEphemeralWeight / 2), odd(100);
+  sample_sparse(all);
+  for (std::size_t i = 0; i < all.size(); ++i) EXPECT_NE(all[i], 0);
+  EXPECT_TRUE(test::fails_with([&] { sample_sparse(fewer); }, ErrorCode::internal));
+  EXPECT_TRUE(test::fails_with([&] { sample_sparse(odd); }, ErrorCode::internal)) << "places are drawn by bits";
+}
+
 TEST(Sampling, TernarySecretsAreUniform) {
   SecretArray<std::int8_t> s(kSize);
   encrypt::sample_ternary(s);
@@ -61,6 +90,27 @@ TEST(Sampling, ErrorsAreARoundedGaussian) {
   constexpr double kVariance = 3.19 * 3.19 + 1.0 / 12;
   EXPECT_NEAR(sum / kSize, 0, 8 * std::sqrt(kVariance / kSize));
   EXPECT_NEAR(squares / kSize, kVariance, 8 * kVariance * std::sqrt(2.0 / kSize));
+}
+
+// No place is left out, wherever the samplers go from one chunk of randomness to the next.
+TEST(Sampling, EveryPlaceTakesEveryValue) {
+  constexpr std::size_t kPlaces = 9001;
+  constexpr int kDraws = 100;
+  std::vector<std::set<int>> ternary(kPlaces), signs(kPlaces);
+  for (int draw = 0; draw < kDraws; ++draw) {
+    SecretArray<std::int8_t> s(kPlaces), e(kPlaces);
+    encrypt::sample_ternary(s);
+    encrypt::sample_error(e);
+    for (std::size_t i = 0; i < kPlaces; ++i) {
+      ternary[i].insert(s[i]);
+      signs[i].insert((e[i] > 0) - (e[i] < 0));
+    }
+  }
+  const std::set<int> all = {-1, 0, 1};
+  for (std::size_t i = 0; i < kPlaces; ++i) {
+    ASSERT_EQ(ternary[i], all) << i;
+    ASSERT_TRUE(signs[i].contains(-1) && signs[i].contains(1)) << i;
+  }
 }
 
 }  // namespace
