@@ -55,7 +55,7 @@ def runs(*words):
 CORE = runs("ckks_test", "secret_test", "encrypt_test", "ckks_files_test", "bootstrap_test")
 TESTS = {
     "src/simd": runs("simd_test *Transform*:*Kernels*", "simd_test", "ckks_test * scalar", "secret_test * scalar") + CORE,
-    "src/ring": CORE,
+    "src/ring": runs("ring_test") + CORE,
     "src/ckks": CORE,
     "src/secret": CORE,
     "src/encrypt": CORE,

@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <random>
 
 #include "simd/tables.h"
+#include "support/expect_error.h"
 
 namespace sotto::ckks {
 namespace {
@@ -58,6 +60,33 @@ TEST_P(EncoderRoundTrip, PeriodicSlotsAreRunsOfTheTransform) {
   }
   ring.kernels().ntt(word.data(), ring.subring_table(0, 64));
   for (std::size_t k = 0; k < 1024; ++k) ASSERT_EQ(p.poly[0].data()[k], word[k / 16]) << k;
+}
+
+// Centred integers come back from one limb and from two, up to the ends of what these hold.
+TEST(Encode, IntegersComeBackExactly) {
+  const ring::Ring ring(6, ring::RingKind::standard, {281474975662081ull, 281474962554881ull}, simd::scalar_kernels());
+  const double half = static_cast<double>(ring.prime(0) / 2);
+  std::vector<double> x(ring.n());
+  const double some[] = {0, 1, -1, half, -half, half - 1, 1 - half, 12345};
+  std::copy(std::begin(some), std::end(some), x.begin());
+  EXPECT_EQ(decode_coefficients(ring, encode(ring, x, 1, 1).poly), x);
+  EXPECT_EQ(decode_coefficients(ring, encode(ring, x, 1, 2).poly), x);
+  const double large[] = {half + 1, -half - 1, 0x1.fffffffffffffp61, -0x1.fffffffffffffp61, 0x1p61, -0x1p61};
+  std::copy(std::begin(large), std::end(large), x.begin() + 8);
+  EXPECT_EQ(decode_coefficients(ring, encode(ring, x, 1, 2).poly), x);
+}
+
+TEST(Encode, RefusesWhatItCannotRound) {
+  const ring::Ring ring(6, ring::RingKind::standard, {281474975662081ull}, simd::scalar_kernels());
+  for (const double wrong : {0x1p42, -0x1p42, HUGE_VAL, -HUGE_VAL, std::nan("")}) {
+    std::vector<double> x(ring.n());
+    x.back() = wrong;
+    EXPECT_TRUE(test::refuses([&] { (void)encode(ring, x, 0x1p20, 1); }, {"too large"})) << wrong;
+  }
+  const std::vector<double> few(ring.n() - 1), right(ring.n());
+  EXPECT_TRUE(test::fails_with([&] { (void)encode(ring, few, 1, 1); }, ErrorCode::internal));
+  EXPECT_TRUE(test::fails_with([&] { (void)encode(ring, right, 1, 0); }, ErrorCode::internal));
+  EXPECT_TRUE(test::fails_with([&] { (void)decode_coefficients(ring, {}); }, ErrorCode::internal));
 }
 
 INSTANTIATE_TEST_SUITE_P(Rings, EncoderRoundTrip,

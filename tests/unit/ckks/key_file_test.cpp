@@ -238,6 +238,13 @@ TEST_F(KeyFileTest, PlansShareWhatTheyHaveInCommon) {
   list.add(ToyParameters::make(more), longer);
   ASSERT_EQ(list.rings().size(), 2u);
   EXPECT_EQ(list.rings()[1].keys.size(), 3u) << "rings share nothing";
+  // The numbers of primes are the most of any plan, one by one.
+  more = spec;
+  more.ciphertext_primes = 1;
+  more.special_primes = spec.special_primes + 2;
+  list.add(ToyParameters::make(more), {{{1, 1}}, {{0, 0}}});
+  EXPECT_EQ(list.rings()[0].ring.ciphertext_primes, kPrimes + 2);
+  EXPECT_EQ(list.rings()[0].ring.special_primes, spec.special_primes + 2);
 }
 
 TEST_F(KeyFileTest, ResiduesBeyondTheirPrimes) {

@@ -520,6 +520,29 @@ TEST(Kernels, SwitchEndsMatchTheirDefinition) {
   }
 }
 
+// A sum that is the modulus itself is zero: random words never get there.
+TEST(Kernels, SwitchEndsReduceTheModulusToZero) {
+  constexpr std::size_t n = 64;
+  const ModulusView m = make_modulus_view(kPrimes[1]);
+  AlignedArray<u64> one(n), most(n), y0(n), y1(n);
+  for (std::size_t j = 0; j < n; ++j) one[j] = 1, most[j] = m.q - 1;
+  const auto key = packed_words(one);
+  const u64* const x[] = {one.data()};
+  const unsigned char* const k[] = {key.data()};
+  std::vector<const Kernels*> sets = vector_sets();
+  sets.push_back(&scalar_kernels());
+  for (const Kernels* set : sets) {
+    for (std::size_t j = 0; j < n; ++j) y0[j] = y1[j] = 0;
+    SwitchEnd e{.x = x, .k0 = k, .k1 = k, .terms = 1, .inverse = 1, .factor = 1};
+    for (std::size_t p = 0; p < 2; ++p) {
+      e.y[p] = p == 0 ? y0.data() : y1.data();
+      e.d[p] = most.data();
+    }
+    set->switch_end(e, n, m);  // 1 + (q - 1)
+    for (std::size_t j = 0; j < n; ++j) ASSERT_EQ(y0[j] | y1[j], 0u) << set->name;
+  }
+}
+
 TEST(Kernels, ResiduesOfIntegersMatchScalar) {
   constexpr std::size_t n = 4096;
   for (const u64 q : {kPrimes[0], u64{1073479681}, u64{1179649}}) {  // 48, 30 and 21 bits
