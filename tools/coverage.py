@@ -52,6 +52,14 @@ def table(found):
     return "\n".join(rows)
 
 
+def call(*command):
+    """The output of a command, and its errors only if it fails: llvm-cov warns of functions of equal name in different tests."""
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"coverage.py: {command[0]}: {done.stderr.strip()}")
+    return done.stdout
+
+
 def main():
     arguments = sys.argv[1:] or ["-L", "fast"]
     profiles = BUILD / "profiles"
@@ -63,13 +71,12 @@ def main():
         print("coverage.py: the tests wrote no counts", file=sys.stderr)
         return 1
     merged = BUILD / "coverage.profdata"
-    subprocess.run(["llvm-profdata-16", "merge", "-sparse", "-o", merged, *raw], check=True)
+    call("llvm-profdata-16", "merge", "-sparse", "-o", merged, *raw)
     programs = sorted(p for p in (BUILD / "bin").iterdir() if p.is_file() and os.access(p, os.X_OK))
     common = [f"-instr-profile={merged}", programs[0], *(f"-object={p}" for p in programs[1:]), "-sources", ROOT / "src"]
-    export = subprocess.run(["llvm-cov-16", "export", "-summary-only", *common], check=True, capture_output=True, text=True).stdout
-    found = figures(json.loads(export))
+    found = figures(json.loads(call("llvm-cov-16", "export", "-summary-only", *common)))
     (BUILD / "coverage.json").write_text(json.dumps({"tests": arguments, "passed": tests == 0, **found}, indent=1) + "\n")
-    subprocess.run(["llvm-cov-16", "show", "-format=html", f"-output-dir={BUILD / 'html'}", "-show-branches=count", *common], check=True)
+    call("llvm-cov-16", "show", "-format=html", f"-output-dir={BUILD / 'html'}", "-show-branches=count", *common)
     print(table(found))
     return int(tests != 0)
 

@@ -79,6 +79,8 @@ TEST(OwnerKey, IsItsBytes) {
   EXPECT_EQ(coefficients(owner.secret_of(ring), 100), coefficients(same.secret_of(ring), 100));
   EXPECT_NE(coefficients(owner.secret_of(ring), 100), coefficients(other.secret_of(ring), 100));
   EXPECT_EQ(owner.secret_of(ring).id(), owner.id());
+  for (const std::size_t size : {31u, 33u})
+    EXPECT_TRUE(test::fails_with([&] { OwnerKey(SecretArray<unsigned char>(size)); }, ErrorCode::internal)) << size;
 }
 
 // The identity is that of the key that signs, so that whoever knows it can tell who signed.

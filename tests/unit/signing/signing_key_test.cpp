@@ -6,6 +6,8 @@
 
 #include <vector>
 
+#include "base/error.h"
+
 namespace sotto::signing {
 namespace {
 
@@ -75,6 +77,11 @@ TEST(SigningKey, ComesBackFromItsSeed) {
   EXPECT_EQ(key.verification_key(), same.verification_key());
   EXPECT_EQ(key.sign(Bytes{7}), same.sign(Bytes{7}));
   EXPECT_NE(key.verification_key(), SigningKey::generate().verification_key());
+}
+
+TEST(SigningKey, FollowsFromThirtyTwoBytes) {
+  for (const std::size_t size : {0u, 31u, 33u})
+    EXPECT_THROW(SigningKey(SecretArray<unsigned char>(size)), Error) << size;
 }
 
 TEST(VerificationKey, AsText) {
