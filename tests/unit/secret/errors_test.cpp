@@ -11,6 +11,7 @@
 #include "ring/primes.h"
 #include "secret/crypt.h"
 #include "secret/keygen.h"
+#include "support/expect_error.h"
 #include "support/toy_parameters.h"
 
 namespace sotto::secret {
@@ -171,6 +172,21 @@ TEST_F(ErrorsTest, OfSwitchingKeys) {
     }
   }
   expect_rounded_gaussian(all);
+}
+
+// The ephemeral secret is safe under two primes and no more.
+TEST_F(ErrorsTest, KeysToTheEphemeralSecretAreOfItsTierOnly) {
+  const KeyGenerator generator(kPrimes, key);
+  const auto refused = [&](const ckks::KeyTier& tier, u64 g) {
+    return test::fails_with([&] { (void)generator.switching_key({tier, g}); }, ErrorCode::internal, {"ephemeral"});
+  };
+  EXPECT_NO_THROW((void)generator.switching_key({{1, 1, true}, ckks::kToEphemeral}));
+  EXPECT_NO_THROW((void)generator.switching_key({{kPrimes, kSpecial}, ckks::kFromEphemeral}));
+  EXPECT_TRUE(refused({1, 1}, ckks::kToEphemeral));
+  EXPECT_TRUE(refused({kPrimes, kSpecial}, ckks::kToEphemeral));
+  EXPECT_TRUE(refused({2, 1, true}, ckks::kToEphemeral));
+  EXPECT_TRUE(refused({1, 2, true}, ckks::kToEphemeral));
+  for (const u64 g : {ckks::kRelinearise, ckks::kFromEphemeral, u64{5}}) EXPECT_TRUE(refused({1, 1, true}, g)) << g;
 }
 
 }  // namespace
