@@ -99,6 +99,15 @@ TEST(Disclosure, AsLittleNoiseAsTheTargetAllows) {
       }
 }
 
+// Scores have no unit: errors that are a thousand times as large need a thousand times the noise.
+TEST(Disclosure, NoiseGrowsWithTheErrors) {
+  for (const auto& make : {noise_of_scores, noise_of_labels})
+    for (const double factor : {1e-9, 1e-3, 1e3, 1e9}) {
+      const Noise one = make(0.02, 64, 10, {}), other = make(0.02 * factor, 64, 10, {});
+      EXPECT_NEAR(other.deviation / one.deviation / factor, 1, 1e-3) << factor;
+    }
+}
+
 TEST(Disclosure, LabelsWithFarMoreNoiseThanErrors) {
   // Where the divergence of a sign is below the rounding of doubles.
   const Target target{.statistical_bits = 60};

@@ -3,6 +3,7 @@
 
 #include <random>
 
+#include "base/error.h"
 #include "simd/tables.h"
 
 namespace sotto::simd {
@@ -90,6 +91,12 @@ TEST_P(Transform, AutomorphismPermutesValues) {
       ASSERT_EQ(y[k], evaluate(a, point, ci, kPrime)) << "g " << g << " output " << k;
     }
   }
+}
+
+TEST(Modulus, HasFortyEightBitsAtMost) {
+  const ModulusView m = make_modulus_view((u64{1} << kMaxModulusBits) - 1);
+  EXPECT_EQ(m.q, (u64{1} << 48) - 1);
+  EXPECT_THROW((void)make_modulus_view(u64{1} << kMaxModulusBits), Error);
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, Transform,
