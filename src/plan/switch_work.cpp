@@ -65,7 +65,7 @@ Work factor_work(const bootstrap::FactorShape& shape, const SwitchWork& sw, int 
   Work baby = sw.inner_product();
   baby.words += 6.0 * extended * sw.n;
   work += baby * (size.babies + 1);
-  Work giant = sw.mod_down(false);
+  Work giant = sw.mod_down(false) * 0.5;  // of the second polynomial only
   giant += sw.mod_up();
   giant += sw.inner_product();
   giant.words += 6.0 * extended * sw.n;
