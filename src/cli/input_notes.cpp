@@ -22,6 +22,16 @@ void remember_input(const std::string& keys, const std::string& id, const client
   }
 }
 
+std::optional<client::InputRecord> find_record(const std::string& keys, const std::string& id) {
+  try {
+    return client::read_input_record(key_folder(keys), id);
+  } catch (const Error& e) {
+    print_note(std::string(e.what()) +
+               ": whether results are of the right input is not known; --for compares them with its file");
+    return {};
+  }
+}
+
 void remember_result(const std::string& keys, const std::string& id, const std::string& digest) {
   try {
     switch (client::remember_result(key_folder(keys), id, digest)) {

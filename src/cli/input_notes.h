@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "client/input_record.h"
@@ -13,6 +14,9 @@ std::filesystem::path key_folder(const std::string& keys);
 /// Notes beside the key what was encrypted. Without that results are as good, but shown without names and true labels,
 /// and not compared with their input: a note says so if it cannot be written.
 void remember_input(const std::string& keys, const std::string& id, const client::InputRecord& record);
+
+/// What is noted beside the key of an input; nothing if there is no note, or a bad one. A line says so of the latter.
+std::optional<client::InputRecord> find_record(const std::string& keys, const std::string& id);
 
 /// Notes beside the key that results of an input were decrypted, by the digest of their file, and says so if they, or
 /// others, were before.

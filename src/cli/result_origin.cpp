@@ -31,10 +31,6 @@ client::Origin expected_origin(const OriginOptions& options, const std::string& 
   const ckks::CiphertextReader file(results, wire::Kind::output);
   client::Origin expected;
   expected.input_id = file.info().input_id;  // another file cannot take its place from now on
-  if (const auto record = client::read_input_record(key_folder(keys), expected.input_id)) {
-    expected.input_digest = wire::checksum_of(record->input_digest);
-    expected.images = record->count;
-  }
   if (!options.signer.empty()) expected.signer = read_verification_key(options.signer);
   if (!options.input.empty()) {
     const ckks::CiphertextReader input(options.input, wire::Kind::input);
@@ -43,6 +39,9 @@ client::Origin expected_origin(const OriginOptions& options, const std::string& 
     expected.input_id = input.info().input_id;
     expected.input_digest = input.digest();
     expected.images = input.info().images;
+  } else if (const auto record = find_record(keys, expected.input_id)) {
+    expected.input_digest = wire::checksum_of(record->input_digest);
+    expected.images = record->count;
   }
   if (!options.input_signer.empty()) expected.input_signer = read_verification_key(options.input_signer);
   report.add("input_id", readable_text(file.info().input_id));

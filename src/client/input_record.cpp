@@ -7,10 +7,12 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/hex.h"
 #include "wire/atomic_file.h"
 #include "wire/fields.h"
 #include "wire/json_text.h"
+#include "wire/signature.h"
 
 namespace sotto::client {
 
@@ -99,15 +101,17 @@ std::optional<InputRecord> read_input_record(const fs::path& dir, const std::str
   constexpr wire::JsonLimits kLimits{std::size_t{64} << 20, 1 << 21, 1 << 21};
   const fs::path path = dir / "inputs" / (id + ".json");
   std::error_code unknown;
-  if (!(fs::file_size(path, unknown) <= kLimits.bytes) || unknown) return {};
-  std::ifstream file(path);
-  const std::string content{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  const auto j = wire::parse_json(content, kLimits);
-  if (!file || j.is_discarded()) return {};
+  if (fs::symlink_status(path, unknown).type() == fs::file_type::not_found) return {};
   try {
+    if (!fs::is_regular_file(path, unknown) || !(fs::file_size(path, unknown) <= kLimits.bytes))
+      throw Error(ErrorCode::bad_input, "no file, or too large");
+    std::ifstream file = open_to_read(path);
+    const std::string content{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    const auto j = wire::parse_json(content, kLimits);
+    if (!file || j.is_discarded()) throw Error(ErrorCode::bad_input, "no JSON");
     std::vector<std::string> sources;
     for (const std::string& s : wire::texts(j, "sources", 1 << 20)) sources.push_back(decoded(s));
-    return InputRecord{std::move(sources),
+    InputRecord record{std::move(sources),
                        static_cast<std::size_t>(wire::integer(j, "start", 0, INT64_MAX)),
                        static_cast<std::size_t>(wire::integer(j, "count", 1, INT64_MAX)),
                        wire::text(j, "digest"),
@@ -115,8 +119,12 @@ std::optional<InputRecord> read_input_record(const fs::path& dir, const std::str
                        choice(j, "layout", kLayouts),
                        wire::text(j, "input_digest", 64),
                        wire::texts(j, "results", kMostResults)};
-  } catch (const Error&) {
-    return {};
+    if (!record.input_digest.empty() && !wire::checksum_of(record.input_digest))
+      throw Error(ErrorCode::bad_input, "no digest");
+    return record;
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::bad_input) throw;
+    throw Error(ErrorCode::bad_input, "the note of what was encrypted, " + path.string() + ", cannot be read");
   }
 }
 

@@ -24,7 +24,7 @@ struct InputRecord {
 /// Writes DIR/inputs/ID.json. Throws Error{bad_input} if it cannot be written.
 void write_input_record(const std::filesystem::path& dir, const std::string& id, const InputRecord& record);
 
-/// Nothing if there is no record, or none that can be read.
+/// Nothing if there is no record. Throws Error{bad_input} if there is one that cannot be read.
 std::optional<InputRecord> read_input_record(const std::filesystem::path& dir, const std::string& id);
 
 /// Whether results of an input were decrypted before.

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cerrno>
 #include <fstream>
 #include <iterator>
@@ -81,7 +83,8 @@ Release release_of(const fs::path& path) {
       throw Error(ErrorCode::bad_input, "no divergence");
     std::ranges::copy(divergence, r.divergence.begin());
     return r;
-  } catch (const Error&) {
+  } catch (const Error& e) {
+    if (e.code() != ErrorCode::bad_input) throw;
     cannot_read(path);
   }
 }
@@ -117,8 +120,14 @@ std::string Release::id() const {
   const auto add = [&](const std::string& text) {
     crypto_generichash_update(&state, reinterpret_cast<const unsigned char*>(text.c_str()), text.size() + 1);
   };
-  for (const std::string& text : {what, deviation, plan_id, std::to_string(images)}) add(text);
+  for (const std::string& text : {key_id, what, deviation, plan_id, std::to_string(images)}) add(text);
   for (const std::string& c : ciphertexts) add(c);
+  for (const double d : divergence) {
+    const auto bits = std::bit_cast<std::uint64_t>(d);
+    std::array<unsigned char, 8> bytes;
+    for (std::size_t k = 0; k < bytes.size(); ++k) bytes[k] = static_cast<unsigned char>(bits >> (8 * k));
+    crypto_generichash_update(&state, bytes.data(), bytes.size());
+  }
   crypto_generichash_final(&state, hash, sizeof hash);
   return to_hex(hash);
 }
@@ -133,7 +142,7 @@ Remembered remember_release(const fs::path& dir, const Release& release, const T
     if (r.key_id != release.key_id) continue;  // of a key that was replaced
     out.together = out.together + r.divergence;
     if (std::ranges::none_of(r.ciphertexts, [&](const std::string& c) { return own.contains(c); })) continue;
-    if (r.id() != release.id() || r.divergence != release.divergence)
+    if (r.id() != release.id())
       throw Error(ErrorCode::usage,
                   fmt::format("these results, or a part of them, were published before ({} with noise of {}); the same "
                               "request gives the same again, any other would tell of the key",

@@ -19,7 +19,8 @@ struct Release {
       ciphertexts;          ///< hash of each, 32 hexadecimal digits (digest_of), or what stands for a lost one
   Divergence divergence{};  ///< what they tell at most
 
-  /// 32 hexadecimal digits, of all but key and divergence: names the record, and what the noise is made for.
+  /// 32 hexadecimal digits, a hash of all that: names the record, so that damage is found, and what the noise is made
+  /// for.
   [[nodiscard]] std::string id() const;
 };
 

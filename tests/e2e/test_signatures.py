@@ -166,6 +166,20 @@ class Results(SignedCase):
         self.sotto("infer", "net.plan", "--eval-key", "fresh.key", "--in", "few.sotto", "--out", "second.out", "--signing-key", "server.key")
         self.assertIn("other results", self.sotto(*self.decrypt_args("second.out")).err)
 
+    def test_a_bad_note_of_the_input_is_told(self):
+        self.sotto("encrypt", "net.client", "--keys", "keys", "--data", "cifar10:data", "--count", "3", "--out", "noted.sotto", "--json", "encrypt.json")
+        self.infer("noted.sotto", "noted.out")
+        path = self.dir / "keys/inputs" / f"{json.loads((self.dir / 'encrypt.json').read_text())['input_id']}.json"
+        good = path.read_text()
+        digest = json.loads(good)["input_digest"]
+        for bad in (good[:-3], good.replace(digest, "g" + digest[1:]), good.replace(digest, digest[1:]), ""):
+            with self.subTest(bad=bad):
+                path.write_text(bad)
+                self.assertIn(f"{path.name}, cannot be read", self.sotto(*self.decrypt_args("noted.out")).err)
+                self.assertNotIn("is not known", self.sotto(*self.decrypt_args("noted.out", "net", "--for", "noted.sotto")).err)
+        path.unlink()
+        self.assertNotIn("note:", self.sotto(*self.decrypt_args("noted.out")).err)
+
     def test_a_server_without_its_key(self):
         infer = self.infer_args("net-a.sotto", "new.out")
         self.assert_refused(USAGE, *infer[:-2], words=["--signing-key", self.signer])

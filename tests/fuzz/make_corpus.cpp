@@ -179,7 +179,7 @@ void write_texts() {
   put("spec/valid-normal-equations",
       "batch = 8\nsteps = 1\n\n[optimiser]\nname = \"normal-equations\"\nridge = 0.001\n");
   put("input_record/valid",
-      R"({"sources": ["/a%20b", "cifar10:/c"], "start": 0, "count": 5, "digest": "00", "fit": "crop", "layout": "nhwc", "input_digest": "00", "results": ["01"]})");
+      R"({"sources": ["/a%20b", "cifar10:/c"], "start": 0, "count": 5, "digest": "00", "fit": "crop", "layout": "nhwc", "input_digest": "", "results": ["01"]})");
   put("release/valid",
       R"({"ciphertexts": ["00", "01"], "deviation": "0.09", "divergence": [0, 1e-3, 2e-3, 3e-3, 4e-3, 5e-3, 6e-3, 7e-3,
  8e-3, 9e-3, 0.01, 0.02], "images": 5, "key_id": "aa", "plan_id": "bb", "what": "labels"})");

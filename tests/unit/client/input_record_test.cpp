@@ -37,7 +37,7 @@ TEST(InputRecord, HowTheImagesWereReadComesBack) {
   EXPECT_EQ(record->layout, images::ArrayLayout::nhwc);
   const std::string text = test::read_text(folder / ("inputs/" + kId + ".json"));
   test::write_text(folder / ("inputs/" + kId + ".json"), std::string(text).replace(text.find("nhwc"), 4, "what"));
-  EXPECT_EQ(read_input_record(folder.path(), kId), std::nullopt);
+  EXPECT_TRUE(test::refuses([&] { (void)read_input_record(folder.path(), kId); }, {kId, "cannot be read"}));
 }
 
 TEST(InputRecord, RemembersResultsThatWereDecrypted) {
@@ -60,15 +60,30 @@ TEST(InputRecord, RemembersResultsThatWereDecrypted) {
   EXPECT_EQ(record->fit, images::Fit::crop);
 }
 
-TEST(InputRecord, NothingWhereThereIsNone) {
+// A note that is there and cannot be read is not taken for none: results would not be compared with their input.
+TEST(InputRecord, BadOnesAreRefused) {
   const test::TempFolder folder;
   EXPECT_EQ(read_input_record(folder.path(), kId), std::nullopt);
+  write_input_record(folder.path(), kId,
+                     {{"a"}, 0, 1, "", images::Fit::exact, images::ArrayLayout::nchw, std::string(64, 'f')});
+  const std::string good = test::read_text(folder / ("inputs/" + kId + ".json"));
+  EXPECT_TRUE(read_input_record(folder.path(), kId).has_value());
+  for (const std::string& text : {good.substr(0, good.size() - 3), std::string(good).replace(good.find("ffff"), 1, "g"),
+                                  std::string(good).replace(good.find("ffff"), 1, "")}) {
+    test::write_text(folder / ("inputs/" + kId + ".json"), text);
+    EXPECT_TRUE(test::refuses([&] { (void)read_input_record(folder.path(), kId); }, {kId, "cannot be read"})) << text;
+    EXPECT_TRUE(test::refuses([&] { (void)remember_result(folder.path(), kId, std::string(64, '1')); }, {kId}));
+  }
+  std::filesystem::remove(folder / ("inputs/" + kId + ".json"));
+  std::filesystem::create_symlink("nowhere", folder / ("inputs/" + kId + ".json"));
+  EXPECT_TRUE(test::refuses([&] { (void)read_input_record(folder.path(), kId); }, {kId, "cannot be read"}));
+  std::filesystem::remove(folder / ("inputs/" + kId + ".json"));
   std::filesystem::create_directories(folder / "inputs");
   for (const char* text :
        {"", "{", "[]", "7", "{}", R"({"sources":[1],"start":0,"count":1})", R"({"sources":["a"],"start":-1,"count":1})",
         R"({"sources":["a"],"start":0,"count":0})", R"({"sources":"a","start":0,"count":1})"}) {
     test::write_text(folder / ("inputs/" + kId + ".json"), text);
-    EXPECT_EQ(read_input_record(folder.path(), kId), std::nullopt) << text;
+    EXPECT_TRUE(test::refuses([&] { (void)read_input_record(folder.path(), kId); }, {kId, "cannot be read"})) << text;
   }
 }
 

@@ -225,8 +225,14 @@ TEST_F(Publish, TheRecordIsPrivateAndMustBeWhole) {
   const std::string text = test::read_text(record);
   auto emptied = nlohmann::json::parse(text);
   emptied["ciphertexts"] = nlohmann::json::array();
-  for (const std::string& damaged :
-       {text.substr(0, text.size() / 2), std::string("{}"), std::string(), emptied.dump()}) {
+  // Of another key it would not count, and with less divergence more could be published.
+  auto of_another = nlohmann::json::parse(text), cheaper = of_another;
+  std::string key = of_another["key_id"];
+  key[0] = key[0] == 'f' ? '0' : 'f';
+  of_another["key_id"] = key;
+  cheaper["divergence"][3] = 0.0;
+  for (const std::string& damaged : {text.substr(0, text.size() / 2), std::string("{}"), std::string(), emptied.dump(),
+                                     of_another.dump(), cheaper.dump()}) {
     test::write_text(record, damaged);
     EXPECT_TRUE(test::refuses([&] { (void)publish(labels); }, {record.string()}));
   }
