@@ -74,7 +74,10 @@ void translate(const std::exception_ptr& thrown, void*) {
   } catch (const Error& e) {
     raise(e.code(), e.what(), e.setting());
   } catch (const std::filesystem::filesystem_error& e) {
-    raise(ErrorCode::bad_input, e.what());
+    const bool shortage = e.code() == std::errc::too_many_files_open ||
+                          e.code() == std::errc::too_many_files_open_in_system ||
+                          e.code() == std::errc::not_enough_memory;
+    raise(shortage ? ErrorCode::no_resources : ErrorCode::bad_input, e.what());
   } catch (const std::system_error& e) {
     raise(ErrorCode::no_resources, std::string("the system refuses: ") + e.what());
   }

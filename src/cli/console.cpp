@@ -17,9 +17,11 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <string_view>
 #include <system_error>
 
 #include "base/error.h"
+#include "base/shortage.h"
 #include "base/text.h"
 #include "cli/last_words.h"
 
@@ -31,6 +33,7 @@ std::atomic<bool> stop{false};
 std::atomic<int> at_once{0};          // that exist
 std::array<char, 128> farewell = {};  // of AtOnce
 const char kInterrupted[] = "interrupted; no output was written";
+const char kNoThread[] = "the system starts no more threads; it limits their number or the memory that they need";
 
 // How the programs name what an error says, in brackets behind it.
 std::string option_for(Setting setting) {
@@ -138,11 +141,17 @@ int guarded_main(const char* program, const std::function<int()>& body) {
   } catch (const std::bad_alloc&) {
     return report("not enough memory; use a smaller --batch, or a machine with more", ErrorCode::no_resources);
   } catch (const std::filesystem::filesystem_error& e) {
-    const bool memory = e.code() == std::errc::not_enough_memory;
-    return report(e.what(), memory ? ErrorCode::no_resources : ErrorCode::bad_input);
+    const std::string path = e.path1().empty() ? "a file" : e.path1().string();
+    return report("cannot use " + path + ": " + e.code().message(), code_of(e.code().value()));
   } catch (const std::system_error& e) {
-    return report(std::string("the system refuses: ") + e.what(), ErrorCode::no_resources);
+    return report(e.code() == std::errc::resource_unavailable_try_again
+                      ? kNoThread
+                      : std::string("the system refuses: ") + e.what(),
+                  ErrorCode::no_resources);
   } catch (const std::exception& e) {
+    // oneTBB has no type of its own for it.
+    if (std::string_view(e.what()).starts_with("pthread_create has failed"))
+      return report(kNoThread, ErrorCode::no_resources);
     return report(std::string("internal error: ") + e.what(), ErrorCode::internal);
   }
 }

@@ -11,6 +11,7 @@
 #include <new>
 #include <utility>
 
+#include "base/shortage.h"
 #include "images/refuse.h"
 
 namespace sotto::images {
@@ -35,7 +36,7 @@ void ByteStream::expect_end() {
 
 InputFile::InputFile(const std::filesystem::path& path) : name_(path.string()) {
   fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe is refused, not waited for
-  if (fd_ < 0) throw Error(ErrorCode::bad_input, "cannot read " + name_ + ": " + std::strerror(errno));
+  if (fd_ < 0) throw Error(code_of(errno), "cannot read " + name_ + ": " + std::strerror(errno));
   struct stat info {};
   if (::fstat(fd_, &info) != 0 || !S_ISREG(info.st_mode)) {
     ::close(std::exchange(fd_, -1));

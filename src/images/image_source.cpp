@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "base/hex.h"
+#include "base/shortage.h"
 #include "images/fit.h"
 #include "images/refuse.h"
 #include "images/source.h"
@@ -165,6 +166,7 @@ std::vector<Image> load_images(const std::vector<std::string>& sources, const pl
       for (const std::string& note : source->notes()) options.note(note);
     return images;
   } catch (const fs::filesystem_error& e) {
+    if (is_shortage(e.code().value())) throw;
     bad(std::string("cannot read the images: ") + e.what());
   }
 }

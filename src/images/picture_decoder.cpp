@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/shortage.h"
 #include "base/text.h"
 #include "decode/protocol.h"
 
@@ -50,8 +51,12 @@ class Descriptor {
 // (decode/confine.h) leaves every picture at least as much again.
 constexpr time_t kMostSeconds = 120;
 
-[[noreturn]] void cannot_start(const std::filesystem::path& program, const std::string& why) {
-  throw Error(ErrorCode::internal, "cannot start " + program.string() + ": " + why);
+[[noreturn]] void cannot_start(const std::filesystem::path& program, const std::string& why,
+                               ErrorCode code = ErrorCode::internal) {
+  throw Error(code, "cannot start " + program.string() + ": " + why);
+}
+[[noreturn]] void cannot_start(const std::filesystem::path& program, int error) {
+  cannot_start(program, std::strerror(error), is_shortage(error) ? ErrorCode::no_resources : ErrorCode::internal);
 }
 
 // Waits for the end of a process and returns its status; 0 if somebody else asked for that. One that does not end by
@@ -113,13 +118,12 @@ PictureDecoder::~PictureDecoder() { stop(); }
 void PictureDecoder::start() {
   if (program_.empty()) program_ = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "sotto-decode";
   int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) cannot_start(program_, std::strerror(errno));
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) cannot_start(program_, errno);
   Descriptor ours(ends[0]);
   {
     const Descriptor theirs(ends[1]);
     pid_t process = 0;  // which says nothing if none is started
-    if (const int error = spawn(program_, theirs.get(), process); error != 0)
-      cannot_start(program_, std::strerror(error));
+    if (const int error = spawn(program_, theirs.get(), process); error != 0) cannot_start(program_, error);
     process_ = process;
   }
   socket_ = ours.release();

@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "base/error.h"
+#include "base/shortage.h"
 
 namespace sotto::images {
 
@@ -21,8 +22,11 @@ constexpr std::size_t kMostFolders = 1'000'000;  // links can make a small tree 
 // Kinds of what is skipped, beside formats by their names.
 const std::string kOther = "other", kLoop = "loop";
 
-[[noreturn]] void unreadable(const fs::path& path, const std::string& why) {
-  throw Error(ErrorCode::bad_input, "cannot read " + path.string() + ": " + why);
+[[noreturn]] void unreadable(const fs::path& path, const std::string& why, ErrorCode code = ErrorCode::bad_input) {
+  throw Error(code, "cannot read " + path.string() + ": " + why);
+}
+[[noreturn]] void unreadable(const fs::path& path, const std::error_code& error) {
+  unreadable(path, error.message(), code_of(error.value()));
 }
 
 // What kind of file a name promises: empty for one that is read, else the kind to report.
@@ -44,7 +48,7 @@ class Walk {
   void add(const fs::path& folder, const fs::path& prefix) {
     std::error_code error;
     const fs::path real = fs::canonical(folder, error);
-    if (error) unreadable(folder, error.message());
+    if (error) unreadable(folder, error);
     if (std::find(open_.begin(), open_.end(), real) != open_.end()) {
       count(kLoop, prefix);
       return;
@@ -53,12 +57,12 @@ class Walk {
     open_.push_back(real);
     std::vector<fs::path> names;
     fs::directory_iterator entries(folder, error);
-    if (error) unreadable(folder, error.message());
+    if (error) unreadable(folder, error);
     for (; entries != fs::directory_iterator(); entries.increment(error)) {
       names.push_back(entries->path().filename());
       if (error) break;
     }
-    if (error) unreadable(folder, error.message());
+    if (error) unreadable(folder, error);
     std::sort(names.begin(), names.end());
     for (const fs::path& name : names)
       if (!name.string().starts_with('.')) add_entry(folder / name, prefix / name);

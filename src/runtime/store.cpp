@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "base/shortage.h"
 
 namespace sotto::runtime {
 
@@ -21,7 +22,7 @@ ScratchFile::~ScratchFile() {
 
 void ScratchFile::fail(int error) const {
   const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
-  throw Error(full ? ErrorCode::no_resources : ErrorCode::bad_input,
+  throw Error(full ? ErrorCode::no_resources : code_of(error),
               "cannot use a scratch file in " + folder_.string() + ": " + std::strerror(error) +
                   "; name another folder for it or allow more memory",
               Setting::scratch);

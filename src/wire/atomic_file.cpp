@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/shortage.h"
 #include "wire/left_over.h"
 #include "wire/reader.h"
 
@@ -23,7 +24,7 @@ namespace {
 
 [[noreturn]] void fail(const std::filesystem::path& path, const char* verb, int error) {
   const bool full = error == ENOSPC || error == EDQUOT || error == EFBIG;
-  throw Error(full ? ErrorCode::no_resources : ErrorCode::bad_input,
+  throw Error(full ? ErrorCode::no_resources : code_of(error),
               std::string("cannot ") + verb + " " + path.string() + ": " + std::strerror(error) +
                   (full ? "; free some space or choose another place" : ""));
 }

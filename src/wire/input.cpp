@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/shortage.h"
 
 namespace sotto {
 
@@ -32,7 +33,7 @@ Input::Input(const Source& source) : name_(source.name()), bytes_(source.bytes()
     return;
   }
   fd_ = ::open(source.path()->c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe is refused, not waited for
-  if (fd_ < 0) throw Error(ErrorCode::bad_input, "cannot open " + name_ + ": " + std::strerror(errno));
+  if (fd_ < 0) throw Error(code_of(errno), "cannot open " + name_ + ": " + std::strerror(errno));
   struct stat info {};
   if (::fstat(fd_, &info) != 0 || !S_ISREG(info.st_mode)) {
     ::close(fd_);

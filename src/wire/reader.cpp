@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "base/parallel.h"
+#include "base/shortage.h"
 #include "wire/fields.h"
 #include "wire/json_text.h"
 
@@ -173,9 +174,7 @@ std::optional<Kind> kind_of(const std::filesystem::path& path) {
   std::error_code unknown;
   if (!std::filesystem::is_regular_file(path, unknown)) return {};
   std::ifstream file(path, std::ios::binary);
-  if (!file)
-    throw Error(errno == ENOMEM ? ErrorCode::no_resources : ErrorCode::bad_input,
-                "cannot open " + path.string() + ": " + std::strerror(errno));
+  if (!file) throw Error(code_of(errno), "cannot open " + path.string() + ": " + std::strerror(errno));
   unsigned char start[16];
   if (!file.read(reinterpret_cast<char*>(start), sizeof start)) return {};
   if (std::memcmp(start, kMagic.data(), kMagic.size()) != 0) return {};

@@ -136,5 +136,68 @@ class LittleMemory(PreparedCase):
         self.assertLess(j["peak_rss_bytes"], 1.25 * predicted)
 
 
+class FewProcesses(PreparedCase):
+    """The system starts no more threads or processes, or opens no more files: no defect, and no fault of a file."""
+
+    pictures = 2
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.encrypt()
+        cls.infer()
+        cls.decrypt()
+        cls.verbs = {
+            "compile": ["compile", "net.onnx", "--out", "new"],
+            "keygen": ["keygen", "net.client", "--out", "new-keys"],
+            "encrypt": ["encrypt", "net.client", "--keys", "keys", "--data", "images", "--out", "new.sotto"],
+            "infer": ["infer", "net.plan", "--eval-key", "keys/eval.key", "--in", "in.sotto", "--out", "new.sotto"],
+            "decrypt": ["decrypt", "net.client", "--keys", "keys", "--in", "out.sotto"],
+        }
+        for path in (cls.dir, *cls.dir.rglob("*")):
+            path.chmod(0o777 if path.is_dir() else 0o666)  # for the other user below
+
+    def test_no_threads(self):
+        def prepare():
+            if os.geteuid() == 0:  # whom no such limit holds
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+            resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+        try:
+            harness.run("--help", prepare=prepare)
+        except (PermissionError, subprocess.SubprocessError):
+            self.skipTest("another user cannot run the programs")
+        for name, verb in self.verbs.items():
+            with self.subTest(name):
+                self.assert_refused(NO_RESOURCES, *verb, prepare=prepare, words=["sotto-decode"] if name == "encrypt" else ["no more threads"])
+
+    def test_no_memory_for_threads(self):
+        if harness.SANITIZED:
+            self.skipTest("address space means nothing to a sanitized build")
+        for name, verb in self.verbs.items():
+            with self.subTest(name):
+                self.assert_refused(NO_RESOURCES, *verb, words=["memory"], prepare=lambda: resource.setrlimit(resource.RLIMIT_AS, (22 << 20, 22 << 20)))
+
+    def test_no_descriptors(self):
+        codes = {name: [] for name in self.verbs}
+        for name, verb in self.verbs.items():
+            for count in (4, 5, 6, 7, 8, 12):
+                with self.subTest(name, count=count):
+                    before = harness.tree(self.dir)
+                    r = harness.run(*verb, cwd=self.dir, env=self.env, prepare=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (count, count)))
+                    codes[name].append(r.code)
+                    self.assertIn(r.code, (OK, NO_RESOURCES), r)
+                    if r.code == OK:
+                        for path in self.dir.glob("new*"):
+                            shutil.rmtree(path) if path.is_dir() else path.unlink()
+                        continue
+                    self.assert_one_line(r, "too many open files")
+                    self.assertNotRegex(r.err, "filesystem error|damaged")
+                    self.assertEqual(harness.tree(self.dir), before, r)
+            self.assertEqual(codes[name][-1], OK, codes)
+        self.assertEqual([codes[name][0] for name in ("keygen", "encrypt", "infer")], [NO_RESOURCES] * 3, codes)
+
+
 if __name__ == "__main__":
     harness.main()
