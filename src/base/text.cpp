@@ -4,8 +4,21 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
 namespace sotto {
+
+namespace {
+
+// U+200E, U+200F, U+202A to U+202E and U+2066 to U+2069, in UTF-8: what follows is shown in another order than it has.
+bool turns_direction(std::string_view character) {
+  if (character.size() != 3 || character[0] != '\xe2') return false;
+  const auto middle = static_cast<unsigned char>(character[1]), last = static_cast<unsigned char>(character[2]);
+  return (middle == 0x80 && (last == 0x8e || last == 0x8f || (last >= 0xaa && last <= 0xae))) ||
+         (middle == 0x81 && last >= 0xa6 && last <= 0xa9);
+}
+
+}  // namespace
 
 std::string readable_text(std::string text) {
   for (std::size_t i = 0; i < text.size();) {
@@ -25,8 +38,10 @@ std::string readable_text(std::string text) {
               !(byte == 0xf4 && static_cast<unsigned char>(text[i + 1]) >= 0x90);
     if (valid && length == 1) valid = byte >= 0x20 && byte != 0x7f;
     if (valid && length == 2) valid = byte != 0xc2 || static_cast<unsigned char>(text[i + 1]) >= 0xa0;  // C1 controls
+    const bool turns = valid && turns_direction(std::string_view(text).substr(i, length));
+    if (turns) text.replace(i, length, 1, '?');
     if (!valid) text[i] = '?';
-    i += valid ? length : 1;
+    i += valid && !turns ? length : 1;
   }
   return text;
 }

@@ -6,7 +6,7 @@
 namespace sotto {
 
 /// `text` as printable UTF-8: names go into files, reports and terminals, so a question mark stands for every byte that
-/// is not UTF-8 and for every control character.
+/// is not UTF-8 and for every control character, also those that change the direction of writing.
 std::string readable_text(std::string text);
 
 /// "'a', 'b' and 3 more": the first few of some names, each as readable_text.
