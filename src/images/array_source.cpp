@@ -188,6 +188,14 @@ NpyStream open_labels(const ZipArchive& archive, const ZipArchive::Member& membe
   }
 }
 
+// Two members for one thing. They may even have one name.
+[[noreturn]] void refuse_two(const ZipArchive& archive, const ZipArchive::Member& one,
+                             const ZipArchive::Member& other) {
+  const auto array = [](const ZipArchive::Member& m) { return "'" + m.name.substr(0, m.name.size() - 4) + "'"; };
+  refuse(archive.name(), one.name == other.name ? "it has " + array(one) + " twice; keep one"
+                                                : "it has both " + array(one) + " and " + array(other) + "; keep one");
+}
+
 // The members of an .npz that hold images and, if any, labels.
 std::unique_ptr<Source> open_npz(const fs::path& path, const plan::Interface& io, const LoadOptions& options) {
   const ZipArchive archive(path);
@@ -197,14 +205,14 @@ std::unique_ptr<Source> open_npz(const fs::path& path, const plan::Interface& io
     if (!member.name.ends_with(".npy")) continue;
     const std::string name = member.name.substr(0, member.name.size() - 4);
     if (name == "labels" || name == "y") {
-      if (labels != nullptr) refuse(archive.name(), "it has both 'labels' and 'y'; keep one");
+      if (labels != nullptr) refuse_two(archive, *labels, member);
       labels = &member;
       continue;
     }
     ++others;
     only = &member;
     if (name == "images" || name == "x") {
-      if (images != nullptr) refuse(archive.name(), "it has both 'images' and 'x'; keep one");
+      if (images != nullptr) refuse_two(archive, *images, member);
       images = &member;
     }
   }

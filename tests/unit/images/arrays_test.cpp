@@ -232,6 +232,9 @@ TEST_F(Arrays, ArchivesThatCannotBeUnderstood) {
   refused(test::zip({{"labels.npy", labels}, {"x.npy", images}}, true), {"3 images and 2 labels"});
   refused(test::zip({{"x_test.npy", images}, {"x_train.npy", images}}, true), {"several arrays"});
   refused(test::zip({{"labels.npy", labels}}, true), {"no array of images"});
+  refused(test::zip({{"x.npy", images}, {"images.npy", images}}, true), {"both 'x' and 'images'"});
+  refused(test::zip({{"images.npy", images}, {"images.npy", images}}, true), {"'images' twice"});
+  refused(test::zip({{"x.npy", images}, {"y.npy", labels}, {"y.npy", labels}}, true), {"'y' twice"});
   refused(test::zip({{"x.npy", images}, {"y.npy", npy("<f4", "(3,)", Bytes(12))}}, true), {"labels", "<f4"});
   refused(test::zip({{"x.npy", images}, {"y.npy", npy("<i2", "(3,)", {0, 0, 0xfe, 0xff, 0, 0})}}, true), {"negative"});
   for (const std::string type : {"|b1", "<U3"})
