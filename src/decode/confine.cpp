@@ -24,11 +24,13 @@ constexpr bool kSanitized = __has_feature(address_sanitizer) || __has_feature(th
 constexpr bool kSanitized = false;
 #endif
 
-// Never above a limit that is there already. margin: from where the process is told to where it is ended.
+// Never above a limit that is there already. margin: from where the process is told to where it is ended; a second is
+// the least that the system keeps.
 bool limit(__rlimit_resource_t resource, rlim_t most, rlim_t margin = 0) {
   rlimit now{};
   if (::getrlimit(resource, &now) != 0) return false;
-  now = {std::min(most, now.rlim_max), std::min(most + margin, now.rlim_max)};
+  const rlim_t end = std::min(most + margin, now.rlim_max);
+  now = {std::min(most, end > margin ? end - margin : end), end};
   return ::setrlimit(resource, &now) == 0;
 }
 

@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
+#include <new>
 #include <string>
 
 #include "base/error.h"
@@ -114,7 +115,10 @@ Picture decode_jpeg(std::span<const unsigned char> file, const SizeCheck& check_
     jpeg_decompress_struct& jpeg;
     ~Cleanup() { jpeg_destroy_decompress(&jpeg); }
   } cleanup{decoder.jpeg};
-  const auto damaged = [&] { fail("it is damaged or truncated (" + std::string(decoder.message) + ")"); };
+  const auto damaged = [&] {
+    if (decoder.errors.msg_code == JERR_OUT_OF_MEMORY) throw std::bad_alloc();
+    fail("it is damaged or truncated (" + std::string(decoder.message) + ")");
+  };
   if (!read_header(decoder, file)) damaged();
   if (decoder.jpeg.num_components != 1 && decoder.jpeg.num_components != 3)
     fail("it is in CMYK colours; convert it to RGB");

@@ -149,6 +149,7 @@ Picture decode_png(std::span<const unsigned char> file, const SizeCheck& check_s
   }
   const bool whole = decode(decoder, png, info);
   png_destroy_read_struct(&png, &info, nullptr);
+  if (!whole && decoder.message.find("emory") != std::string::npos) throw std::bad_alloc();  // as libpng says it
   if (!whole) fail("it is damaged (" + decoder.message + ")");
   if (!decoder.palette.empty()) look_up_colours(decoder);
   const int channels = decoder.channels;

@@ -8,7 +8,8 @@
 //   decoder: Answer{size, 0, width, height}         the upright picture's, before it is decoded
 //   program: kGoOn (u32); a program that does not want it closes the socket
 //   decoder: Answer{pixels, channels, width, height}, channels * width * height bytes in [c][y][x]
-// In place of either answer: Answer{refused, bytes, 0, 0} and so many bytes of text that say why.
+// In place of either answer: Answer{refused, bytes, 0, 0} and so many bytes of text that say why, or
+// Answer{no_memory, 0, 0, 0} where the machine has less memory for it than the decoder's own limit allows.
 namespace sotto::decode {
 
 /// How far a decoder has given up its rights.
@@ -23,9 +24,9 @@ struct Hello {
   std::uint32_t version = 0;  ///< kProtocolVersion
   Confinement confinement = Confinement::limits;
 };
-inline constexpr std::uint32_t kProtocolVersion = 1;
+inline constexpr std::uint32_t kProtocolVersion = 2;
 
-enum class AnswerKind : std::uint32_t { size = 1, pixels = 2, refused = 3 };
+enum class AnswerKind : std::uint32_t { size = 1, pixels = 2, refused = 3, no_memory = 4 };
 
 /// What comes back; see above for the meaning of its members.
 struct Answer {

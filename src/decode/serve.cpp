@@ -1,8 +1,10 @@
 #include "decode/serve.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <new>
 #include <string>
 #include <vector>
@@ -29,6 +31,13 @@ bool read_all(void* data, std::size_t bytes) {
   return true;
 }
 
+bool skip_all(std::uint64_t bytes) {
+  std::array<unsigned char, 4096> piece;
+  for (; bytes > 0; bytes -= std::min<std::uint64_t>(bytes, piece.size()))
+    if (!read_all(piece.data(), std::min<std::uint64_t>(bytes, piece.size()))) return false;
+  return true;
+}
+
 void write_all(const void* data, std::size_t bytes) {
   const auto* at = static_cast<const unsigned char*>(data);
   while (bytes > 0) {
@@ -47,6 +56,19 @@ void refuse(const std::string& why) {
   write_all(why.data(), bytes);
 }
 
+// Whether a limit was there already that leaves this process less memory than its own one. To be asked before that.
+bool has_less_memory(const Limits& limits) {
+  rlimit now{};
+  return ::getrlimit(RLIMIT_AS, &now) == 0 && now.rlim_max < limits.memory;
+}
+
+void answer_no_memory(bool less_memory) {
+  if (less_memory)
+    write_answer({AnswerKind::no_memory, 0, 0, 0});
+  else
+    refuse("it takes too much memory to decode");
+}
+
 // The other side knows how large a picture may be. If it is too large, it closes the socket.
 void ask_about_size(std::uint64_t width, std::uint64_t height) {
   write_answer({AnswerKind::size, 0, static_cast<std::uint32_t>(std::min<std::uint64_t>(width, UINT32_MAX)),
@@ -56,14 +78,14 @@ void ask_about_size(std::uint64_t width, std::uint64_t height) {
   if (reply != kGoOn) throw Gone{1};
 }
 
-void answer(const DecodeFn& decode, std::span<const unsigned char> file) {
+void answer(const DecodeFn& decode, std::span<const unsigned char> file, bool less_memory) {
   try {
     const Picture picture = decode(file, ask_about_size);
     write_answer({AnswerKind::pixels, static_cast<std::uint32_t>(picture.channels),
                   static_cast<std::uint32_t>(picture.width), static_cast<std::uint32_t>(picture.height)});
     write_all(picture.pixels.data(), picture.pixels.size());
   } catch (const std::bad_alloc&) {
-    refuse("it takes too much memory to decode");
+    answer_no_memory(less_memory);
   } catch (const Error& e) {
     refuse(e.what());
   }
@@ -72,6 +94,7 @@ void answer(const DecodeFn& decode, std::span<const unsigned char> file) {
 }  // namespace
 
 int serve(const DecodeFn& decode, const Limits& limits) {
+  const bool less_memory = has_less_memory(limits);
   const Hello hello{kProtocolVersion, confine(limits)};
   try {
     write_all(&hello, sizeof hello);
@@ -80,9 +103,15 @@ int serve(const DecodeFn& decode, const Limits& limits) {
     std::uint64_t bytes = 0;
     while (read_all(&bytes, sizeof bytes)) {
       if (bytes > kMostFileBytes) return 1;
-      file.resize(bytes);
+      try {
+        file.resize(bytes);
+      } catch (const std::bad_alloc&) {
+        if (!skip_all(bytes)) return 1;
+        answer_no_memory(less_memory);
+        continue;
+      }
       if (!read_all(file.data(), file.size())) return 1;
-      answer(decode, file);
+      answer(decode, file, less_memory);
     }
   } catch (const Gone& g) {
     return g.exit_code;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,7 +18,6 @@
 #include <thread>
 #include <utility>
 
-#include "base/error.h"
 #include "base/shortage.h"
 #include "base/text.h"
 #include "decode/protocol.h"
@@ -50,6 +50,12 @@ class Descriptor {
 // A process gets so much of the processor, then the next one takes its place: the limit that the system holds it to
 // (decode/confine.h) leaves every picture at least as much again.
 constexpr time_t kMostSeconds = 120;
+
+// The time of a processor that the system leaves each process, if any, in seconds.
+rlim_t processor_limit() {
+  rlimit now{};
+  return ::getrlimit(RLIMIT_CPU, &now) == 0 ? now.rlim_max : RLIM_INFINITY;
+}
 
 [[noreturn]] void cannot_start(const std::filesystem::path& program, const std::string& why,
                                ErrorCode code = ErrorCode::internal) {
@@ -154,12 +160,12 @@ bool PictureDecoder::used_up() const {
   clockid_t clock{};
   timespec used{};
   return ::clock_getcpuclockid(process_, &clock) == 0 && ::clock_gettime(clock, &used) == 0 &&
-         used.tv_sec >= kMostSeconds;
+         used.tv_sec >= static_cast<time_t>(std::min<rlim_t>(kMostSeconds, processor_limit() / 2));
 }
 
-void PictureDecoder::fail(const std::string& what) {
+void PictureDecoder::fail(const std::string& what, ErrorCode code) {
   stop();
-  throw Error(ErrorCode::bad_input, what);
+  throw Error(code, what);
 }
 
 // The other end of the socket is closed: the process ended, or is about to.
@@ -167,6 +173,12 @@ void PictureDecoder::fail_as_ended() {
   ::close(std::exchange(socket_, -1));
   const int status = end_of(std::exchange(process_, 0), false);
   const int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  // With a limit of a second there is no time left to be told of it.
+  const rlim_t most = processor_limit();
+  if ((number == SIGXCPU && most < 2 * kMostSeconds) || (number == SIGKILL && most <= 1))
+    fail("it takes too long to decode for the limit of " + std::to_string(most) +
+             " s of processor time that the system sets",
+         ErrorCode::no_resources);
   if (number == SIGXCPU) fail("it takes too long to decode");
   if (number == SIGSYS) fail("its decoder was ended when it tried to do what it may not");
   fail("its decoder " + (number != 0 ? "was ended by signal " + std::to_string(number)
@@ -243,6 +255,8 @@ Image PictureDecoder::decode(std::span<const unsigned char> file,
 void PictureDecoder::receive_answer(Answer& answer, AnswerKind expected) {
   receive(&answer, sizeof answer);
   if (answer.kind == expected) return;
+  if (answer.kind == AnswerKind::no_memory)
+    throw Error(ErrorCode::no_resources, "there is not enough memory to decode it");
   if (answer.kind != AnswerKind::refused || answer.count == 0 || answer.count > decode::kMostTextBytes)
     fail_as_nonsense();
   std::string why(answer.count, '\0');

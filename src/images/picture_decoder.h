@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 
+#include "base/error.h"
 #include "decode/protocol.h"
 #include "images/image.h"
 
@@ -47,7 +48,7 @@ class PictureDecoder {
   void wait_until_ready(short events);
   // The next answer, of that kind; if the file is refused instead, throws what is said of it.
   void receive_answer(decode::Answer& answer, decode::AnswerKind expected);
-  [[noreturn]] void fail(const std::string& what);
+  [[noreturn]] void fail(const std::string& what, ErrorCode code = ErrorCode::bad_input);
   [[noreturn]] void fail_as_ended();
   [[noreturn]] void fail_as_nonsense();
   [[nodiscard]] bool used_up() const;

@@ -67,6 +67,8 @@ class PictureSource : public Source {
       image.label = label_of(path, io_);
       return image;
     } catch (const Error& e) {
+      if (e.code() == ErrorCode::no_resources)
+        throw Error(e.code(), "cannot decode " + path.string() + ": " + e.what(), e.setting());
       if (e.code() != ErrorCode::bad_input) throw;
       refuse(path.string(), e.what(), e.setting());
     }

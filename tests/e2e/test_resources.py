@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import unittest
 
+import numpy as np
+
 import harness
 import models
 from harness import BAD_INPUT, NO_RESOURCES, OK, PreparedCase
@@ -125,6 +127,14 @@ class LittleMemory(PreparedCase):
                     self.assertEqual(r.code, NO_RESOURCES, r)
                     self.assert_one_line(r, "memory")
                     self.assertEqual(harness.tree(self.dir), before, r)
+
+    def test_large_picture(self):
+        # It is the machine that has too little, not the picture that takes too much.
+        (self.dir / "large.png").write_bytes(harness.png_bytes(np.zeros((3, 2600, 8000), np.uint8)))
+        limit = 120 << 20
+        self.assert_refused(NO_RESOURCES, "encrypt", "net.client", "--keys", "keys", "--data", "large.png", "--resize", "stretch", "--out", "new.sotto",
+                            words=["large.png", "not enough memory to decode"], prepare=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
+        (self.dir / "large.png").unlink()
 
     def test_memory_option_is_kept(self):
         # What `plan` predicts is enough, and the process stays near it.

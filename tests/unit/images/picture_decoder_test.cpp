@@ -5,9 +5,12 @@
 #include <seccomp.h>
 #include <stb_image_write.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <sstream>
 
 #include "client/sheet.h"
 #include "images/image_source.h"
@@ -222,6 +225,63 @@ TEST(PictureDecoder, TooMuchMemory) {
   PictureDecoder decoder(kMisbehaving);
   EXPECT_TRUE(refuses([&] { decode(decoder, "take memory"); }, {"memory"}));
   EXPECT_EQ(decode(decoder, "behave").pixels, (Bytes{5, 6}));
+}
+
+// Not the picture is to blame then.
+TEST(PictureDecoder, WhereTheSystemLimitsMemoryOrTime) {
+  const auto said = [](__rlimit_resource_t resource, rlim_t most, const char* deed) {
+    return in_a_child([=] {
+      const rlimit limit{most, most};
+      if (::setrlimit(resource, &limit) != 0) return std::string("no limit can be set here");
+      PictureDecoder decoder(kMisbehaving);
+      try {
+        (void)decode(decoder, deed);
+      } catch (const Error& e) {
+        if (e.code() != ErrorCode::no_resources) throw;
+        return std::string(e.what()) +
+               (resource == RLIMIT_AS && decode(decoder, "behave").pixels != Bytes{5, 6} ? " and then no other" : "");
+      }
+      return std::string("decoded");
+    });
+  };
+  if (kFiltered) {
+    EXPECT_EQ(said(RLIMIT_AS, rlim_t{1} << 30, "take memory"), "there is not enough memory to decode it");
+    EXPECT_NE(said(RLIMIT_AS, rlim_t{8} << 30, "take memory").find("error: it takes too much memory"),
+              std::string::npos);
+  }
+  for (const rlim_t seconds : {1, 2}) {
+    const std::string text = said(RLIMIT_CPU, seconds, "toil");
+    EXPECT_EQ(text.find("it takes too long"), 0u) << text;
+    EXPECT_NE(text.find("limit of " + std::to_string(seconds) + " s"), std::string::npos) << text;
+  }
+  // It is told that its time is over before it is ended.
+  const std::string limits = in_a_child([] {
+    const rlimit limit{3, 3};
+    (void)::setrlimit(RLIMIT_CPU, &limit);
+    PictureDecoder decoder;
+    (void)decode(decoder, test::png(1, 1, 8, 0, {0, 7}));
+    return test::read_text("/proc/" + std::to_string(decoder.process()) + "/limits");
+  });
+  std::istringstream fields(limits.substr(std::min(limits.size(), limits.find("Max cpu time") + 12)));
+  int told = 0, ended = 0;
+  EXPECT_TRUE(fields >> told >> ended) << limits;
+  EXPECT_EQ(told, 2);
+  EXPECT_EQ(ended, 3);
+}
+
+TEST(PictureDecoder, WhereThereAreNoMoreDescriptors) {
+  EXPECT_EQ(in_a_child([] {
+              const rlimit limit{0, 0};
+              (void)::setrlimit(RLIMIT_NOFILE, &limit);
+              PictureDecoder decoder;
+              try {
+                (void)decode(decoder, test::png(1, 1, 8, 0, {0, 7}));
+              } catch (const Error& e) {
+                return "exit code " + std::to_string(static_cast<int>(e.code()));
+              }
+              return std::string("decoded");
+            }),
+            "exit code 5");
 }
 
 TEST(PictureDecoder, LiesAreNotBelieved) {
