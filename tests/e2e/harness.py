@@ -20,6 +20,8 @@ import models
 
 BIN = Path(os.environ["SOTTO_BIN_DIR"]).resolve()  # the folder with the programs
 SOTTO, SERVER, DECODER = BIN / "sotto", BIN / "sotto-server", BIN / "sotto-decode"
+# The first words of a decoder of pictures that has given up its rights (src/decode/protocol.h).
+DECODER_HELLO = bytes([2, 0, 0, 0, 1, 0, 0, 0])
 
 OK, INTERNAL, USAGE, BAD_INPUT, WRONG_KEY, NO_RESOURCES, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 

@@ -148,7 +148,7 @@ class Pictures(harness.PreparedCase):
         self.encrypt()
         self.infer()
         decoder, begun = folder / "sotto-decode", self.dir / "begun"
-        decoder.write_text("#!/usr/bin/python3\nimport os, time\nos.write(1, bytes([1, 0, 0, 0, 1, 0, 0, 0]))\nos.read(0, 1)\n"
+        decoder.write_text(f"#!/usr/bin/python3\nimport os, time\nos.write(1, {harness.DECODER_HELLO})\nos.read(0, 1)\n"
                            f"open('{begun}.new', 'w').write(str(os.getpid()))\nos.rename('{begun}.new', '{begun}')\ntime.sleep(600)\n")
         decoder.chmod(0o755)
         before = harness.tree(self.dir)

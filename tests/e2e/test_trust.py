@@ -214,9 +214,9 @@ class Decoding(PreparedCase):
             self.assert_refused(code, *encrypt, program=folder / "sotto", words=words)
 
         refused(INTERNAL, "cannot start", "sotto-decode", "no such file")
-        # Says that it is there (version 1, confined) and dies of the first picture.
+        # Says that it is there and dies of the first picture.
         for death, words in (("os.kill(os.getpid(), 9)", ["signal 9"]), ("os._exit(3)", ["exit code 3"]), ("os.write(1, bytes(64))", ["no sense"])):
-            decoder.write_text(f"#!/usr/bin/python3\nimport os\nos.write(1, bytes([1, 0, 0, 0, 1, 0, 0, 0]))\nos.read(0, 1)\n{death}\n")
+            decoder.write_text(f"#!/usr/bin/python3\nimport os\nos.write(1, {harness.DECODER_HELLO})\nos.read(0, 1)\n{death}\n")
             decoder.chmod(0o755)
             with self.subTest(death):
                 refused(BAD_INPUT, "images/cat/0000.png", *words)
