@@ -15,7 +15,8 @@ namespace sotto::bootstrap {
 double modular_range() { return ckks::kEphemeralWeight + 1; }
 
 int BootstrapSpec::depth() const {
-  return coeffs_to_slots_factors + ckks::chebyshev_depth(cosine_series(*this)) + doublings;
+  const std::vector<double> series(static_cast<std::size_t>(degree) + 1, 1.0);
+  return coeffs_to_slots_factors + ckks::chebyshev_depth(series) + doublings;
 }
 
 std::vector<double> cosine_series(const BootstrapSpec& spec) {
