@@ -108,6 +108,7 @@ std::vector<std::vector<ckks::Extended>> SlotMap::inner_sums(const ckks::Evaluat
     const std::size_t prime = switcher.prime_of(j, limbs);
     const simd::ModulusView& modulus = ring_.modulus(prime);
     std::vector<ring::Limb> plain;
+    plain.reserve(static_cast<std::size_t>(babies_));
     for (int b = 0; b < babies_; ++b) plain.push_back(ring_.limb());
     for (std::size_t g = 0; g < giants_.size(); ++g) {
       std::array<const u64*, kBabies> x;

@@ -52,6 +52,7 @@ struct Steps {
   }
   // The giant step by which a series is divided.
   [[nodiscard]] int divisor(int degree) const {
+    check(degree > 0, "a constant is not divided");
     return std::min(giant, 1 << (std::bit_width(static_cast<unsigned>(degree)) - 1));
   }
 };
@@ -78,6 +79,7 @@ class Evaluation {
   // T_k has ceil(log2 k) divisions behind it.
   const Ciphertext& power(int k) {
     if (const auto it = powers_.find(k); it != powers_.end()) return it->second;
+    check(k > 1, "T_1 is there from the beginning");
     const int half = 1 << (ceil_log2(k) - 1), rest = k - half;  // T_k = 2 T_half T_rest - T_{half - rest}
     Ciphertext t;
     if (rest == half) {
