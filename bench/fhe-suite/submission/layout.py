@@ -9,7 +9,8 @@ SIZES = (("single", 1), ("small", 100), ("medium", 1000), ("large", 10000))
 SHAPES = {3 * 32 * 32: (3, 32, 32), 28 * 28: (1, 28, 28)}
 """Channels, rows and columns of images with so many values: CIFAR-10, MNIST."""
 
-NETWORKS = {"cifar10": "models/resnet20-cifar10.onnx", "resnet20": "models/resnet20-cifar10.onnx"}
+NETWORKS = {"cifar10": "models/resnet20-cifar10.onnx", "resnet20": "models/resnet20-cifar10.onnx",
+            "mnist": "models/lenet5-mnist.onnx"}
 """The network of a submission, by the name of its folder, which the suite takes from the data set or the model."""
 
 USAGE, BAD_INPUT = 2, 3  # exit codes, as those of sotto

@@ -16,7 +16,7 @@ from .errors import TrainError
 
 OPSET = 13
 ACCEPTED = {"Conv", "BatchNormalization", "Add", "Mul", "Sub", "Pow", "AveragePool", "GlobalAveragePool", "ReduceMean",
-            "Flatten", "Reshape", "Gemm", "MatMul", "Identity", "Constant", "Relu"}
+            "Concat", "Flatten", "Reshape", "Gemm", "MatMul", "Identity", "Constant", "Relu"}
 
 
 def metadata(trained: Trained) -> dict[str, str]:

@@ -78,6 +78,22 @@ class LeNet5(nn.Module):
         return _float32(self.head(torch.flatten(self.features(x), 1)))
 
 
+class CryptoNets(nn.Module):
+    """Like the network of CryptoNets (Gilad-Bachrach et al., ICML 2016, section 5.1, merged as its section 4 does): one
+    convolution of stride 2 and two fully connected layers."""
+
+    def __init__(self, kind: str, channels: int, classes: int, size: tuple[int, int]):
+        super().__init__()
+        height, width = ((s - 3) // 2 + 1 for s in size)
+        self.conv = nn.Conv2d(channels, 5, 5, stride=2, padding=1, bias=False)
+        self.act = Activation(kind, 5)
+        self.head = nn.Sequential(nn.Linear(5 * height * width, 100, bias=False), Activation(kind, 100, flat=True),
+                                  nn.Linear(100, classes))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return _float32(self.head(torch.flatten(self.act(self.conv(x)), 1)))
+
+
 class Mlp(nn.Module):
     """Two hidden layers of 128 on the pixels."""
 
@@ -113,6 +129,61 @@ class Vgg(nn.Module):
         return self.fc(_float32(self.features(x)).mean((2, 3)))
 
 
+class MobileNet(nn.Module):
+    """Depthwise separable convolutions (arXiv:1704.04861), narrow and of few strides, for small images."""
+
+    def __init__(self, kind: str, channels: int, classes: int, plan: list[tuple[int, int]]):
+        super().__init__()
+        width = plan[0][0] // 2
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1, bias=False), Activation(kind, width)]
+        for outputs, stride in plan:
+            layers += [nn.Conv2d(width, width, 3, stride, 1, groups=width, bias=False), Activation(kind, width),
+                       nn.Conv2d(width, outputs, 1, bias=False), Activation(kind, outputs)]
+            width = outputs
+        self.features = nn.Sequential(*layers)
+        self.fc = nn.Linear(width, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(_float32(self.features(x)).mean((2, 3)))
+
+
+class Grow(nn.Module):
+    """Puts the `growth` channels of a 3x3 convolution behind those that it reads."""
+
+    def __init__(self, kind: str, inputs: int, growth: int):
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, growth, 3, padding=1, bias=False)
+        self.act = Activation(kind, growth)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([x, self.act(self.conv(x))], 1)
+
+
+class DenseNet(nn.Module):
+    """Three dense blocks with 1x1 convolutions and average pooling between them, after arXiv:1608.06993.
+
+    Channels are activated once, where they are made, not again by every layer that reads them: under encryption the
+    squares of a layer are then those of its `growth` channels only.
+    """
+
+    def __init__(self, kind: str, channels: int, classes: int, growth: int, layers: int):
+        super().__init__()
+        width = 2 * growth
+        stack: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1, bias=False), Activation(kind, width)]
+        for block in range(3):
+            if block:
+                stack += [nn.Conv2d(width, width // 2, 1, bias=False), Activation(kind, width // 2), _halve()]
+                width //= 2
+            for _ in range(layers):
+                stack.append(Grow(kind, width, growth))
+                width += growth
+        self.features = nn.Sequential(*stack)
+        self.fc = nn.Linear(width, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(_float32(self.features(x)).mean((2, 3)))
+
+
 def _vgg(name: str, plan: list[int]) -> Callable[..., nn.Module]:
     def make(kind: str, channels: int, classes: int, size: tuple[int, int]) -> nn.Module:
         least = 2 ** plan.count(0)
@@ -129,11 +200,29 @@ def _resnet(widths: list[int], blocks: list[int]) -> Callable[..., nn.Module]:
     return make
 
 
+def _mobilenet(plan: list[tuple[int, int]]) -> Callable[..., nn.Module]:
+    def make(kind: str, channels: int, classes: int, size: tuple[int, int]) -> nn.Module:
+        del size
+        return MobileNet(kind, channels, classes, plan)
+    return make
+
+
+def _densenet(growth: int, layers: int) -> Callable[..., nn.Module]:
+    def make(kind: str, channels: int, classes: int, size: tuple[int, int]) -> nn.Module:
+        if min(size) < 4:
+            raise TrainError(f"densenet needs images of at least 4 x 4 pixels, not {size[0]} x {size[1]}")
+        return DenseNet(kind, channels, classes, growth, layers)
+    return make
+
+
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     **{f"resnet{6 * n + 2}": _resnet([16, 32, 64], [n] * 3) for n in (3, 5, 7, 9, 18)},
-    "resnet20x4": _resnet([64, 128, 256], [3, 3, 3]),  # wide (arXiv:1605.07146), meant as a teacher
+    **{f"resnet20x{k}": _resnet([16 * k, 32 * k, 64 * k], [3] * 3) for k in (2, 4)},  # wide (arXiv:1605.07146): teachers
     "resnet34": _resnet([16, 32, 64, 128], [3, 4, 6, 3]),
+    "cryptonets": CryptoNets,
+    "densenet": _densenet(12, 4),
     "lenet5": LeNet5,
+    "mobilenet": _mobilenet([(64, 1), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1)]),
     "mlp": Mlp,
     "vgg11": _vgg("vgg11", VGG11),
 }

@@ -39,7 +39,8 @@ class Exported(unittest.TestCase):
         return trained, self.export(f"{arch}-{kind}", trained)
 
     def test_every_kind_of_network_comes_back(self):
-        for arch, size in (("mlp", 8), ("lenet5", 16), ("resnet20", 8), ("vgg11", 32)):
+        for arch, size in (("mlp", 8), ("lenet5", 16), ("cryptonets", 8), ("resnet20", 8), ("vgg11", 32),
+                           ("mobilenet", 8), ("densenet", 8)):
             for kind in ("quadratic", "relu"):
                 with self.subTest(arch=arch, kind=kind):
                     trained, path = self.constructed(arch, kind, size)

@@ -119,7 +119,7 @@ class Export(unittest.TestCase):
     def test_scores_and_operators_of_every_architecture(self):
         import onnx
         from sotto.nn.export import export
-        for arch in ("mlp", "lenet5", "resnet20x4", "vgg11", "resnet20"):
+        for arch in ("mlp", "lenet5", "cryptonets", "mobilenet", "densenet", "resnet20x4", "vgg11", "resnet20"):
             for kind in ("quadratic", "relu"):
                 with self.subTest(arch=arch, kind=kind):
                     path = self.folder / f"{arch}-{kind}.onnx"

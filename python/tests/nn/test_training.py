@@ -233,6 +233,7 @@ class Networks(unittest.TestCase):
         self.assertEqual(count("resnet34", 100)[1], 33)
         self.assertEqual(count("vgg11", 10)[1], 8)
         self.assertEqual(count("resnet20x4", 10), (4318912, 19))
+        self.assertEqual(count("resnet20x2", 10), (1080160, 19))
 
     def test_unknown_or_too_small(self):
         for arch, activation, size, message in (("resnet21", "relu", 32, "architecture"), ("mlp", "gelu", 32, "activ"),

@@ -9,8 +9,9 @@ Runtime gives them ("output", float32) and those of PyTorch's operators on the f
 
 usage: make_goldens.py [NAME ...]
 
-Without names it makes all. Needs numpy, onnx, onnxruntime, PyTorch and, for the exported_* models (networks of
-tests/outside/networks.py), torchvision and onnxscript. The same versions make the same files.
+Without names it makes all, with names these, of the models below and those of models/. Needs numpy, onnx, onnxruntime,
+PyTorch and, for the exported_* models (networks of tests/outside/networks.py), torchvision and onnxscript. The same
+versions make the same files.
 """
 
 import json
@@ -522,6 +523,8 @@ def by_pytorch(model, x):
     operators = {
         "Add": lambda a, x, y: x + y,
         "Mul": lambda a, x, y: x * y,
+        "MatMul": lambda a, x, y: x @ y,
+        "Concat": lambda a, *parts: torch.cat(parts, a["axis"]),
         "Identity": lambda a, x: x,
         "Relu": lambda a, x: torch.relu(x),
         "Conv": lambda a, x, w, b=None: F.conv2d(x, w, b, groups=a.get("group", 1), **window(a)),
@@ -642,11 +645,11 @@ def main():
     for name, network, way in EXPORTED:
         if not wanted or name in wanted:
             exported(name, network, way)
-    if wanted:
-        return
-    networks()
+    if not wanted:
+        networks()
     for path in sorted((ROOT / "models").glob("*.onnx")):
-        shipped(path)
+        if not wanted or path.stem in wanted:
+            shipped(path)
 
 
 if __name__ == "__main__":
