@@ -41,6 +41,25 @@ std::vector<std::uint64_t> sections_of(std::span<const RingKeys> rings) {
   return bytes;
 }
 
+// A limb as the file has it, in its packed form; also its words. False if one is not below the prime.
+bool read_limb(const ring::Ring& ring, std::size_t i, std::span<const unsigned char> bytes, std::uint64_t* words,
+               ring::PackedLimb& packed) {
+  const std::size_t n = ring.n(), width = bytes.size() / n;
+  if (width != simd::kPackedBytes) {
+    const bool valid = wire::unpack_words(words, bytes.data(), n, width, ring.prime(i));
+    packed = ring.pack(words);
+    return valid;
+  }
+  // The file has packed words already.
+  packed = ring.packed_limb();
+  std::ranges::copy(bytes, packed.data());
+  ring.kernels().unpack(words, bytes.data(), n);
+  const std::uint64_t q = ring.prime(i);
+  std::uint64_t below = ~std::uint64_t{0};  // its top bit: no difference has been nonnegative
+  for (std::size_t k = 0; k < n; ++k) below &= words[k] - q;
+  return below >> 63 != 0;
+}
+
 KeyShape shape_of(const nlohmann::json& j) {
   if (!j.is_array() || j.size() != 3) wire::bad_field("keys");
   for (const auto& v : j)
@@ -188,8 +207,7 @@ SwitchingKey KeyFile::load(const KeyId& id) const {
       return;
     if (d >= out.digits.size()) return;
     const std::size_t i = out.prime_index(j, ciphertext_primes_);
-    valid = wire::unpack_words(words.data(), bytes.data(), n, width, ring_->prime(i)) && valid;
-    out.digits[d].b[static_cast<std::size_t>(j)] = ring_->pack(words.data());
+    valid = read_limb(*ring_, i, bytes, words.data(), out.digits[d].b[static_cast<std::size_t>(j)]) && valid;
     expand_uniform(*ring_, seed, d, i, words.data());
     out.digits[d].a[static_cast<std::size_t>(j)] = ring_->pack(words.data());
   });

@@ -37,16 +37,6 @@ int assign_limbs(plan::Plan& plan) {
   return needed.front();
 }
 
-// Limbs by what the steps take, and the primes for them; false if the modulus has no room.
-bool assign_limbs_and_primes(plan::Plan& plan) {
-  const ckks::SecurityLevel security = plan.parameters.security;
-  const int primes = most_primes(kLogN, security), limbs = assign_limbs(plan),
-            special = special_primes(limbs, primes - limbs);
-  if (limbs > kMostLimbs || special < 2) return false;
-  plan.parameters = {kLogN, ring::RingKind::conjugate_invariant, limbs, special, kPrimeBits, primes, security};
-  return true;
-}
-
 // Extra primes for some steps, tried out on one plan, whose weights are too many to be copied.
 class Search {
  public:
@@ -66,6 +56,29 @@ class Search {
   }
   [[nodiscard]] double variance() const { return best_.scales.total_variance(); }
   [[nodiscard]] double seconds() const { return best_.seconds; }
+
+  // Takes away the extra prime that raises the error least for the time that it takes, of those without which
+  // `enough(variance, seconds)` holds. False if there is none.
+  template <class Enough>
+  bool remove(const Enough& enough) {
+    std::optional<Choice> next;
+    double most = 0;
+    for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
+      if (best_.extra[s] == 0) continue;
+      std::vector<int> extra = best_.extra;
+      extra[s] = 0;
+      Choice tried = choice_of(std::move(extra));
+      if (!enough(tried.scales.total_variance(), tried.seconds)) continue;
+      const double loss = std::log(tried.scales.total_variance() / variance()),
+                   rate = (seconds() - tried.seconds) / std::max(loss, 1e-3);
+      if (rate <= most) continue;
+      most = rate;
+      next = std::move(tried);
+    }
+    if (!next) return false;
+    best_ = std::move(*next);
+    return true;
+  }
 
   // One more extra prime, where it gains most for its time; then moves those that lie better beside. False if none
   // helps.
@@ -111,15 +124,27 @@ class Search {
 
   bool apply(const std::vector<int>& extra) {
     for (std::size_t s = 0; s < extra.size(); ++s) plan_.steps[s].extra_primes = extra[s];
-    return assign_limbs_and_primes(plan_);
+    return assign_levels(plan_);
+  }
+
+  // The plan with these extra primes, to which it has been set.
+  Choice evaluate(std::vector<int> extra) {
+    Choice c{std::move(extra), choose_scales(plan_, statistics_, errors_, rotated_)};
+    c.seconds = seconds_of_plan();
+    return c;
+  }
+
+  // The plan with fewer extra primes than the best one, for which the modulus has room.
+  Choice choice_of(std::vector<int> extra) {
+    check(apply(extra), "room for fewer levels than before");
+    return evaluate(std::move(extra));
   }
 
   // The plan with these extra primes, if the modulus has room for them and they are worth it.
   std::optional<Choice> try_out(std::vector<int> extra) {
     if (!apply(extra)) return std::nullopt;
-    Choice c{std::move(extra), choose_scales(plan_, statistics_, errors_, rotated_)};
+    Choice c = evaluate(std::move(extra));
     if (std::log(variance() / c.scales.total_variance()) < kLeastGain) return std::nullopt;
-    c.seconds = seconds_of_plan();
     return c;
   }
 
@@ -152,32 +177,42 @@ class Search {
   Choice best_;
 };
 
+// An extra prime for every second step, beginning with the last one.
+void take_every_second(plan::Plan& plan) {
+  bool second = true;
+  for (plan::Step& s : std::views::reverse(plan.steps)) {
+    if (!plan::takes_extra_primes(plan, s)) continue;
+    s.extra_primes = second ? 1 : 0;
+    second = !second;
+  }
+}
+
 }  // namespace
 
 bool assign_levels(plan::Plan& plan) {
-  if (plan.group() > 1) {
-    bool second = true;  // beginning with the last one
-    for (plan::Step& s : std::views::reverse(plan.steps)) {
-      if (!plan::takes_extra_primes(plan, s)) continue;
-      s.extra_primes = second ? 1 : 0;
-      second = !second;
-    }
-    if (assign_limbs_and_primes(plan)) return true;
-    for (plan::Step& s : plan.steps) s.extra_primes = 0;
-  }
-  return assign_limbs_and_primes(plan);
+  const ckks::SecurityLevel security = plan.parameters.security;
+  const int primes = most_primes(kLogN, security), limbs = assign_limbs(plan),
+            special = special_primes(limbs, primes - limbs);
+  if (limbs > kMostLimbs || special < 2) return false;
+  plan.parameters = {kLogN, ring::RingKind::conjugate_invariant, limbs, special, kPrimeBits, primes, security};
+  return true;
 }
 
 std::optional<Draft> levels_without_bootstraps(plan::Plan packed, const Statistics& statistics,
                                                const WantedVariance& wanted) {
-  if (!assign_levels(packed)) return std::nullopt;
+  if (packed.group() > 1) take_every_second(packed);
+  if (!assign_levels(packed)) {
+    for (plan::Step& s : packed.steps) s.extra_primes = 0;
+    if (!assign_levels(packed)) return std::nullopt;
+  }
   for (std::size_t t = 0; t < packed.tensors.size(); ++t) packed.tensors[t].moments = statistics.moments[t];
   Search search(std::move(packed), statistics);
-  const auto more = [&] {
-    return search.variance() > wanted.at_most ||
-           (search.variance() > wanted.if_cheap && search.seconds() < kCheapSeconds);
+  const auto enough = [&](double variance, double seconds) {
+    return variance <= wanted.at_most && (variance <= wanted.if_cheap || seconds >= kCheapSeconds);
   };
-  while (more() && search.add()) {
+  while (!enough(search.variance(), search.seconds()) && search.add()) {
+  }
+  while (search.remove(enough)) {
   }
   return search.take();
 }

@@ -22,14 +22,14 @@ struct WantedVariance {
   double if_cheap = 0;  ///< if a run still takes only seconds: what is measured on a few images may be too good
 };
 
-/// Levels and parameters of a plan without levels: as few as it takes, and with groups an extra prime for every second
-/// step if there is room, since weights that differ over long periods are never exact enough without. False if the
-/// modulus has no room for them.
+/// Levels and parameters of a plan without levels: as few as it takes with the extra primes that its steps have. False
+/// if the modulus has no room for them.
 bool assign_levels(plan::Plan& plan);
 
-/// Levels of a plan without levels (see pack()) that bootstraps nothing. Steps get more extra primes where these do
-/// most for their time, until the scores are as exact as wanted or the modulus has no more. Nothing if not even the
-/// levels fit.
+/// Levels of a plan without levels (see pack()) that bootstraps nothing. With groups, whose weights differ over long
+/// periods, the search begins with an extra prime for every second step. Steps get more where these do most for their
+/// time, until the scores are as exact as wanted or the modulus has no more; then those go that are not needed. Nothing
+/// if not even the levels fit.
 std::optional<Draft> levels_without_bootstraps(plan::Plan packed, const Statistics& statistics,
                                                const WantedVariance& wanted);
 

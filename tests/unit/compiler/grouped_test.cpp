@@ -53,22 +53,32 @@ TEST(GroupedNetworks, OfAnyStructureMeanTheSame) {
   }
 }
 
-TEST(GroupedNetworks, EverySecondStepHasAnExtraPrime) {
+TEST(GroupedNetworks, HaveTheExtraPrimesThatTheirScoresNeed) {
   NetworkBuilder b({3, 16, 16}, 1);
   int x = b.activation(b.conv(0, 8, 3, 1, 1));
   x = b.activation(b.sum(b.conv(x, 8, 3, 1, 1), x));
   b.dense(b.mean(x), 10);
   const plan::Plan single = expect_equal(b.network, with_group(1)), grouped = expect_equal(b.network, with_group(16));
-  EXPECT_EQ(single.parameters.ciphertext_primes, 3);
-  EXPECT_EQ(grouped.parameters.ciphertext_primes, 5);
-  const auto parameters = ckks::Parameters::create(grouped.parameters);
-  EXPECT_EQ(parameters.security_bits(), 128);
-  for (std::size_t s = 0; s < single.steps.size(); ++s) {
-    EXPECT_EQ(single.steps[s].extra_primes, 0);
-    EXPECT_EQ(grouped.steps[s].extra_primes, s % 2 == 0 ? 1 : 0) << "of three";
-    EXPECT_EQ(single.steps[s].baby, 1);
-    EXPECT_TRUE(std::has_single_bit(static_cast<unsigned>(grouped.steps[s].baby)));
+  for (const plan::Plan* p : {&single, &grouped}) {
+    EXPECT_EQ(p->parameters.ciphertext_primes, 3) << "this error does";
+    for (const plan::Step& s : p->steps) EXPECT_EQ(s.extra_primes, 0);
   }
+  for (const plan::Step& s : single.steps) EXPECT_EQ(s.baby, 1);
+  for (const plan::Step& s : grouped.steps) EXPECT_TRUE(std::has_single_bit(static_cast<unsigned>(s.baby)));
+
+  const MeasuredCircuit measured = measured_circuit(b.network, made_up_calibration(interface_of(b.network)));
+  Options options = with_group(16);
+  const double coarse = compile(measured, options).score_error;
+  int before = 3;
+  for (double part : {1.0, 0.5, 0.1}) {
+    options.score_error = part * coarse;
+    const Compiled compiled = compile(measured, options);
+    EXPECT_LE(compiled.score_error, options.score_error);
+    const int primes = compiled.plan.parameters.ciphertext_primes;
+    EXPECT_TRUE(part == 1 ? primes == before : primes >= before) << part << " of the error: " << primes << " primes";
+    before = primes;
+  }
+  EXPECT_GT(before, 3);
 }
 
 TEST(GroupedNetworks, FewerCiphertexts) {
