@@ -4,6 +4,7 @@
 #include <cmath>
 #include <mutex>
 #include <numbers>
+#include <numeric>
 #include <optional>
 
 #include "base/normal_draws.h"
@@ -55,27 +56,40 @@ struct Top {
   }
 };
 
-// The part of images per unit of margin that has next to none. Few of some hundred images have margins as small as
-// errors are; there are as many at zero as up to the kClosest-th smallest margin.
-double density_of_close(std::vector<double> margins) {
-  if (margins.empty()) return 0;
+// How many of these labels are lost, from p(m), the probability that a margin of m is, and area(c), its integral from 0
+// to c. Of a few hundred images hardly any has a margin as small as errors are, and one that has counts for hundreds of
+// labels. So as many margins as the closest ones are taken to lie evenly between 0 and the last of these, unless the
+// counted ones are more than chance explains: there are more labels that are close then.
+template <class Probability, class Area>
+double lost_labels(std::vector<double> margins, const Probability& p, const Area& area) {
   const std::size_t rank = std::min(kClosest, margins.size());
+  if (rank == 0) return 0;
   const auto last = margins.begin() + static_cast<std::ptrdiff_t>(rank) - 1;
   std::ranges::nth_element(margins, last);
-  return *last > 0 ? static_cast<double>(rank) / (static_cast<double>(margins.size()) * *last) : 0;
+  const auto sum = [&](auto first, auto end) {
+    return std::accumulate(first, end, 0.0, [&](double lost, double m) { return lost + p(m); });
+  };
+  const double farther = sum(last + 1, margins.end()), counted = sum(margins.begin(), last + 1) + farther;
+  if (*last <= 0) return counted;
+  const double expected = static_cast<double>(rank) / *last * area(*last) + farther;
+  return counted > expected + 2 * std::sqrt(expected) + 1 ? counted : expected;
 }
 
 // The part of labels that survives, from margins and from what errors do to them. Every error is tried on every margin,
-// so that a few images tell of rare flips, and on as many margins next to zero as there ought to be.
+// so that a few images tell of rare flips.
 double agreement_of(const std::vector<double>& margins, std::vector<double> changes, std::size_t flips) {
   if (margins.empty()) return 1;
   const auto count = static_cast<double>(changes.size());
   if (flips >= kCounted) return 1 - static_cast<double>(flips) / count;
   std::ranges::sort(changes);
-  double lost = 0, shrinking = 0;
-  for (double m : margins) lost += static_cast<double>(std::ranges::lower_bound(changes, -m) - changes.begin());
-  for (double c : changes) shrinking += std::max(0.0, -c);
-  return 1 - std::max(lost / static_cast<double>(margins.size()), density_of_close(margins) * shrinking) / count;
+  const double lost = lost_labels(
+      margins, [&](double m) { return static_cast<double>(std::ranges::lower_bound(changes, -m) - changes.begin()) / count; },
+      [&](double c) {
+        double area = 0;
+        for (double change : changes) area += std::clamp(-change, 0.0, c);
+        return area / count;
+      });
+  return 1 - lost / count;
 }
 
 // all: the scores of every image, or nothing where it is left out.
@@ -212,15 +226,14 @@ double Reference::score_error_for(double agreement) const {
   std::vector<double> margins;
   for (const auto& s : scores)
     if (const Top top(s, middle); !top.tied(s, tie)) margins.push_back(top.margin(s));
-  const double density = density_of_close(margins);
   double low = 0, high = spread * kErrorOfSpread;
   const auto lost = [&](double error) {
-    double sum = 0;
-    for (double m : margins) sum += 0.5 * std::erfc(m / (2 * error));  // two errors: the deviation is sqrt(2) error
-    // A normal change of this deviation takes 1 / sqrt(2 pi) of it away from a margin, on average.
-    const double change = std::numbers::sqrt2 * error;
-    return std::max(sum / static_cast<double>(std::max<std::size_t>(margins.size(), 1)),
-                    density * change / std::sqrt(2 * std::numbers::pi));
+    // Of two scores: the deviation of their difference is sqrt(2) error.
+    const auto gone = [&](double m) { return std::erfc(m / (2 * error)) / 2; };
+    const auto area = [&](double c) {
+      return c * gone(c) - error * std::expm1(-std::pow(c / (2 * error), 2)) / std::sqrt(std::numbers::pi);
+    };
+    return lost_labels(margins, gone, area) / static_cast<double>(std::max<std::size_t>(margins.size(), 1));
   };
   if (lost(high) <= 1 - agreement) return high;
   for (int k = 0; k < 60; ++k) {

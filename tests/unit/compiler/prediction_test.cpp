@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "compiler/lower.h"
 #include "graph/calibrate.h"
@@ -54,6 +55,22 @@ TEST(Prediction, NoticesWrongScores) {
     EXPECT_LE(fine, coarse) << outputs;
     EXPECT_LT(fine, of_others.spread) << outputs;
   }
+}
+
+// Margins 0.1, 0.2, .. 20, but for some that are next to nothing.
+Reference with_close_calls(std::size_t close) {
+  Reference r;
+  r.spread = 1000;
+  for (std::size_t k = 0; k < 200; ++k) r.scores.push_back({k < close ? 1e-5 : 0.1 * static_cast<double>(k + 1), 0});
+  return r;
+}
+
+TEST(Prediction, OneCloseCallOfFewImagesIsChanceManyAreNot) {
+  // With an error of e in each of two scores a part of sqrt(2) e / sqrt(2 pi) per unit of margin is lost: 10 of 200.
+  const double wanted = 0.005, evenly = with_close_calls(0).score_error_for(1 - wanted);
+  EXPECT_NEAR(evenly, wanted * 200 / 10 * std::sqrt(std::numbers::pi), 0.01 * evenly);
+  EXPECT_NEAR(with_close_calls(1).score_error_for(1 - wanted), evenly, 0.01 * evenly);
+  EXPECT_LT(with_close_calls(8).score_error_for(1 - wanted), 1e-3 * evenly) << "half of eight are lost, one is allowed";
 }
 
 // Two equal scores: rounding decides which of them is the label, so about half of those labels are another one.
