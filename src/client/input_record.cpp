@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hex.h"
+#include "client/folder_lock.h"
 #include "wire/atomic_file.h"
 #include "wire/fields.h"
 #include "wire/json_text.h"
@@ -129,6 +130,8 @@ std::optional<InputRecord> read_input_record(const fs::path& dir, const std::str
 }
 
 Seen remember_result(const fs::path& dir, const std::string& id, const std::string& digest) {
+  if (!read_input_record(dir, id)) return Seen::never;
+  const FolderLock lock(dir / "inputs", FolderLock::IfHeld::wait);  // results of other programs stay
   std::optional<InputRecord> record = read_input_record(dir, id);
   if (!record) return Seen::never;
   if (std::ranges::count(record->results, digest) > 0) return Seen::these;

@@ -1,15 +1,12 @@
 #include "client/key_files.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 
 #include "base/error.h"
 #include "base/text.h"
+#include "client/folder_lock.h"
 #include "client/known_plans.h"
 #include "encrypt/public_key_file.h"
 #include "secret/keygen.h"
@@ -59,24 +56,6 @@ class MadeFolder {
  private:
   std::vector<fs::path> made_;
   bool ours_ = false;
-};
-
-// Keeps two programs from making keys in one folder at the same time. File systems without locks have none.
-class FolderLock {
- public:
-  explicit FolderLock(const fs::path& dir) : fd_(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-    if (fd_ < 0 || ::flock(fd_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
-    ::close(fd_);
-    throw Error(ErrorCode::usage, "another program is making keys in " + dir.string() + "; wait for its end");
-  }
-  ~FolderLock() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  FolderLock(const FolderLock&) = delete;
-  FolderLock& operator=(const FolderLock&) = delete;
-
- private:
-  int fd_;
 };
 
 // Throws unless there is room for so many bytes where a file is to be written.
@@ -205,7 +184,7 @@ MadeKeys make_keys(const std::vector<PlanToServe>& plans, const fs::path& dir, c
   for (const PlanToServe& p : plans) list.add(p.parameters, p.spec.keys);
   const PlanToServe* longest = with_public ? &longest_input(plans) : nullptr;
   MadeFolder folder(dir);
-  const FolderLock lock(dir);  // before looking what is there
+  const FolderLock lock(dir, FolderLock::IfHeld::refuse);  // before looking what is there
   folder.is_ours();
   const bool noted = has_notes(dir);
   MadeKeys made{.secret = options.replace || !is_there(secret_path)};

@@ -1,15 +1,11 @@
 #include "client/releases.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sodium.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cerrno>
 #include <fstream>
 #include <iterator>
 #include <optional>
@@ -18,6 +14,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hex.h"
+#include "base/shortage.h"
+#include "client/folder_lock.h"
 #include "wire/atomic_file.h"
 #include "wire/fields.h"
 #include "wire/json_text.h"
@@ -31,31 +29,16 @@ namespace {
 constexpr std::size_t kMostCiphertexts = 1 << 20;
 constexpr wire::JsonLimits kLimits{std::size_t{64} << 20, 1 << 21, 1 << 21};
 
-// The folder, held until the end: what is read there and what is written belong together. File systems without locks
-// have none; there, a record still replaces no other.
-class LockedFolder {
- public:
-  explicit LockedFolder(const fs::path& path) : path_(path) {
-    std::error_code error;
-    if (fs::create_directories(path, error)) fs::permissions(path, fs::perms::owner_all, error);
-    if (!error && (fd_ = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
-      error.assign(errno, std::generic_category());
-    if (error)
-      throw Error(ErrorCode::bad_input, "cannot make or open the folder " + path.string() +
-                                            ", in which releases are remembered: " + error.message());
-    while (::flock(fd_, LOCK_EX) != 0 && errno == EINTR) {
-    }
-  }
-  ~LockedFolder() { ::close(fd_); }
-  LockedFolder(const LockedFolder&) = delete;
-  LockedFolder& operator=(const LockedFolder&) = delete;
-
-  [[nodiscard]] const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-  int fd_ = -1;
-};
+// The folder of releases, made if it is missing. On file systems without locks a record still replaces no other.
+fs::path folder_of_releases(const fs::path& dir) {
+  const fs::path path = dir / "releases";
+  std::error_code error;
+  if (fs::create_directories(path, error)) fs::permissions(path, fs::perms::owner_all, error);
+  if (error)
+    throw Error(code_of(error.value()),
+                "cannot make the folder " + path.string() + ", in which releases are remembered: " + error.message());
+  return path;
+}
 
 [[noreturn]] void cannot_read(const fs::path& path) {
   throw Error(ErrorCode::bad_input, path.string() +
@@ -136,9 +119,10 @@ Remembered remember_release(const fs::path& dir, const Release& release, const T
   const std::set<std::string> own(release.ciphertexts.begin(), release.ciphertexts.end());
   if (own.size() != release.ciphertexts.size())
     throw Error(ErrorCode::bad_input, "these results hold a ciphertext twice: it would be published with two noises");
-  const LockedFolder folder(dir / "releases");
+  const fs::path folder = folder_of_releases(dir);
+  const FolderLock lock(folder, FolderLock::IfHeld::wait);
   Remembered out;
-  for (const Release& r : releases_in(folder.path())) {
+  for (const Release& r : releases_in(folder)) {
     if (r.key_id != release.key_id) continue;  // of a key that was replaced
     out.together = out.together + r.divergence;
     if (std::ranges::none_of(r.ciphertexts, [&](const std::string& c) { return own.contains(c); })) continue;
@@ -156,7 +140,7 @@ Remembered remember_release(const fs::path& dir, const Release& release, const T
                 fmt::format("with what was published under this key before, these results would leave {:.1f} bits to "
                             "the key and {:.1f} of statistical security; ask for less, or make a new key",
                             key_bits(out.together, target.security_bits), statistical_bits(out.together)));
-  write_release(folder.path() / (release.id() + ".json"), release);
+  write_release(folder / (release.id() + ".json"), release);
   return out;
 }
 

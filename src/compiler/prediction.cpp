@@ -83,7 +83,8 @@ double agreement_of(const std::vector<double>& margins, std::vector<double> chan
   if (flips >= kCounted) return 1 - static_cast<double>(flips) / count;
   std::ranges::sort(changes);
   const double lost = lost_labels(
-      margins, [&](double m) { return static_cast<double>(std::ranges::lower_bound(changes, -m) - changes.begin()) / count; },
+      margins,
+      [&](double m) { return static_cast<double>(std::ranges::lower_bound(changes, -m) - changes.begin()) / count; },
       [&](double c) {
         double area = 0;
         for (double change : changes) area += std::clamp(-change, 0.0, c);

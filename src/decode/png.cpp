@@ -1,6 +1,7 @@
 #include <png.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <array>
 #include <csetjmp>
 #include <cstring>
@@ -21,6 +22,14 @@ std::uint32_t big_endian(const unsigned char* b) {
          static_cast<std::uint32_t>(b[2]) << 8 | b[3];
 }
 
+// Chunks without which a picture means something else have names that begin with a capital; all others may be passed
+// over.
+bool is_known_or_ancillary(const unsigned char* name) {
+  constexpr std::array kKnown = {"IHDR", "PLTE", "IDAT", "IEND"};
+  return (name[0] & 0x20) != 0 ||
+         std::ranges::any_of(kKnown, [&](const char* known) { return std::memcmp(name, known, 4) == 0; });
+}
+
 // Walks through the chunks up to IEND: each must be whole and have the right checksum, in chunks that are passed over,
 // too. libpng would only warn about those.
 void check_chunks(std::span<const unsigned char> file, const SizeCheck& check_size) {
@@ -36,6 +45,7 @@ void check_chunks(std::span<const unsigned char> file, const SizeCheck& check_si
       if (std::memcmp(chunk + 4, "IHDR", 4) != 0 || length != 13) fail("it is damaged (its header is missing)");
       check_size(big_endian(chunk + 8), big_endian(chunk + 12));
     }
+    if (!is_known_or_ancillary(chunk + 4)) fail("it is damaged, or needs more than PNG (a chunk is unknown)");
     if (std::memcmp(chunk + 4, "IEND", 4) == 0) return;
     at += length + 12;
   }

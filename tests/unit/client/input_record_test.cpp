@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <thread>
+
 #include "support/expect_error.h"
 #include "support/files.h"
 
@@ -38,6 +40,22 @@ TEST(InputRecord, HowTheImagesWereReadComesBack) {
   const std::string text = test::read_text(folder / ("inputs/" + kId + ".json"));
   test::write_text(folder / ("inputs/" + kId + ".json"), std::string(text).replace(text.find("nhwc"), 4, "what"));
   EXPECT_TRUE(test::refuses([&] { (void)read_input_record(folder.path(), kId); }, {kId, "cannot be read"}));
+}
+
+TEST(InputRecord, ResultsOfSeveralProgramsAreAllRemembered) {
+  const test::TempFolder folder;
+  write_input_record(folder.path(), kId, {{"mnist:dir"}, 0, 1});
+  constexpr char kFirst = 'a', kThreads = 4, kEach = 8;
+  std::vector<std::thread> threads;
+  for (char t = 0; t < kThreads; ++t)
+    threads.emplace_back([&, t] {
+      for (char k = 0; k < kEach; ++k)
+        (void)remember_result(
+            folder.path(), kId,
+            std::string(32, static_cast<char>(kFirst + t)) + std::string(32, static_cast<char>('0' + k)));
+    });
+  for (std::thread& t : threads) t.join();
+  EXPECT_EQ(read_input_record(folder.path(), kId)->results.size(), std::size_t{kThreads} * kEach);
 }
 
 TEST(InputRecord, RemembersResultsThatWereDecrypted) {

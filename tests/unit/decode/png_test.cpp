@@ -98,6 +98,15 @@ TEST(PngFile, ChunksThatPixelsDoNotDependOnAreNotRead) {
     EXPECT_EQ(decode(png(2, 1, 8, kGrey, {0, 7, 200}, png_chunk(kind, {1, 2, 3}))).pixels, (Bytes{7, 200})) << kind;
 }
 
+TEST(PngFile, ChunksThatPixelsMayDependOnAreKnown) {
+  const Bytes good = png(2, 1, 8, kGrey, {0, 7, 200}), unknown = png_chunk("IdDA", {1, 2, 3});
+  EXPECT_TRUE(refuses([&] { decode(png(2, 1, 8, kGrey, {0, 7, 200}, unknown)); }, {"unknown"})) << "before pixels";
+  Bytes behind(good.begin(), good.end() - 12);
+  append(behind, unknown);
+  append(behind, png_chunk("IEND", {}));
+  EXPECT_TRUE(refuses([&] { decode(behind); }, {"unknown"})) << "behind them";
+}
+
 // A picture of 2 x 2 grey pixels whose compressed data are these, a chunk for so many bytes of them.
 Bytes in_chunks(const Bytes& data, std::size_t bytes, bool interlaced = false) {
   Bytes file = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
