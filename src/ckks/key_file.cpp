@@ -179,7 +179,8 @@ void KeyFile::prepare(std::span<const KeyId> ids) {
 SwitchingKey KeyFile::load(const KeyId& id) const {
   const auto at = stored_.find(id);
   if (at == stored_.end()) throw Error(ErrorCode::wrong_key, file_.name() + " lacks a key that the plan needs");
-  const auto& [section, stored] = at->second;  // sections have the order of the list
+  const std::size_t section = at->second.index;  // sections have the order of the list
+  const KeyShape& stored = at->second.shape;
   const KeyTier& tier = tiers_[static_cast<std::size_t>(id.tier)];
   const auto stored_limbs = static_cast<std::size_t>(stored.limbs()),
              stored_digits = static_cast<std::size_t>(key_digits(stored.tier, id.galois_element));

@@ -31,7 +31,7 @@ constexpr wire::JsonLimits kLimits{std::size_t{64} << 20, 1 << 21, 1 << 21};
 
 // The folder of releases, made if it is missing. On file systems without locks a record still replaces no other.
 fs::path folder_of_releases(const fs::path& dir) {
-  const fs::path path = dir / "releases";
+  fs::path path = dir / "releases";
   std::error_code error;
   if (fs::create_directories(path, error)) fs::permissions(path, fs::perms::owner_all, error);
   if (error)

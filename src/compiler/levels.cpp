@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ranges>
 
 #include "base/error.h"
 #include "compiler/key_tiers.h"
@@ -180,9 +179,10 @@ class Search {
 // An extra prime for every second step, beginning with the last one.
 void take_every_second(plan::Plan& plan) {
   bool second = true;
-  for (plan::Step& s : std::views::reverse(plan.steps)) {
-    if (!plan::takes_extra_primes(plan, s)) continue;
-    s.extra_primes = second ? 1 : 0;
+  for (std::size_t s = plan.steps.size(); s-- > 0;) {
+    plan::Step& step = plan.steps[s];
+    if (!plan::takes_extra_primes(plan, step)) continue;
+    step.extra_primes = second ? 1 : 0;
     second = !second;
   }
 }
