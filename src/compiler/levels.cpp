@@ -66,7 +66,8 @@ class Search {
       if (best_.extra[s] == 0) continue;
       std::vector<int> extra = best_.extra;
       extra[s] = 0;
-      Choice tried = choice_of(std::move(extra));
+      check(apply(extra), "room for fewer levels than before");
+      Choice tried = evaluate(std::move(extra));
       if (!enough(tried.scales.total_variance(), tried.seconds)) continue;
       const double loss = std::log(tried.scales.total_variance() / variance()),
                    rate = (seconds() - tried.seconds) / std::max(loss, 1e-3);
@@ -131,12 +132,6 @@ class Search {
     Choice c{std::move(extra), choose_scales(plan_, statistics_, errors_, rotated_)};
     c.seconds = seconds_of_plan();
     return c;
-  }
-
-  // The plan with fewer extra primes than the best one, for which the modulus has room.
-  Choice choice_of(std::vector<int> extra) {
-    check(apply(extra), "room for fewer levels than before");
-    return evaluate(std::move(extra));
   }
 
   // The plan with these extra primes, if the modulus has room for them and they are worth it.

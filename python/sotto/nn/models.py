@@ -5,7 +5,7 @@ layer is the one it feeds (noise.py uses that).
 """
 from __future__ import annotations
 
-from typing import Callable
+from typing import Any, Callable
 
 import torch
 from torch import nn
@@ -184,47 +184,31 @@ class DenseNet(nn.Module):
         return self.fc(_float32(self.features(x)).mean((2, 3)))
 
 
-def _vgg(name: str, plan: list[int]) -> Callable[..., nn.Module]:
+Make = Callable[[str, int, int, tuple[int, int]], nn.Module]
+"""From kind of activation, channels, classes and height and width."""
+
+
+def _of(network: Callable[..., nn.Module], *arguments: Any, least: int = 1) -> Make:
+    """Networks whose weights do not depend on the size of images, of at least so many pixels in height and width."""
     def make(kind: str, channels: int, classes: int, size: tuple[int, int]) -> nn.Module:
-        least = 2 ** plan.count(0)
         if min(size) < least:
-            raise TrainError(f"{name} needs images of at least {least} x {least} pixels, not {size[0]} x {size[1]}")
-        return Vgg(kind, channels, classes, plan)
+            raise TrainError(f"{network.__name__.lower()} networks need images of at least {least} x {least} pixels, "
+                             f"not {size[0]} x {size[1]}")
+        return network(kind, channels, classes, *arguments)
     return make
 
 
-def _resnet(widths: list[int], blocks: list[int]) -> Callable[..., nn.Module]:
-    def make(kind: str, channels: int, classes: int, size: tuple[int, int]) -> nn.Module:
-        del size
-        return ResNet(kind, channels, classes, widths, blocks)
-    return make
-
-
-def _mobilenet(plan: list[tuple[int, int]]) -> Callable[..., nn.Module]:
-    def make(kind: str, channels: int, classes: int, size: tuple[int, int]) -> nn.Module:
-        del size
-        return MobileNet(kind, channels, classes, plan)
-    return make
-
-
-def _densenet(growth: int, layers: int) -> Callable[..., nn.Module]:
-    def make(kind: str, channels: int, classes: int, size: tuple[int, int]) -> nn.Module:
-        if min(size) < 4:
-            raise TrainError(f"densenet needs images of at least 4 x 4 pixels, not {size[0]} x {size[1]}")
-        return DenseNet(kind, channels, classes, growth, layers)
-    return make
-
-
-ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
-    **{f"resnet{6 * n + 2}": _resnet([16, 32, 64], [n] * 3) for n in (3, 5, 7, 9, 18)},
-    **{f"resnet20x{k}": _resnet([16 * k, 32 * k, 64 * k], [3] * 3) for k in (2, 4)},  # wide (arXiv:1605.07146): teachers
-    "resnet34": _resnet([16, 32, 64, 128], [3, 4, 6, 3]),
+ARCHITECTURES: dict[str, Make] = {
+    **{f"resnet{6 * n + 2}": _of(ResNet, [16, 32, 64], [n] * 3) for n in (3, 5, 7, 9, 18)},
+    # Wide (arXiv:1605.07146), meant as teachers.
+    **{f"resnet20x{k}": _of(ResNet, [16 * k, 32 * k, 64 * k], [3] * 3) for k in (2, 4)},
+    "resnet34": _of(ResNet, [16, 32, 64, 128], [3, 4, 6, 3]),
     "cryptonets": CryptoNets,
-    "densenet": _densenet(12, 4),
+    "densenet": _of(DenseNet, 12, 4, least=4),
     "lenet5": LeNet5,
-    "mobilenet": _mobilenet([(64, 1), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1)]),
     "mlp": Mlp,
-    "vgg11": _vgg("vgg11", VGG11),
+    "mobilenet": _of(MobileNet, [(64, 1), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1)]),
+    "vgg11": _of(Vgg, VGG11, least=32),
 }
 
 
