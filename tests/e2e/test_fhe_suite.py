@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import onnx
 
 import harness
 import models
@@ -196,6 +197,17 @@ class FheSuite(Case):
         self.assertEqual(harness.tree(self.dir / "out/io"), before)
         self.assertIn("another", self.run_py("--sizes", "0", "--seed", "1", code=USAGE).stderr)
         self.assertIn("1000 images are asked for", self.run_py("--sizes", "0,2", code=BAD_INPUT).stderr)
+
+    def test_networks_that_come_along_take_the_images_of_their_data(self):
+        sys.path.insert(0, str(SUITE / "submission"))
+        self.addCleanup(sys.path.remove, str(SUITE / "submission"))
+        import layout
+        self.assertLessEqual({"cifar10", "mnist"}, set(layout.NETWORKS))
+        for name, file in layout.NETWORKS.items():
+            with self.subTest(name):
+                shape = tuple(d.dim_value for d in onnx.load(ROOT / file).graph.input[0].type.tensor_type.shape.dim[1:])
+                self.assertEqual(shape, (1, 28, 28) if name == "mnist" else (3, 32, 32))
+                self.assertIn(shape, layout.SHAPES.values())
 
     def test_interrupted(self):
         p = subprocess.Popen([sys.executable, "-B", str(SUITE / "run.py"), "--data", "cifar10:data", "--model", "net.onnx", "--sizes", "1",
