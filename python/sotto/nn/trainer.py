@@ -152,7 +152,7 @@ class Trainer:
                                    epochs=self.config.epochs, name=self.test_name, **record))
         if last == self.config.epochs:
             self._set_progress(1 - 1 / (last * self.steps))
-            renew_statistics(self.net, self.images, self.meta, self.device)
+            renew_statistics(self.net, self.augmenter)
             self.net.eval()
             final = evaluation.accuracy(self.net, self.test, self.meta, self.pool, self.device)
             self.history[-1]["final_accuracy"] = final
