@@ -144,13 +144,13 @@ Ciphertext Evaluator::multiply(const Ciphertext& a, const Ciphertext& b) const {
   return relinearise(d0, d1, d2, a.scale * b.scale, true);
 }
 
-Ciphertext Evaluator::square(Ciphertext a) const {
+Ciphertext Evaluator::square(Ciphertext a, bool rescale) const {
   RnsPoly d2 = make_poly(*ring_, a.limbs());
   parallel_for(a.c0.size(), [&](std::size_t l) {
     ring_->kernels().square(a.c0[l].data(), a.c1[l].data(), d2[l].data(), a.c0[l].data(), a.c1[l].data(), ring_->n(),
                             ring_->modulus(l));
   });
-  return relinearise(a.c0, a.c1, d2, a.scale * a.scale, true);
+  return relinearise(a.c0, a.c1, d2, a.scale * a.scale, rescale);
 }
 
 Ciphertext Evaluator::apply(const Ciphertext& a, RaisedDigits& d, u64 galois_element) const {

@@ -39,8 +39,8 @@ class Evaluator {
   [[nodiscard]] Ciphertext rescale(Ciphertext a) const;
   /// a * b, relinearised and rescaled in one division: one limb less, scale a.scale * b.scale / q.
   [[nodiscard]] Ciphertext multiply(const Ciphertext& a, const Ciphertext& b) const;
-  /// a^2, as `multiply`. Consumes a: its memory is reused.
-  [[nodiscard]] Ciphertext square(Ciphertext a) const;
+  /// a^2, relinearised; with `rescale` as `multiply`, else at the limbs of a. Consumes a: its memory is reused.
+  [[nodiscard]] Ciphertext square(Ciphertext a, bool rescale = true) const;
   /// d0 + d1 s + d2 s^2, of this scale, as a ciphertext; with `rescale` divided by the last prime in the same division.
   [[nodiscard]] Ciphertext relinearise(const ring::RnsPoly& d0, const ring::RnsPoly& d1, const ring::RnsPoly& d2,
                                        double scale, bool rescale) const;

@@ -51,11 +51,15 @@ Statistics expand(const Statistics& circuit, const plan::Plan& plan) {
 // Levels of a network that is deeper than the modulus, or that needs polynomials; nothing if a layer is too deep.
 std::optional<plan::Plan> bootstrapped(plan::Plan packed, const Options& options) {
   packed.tensors[static_cast<std::size_t>(packed.steps.back().output)].limbs = options.output_limbs;
-  packed.steps.back().extra_primes = 1;  // one prime would leave few bits to the weights of the last layer
-  // With groups, weights have masks over long periods and need more bits, too.
-  if (options.precise || options.group > 1)
-    for (plan::Step& s : packed.steps)
-      if (s.kind == plan::Kind::square || s.kind == plan::Kind::multiply) s.extra_primes = 1;
+  packed.steps.back().late_primes = 1;  // one prime would leave few bits to the weights of the last layer
+  for (plan::Step& s : packed.steps) {
+    if (s.kind == plan::Kind::square) {
+      s.early_primes = 1;
+      s.late_primes = options.precise ? 1 : 0;
+    } else if (s.kind == plan::Kind::multiply && (options.precise || options.group > 1)) {
+      s.late_primes = 2;  // with groups, weights have masks over long periods and need more bits
+    }
+  }
   const std::optional<Placement> placement = place(packed);
   if (!placement) return std::nullopt;
   plan::Plan plan = insert_bootstraps(packed, *placement);

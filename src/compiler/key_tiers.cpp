@@ -60,7 +60,16 @@ std::vector<Level> levels_of(plan::Plan& plan) {
     plan::Schedule part;
     for (const plan::Task& task : schedule.tasks)
       if (task.step == static_cast<int>(s)) part.tasks.push_back(task);
-    for (const ckks::KeyId& id : plan::required_keys(plan, part)) level.galois_elements.insert(id.galois_element);
+    // Squares of sums that were divided before are relinearised at a level of their own.
+    const double squares = step.kind == plan::Kind::square
+                               ? plan.tensors[static_cast<std::size_t>(step.output)].layout.ciphertexts()
+                               : 0;
+    Level& of_squares = by_limbs[plan::product_limbs(step)];
+    of_squares.limbs = plan::product_limbs(step);
+    for (const ckks::KeyId& id : plan::required_keys(plan, part))
+      (id.galois_element == ckks::kRelinearise ? of_squares : level).galois_elements.insert(id.galois_element);
+    level.switches -= squares;
+    of_squares.switches += squares;
   }
   std::vector<Level> levels;
   for (auto& [limbs, level] : by_limbs) levels.push_back(std::move(level));

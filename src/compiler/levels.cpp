@@ -36,63 +36,111 @@ int assign_limbs(plan::Plan& plan) {
   return needed.front();
 }
 
-// Extra primes for some steps, tried out on one plan, whose weights are too many to be copied.
+// The primes by which a step divides.
+struct Primes {
+  int early = 0, late = 0;
+};
+
+// A plan's primes, by step, and what comes of them.
+struct Choice {
+  std::vector<Primes> primes;
+  Scales scales;
+  double seconds = 0;  // predicted, without reading keys
+
+  [[nodiscard]] double variance() const { return scales.total_variance(); }
+};
+
+// Looks for the primes of all steps, tried out on one plan, whose weights are too many to be copied.
 class Search {
  public:
-  Search(plan::Plan plan, const Statistics& statistics)
-      : statistics_(statistics), plan_(std::move(plan)), costs_(plan_) {
+  Search(plan::Plan plan, const Statistics& statistics, const WantedVariance& wanted)
+      : statistics_(statistics), wanted_(wanted), plan_(std::move(plan)), costs_(plan_) {
     const plan::Schedule schedule = plan::make_schedule(plan_);
     errors_ = weight_errors(plan_, plan::weight_noise(plan_, schedule));
     rotated_ = plan::rotated_share(plan_, schedule);
-    for (const plan::Step& s : plan_.steps) best_.extra.push_back(s.extra_primes);
-    best_.scales = choose_scales(plan_, statistics_, errors_, rotated_);
-    best_.seconds = seconds_of_plan();
   }
 
-  [[nodiscard]] Draft take() {
-    check(apply(best_.extra), "levels that were assigned before");
-    return {std::move(plan_), std::move(errors_), std::move(rotated_), std::move(best_.scales)};
+  [[nodiscard]] bool enough(const Choice& c) const {
+    const double variance = c.variance();
+    return variance <= wanted_.at_most && (variance <= wanted_.if_cheap || c.seconds >= kCheapSeconds);
   }
-  [[nodiscard]] double variance() const { return best_.scales.total_variance(); }
-  [[nodiscard]] double seconds() const { return best_.seconds; }
 
-  // Takes away the extra prime that raises the error least for the time that it takes, of those without which
-  // `enough(variance, seconds)` holds. False if there is none.
-  template <class Enough>
-  bool remove(const Enough& enough) {
-    std::optional<Choice> next;
-    double most = 0;
-    for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
-      if (best_.extra[s] == 0) continue;
-      std::vector<int> extra = best_.extra;
-      extra[s] = 0;
-      check(apply(extra), "room for fewer levels than before");
-      Choice tried = evaluate(std::move(extra));
-      if (!enough(tried.scales.total_variance(), tried.seconds)) continue;
-      const double loss = std::log(tried.scales.total_variance() / variance()),
-                   rate = (seconds() - tried.seconds) / std::max(loss, 1e-3);
-      if (rate <= most) continue;
-      most = rate;
-      next = std::move(tried);
+  // The best choice that begins with these; nothing if the modulus has no room for them.
+  std::optional<Choice> from(std::vector<Primes> first) {
+    if (!apply(first)) return std::nullopt;
+    best_ = evaluate(std::move(first));
+    if (wanted_.at_most == HUGE_VAL) return best_;
+    while (!enough(best_) && add()) {
     }
-    if (!next) return false;
-    best_ = std::move(*next);
-    return true;
+    while (remove()) {
+    }
+    return best_;
   }
 
-  // One more extra prime, where it gains most for its time; then moves those that lie better beside. False if none
+  // Of choices that are exact enough the faster one, of others the more exact one.
+  [[nodiscard]] bool better(const Choice& a, const Choice& b) const {
+    if (enough(a) != enough(b)) return enough(a);
+    return enough(a) ? a.seconds < b.seconds : a.variance() < b.variance();
+  }
+
+  [[nodiscard]] Draft take(Choice choice) {
+    check(apply(choice.primes), "levels that were assigned before");
+    return {std::move(plan_), std::move(errors_), std::move(rotated_), std::move(choice.scales)};
+  }
+
+ private:
+  [[nodiscard]] const plan::Step& step(std::size_t s) const { return plan_.steps[s]; }
+
+  [[nodiscard]] double seconds_of_plan() const {
+    const auto special = [primes = most_primes(kLogN, plan_.parameters.security)](int limbs) {
+      return special_primes(limbs, primes - limbs);
+    };
+    double sum = 0;
+    for (std::size_t s = 0; s < plan_.steps.size(); ++s)
+      sum += costs_.at(static_cast<int>(s), step(s).limbs, special).seconds(plan::kTypicalSpeed);
+    return sum;
+  }
+
+  bool apply(const std::vector<Primes>& primes) {
+    for (std::size_t s = 0; s < primes.size(); ++s) {
+      plan_.steps[s].early_primes = primes[s].early;
+      plan_.steps[s].late_primes = primes[s].late;
+    }
+    return assign_levels(plan_);
+  }
+
+  // The plan with these primes, to which it has been set.
+  Choice evaluate(std::vector<Primes> primes) {
+    return {std::move(primes), choose_scales(plan_, statistics_, errors_, rotated_), seconds_of_plan()};
+  }
+
+  // The plan with these primes, if the modulus has room for them and they are worth it.
+  std::optional<Choice> try_out(std::vector<Primes> primes) {
+    if (!apply(primes)) return std::nullopt;
+    Choice c = evaluate(std::move(primes));
+    if (!(std::log(best_.variance() / c.variance()) >= kLeastGain)) return std::nullopt;
+    return c;
+  }
+
+  [[nodiscard]] bool takes_more(std::size_t s) const {
+    return plan::divides(plan_, step(s)) && best_.primes[s].late < most_late(s);
+  }
+  // Of steps that begin with a late prime one more than that.
+  [[nodiscard]] int most_late(std::size_t s) const { return step(s).keep || best_.primes[s].early > 0 ? 1 : 2; }
+
+  // One more late prime, where it gains most for its time; then moves those that lie better beside. False if none
   // helps.
   bool add() {
     std::optional<Choice> next;
     double most = 0;
     for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
-      if (!plan::takes_extra_primes(plan_, plan_.steps[s]) || best_.extra[s] > 0) continue;
-      std::vector<int> extra = best_.extra;
-      extra[s] = 1;
-      std::optional<Choice> tried = try_out(std::move(extra));
+      if (!takes_more(s)) continue;
+      std::vector<Primes> primes = best_.primes;
+      ++primes[s].late;
+      std::optional<Choice> tried = try_out(std::move(primes));
       if (!tried) continue;
-      const double gain = std::log(variance() / tried->scales.total_variance()),
-                   rate = gain / std::max(tried->seconds - seconds(), 1e-3 * seconds());
+      const double gain = std::log(best_.variance() / tried->variance()),
+                   rate = gain / std::max(tried->seconds - best_.seconds, 1e-3 * best_.seconds);
       if (rate <= most) continue;
       most = rate;
       next = std::move(tried);
@@ -104,57 +152,17 @@ class Search {
     return true;
   }
 
- private:
-  struct Choice {
-    std::vector<int> extra;  // primes, by step
-    Scales scales;
-    double seconds = 0;
-  };
-
-  // Predicted, without reading keys.
-  [[nodiscard]] double seconds_of_plan() const {
-    const auto special = [primes = most_primes(kLogN, plan_.parameters.security)](int limbs) {
-      return special_primes(limbs, primes - limbs);
-    };
-    double sum = 0;
-    for (std::size_t s = 0; s < plan_.steps.size(); ++s)
-      sum += costs_.at(static_cast<int>(s), plan_.steps[s].limbs, special).seconds(plan::kTypicalSpeed);
-    return sum;
-  }
-
-  bool apply(const std::vector<int>& extra) {
-    for (std::size_t s = 0; s < extra.size(); ++s) plan_.steps[s].extra_primes = extra[s];
-    return assign_levels(plan_);
-  }
-
-  // The plan with these extra primes, to which it has been set.
-  Choice evaluate(std::vector<int> extra) {
-    Choice c{std::move(extra), choose_scales(plan_, statistics_, errors_, rotated_)};
-    c.seconds = seconds_of_plan();
-    return c;
-  }
-
-  // The plan with these extra primes, if the modulus has room for them and they are worth it.
-  std::optional<Choice> try_out(std::vector<int> extra) {
-    if (!apply(extra)) return std::nullopt;
-    Choice c = evaluate(std::move(extra));
-    if (std::log(variance() / c.scales.total_variance()) < kLeastGain) return std::nullopt;
-    return c;
-  }
-
-  // Gives an extra prime to a neighbour of the step that has it, if that lowers the error; earlier ones are cheaper.
+  // Gives a late prime to a neighbour of the step that has it, if that lowers the error; earlier ones are cheaper.
   bool move() {
     const auto count = static_cast<std::ptrdiff_t>(plan_.steps.size());
     for (std::ptrdiff_t s = 0; s < count; ++s) {
-      if (best_.extra[static_cast<std::size_t>(s)] == 0) continue;
+      if (best_.primes[static_cast<std::size_t>(s)].late < most_late(static_cast<std::size_t>(s))) continue;
       for (std::ptrdiff_t to : {s - 1, s + 1, s - 2, s + 2}) {
-        if (to < 0 || to >= count || !plan::takes_extra_primes(plan_, plan_.steps[static_cast<std::size_t>(to)]) ||
-            best_.extra[static_cast<std::size_t>(to)] > 0)
-          continue;
-        std::vector<int> extra = best_.extra;
-        extra[static_cast<std::size_t>(s)] = 0;
-        extra[static_cast<std::size_t>(to)] = 1;
-        std::optional<Choice> tried = try_out(std::move(extra));
+        if (to < 0 || to >= count || !takes_more(static_cast<std::size_t>(to))) continue;
+        std::vector<Primes> primes = best_.primes;
+        --primes[static_cast<std::size_t>(s)].late;
+        ++primes[static_cast<std::size_t>(to)].late;
+        std::optional<Choice> tried = try_out(std::move(primes));
         if (!tried) continue;
         best_ = std::move(*tried);
         return true;
@@ -163,7 +171,42 @@ class Search {
     return false;
   }
 
+  // Takes away the prime, or the early division, that raises the error least for the time that it takes, of those
+  // without which the error is small enough. False if there is none.
+  bool remove() {
+    std::optional<Choice> next;
+    double most = 0;
+    for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
+      for (const Primes& fewer : cheaper(s)) {
+        std::vector<Primes> primes = best_.primes;
+        primes[s] = fewer;
+        check(apply(primes), "room for fewer levels than before");
+        Choice tried = evaluate(std::move(primes));
+        if (!enough(tried)) continue;
+        const double loss = std::log(tried.variance() / best_.variance()),
+                     rate = (best_.seconds - tried.seconds) / std::max(loss, 1e-3);
+        if (rate <= most) continue;
+        most = rate;
+        next = std::move(tried);
+      }
+    }
+    if (!next) return false;
+    best_ = std::move(*next);
+    return true;
+  }
+
+  // Fewer primes than a step has, and the same divided together with the special primes.
+  [[nodiscard]] std::vector<Primes> cheaper(std::size_t s) const {
+    const auto [early, late] = best_.primes[s];
+    std::vector<Primes> all;
+    if (late > (step(s).kind == plan::Kind::multiply ? 1 : 0)) all.push_back({early, late - 1});
+    if (early > 0) all.push_back({early - 1, late});
+    if (early > 0 && late < plan::kMostDivided) all.push_back({early - 1, late + 1});
+    return all;
+  }
+
   const Statistics& statistics_;
+  const WantedVariance& wanted_;
   plan::Plan plan_;
   plan::LevelCosts costs_;
   std::vector<std::vector<WeightErrors>> errors_;
@@ -171,15 +214,32 @@ class Search {
   Choice best_;
 };
 
-// An extra prime for every second step, beginning with the last one.
-void take_every_second(plan::Plan& plan) {
+std::vector<Primes> primes_of(const plan::Plan& plan) {
+  std::vector<Primes> primes;
+  for (const plan::Step& s : plan.steps) primes.push_back({s.early_primes, s.late_primes});
+  return primes;
+}
+
+// Where the search begins: with one late prime for every level, in groups with two for every second one from the last
+// step on.
+std::vector<Primes> late_primes(const plan::Plan& plan) {
+  std::vector<Primes> primes = primes_of(plan);
   bool second = true;
-  for (std::size_t s = plan.steps.size(); s-- > 0;) {
-    plan::Step& step = plan.steps[s];
-    if (!plan::takes_extra_primes(plan, step)) continue;
-    step.extra_primes = second ? 1 : 0;
+  for (std::size_t s = plan.steps.size(); plan.group() > 1 && s-- > 0;) {
+    if (!plan::divides(plan, plan.steps[s])) continue;
+    primes[s].late += second ? 1 : 0;
     second = !second;
   }
+  return primes;
+}
+
+// And with sums that are divided before they are squared.
+std::vector<Primes> early_primes(const plan::Plan& plan) {
+  std::vector<Primes> primes = primes_of(plan);
+  for (std::size_t s = 0; s < primes.size(); ++s)
+    if (plan.steps[s].kind == plan::Kind::square) primes[s] = {1, 0};
+  primes.back().late = 1;
+  return primes;
 }
 
 }  // namespace
@@ -195,21 +255,18 @@ bool assign_levels(plan::Plan& plan) {
 
 std::optional<Draft> levels_without_bootstraps(plan::Plan packed, const Statistics& statistics,
                                                const WantedVariance& wanted) {
-  if (packed.group() > 1) take_every_second(packed);
-  if (!assign_levels(packed)) {
-    for (plan::Step& s : packed.steps) s.extra_primes = 0;
-    if (!assign_levels(packed)) return std::nullopt;
-  }
+  std::vector<std::vector<Primes>> firsts = {early_primes(packed), late_primes(packed)};
+  if (wanted.at_most == HUGE_VAL) firsts = {primes_of(packed)};
+  if (!assign_levels(packed)) return std::nullopt;
   for (std::size_t t = 0; t < packed.tensors.size(); ++t) packed.tensors[t].moments = statistics.moments[t];
-  Search search(std::move(packed), statistics);
-  const auto enough = [&](double variance, double seconds) {
-    return variance <= wanted.at_most && (variance <= wanted.if_cheap || seconds >= kCheapSeconds);
-  };
-  while (!enough(search.variance(), search.seconds()) && search.add()) {
+  Search search(std::move(packed), statistics, wanted);
+  std::optional<Choice> best;
+  for (const std::vector<Primes>& first : firsts) {
+    std::optional<Choice> found = search.from(first);
+    if (found && (!best || search.better(*found, *best))) best = std::move(found);
   }
-  while (search.remove(enough)) {
-  }
-  return search.take();
+  if (!best) return std::nullopt;
+  return search.take(std::move(*best));
 }
 
 }  // namespace sotto::compiler

@@ -15,14 +15,15 @@ namespace sotto::compiler {
 
 namespace {
 
-// Part of the whole time that an extra prime for a square or product is worth.
+// Part of the whole time that an extra prime for a product is worth.
 constexpr double kPreciseWorth = 0.045;
 
 // Consecutive steps between two bootstraps.
 struct Segment {
-  std::vector<int> limbs;    // by step
-  std::vector<int> precise;  // steps with an extra prime
-  int start = 0;             // limbs that a tensor alive at the beginning needs
+  std::vector<int> limbs;     // by step
+  std::vector<int> precise;   // products with an extra prime
+  std::vector<int> entering;  // squares that are bootstrapped, and divided by one more prime for it
+  int start = 0;              // limbs that a tensor alive at the beginning needs
 };
 
 // Steps of a packed plan with the tensors that they read and write.
@@ -58,8 +59,8 @@ class Graph {
     return sum;
   }
 
-  // Steps (first, last] with what is alive at the end at `end` limbs, an extra prime for the last `precise` squares or
-  // products that have none.
+  // Steps (first, last] with what is alive at the end at `end` limbs, an extra prime for the last `precise` products that
+  // have none. A square whose sum alone is divided has twice its bits, too many for what is bootstrapped.
   [[nodiscard]] Segment segment(int first, int last, int end, int precise) const {
     std::vector<int> needed(plan_.tensors.size(), 0);
     Segment out;
@@ -69,10 +70,13 @@ class Graph {
       needed[static_cast<std::size_t>(step(last).output)] = plan_.output().limbs;
     for (int s = last; s > first; --s) {
       int at = std::max(needed[static_cast<std::size_t>(step(s).output)], 1) + plan::levels_taken(step(s));
-      const bool multiplies = step(s).kind == plan::Kind::square || step(s).kind == plan::Kind::multiply;
-      if (multiplies && step(s).extra_primes == 0 && precise > 0) {
+      const bool bootstrapped = last + 1 < count() && last_use_[static_cast<std::size_t>(step(s).output)] > last;
+      if (step(s).kind == plan::Kind::multiply && step(s).late_primes == 1 && precise > 0) {
         out.precise.push_back(s);
         --precise;
+        ++at;
+      } else if (step(s).kind == plan::Kind::square && step(s).late_primes == 0 && bootstrapped) {
+        out.entering.push_back(s);
         ++at;
       }
       out.limbs.push_back(at);
@@ -85,7 +89,7 @@ class Graph {
     std::reverse(out.limbs.begin(), out.limbs.end());
     return out;
   }
-  // The segment with as many precise squares and products as `most` limbs at its beginning allow.
+  // The segment with as many precise products as `most` limbs at its beginning allow.
   [[nodiscard]] Segment precise_segment(int first, int last, int end, int most) const {
     Segment best = segment(first, last, end, 0);
     for (int precise = 1; best.start < most; ++precise) {
@@ -131,7 +135,7 @@ class StepSeconds {
 // Shortest path over cuts for one circuit.
 class Search {
  public:
-  // worth: seconds that a precise square or product may cost.
+  // worth: seconds that a precise product may cost.
   Search(const Graph& graph, StepSeconds& step_seconds, const bootstrap::BootstrapSpec& spec, int limbs, int special,
          double worth)
       : graph_(graph),
@@ -151,7 +155,7 @@ class Search {
     struct Way {
       double seconds = HUGE_VAL;
       int next = 0;
-      std::vector<int> precise;
+      std::vector<int> precise, entering;
     };
     const int count = graph_.count();
     std::vector<Way> behind(static_cast<std::size_t>(count) + 1);
@@ -171,7 +175,7 @@ class Search {
         Segment precise = graph_.precise_segment(c, e, best_.bootstrapping.input_limbs(), most);
         for (Segment* s : {&plain, &precise}) {
           const double seconds = end + cost(c, *s);
-          if (seconds < way.seconds) way = {seconds, e, s->precise};
+          if (seconds < way.seconds) way = {seconds, e, s->precise, s->entering};
         }
       }
     }
@@ -180,6 +184,7 @@ class Search {
     for (int c = -1; c < count - 1;) {
       const Way& way = behind[static_cast<std::size_t>(c + 1)];
       best_.precise.insert(best_.precise.end(), way.precise.begin(), way.precise.end());
+      best_.precise.insert(best_.precise.end(), way.entering.begin(), way.entering.end());
       c = way.next;
       if (c < count - 1) best_.cuts.push_back(c);
     }
@@ -231,7 +236,7 @@ std::optional<Placement> place(const plan::Plan& packed) {
 }
 
 plan::Plan insert_bootstraps(plan::Plan packed, const Placement& placement) {
-  for (int s : placement.precise) packed.steps[static_cast<std::size_t>(s)].extra_primes = 1;
+  for (int s : placement.precise) ++packed.steps[static_cast<std::size_t>(s)].late_primes;
   const Graph graph(packed);
   plan::Plan out = packed;
   out.steps.clear();
@@ -261,6 +266,7 @@ plan::Plan insert_bootstraps(plan::Plan packed, const Placement& placement) {
       static_cast<circuit::Op&>(step) = circuit::copy_op(
           old.name + " bootstrap", id, {now[static_cast<std::size_t>(t)]}, circuit::Op::Kind::bootstrap);
       step.limbs = placement.bootstrapping.input_limbs();
+      step.late_primes = 0;
       out.tensors.push_back({old.name + " bootstrapped", old.layout, 0, 1});
       out.steps.push_back(std::move(step));
       now[static_cast<std::size_t>(t)] = id;

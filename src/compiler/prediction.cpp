@@ -145,6 +145,7 @@ class DrawnErrors {
         circuit_(plan::view(plan_)),
         errors_(compiled.weight_errors),
         rotated_(compiled.rotated),
+        primes_(ckks::primes_of(plan_.parameters)),
         normal_(seed),
         energy_(plan_.tensors.size()) {}
 
@@ -157,12 +158,13 @@ class DrawnErrors {
     hooks.sum = [&, check_range = hooks.sum](int s, std::vector<double>& sum) {
       check_range(s, sum);
       round_weights(static_cast<std::size_t>(s), sum);
+      divide_early(plan_.steps[static_cast<std::size_t>(s)], sum);
     };
     hooks.result = [&](int s, std::vector<double>& v) {
       const plan::Step& step = plan_.steps[static_cast<std::size_t>(s)];
       double deviation = plan::NoiseModel::rounding(plan_.parameters.log_n) /
                          plan_.tensors[static_cast<std::size_t>(step.output)].scale;
-      if (step.keep && step.extra_primes == 0) deviation = 0;
+      if (step.kind == plan::Kind::sum && step.late_primes == 0) deviation = 0;
       if (step.kind == plan::Kind::bootstrap)
         deviation = std::hypot(deviation, plan::NoiseModel::bootstrap() * plan_.bootstrapping->input_peak / step.scale);
       disturb(step.output, v, deviation);
@@ -180,6 +182,13 @@ class DrawnErrors {
       errors_[s][k].add_to(variance, energy_[static_cast<std::size_t>(step.terms[k].source)]);
     const std::size_t plane = sum.size() / variance.size();
     for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += std::sqrt(variance[k / plane]) / step.scale * normal_();
+  }
+
+  void divide_early(const plan::Step& step, std::vector<double>& sum) {
+    if (step.early_primes == 0) return;
+    const double deviation = plan::NoiseModel::rounding(plan_.parameters.log_n) *
+                             plan::Divisors(step, primes_).early / step.scale;
+    for (double& v : sum) v += deviation * normal_();
   }
 
   void disturb(int tensor, std::vector<double>& v, double deviation) {
@@ -200,6 +209,7 @@ class DrawnErrors {
   circuit::View circuit_;
   const std::vector<std::vector<WeightErrors>>& errors_;
   const std::vector<double>& rotated_;
+  std::vector<std::uint64_t> primes_;
   NormalDraws normal_;
   std::vector<std::vector<double>> energy_;  // [tensor][channel]: mean squares of the slots
 };

@@ -70,7 +70,7 @@ class Descent {
       for (std::size_t k = 0; k < errors[s].size(); ++k)
         readers_[index(plan.steps[s].terms[k].source)].emplace_back(s, k);
     }
-    for (const plan::Step& s : plan.steps) divisors_.push_back(plan::level_modulus(s, primes_));
+    for (const plan::Step& s : plan.steps) divisors_.emplace_back(s, primes_);
     begin();
     for (std::size_t t = 0; t < plan.tensors.size(); ++t) follow(t);
     for (std::size_t t = 0; t < plan.tensors.size(); ++t) {
@@ -105,8 +105,8 @@ class Descent {
 
   // The squared scale of a step's sum for an output channel.
   [[nodiscard]] double sum_scale(std::size_t s, std::size_t o) const {
-    const double out = squares_[index(plan_.steps[s].output)][o], q = divisors_[s];
-    return plan_.steps[s].kind == Kind::square ? std::sqrt(out) * q : out * q * q;
+    return std::pow(plan::sum_scale(plan_.steps[s], divisors_[s], std::sqrt(squares_[index(plan_.steps[s].output)][o])),
+                    2);
   }
 
   // The first scales, and which of them are free.
@@ -139,7 +139,7 @@ class Descent {
         for (std::size_t c = 0; c < all.size(); ++c)
           log2[c] = std::min(peak - (together ? largest : bound(c)), most_of_product(t, c));
       } else if (made != nullptr && made->keep) {
-        const double above = made->extra_primes > 0 ? kWideScoreRoom : kScoreRoom;
+        const double above = made->late_primes > 0 ? kWideScoreRoom : kScoreRoom;
         log2.assign(all.size(), room + kRoom - above - largest);
       } else if (of_bootstrap) {
         const auto& source = scales_.log2[index(made->terms.front().source)];
@@ -191,7 +191,7 @@ class Descent {
       const std::size_t f = index(factor.source);
       const double log2 = modulus_bits(least_limbs_[f]) - kRoom - live_bits(f, c);
       const double more = &factor == &s->terms.front() ? imbalance(*s, c) : -imbalance(*s, c);
-      most = std::min(most, 2 * log2 + more - std::log2(divisors_[index(producer_[t])]));
+      most = std::min(most, 2 * log2 + more - std::log2(divisors_[index(producer_[t])].late));
     }
     return most;
   }
@@ -207,7 +207,7 @@ class Descent {
   void follow(std::size_t t) {
     const plan::Step* s = product(t);
     if (s == nullptr) return;
-    const double q = std::log2(divisors_[index(producer_[t])]);
+    const double q = std::log2(divisors_[index(producer_[t])].late);
     for (std::size_t c = 0; c < channels(t).size(); ++c) {
       const double both = scales_.log2[t][c] + q, more = imbalance(*s, c);
       scales_.log2[index(s->terms.front().source)][c] = (both - more) / 2;
@@ -239,8 +239,14 @@ class Descent {
     if (producer_[t] < 0)
       return std::pow(plan::NoiseModel::encryption(plan_.parameters.log_n), 2) + rotated_[t] * division;
     const plan::Step& made = plan_.steps[index(producer_[t])];
-    if (made.keep && made.extra_primes == 0) return 0;
+    if (made.kind == Kind::sum && made.late_primes == 0) return 0;
     return (1 + rotated_[t]) * division;
+  }
+
+  // Of a division before the square, in slots of the sum: variance.
+  [[nodiscard]] double early_rounding(std::size_t s) const {
+    if (plan_.steps[s].early_primes == 0) return 0;
+    return std::pow(plan::NoiseModel::rounding(plan_.parameters.log_n) * divisors_[s].early, 2);
   }
 
   // What rounding its weights does to the channels of a step's sum: variances in slots.
@@ -260,7 +266,7 @@ class Descent {
     std::vector<Influence> all(channels(t).size());
     for (std::size_t c = 0; c < all.size(); ++c) all[c].rounding = rounding(t) * channels(t)[c].gradient;
     if (const plan::Step* multiplied = product(t)) {
-      const double q = divisors_[index(producer_[t])];
+      const double q = divisors_[index(producer_[t])].late;
       for (const plan::Term& factor : multiplied->terms) {
         const std::size_t s = index(producer_[index(factor.source)]);
         const std::vector<double> weights = weights_of(s);
@@ -272,10 +278,12 @@ class Descent {
     } else if (producer_[t] >= 0 && !plan_.steps[index(producer_[t])].slotwise()) {
       const std::size_t s = index(producer_[t]);
       const double power = plan_.steps[s].kind == Kind::square ? 1 : 2;
+      // The squared scale of the sum for a result of scale 1.
+      const double unit = std::pow(plan::sum_scale(plan_.steps[s], divisors_[s], 1), 2), early = early_rounding(s);
       const std::vector<double> weights = weights_of(s);
       for (std::size_t c = 0; c < all.size(); ++c) {
         all[c].power = power;
-        all[c].weights_of = weights[c] * statistics_.sums[s][c].gradient / std::pow(divisors_[s], power);
+        all[c].weights_of = (weights[c] + early) * statistics_.sums[s][c].gradient / unit;
       }
     }
     std::vector<double> weights_from(all.size());
@@ -328,7 +336,8 @@ class Descent {
         slots += std::pow(plan::NoiseModel::bootstrap(), 2) *
                  std::exp2(2 * (kPeakBits - scales_.log2[index(step.terms.front().source)][o]));
       sum += slots * channels(t)[o].gradient;
-      if (!step.slotwise()) sum += weights[o] * statistics_.sums[s][o].gradient / sum_scale(s, o);
+      if (!step.slotwise())
+        sum += (weights[o] + early_rounding(s)) * statistics_.sums[s][o].gradient / sum_scale(s, o);
     }
     if (s == 0)
       for (std::size_t c = 0; c < channels(0).size(); ++c)
@@ -341,7 +350,7 @@ class Descent {
   const std::vector<std::vector<WeightErrors>>& errors_;  // by step and term
   const std::vector<double>& rotated_;                    // by tensor
   std::vector<std::uint64_t> primes_;
-  std::vector<double> divisors_;                                           // of the steps
+  std::vector<plan::Divisors> divisors_;                                   // of the steps
   std::vector<int> producer_;                                              // step that makes a tensor
   std::vector<int> least_limbs_;                                           // at which a tensor is held or read
   std::vector<std::vector<std::pair<std::size_t, std::size_t>>> readers_;  // steps and their terms
@@ -377,7 +386,7 @@ std::vector<double> own_scales(const plan::Plan& plan, const Scales& scales, con
   // Factors of a product share its scale; what their channels differ by goes into weights.
   for (const plan::Step& s : plan.steps) {
     if (s.kind != Kind::multiply) continue;
-    const double q = std::log2(plan::level_modulus(s, primes));
+    const double q = std::log2(plan::Divisors(s, primes).late);
     for (const plan::Term& t : s.terms)
       own[static_cast<std::size_t>(t.source)] = (own[static_cast<std::size_t>(s.output)] + q) / 2;
   }
@@ -406,9 +415,8 @@ void apply_scales(plan::Plan& plan, const Scales& scales) {
       s.scale = plan.tensors[static_cast<std::size_t>(s.terms.front().source)].scale;
       continue;
     }
-    const double q = plan::level_modulus(s, primes);
     const bool square = s.kind == Kind::square;
-    s.scale = square ? std::sqrt(result * q) : result * q;
+    s.scale = plan::sum_scale(s, {s, primes}, result);
     const auto row_factor = [&](std::size_t o) { return std::exp2(square ? rows[o] / 2 : rows[o]); };
     for (plan::Term& t : s.terms) {
       const auto& columns = factor[static_cast<std::size_t>(t.source)];

@@ -22,7 +22,7 @@ bool has(const Plan& plan, Kind kind) {
   return std::ranges::any_of(plan.steps, [&](const Step& s) { return s.kind == kind; });
 }
 
-bool takes_extra_primes(const Plan& plan, const Step& step) {
+bool divides(const Plan& plan, const Step& step) {
   if (step.kind == Kind::activate || step.kind == Kind::bootstrap) return false;
   return !step.keep || step.output == plan.steps.back().output;
 }
@@ -39,7 +39,7 @@ int levels_taken(const Step& step) {
     case Kind::sum:
     case Kind::square:
     case Kind::multiply:
-      return (step.keep ? 0 : 1) + step.extra_primes;
+      return step.early_primes + step.late_primes;
     case Kind::activate:
       return step.activation.depth();
     case Kind::bootstrap:
@@ -48,11 +48,21 @@ int levels_taken(const Step& step) {
   return 0;
 }
 
-double level_modulus(const Step& step, const std::vector<std::uint64_t>& primes) {
-  double q = 1;
+int product_limbs(const Step& step) { return step.limbs - step.early_primes; }
+
+Divisors::Divisors(const Step& step, const std::vector<std::uint64_t>& primes) {
   for (int k = 1; k <= levels_taken(step) && k <= step.limbs; ++k)
-    q *= static_cast<double>(primes[static_cast<std::size_t>(step.limbs - k)]);
-  return q;
+    (k <= step.early_primes ? early : late) *= static_cast<double>(primes[static_cast<std::size_t>(step.limbs - k)]);
+}
+
+double result_scale(const Step& step, const Divisors& by, double sum_scale) {
+  const double divided = sum_scale / by.early;
+  return (step.kind == Kind::square ? divided * divided : divided) / by.late;
+}
+
+double sum_scale(const Step& step, const Divisors& by, double result_scale) {
+  const double product = result_scale * by.late;
+  return (step.kind == Kind::square ? std::sqrt(product) : product) * by.early;
 }
 
 }  // namespace sotto::plan

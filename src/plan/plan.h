@@ -37,6 +37,9 @@ struct Moments {
   [[nodiscard]] double correlation(int dy, int dx, double otherwise) const;
 };
 
+/// Primes that divide a sum, or its square, at once.
+inline constexpr int kMostDivided = 2;
+
 /// An encrypted feature map.
 struct Tensor {
   std::string name;
@@ -46,14 +49,15 @@ struct Tensor {
   Moments moments = {};
 };
 
-/// One step of a plan: an op at a level. Output = sum of terms + bias, then squared or not, then divided by the primes
-/// of a level; or a function of one tensor or the product of two, slot by slot.
+/// One step of a plan: an op at a level. Output = sum of terms + bias, then squared or not, divided by the primes of a
+/// level before the square or after it; or a function of one tensor or the product of two, slot by slot.
 struct Step : Op {
   int limbs = 0;         ///< limbs at which the terms are added, or the tensor is copied
   double scale = 1;      ///< scale of that sum, or of the tensor
   int baby = 1;          ///< with groups: sources are rotated by 0 .. baby - 1 places, sums by multiples of baby
-  int extra_primes = 0;  ///< that it divides by beside those of its level, 0 or 1: room for precise weights
-  bool keep = false;     ///< of the last layer and of factors: the sum stays at its level, but for extra primes
+  int early_primes = 0;  ///< primes that divide the sum before it is squared, 0 .. kMostDivided
+  int late_primes = 1;   ///< primes that divide the sum, square or product, 0 .. kMostDivided
+  bool keep = false;     ///< of factors, which are not divided, and of the last layer, which need not be
   bool spread = false;   ///< of a factor with one pixel per channel: it goes to all positions of the tile
 };
 
@@ -107,19 +111,30 @@ struct Plan {
 /// A plan as a circuit, for interpretations in float64. The plan must outlive it.
 circuit::View view(const Plan& plan);
 
-/// The number by which a sum is divided: the product of levels_taken() primes.
-double level_modulus(const Step& step, const std::vector<std::uint64_t>& primes);
+/// The products of a step's early and late primes.
+struct Divisors {
+  double early = 1, late = 1;
+
+  Divisors(const Step& step, const std::vector<std::uint64_t>& primes);
+};
+
+/// The scale of the output of a sum or square whose sum has this scale, and the other way round.
+double result_scale(const Step& step, const Divisors& by, double sum_scale);
+double sum_scale(const Step& step, const Divisors& by, double result_scale);
 
 /// Whether a plan has a step of this kind.
 bool has(const Plan& plan, Kind kind);
 
-/// Whether a step can have extra primes: those that divide sums, squares and products, and the last one.
-bool takes_extra_primes(const Plan& plan, const Step& step);
+/// Whether a step divides its sum, square or product: all but functions, bootstraps and factors. The last one can, too.
+bool divides(const Plan& plan, const Step& step);
 
 /// Ciphertexts that a run bootstraps.
 int bootstraps(const Plan& plan);
 
-/// Limbs that a step takes from its sum to its output; 0 for a bootstrap.
+/// Limbs that a step takes from its sum to its output: its primes, or the depth of its function; 0 for a bootstrap.
 int levels_taken(const Step& step);
+
+/// Limbs at which a step squares its sum: those that its early primes leave.
+int product_limbs(const Step& step);
 
 }  // namespace sotto::plan

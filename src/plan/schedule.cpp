@@ -307,7 +307,7 @@ std::set<ckks::KeyId> keys_of(const Plan& plan, const Task& task) {
     for (std::int64_t r : sum_rotations(plan.tile * plan.tile)) add_rotation(r);
   if (step.spread)
     for (std::int64_t r : sum_rotations(plan.tile * plan.tile)) add_rotation(-r);
-  if (step.kind == Kind::square) keys.insert({tier, 0});
+  if (step.kind == Kind::square) keys.insert({tier_of(plan, product_limbs(step)), ckks::kRelinearise});
   return keys;
 }
 

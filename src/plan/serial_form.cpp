@@ -263,7 +263,8 @@ json to_json(const Step& s) {
                {"scale", s.scale},
                {"baby", s.baby},
                {"bias", s.bias.size()},
-               {"extra_primes", s.extra_primes}};
+               {"early_primes", s.early_primes},
+               {"late_primes", s.late_primes}};
   if (s.kind == Kind::activate) step["activation"] = to_json(s.activation);
   return step;
 }
@@ -312,7 +313,8 @@ Step step_from_json(const json& j, WeightReader& weights) {
   s.limbs = small_integer(j, "limbs", 1, 64);
   s.scale = wire::real(j, "scale");
   s.baby = small_integer(j, "baby", 1, kMaxGroup);
-  s.extra_primes = small_integer(j, "extra_primes", 0, 1);
+  s.early_primes = small_integer(j, "early_primes", 0, kMostDivided);
+  s.late_primes = small_integer(j, "late_primes", 0, kMostDivided);
   s.bias = weights.take(j, "bias");
   if (s.kind == Kind::activate) s.activation = activation_from_json(field(j, "activation"));
   for (const json& t : wire::list(j, "terms", 256)) s.terms.push_back(term_from_json(t, weights));

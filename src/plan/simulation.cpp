@@ -36,7 +36,7 @@ using Map = std::vector<Slots>;
 
 // What an error is drawn for: the same for the same seed, whatever thread comes first.
 struct Draw {
-  enum class What : std::uint32_t { result, copies, rotation } what;
+  enum class What : std::uint32_t { result, copies, rotation, sum } what;
   int tensor;
   std::size_t ciphertext;
   int number = 0;  // of a rotation
@@ -105,6 +105,7 @@ class Simulator {
   std::uint64_t seed_;
   const SimulationHooks& hooks_;
   Schedule schedule_;
+  std::vector<std::uint64_t> primes_;
   double division_;    // error in slots, standard deviation
   std::size_t slots_;  // of one image
   ImageSlots at_;
@@ -124,6 +125,7 @@ Simulator::Simulator(const Plan& plan, std::span<const std::vector<double>> imag
       seed_(seed),
       hooks_(hooks),
       schedule_(make_schedule(plan)),
+      primes_(ckks::primes_of(plan.parameters)),
       division_(NoiseModel::rounding(plan.parameters.log_n)),
       slots_(static_cast<std::size_t>(plan.period())),
       at_{images.size(), slots_, plan.batch == 1},
@@ -309,6 +311,9 @@ void Simulator::finish(const Step& step, std::size_t ciphertext, Slots& values) 
   double deviation = division_ / out.scale;
   switch (step.kind) {
     case Kind::square:
+      if (step.early_primes > 0)
+        disturb(values, division_ * Divisors(step, primes_).early / step.scale,
+                {Draw::What::sum, step.output, ciphertext});
       for (double& v : values) v *= v;
       break;
     case Kind::activate:
@@ -321,7 +326,7 @@ void Simulator::finish(const Step& step, std::size_t ciphertext, Slots& values) 
       deviation = std::hypot(deviation, NoiseModel::bootstrap() * plan_.bootstrapping->input_peak / step.scale);
       break;
     case Kind::sum:
-      if (step.keep && step.extra_primes == 0) deviation = 0;
+      if (step.late_primes == 0) deviation = 0;
       break;
   }
   disturb(values, deviation, {Draw::What::result, step.output, ciphertext});

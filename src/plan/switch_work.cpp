@@ -34,10 +34,10 @@ Work SwitchWork::rotations(int count) const {
   return w;
 }
 
-Work SwitchWork::square() const {
+Work SwitchWork::square(bool rescale) const {
   Work w = mod_up();
   w += inner_product();
-  w += mod_down(true);
+  w += mod_down(rescale);
   w.words += 5.0 * limbs * n;
   return w;
 }
@@ -145,8 +145,10 @@ Work finishing_work(const Plan& plan, const Step& step, int limbs, const std::fu
   const double n = std::ldexp(1.0, log_n);
   const bool multiplies = step.kind == Kind::square || step.kind == Kind::multiply;
   Work work;
-  if (multiplies) work = SwitchWork{n, limbs, special(limbs)}.square();
-  for (int k = multiplies ? 1 : 0; k < levels_taken(step); ++k) work += rescaling(limbs - k, n);
+  const int levels = levels_taken(step), early = step.early_primes;
+  if (multiplies) work = SwitchWork{n, limbs - early, special(limbs - early)}.square(levels > early);
+  for (int k = 0; k < levels; ++k)
+    if (!multiplies || k != early) work += rescaling(limbs - k, n);  // the first one after a product comes with it
   return work;
 }
 

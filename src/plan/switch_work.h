@@ -27,7 +27,7 @@ struct SwitchWork {
   /// Both polynomials, by the special primes and, if asked, the last prime.
   [[nodiscard]] Work mod_down(bool rescale) const;
   [[nodiscard]] Work rotations(int count) const;
-  [[nodiscard]] Work square() const;
+  [[nodiscard]] Work square(bool rescale = true) const;
 };
 
 /// Ciphertexts that are bootstrapped together: they share the transforms of the plaintexts.

@@ -141,8 +141,10 @@ TaskCost task_cost(const Plan& plan, const Task& task, const std::vector<LiveSet
   if (step.slotwise()) return slotwise_cost(plan, task, read, threads);
   const auto blocks = [&](int tensor) { return plan.tensors[static_cast<std::size_t>(tensor)].layout.blocks(); };
   const double n = std::ldexp(1.0, plan.parameters.log_n), results = blocks(step.output);
-  const int tier = tier_of(plan, step.limbs);
-  const SwitchWork sw{n, step.limbs, plan.keys.tiers[static_cast<std::size_t>(tier)].special};
+  const auto special_of_tier = [&](int limbs) {
+    return plan.keys.tiers[static_cast<std::size_t>(tier_of(plan, limbs))].special;
+  };
+  const SwitchWork sw{n, step.limbs, special_of_tier(step.limbs)};
   TaskCost cost;
   cost.work.step = task.step;
   cost.work.results = static_cast<int>(results);
@@ -160,7 +162,7 @@ TaskCost task_cost(const Plan& plan, const Task& task, const std::vector<LiveSet
   cost.work.linear = linear_work(plan, task, step.limbs);
   const int summed = summing_rotations(plan, task);
   cost.work.activate += sw.rotations(1) * (summed * results);
-  cost.work.activate += finishing_work(plan, step, step.limbs, [&](int) { return sw.special; }) * results;
+  cost.work.activate += finishing_work(plan, step, step.limbs, special_of_tier) * results;
   cost.key_switches += static_cast<std::size_t>((summed + (step.kind == Kind::square ? 1 : 0)) * results);
   // The sums exist before their sources go; the squares of the sums need room beside them.
   const auto limbs = static_cast<std::uint64_t>(step.limbs);

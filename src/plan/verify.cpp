@@ -188,7 +188,9 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, const Re
     bad(name + "only a factor of one pixel is spread");
   if (out.limbs < 1 || (!step.slotwise() && out.limbs != step.limbs - levels_taken(step)))
     bad(name + "wrong level of the output");
-  if (step.extra_primes < 0 || step.extra_primes > (takes_extra_primes(plan, step) ? 1 : 0))
+  const int least = step.kind == Kind::multiply ? 1 : 0;  // a product is divided as it is relinearised
+  if (step.early_primes < 0 || step.early_primes > (step.kind == Kind::square ? kMostDivided : 0) ||
+      step.late_primes < least || step.late_primes > (divides(plan, step) ? kMostDivided : 0))
     bad(name + "impossible level");
   if (!power_of_two(step.baby) || step.baby > plan.group()) bad(name + "impossible rotations");
   if (step.terms.empty() || step.terms.size() > 256) bad(name + "wrong number of terms");
@@ -210,8 +212,9 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, const Re
   ready[step.output] = true;
 }
 
-// A square at scale s has the scale s^2 / q, another sum s / q; q is the product of the primes by which the step
-// divides. The argument of a polynomial has that of the prime by which its first power is divided.
+// A square of a sum at scale s has the scale (s / q)^2 / r, another sum s / r; q and r are the products of the primes by
+// which the step divides before and after. The argument of a polynomial has that of the prime by which its first power
+// is divided.
 void verify_scales(const Plan& plan) {
   const auto& p = plan.parameters;
   const auto primes = ckks::primes_of(p);
@@ -224,8 +227,7 @@ void verify_scales(const Plan& plan) {
     if (s.output < 0 || s.output >= static_cast<int>(plan.tensors.size()) || s.limbs < 1 ||
         s.limbs > p.ciphertext_primes)
       bad("layer " + s.name + ": wrong output or level");
-    const double q = level_modulus(s, primes);
-    double expected = s.kind == Kind::square ? s.scale * s.scale / q : s.scale / q;
+    double expected = result_scale(s, {s, primes}, s.scale);
     if (s.kind == Kind::multiply) expected *= plan.tensors[static_cast<std::size_t>(s.terms.back().source)].scale;
     if (!(std::abs(plan.tensors[static_cast<std::size_t>(s.output)].scale / expected - 1) < 1e-5))
       bad("layer " + s.name + ": the scale of its output does not follow from its own");

@@ -250,6 +250,7 @@ ckks::Ciphertext BatchRun::giant_steps(const plan::Task& task, const Sources& so
 
 ckks::Ciphertext BatchRun::finish(const plan::Step& step, bool sum_tile, ckks::Ciphertext c,
                                   const ckks::Ciphertext* factor) const {
+  const int limbs = plan_.tensors[step.output].limbs;
   const auto rotations = plan::sum_rotations(plan_.tile * plan_.tile);
   if (sum_tile)
     for (std::int64_t r : rotations) c = evaluator_.rotate_sum(c, std::array{r});
@@ -257,7 +258,8 @@ ckks::Ciphertext BatchRun::finish(const plan::Step& step, bool sum_tile, ckks::C
     for (std::int64_t r : rotations) c = evaluator_.rotate_sum(c, std::array{-r});
   switch (step.kind) {
     case plan::Kind::square:
-      c = evaluator_.square(std::move(c));
+      while (c.limbs() > plan::product_limbs(step)) c = evaluator_.rescale(std::move(c));
+      c = evaluator_.square(std::move(c), c.limbs() > limbs);
       break;
     case plan::Kind::multiply:
       c = evaluator_.multiply(c, *factor);
@@ -269,7 +271,6 @@ ckks::Ciphertext BatchRun::finish(const plan::Step& step, bool sum_tile, ckks::C
     case plan::Kind::sum:
       break;
   }
-  const int limbs = plan_.tensors[step.output].limbs;
   while (c.limbs() > limbs) c = evaluator_.rescale(std::move(c));
   return c;
 }

@@ -35,11 +35,12 @@ class PlanBuilder {
  public:
   plan::Plan plan;
   int baby = 1;           ///< of the steps that follow
-  int extra_primes;       ///< of the steps that follow
+  int late_primes;        ///< of the steps that follow, but for those that keep
+  int early_primes = 0;   ///< of the squares that follow
   double log_scale = 22;  ///< log2 of the scale that the steps that follow leave
 
-  PlanBuilder(int log_n, int tile, plan::Layout input, int limbs, int extra_primes_of_steps = 0)
-      : extra_primes(extra_primes_of_steps) {
+  PlanBuilder(int log_n, int tile, plan::Layout input, int limbs, int late_primes_of_steps = 1)
+      : late_primes(late_primes_of_steps) {
     plan.network = "test.onnx";
     plan.parameters = {.log_n = log_n,
                        .kind = ring::RingKind::conjugate_invariant,
@@ -96,8 +97,10 @@ class PlanBuilder {
     const bool square = kind.kind == plan::Kind::square;
     int limbs = 1000;
     for (const plan::Term& t : terms) limbs = std::min(limbs, plan.tensors[static_cast<std::size_t>(t.source)].limbs);
-    const double bits = log_scale + (1 + extra_primes) * plan.parameters.prime_bits;
-    const double scale = std::exp2(kind.keep && plan.group() > 1 ? 41 : square || kind.keep ? bits / 2 : bits);
+    const double bits = log_scale + late_primes * plan.parameters.prime_bits,
+                 early = square ? early_primes * plan.parameters.prime_bits : 0;
+    const double kept = plan.group() > 1 ? log_scale + 19 : std::max(bits / 2, log_scale + 13);
+    const double scale = std::exp2(kind.keep ? kept : square ? early + bits / 2 : bits);
     out.group = plan.group();
     const std::size_t biases = static_cast<std::size_t>(out.channels) *
                                (bias_per_pixel ? static_cast<std::size_t>(out.height * out.width) : 1);
@@ -112,9 +115,9 @@ class PlanBuilder {
     step.limbs = limbs;
     step.scale = scale;
     step.baby = baby;
-    step.extra_primes = kind.keep ? 0 : extra_primes;
-    const double q = plan::level_modulus(step, primes_);
-    const double result = (square ? scale * scale : scale) / q;
+    step.late_primes = kind.keep ? 0 : late_primes;
+    step.early_primes = square ? early_primes : 0;
+    const double result = plan::result_scale(step, {step, primes_}, scale);
     plan.tensors.push_back({"t" + std::to_string(id), out, limbs - plan::levels_taken(step), result});
     plan.steps.push_back(std::move(step));
     return id;
@@ -158,6 +161,7 @@ class PlanBuilder {
     static_cast<circuit::Op&>(plan.steps.emplace_back()) =
         circuit::copy_op("layer" + std::to_string(id), id, {source}, kind);
     plan.steps.back().scale = tensor(source).scale;
+    plan.steps.back().late_primes = 0;
     return id;
   }
 
@@ -209,10 +213,10 @@ inline plan::Plan slotwise_plan(int group = 1, int log_n = 10) {
   const int x = b.step({b.convolution(0, 5, 3, 1, 1)}, {5, 8, 8, 2, 1}, rescale, true);
   b.log_scale = 36;
   const int relu = b.activate(x, rough_relu(8));
-  b.extra_primes = 1;
+  b.late_primes = 2;
   b.log_scale = 34;
   const int y = b.step({b.convolution(relu, 5, 3, 1, 1)}, {5, 8, 8, 2, 1}, square);
-  b.extra_primes = 0;
+  b.late_primes = 1;
   const int fresh_relu = b.bootstrap(relu), fresh_y = b.bootstrap(y);
   b.log_scale = 42;
   const int z = b.step({b.convolution(fresh_y, 3, 3, 2, 1), b.convolution(fresh_relu, 3, 1, 2, 0)}, {3, 4, 4, 1, 1},
@@ -227,7 +231,7 @@ inline plan::Plan slotwise_plan(int group = 1, int log_n = 10) {
 /// than places, a shortcut, sources rotated by up to two places, four images.
 inline plan::Plan small_grouped_plan(int log_n = 8) {
   using namespace kinds;
-  PlanBuilder b(log_n, 4, {3, 8, 8, 2, 1, 4}, 10, 1);
+  PlanBuilder b(log_n, 4, {3, 8, 8, 2, 1, 4}, 10, 2);
   b.baby = 2;
   const int x = b.step({b.convolution(0, 6, 3, 1, 1)}, {6, 8, 8, 2, 1}, square, true);
   const int y = b.step({b.convolution(x, 2, 3, 2, 1)}, {2, 4, 4, 1, 1}, rescale);

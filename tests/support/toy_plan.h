@@ -20,9 +20,9 @@ inline plan::Plan toy_plan(const graph::Network& network, int tile, int group, i
   plan::Plan p = compiler::pack(circuit, {tile, group});
   p.network = network.name;
   p.io = compiler::interface_of(network);
-  const int extra = group == 1 ? 0 : 1;  // primes of steps, whose weights repeat over longer periods
+  const int primes_of_step = group == 1 ? 1 : 2;  // with groups, weights repeat over longer periods
   const std::vector<int> steps = depths(circuit);
-  const int limbs = (*std::ranges::max_element(steps) + 1) * (1 + extra);
+  const int limbs = (*std::ranges::max_element(steps) + 1) * primes_of_step;
   const int slots = std::max(tile * tile * group * images, group == 1 ? 16 * std::max(tile * tile, 64) : 64);
   p.parameters = {.log_n = static_cast<int>(std::bit_width(static_cast<unsigned>(slots))) - 1,
                   .kind = ring::RingKind::conjugate_invariant,
@@ -36,17 +36,16 @@ inline plan::Plan toy_plan(const graph::Network& network, int tile, int group, i
   for (plan::Tensor& t : p.tensors) t.scale = scale;
   for (std::size_t k = 0; k < steps.size(); ++k) {
     plan::Step& s = p.steps[k];
-    s.limbs = limbs - steps[k] * (1 + extra);
-    if (!s.keep && plan::takes_extra_primes(p, s)) s.extra_primes = extra;
+    s.limbs = limbs - steps[k] * primes_of_step;
+    if (!s.keep && plan::divides(p, s)) s.late_primes = primes_of_step;
     p.tensors[static_cast<std::size_t>(s.output)].limbs = s.limbs - plan::levels_taken(s);
-    const double q = plan::level_modulus(s, primes);
-    s.scale = s.kind == plan::Kind::square ? std::sqrt(scale * q) : scale * q;
+    s.scale = plan::sum_scale(s, {s, primes}, scale);
     if (s.keep) p.tensors[static_cast<std::size_t>(s.output)].scale = s.scale = 0x1p36;
     if (!s.slotwise()) s.baby = std::min(group, 2);
   }
   for (plan::Step& s : p.steps) {
     if (s.kind != plan::Kind::multiply) continue;
-    s.scale = std::sqrt(scale * plan::level_modulus(s, primes));
+    s.scale = std::sqrt(scale * plan::Divisors(s, primes).late);
     for (const plan::Term& t : s.terms) {
       p.tensors[static_cast<std::size_t>(t.source)].scale = s.scale;
       std::ranges::find(p.steps, t.source, &plan::Step::output)->scale = s.scale;

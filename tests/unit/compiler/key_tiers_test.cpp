@@ -21,7 +21,7 @@ using namespace test::kinds;
 plan::Plan deep_plan(int log_n, int group, int depth, bool one_image) {
   const int primes = group > 1 ? 2 : 1;
   if (one_image) log_n = 4 + std::countr_zero(static_cast<unsigned>(group));
-  test::PlanBuilder b(log_n, 4, {3, 4, 4, 1, 1, group}, (depth + 1) * primes, primes - 1);
+  test::PlanBuilder b(log_n, 4, {3, 4, 4, 1, 1, group}, (depth + 1) * primes, primes);
   b.plan.parameters.special_primes = (depth + 1) * primes / 2 + 2;
   b.baby = std::min(group, 2);
   int x = 0;

@@ -68,9 +68,13 @@ Plan mixed(int blocks) {
   return pack(lower(b.network), {4, 1});
 }
 
-int count_squares(const Plan& p) {
-  return static_cast<int>(
-      std::count_if(p.steps.begin(), p.steps.end(), [](const Step& s) { return s.kind == Kind::square; }));
+// Products of two convolutions each.
+Plan products(int depth) {
+  NetworkBuilder b({2, 4, 4}, 1);
+  int x = 0;
+  for (int d = 0; d < depth; ++d) x = b.product(b.conv(x, 2, 1, 1, 0), b.conv(x, 2, 1, 1, 0));
+  b.dense(b.mean(x), 2);
+  return packed_tamed(b);
 }
 
 // The plan with its bootstraps, after checking levels and that no step reads across a cut.
@@ -105,10 +109,10 @@ Plan expect_placed(const Plan& lowered, const Placement& placement) {
       EXPECT_EQ(out.limbs, s.limbs - plan::levels_taken(s)) << s.name;
     }
     segment_of[s.output] = is_bootstrap ? segment + 1 : segment;
-    precise += s.extra_primes;
+    precise += s.late_primes;
   }
   EXPECT_EQ(segment, static_cast<int>(placement.cuts.size()));
-  for (const Step& s : lowered.steps) precise -= s.extra_primes;
+  for (const Step& s : lowered.steps) precise -= s.late_primes;
   EXPECT_EQ(precise, static_cast<int>(placement.precise.size()));
   for (int t = 0; t < static_cast<int>(p.tensors.size()); ++t)
     EXPECT_TRUE(t == p.steps.back().output || readers[t] > 0) << p.tensors[static_cast<std::size_t>(t)].name;
@@ -179,21 +183,42 @@ TEST(Place, ActivationsThatAreTooDeep) {
                                {"larger error"}));
 }
 
-TEST(Place, ExtraPrimesThatAreThereStay) {
+TEST(Place, PrimesOfStepsStay) {
   for (Plan lowered : {chain(5), chain(40), residual(20), mixed(3)}) {
-    for (Step& s : lowered.steps) s.extra_primes = s.slotwise() ? 0 : 1;
+    for (Step& s : lowered.steps) s.late_primes = s.slotwise() ? 0 : 2;
     const Placement placement = *place(lowered);
     EXPECT_TRUE(placement.precise.empty());
     expect_placed(lowered, placement);
   }
 }
 
-TEST(Place, SpareLevelsMakeSquaresPrecise) {
-  const Plan lowered = chain(33);
+// Squares of sums that were divided before have twice the bits of others: where they are bootstrapped, as two tensors
+// at once within blocks, they are divided once more.
+TEST(Place, BootstrappedSquaresAreDivided) {
+  for (Plan lowered : {chain(40), residual(25), residual(3)}) {
+    for (Step& s : lowered.steps)
+      if (s.kind == Kind::square) {
+        s.early_primes = 1;
+        s.late_primes = 0;
+      }
+    Placement placement = *place(lowered);
+    const Plan p = expect_placed(lowered, placement);
+    EXPECT_EQ(static_cast<int>(placement.precise.size()) * 2, plan::bootstraps(p)) << "of two channels each";
+    for (const Step& s : p.steps) {
+      if (s.kind != Kind::bootstrap) continue;
+      const auto made = std::ranges::find(p.steps, s.terms.front().source, &Step::output);
+      EXPECT_EQ(made->early_primes, 1);
+      EXPECT_EQ(made->late_primes, 1);
+    }
+  }
+}
+
+TEST(Place, SpareLevelsMakeProductsPrecise) {
+  const Plan lowered = products(33);
   const Placement placement = *place(lowered);
   EXPECT_FALSE(placement.precise.empty());
-  EXPECT_LT(static_cast<int>(placement.precise.size()), count_squares(lowered)) << "not at any price";
-  EXPECT_TRUE(place(relus(2, 0.0051))->precise.empty()) << "of squares alone";
+  EXPECT_LT(placement.precise.size(), 33u) << "not at any price";
+  EXPECT_TRUE(place(relus(2, 0.0051))->precise.empty()) << "of products alone";
 }
 
 }  // namespace

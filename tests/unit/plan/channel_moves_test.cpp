@@ -18,7 +18,7 @@ using namespace test::kinds;
 Plan layers(int group, int in, int out, bool one_image, int baby) {
   int log_n = one_image ? 4 : 6;
   for (int g = 1; g < group; g *= 2) ++log_n;
-  test::PlanBuilder b(log_n, 4, {in, 4, 4, 1, 1, group}, 4, 1);
+  test::PlanBuilder b(log_n, 4, {in, 4, 4, 1, 1, group}, 4, 2);
   b.baby = baby;
   const int x = b.step({b.convolution(0, out, 3, 1, 1)}, {out, 4, 4, 1, 1}, square);
   b.step({b.full(x, 3)}, {3, 1, 1, 1, 4}, keep);

@@ -37,8 +37,8 @@ const Break kBreaks[] = {
     {"input of another group", "batch", [](Plan& p) { p.tensors[0].layout.group = 2; }},
     {"tensor of another group", "packed", [](Plan& p) { p.tensors[2].layout.group = 2; }},
     {"scores of another group", "packed", [](Plan& p) { p.tensors[4].layout.group = 1; }},
-    {"no extra prime", "level", [](Plan& p) { p.steps[0].extra_primes = 0; }},
-    {"two extra primes", "level", [](Plan& p) { p.steps[0].extra_primes = 2; }},
+    {"one prime of two", "level", [](Plan& p) { p.steps[0].late_primes = 1; }},
+    {"three primes", "level", [](Plan& p) { p.steps[0].late_primes = 3; }},
     {"a step that takes one prime", "level", [](Plan& p) { p.tensors[1].limbs += 1; }},
     {"a step that takes three primes", "level", [](Plan& p) { p.tensors[1].limbs -= 1; }},
     {"no rotations of sources", "rotations", [](Plan& p) { p.steps[0].baby = 0; }},
@@ -71,7 +71,7 @@ TEST(VerifyGroups, EveryKeyIsNeeded) {
 
 TEST(VerifyGroups, WholeTilesShareACiphertext) {
   // A single channel needs runs of 16 words per slot of its tile, groups do not.
-  test::PlanBuilder b(6, 4, {3, 4, 4, 1, 1, 4}, 2, 1);
+  test::PlanBuilder b(6, 4, {3, 4, 4, 1, 1, 4}, 2, 2);
   b.step({b.full(0, 2)}, {2, 1, 1, 1, 4}, test::kinds::keep);
   Plan p = b.build();
   EXPECT_EQ(p.batch, 1);
@@ -114,18 +114,40 @@ TEST(GroupedFiles, IdentitiesDependOnThePacking) {
   }
 }
 
-TEST(Levels, ModulusIsTheProductOfTheirPrimes) {
+TEST(Levels, DivideByTheLastPrimes) {
   const std::vector<std::uint64_t> primes = {3, 5, 7, 11};
-  const auto modulus = [&](int limbs, int extra_primes = 0) {
+  const auto by = [&](int limbs, int early, int late) {
     Step step;
     step.limbs = limbs;
-    step.extra_primes = extra_primes;
-    return level_modulus(step, primes);
+    step.early_primes = early;
+    step.late_primes = late;
+    const Divisors d(step, primes);
+    return std::pair(d.early, d.late);
   };
-  EXPECT_EQ(modulus(4), 11);
-  EXPECT_EQ(modulus(1), 3);
-  EXPECT_EQ(modulus(4, 1), 77) << "a precise step divides by one prime more";
-  EXPECT_EQ(modulus(2, 1), 15);
+  EXPECT_EQ(by(4, 0, 1), std::pair(1.0, 11.0));
+  EXPECT_EQ(by(1, 0, 1), std::pair(1.0, 3.0));
+  EXPECT_EQ(by(4, 0, 2), std::pair(1.0, 77.0));
+  EXPECT_EQ(by(4, 1, 0), std::pair(11.0, 1.0));
+  EXPECT_EQ(by(4, 1, 1), std::pair(11.0, 7.0)) << "the early ones first";
+  EXPECT_EQ(by(3, 2, 1), std::pair(35.0, 3.0));
+}
+
+TEST(Levels, ScalesFollowTheDivisions) {
+  const std::vector<std::uint64_t> primes = {3, 5, 7, 11};
+  Step step;
+  step.kind = Kind::square;
+  step.limbs = 4;
+  step.early_primes = 1;
+  step.late_primes = 1;
+  const Divisors by(step, primes);
+  EXPECT_DOUBLE_EQ(result_scale(step, by, 22), 4.0 / 7);
+  EXPECT_DOUBLE_EQ(sum_scale(step, by, 4.0 / 7), 22);
+  EXPECT_EQ(product_limbs(step), 3);
+  EXPECT_EQ(levels_taken(step), 2);
+  step.kind = Kind::sum;
+  step.early_primes = 0;
+  EXPECT_DOUBLE_EQ(result_scale(step, {step, primes}, 22), 2);
+  EXPECT_DOUBLE_EQ(sum_scale(step, {step, primes}, 2), 22);
 }
 
 }  // namespace

@@ -336,7 +336,8 @@ TEST_F(SlotwisePlanFile, RoundTrip) {
     EXPECT_EQ(step.kind, expected.kind) << s;
     EXPECT_EQ(step.limbs, expected.limbs) << s;
     EXPECT_EQ(step.scale, expected.scale) << s;
-    EXPECT_EQ(step.extra_primes, expected.extra_primes) << s;
+    EXPECT_EQ(step.early_primes, expected.early_primes) << s;
+    EXPECT_EQ(step.late_primes, expected.late_primes) << s;
     EXPECT_EQ(step.terms.front().kind, expected.terms.front().kind) << s;
     EXPECT_EQ(step.activation.range, expected.activation.range) << s;
     EXPECT_EQ(step.activation.gate, expected.activation.gate) << s;

@@ -116,7 +116,7 @@ TEST(Products, OfFewRowsAreTheirWeightsToo) {
 
 TEST(Products, OfGroupsAreThoseThatWeightsNeed) {
   // 16 channels in four blocks, each connected with itself only: nine taps of four products.
-  PlanBuilder b(10, 8, {16, 8, 8, 1, 1, 4}, 6, 1);
+  PlanBuilder b(10, 8, {16, 8, 8, 1, 1, 4}, 6, 2);
   const Plan p = finished(b, {depthwise(b, 0, 16)}, 16);
   const Task task = make_schedule(p).tasks[0];
   EXPECT_EQ(task.first_giant, 0);
@@ -126,7 +126,7 @@ TEST(Products, OfGroupsAreThoseThatWeightsNeed) {
 
 TEST(Products, AreWhatLayersCost) {
   const auto linear = [](bool dense, int group) {
-    PlanBuilder b(12, 8, {32, 8, 8, 1, 1, group}, 6, group == 1 ? 0 : 1);
+    PlanBuilder b(12, 8, {32, 8, 8, 1, 1, group}, 6, group == 1 ? 1 : 2);
     const Plan p = finished(b, {dense ? b.convolution(0, 32, 3, 1, 1) : depthwise(b, 0, 32)}, 32);
     return estimate(p).steps[0].linear;
   };

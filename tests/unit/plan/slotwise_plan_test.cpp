@@ -99,16 +99,32 @@ const Break kBreaks[] = {
      }},
     {"a source that is not there yet", "not there", [](Plan& p) { p.steps[1].terms[0].source = 3; }},
     {"a source of a lower level", "lower level", [](Plan& p) { p.steps[1].limbs = 18; }},
-    {"a sum as an activation", "copy", [](Plan& p) { p.steps[0].kind = Kind::activate; }},
+    {"a sum as an activation", "copy",
+     [](Plan& p) {
+       p.steps[0].kind = Kind::activate;
+       p.steps[0].late_primes = 0;
+     }},
     {"bootstrapping as an activation", "activation", [](Plan& p) { p.steps[3].kind = Kind::activate; }},
     {"an activation at the end", "last layer", [](Plan& p) { p.steps[7].kind = Kind::activate; }},
-    // Extra primes.
-    {"no extra prime", "level", [](Plan& p) { p.steps[2].extra_primes = 0; }},
-    {"two extra primes", "level", [](Plan& p) { p.steps[2].extra_primes = 2; }},
-    {"a negative number of extra primes", "level", [](Plan& p) { p.steps[2].extra_primes = -1; }},
-    {"an extra prime without its level", "level", [](Plan& p) { p.steps[0].extra_primes = 1; }},
-    {"an extra prime where nothing is divided", "level", [](Plan& p) { p.steps[1].extra_primes = 1; }},
-    {"an extra prime that the scores have no limb for", "level", [](Plan& p) { p.steps[7].extra_primes = 1; }},
+    // Primes of steps.
+    {"one late prime of two", "level", [](Plan& p) { p.steps[2].late_primes = 1; }},
+    {"three late primes", "level", [](Plan& p) { p.steps[2].late_primes = 3; }},
+    {"a negative number of late primes", "level", [](Plan& p) { p.steps[2].late_primes = -1; }},
+    {"late primes without their levels", "level", [](Plan& p) { p.steps[0].late_primes = 2; }},
+    {"a late prime where nothing is divided", "level", [](Plan& p) { p.steps[1].late_primes = 1; }},
+    {"a late prime that the scores have no limb for", "level", [](Plan& p) { p.steps[7].late_primes = 1; }},
+    {"a prime before a sum that is not squared", "level",
+     [](Plan& p) {
+       p.steps[0].early_primes = 1;
+       p.steps[0].late_primes = 0;
+     }},
+    {"three early primes", "level", [](Plan& p) { p.steps[2].early_primes = 3; }},
+    {"a negative number of early primes", "level", [](Plan& p) { p.steps[2].early_primes = -1; }},
+    {"a scale of late primes with early ones", "scale",
+     [](Plan& p) {
+       p.steps[2].early_primes = 1;
+       p.steps[2].late_primes = 1;
+     }},
     // Keys of the ephemeral secret.
     {"a key without its tier", "tier", [](Plan& p) { p.keys.tiers.pop_back(); }},
     {"no ephemeral tier", "ephemeral",
@@ -217,7 +233,8 @@ TEST(SlotwisePlanId, DependsOnEverything) {
     factors[1].insert(factors[1].begin(), factors[0].back());
     factors[0].pop_back();
   }));
-  EXPECT_TRUE(differs([](Plan& p) { p.steps[2].extra_primes = 0; }));
+  EXPECT_TRUE(differs([](Plan& p) { p.steps[2].late_primes = 1; }));
+  EXPECT_TRUE(differs([](Plan& p) { p.steps[2].early_primes = 1; }));
   EXPECT_TRUE(differs([](Plan& p) { p.keys.tiers[2].ephemeral = false; }));
 }
 

@@ -82,6 +82,20 @@ TEST(BatchRun, ResidualBlockWithStride2AndProjection) {
   expect_matches_interpreter(b.build(), 3e-2);
 }
 
+TEST(BatchRun, PrimesBeforeSquares) {
+  for (const auto& [early, late] : {std::pair(1, 0), std::pair(1, 1), std::pair(2, 0)}) {
+    PlanBuilder b(10, 8, {3, 16, 16, 2, 1}, 3 * (early + late) + 2);
+    b.early_primes = early;
+    b.late_primes = late;
+    b.log_scale = late == 0 ? 54 : 38;
+    const int x = b.step({b.convolution(0, 4, 3, 1, 1)}, {4, 16, 16, 2, 1}, square);
+    const int y = b.step({b.convolution(x, 5, 3, 2, 1)}, {5, 8, 8, 1, 1}, square, true);
+    const int z = b.step({b.convolution(y, 5, 3, 1, 1), b.convolution(x, 5, 1, 2, 0)}, {5, 8, 8, 1, 1}, square, true);
+    b.step({b.full(z, 10)}, {10, 1, 1, 1, 8}, keep);
+    expect_matches_interpreter(b.build(), 1e-2);
+  }
+}
+
 TEST(BatchRun, StridesBeyondOnePhaseLeaveGaps) {
   PlanBuilder b(10, 8, {1, 8, 8, 1, 1}, 5);
   const int x = b.step({b.convolution(0, 2, 3, 2, 1)}, {2, 4, 4, 1, 2}, square);

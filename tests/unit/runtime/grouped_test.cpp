@@ -19,9 +19,11 @@ using test::worst_error;
 constexpr double kTolerance = 1e-2;
 
 // Five channels in two blocks, fewer channels than places, three classes.
-Plan three_layers(int log_n, int baby, int extra_primes = 1) {
-  PlanBuilder b(log_n, 8, {3, 8, 8, 1, 1, 4}, 4 * (1 + extra_primes), extra_primes);
+Plan three_layers(int log_n, int baby, int early = 0, int late = 2) {
+  PlanBuilder b(log_n, 8, {3, 8, 8, 1, 1, 4}, 4 * (early + late), late);
   b.baby = baby;
+  b.early_primes = early;
+  if (late == 0) b.log_scale = 54;
   const int x = b.step({b.convolution(0, 5, 3, 1, 1)}, {5, 8, 8, 1, 1}, square, true);
   const int y = b.step({b.convolution(x, 2, 3, 1, 1)}, {2, 8, 8, 1, 1}, square);
   b.step({b.full(y, 3)}, {3, 1, 1, 1, 8}, keep);
@@ -44,15 +46,23 @@ TEST(Grouped, SeveralImages) {
   }
 }
 
-TEST(Grouped, NoExtraPrimes) {
+TEST(Grouped, OnePrimeAfterSquares) {
   // Weights have 13 bits here, and every coefficient of a plaintext rounds: an error of 2^-10 for each of 45 products.
-  EXPECT_LT(worst_error(three_layers(8, 2, 0)), 0.1);
-  EXPECT_LT(worst_error(three_layers(10, 1, 0)), 0.1);
+  EXPECT_LT(worst_error(three_layers(8, 2, 0, 1)), 0.1);
+  EXPECT_LT(worst_error(three_layers(10, 1, 0, 1)), 0.1);
 }
+
+TEST(Grouped, OnePrimeBeforeSquares) {
+  // Weights of 21 bits at the same number of primes.
+  EXPECT_LT(worst_error(three_layers(8, 2, 1, 0)), 1e-3);
+  EXPECT_LT(worst_error(three_layers(10, 1, 1, 0)), 1e-3);
+}
+
+TEST(Grouped, PrimesBeforeAndAfterSquares) { EXPECT_LT(worst_error(three_layers(8, 2, 1, 1)), kTolerance); }
 
 TEST(Grouped, LayersWithoutSquares) {
   // The sum has the scale of the result times the step's primes, 2^118 here: its bias has more bits than a word.
-  PlanBuilder b(8, 8, {2, 8, 8, 1, 1, 4}, 4, 1);
+  PlanBuilder b(8, 8, {2, 8, 8, 1, 1, 4}, 4, 2);
   const int x = b.step({b.convolution(0, 3, 3, 1, 1)}, {3, 8, 8, 1, 1}, rescale, true);
   for (double& w : b.plan.steps[0].terms[0].weights) w *= 20;
   b.step({b.full(x, 2)}, {2, 1, 1, 1, 8}, keep);
@@ -63,7 +73,7 @@ TEST(Grouped, ShortcutsAcrossPhasesAndBlocks) { EXPECT_LT(worst_error(test::smal
 
 TEST(Grouped, StridesLeaveGaps) {
   for (int log_n : {8, 9}) {
-    PlanBuilder b(log_n, 8, {2, 7, 5, 1, 1, 4}, 8, 1);
+    PlanBuilder b(log_n, 8, {2, 7, 5, 1, 1, 4}, 8, 2);
     b.baby = 2;
     const int x = b.step({b.convolution(0, 3, 3, 2, 1)}, {3, 4, 3, 1, 2}, square, true);
     const int y = b.step({b.convolution(x, 6, 3, 1, 1)}, {6, 4, 3, 1, 2}, rescale);
@@ -75,7 +85,7 @@ TEST(Grouped, StridesLeaveGaps) {
 TEST(Grouped, FullConnectionsInARow) {
   // After a sum over the tile only one position of a place holds its channel.
   for (int log_n : {7, 9}) {
-    PlanBuilder b(log_n, 4, {1, 8, 8, 2, 1, 8}, 8, 1);
+    PlanBuilder b(log_n, 4, {1, 8, 8, 2, 1, 8}, 8, 2);
     b.baby = 4;
     const int x = b.step({b.full(0, 11)}, {11, 1, 1, 1, 4}, square);
     const int y = b.step({b.convolution(x, 3, 1, 1, 0)}, {3, 1, 1, 1, 4}, square);
@@ -86,7 +96,7 @@ TEST(Grouped, FullConnectionsInARow) {
 }
 
 TEST(Grouped, MoreProductsThanTheKernelTakesAtOnce) {
-  PlanBuilder b(8, 4, {17, 4, 4, 1, 1, 2}, 4, 1);
+  PlanBuilder b(8, 4, {17, 4, 4, 1, 1, 2}, 4, 2);
   const int x = b.step({b.convolution(0, 3, 3, 1, 1)}, {3, 4, 4, 1, 1}, square);
   b.step({b.full(x, 2)}, {2, 1, 1, 1, 4}, keep);
   EXPECT_LT(worst_error(b.build()), kTolerance);
@@ -97,7 +107,7 @@ TEST(Grouped, PolynomialsLongerThanAPiece) {
   const Plan many = three_layers(13, 1);
   EXPECT_EQ(many.batch, 32);
   EXPECT_LT(worst_error(many), kTolerance);
-  PlanBuilder b(13, 16, {32, 16, 16, 1, 1, 32}, 2, 1);
+  PlanBuilder b(13, 16, {32, 16, 16, 1, 1, 32}, 2, 2);
   b.baby = 8;
   b.step({b.full(0, 2)}, {2, 1, 1, 1, 16}, keep);
   const Plan one = b.build();
@@ -108,7 +118,7 @@ TEST(Grouped, PolynomialsLongerThanAPiece) {
 TEST(Grouped, OutputsThatNoInputReaches) {
   // The second block of outputs is a bias; so is all of the layer after it.
   for (int log_n : {8, 9}) {
-    PlanBuilder b(log_n, 8, {4, 8, 8, 1, 1, 4}, 6, 1);
+    PlanBuilder b(log_n, 8, {4, 8, 8, 1, 1, 4}, 6, 2);
     plan::Term some = b.convolution(0, 6, 3, 1, 1);
     std::fill(some.weights.begin() + 4 * 4 * 9, some.weights.end(), 0.0);
     const int x = b.step({some}, {6, 8, 8, 1, 1}, square, true);
@@ -121,7 +131,7 @@ TEST(Grouped, OutputsThatNoInputReaches) {
 }
 
 TEST(Grouped, RotatedCopiesForLaterLayersOfHigherLevels) {
-  PlanBuilder b(8, 8, {1, 8, 8, 1, 1, 4}, 10, 1);
+  PlanBuilder b(8, 8, {1, 8, 8, 1, 1, 4}, 10, 2);
   const int x = b.step({b.convolution(0, 2, 1, 1, 0)}, {2, 8, 8, 1, 1}, square);
   const int y = b.step({b.convolution(x, 2, 1, 1, 0)}, {2, 8, 8, 1, 1}, square);
   const int z = b.step({b.convolution(y, 2, 1, 1, 0), b.convolution(x, 2, 3, 1, 1)}, {2, 8, 8, 1, 1}, square);
@@ -138,7 +148,7 @@ TEST(Grouped, RandomPlans) {
     const int log_n = static_cast<int>(std::bit_width(static_cast<unsigned>(group * images * 16))) - 1;
     const auto channels = [&] { return 1 + static_cast<int>(rng() % static_cast<unsigned>(2 * group)); };
     const int side = 4 * phases, c = channels(), d = channels(), e = channels();
-    PlanBuilder b(std::max(log_n, 6), 4, {c, side, side, phases, 1, group}, 6, 1);
+    PlanBuilder b(std::max(log_n, 6), 4, {c, side, side, phases, 1, group}, 6, 2);
     b.baby = std::min(group, pick({1, 2, 4, 8}));
     const int x = b.step({b.convolution(0, d, 3, 1, 1)}, {d, side, side, phases, 1}, pick({0, 1}) ? square : rescale);
     plan::Term direct = b.convolution(0, e, 1, 1, 0);

@@ -61,7 +61,7 @@ Count count(const Plan& p) {
 
 // Every place of every block holds a channel, so that every block needs every giant step.
 Plan whole_blocks(int log_n, int baby) {
-  PlanBuilder b(log_n, 4, {4, 8, 8, 2, 1, 4}, 6, 1);
+  PlanBuilder b(log_n, 4, {4, 8, 8, 2, 1, 4}, 6, 2);
   b.baby = baby;
   const int x = b.step({b.convolution(0, 8, 3, 1, 1)}, {8, 8, 8, 2, 1}, square);
   const int y = b.step({b.convolution(x, 8, 3, 2, 1)}, {8, 4, 4, 1, 1}, square);
@@ -90,7 +90,7 @@ TEST(KeySwitches, OfGroups) {
 TEST(KeySwitches, OfGroupsByHand) {
   // One image, one phase; a block of four channels to two blocks by 1 x 1 kernels: four moves 0 .. 3.
   for (const auto& [baby, rotations] : {std::pair(1, 3 * 2), std::pair(2, 1 + 1 * 2), std::pair(4, 3)}) {
-    PlanBuilder b(6, 4, {4, 4, 4, 1, 1, 4}, 4, 1);
+    PlanBuilder b(6, 4, {4, 4, 4, 1, 1, 4}, 4, 2);
     b.baby = baby;
     const int x = b.step({b.convolution(0, 8, 1, 1, 0)}, {8, 4, 4, 1, 1}, square);
     b.baby = 1;
@@ -104,7 +104,7 @@ TEST(KeySwitches, OfPixelsAndChannelsThatMove) {
   // One image, four channels in a block, a 3 x 3 kernel: copies with channels moved by 1 .. baby - 1 places, from each
   // and from the phase eight with pixels moved, which share eight keys; then giant steps.
   for (const auto& [baby, giants] : {std::pair(1, 3), std::pair(2, 1), std::pair(4, 0)}) {
-    PlanBuilder b(8, 8, {4, 8, 8, 1, 1, 4}, 4, 1);
+    PlanBuilder b(8, 8, {4, 8, 8, 1, 1, 4}, 4, 2);
     b.baby = baby;
     const int x = b.step({b.convolution(0, 4, 3, 1, 1)}, {4, 8, 8, 1, 1}, square);
     b.baby = 1;

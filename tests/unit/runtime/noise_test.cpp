@@ -23,12 +23,20 @@ struct Spread {
   [[nodiscard]] double rms() const { return std::sqrt(squares / static_cast<double>(count)); }
 };
 
-// Four layers, with taps that read rotated copies of the input, whose scale this is.
-plan::Plan four_layers(double input_scale) {
+// Four layers, with taps that read rotated copies of the input, whose scale this is. early: sums are divided before
+// they are squared.
+plan::Plan four_layers(double input_scale, bool early = false) {
   test::PlanBuilder b(12, 8, {3, 16, 16, 2, 1}, 5);
   b.plan.tensors.front().scale = input_scale;
+  if (early) {
+    b.early_primes = 1;
+    b.late_primes = 0;
+    b.log_scale = 32;  // divided sums have half the bits
+  }
   const int x = b.step({b.convolution(0, 6, 3, 1, 1)}, {6, 16, 16, 2, 1}, plan::Kind::square);
   const int y = b.step({b.convolution(x, 6, 3, 2, 1)}, {6, 8, 8, 1, 1}, plan::Kind::square);
+  b.late_primes = 1;
+  b.log_scale = 22;
   const int z = b.step({b.convolution(y, 6, 3, 1, 1), b.convolution(x, 6, 1, 2, 0)}, {6, 8, 8, 1, 1}, plan::Kind::sum);
   b.step({b.full(z, 4)}, {4, 1, 1, 1, 8}, test::kinds::keep);
   return b.build();
@@ -81,6 +89,10 @@ std::vector<double> measured_noise(const plan::Plan& p, By by) {
 
 TEST(Noise, MeasuredErrorsOfEveryLayerAreThosePredicted) {
   for (double ratio : measured_noise(four_layers(0x1p22), By::others)) EXPECT_NEAR(ratio, 1, 0.1);
+}
+
+TEST(Noise, DivisionsBeforeSquares) {
+  for (double ratio : measured_noise(four_layers(0x1p30, true), By::others)) EXPECT_NEAR(ratio, 1, 0.1);
 }
 
 // Predictions hold whoever encrypts: under the secret key inputs err less.

@@ -80,7 +80,7 @@ TEST(SlotwiseSteps, ExtraPrimesMakeWeightsPrecise) {
   double error[2];
   for (int extra : {0, 1}) {
     test::PlanBuilder b(10, 4, {2, 8, 8, 2, 1}, 6);
-    b.extra_primes = extra;
+    b.late_primes = 1 + extra;
     // What precise steps read and leave is finer.
     b.log_scale = extra == 0 ? 22 : 32;
     b.plan.tensors[0].scale = std::exp2(b.log_scale);
