@@ -22,10 +22,8 @@ void note_on_precise(const plan::Plan& plan, const PlanRequest& request) {
   if (!request.precise) return;
   if (!plan.bootstrapping)
     print_note("--precise changes nothing: no value of " + request.model + " is bootstrapped");
-  else if (plan.group() > 1)
-    print_note(
-        "--precise changes nothing: with several channels per ciphertext squares and products have an extra prime "
-        "anyway");
+  else if (plan.group() > 1 && !plan::has(plan, plan::Kind::square) && plan::has(plan, plan::Kind::multiply))
+    print_note("--precise changes nothing: with several channels per ciphertext products have an extra prime anyway");
   else if (!plan::has(plan, plan::Kind::square) && !plan::has(plan, plan::Kind::multiply))
     print_note("--precise changes nothing: " + request.model +
                " has no squares or products, only activations of other kinds");

@@ -23,6 +23,7 @@ namespace {
 constexpr int kMostBatch = 65536;
 constexpr int kMostRuns = 4;  // of packings with several channels that are tried in place of one with single channels
 constexpr int kMostAttempts = 4;
+constexpr int kTileRatio = 4;  // images of a tile of half the side
 constexpr double kLeastInside = 0.5;     // part of the images, for a prediction
 constexpr double kMostSimulated = 2e11;  // multiply-adds of plaintexts, some minutes
 constexpr double kCheaplyFiner = 16;     // how much smaller errors are where that takes only seconds
@@ -82,12 +83,14 @@ std::vector<Planner::Packing> Planner::packings(int images) const {
   int few = images;
   for (const Packing& p : list)
     if (images % p.batch != 0) few = std::min(few, images % p.batch);
-  options.batch = 1;
-  for (options.group = 2;
-       options.group <= std::min(single, plan::kMaxGroup) && few * options.group <= single * kMostRuns;
-       options.group *= 2) {
+  for (options.group = 2; options.group <= plan::kMaxGroup; options.group *= 2) {
     hooks_.stage("packings", 0.5, fmt::format("{} channels per ciphertext", options.group));
-    if (const auto plan = compiler::outline(network_.circuit, options)) list.push_back(packing(options, *plan));
+    // From the largest tile to the first one that holds them.
+    for (int batch = single / options.group; batch >= 1 && batch < kTileRatio * few; batch *= kTileRatio) {
+      options.batch = batch;
+      if (batch * kMostRuns < few) continue;
+      if (const auto plan = compiler::outline(network_.circuit, options)) list.push_back(packing(options, *plan));
+    }
   }
   return list;
 }

@@ -14,7 +14,7 @@ struct PlannerOptions {
   double agreement = 0.995;  ///< part of the labels that must be predicted to be the float network's, 0 .. 1
   std::uint64_t memory = 0;  ///< most bytes of an inference; 0: what this machine has, if any packing keeps to that
   ckks::SecurityLevel security = ckks::SecurityLevel::classical128;
-  bool precise = false;  ///< twice the modulus for every square of a network that is bootstrapped
+  bool precise = false;  ///< twice the modulus for every square or product of a network that is bootstrapped
 };
 
 /// Some images and the plan that serves them.

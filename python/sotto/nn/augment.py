@@ -26,6 +26,7 @@ class Draw:
     hole: torch.Tensor  # [n, 2], centre of the erased square
     gain: torch.Tensor  # [n, 1], factor of the contrast, 1 for most images
     pivot: torch.Tensor  # [n, c], what the contrast is raised around, in units of pixel / 255
+    noise: torch.Tensor  # [n, 1], int64: what `disturb` makes of the image; -1: nothing
 
     def part(self, k: int, parts: int) -> "Draw":
         """The k-th of equal parts."""
@@ -61,6 +62,38 @@ def raise_contrast(pixels: torch.Tensor, gain: torch.Tensor, pivot: torch.Tensor
     return (pivot + gain[:, None, None, :] * (pixels - pivot)).clamp(0, 1)
 
 
+_WORD = 0xFFFFFFFF
+
+
+def _uniform(seeds: torch.Tensor, count: int) -> torch.Tensor:
+    """Numbers [n, count] between 0 and 1 that follow from seeds [n, 1], int64 below 2^32, alone."""
+    x = (seeds + torch.arange(1, count + 1, device=seeds.device) * 0x9E3779B1) & _WORD
+    for shift, factor in ((16, 0x21F0AAAD), (15, 0x735A2D97)):  # an integer hash with full avalanche
+        x = ((x ^ (x >> shift)) * factor) & _WORD
+    return (x ^ (x >> 15)).float() / 2.0**32
+
+
+def disturb(pixels: torch.Tensor, seeds: torch.Tensor) -> torch.Tensor:
+    """Pixels [n, h, w, c] within 0 to 1 as no camera takes them: noise in their place or over them, checkerboards.
+
+    What becomes of an image follows from its seed, [n, 1], int64 from 0 to 2^32 - 1: a quarter each of noise between 0
+    and 1, noise of 0 and 1 alone, the image under noise of up to its own contrast, and boards of two colours with sides of
+    1 to 8 pixels. Half of all noise is grey.
+    """
+    n, height, width, channels = pixels.shape
+    choice = _uniform(seeds, 3 + 2 * channels)
+    kind, grey, size = ((choice[:, k] * m).long() for k, m in enumerate((4, 2, 8)))
+    noise = _uniform((seeds * 0x85EBCA6B + 1) & _WORD, height * width * channels).view(pixels.shape)
+    noise = torch.where(grey.view(-1, 1, 1, 1) == 1, noise[..., :1], noise)
+    colours = choice[:, 3:].view(n, 2, 1, 1, channels).round()
+    side = 1 + size.view(-1, 1, 1)
+    y, x = torch.arange(height, device=pixels.device).view(-1, 1), torch.arange(width, device=pixels.device)
+    board = ((y // side + x // side) % 2).unsqueeze(3)
+    kinds = torch.stack([noise, noise.round(), (pixels + choice[:, 2].view(-1, 1, 1, 1) * (2 * noise - 1)).clamp(0, 1),
+                         torch.where(board == 1, colours[:, 0], colours[:, 1])])
+    return kinds[kind, torch.arange(n, device=pixels.device)]
+
+
 def high_contrast(images: torch.Tensor, seed: int) -> torch.Tensor:
     """uint8 images [n, h, w, c] with the contrast raised by MAX_GAIN around seeded values: far out, yet possible."""
     n, channels = len(images), images.shape[3]
@@ -68,6 +101,13 @@ def high_contrast(images: torch.Tensor, seed: int) -> torch.Tensor:
     gain = torch.full((n, 1), MAX_GAIN)
     return torch.cat([(raise_contrast(images[i:i + 500].float() / 255, gain[i:i + 500], pivot[i:i + 500]) * 255).round()
                       .to(torch.uint8) for i in range(0, n, 500)])
+
+
+def all_disturbed(images: torch.Tensor) -> torch.Tensor:
+    """uint8 images [n, h, w, c] as `disturb` makes them, with their numbers for seeds."""
+    seeds = torch.arange(len(images)).view(-1, 1)
+    return torch.cat([(disturb(images[i:i + 500].float() / 255, seeds[i:i + 500]) * 255).round().to(torch.uint8)
+                      for i in range(0, len(images), 500)])
 
 
 class Augmenter:
@@ -105,7 +145,12 @@ class Augmenter:
         hole = torch.cat([integers(m.height), integers(m.width)], 1)
         uniform = torch.rand(n, 2 + m.channels, generator=generator)
         gain = torch.where(uniform[:, :1] < self.config.stress, MAX_GAIN ** uniform[:, 1:2], torch.ones(n, 1))
-        return Draw(index, integers(span), integers(span), flip, hole, gain, 0.25 + 0.5 * uniform[:, 2:])
+        draw = Draw(index, integers(span), integers(span), flip, hole, gain, 0.25 + 0.5 * uniform[:, 2:],
+                    torch.full((n, 1), -1))
+        if self.config.noise:
+            seeds, chosen = integers(1 << 32), torch.rand(n, 1, generator=generator) < self.config.noise
+            draw.noise = torch.where(chosen, seeds, draw.noise)
+        return draw
 
     def batch(self, d: Draw) -> tuple[torch.Tensor, torch.Tensor]:
         """Images float32 [n, c, h, w] (channels last) and labels [n]."""
@@ -119,6 +164,9 @@ class Augmenter:
         pixels = self.images[index[:, None, None], rows[:, :, None], columns[:, None, :]].float() / 255
         if self.config.stress:
             pixels = raise_contrast(pixels, there(d.gain), there(d.pivot))
+        if self.config.noise:
+            rows = torch.nonzero(d.noise[:, 0] >= 0)[:, 0]
+            pixels[there(rows)] = disturb(pixels[there(rows)], there(d.noise[rows]))
         images = _normalise(pixels, m)
         if self.config.erase:
             half = self.config.erase / 2

@@ -45,6 +45,7 @@ class Config:
     flip: bool = _field(True, "random horizontal flips")
     erase: int = _field(0, "side of the square erased at random, pixels; 0 for none")
     stress: float = _field(0.0, "share of images with raised contrast, up to black and white per channel")
+    noise: float = _field(0.0, "share of images that become noise or checkerboards, or are covered by noise")
     init: str = _field("", "network to start from, of the same kind or shallower: a checkpoint or NAME.onnx with card")
     teacher: str = _field("", "checkpoints or NAME.onnx to learn the mean scores of, separated by commas")
     temperature: float = _field(4.0, "softens both score vectors in distillation")
@@ -66,8 +67,8 @@ class Config:
         for name, low, high in [("epochs", 1, 100000), ("batch", 2, 65536), ("size", 8, 1024), ("warmup", 0, 0.99),
                                 ("lr", 1e-9, 100), ("weight_decay", 0, 1), ("clip", 1e-6, 1e6), ("penalty", 0, 1e4),
                                 ("smoothing", 0, 0.9), ("pad", 0, 64), ("erase", 0, 1024), ("temperature", 0.1, 100),
-                                ("stress", 0, 1), ("teacher_weight", 0, 1), ("holdout", 0, 10**9), ("workers", 1, 256),
-                                ("views", 0, MAX_VIEWS)]:
+                                ("stress", 0, 1), ("noise", 0, 1), ("teacher_weight", 0, 1), ("holdout", 0, 10**9),
+                                ("workers", 1, 256), ("views", 0, MAX_VIEWS)]:
             if not low <= getattr(self, name) <= high:
                 raise TrainError(f"{name} must be between {low} and {high}")
         for name, choices in [("activation", ("relu", "quadratic")), ("precision", ("bf16", "float32")),

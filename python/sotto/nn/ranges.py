@@ -2,7 +2,7 @@
 
 Squares feed squares: a pre-activation a few times larger than usual can end in infinity a few layers later, and one
 image that overflows spoils all images that share its ciphertexts. So the report also looks at images of extreme
-contrast.
+contrast, noise and checkerboards.
 """
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from .activation import Activation
-from .augment import high_contrast
+from .augment import all_disturbed, high_contrast
 from .data import Meta, Split
 from .evaluation import map_images
 from .hooks import attached
@@ -109,10 +109,11 @@ def measure(name: str, net: nn.Module, split: Split, meta: Meta, pool: Pool, dev
 
 def report(net: nn.Module, train: Split, test: Split, meta: Meta, pool: Pool, device: torch.device,
            limit: float = PRE_ACTIVATION_LIMIT) -> list[Ranges]:
-    """Ranges on training images, test images, and test images of extreme contrast."""
-    extreme = Split(high_contrast(test.images, 0), test.labels)
-    return [measure(name, net, split, meta, pool, device, limit)
-            for name, split in (("training", train), ("test", test), ("contrast", extreme))]
+    """Ranges on training images, test images, and test images of extreme contrast and disturbed ones."""
+    sets = {"training": train.images, "test": test.images, "contrast": high_contrast(test.images, 0),
+            "noise": all_disturbed(test.images)}
+    return [measure(name, net, Split(images, train.labels if name == "training" else test.labels), meta, pool, device,
+                    limit) for name, images in sets.items()]
 
 
 def _number(value: float) -> str:

@@ -9,7 +9,7 @@ import torch
 
 import support
 from sotto.nn import data
-from sotto.nn.augment import Augmenter, high_contrast, normalise, raise_contrast
+from sotto.nn.augment import Augmenter, disturb, high_contrast, normalise, raise_contrast
 from sotto.nn.errors import TrainError
 
 
@@ -144,14 +144,14 @@ class Augmentation(unittest.TestCase):
         self.assertTrue(torch.equal(torch.cat(parts), whole))
 
     def test_views_come_again(self):
-        _, augmenter, _ = self.batch(pad=1, flip=True, stress=0.5)
+        _, augmenter, _ = self.batch(pad=1, flip=True, stress=0.5, noise=0.5)
         index = torch.tensor([3, 0, 7])
         first = augmenter.view(index, 0)
         self.assertTrue(torch.equal(first.index, index))
         other = augmenter.view(index.flip(0), 1)
         self.assertFalse(torch.equal(first.pivot, other.pivot.flip(0)))
         again = augmenter.view(index.flip(0), 0)
-        for name in ("index", "dy", "dx", "flip", "hole", "gain", "pivot"):
+        for name in ("index", "dy", "dx", "flip", "hole", "gain", "pivot", "noise"):
             self.assertTrue(torch.equal(getattr(first, name), getattr(again, name).flip(0)), name)
 
     def test_stress_raises_contrast(self):
@@ -165,6 +165,34 @@ class Augmentation(unittest.TestCase):
         self.assertTrue(0 < changed.sum() < 16)
         extreme = high_contrast(d.train.images, 0)
         self.assertGreater(((extreme == 0) | (extreme == 255)).float().mean(), 0.9)
+
+    def test_noise_takes_the_place_of_some_images(self):
+        d, augmenter, draw = self.batch(pad=0, noise=0.5)
+        images, plain = augmenter.batch(draw)[0], normalise(d.train.images, d.meta)
+        changed = (images - plain).abs().flatten(1).max(1).values > 1e-5
+        self.assertTrue(torch.equal(changed, draw.noise.flatten() >= 0))
+        self.assertTrue(0 < changed.sum() < 16)
+        parts = [augmenter.batch(draw.part(k, 4))[0] for k in range(4)]
+        self.assertTrue(torch.equal(torch.cat(parts), images))
+
+    def test_noise_is_of_every_kind(self):
+        pixels, seeds = torch.full((400, 16, 16, 3), 0.5), torch.arange(400).view(-1, 1)
+        made = disturb(pixels, seeds)
+        self.assertTrue((made >= 0).all() and (made <= 1).all())
+
+        def is_board(image):
+            y, x = torch.arange(16).view(-1, 1), torch.arange(16)
+            fields = [(y // side + x // side) % 2 == 1 for side in range(1, 9)]
+            return any((image[f] == image[f][0]).all() and (image[~f] == image[~f][0]).all() for f in fields)
+        boards = torch.tensor([is_board(image) for image in made])
+        two = ((made == 0) | (made == 1)).flatten(1).all(1) & ~boards
+        grey = (made == made[..., :1]).flatten(1).all(1) & ~boards
+        near = (made.flatten(1).std(1) < 0.28) & ~boards
+        for what, images, share in (("boards", boards, 0.25), ("of two values", two, 0.25),
+                                    ("grey", grey, 0.375), ("of little contrast", near, 0.125)):
+            self.assertAlmostEqual(float(images.float().mean()), share, delta=0.08, msg=what)
+        torch.testing.assert_close(disturb(pixels[:7], seeds[:7]), made[:7])
+        self.assertFalse(torch.equal(made[0], made[1]))
 
     def test_erases_a_square(self):
         d, augmenter, draw = self.batch(pad=0, erase=3)
