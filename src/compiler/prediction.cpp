@@ -19,7 +19,7 @@ namespace sotto::compiler {
 namespace {
 
 // Errors are kept to this part of the spread: margins of a few images say little about those of many.
-constexpr double kErrorOfSpread = 1.0 / 224;
+constexpr double kErrorOfSpread = 1.0 / 320;
 // Best scores that lie closer, over the largest score, are tied already in single precision: there is no right label.
 constexpr double kTie = 0x1p-20;
 // The same over the spread for made-up images, of which plain ones can leave a network without an opinion.
