@@ -108,7 +108,7 @@ TEST(Prediction, TighterAgreementWantsSmallerErrors) {
   EXPECT_LT(r.score_error_for(0.999), r.score_error_for(0.99));
   EXPECT_LT(r.score_error_for(0.99), r.score_error_for(0.9));
   r.spread = 0.01;
-  EXPECT_EQ(r.score_error_for(0.5), 0.01 / 224) << "errors stay a small part of the spread";
+  EXPECT_EQ(r.score_error_for(0.5), 0.01 / 320) << "errors stay a small part of the spread";
 }
 
 }  // namespace
