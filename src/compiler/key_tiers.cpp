@@ -61,9 +61,8 @@ std::vector<Level> levels_of(plan::Plan& plan) {
     for (const plan::Task& task : schedule.tasks)
       if (task.step == static_cast<int>(s)) part.tasks.push_back(task);
     // Squares of sums that were divided before are relinearised at a level of their own.
-    const double squares = step.kind == plan::Kind::square
-                               ? plan.tensors[static_cast<std::size_t>(step.output)].layout.ciphertexts()
-                               : 0;
+    const double squares =
+        step.kind == plan::Kind::square ? plan.tensors[static_cast<std::size_t>(step.output)].layout.ciphertexts() : 0;
     Level& of_squares = by_limbs[plan::product_limbs(step)];
     of_squares.limbs = plan::product_limbs(step);
     for (const ckks::KeyId& id : plan::required_keys(plan, part))

@@ -26,11 +26,11 @@ struct WantedVariance {
 /// if the modulus has no room for them.
 bool assign_levels(plan::Plan& plan);
 
-/// Levels of a plan without levels (see pack()) that bootstraps nothing. The search begins once with sums that are divided
-/// before they are squared (docs/adr/0047) and once with squares that are (with groups, whose weights differ over long
-/// periods, by two primes in every second step). Steps get more primes where these do most for their time, until the
-/// scores are as exact as wanted or the modulus has no more; then those go that are not needed, and early divisions
-/// become late ones, which are cheaper. The faster result is taken. Nothing if not even the levels fit.
+/// Levels of a plan without levels (see pack()) that bootstraps nothing. The search begins once with sums that are
+/// divided before they are squared (docs/adr/0047) and once with squares that are (with groups, whose weights differ
+/// over long periods, by two primes in every second step). Steps get more primes where these do most for their time,
+/// until the scores are as exact as wanted or the modulus has no more; then those go that are not needed, and early
+/// divisions become late ones, which are cheaper. The faster result is taken. Nothing if not even the levels fit.
 ///
 /// Without a wanted error every level has one prime, after the square.
 std::optional<Draft> levels_without_bootstraps(plan::Plan packed, const Statistics& statistics,

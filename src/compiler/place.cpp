@@ -59,8 +59,8 @@ class Graph {
     return sum;
   }
 
-  // Steps (first, last] with what is alive at the end at `end` limbs, an extra prime for the last `precise` products that
-  // have none. A square whose sum alone is divided has twice its bits, too many for what is bootstrapped.
+  // Steps (first, last] with what is alive at the end at `end` limbs, an extra prime for the last `precise` products
+  // that have none. A square whose sum alone is divided has twice its bits, too many for what is bootstrapped.
   [[nodiscard]] Segment segment(int first, int last, int end, int precise) const {
     std::vector<int> needed(plan_.tensors.size(), 0);
     Segment out;

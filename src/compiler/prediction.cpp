@@ -186,8 +186,8 @@ class DrawnErrors {
 
   void divide_early(const plan::Step& step, std::vector<double>& sum) {
     if (step.early_primes == 0) return;
-    const double deviation = plan::NoiseModel::rounding(plan_.parameters.log_n) *
-                             plan::Divisors(step, primes_).early / step.scale;
+    const double deviation =
+        plan::NoiseModel::rounding(plan_.parameters.log_n) * plan::Divisors(step, primes_).early / step.scale;
     for (double& v : sum) v += deviation * normal_();
   }
 

@@ -336,8 +336,7 @@ class Descent {
         slots += std::pow(plan::NoiseModel::bootstrap(), 2) *
                  std::exp2(2 * (kPeakBits - scales_.log2[index(step.terms.front().source)][o]));
       sum += slots * channels(t)[o].gradient;
-      if (!step.slotwise())
-        sum += (weights[o] + early_rounding(s)) * statistics_.sums[s][o].gradient / sum_scale(s, o);
+      if (!step.slotwise()) sum += (weights[o] + early_rounding(s)) * statistics_.sums[s][o].gradient / sum_scale(s, o);
     }
     if (s == 0)
       for (std::size_t c = 0; c < channels(0).size(); ++c)

@@ -23,7 +23,7 @@ namespace {
 constexpr int kMostBatch = 65536;
 constexpr int kMostRuns = 4;  // of packings with several channels that are tried in place of one with single channels
 constexpr int kMostAttempts = 4;
-constexpr int kTileRatio = 4;  // images of a tile of half the side
+constexpr int kTileRatio = 4;            // images of a tile of half the side
 constexpr double kLeastInside = 0.5;     // part of the images, for a prediction
 constexpr double kMostSimulated = 2e11;  // multiply-adds of plaintexts, some minutes
 constexpr double kCheaplyFiner = 16;     // how much smaller errors are where that takes only seconds

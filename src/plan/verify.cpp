@@ -212,9 +212,9 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, const Re
   ready[step.output] = true;
 }
 
-// A square of a sum at scale s has the scale (s / q)^2 / r, another sum s / r; q and r are the products of the primes by
-// which the step divides before and after. The argument of a polynomial has that of the prime by which its first power
-// is divided.
+// A square of a sum at scale s has the scale (s / q)^2 / r, another sum s / r; q and r are the products of the primes
+// by which the step divides before and after. The argument of a polynomial has that of the prime by which its first
+// power is divided.
 void verify_scales(const Plan& plan) {
   const auto& p = plan.parameters;
   const auto primes = ckks::primes_of(p);
