@@ -255,8 +255,12 @@ bool assign_levels(plan::Plan& plan) {
 
 std::optional<Draft> levels_without_bootstraps(plan::Plan packed, const Statistics& statistics,
                                                const WantedVariance& wanted) {
-  std::vector<std::vector<Primes>> firsts = {early_primes(packed), late_primes(packed)};
-  if (wanted.at_most == HUGE_VAL) firsts = {primes_of(packed)};
+  const std::vector<Primes> fewest = primes_of(packed);
+  std::vector<std::vector<Primes>> firsts;
+  if (wanted.at_most < HUGE_VAL) {
+    firsts.push_back(late_primes(packed));
+    if (plan::has(packed, plan::Kind::square)) firsts.push_back(early_primes(packed));
+  }
   if (!assign_levels(packed)) return std::nullopt;
   for (std::size_t t = 0; t < packed.tensors.size(); ++t) packed.tensors[t].moments = statistics.moments[t];
   Search search(std::move(packed), statistics, wanted);
@@ -265,7 +269,7 @@ std::optional<Draft> levels_without_bootstraps(plan::Plan packed, const Statisti
     std::optional<Choice> found = search.from(first);
     if (found && (!best || search.better(*found, *best))) best = std::move(found);
   }
-  if (!best) return std::nullopt;
+  if (!best) best = search.from(fewest);  // fits, as nothing else may
   return search.take(std::move(*best));
 }
 

@@ -239,8 +239,8 @@ class Descent {
     if (producer_[t] < 0)
       return std::pow(plan::NoiseModel::encryption(plan_.parameters.log_n), 2) + rotated_[t] * division;
     const plan::Step& made = plan_.steps[index(producer_[t])];
-    if (made.kind == Kind::sum && made.late_primes == 0) return 0;
-    return (1 + rotated_[t]) * division;
+    const double divided = made.kind == Kind::sum && made.late_primes == 0 ? 0 : 1;
+    return (divided + rotated_[t]) * division;
   }
 
   // Of a division before the square, in slots of the sum: variance.

@@ -89,7 +89,9 @@ std::vector<Planner::Packing> Planner::packings(int images) const {
     for (int batch = single / options.group; batch >= 1 && batch < kTileRatio * few; batch *= kTileRatio) {
       options.batch = batch;
       if (batch * kMostRuns < few) continue;
-      if (const auto plan = compiler::outline(network_.circuit, options)) list.push_back(packing(options, *plan));
+      const std::optional<plan::Plan> plan = compiler::outline(network_.circuit, options);
+      if (!plan || plan->batch < batch) break;  // strides do not fit smaller tiles
+      list.push_back(packing(options, *plan));
     }
   }
   return list;

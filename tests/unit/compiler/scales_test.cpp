@@ -8,9 +8,14 @@
 
 #include "circuit/interpret.h"
 #include "compiler/compile.h"
+#include "compiler/key_tiers.h"
+#include "compiler/levels.h"
+#include "compiler/pack.h"
 #include "compiler/prediction.h"
+#include "compiler/weight_errors.h"
 #include "graph/interpreter.h"
 #include "plan/noise.h"
+#include "plan/schedule.h"
 #include "support/network_builder.h"
 #include "support/values.h"
 
@@ -61,6 +66,24 @@ TEST(Scales, ExtraPrimesBringTheErrorThatIsAskedFor) {
     EXPECT_LE(finer.score_error, before / times);
     EXPECT_EQ(ckks::Parameters::create(finer.plan.parameters).security_bits(), 128);
   }
+}
+
+// A sum that no prime divides is not rounded, but copies of it that are rotated are.
+TEST(Scales, UndividedSumsErrWhereTheyAreRotated) {
+  const MeasuredCircuit measured = measured_circuit(scaled(1), images());
+  plan::Plan p = pack(measured.circuit, {8, 1});
+  p.parameters.log_n = kLogN;
+  p.steps[0].kind = plan::Kind::sum;
+  p.steps[0].late_primes = 0;
+  ASSERT_TRUE(assign_levels(p));
+  for (std::size_t t = 0; t < p.tensors.size(); ++t) p.tensors[t].moments = measured.statistics.moments[t];
+  const auto errors = weight_errors(p, plan::weight_noise(p, plan::make_schedule(p)));
+  const auto variance = [&](double rotated) {
+    std::vector<double> share(p.tensors.size());
+    share[static_cast<std::size_t>(p.steps[0].output)] = rotated;
+    return choose_scales(p, measured.statistics, errors, share).total_variance();
+  };
+  EXPECT_GT(variance(1), variance(0));
 }
 
 TEST(Prediction, ErrorsAreThoseThatScalesWereChosenFor) {
