@@ -92,7 +92,7 @@ std::vector<Layer> Plan::layers(int threads) const {
     const plan::Step& step = plan_->steps[s];
     const plan::Layout& l = plan_->tensors[static_cast<std::size_t>(step.output)].layout;
     out.push_back({step.name, kind_of(step.kind), l.channels, l.height, l.width,
-                   static_cast<std::size_t>(l.ciphertexts()), step.limbs, cost.steps[s].key_switches,
+                   static_cast<std::size_t>(l.ciphertexts()), step.level.count(), cost.steps[s].key_switches,
                    cost.steps[s].seconds(speed), cost.steps[s].peak_bytes});
   }
   return out;

@@ -163,9 +163,9 @@ ckks::Ciphertext SlotMap::giant_steps(const ckks::Evaluator& evaluator, std::vec
   }
   add_rotated(sum_of(false, 0), sum_of(true, 0), static_cast<std::int64_t>(ring_.slots() / 2));
   ckks::Ciphertext out;
-  const auto limbs = static_cast<std::size_t>(sum_of(false, 0).limbs);
-  switcher.mod_down(std::move(sum_of(false, 0)), true, nullptr, out.c0, out.c1);
-  out.scale = scale * scale_ / static_cast<double>(ring_.prime(limbs - 1));
+  const int limbs = sum_of(false, 0).level.limbs;
+  switcher.mod_down(std::move(sum_of(false, 0)), limbs - 1, nullptr, out.c0, out.c1);
+  out.scale = scale * scale_ / static_cast<double>(ring_.prime(static_cast<std::size_t>(limbs - 1)));
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/hex.h"
 #include "base/parallel.h"
+#include "ckks/parameters.h"
 #include "wire/fields.h"
 #include "wire/pack.h"
 
@@ -16,28 +17,35 @@ Ciphertext expand(const ring::Ring& ring, SeededCiphertext c) {
   Ciphertext out;
   out.scale = c.scale;
   out.c0 = std::move(c.c0);
-  for (std::size_t l = 0; l < out.c0.size(); ++l) out.c1.push_back(ring.limb());
-  parallel_for(out.c0.size(), [&](std::size_t l) { expand_uniform(ring, c.seed, c.stream, l, out.c1[l].data()); });
+  const Level level = level_of(out.c0);
+  out.c1 = make_poly(ring, level);
+  parallel_for_limbs(level, [&](std::size_t l) { expand_uniform(ring, c.seed, c.stream, l, out.c1[l].data()); });
   return out;
 }
 
-std::uint64_t ciphertext_bytes(wire::Kind kind, std::size_t n, int prime_bits, int limbs, bool seeded) {
+std::uint64_t ciphertext_bytes(wire::Kind kind, std::size_t n, int prime_bits, const Level& level, bool seeded) {
   const bool both = kind == wire::Kind::output || !seeded;
-  return static_cast<std::uint64_t>(limbs) * n * wire::word_bytes(prime_bits) * (both ? 2 : 1);
+  return static_cast<std::uint64_t>(level.count()) * n * wire::word_bytes(prime_bits) * (both ? 2 : 1);
 }
 
 namespace {
 
+nlohmann::json to_json(const CiphertextShape& s) {
+  return {{"limbs", s.level.limbs}, {"absent", s.level.absent}, {"scale", s.scale}};
+}
+
 nlohmann::json to_json(const std::vector<CiphertextShape>& shapes) {
   nlohmann::json list = nlohmann::json::array();
-  for (const CiphertextShape& s : shapes) list.push_back({{"limbs", s.limbs}, {"scale", s.scale}});
+  for (const CiphertextShape& s : shapes) list.push_back(to_json(s));
   return list;
 }
 
 nlohmann::json header(wire::Kind kind, const CiphertextFileInfo& info) {
-  nlohmann::json h = {{"plan_id", info.plan_id}, {"key_id", info.key_id}, {"input_id", info.input_id},
-                      {"images", info.images},   {"batch", info.batch},   {"per_batch", info.per_batch},
-                      {"limbs", info.limbs},     {"scale", info.scale}};
+  nlohmann::json h = {
+      {"plan_id", info.plan_id}, {"key_id", info.key_id}, {"input_id", info.input_id},
+      {"images", info.images},   {"batch", info.batch},   {"per_batch", info.per_batch},
+  };
+  h.update(to_json(CiphertextShape{info.level, info.scale}));
   if (kind == wire::Kind::input) {
     h["seed"] = info.seed ? nlohmann::json(to_hex(*info.seed)) : nlohmann::json();
   } else {
@@ -55,7 +63,7 @@ nlohmann::json header(wire::Kind kind, const CiphertextFileInfo& info) {
 std::vector<std::uint64_t> section_sizes(wire::Kind kind, const ring::Ring& ring, const CiphertextFileInfo& info) {
   std::vector<std::uint64_t> sizes(info.sections());
   for (std::size_t k = 0; k < sizes.size(); ++k)
-    sizes[k] = ciphertext_bytes(kind, ring.n(), ring.prime_bits(), info.shape(k).limbs, info.seed.has_value());
+    sizes[k] = ciphertext_bytes(kind, ring.n(), ring.prime_bits(), info.shape(k).level, info.seed.has_value());
   return sizes;
 }
 
@@ -63,12 +71,13 @@ bool same_scale(double a, double b) { return std::abs(a / b - 1) < 0x1p-40; }
 
 bool same_shapes(std::span<const CiphertextShape> a, std::span<const CiphertextShape> b) {
   return std::ranges::equal(a, b, [](const CiphertextShape& x, const CiphertextShape& y) {
-    return x.limbs == y.limbs && same_scale(x.scale, y.scale);
+    return x.level == y.level && same_scale(x.scale, y.scale);
   });
 }
 
 CiphertextShape shape_from_json(const nlohmann::json& j) {
-  const CiphertextShape shape{wire::small_integer(j, "limbs", 1, 64), wire::real(j, "scale")};
+  CiphertextShape shape{wire::small_integer(j, "limbs", 1, 64), wire::real(j, "scale")};
+  shape.level.absent = wire::small_integer(j, "absent", 0, std::min(kMostSmallPrimes, shape.level.limbs - 1));
   if (!(shape.scale > 0x1p-400)) wire::bad_field("scale");
   return shape;
 }
@@ -93,9 +102,11 @@ CiphertextWriter::CiphertextWriter(const Sink& sink, wire::Kind kind, const ring
 
 void CiphertextWriter::write(const ring::RnsPoly& poly) {
   const std::size_t width = wire::word_bytes(ring_.prime_bits()), limb_bytes = ring_.n() * width;
-  std::vector<unsigned char> bytes(poly.size() * limb_bytes);
-  parallel_for(poly.size(), [&](std::size_t l) {
-    wire::pack_words(bytes.data() + l * limb_bytes, poly[l].data(), ring_.n(), width);
+  const Level level = level_of(poly);
+  std::vector<unsigned char> bytes(static_cast<std::size_t>(level.count()) * limb_bytes);
+  parallel_for_limbs(level, [&](std::size_t l) {
+    wire::pack_words(bytes.data() + (l - static_cast<std::size_t>(level.absent)) * limb_bytes, poly[l].data(),
+                     ring_.n(), width);
   });
   file_.write(bytes);
 }
@@ -117,7 +128,7 @@ CiphertextReader::CiphertextReader(const Source& source, wire::Kind kind) : kind
     info_.batch = static_cast<std::uint64_t>(wire::integer(h, "batch", 1, 1 << 17));
     info_.per_batch = static_cast<std::uint64_t>(wire::integer(h, "per_batch", 1, 1 << 24));
     const CiphertextShape shape = shape_from_json(h);
-    info_.limbs = shape.limbs;
+    info_.level = shape.level;
     info_.scale = shape.scale;
     if (kind_ == wire::Kind::input) {
       if (!wire::field(h, "seed").is_null()) {
@@ -146,16 +157,16 @@ CiphertextReader::CiphertextReader(const Source& source, wire::Kind kind) : kind
       });
 }
 
-void CiphertextReader::expect(const std::string& plan_id, std::uint64_t batch, std::uint64_t per_batch, int limbs,
-                              double scale, const ring::Ring& ring, std::span<const CiphertextShape> probes,
-                              std::span<const CiphertextShape> lead) const {
+void CiphertextReader::expect(const std::string& plan_id, std::uint64_t batch, std::uint64_t per_batch,
+                              const Level& level, double scale, const ring::Ring& ring,
+                              std::span<const CiphertextShape> probes, std::span<const CiphertextShape> lead) const {
   if (info_.plan_id != plan_id)
     throw Error(ErrorCode::wrong_key,
                 file_.name() + " was made for another plan (" + info_.plan_id + ", not " + plan_id + ")");
-  bool fits = info_.batch == batch && info_.per_batch == per_batch && info_.limbs == limbs &&
+  bool fits = info_.batch == batch && info_.per_batch == per_batch && info_.level == level &&
               same_scale(info_.scale, scale) && same_shapes(info_.probes, probes) && same_shapes(info_.lead, lead);
   for (std::size_t i = 0; i < file_.sections(); ++i)
-    fits = fits && file_.section_bytes(i) == ciphertext_bytes(kind_, ring.n(), ring.prime_bits(), info_.shape(i).limbs,
+    fits = fits && file_.section_bytes(i) == ciphertext_bytes(kind_, ring.n(), ring.prime_bits(), info_.shape(i).level,
                                                               info_.seed.has_value());
   if (!fits) file_.fail("its ciphertexts do not have the plan's shape");
 }
@@ -169,18 +180,18 @@ std::optional<Ciphertext> ciphertext_of(const ring::Ring& ring, std::span<const 
   const std::size_t n = ring.n(), width = wire::word_bytes(ring.prime_bits()), limb_bytes = n * width;
   Ciphertext c;
   c.scale = shape.scale;
-  const auto limbs = static_cast<std::size_t>(shape.limbs);
-  for (std::size_t l = 0; l < limbs; ++l) {
-    c.c0.push_back(ring.limb());
-    c.c1.push_back(ring.limb());
-  }
+  c.c0 = make_poly(ring, shape.level);
+  c.c1 = make_poly(ring, shape.level);
+  const auto limbs = static_cast<std::size_t>(shape.level.count()),
+             absent = static_cast<std::size_t>(shape.level.absent);
   std::atomic<bool> valid{true};
-  parallel_for(limbs, [&](std::size_t l) {
-    bool ok = wire::unpack_words(c.c0[l].data(), bytes.data() + l * limb_bytes, n, width, ring.prime(l));
+  parallel_for_limbs(shape.level, [&](std::size_t l) {
+    const unsigned char* from = bytes.data() + (l - absent) * limb_bytes;
+    bool ok = wire::unpack_words(c.c0[l].data(), from, n, width, ring.prime(l));
     if (seed)
       expand_uniform(ring, *seed, stream, l, c.c1[l].data());
     else
-      ok = wire::unpack_words(c.c1[l].data(), bytes.data() + (limbs + l) * limb_bytes, n, width, ring.prime(l)) && ok;
+      ok = wire::unpack_words(c.c1[l].data(), from + limbs * limb_bytes, n, width, ring.prime(l)) && ok;
     if (!ok) valid = false;
   });
   if (!valid) return std::nullopt;

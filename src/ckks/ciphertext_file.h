@@ -28,7 +28,7 @@ Ciphertext expand(const ring::Ring& ring, SeededCiphertext c);
 
 /// What a ciphertext in a file looks like.
 struct CiphertextShape {
-  int limbs = 0;
+  Level level;
   double scale = 1;
 };
 
@@ -39,7 +39,7 @@ struct CiphertextFileInfo {
   std::uint64_t images = 0;     ///< in all batches together
   std::uint64_t batch = 0;      ///< images per batch; the last one may hold fewer
   std::uint64_t per_batch = 0;  ///< ciphertexts per batch, probes apart
-  int limbs = 0;                ///< of each of these
+  Level level;                  ///< of each of these
   double scale = 1;
   std::optional<Seed> seed = {};             ///< inputs under the secret key only: c1 of ciphertext k is stream k
   std::vector<CiphertextShape> probes = {};  ///< what follows them in every batch: probes, labels or losses
@@ -60,7 +60,7 @@ struct CiphertextFileInfo {
   [[nodiscard]] CiphertextShape shape(std::uint64_t k) const {
     if (k < lead_sections()) return lead[k % lead.size()];
     const std::uint64_t within = (k - lead_sections()) % sections_per_batch();
-    return within < per_batch ? CiphertextShape{limbs, scale} : probes[within - per_batch];
+    return within < per_batch ? CiphertextShape{level, scale} : probes[within - per_batch];
   }
   [[nodiscard]] std::uint64_t batches() const { return (images + batch - 1) / batch; }
 };
@@ -105,8 +105,8 @@ class CiphertextReader {
   [[nodiscard]] const std::optional<signing::VerificationKey>& signer() const { return file_.signer(); }
   [[nodiscard]] wire::Checksum digest() const { return file_.digest(); }
   /// Throws Error{wrong_key} unless the file belongs to this plan, Error{bad_input} unless it has the plan's sizes.
-  void expect(const std::string& plan_id, std::uint64_t batch, std::uint64_t per_batch, int limbs, double scale,
-              const ring::Ring& ring, std::span<const CiphertextShape> probes = {},
+  void expect(const std::string& plan_id, std::uint64_t batch, std::uint64_t per_batch, const Level& level,
+              double scale, const ring::Ring& ring, std::span<const CiphertextShape> probes = {},
               std::span<const CiphertextShape> lead = {}) const;
   /// Reads everything once, calling check() now and then, which may throw. Throws Error{bad_input} if anything is
   /// damaged.
@@ -121,6 +121,6 @@ class CiphertextReader {
 };
 
 /// Length of one ciphertext's section. seeded: of an input under the secret key.
-std::uint64_t ciphertext_bytes(wire::Kind kind, std::size_t n, int prime_bits, int limbs, bool seeded = true);
+std::uint64_t ciphertext_bytes(wire::Kind kind, std::size_t n, int prime_bits, const Level& level, bool seeded = true);
 
 }  // namespace sotto::ckks

@@ -167,8 +167,8 @@ std::vector<Complex> Encoder::embed(std::span<const double> coefficients) const 
   return slots;
 }
 
-Plaintext encode(const ring::Ring& ring, std::span<const double> coefficients, double scale, int limbs) {
-  check(coefficients.size() == ring.n() && limbs >= 1, "encode: wrong sizes");
+Plaintext encode(const ring::Ring& ring, std::span<const double> coefficients, double scale, const Level& level) {
+  check(coefficients.size() == ring.n() && level.count() >= 1, "encode: wrong sizes");
   std::vector<std::int64_t> rounded(ring.n());
   for (std::size_t i = 0; i < ring.n(); ++i) {
     const double v = std::nearbyint(coefficients[i] * scale);
@@ -177,8 +177,8 @@ Plaintext encode(const ring::Ring& ring, std::span<const double> coefficients, d
   }
   Plaintext p;
   p.scale = scale;
-  for (int l = 0; l < limbs; ++l) p.poly.push_back(ring.limb());
-  parallel_for(static_cast<std::size_t>(limbs), [&](std::size_t l) {
+  p.poly = make_poly(ring, level);
+  parallel_for_limbs(level, [&](std::size_t l) {
     const auto q = static_cast<std::int64_t>(ring.prime(l));
     std::uint64_t* out = p.poly[l].data();
     for (std::size_t i = 0; i < ring.n(); ++i) {
@@ -198,14 +198,16 @@ void wipe(ring::Limb& limb, std::size_t words) { explicit_bzero(limb.data(), wor
 }  // namespace
 
 std::vector<double> decode_coefficients(const ring::Ring& ring, const ring::RnsPoly& poly) {
-  check(!poly.empty(), "decode: no limbs");
+  const Level level = level_of(poly);
+  check(level.count() >= 1, "decode: no limbs");
+  const auto first = static_cast<std::size_t>(level.absent), second = first + 1;
   const std::size_t n = ring.n();
   std::vector<double> out(n);
-  const std::uint64_t q0 = ring.prime(0);
+  const std::uint64_t q0 = ring.prime(first);
   ring::Limb x = ring.limb();
-  std::memcpy(x.data(), poly[0].data(), n * sizeof(std::uint64_t));
-  ring.intt(x.data(), x.data(), 0);
-  if (poly.size() == 1) {
+  std::memcpy(x.data(), poly[first].data(), n * sizeof(std::uint64_t));
+  ring.intt(x.data(), x.data(), first);
+  if (level.count() == 1) {
     for (std::size_t i = 0; i < n; ++i) {
       const std::uint64_t v = x.data()[i];
       out[i] = v > q0 / 2 ? -static_cast<double>(q0 - v) : static_cast<double>(v);
@@ -214,10 +216,10 @@ std::vector<double> decode_coefficients(const ring::Ring& ring, const ring::RnsP
     return out;
   }
   // Garner with two limbs: v = x0 + q0 * ((x1 - x0) / q0 mod q1), centred modulo q0 q1.
-  const std::uint64_t q1 = ring.prime(1), inverse = ring::inverse_mod(q0 % q1, q1);
+  const std::uint64_t q1 = ring.prime(second), inverse = ring::inverse_mod(q0 % q1, q1);
   ring::Limb y = ring.limb();
-  std::memcpy(y.data(), poly[1].data(), n * sizeof(std::uint64_t));
-  ring.intt(y.data(), y.data(), 1);
+  std::memcpy(y.data(), poly[second].data(), n * sizeof(std::uint64_t));
+  ring.intt(y.data(), y.data(), second);
   __extension__ using i128 = __int128;
   for (std::size_t i = 0; i < n; ++i) {
     const std::uint64_t x0 = x.data()[i], x1 = y.data()[i];

@@ -44,11 +44,11 @@ class Encoder {
   std::vector<std::size_t> slot_index_, conjugate_index_;
 };
 
-/// Rounds coefficient * scale to integers and brings them modulo each of the first `limbs` primes, transformed.
+/// Rounds coefficient * scale to integers and brings them modulo each of a level's primes, transformed.
 /// Throws Error{bad_input} if a coefficient is not finite or its magnitude reaches 2^62.
-Plaintext encode(const ring::Ring& ring, std::span<const double> coefficients, double scale, int limbs);
+Plaintext encode(const ring::Ring& ring, std::span<const double> coefficients, double scale, const Level& level);
 
-/// Centred integer coefficients of a transformed polynomial, from its first one or two limbs, as doubles.
+/// Centred integer coefficients of a transformed polynomial, from the first one or two limbs that it has, as doubles.
 /// Magnitudes must be below half the product of the limbs used.
 std::vector<double> decode_coefficients(const ring::Ring& ring, const ring::RnsPoly& poly);
 

@@ -16,17 +16,10 @@ using u64 = std::uint64_t;
 
 namespace {
 
-RnsPoly make_poly(const ring::Ring& ring, int limbs) {
-  RnsPoly p;
-  p.reserve(static_cast<std::size_t>(limbs));
-  for (int l = 0; l < limbs; ++l) p.push_back(ring.limb());
-  return p;
-}
-
 void copy_limb(const ring::Ring& ring, u64* dst, const u64* src) { std::memcpy(dst, src, ring.n() * sizeof(u64)); }
 
-void check_match(const Ciphertext& a, int limbs, double scale) {
-  check(a.limbs() == limbs, "operands are at different levels");
+void check_match(const Ciphertext& a, const Level& level, double scale) {
+  check(a.level() == level, "operands are at different levels");
   check(std::abs(a.scale / scale - 1) < 0x1p-20, "operands have different scales");
 }
 
@@ -37,9 +30,9 @@ Evaluator::Evaluator(const Parameters& parameters, std::shared_ptr<const ring::R
     : parameters_(parameters), ring_(std::move(ring)), switcher_(parameters, ring_, std::move(tiers), keys) {}
 
 Ciphertext Evaluator::add(const Ciphertext& a, const Ciphertext& b) const {
-  check_match(a, b.limbs(), b.scale);
-  Ciphertext out{make_poly(*ring_, a.limbs()), make_poly(*ring_, a.limbs()), a.scale};
-  parallel_for(a.c0.size(), [&](std::size_t l) {
+  check_match(a, b.level(), b.scale);
+  Ciphertext out{make_poly(*ring_, a.level()), make_poly(*ring_, a.level()), a.scale};
+  parallel_for_limbs(a.level(), [&](std::size_t l) {
     ring_->kernels().add(out.c0[l].data(), a.c0[l].data(), b.c0[l].data(), ring_->n(), ring_->modulus(l));
     ring_->kernels().add(out.c1[l].data(), a.c1[l].data(), b.c1[l].data(), ring_->n(), ring_->modulus(l));
   });
@@ -47,9 +40,9 @@ Ciphertext Evaluator::add(const Ciphertext& a, const Ciphertext& b) const {
 }
 
 Ciphertext Evaluator::sub(const Ciphertext& a, const Ciphertext& b) const {
-  check_match(a, b.limbs(), b.scale);
-  Ciphertext out{make_poly(*ring_, a.limbs()), make_poly(*ring_, a.limbs()), a.scale};
-  parallel_for(a.c0.size(), [&](std::size_t l) {
+  check_match(a, b.level(), b.scale);
+  Ciphertext out{make_poly(*ring_, a.level()), make_poly(*ring_, a.level()), a.scale};
+  parallel_for_limbs(a.level(), [&](std::size_t l) {
     ring_->kernels().sub(out.c0[l].data(), a.c0[l].data(), b.c0[l].data(), ring_->n(), ring_->modulus(l));
     ring_->kernels().sub(out.c1[l].data(), a.c1[l].data(), b.c1[l].data(), ring_->n(), ring_->modulus(l));
   });
@@ -57,19 +50,19 @@ Ciphertext Evaluator::sub(const Ciphertext& a, const Ciphertext& b) const {
 }
 
 Ciphertext Evaluator::add_plain(const Ciphertext& a, const Plaintext& p) const {
-  check(p.limbs() >= a.limbs(), "plaintext has too few limbs");
-  check_match(a, a.limbs(), p.scale);
-  Ciphertext out = drop_to(a, a.limbs());
-  parallel_for(a.c0.size(), [&](std::size_t l) {
+  check(p.level().covers(a.level()), "plaintext has too few limbs");
+  check_match(a, a.level(), p.scale);
+  Ciphertext out = drop_to(a, a.level());
+  parallel_for_limbs(a.level(), [&](std::size_t l) {
     ring_->kernels().add(out.c0[l].data(), a.c0[l].data(), p.poly[l].data(), ring_->n(), ring_->modulus(l));
   });
   return out;
 }
 
 Ciphertext Evaluator::multiply_plain(const Ciphertext& a, const Plaintext& p) const {
-  check(p.limbs() >= a.limbs(), "plaintext has too few limbs");
-  Ciphertext out{make_poly(*ring_, a.limbs()), make_poly(*ring_, a.limbs()), a.scale * p.scale};
-  parallel_for(a.c0.size(), [&](std::size_t l) {
+  check(p.level().covers(a.level()), "plaintext has too few limbs");
+  Ciphertext out{make_poly(*ring_, a.level()), make_poly(*ring_, a.level()), a.scale * p.scale};
+  parallel_for_limbs(a.level(), [&](std::size_t l) {
     ring_->kernels().mul(out.c0[l].data(), a.c0[l].data(), p.poly[l].data(), ring_->n(), ring_->modulus(l));
     ring_->kernels().mul(out.c1[l].data(), a.c1[l].data(), p.poly[l].data(), ring_->n(), ring_->modulus(l));
   });
@@ -78,8 +71,8 @@ Ciphertext Evaluator::multiply_plain(const Ciphertext& a, const Plaintext& p) co
 
 Ciphertext Evaluator::multiply_scalar(const Ciphertext& a, double value, double scale) const {
   const double rounded = std::nearbyint(value * scale);
-  Ciphertext out{make_poly(*ring_, a.limbs()), make_poly(*ring_, a.limbs()), a.scale * scale};
-  parallel_for(a.c0.size(), [&](std::size_t l) {
+  Ciphertext out{make_poly(*ring_, a.level()), make_poly(*ring_, a.level()), a.scale * scale};
+  parallel_for_limbs(a.level(), [&](std::size_t l) {
     const u64 c = ring::residue_of(rounded, ring_->prime(l));
     ring_->kernels().mul_scalar_add(out.c0[l].data(), a.c0[l].data(), c, nullptr, ring_->n(), ring_->modulus(l));
     ring_->kernels().mul_scalar_add(out.c1[l].data(), a.c1[l].data(), c, nullptr, ring_->n(), ring_->modulus(l));
@@ -89,7 +82,7 @@ Ciphertext Evaluator::multiply_scalar(const Ciphertext& a, double value, double 
 
 Ciphertext Evaluator::add_scalar(Ciphertext a, double value) const {
   const double rounded = std::nearbyint(value * a.scale);
-  parallel_for(a.c0.size(), [&](std::size_t l) {
+  parallel_for_limbs(a.level(), [&](std::size_t l) {
     const u64 q = ring_->prime(l), c = ring::residue_of(rounded, q);
     u64* x = a.c0[l].data();
     for (std::size_t i = 0; i < ring_->n(); ++i) {
@@ -100,39 +93,60 @@ Ciphertext Evaluator::add_scalar(Ciphertext a, double value) const {
   return a;
 }
 
-Ciphertext Evaluator::drop_to(const Ciphertext& a, int limbs) const {
-  check(limbs >= 1 && limbs <= a.limbs(), "cannot drop to this level");
-  Ciphertext out{make_poly(*ring_, limbs), make_poly(*ring_, limbs), a.scale};
-  parallel_for(static_cast<std::size_t>(limbs), [&](std::size_t l) {
+Ciphertext Evaluator::drop_to(const Ciphertext& a, const Level& level) const {
+  check(level.count() >= 1 && a.level().covers(level), "cannot drop to this level");
+  Ciphertext out{make_poly(*ring_, level), make_poly(*ring_, level), a.scale};
+  parallel_for_limbs(level, [&](std::size_t l) {
     copy_limb(*ring_, out.c0[l].data(), a.c0[l].data());
     copy_limb(*ring_, out.c1[l].data(), a.c1[l].data());
   });
   return out;
 }
 
+double Evaluator::divisor(const Level& from, const Level& to) const {
+  double ratio = 1;
+  for (int l = 0; l < from.limbs; ++l) {
+    const auto q = static_cast<double>(ring_->prime(static_cast<std::size_t>(l)));
+    if (from.has(l) && !to.has(l)) ratio *= q;
+    if (to.has(l) && !from.has(l)) ratio /= q;
+  }
+  return ratio;
+}
+
 Ciphertext Evaluator::rescale(Ciphertext a) const {
-  const int limbs = a.limbs();
+  const Level level = a.level();
+  return rescale(std::move(a), {level.limbs - 1, level.absent});
+}
+
+Ciphertext Evaluator::rescale(Ciphertext a, const Level& to) const {
+  const Level from = a.level();
   Ciphertext out;
-  out.scale = a.scale / static_cast<double>(ring_->prime(a.c0.size() - 1));
-  switcher_.mod_down({limbs, -1, std::move(a.c0), std::move(a.c1)}, true, nullptr, out.c0, out.c1);
+  out.scale = a.scale / divisor(from, to);
+  switcher_.mod_down({from, -1, std::move(a.c0), std::move(a.c1)}, to, nullptr, out.c0, out.c1);
   return out;
 }
 
 // (d0, d1) joins at the scale of the special primes, so that one division serves relinearisation and rescaling.
 Ciphertext Evaluator::relinearise(const RnsPoly& d0, const RnsPoly& d1, const RnsPoly& d2, double scale,
-                                  bool rescale) const {
-  const int limbs = static_cast<int>(d0.size());
-  RaisedDigits d = switcher_.mod_up(d2, switcher_.tier_for(limbs), false);
+                                  const Level& to) const {
+  const Level from = level_of(d0);
+  RaisedDigits d = switcher_.mod_up(d2, switcher_.tier_for(from), false);
   Ciphertext out;
-  switcher_.apply(d, kRelinearise, {.rescale = rescale, .join0 = &d0, .join1 = &d1}, out.c0, out.c1);
-  out.scale = rescale ? scale / static_cast<double>(ring_->prime(static_cast<std::size_t>(limbs - 1))) : scale;
+  switcher_.apply(d, kRelinearise, {.to = to, .join0 = &d0, .join1 = &d1}, out.c0, out.c1);
+  out.scale = scale / divisor(from, to);
   return out;
 }
 
 Ciphertext Evaluator::multiply(const Ciphertext& a, const Ciphertext& b) const {
-  check(a.limbs() == b.limbs(), "operands are at different levels");
-  RnsPoly d0 = make_poly(*ring_, a.limbs()), d1 = make_poly(*ring_, a.limbs()), d2 = make_poly(*ring_, a.limbs());
-  parallel_for(a.c0.size(), [&](std::size_t l) {
+  const Level level = a.level();
+  return multiply(a, b, {level.limbs - 1, level.absent});
+}
+
+Ciphertext Evaluator::multiply(const Ciphertext& a, const Ciphertext& b, const Level& to) const {
+  const Level level = a.level();
+  check(level == b.level(), "operands are at different levels");
+  RnsPoly d0 = make_poly(*ring_, a.level()), d1 = make_poly(*ring_, a.level()), d2 = make_poly(*ring_, a.level());
+  parallel_for_limbs(a.level(), [&](std::size_t l) {
     const auto& m = ring_->modulus(l);
     const auto& k = ring_->kernels();
     k.mul(d1[l].data(), a.c0[l].data(), b.c1[l].data(), ring_->n(), m);
@@ -141,16 +155,21 @@ Ciphertext Evaluator::multiply(const Ciphertext& a, const Ciphertext& b) const {
     k.mul(d0[l].data(), a.c0[l].data(), b.c0[l].data(), ring_->n(), m);
     k.mul(d2[l].data(), a.c1[l].data(), b.c1[l].data(), ring_->n(), m);
   });
-  return relinearise(d0, d1, d2, a.scale * b.scale, true);
+  return relinearise(d0, d1, d2, a.scale * b.scale, to);
 }
 
-Ciphertext Evaluator::square(Ciphertext a, bool rescale) const {
-  RnsPoly d2 = make_poly(*ring_, a.limbs());
-  parallel_for(a.c0.size(), [&](std::size_t l) {
+Ciphertext Evaluator::square(Ciphertext a) const {
+  const Level level = a.level();
+  return square(std::move(a), {level.limbs - 1, level.absent});
+}
+
+Ciphertext Evaluator::square(Ciphertext a, const Level& to) const {
+  RnsPoly d2 = make_poly(*ring_, a.level());
+  parallel_for_limbs(a.level(), [&](std::size_t l) {
     ring_->kernels().square(a.c0[l].data(), a.c1[l].data(), d2[l].data(), a.c0[l].data(), a.c1[l].data(), ring_->n(),
                             ring_->modulus(l));
   });
-  return relinearise(a.c0, a.c1, d2, a.scale * a.scale, rescale);
+  return relinearise(a.c0, a.c1, d2, a.scale * a.scale, to);
 }
 
 Ciphertext Evaluator::apply(const Ciphertext& a, RaisedDigits& d, u64 galois_element) const {
@@ -168,7 +187,7 @@ Ciphertext Evaluator::rotate(const Ciphertext& a, std::int64_t steps) const {
 
 Ciphertext Evaluator::conjugate(const Ciphertext& a) const {
   check(!ring_->conjugate_invariant(), "the slots of this ring are real");
-  RaisedDigits d = switcher_.mod_up(a.c1, switcher_.tier_for(a.limbs()), false);
+  RaisedDigits d = switcher_.mod_up(a.c1, switcher_.tier_for(a.level()), false);
   return apply(a, d, ring_->cyclotomic_order() - 1);
 }
 
@@ -183,38 +202,40 @@ void Evaluator::rotate_each(const Ciphertext& a, std::span<const std::int64_t> s
   const auto moves =
       std::count_if(steps.begin(), steps.end(), [&](std::int64_t s) { return ring_->rotation_galois_element(s) != 1; });
   RaisedDigits d;
-  if (moves > 0) d = switcher_.mod_up(a.c1, switcher_.tier_for(a.limbs()), moves > 1);
+  if (moves > 0) d = switcher_.mod_up(a.c1, switcher_.tier_for(a.level()), moves > 1);
   for (std::size_t k = 0; k < steps.size(); ++k) {
     const u64 g = ring_->rotation_galois_element(steps[k]);
-    done(k, g == 1 ? drop_to(a, a.limbs()) : apply(a, d, g));
+    done(k, g == 1 ? drop_to(a, a.level()) : apply(a, d, g));
   }
 }
 
 Ciphertext Evaluator::rotate_join(std::span<const PackedCiphertext* const> list, std::span<const std::int64_t> steps,
-                                  int limbs) const {
-  const int tier = switcher_.tier_for(limbs);
-  const std::size_t total = static_cast<std::size_t>(limbs + switcher_.special(tier));
-  Extended sum{limbs, tier, make_poly(*ring_, static_cast<int>(total)), make_poly(*ring_, static_cast<int>(total))};
+                                  const Level& level) const {
+  const int tier = switcher_.tier_for(level);
+  const Level extended{level.limbs + switcher_.special(tier), level.absent};
+  Extended sum{level, tier, make_poly(*ring_, extended), make_poly(*ring_, extended)};
   for (RnsPoly* poly : {&sum.c0, &sum.c1})
-    for (Limb& limb : *poly) std::memset(limb.data(), 0, ring_->n() * sizeof(u64));
+    for (Limb& limb : *poly)
+      if (limb) std::memset(limb.data(), 0, ring_->n() * sizeof(u64));
   for (std::size_t k = 0; k < list.size(); ++k) {
-    const Ciphertext c = unpack(*ring_, *list[k], limbs);
+    const Ciphertext c = unpack(*ring_, *list[k], level);
     const u64 g = ring_->rotation_galois_element(steps[k]);
-    const RaisedDigits d = g == 1 ? RaisedDigits{limbs, tier, true, {}, &c.c1} : switcher_.mod_up(c.c1, tier, true);
+    const RaisedDigits d = g == 1 ? RaisedDigits{level, tier, true, {}, &c.c1} : switcher_.mod_up(c.c1, tier, true);
     switcher_.add_rotated(d, c.c0, g, sum);
   }
   Ciphertext out;
   out.scale = list.front()->scale;
-  switcher_.mod_down(std::move(sum), false, nullptr, out.c0, out.c1);
+  switcher_.mod_down(std::move(sum), level, nullptr, out.c0, out.c1);
   return out;
 }
 
 Ciphertext Evaluator::rotate_sum(const Ciphertext& a, std::span<const std::int64_t> steps) const {
-  if (steps.empty()) return drop_to(a, a.limbs());
-  const int tier = switcher_.tier_for(a.limbs()), q = parameters_.spec().ciphertext_primes;
+  if (steps.empty()) return drop_to(a, a.level());
+  const Level level = a.level();
+  const int tier = switcher_.tier_for(level);
   const std::size_t limbs = a.c0.size();
   const RaisedDigits d = switcher_.mod_up(a.c1, tier, true);
-  RnsPoly sum0 = drop_to(a, a.limbs()).c0;
+  RnsPoly sum0 = drop_to(a, a.level()).c0;
   Extended total;
   for (std::int64_t s : steps) {
     const u64 g = ring_->rotation_galois_element(s);
@@ -222,10 +243,10 @@ Ciphertext Evaluator::rotate_sum(const Ciphertext& a, std::span<const std::int64
     Extended e = switcher_.switch_digits(d, g);
     // Permute in the extended basis; the plain part c0 is permuted and added unscaled.
     const std::uint32_t* table = ring_->automorphism(g);
-    if (total.c0.empty()) total = {e.limbs, e.tier, RnsPoly(e.c0.size()), RnsPoly(e.c0.size())};
-    parallel_for(e.c0.size(), [&](std::size_t j) {
+    if (total.c0.empty()) total = {level, e.tier, RnsPoly(e.c0.size()), RnsPoly(e.c0.size())};
+    parallel_for_limbs(level_of(e.c0), [&](std::size_t j) {
       const auto& k = ring_->kernels();
-      const auto& m = ring_->modulus(j < limbs ? j : static_cast<std::size_t>(q) + j - limbs);
+      const auto& m = ring_->modulus(switcher_.prime_of(j, level));
       const auto accumulate = [&](const Limb& from, Limb& to) {
         Limb moved = ring_->limb();
         k.automorphism(moved.data(), from.data(), table, ring_->n());
@@ -239,8 +260,8 @@ Ciphertext Evaluator::rotate_sum(const Ciphertext& a, std::span<const std::int64
   }
   Ciphertext out;
   out.scale = a.scale;
-  switcher_.mod_down(std::move(total), false, &sum0, out.c0, out.c1);
-  parallel_for(limbs, [&](std::size_t l) {
+  switcher_.mod_down(std::move(total), level, &sum0, out.c0, out.c1);
+  parallel_for_limbs(level, [&](std::size_t l) {
     ring_->kernels().add(out.c1[l].data(), out.c1[l].data(), a.c1[l].data(), ring_->n(), ring_->modulus(l));
   });
   return out;

@@ -19,10 +19,10 @@ class Evaluator {
             KeyProvider* keys);
 
   [[nodiscard]] const ring::Ring& ring() const { return *ring_; }
-  /// The cheapest tier that serves ciphertexts of this many limbs.
-  [[nodiscard]] int tier_for(int limbs) const { return switcher_.tier_for(limbs); }
+  /// The cheapest tier that serves ciphertexts of this level.
+  [[nodiscard]] int tier_for(const Level& level) const { return switcher_.tier_for(level); }
 
-  /// a + b, a - b: equal limbs, scales equal to 2^-20.
+  /// a + b, a - b: equal levels, scales equal to 2^-20.
   [[nodiscard]] Ciphertext add(const Ciphertext& a, const Ciphertext& b) const;
   [[nodiscard]] Ciphertext sub(const Ciphertext& a, const Ciphertext& b) const;
   /// a + p: p has at least the limbs of a, scales equal.
@@ -33,17 +33,26 @@ class Evaluator {
   [[nodiscard]] Ciphertext multiply_scalar(const Ciphertext& a, double value, double scale) const;
   /// a + value in every slot.
   [[nodiscard]] Ciphertext add_scalar(Ciphertext a, double value) const;
-  /// A copy of the first `limbs` limbs.
-  [[nodiscard]] Ciphertext drop_to(const Ciphertext& a, int limbs) const;
+  /// A copy at a level that a's covers.
+  [[nodiscard]] Ciphertext drop_to(const Ciphertext& a, const Level& level) const;
+  /// By how much a division from one level to another divides scales: the primes that leave over those that join.
+  [[nodiscard]] double divisor(const Level& from, const Level& to) const;
   /// Divides by the last prime: one limb less. Consumes a: its memory is reused.
   [[nodiscard]] Ciphertext rescale(Ciphertext a) const;
+  /// The same to any level of no more limbs, by `divisor` (BitPacker, ASPLOS 2024). Primes that join come by a
+  /// multiplication.
+  [[nodiscard]] Ciphertext rescale(Ciphertext a, const Level& to) const;
   /// a * b, relinearised and rescaled in one division: one limb less, scale a.scale * b.scale / q.
   [[nodiscard]] Ciphertext multiply(const Ciphertext& a, const Ciphertext& b) const;
-  /// a^2, relinearised; with `rescale` as `multiply`, else at the limbs of a. Consumes a: its memory is reused.
-  [[nodiscard]] Ciphertext square(Ciphertext a, bool rescale = true) const;
-  /// d0 + d1 s + d2 s^2, of this scale, as a ciphertext; with `rescale` divided by the last prime in the same division.
+  /// a * b, relinearised and rescaled to this level in one division.
+  [[nodiscard]] Ciphertext multiply(const Ciphertext& a, const Ciphertext& b, const Level& to) const;
+  /// a^2, as `multiply`. Consumes a: its memory is reused.
+  [[nodiscard]] Ciphertext square(Ciphertext a) const;
+  /// a^2, relinearised and rescaled to this level in one division.
+  [[nodiscard]] Ciphertext square(Ciphertext a, const Level& to) const;
+  /// d0 + d1 s + d2 s^2, of this scale, as a ciphertext, rescaled to this level in the same division.
   [[nodiscard]] Ciphertext relinearise(const ring::RnsPoly& d0, const ring::RnsPoly& d1, const ring::RnsPoly& d2,
-                                       double scale, bool rescale) const;
+                                       double scale, const Level& to) const;
 
   /// Slot j + steps moves to slot j.
   [[nodiscard]] Ciphertext rotate(const Ciphertext& a, std::int64_t steps) const;
@@ -54,9 +63,9 @@ class Evaluator {
   /// The same one after the other, each handed to `done` with its number.
   void rotate_each(const Ciphertext& a, std::span<const std::int64_t> steps,
                    const std::function<void(std::size_t, Ciphertext)>& done) const;
-  /// sum over k of list[k] rotated by steps[k], at the first `limbs` limbs, with one division.
+  /// sum over k of list[k] rotated by steps[k], at this level, with one division.
   [[nodiscard]] Ciphertext rotate_join(std::span<const PackedCiphertext* const> list,
-                                       std::span<const std::int64_t> steps, int limbs) const;
+                                       std::span<const std::int64_t> steps, const Level& level) const;
   /// a + sum over steps of its rotations, with one decomposition and one division (double hoisting).
   [[nodiscard]] Ciphertext rotate_sum(const Ciphertext& a, std::span<const std::int64_t> steps) const;
 

@@ -28,6 +28,7 @@ nlohmann::json header_of(const KeyList& list, const std::string& key_id) {
     rings.push_back({{"log_n", r.ring.log_n},
                      {"ring", ring::name_of(r.ring.kind)},
                      {"prime_bits", r.ring.prime_bits},
+                     {"small_primes", r.ring.small_primes},
                      {"keys", std::move(keys)}});
     add_security_level(rings.back(), r.ring.security);
   }
@@ -76,7 +77,8 @@ RingKeys ring_of(const nlohmann::json& j) {
   RingKeys out{{.log_n = wire::small_integer(j, "log_n", 6, 17),
                 .kind = ring_kind(j),
                 .prime_bits = wire::small_integer(j, "prime_bits", 30, 48),
-                .security = security_level(j)},
+                .security = security_level(j),
+                .small_primes = wire::small_integer(j, "small_primes", 0, kMostSmallPrimes)},
                {}};
   for (const auto& k : wire::list(j, "keys", kMostKeys)) out.keys.push_back(shape_of(k));
   return out;

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "ckks/eval_key.h"
@@ -12,17 +13,17 @@ namespace sotto::ckks {
 
 /// A polynomial split into digits and raised to the special primes (ModUp), ready for key switches.
 struct RaisedDigits {
-  int limbs = 0;
+  Level level;
   int tier = 0;
   bool hoisted = false;               ///< digits hold values, for any number of switches; else coefficients, for one
-  std::vector<ring::RnsPoly> digits;  ///< digits[d][j]: limb j of digit d; empty where the limb is the input's own
+  std::vector<ring::RnsPoly> digits;  ///< [d][j]: limb j of the input's digit d; empty where it is the input's own
   const ring::RnsPoly* input = nullptr;
 };
 
-/// The result of an inner product with a key, not yet divided by the special primes: limbs [0, limbs) of the ciphertext
-/// primes, then the tier's special primes.
+/// The result of an inner product with a key, not yet divided by the special primes: the limbs of its level, of which
+/// the first may be absent, then those of the tier's special primes.
 struct Extended {
-  int limbs = 0;
+  Level level;
   int tier = 0;
   ring::RnsPoly c0, c1;
 };
@@ -33,13 +34,13 @@ struct RaisedRotation {
   ring::PackedPoly c0, c1;
 };
 
-/// How a key switch ends: (c0, c1) = sigma(round((x + P join) / D) + (add, 0)), where P is the product of the special
-/// primes and D that of the primes which are dropped.
+/// How a key switch ends: (c0, c1) = sigma(round(M (x + P join) / D) + (add, 0)), where P is the product of the special
+/// primes, D that of the primes which are dropped, and M that of the primes which join the modulus.
 struct Ending {
-  bool rescale = false;                  ///< drop the last ciphertext prime with the special primes
+  std::optional<Level> to = {};          ///< of the result, if it is not that of x
   const ring::RnsPoly* join0 = nullptr;  ///< both or none, and not with `add`
   const ring::RnsPoly* join1 = nullptr;
-  const ring::RnsPoly* add = nullptr;
+  const ring::RnsPoly* add = nullptr;          ///< at the result's level
   const std::uint32_t* permutation = nullptr;  ///< table of sigma in the ring; null: identity
 };
 
@@ -54,12 +55,12 @@ class KeySwitcher {
               KeyProvider* keys);
   ~KeySwitcher();
 
-  /// The cheapest tier that serves ciphertexts of this many limbs.
-  [[nodiscard]] int tier_for(int limbs) const;
+  /// The cheapest tier that serves ciphertexts of this level.
+  [[nodiscard]] int tier_for(const Level& level) const;
   /// The tier of the key to the ephemeral secret. Throws Error{internal} if there is none.
   [[nodiscard]] int ephemeral_tier() const;
-  /// Index in the ring of limb j of an `Extended` with this many ciphertext limbs.
-  [[nodiscard]] std::size_t prime_of(std::size_t j, int limbs) const;
+  /// Index in the ring of limb j of an `Extended` of this level.
+  [[nodiscard]] std::size_t prime_of(std::size_t j, const Level& level) const;
   [[nodiscard]] int special(int tier) const { return tiers_[static_cast<std::size_t>(tier)].special; }
 
   /// ModUp. `poly` (values) must outlive the result. `hoisted`: for several switches; else for one `apply`.
@@ -81,9 +82,9 @@ class KeySwitcher {
   void add_rotated(Extended y, std::uint64_t galois_element, Extended& x) const;
   /// A polynomial of one limb, centred, as a single digit of `limbs` limbs for the key kFromEphemeral.
   [[nodiscard]] RaisedDigits mod_raise_digit(const ring::RnsPoly& poly, int limbs) const;
-  /// ModDown of what `switch_digits` gave, or, for tier -1, the division by the last prime alone. `add`, if set, is
-  /// added to c0.
-  void mod_down(Extended x, bool rescale, const ring::RnsPoly* add, ring::RnsPoly& c0, ring::RnsPoly& c1) const;
+  /// ModDown of what `switch_digits` gave, to this level, or, for tier -1, the division that leads there alone. `add`,
+  /// if set, is added to c0.
+  void mod_down(Extended x, const Level& to, const ring::RnsPoly* add, ring::RnsPoly& c0, ring::RnsPoly& c1) const;
 
  private:
   struct Conversions;
@@ -96,8 +97,8 @@ class KeySwitcher {
     std::size_t count;
   };
 
-  [[nodiscard]] const Digit& digit(int tier, int limbs, int d) const;
-  [[nodiscard]] const ModDownConstants& mod_down_constants(int tier, int limbs, bool rescale) const;
+  [[nodiscard]] const Digit& digit(int tier, const Level& level, int d) const;
+  [[nodiscard]] const ModDownConstants& mod_down_constants(int tier, const Level& from, const Level& to) const;
   [[nodiscard]] const SwitchingKey& key_for(const RaisedDigits& d, std::uint64_t galois_element) const;
   [[nodiscard]] Pair inner_product(const RaisedDigits& d, const SwitchingKey& key, std::size_t j) const;
   [[nodiscard]] Terms terms(const RaisedDigits& d, const SwitchingKey& key, std::size_t j) const;
@@ -106,9 +107,9 @@ class KeySwitcher {
                     const Take& take) const;
   void add_raised(const RaisedDigits& d, const ring::RnsPoly& c0, std::size_t j, ring::Limb& x) const;
   void add_limbs(Extended& x, std::size_t j, const Pair& y) const;
-  [[nodiscard]] ring::RnsPoly divide(ring::RnsPoly x, int limbs, int tier, bool rescale) const;
+  [[nodiscard]] ring::RnsPoly divide(ring::RnsPoly x, const Level& from, int tier, const Level& to) const;
   template <class Dropped, class Finish>
-  void mod_down_limbs(int limbs, int tier, bool rescale, const std::uint32_t* permutation, const Dropped& dropped_at,
+  void mod_down_limbs(const ModDownConstants& plan, const std::uint32_t* permutation, const Dropped& dropped_at,
                       const Finish& finish, ring::RnsPoly& c0, ring::RnsPoly& c1) const;
 
   Parameters parameters_;

@@ -11,6 +11,13 @@
 
 namespace sotto::ckks {
 
+namespace {
+
+// So large that a ring of rank 2^16 has enough of them.
+constexpr int kLeastSmallBits = 24;
+
+}  // namespace
+
 int tier_for(std::span<const KeyTier> tiers, int limbs) {
   int best = -1;
   for (std::size_t t = 0; t < tiers.size(); ++t)
@@ -26,14 +33,18 @@ int ephemeral_tier(std::span<const KeyTier> tiers) {
 }
 
 bool same_ring(const ParametersSpec& a, const ParametersSpec& b) {
-  return a.log_n == b.log_n && a.kind == b.kind && a.prime_bits == b.prime_bits && a.security == b.security;
+  return a.log_n == b.log_n && a.kind == b.kind && a.prime_bits == b.prime_bits && a.small_primes == b.small_primes &&
+         a.security == b.security;
 }
 
 std::vector<std::uint64_t> primes_of(const ParametersSpec& spec) {
   const std::uint64_t order = (spec.kind == ring::RingKind::conjugate_invariant ? 4ull : 2ull) << spec.log_n;
-  const auto all = ring::largest_primes(static_cast<std::size_t>(kMostSpecialPrimes + spec.ciphertext_primes),
-                                        spec.prime_bits, order);
-  std::vector<std::uint64_t> primes(all.begin() + kMostSpecialPrimes, all.end());
+  const int whole = spec.ciphertext_primes - spec.small_primes;
+  const auto all = ring::largest_primes(static_cast<std::size_t>(kMostSpecialPrimes + whole), spec.prime_bits, order);
+  std::vector<std::uint64_t> primes;
+  if (spec.small_primes > 0)
+    primes = ring::largest_primes(static_cast<std::size_t>(spec.small_primes), spec.small_prime_bits(), order);
+  primes.insert(primes.end(), all.begin() + kMostSpecialPrimes, all.end());
   primes.insert(primes.end(), all.begin(), all.begin() + spec.special_primes);
   return primes;
 }
@@ -44,10 +55,14 @@ Parameters::Parameters(const ParametersSpec& spec, int security_bits)
 Parameters Parameters::create(const ParametersSpec& spec) {
   auto in_range = [](int v, int lo, int hi) { return v >= lo && v <= hi; };
   if (!in_range(spec.ciphertext_primes, 1, 64) || !in_range(spec.special_primes, 1, kMostSpecialPrimes) ||
-      !in_range(spec.prime_bits, 30, simd::kMaxModulusBits) ||
+      !in_range(spec.prime_bits, 30, simd::kMaxModulusBits) || !in_range(spec.small_primes, 0, kMostSmallPrimes) ||
+      spec.small_primes >= spec.ciphertext_primes ||
+      (spec.small_primes > 0 && spec.small_prime_bits() < kLeastSmallBits) ||
       (spec.primes_at_once != 0 && spec.primes_at_once <= spec.ciphertext_primes)) {
     throw Error(ErrorCode::bad_input, "parameters are out of range: 1 to 64 ciphertext primes, 1 to " +
-                                          std::to_string(kMostSpecialPrimes) + " special ones, 30 to 48 bits each");
+                                          std::to_string(kMostSpecialPrimes) +
+                                          " special ones, 30 to 48 bits each, fewer for at most " +
+                                          std::to_string(kMostSmallPrimes) + " of them");
   }
   const SecurityRow* row = find_security_row(spec.log_n, SecretDistribution::ternary, spec.security);
   if (row == nullptr) {
@@ -65,9 +80,11 @@ Parameters Parameters::create(const ParametersSpec& spec) {
 }
 
 double Parameters::log2_qp() const {
+  // What has the most primes has all small ones: no ciphertext without them has more others.
+  const auto small = static_cast<std::size_t>(spec_.small_primes);
   std::vector<std::uint64_t> largest = primes_;
-  std::ranges::sort(largest, std::greater{});
-  largest.resize(std::min(largest.size(), static_cast<std::size_t>(spec_.most_at_once())));
+  std::sort(largest.begin() + spec_.small_primes, largest.end(), std::greater{});
+  largest.resize(std::min(largest.size(), std::max(small, static_cast<std::size_t>(spec_.most_at_once()))));
   double bits = 0;
   for (std::uint64_t q : largest) bits += std::log2(static_cast<double>(q));
   return bits;

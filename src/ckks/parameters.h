@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "ckks/level.h"
 #include "ckks/security_level.h"
 #include "ring/ring.h"
 
@@ -16,21 +17,29 @@ struct ParametersSpec {
   ring::RingKind kind = ring::RingKind::conjugate_invariant;
   int ciphertext_primes = 0;  ///< limbs of a fresh ciphertext, 1 .. 64
   int special_primes = 0;     ///< 1 .. kMostSpecialPrimes
-  int prime_bits = 48;        ///< size of every prime, 30 .. 48
+  int prime_bits = 48;        ///< size of every prime that is not small, 30 .. 48
   /// Most primes, of both sorts together, of a single key or ciphertext: security depends on these alone. Above
   /// ciphertext_primes, since a public key has a special prime beside those. 0: all.
   int primes_at_once = 0;
   SecurityLevel security = SecurityLevel::classical128;  ///< what they claim
+  /// The first so many ciphertext primes are small, 0 .. kMostSmallPrimes: with F of them they have F / (F + 1) of the
+  /// bits of the others, and levels come in steps of 1 / (F + 1) of these (docs/adr/0048).
+  int small_primes = 0;
 
+  /// The level of the first so many primes that are not small.
+  [[nodiscard]] Level whole(int limbs) const { return {small_primes + limbs, small_primes}; }
+  [[nodiscard]] int small_prime_bits() const { return prime_bits * small_primes / (small_primes + 1); }
   [[nodiscard]] int most_at_once() const {
     return primes_at_once > 0 ? primes_at_once : ciphertext_primes + special_primes;
   }
   bool operator==(const ParametersSpec& o) const {
     return log_n == o.log_n && kind == o.kind && ciphertext_primes == o.ciphertext_primes &&
            special_primes == o.special_primes && prime_bits == o.prime_bits && most_at_once() == o.most_at_once() &&
-           security == o.security;
+           security == o.security && small_primes == o.small_primes;
   }
 };
+
+inline constexpr int kMostSmallPrimes = 7;
 
 /// More than any plan has: half of what the security table leaves at 48 bits a prime and rank 2^16, and some.
 inline constexpr int kMostSpecialPrimes = 24;
@@ -39,9 +48,9 @@ inline constexpr int kMostSpecialPrimes = 24;
 /// same number and the secret are the same, and keys can serve both.
 bool same_ring(const ParametersSpec& a, const ParametersSpec& b);
 
-/// The ciphertext primes, then the special primes. Of the largest primes of that size that are 1 modulo the cyclotomic
-/// order, in descending order, the first kMostSpecialPrimes are kept for special ones and the others are ciphertext
-/// primes, so that prime number i of either sort is the same in all parameter sets of a ring.
+/// The small primes, the other ciphertext primes, then the special primes. Of the largest primes of that size that are
+/// 1 modulo the cyclotomic order, in descending order, the first kMostSpecialPrimes are kept for special ones and the
+/// others are ciphertext primes, so that prime number i of either sort is the same in all parameter sets of a ring.
 std::vector<std::uint64_t> primes_of(const ParametersSpec& spec);
 
 /// A set of key-switching keys that serves all ciphertexts of at most `max_limbs` limbs: raised by the first
@@ -59,8 +68,10 @@ struct KeyTier {
   bool ephemeral = false;
 
   [[nodiscard]] int digit_limbs() const { return special > 1 ? special - 1 : 1; }
-  /// Digits of a ciphertext with this many limbs.
-  [[nodiscard]] int digits(int limbs) const { return (limbs + digit_limbs() - 1) / digit_limbs(); }
+  /// The digit with this limb; every digit_limbs() of them are one.
+  [[nodiscard]] int digit_of(int limb) const { return limb / digit_limbs(); }
+  /// Digits of a ciphertext of this level, of which the first is digit_of(level.absent).
+  [[nodiscard]] int digits(const Level& level) const { return digit_of(level.limbs - 1) - digit_of(level.absent) + 1; }
   [[nodiscard]] int digits() const { return digits(max_limbs); }
   bool operator==(const KeyTier&) const = default;
 };

@@ -38,7 +38,7 @@ plan::Plan layer(int channels, int size, int groups) {
   for (double& b : step.bias) b = uniform(rng);
   step.terms = {std::move(term)};
   step.keep = true;
-  step.limbs = kLimbs;
+  step.level = kLimbs;
   step.scale = kScale * kWeightScale;
   p.steps = {std::move(step)};
   return p;

@@ -88,7 +88,7 @@ std::vector<report::LayerFigures> layer_figures(const std::vector<engine::Part>&
       const plan::Step& step = plan.steps[s];
       const plan::Layout& l = plan.tensors[static_cast<std::size_t>(step.output)].layout;
       const auto [at, first] = index.emplace(step.name, layers.size());
-      if (first) layers.push_back({step.name, l.channels, l.height, l.width, l.ciphertexts(), step.limbs});
+      if (first) layers.push_back({step.name, l.channels, l.height, l.width, l.ciphertexts(), step.level.count()});
       report::LayerFigures& layer = layers[at->second];
       const auto taken = [&](const char* name) { return r.stats.at("steps").at(s).at(name).get<double>(); };
       layer.rotate_seconds += taken("rotate_seconds");

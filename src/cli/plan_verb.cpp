@@ -56,10 +56,10 @@ int show_client(const plan::ClientSpec& spec, bool as_json) {
   for (const ckks::KeyShape& k : ckks::shapes_of(spec.keys)) key_bytes += ckks::key_bytes(spec.parameters, k);
   const std::uint64_t input_bytes =
       static_cast<std::uint64_t>(spec.input.layout.ciphertexts()) *
-      ckks::ciphertext_bytes(wire::Kind::input, n, spec.parameters.prime_bits, spec.input.limbs);
+      ckks::ciphertext_bytes(wire::Kind::input, n, spec.parameters.prime_bits, spec.input.level);
   std::uint64_t output_bytes =
       static_cast<std::uint64_t>((spec.io.outputs + spec.input.layout.group - 1) / spec.input.layout.group) *
-      ckks::ciphertext_bytes(wire::Kind::output, n, spec.parameters.prime_bits, spec.output_limbs);
+      ckks::ciphertext_bytes(wire::Kind::output, n, spec.parameters.prime_bits, spec.output_level);
   for (const plan::ProbeView& p : spec.watch.probes)
     output_bytes += ckks::ciphertext_bytes(wire::Kind::output, n, spec.parameters.prime_bits, p.limbs);
   if (as_json) {
@@ -73,7 +73,7 @@ int show_client(const plan::ClientSpec& spec, bool as_json) {
   }
   fmt::print("client description of {} (plan {})\n", spec.network, spec.plan_id);
   fmt::print("  images      {}x{}x{}, {} per batch, {} ciphertexts of {} limbs\n", spec.io.channels, spec.io.height,
-             spec.io.width, spec.batch, spec.input.layout.ciphertexts(), spec.input.limbs);
+             spec.io.width, spec.batch, spec.input.layout.ciphertexts(), spec.input.level.count());
   fmt::print("  ring        rank {}, log2(QP) {:.0f}, {}\n", n, parameters.log2_qp(),
              ckks::describe(parameters.spec().security));
   fmt::print("  keys        {}, {}\n", spec.keys.keys.size(), format_bytes(static_cast<double>(key_bytes)));
@@ -99,7 +99,7 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
           {{"name", step.name},
            {"output", {out.layout.channels, out.layout.height, out.layout.width}},
            {"ciphertexts", out.layout.ciphertexts()},
-           {"limbs", step.limbs},
+           {"limbs", step.level.count()},
            {"log2_scale", std::log2(out.scale)},
            {"largest_value",
             step.kind == plan::Kind::bootstrap ? json(plan.bootstrapping->input_peak / step.scale) : json()},
@@ -164,7 +164,7 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
         step.name.size() > 26 ? "..." + readable_text(step.name.substr(step.name.size() - 23)) : step.name;
     fmt::print("{:<26} {:>12} {:>5} {:>6} {:>7.2f} {:>9} {:>11} {:>11}\n", name,
                fmt::format("{}x{}x{}", out.layout.channels, out.layout.height, out.layout.width),
-               out.layout.ciphertexts(), step.limbs, std::log2(out.scale), cost.steps[s].key_switches,
+               out.layout.ciphertexts(), step.level.count(), std::log2(out.scale), cost.steps[s].key_switches,
                format_seconds(cost.steps[s].seconds(speed)),
                format_bytes(static_cast<double>(cost.steps[s].peak_bytes)));
   }

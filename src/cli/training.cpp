@@ -40,7 +40,7 @@ std::uint64_t bytes_of(const lowering::TrainingPlan& plan, wire::Kind kind, cons
   const std::size_t n = std::size_t{1} << plan.parameters.log_n;
   std::uint64_t bytes = 0;
   for (std::uint64_t k = 0; k < info.sections(); ++k)
-    bytes += ckks::ciphertext_bytes(kind, n, plan.parameters.prime_bits, info.shape(k).limbs);
+    bytes += ckks::ciphertext_bytes(kind, n, plan.parameters.prime_bits, info.shape(k).level);
   return bytes;
 }
 

@@ -133,7 +133,8 @@ void write_evaluation_keys(const ckks::KeyList& list, const secret::OwnerKey& ow
 
 void write_public_key(const plan::ClientSpec& spec, const Keys& keys, const Sink& sink) {
   const secret::KeyGenerator generator(spec.parameters.ciphertext_primes, keys.secret);
-  encrypt::write_public_key(sink, *keys.ring, spec.parameters, generator.public_key(spec.input.limbs), keys.signing);
+  encrypt::write_public_key(sink, *keys.ring, spec.parameters, generator.public_key(spec.input.level.limbs),
+                            keys.signing);
 }
 
 namespace {
@@ -145,7 +146,7 @@ bool public_key_serves(const fs::path& path, const plan::ClientSpec& spec, const
   if (there.key_id() != owner_id || !there.same_ring(spec.parameters))
     throw Error(ErrorCode::usage, path.string() + " holds a key of another owner or ring; choose another name",
                 Setting::keys);
-  return there.serves(spec.parameters, spec.input.limbs);
+  return there.serves(spec.parameters, spec.input.level.limbs);
 }
 
 // A file of evaluation keys that is there may be replaced by one that serves whatever it serves.
@@ -169,7 +170,7 @@ const PlanToServe& longest_input(const std::vector<PlanToServe>& plans) {
     if (!ckks::same_ring(p.spec.parameters, plans.front().spec.parameters))
       throw Error(ErrorCode::usage, "these plans have different rings; make a public key for each of them",
                   Setting::keys);
-  return *std::ranges::max_element(plans, {}, [](const PlanToServe& p) { return p.spec.input.limbs; });
+  return *std::ranges::max_element(plans, {}, [](const PlanToServe& p) { return p.spec.input.level.limbs; });
 }
 
 }  // namespace

@@ -40,7 +40,9 @@ std::string digest_of(const ckks::Ciphertext& c, std::size_t n) {
   crypto_generichash_init(&state, nullptr, 0, sizeof hash);
   for (const ring::RnsPoly* poly : {&c.c0, &c.c1})
     for (const ring::Limb& limb : *poly)
-      crypto_generichash_update(&state, reinterpret_cast<const unsigned char*>(limb.data()), n * sizeof(std::uint64_t));
+      if (limb)
+        crypto_generichash_update(&state, reinterpret_cast<const unsigned char*>(limb.data()),
+                                  n * sizeof(std::uint64_t));
   crypto_generichash_final(&state, hash, sizeof hash);
   return to_hex(hash);
 }
@@ -140,8 +142,8 @@ Decrypted decrypt_scores(const plan::ClientSpec& spec, const Keys& keys, const S
   const ckks::Encoder encoder(spec.parameters.log_n, spec.parameters.kind);
   const auto images = static_cast<std::size_t>(file.info().images), size = static_cast<std::size_t>(spec.batch);
   std::vector<ckks::CiphertextShape> probes;
-  for (const plan::ProbeView& p : spec.watch.probes) probes.push_back({p.limbs, p.scale});
-  file.expect(spec.plan_id, size, Batch(spec, keys, encoder, 0).blocks(), spec.output_limbs, spec.output_scale,
+  for (const plan::ProbeView& p : spec.watch.probes) probes.push_back({spec.parameters.whole(p.limbs), p.scale});
+  file.expect(spec.plan_id, size, Batch(spec, keys, encoder, 0).blocks(), spec.output_level, spec.output_scale,
               *keys.ring, probes);
   if (file.info().key_id != keys.secret.id())
     throw Error(ErrorCode::wrong_key,

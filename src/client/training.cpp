@@ -202,7 +202,7 @@ inputs::InputName encrypt_examples(const lowering::TrainingPlan& plan, const Key
     if (progress) progress(next, total);
     const ckks::CiphertextShape shape = info.shape(next);
     const ckks::Plaintext message =
-        ckks::encode(*keys.ring, encoder.embed_inverse(std::span<const double>(slots)), shape.scale, shape.limbs);
+        ckks::encode(*keys.ring, encoder.embed_inverse(std::span<const double>(slots)), shape.scale, shape.level);
     file.write(secret::encrypt_symmetric(keys.secret, message, *info.seed, next));
     ++next;
   };
@@ -226,7 +226,7 @@ DecryptedTraining decrypt_training(const lowering::TrainingPlan& plan, const Key
   const lowering::LoweredStep lowered = lowering::lower(plan);
   const ckks::CiphertextReader file(source, wire::Kind::output);
   const ckks::CiphertextFileInfo expected = lowering::output_info(plan, lowered, file.info().input_id, 1);
-  file.expect(plan.id, 1, 1, expected.limbs, expected.scale, *keys.ring, expected.probes, expected.lead);
+  file.expect(plan.id, 1, 1, expected.level, expected.scale, *keys.ring, expected.probes, expected.lead);
   if (file.info().key_id != keys.secret.id())
     throw Error(ErrorCode::wrong_key, source.name() + " belongs to another secret key");
   require_origin(file, plan.signer, expected_origin);

@@ -50,14 +50,14 @@ Statistics expand(const Statistics& circuit, const plan::Plan& plan) {
 
 // Levels of a network that is deeper than the modulus, or that needs polynomials; nothing if a layer is too deep.
 std::optional<plan::Plan> bootstrapped(plan::Plan packed, const Options& options) {
-  packed.tensors[static_cast<std::size_t>(packed.steps.back().output)].limbs = options.output_limbs;
-  packed.steps.back().late_primes = 1;  // one prime would leave few bits to the weights of the last layer
+  packed.tensors[static_cast<std::size_t>(packed.steps.back().output)].level = options.output_limbs;
+  packed.steps.back().late = 1;  // one prime would leave few bits to the weights of the last layer
   for (plan::Step& s : packed.steps) {
     if (s.kind == plan::Kind::square) {
-      s.early_primes = 1;
-      s.late_primes = options.precise ? 1 : 0;
+      s.early = 1;
+      s.late = options.precise ? 1 : 0;
     } else if (s.kind == plan::Kind::multiply && (options.precise || options.group > 1)) {
-      s.late_primes = 2;  // with groups, weights have masks over long periods and need more bits
+      s.late = 2;  // with groups, weights have masks over long periods and need more bits
     }
   }
   const std::optional<Placement> placement = place(packed);
@@ -100,7 +100,7 @@ std::map<std::pair<int, int>, std::vector<plan::Step*>> steps_by_channels(plan::
 // Keys, and with groups how far sources are rotated before sums are: that saves rotations of sums, but makes copies and
 // needs keys.
 void choose_rotations(plan::Plan& plan) {
-  const int primes = most_primes(plan.parameters.log_n, plan.parameters.security);
+  const int primes = most_primes(plan.parameters.log_n, plan.parameters.security, plan.parameters.small_primes);
   const auto seconds = [&] {
     choose_keys(plan, primes);
     return plan::estimate(plan).seconds(plan::kTypicalSpeed);
@@ -161,7 +161,7 @@ std::optional<plan::Plan> packed_plan(const MeasuredCircuit& network, const Opti
   packed.parameters.kind = ring::RingKind::conjugate_invariant;
   packed.parameters.security = options.security;
   packed.batch = batch;
-  packed.tensors[static_cast<std::size_t>(packed.steps.back().output)].limbs = options.output_limbs;
+  packed.tensors[static_cast<std::size_t>(packed.steps.back().output)].level = options.output_limbs;
   return packed;
 }
 
@@ -196,7 +196,8 @@ Compiled compile(const MeasuredCircuit& network, const Options& options) {
   const WantedVariance wanted{std::pow(options.score_error, 2) * scores,
                               std::pow(options.cheap_score_error, 2) * scores};
   std::optional<Draft> draft;
-  if (!plan::has(*packed, plan::Kind::activate)) draft = levels_without_bootstraps(*packed, network.statistics, wanted);
+  if (!plan::has(*packed, plan::Kind::activate))
+    draft = levels_without_bootstraps(*packed, network.statistics, wanted, options.small_primes);
   if (!draft || (options.precise && draft->scales.total_variance() > wanted.at_most)) {
     std::optional<plan::Plan> plan = bootstrapped(std::move(*packed), options);
     if (!plan && !draft) refuse(options.security);

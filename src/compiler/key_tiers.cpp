@@ -29,8 +29,8 @@ double read_seconds(const ckks::KeyTier& t, int log_n) {
 }
 
 // Hoisted rotations, which share some of the work, are counted as whole ones.
-double switch_seconds(const ckks::KeyTier& t, int limbs, int log_n) {
-  return plan::SwitchWork{std::ldexp(1.0, log_n), limbs, t.special}.rotations(1).seconds(plan::kTypicalSpeed);
+double switch_seconds(const ckks::KeyTier& t, const ckks::Level& level, int log_n) {
+  return plan::SwitchWork{std::ldexp(1.0, log_n), level, t.special}.rotations(1).seconds(plan::kTypicalSpeed);
 }
 
 // Levels from the highest to the lowest, counted with a single tier, which plan.keys then holds.
@@ -49,26 +49,27 @@ std::vector<Level> levels_of(plan::Plan& plan) {
         if (sw.galois_element == ckks::kToEphemeral) continue;
         Level& level = by_limbs[sw.limbs];
         level.limbs = sw.limbs;
-        level.switches += times * count;
+        level.switches[0] += times * count;
         level.galois_elements.insert(sw.galois_element);
       }
       continue;
     }
-    Level& level = by_limbs[step.limbs];
-    level.limbs = step.limbs;
-    level.switches += static_cast<double>(cost.steps[s].key_switches);
+    Level& level = by_limbs[step.level.limbs];
+    level.limbs = step.level.limbs;
+    level.switches[step.level.absent] += static_cast<double>(cost.steps[s].key_switches);
     plan::Schedule part;
     for (const plan::Task& task : schedule.tasks)
       if (task.step == static_cast<int>(s)) part.tasks.push_back(task);
     // Squares of sums that were divided before are relinearised at a level of their own.
     const double squares =
         step.kind == plan::Kind::square ? plan.tensors[static_cast<std::size_t>(step.output)].layout.ciphertexts() : 0;
-    Level& of_squares = by_limbs[plan::product_limbs(step)];
-    of_squares.limbs = plan::product_limbs(step);
+    const ckks::Level product = plan::levels_of(plan, step).product;
+    Level& of_squares = by_limbs[product.limbs];
+    of_squares.limbs = product.limbs;
     for (const ckks::KeyId& id : plan::required_keys(plan, part))
       (id.galois_element == ckks::kRelinearise ? of_squares : level).galois_elements.insert(id.galois_element);
-    level.switches -= squares;
-    of_squares.switches += squares;
+    level.switches[step.level.absent] -= squares;
+    of_squares.switches[product.absent] += squares;
   }
   std::vector<Level> levels;
   for (auto& [limbs, level] : by_limbs) levels.push_back(std::move(level));
@@ -77,9 +78,11 @@ std::vector<Level> levels_of(plan::Plan& plan) {
 
 }  // namespace
 
-int most_primes(int log_n, ckks::SecurityLevel level) {
+int most_primes(int log_n, ckks::SecurityLevel level, int small_primes) {
   const ckks::SecurityRow* row = ckks::find_security_row(log_n, ckks::SecretDistribution::ternary, level);
-  return row == nullptr ? 0 : static_cast<int>(row->max_log2_qp / kPrimeBits);
+  if (row == nullptr) return 0;
+  const ckks::ParametersSpec spec{.prime_bits = kPrimeBits, .small_primes = small_primes};
+  return static_cast<int>((row->max_log2_qp - small_primes * spec.small_prime_bits()) / kPrimeBits) + small_primes;
 }
 
 int special_primes(int limbs, int most) {
@@ -110,7 +113,8 @@ TierChoice choose_tiers(const std::vector<Level>& levels, int log_n, int primes)
       double switching = 0;
       for (std::size_t j = i; j < count; ++j) {
         galois_elements.insert(levels[j].galois_elements.begin(), levels[j].galois_elements.end());
-        switching += levels[j].switches * switch_seconds(tier, levels[j].limbs, log_n);
+        for (const auto& [absent, times] : levels[j].switches)
+          switching += times * switch_seconds(tier, {levels[j].limbs, absent}, log_n);
         const double reading = static_cast<double>(galois_elements.size()) * read_seconds(tier, log_n);
         const Choice& rest = best[j + 1];
         const double price = switching + kKeyPrice * reading + rest.price;

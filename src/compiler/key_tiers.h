@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <set>
 #include <vector>
 
@@ -11,8 +12,12 @@ namespace sotto::compiler {
 /// The ring and the primes of all plans.
 inline constexpr int kLogN = 16, kPrimeBits = 48;
 
-/// Primes, special ones included, that one key may have at a level of security; 0 where the table has no row.
-int most_primes(int log_n, ckks::SecurityLevel level);
+/// Small primes of plans that bootstrap nothing: divisions by 36 bits, which most layers can do with, or by 12 more.
+inline constexpr int kSmallPrimes = 3;
+
+/// Primes, special ones included and so many of them small, that one key may have at a level of security; 0 where the
+/// table has no row.
+int most_primes(int log_n, ckks::SecurityLevel level, int small_primes = 0);
 
 /// Special primes for key switches of `limbs` limbs in the fewest digits, two at least, that `most` special primes
 /// allow: one more than a digit has limbs, rounded up to one of a few numbers, so that plans of one ring can share keys
@@ -23,10 +28,10 @@ int special_primes(int limbs, int most);
 /// beginning of a longer one are priced as others.)
 inline constexpr double kKeyPrice = 8;
 
-/// What the steps of one level need.
+/// What the steps of the levels with so many limbs need.
 struct SwitchesAtLevel {
   int limbs = 0;
-  double switches = 0;  ///< how many key switches
+  std::map<int, double> switches;  ///< how many key switches, by absent limbs
   std::set<std::uint64_t> galois_elements;
 };
 

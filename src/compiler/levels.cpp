@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <iterator>
+#include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "compiler/key_tiers.h"
@@ -19,42 +23,61 @@ constexpr int kMostLimbs = 64;
 constexpr double kLeastGain = 0.02;
 constexpr double kCheapSeconds = 10;  // predicted for a typical processor
 
-// As few limbs as what follows needs, for every tensor and step, and those of the output at least; returns the most.
-int assign_limbs(plan::Plan& plan) {
-  std::vector<int> needed(plan.tensors.size(), 1);
-  int& scores = needed[static_cast<std::size_t>(plan.steps.back().output)];
-  scores = std::max(scores, plan.output().limbs);
+// As low levels as what follows needs, for every tensor and step. False if whole primes would have to join a modulus.
+bool assign(plan::Plan& plan) {
+  const int small = plan.parameters.small_primes;
+  std::vector<std::optional<ckks::Level>> needed(plan.tensors.size());
+  needed[static_cast<std::size_t>(plan.steps.back().output)] = plan.output().level;
   for (std::size_t s = plan.steps.size(); s-- > 0;) {
     plan::Step& step = plan.steps[s];
-    step.limbs = needed[static_cast<std::size_t>(step.output)] + plan::levels_taken(step);
+    const ckks::Level out = needed[static_cast<std::size_t>(step.output)].value_or(plan.parameters.whole(1));
+    step.level = ckks::level_of_size(ckks::units_of(out, small) + plan::units_taken(step), small);
+    const ckks::Level product = plan::levels_of(plan, step).product;
+    if (product.limbs < out.limbs || step.level.limbs < product.limbs) return false;
+    plan.tensors[static_cast<std::size_t>(step.output)].level = out;
     for (const plan::Term& t : step.terms) {
-      int& limbs = needed[static_cast<std::size_t>(t.source)];
-      limbs = std::max(limbs, step.limbs);
+      std::optional<ckks::Level>& source = needed[static_cast<std::size_t>(t.source)];
+      source = source ? ckks::join(*source, step.level) : step.level;
     }
   }
-  for (std::size_t t = 0; t < needed.size(); ++t) plan.tensors[t].limbs = needed[t];
-  return needed.front();
+  // What the owner of the images is warned by (plan::Probe) needs whole primes.
+  plan.tensors.front().level = needed.front().value();
+  if (small > 0)
+    plan.tensors.front().level = ckks::join(plan.input().level, plan.parameters.whole(plan::kMostProbeLimbs));
+  return true;
 }
 
-// The primes by which a step divides.
-struct Primes {
+// Sizes that a division may have, in units: a prime or a small prime, or two of these. From any level they lead to one
+// with no more primes that are not small.
+std::vector<int> sizes(int small_primes) {
+  const int whole = small_primes + 1;
+  if (small_primes == 0) return {0, 1, 2};
+  return {0, small_primes, whole, 2 * small_primes, small_primes + whole, 2 * whole};
+}
+
+// A step's divisions, in units.
+struct Division {
   int early = 0, late = 0;
 };
 
-// A plan's primes, by step, and what comes of them.
+// A plan's divisions, by step, and what comes of them.
 struct Choice {
-  std::vector<Primes> primes;
+  std::vector<Division> divisions;
   Scales scales;
   double seconds = 0;  // predicted, without reading keys
 
   [[nodiscard]] double variance() const { return scales.total_variance(); }
 };
 
-// Looks for the primes of all steps, tried out on one plan, whose weights are too many to be copied.
+// Looks for the divisions of all steps, tried out on one plan, whose weights are too many to be copied.
 class Search {
  public:
   Search(plan::Plan plan, const Statistics& statistics, const WantedVariance& wanted)
-      : statistics_(statistics), wanted_(wanted), plan_(std::move(plan)), costs_(plan_) {
+      : statistics_(statistics),
+        wanted_(wanted),
+        plan_(std::move(plan)),
+        costs_(plan_),
+        sizes_(sizes(plan_.parameters.small_primes)) {
     const plan::Schedule schedule = plan::make_schedule(plan_);
     errors_ = weight_errors(plan_, plan::weight_noise(plan_, schedule));
     rotated_ = plan::rotated_share(plan_, schedule);
@@ -66,13 +89,13 @@ class Search {
   }
 
   // The best choice that begins with these; nothing if the modulus has no room for them.
-  std::optional<Choice> from(std::vector<Primes> first) {
+  std::optional<Choice> from(std::vector<Division> first) {
     if (!apply(first)) return std::nullopt;
     best_ = evaluate(std::move(first));
     if (wanted_.at_most == HUGE_VAL) return best_;
     while (!enough(best_) && add()) {
     }
-    while (remove()) {
+    while (enough(best_) && spare()) {
     }
     return best_;
   }
@@ -84,7 +107,7 @@ class Search {
   }
 
   [[nodiscard]] Draft take(Choice choice) {
-    check(apply(choice.primes), "levels that were assigned before");
+    check(apply(choice.divisions), "levels that were assigned before");
     return {std::move(plan_), std::move(errors_), std::move(rotated_), std::move(choice.scales)};
   }
 
@@ -92,58 +115,82 @@ class Search {
   [[nodiscard]] const plan::Step& step(std::size_t s) const { return plan_.steps[s]; }
 
   [[nodiscard]] double seconds_of_plan() const {
-    const auto special = [primes = most_primes(kLogN, plan_.parameters.security)](int limbs) {
-      return special_primes(limbs, primes - limbs);
-    };
+    const int primes = most_primes(kLogN, plan_.parameters.security, plan_.parameters.small_primes);
+    const auto special = [primes](int limbs) { return special_primes(limbs, primes - limbs); };
     double sum = 0;
     for (std::size_t s = 0; s < plan_.steps.size(); ++s)
-      sum += costs_.at(static_cast<int>(s), step(s).limbs, special).seconds(plan::kTypicalSpeed);
+      sum += costs_.at(static_cast<int>(s), step(s).level, special).seconds(plan::kTypicalSpeed);
     return sum;
   }
 
-  bool apply(const std::vector<Primes>& primes) {
-    for (std::size_t s = 0; s < primes.size(); ++s) {
-      plan_.steps[s].early_primes = primes[s].early;
-      plan_.steps[s].late_primes = primes[s].late;
+  bool apply(const std::vector<Division>& divisions) {
+    for (std::size_t s = 0; s < divisions.size(); ++s) {
+      plan_.steps[s].early = divisions[s].early;
+      plan_.steps[s].late = divisions[s].late;
     }
     return assign_levels(plan_);
   }
 
-  // The plan with these primes, to which it has been set.
-  Choice evaluate(std::vector<Primes> primes) {
-    return {std::move(primes), choose_scales(plan_, statistics_, errors_, rotated_), seconds_of_plan()};
+  // The plan with these divisions, to which it has been set.
+  Choice evaluate(std::vector<Division> divisions) {
+    return {std::move(divisions), choose_scales(plan_, statistics_, errors_, rotated_), seconds_of_plan()};
   }
 
-  // The plan with these primes, if the modulus has room for them and they are worth it.
-  std::optional<Choice> try_out(std::vector<Primes> primes) {
-    if (!apply(primes)) return std::nullopt;
-    Choice c = evaluate(std::move(primes));
-    if (!(std::log(best_.variance() / c.variance()) >= kLeastGain)) return std::nullopt;
-    return c;
+  // The best choice with other divisions of some steps, if the modulus has room for it.
+  std::optional<Choice> changed(const std::vector<std::pair<std::size_t, Division>>& changes) {
+    std::vector<Division> divisions = best_.divisions;
+    for (const auto& [s, division] : changes) divisions[s] = division;
+    if (!apply(divisions)) return std::nullopt;
+    return evaluate(std::move(divisions));
   }
 
-  [[nodiscard]] bool takes_more(std::size_t s) const {
-    return plan::divides(plan_, step(s)) && best_.primes[s].late < most_late(s);
+  // The next larger size that a division may have; nothing beyond the most.
+  [[nodiscard]] std::optional<int> larger(int size, int most) const {
+    const auto next = std::ranges::upper_bound(sizes_, size);
+    return next == std::end(sizes_) || *next > most ? std::nullopt : std::optional(*next);
   }
-  // Of steps that begin with a late prime one more than that.
-  [[nodiscard]] int most_late(std::size_t s) const { return step(s).keep || best_.primes[s].early > 0 ? 1 : 2; }
+  [[nodiscard]] int smaller(int size) const { return *std::prev(std::ranges::lower_bound(sizes_, size)); }
 
-  // One more late prime, where it gains most for its time; then moves those that lie better beside. False if none
-  // helps.
+  // Larger divisions of a step, by one size.
+  [[nodiscard]] std::vector<Division> more(std::size_t s) const {
+    if (!plan::divides(plan_, step(s))) return {};
+    const int whole = plan_.parameters.small_primes + 1;
+    const auto [early, late] = best_.divisions[s];
+    std::vector<Division> all;
+    // Of steps that divide early a late division of a prime at most.
+    if (const auto l = larger(late, step(s).keep || early > 0 ? whole : plan::kMostDivided * whole))
+      all.push_back({early, *l});
+    if (const auto e = larger(early, plan::kMostDivided * whole); e && early > 0) all.push_back({*e, late});
+    return all;
+  }
+
+  // Smaller divisions of a step, by one size, and the same divided together with the special primes.
+  [[nodiscard]] std::vector<Division> fewer(std::size_t s) const {
+    const auto [early, late] = best_.divisions[s];
+    std::vector<Division> all;
+    if (late > 0 && (step(s).kind != plan::Kind::multiply || smaller(late) > 0)) all.push_back({early, smaller(late)});
+    if (early > 0) {
+      all.push_back({smaller(early), late});
+      if (const auto l = larger(late, plan::kMostDivided * (plan_.parameters.small_primes + 1)))
+        all.push_back({smaller(early), *l});
+    }
+    return all;
+  }
+
+  // One larger division, where it gains most for its time. False if none helps.
   bool add() {
     std::optional<Choice> next;
     double most = 0;
     for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
-      if (!takes_more(s)) continue;
-      std::vector<Primes> primes = best_.primes;
-      ++primes[s].late;
-      std::optional<Choice> tried = try_out(std::move(primes));
-      if (!tried) continue;
-      const double gain = std::log(best_.variance() / tried->variance()),
-                   rate = gain / std::max(tried->seconds - best_.seconds, 1e-3 * best_.seconds);
-      if (rate <= most) continue;
-      most = rate;
-      next = std::move(tried);
+      for (const Division& d : more(s)) {
+        std::optional<Choice> tried = changed({{s, d}});
+        if (!tried) continue;
+        const double gain = std::log(best_.variance() / tried->variance()),
+                     rate = gain / std::max(tried->seconds - best_.seconds, 1e-3 * best_.seconds);
+        if (!(gain >= kLeastGain) || rate <= most) continue;
+        most = rate;
+        next = std::move(tried);
+      }
     }
     if (!next) return false;
     best_ = std::move(*next);
@@ -152,57 +199,75 @@ class Search {
     return true;
   }
 
-  // Gives a late prime to a neighbour of the step that has it, if that lowers the error; earlier ones are cheaper.
+  // Gives a late division to a neighbour of the step that has it, if that lowers the error; earlier ones are cheaper.
   bool move() {
     const auto count = static_cast<std::ptrdiff_t>(plan_.steps.size());
     for (std::ptrdiff_t s = 0; s < count; ++s) {
-      if (best_.primes[static_cast<std::size_t>(s)].late < most_late(static_cast<std::size_t>(s))) continue;
-      for (std::ptrdiff_t to : {s - 1, s + 1, s - 2, s + 2}) {
-        if (to < 0 || to >= count || !takes_more(static_cast<std::size_t>(to))) continue;
-        std::vector<Primes> primes = best_.primes;
-        --primes[static_cast<std::size_t>(s)].late;
-        ++primes[static_cast<std::size_t>(to)].late;
-        std::optional<Choice> tried = try_out(std::move(primes));
-        if (!tried) continue;
-        best_ = std::move(*tried);
-        return true;
+      const auto from = static_cast<std::size_t>(s);
+      const auto [early, late] = best_.divisions[from];
+      if (late == 0 || !plan::divides(plan_, step(from))) continue;
+      for (std::ptrdiff_t at : {s - 1, s + 1, s - 2, s + 2}) {
+        if (at < 0 || at >= count) continue;
+        for (const Division& d : more(static_cast<std::size_t>(at))) {
+          if (step(from).kind == plan::Kind::multiply && smaller(late) == 0) continue;
+          std::optional<Choice> tried = changed({{from, {early, smaller(late)}}, {static_cast<std::size_t>(at), d}});
+          if (!tried || !(std::log(best_.variance() / tried->variance()) >= kLeastGain)) continue;
+          best_ = std::move(*tried);
+          return true;
+        }
       }
     }
     return false;
   }
 
-  // Takes away the prime, or the early division, that raises the error least for the time that it takes, of those
-  // without which the error is small enough. False if there is none.
-  bool remove() {
-    std::optional<Choice> next;
-    double most = 0;
+  using Changes = std::vector<std::pair<std::size_t, Division>>;
+
+  // Changes of which each leaves the scores exact enough and saves time, those first that raise the error least for
+  // what they save. False if none does.
+  bool spare() { return take(single_changes()) || take(paired_changes()); }
+
+  // One division smaller, or larger where levels then meet better.
+  [[nodiscard]] std::vector<Changes> single_changes() const {
+    std::vector<Changes> all;
     for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
-      for (const Primes& fewer : cheaper(s)) {
-        std::vector<Primes> primes = best_.primes;
-        primes[s] = fewer;
-        check(apply(primes), "room for fewer levels than before");
-        Choice tried = evaluate(std::move(primes));
-        if (!enough(tried)) continue;
-        const double loss = std::log(tried.variance() / best_.variance()),
-                     rate = (best_.seconds - tried.seconds) / std::max(loss, 1e-3);
-        if (rate <= most) continue;
-        most = rate;
-        next = std::move(tried);
-      }
+      for (const Division& d : fewer(s)) all.push_back({{s, d}});
+      for (const Division& d : more(s)) all.push_back({{s, d}});
     }
-    if (!next) return false;
-    best_ = std::move(*next);
-    return true;
+    return all;
   }
 
-  // Fewer primes than a step has, and the same divided together with the special primes.
-  [[nodiscard]] std::vector<Primes> cheaper(std::size_t s) const {
-    const auto [early, late] = best_.primes[s];
-    std::vector<Primes> all;
-    if (late > (step(s).kind == plan::Kind::multiply ? 1 : 0)) all.push_back({early, late - 1});
-    if (early > 0) all.push_back({early - 1, late});
-    if (early > 0 && late < plan::kMostDivided) all.push_back({early - 1, late + 1});
+  // One division smaller and that of a neighbour larger.
+  [[nodiscard]] std::vector<Changes> paired_changes() const {
+    std::vector<Changes> all;
+    for (std::size_t s = 0; s < plan_.steps.size(); ++s)
+      for (std::size_t to = s + 1; to < std::min(s + 3, plan_.steps.size()); ++to)
+        for (const auto& [a, b] : {std::pair{s, to}, std::pair{to, s}})
+          for (const Division& d : fewer(a))
+            for (const Division& e : more(b)) all.push_back({{a, d}, {b, e}});
     return all;
+  }
+
+  // Makes those of the changes that are worth it, one after the other. False if none is.
+  bool take(const std::vector<Changes>& all) {
+    std::vector<std::pair<double, const Changes*>> by_rate;
+    for (const Changes& changes : all) {
+      const std::optional<Choice> tried = changed(changes);
+      if (!tried || !enough(*tried) || tried->seconds >= best_.seconds) continue;
+      const double loss = std::log(tried->variance() / best_.variance());
+      by_rate.emplace_back((best_.seconds - tried->seconds) / std::max(loss, 1e-3), &changes);
+    }
+    std::ranges::stable_sort(by_rate, std::greater{}, [](const auto& c) { return c.first; });
+    const std::vector<Division> before = best_.divisions;
+    for (const auto& [rate, changes] : by_rate) {
+      const auto touched = [&](const auto& change) {
+        const auto &now = best_.divisions[change.first], &then = before[change.first];
+        return now.early != then.early || now.late != then.late;
+      };
+      if (std::ranges::any_of(*changes, touched)) continue;
+      std::optional<Choice> tried = changed(*changes);
+      if (tried && enough(*tried) && tried->seconds < best_.seconds) best_ = std::move(*tried);
+    }
+    return !by_rate.empty();
   }
 
   const Statistics& statistics_;
@@ -211,61 +276,72 @@ class Search {
   plan::LevelCosts costs_;
   std::vector<std::vector<WeightErrors>> errors_;
   std::vector<double> rotated_;
+  std::vector<int> sizes_;
   Choice best_;
 };
 
-std::vector<Primes> primes_of(const plan::Plan& plan) {
-  std::vector<Primes> primes;
-  for (const plan::Step& s : plan.steps) primes.push_back({s.early_primes, s.late_primes});
-  return primes;
+std::vector<Division> divisions_of(const plan::Plan& plan) {
+  std::vector<Division> divisions;
+  for (const plan::Step& s : plan.steps) divisions.push_back({s.early, s.late});
+  return divisions;
 }
 
 // Where the search begins: with one late prime for every level, in groups with two for every second one from the last
 // step on.
-std::vector<Primes> late_primes(const plan::Plan& plan) {
-  std::vector<Primes> primes = primes_of(plan);
+std::vector<Division> late_divisions(const plan::Plan& plan) {
+  std::vector<Division> divisions = divisions_of(plan);
   bool second = true;
   for (std::size_t s = plan.steps.size(); plan.group() > 1 && s-- > 0;) {
     if (!plan::divides(plan, plan.steps[s])) continue;
-    primes[s].late += second ? 1 : 0;
+    divisions[s].late += second ? plan.parameters.small_primes + 1 : 0;
     second = !second;
   }
-  return primes;
+  return divisions;
 }
 
-// And with sums that are divided before they are squared.
-std::vector<Primes> early_primes(const plan::Plan& plan) {
-  std::vector<Primes> primes = primes_of(plan);
-  for (std::size_t s = 0; s < primes.size(); ++s)
-    if (plan.steps[s].kind == plan::Kind::square) primes[s] = {1, 0};
-  primes.back().late = 1;
-  return primes;
+// And with sums that are divided by a prime before they are squared.
+std::vector<Division> early_divisions(const plan::Plan& plan) {
+  const int whole = plan.parameters.small_primes + 1;
+  std::vector<Division> divisions = divisions_of(plan);
+  for (std::size_t s = 0; s < divisions.size(); ++s)
+    if (plan.steps[s].kind == plan::Kind::square) divisions[s] = {whole, 0};
+  divisions.back().late = whole;
+  return divisions;
 }
 
 }  // namespace
 
 bool assign_levels(plan::Plan& plan) {
-  const ckks::SecurityLevel security = plan.parameters.security;
-  const int primes = most_primes(kLogN, security), limbs = assign_limbs(plan),
+  if (!assign(plan)) return false;
+  const ckks::ParametersSpec& p = plan.parameters;
+  const int primes = most_primes(kLogN, p.security, p.small_primes), limbs = plan.input().level.limbs,
             special = special_primes(limbs, primes - limbs);
   if (limbs > kMostLimbs || special < 2) return false;
-  plan.parameters = {kLogN, ring::RingKind::conjugate_invariant, limbs, special, kPrimeBits, primes, security};
+  plan.parameters = {kLogN,         ring::RingKind::conjugate_invariant, limbs, special, kPrimeBits, primes, p.security,
+                     p.small_primes};
   return true;
 }
 
 std::optional<Draft> levels_without_bootstraps(plan::Plan packed, const Statistics& statistics,
-                                               const WantedVariance& wanted) {
-  const std::vector<Primes> fewest = primes_of(packed);
-  std::vector<std::vector<Primes>> firsts;
+                                               const WantedVariance& wanted, bool small_primes) {
+  const bool squares = plan::has(packed, plan::Kind::square);
+  if (wanted.at_most < HUGE_VAL && squares && small_primes) {
+    packed.parameters.small_primes = kSmallPrimes;
+    for (plan::Step& s : packed.steps) s.late *= kSmallPrimes + 1;
+    plan::Tensor& scores = packed.tensors[static_cast<std::size_t>(packed.steps.back().output)];
+    scores.level = packed.parameters.whole(scores.level.limbs);
+  }
+  const std::vector<Division> fewest = divisions_of(packed);
+  std::vector<std::vector<Division>> firsts;
   if (wanted.at_most < HUGE_VAL) {
-    firsts.push_back(late_primes(packed));
-    if (plan::has(packed, plan::Kind::square)) firsts.push_back(early_primes(packed));
+    firsts.push_back(late_divisions(packed));
+    if (squares) firsts.push_back(early_divisions(packed));
   }
   if (!assign_levels(packed)) return std::nullopt;
   for (std::size_t t = 0; t < packed.tensors.size(); ++t) packed.tensors[t].moments = statistics.moments[t];
   Search search(std::move(packed), statistics, wanted);
   std::optional<Choice> best;
-  for (const std::vector<Primes>& first : firsts) {
+  for (const std::vector<Division>& first : firsts) {
     std::optional<Choice> found = search.from(first);
     if (found && (!best || search.better(*found, *best))) best = std::move(found);
   }

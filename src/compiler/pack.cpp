@@ -39,16 +39,16 @@ plan::Plan pack(const circuit::Circuit& circuit, const Packing& packing) {
   for (const circuit::Op& op : circuit.ops) {
     plan::Step& step = plan.steps.emplace_back();
     static_cast<circuit::Op&>(step) = op;
-    if (op.kind == circuit::Op::Kind::activate) step.late_primes = 0;
+    if (op.kind == circuit::Op::Kind::activate) step.late = 0;
   }
   plan.steps.back().keep = true;
-  plan.steps.back().late_primes = 0;
+  plan.steps.back().late = 0;
   for (const circuit::Op& op : circuit.ops) {
     if (op.kind != circuit::Op::Kind::multiply) continue;
     for (const circuit::Term& t : op.terms) {
       plan::Step& factor = *std::ranges::find(plan.steps, t.source, &plan::Step::output);
       factor.keep = true;
-      factor.late_primes = 0;
+      factor.late = 0;
       factor.spread = circuit.value(t.source).shape.plane() < circuit.value(op.output).shape.plane();
     }
   }

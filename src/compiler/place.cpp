@@ -67,15 +67,15 @@ class Graph {
     if (last + 1 < count())
       for (int t : alive(last)) needed[static_cast<std::size_t>(t)] = end;
     else
-      needed[static_cast<std::size_t>(step(last).output)] = plan_.output().limbs;
+      needed[static_cast<std::size_t>(step(last).output)] = plan_.output().level.limbs;
     for (int s = last; s > first; --s) {
-      int at = std::max(needed[static_cast<std::size_t>(step(s).output)], 1) + plan::levels_taken(step(s));
+      int at = std::max(needed[static_cast<std::size_t>(step(s).output)], 1) + plan::units_taken(step(s));
       const bool bootstrapped = last + 1 < count() && last_use_[static_cast<std::size_t>(step(s).output)] > last;
-      if (step(s).kind == plan::Kind::multiply && step(s).late_primes == 1 && precise > 0) {
+      if (step(s).kind == plan::Kind::multiply && step(s).late == 1 && precise > 0) {
         out.precise.push_back(s);
         --precise;
         ++at;
-      } else if (step(s).kind == plan::Kind::square && step(s).late_primes == 0 && bootstrapped) {
+      } else if (step(s).kind == plan::Kind::square && step(s).late == 0 && bootstrapped) {
         out.entering.push_back(s);
         ++at;
       }
@@ -236,7 +236,7 @@ std::optional<Placement> place(const plan::Plan& packed) {
 }
 
 plan::Plan insert_bootstraps(plan::Plan packed, const Placement& placement) {
-  for (int s : placement.precise) ++packed.steps[static_cast<std::size_t>(s)].late_primes;
+  for (int s : placement.precise) ++packed.steps[static_cast<std::size_t>(s)].late;
   const Graph graph(packed);
   plan::Plan out = packed;
   out.steps.clear();
@@ -249,11 +249,11 @@ plan::Plan insert_bootstraps(plan::Plan packed, const Placement& placement) {
   for (int cut : cuts) {
     const Segment segment = graph.segment(first, cut, placement.bootstrapping.input_limbs(), 0);
     for (int t : graph.alive(first))
-      out.tensors[static_cast<std::size_t>(now[static_cast<std::size_t>(t)])].limbs = segment.start;
+      out.tensors[static_cast<std::size_t>(now[static_cast<std::size_t>(t)])].level = segment.start;
     for (int s = first + 1; s <= cut; ++s) {
       plan::Step step = packed.steps[static_cast<std::size_t>(s)];
-      step.limbs = segment.limbs[static_cast<std::size_t>(s - first - 1)];
-      out.tensors[static_cast<std::size_t>(step.output)].limbs = step.limbs - plan::levels_taken(step);
+      step.level = segment.limbs[static_cast<std::size_t>(s - first - 1)];
+      out.tensors[static_cast<std::size_t>(step.output)].level = step.level.limbs - plan::units_taken(step);
       for (plan::Term& t : step.terms) t.source = now[static_cast<std::size_t>(t.source)];
       out.steps.push_back(std::move(step));
     }
@@ -265,8 +265,8 @@ plan::Plan insert_bootstraps(plan::Plan packed, const Placement& placement) {
       plan::Step step;
       static_cast<circuit::Op&>(step) = circuit::copy_op(
           old.name + " bootstrap", id, {now[static_cast<std::size_t>(t)]}, circuit::Op::Kind::bootstrap);
-      step.limbs = placement.bootstrapping.input_limbs();
-      step.late_primes = 0;
+      step.level = placement.bootstrapping.input_limbs();
+      step.late = 0;
       out.tensors.push_back({old.name + " bootstrapped", old.layout, 0, 1});
       out.steps.push_back(std::move(step));
       now[static_cast<std::size_t>(t)] = id;

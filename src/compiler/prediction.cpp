@@ -164,7 +164,7 @@ class DrawnErrors {
       const plan::Step& step = plan_.steps[static_cast<std::size_t>(s)];
       double deviation = plan::NoiseModel::rounding(plan_.parameters.log_n) /
                          plan_.tensors[static_cast<std::size_t>(step.output)].scale;
-      if (step.kind == plan::Kind::sum && step.late_primes == 0) deviation = 0;
+      if (step.kind == plan::Kind::sum && step.late == 0) deviation = 0;
       if (step.kind == plan::Kind::bootstrap)
         deviation = std::hypot(deviation, plan::NoiseModel::bootstrap() * plan_.bootstrapping->input_peak / step.scale);
       disturb(step.output, v, deviation);
@@ -185,9 +185,9 @@ class DrawnErrors {
   }
 
   void divide_early(const plan::Step& step, std::vector<double>& sum) {
-    if (step.early_primes == 0) return;
-    const double deviation =
-        plan::NoiseModel::rounding(plan_.parameters.log_n) * plan::Divisors(step, primes_).early / step.scale;
+    if (step.early == 0) return;
+    const double deviation = plan::NoiseModel::rounding(plan_.parameters.log_n) *
+                             plan::Divisors(plan::levels_of(plan_, step), primes_).early / step.scale;
     for (double& v : sum) v += deviation * normal_();
   }
 

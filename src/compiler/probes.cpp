@@ -63,7 +63,9 @@ void place_probes(plan::Plan& plan) {
   const auto add = [&](int tensor, bool alternating, double largest) {
     const plan::Tensor& t = plan.tensors[static_cast<std::size_t>(tensor)];
     plan::Probe probe{tensor, alternating, 0, largest * t.layout.ciphertexts()};
-    for (int limbs = 1; limbs <= std::min(plan::kMostProbeLimbs, t.limbs) && probe.limbs == 0; ++limbs)
+    for (int limbs = 1;
+         limbs <= std::min(plan::kMostProbeLimbs, t.level.limbs - plan.parameters.small_primes) && probe.limbs == 0;
+         ++limbs)
       if (plan::has_room(probe.bound, t.scale, limbs, plan.parameters.prime_bits)) probe.limbs = limbs;
     if (probe.limbs > 0) plan.probes.push_back(probe);
   };

@@ -60,17 +60,18 @@ class Descent {
         rotated_(rotated),
         primes_(ckks::Parameters::create(plan.parameters).primes()),
         producer_(plan.tensors.size(), -1),
-        least_limbs_(plan.tensors.size()),
+        least_(plan.tensors.size()),
         readers_(plan.tensors.size()) {
-    for (std::size_t t = 0; t < plan.tensors.size(); ++t) least_limbs_[t] = plan.tensors[t].limbs;
+    for (std::size_t t = 0; t < plan.tensors.size(); ++t) least_[t] = plan.tensors[t].level;
     for (std::size_t s = 0; s < plan.steps.size(); ++s) {
       producer_[index(plan.steps[s].output)] = static_cast<int>(s);
       for (const plan::Term& term : plan.steps[s].terms)
-        least_limbs_[index(term.source)] = std::min(least_limbs_[index(term.source)], plan.steps[s].limbs);
+        if (const ckks::Level& level = plan.steps[s].level; bits(level) < bits(least_[index(term.source)]))
+          least_[index(term.source)] = level;
       for (std::size_t k = 0; k < errors[s].size(); ++k)
         readers_[index(plan.steps[s].terms[k].source)].emplace_back(s, k);
     }
-    for (const plan::Step& s : plan.steps) divisors_.emplace_back(s, primes_);
+    for (const plan::Step& s : plan.steps) divisors_.emplace_back(plan::levels_of(plan, s), primes_);
     begin();
     for (std::size_t t = 0; t < plan.tensors.size(); ++t) follow(t);
     for (std::size_t t = 0; t < plan.tensors.size(); ++t) {
@@ -97,9 +98,9 @@ class Descent {
  private:
   static std::size_t index(int i) { return static_cast<std::size_t>(i); }
   [[nodiscard]] const std::vector<ChannelStatistics>& channels(std::size_t t) const { return statistics_.values[t]; }
-  [[nodiscard]] double modulus_bits(int limbs) const {
+  [[nodiscard]] double bits(const ckks::Level& level) const {
     double bits = 0;
-    for (int k = 0; k < limbs; ++k) bits += std::log2(static_cast<double>(primes_[index(k)]));
+    for (int k = level.absent; k < level.limbs; ++k) bits += std::log2(static_cast<double>(primes_[index(k)]));
     return bits;
   }
 
@@ -116,7 +117,7 @@ class Descent {
       const auto& all = channels(t);
       std::vector<double>& log2 = scales_.log2.emplace_back(all.size());
       const double largest = std::log2(std::max(statistics_.largest(static_cast<int>(t)), 0x1p-200));
-      const double room = std::min(modulus_bits(least_limbs_[t]) - kRoom, kMostBits);
+      const double room = std::min(bits(least_[t]) - kRoom, kMostBits);
       const plan::Step* made = producer_[t] < 0 ? nullptr : &plan_.steps[index(producer_[t])];
       const plan::Step *bootstrapped = nullptr, *activated = nullptr;
       for (const plan::Step& s : plan_.steps) {
@@ -132,14 +133,14 @@ class Descent {
         return std::max(std::log2(std::max(all[c].largest, 0x1p-200)), largest - 6);
       };
       if (activated != nullptr) {
-        const auto prime = static_cast<double>(primes_[index(activated->limbs - 1)]);
+        const auto prime = static_cast<double>(primes_[index(activated->level.limbs - 1)]);
         log2.assign(all.size(), std::log2(prime / activated->activation.range));
       } else if (bootstrapped != nullptr) {
         const bool together = of_activation || argument(bootstrapped->output);
         for (std::size_t c = 0; c < all.size(); ++c)
           log2[c] = std::min(peak - (together ? largest : bound(c)), most_of_product(t, c));
       } else if (made != nullptr && made->keep) {
-        const double above = made->late_primes > 0 ? kWideScoreRoom : kScoreRoom;
+        const double above = made->late > 0 ? kWideScoreRoom : kScoreRoom;
         log2.assign(all.size(), room + kRoom - above - largest);
       } else if (of_bootstrap) {
         const auto& source = scales_.log2[index(made->terms.front().source)];
@@ -189,7 +190,7 @@ class Descent {
     double most = HUGE_VAL;
     for (const plan::Term& factor : s->terms) {
       const std::size_t f = index(factor.source);
-      const double log2 = modulus_bits(least_limbs_[f]) - kRoom - live_bits(f, c);
+      const double log2 = bits(least_[f]) - kRoom - live_bits(f, c);
       const double more = &factor == &s->terms.front() ? imbalance(*s, c) : -imbalance(*s, c);
       most = std::min(most, 2 * log2 + more - std::log2(divisors_[index(producer_[t])].late));
     }
@@ -239,13 +240,13 @@ class Descent {
     if (producer_[t] < 0)
       return std::pow(plan::NoiseModel::encryption(plan_.parameters.log_n), 2) + rotated_[t] * division;
     const plan::Step& made = plan_.steps[index(producer_[t])];
-    const double divided = made.kind == Kind::sum && made.late_primes == 0 ? 0 : 1;
+    const double divided = made.kind == Kind::sum && made.late == 0 ? 0 : 1;
     return (divided + rotated_[t]) * division;
   }
 
   // Of a division before the square, in slots of the sum: variance.
   [[nodiscard]] double early_rounding(std::size_t s) const {
-    if (plan_.steps[s].early_primes == 0) return 0;
+    if (plan_.steps[s].early == 0) return 0;
     return std::pow(plan::NoiseModel::rounding(plan_.parameters.log_n) * divisors_[s].early, 2);
   }
 
@@ -351,7 +352,7 @@ class Descent {
   std::vector<std::uint64_t> primes_;
   std::vector<plan::Divisors> divisors_;                                   // of the steps
   std::vector<int> producer_;                                              // step that makes a tensor
-  std::vector<int> least_limbs_;                                           // at which a tensor is held or read
+  std::vector<ckks::Level> least_;                                         // at which a tensor is held or read
   std::vector<std::vector<std::pair<std::size_t, std::size_t>>> readers_;  // steps and their terms
   std::vector<Group> groups_;
   Scales scales_;
@@ -385,7 +386,7 @@ std::vector<double> own_scales(const plan::Plan& plan, const Scales& scales, con
   // Factors of a product share its scale; what their channels differ by goes into weights.
   for (const plan::Step& s : plan.steps) {
     if (s.kind != Kind::multiply) continue;
-    const double q = std::log2(plan::Divisors(s, primes).late);
+    const double q = std::log2(plan::Divisors(plan::levels_of(plan, s), primes).late);
     for (const plan::Term& t : s.terms)
       own[static_cast<std::size_t>(t.source)] = (own[static_cast<std::size_t>(s.output)] + q) / 2;
   }
@@ -415,7 +416,7 @@ void apply_scales(plan::Plan& plan, const Scales& scales) {
       continue;
     }
     const bool square = s.kind == Kind::square;
-    s.scale = plan::sum_scale(s, {s, primes}, result);
+    s.scale = plan::sum_scale(s, {plan::levels_of(plan, s), primes}, result);
     const auto row_factor = [&](std::size_t o) { return std::exp2(square ? rows[o] / 2 : rows[o]); };
     for (plan::Term& t : s.terms) {
       const auto& columns = factor[static_cast<std::size_t>(t.source)];

@@ -34,20 +34,18 @@ ckks::Ciphertext PublicEncryption::renew(const ckks::Ciphertext& c) const { retu
 
 ckks::Ciphertext PublicEncryption::encrypt(const ring::RnsPoly& c0, const ring::RnsPoly* c1, double scale) const {
   const std::size_t n = ring_->n();
-  const int message_limbs = static_cast<int>(c0.size());
-  const auto limbs = static_cast<std::size_t>(public_key_limbs(message_limbs));
+  const ckks::Level level = ckks::level_of(c0);
+  const auto limbs = static_cast<std::size_t>(public_key_limbs(level.limbs));
   check(limbs <= b_.size(), "the public key has too few limbs");
   SecretArray<std::int8_t> u(n), e0(n), e1(n);
   sample_ternary(u);
   sample_error(e0);
   sample_error(e1);
   const u64 p = ring_->prime(public_key_prime(0, ciphertext_primes_));
-  ckks::Extended raised{message_limbs, 0, {}, {}};
-  for (std::size_t l = 0; l < limbs; ++l) {
-    raised.c0.push_back(ring_->limb());
-    raised.c1.push_back(ring_->limb());
-  }
+  const ckks::Level extended{level.limbs + 1, level.absent};
+  ckks::Extended raised{level, 0, ckks::make_poly(*ring_, extended), ckks::make_poly(*ring_, extended)};
   parallel_for(limbs, [&](std::size_t l) {
+    if (l > 0 && !level.has(static_cast<int>(l) - 1)) return;
     const std::size_t i = public_key_prime(l, ciphertext_primes_);
     const std::size_t to = l == 0 ? limbs - 1 : l - 1;  // the special limb comes last
     const auto& k = ring_->kernels();
@@ -66,7 +64,7 @@ ckks::Ciphertext PublicEncryption::encrypt(const ring::RnsPoly& c0, const ring::
   });
   ckks::Ciphertext out;
   out.scale = scale;
-  switcher_.mod_down(std::move(raised), false, nullptr, out.c0, out.c1);
+  switcher_.mod_down(std::move(raised), level, nullptr, out.c0, out.c1);
   return out;
 }
 

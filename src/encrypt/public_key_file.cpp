@@ -25,6 +25,7 @@ void write_public_key(const Sink& sink, const ring::Ring& ring, const ckks::Para
                            {"log_n", parameters.log_n},
                            {"ring", ring::name_of(parameters.kind)},
                            {"prime_bits", parameters.prime_bits},
+                           {"small_primes", parameters.small_primes},
                            {"limbs", key.limbs()},
                            {"seed", to_hex(key.seed)}};
   ckks::add_security_level(header, parameters.security);
@@ -44,6 +45,7 @@ PublicKeyFile::PublicKeyFile(const Source& source) : file_(source, wire::Kind::p
     ring_.log_n = wire::small_integer(h, "log_n", 6, 17);
     ring_.kind = ckks::ring_kind(h);
     ring_.prime_bits = wire::small_integer(h, "prime_bits", 30, 48);
+    ring_.small_primes = wire::small_integer(h, "small_primes", 0, ckks::kMostSmallPrimes);
     ring_.security = ckks::security_level(h);
     limbs_ = wire::small_integer(h, "limbs", 2, kMostLimbs);
     const auto seed = wire::hex_bytes(h, "seed", seed_.size());

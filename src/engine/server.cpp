@@ -121,7 +121,7 @@ Server::Inference::Inference(Server& server, const Source& input, ckks::KeyFile&
       room_(server.options_.memory != 0 ? server.options_.memory : available_memory()) {
   const Stopwatch reading(report_.read_seconds);
   input_.expect(plan_.id, static_cast<std::uint64_t>(plan_.batch),
-                static_cast<std::uint64_t>(plan_.input().layout.ciphertexts()), plan_.input().limbs,
+                static_cast<std::uint64_t>(plan_.input().layout.ciphertexts()), plan_.input().level,
                 plan_.input().scale, *server.ring_);
   if (keys.key_id() != input_.info().key_id)
     throw Error(ErrorCode::wrong_key, input.name() + " was encrypted under another key than that of " + keys.name() +
@@ -145,8 +145,8 @@ void Server::Inference::renew_with(const Source& public_key) {
   const encrypt::PublicKeyFile file(public_key);
   if (file.key_id() != keys_.key_id())
     throw Error(ErrorCode::wrong_key, file.name() + " is not of the owner of " + keys_.name());
-  int limbs = plan_.output().limbs;
-  for (const plan::Probe& p : plan_.probes) limbs = std::max(limbs, p.limbs);
+  int limbs = plan_.output().level.limbs;
+  for (const plan::Probe& p : plan_.probes) limbs = std::max(limbs, plan_.parameters.whole(p.limbs).limbs);
   renewing_.emplace(server_.parameters_, server_.ring_, file.read(*server_.ring_, plan_.parameters, limbs));
 }
 
@@ -174,10 +174,10 @@ ckks::CiphertextFileInfo Server::Inference::output_info() const {
   info.input_digest = input_.digest();
   info.input_signer = input_.signer();
   info.per_batch = static_cast<std::uint64_t>(plan_.output().layout.ciphertexts());
-  info.limbs = plan_.output().limbs;
+  info.level = plan_.output().level;
   info.scale = plan_.output().scale;
   for (const plan::Probe& p : plan_.probes)
-    info.probes.push_back({p.limbs, plan_.tensors[static_cast<std::size_t>(p.tensor)].scale});
+    info.probes.push_back({plan_.parameters.whole(p.limbs), plan_.tensors[static_cast<std::size_t>(p.tensor)].scale});
   return info;
 }
 

@@ -81,7 +81,7 @@ ckks::PackedCiphertext Trainer::first_state() const {
 
 void Trainer::require_input(const ckks::CiphertextReader& input, const ckks::KeyFile& keys) const {
   const ckks::CiphertextFileInfo wanted = lowering::input_info(plan_, lowered_, 1);
-  input.expect(plan_.id, wanted.batch, wanted.per_batch, wanted.limbs, wanted.scale, *ring_, wanted.probes);
+  input.expect(plan_.id, wanted.batch, wanted.per_batch, wanted.level, wanted.scale, *ring_, wanted.probes);
   if (input.info().images % wanted.batch != 0) throw Error(ErrorCode::bad_input, "the input's last batch is not full");
   if (keys.key_id() != input.info().key_id)
     throw Error(ErrorCode::wrong_key, "the input was encrypted under another key than that of " + keys.name() +
@@ -246,7 +246,7 @@ TrainingReport Trainer::train(const Source& input, ckks::KeyFile& keys, const Si
           run.run(std::move(in), lowering::coefficients_of(plan_, step), program_hooks, &report.kinds);
       const double computed = now();
       for (std::size_t k = 0; k < out.size(); ++k)
-        writer.write(ckks::unpack(*ring_, out[k], k == 0 ? info.limbs : info.probes[k - 1].limbs));
+        writer.write(ckks::unpack(*ring_, out[k], k == 0 ? info.level : info.probes[k - 1].level));
       state = std::move(out.front());
       report.read_seconds += read - start;
       report.compute_seconds += computed - read;

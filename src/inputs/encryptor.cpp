@@ -11,7 +11,7 @@ Encryptor::Encryptor(plan::ClientSpec spec, const ckks::Parameters& parameters, 
     : spec_(std::move(spec)),
       key_id_(file.key_id()),
       ring_(parameters.make_ring(simd::select_kernels())),
-      encryption_(parameters, ring_, file.read(*ring_, spec_.parameters, spec_.input.limbs)) {}
+      encryption_(parameters, ring_, file.read(*ring_, spec_.parameters, spec_.input.level.limbs)) {}
 
 InputName Encryptor::encrypt(std::span<const std::vector<double>> images, const Sink& sink, const ProgressFn& progress,
                              const signing::SigningKey* signer) const {

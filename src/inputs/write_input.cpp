@@ -43,7 +43,7 @@ InputName write_input(const plan::ClientSpec& spec, const ring::Ring& ring, cons
                                       images.size(),
                                       batch,
                                       per_batch,
-                                      spec.input.limbs,
+                                      spec.input.level,
                                       spec.input.scale,
                                       encryption.seed};
   ckks::CiphertextWriter file(sink, wire::Kind::input, ring, info, false, encryption.signer);
@@ -56,7 +56,7 @@ InputName write_input(const plan::ClientSpec& spec, const ring::Ring& ring, cons
     const int within = static_cast<int>(k % per_batch);
     const auto slots = pack_slots(spec, part, within / l.blocks(), within % l.blocks());
     const auto message =
-        ckks::encode(ring, encoder.embed_inverse(std::span<const double>(slots)), spec.input.scale, spec.input.limbs);
+        ckks::encode(ring, encoder.embed_inverse(std::span<const double>(slots)), spec.input.scale, spec.input.level);
     encryption.write(file, message, k);
   }
   file.commit();

@@ -70,7 +70,7 @@ int mask_rescales(const Body& body, const bootstrap::BootstrapSpec& bootstrappin
   double scale = bootstrapping.input_peak / body.range / c.output_scale;  // of the mask, with no prime to divide by
   int rescales = 0;
   do {
-    if (bootstrapping.input_limbs() + ++rescales > c.output_limbs) return 0;
+    if (bootstrapping.input_limbs() + ++rescales > c.output_level.limbs) return 0;
     scale *= std::exp2(c.parameters.prime_bits);
   } while (scale < wanted);
   return rescales;
@@ -103,6 +103,7 @@ Body compile_body(const graph::Network& network, int features, const training::S
   compiler::Options options;
   options.security = security;
   options.batch = std::min(maps ? std::max(spec.batch, images_of_maps(network, features)) : spec.batch, kMostBatch);
+  options.small_primes = false;  // its ring is that of the training
   options.output_limbs = feature_limbs(kLogN);
   options.score_error = kWantedError * reference.spread;
   options.cheap_score_error = options.score_error / kCheaplyFiner;

@@ -30,7 +30,7 @@ std::vector<compiler::SwitchesAtLevel> levels_of(const std::vector<const program
         if (s.galois_element == ckks::kToEphemeral) continue;
         compiler::SwitchesAtLevel& level = by_limbs[s.limbs];
         level.limbs = s.limbs;
-        level.switches += times;
+        level.switches[0] += times;
         level.galois_elements.insert(s.galois_element);
       }
   std::vector<compiler::SwitchesAtLevel> list;

@@ -76,10 +76,11 @@ class Counter {
     const auto moved = static_cast<double>(std::ranges::count_if(i.rotations, [](auto r) { return r != 0; }));
     Work each = sw.inner_product();
     each.words += 3.0 * i.limbs * n_;
-    if (i.kind != Kind::rotate) each.words += 4.0 * (sw.limbs + sw.special) * n_;  // moved and added before the ModDown
+    if (i.kind != Kind::rotate)
+      each.words += 4.0 * (sw.limbs() + sw.special) * n_;  // moved and added before the ModDown
     Work work = each * moved;
     work += sw.mod_up() * (i.kind == Kind::join ? moved : 1);
-    work += sw.mod_down(false) * (i.kind == Kind::rotate ? moved : 1);
+    work += sw.mod_down(sw.level) * (i.kind == Kind::rotate ? moved : 1);
     work.words += kPacking * i.limbs * n_ * static_cast<double>(i.sources.size());
     return work;
   }
@@ -93,7 +94,7 @@ class Counter {
       const SwitchWork sw = at(i.limbs);
       work += sw.mod_up();
       work += sw.inner_product();
-      work += sw.mod_down(i.rescales > 0);
+      work += sw.mod_down(i.limbs - std::min(i.rescales, 1));
     }
     return work;
   }

@@ -65,7 +65,7 @@ class Packing {
     for (int l = spec_.input_limbs(); l < spec_.input_limbs() + rescales_; ++l) scale_ *= builder_.prime(l);
     const int inputs = body_.maps ? layout_.ciphertexts() : body_.client.io.outputs;
     for (int k = 0; k < inputs; ++k)
-      inputs_.push_back(builder_.input(body_.client.output_limbs, body_.client.output_scale));
+      inputs_.push_back(builder_.input(body_.client.output_level.limbs, body_.client.output_scale));
   }
 
   program::Program run() {

@@ -18,11 +18,11 @@ ckks::CiphertextFileInfo input_info(const TrainingPlan& plan, const LoweredStep&
   if (plan.body) {
     const plan::Tensor& input = plan.body->client.input;
     info.per_batch = static_cast<std::uint64_t>(plan.arrangement.groups() * input.layout.ciphertexts());
-    info.limbs = input.limbs;
+    info.level = input.level;
     info.scale = input.scale;
   } else {
     info.per_batch = lowered.images;
-    info.limbs = image.limbs;
+    info.level = image.limbs;
     info.scale = image.scale;
   }
   for (std::size_t k = 0; k < lowered.labels; ++k) {
@@ -55,7 +55,7 @@ ckks::CiphertextFileInfo output_info(const TrainingPlan& plan, const LoweredStep
   info.images = static_cast<std::uint64_t>(plan.spec.steps);
   info.batch = 1;
   info.per_batch = 1;
-  info.limbs = state_limbs(lowered);
+  info.level = state_limbs(lowered);
   info.scale = lowered.state_scale;
   for (std::size_t k = 0; k < lowered.losses; ++k)
     info.probes.push_back({loss_limbs(lowered), lowered.program.value(lowered.program.outputs[1 + k]).scale});

@@ -183,9 +183,9 @@ plan::ClientSpec client_part(const TrainingPlan& plan) {
   spec.batch = plan.arrangement.images_per_group();
   spec.input.name = "images";
   spec.input.layout = plan.arrangement.layouts[static_cast<std::size_t>(plan.step.images)];
-  spec.input.limbs = images.limbs;
+  spec.input.level = images.limbs;
   spec.input.scale = images.scale;
-  spec.output_limbs = state_limbs(lowered);
+  spec.output_level = state_limbs(lowered);
   spec.output_scale = lowered.state_scale;
   if (plan.body) {
     spec.input = plan.body->client.input;

@@ -14,7 +14,7 @@ ClientSpec client_part(const Plan& plan) {
           plan.tile,
           plan.batch,
           std::move(input),
-          plan.output().limbs,
+          plan.output().level,
           plan.output().scale,
           plan.keys,
           plan.io,

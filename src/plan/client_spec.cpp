@@ -13,10 +13,8 @@ void verify(const ClientSpec& spec) {
     throw Error(ErrorCode::bad_input, std::string("the client description is not valid: ") + what);
   };
   verify_interface(spec.parameters, spec.tile, spec.batch, spec.input, spec.io);
-  if (spec.input.limbs < 1 || spec.input.limbs > spec.parameters.ciphertext_primes)
-    bad("impossible level of the input");
-  if (spec.output_limbs < 1 || spec.output_limbs > spec.parameters.ciphertext_primes)
-    bad("impossible level of the output");
+  verify_level(spec.parameters, spec.input.level, "the input: ");
+  verify_level(spec.parameters, spec.output_level, "the output: ");
   if (!(spec.input.scale > 1) || !(spec.input.scale < 0x1p100) || !(spec.output_scale > 0x1p-400) ||
       !(spec.output_scale < 0x1p400))
     bad("impossible scale");

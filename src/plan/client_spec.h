@@ -11,7 +11,7 @@ struct ClientSpec {
   int tile = 8;
   int batch = 0;  ///< images per run
   Tensor input;
-  int output_limbs = 1;
+  ckks::Level output_level = 1;
   double output_scale = 1;
   ckks::KeyRequest keys;
   Interface io;

@@ -127,9 +127,9 @@ Cost estimate(const Plan& plan, int threads, std::uint64_t memory_limit) {
   const std::size_t n = std::size_t{1} << plan.parameters.log_n;
   for (const ckks::KeyShape& k : ckks::shapes_of(plan.keys)) cost.eval_key_bytes += ckks::key_bytes(plan.parameters, k);
   cost.input_bytes = static_cast<std::uint64_t>(plan.input().layout.ciphertexts()) *
-                     ckks::ciphertext_bytes(wire::Kind::input, n, plan.parameters.prime_bits, plan.input().limbs);
+                     ckks::ciphertext_bytes(wire::Kind::input, n, plan.parameters.prime_bits, plan.input().level);
   cost.output_bytes = static_cast<std::uint64_t>(plan.output().layout.ciphertexts()) *
-                      ckks::ciphertext_bytes(wire::Kind::output, n, plan.parameters.prime_bits, plan.output().limbs);
+                      ckks::ciphertext_bytes(wire::Kind::output, n, plan.parameters.prime_bits, plan.output().level);
   for (const Probe& p : plan.probes)
     cost.output_bytes += ckks::ciphertext_bytes(wire::Kind::output, n, plan.parameters.prime_bits, p.limbs);
   return cost;

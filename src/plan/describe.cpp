@@ -40,7 +40,7 @@ std::string describe(const Plan& plan) {
     shape << l.channels << "x" << l.height << "x" << l.width;
     std::string name = step.name.size() > 27 ? step.name.substr(0, 24) + "..." : step.name;
     out << std::left << std::setw(28) << name << std::right << std::setw(16) << shape.str() << std::setw(8)
-        << l.ciphertexts() << std::setw(7) << step.limbs << std::setw(8) << std::fixed << std::setprecision(2)
+        << l.ciphertexts() << std::setw(7) << step.level.count() << std::setw(8) << std::fixed << std::setprecision(2)
         << std::log2(plan.tensors[step.output].scale) << std::setw(7) << step.terms.size() << std::setw(7) << taps
         << std::setw(9) << masked << std::setw(11) << rotations << "\n";
   }

@@ -33,14 +33,14 @@ LevelCosts::LevelCosts(const Plan& plan) : plan_(plan), steps_(plan.steps.size()
   }
 }
 
-Work LevelCosts::at(int step, int limbs, const std::function<int(int)>& special) const {
+Work LevelCosts::at(int step, const ckks::Level& level, const std::function<int(int)>& special) const {
   const Counts& counts = steps_[static_cast<std::size_t>(step)];
-  const SwitchWork sw{std::ldexp(1.0, plan_.parameters.log_n), limbs, special(limbs)};
+  const SwitchWork sw{std::ldexp(1.0, plan_.parameters.log_n), level, special(level.limbs)};
   Work work = counts.embedding;
-  work += counts.products * limbs;
+  work += counts.products * level.count();
   for (const auto& [count, ciphertexts] : counts.copied) work += sw.rotations(count) * ciphertexts;
   work += sw.rotations(1) * counts.rotations;
-  return work += finishing_work(plan_, plan_.steps[static_cast<std::size_t>(step)], limbs, special) * counts.results;
+  return work += finishing_work(plan_, plan_.steps[static_cast<std::size_t>(step)], level, special) * counts.results;
 }
 
 }  // namespace sotto::plan

@@ -16,8 +16,8 @@ class LevelCosts {
   /// The plan must outlive this.
   explicit LevelCosts(const Plan& plan);
 
-  /// Of a step whose terms are added at this level. special(limbs): special primes of the keys of a level.
-  [[nodiscard]] Work at(int step, int limbs, const std::function<int(int)>& special) const;
+  /// Of a step whose terms are added at this level. special(limbs): special primes of the keys of so many limbs.
+  [[nodiscard]] Work at(int step, const ckks::Level& level, const std::function<int(int)>& special) const;
 
  private:
   struct Counts {

@@ -1,6 +1,7 @@
 #include "plan/live_set.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 namespace sotto::plan {
@@ -9,15 +10,15 @@ LiveSet::LiveSet(const Plan& plan, const Schedule& schedule) : plan_(plan), sche
   const Layout& in = plan.input().layout;
   for (int p = 0; p < in.phase_count(); ++p) {
     fresh_.push_back({0, p, 0});
-    hold(fresh_.back(), plan.input().limbs);
+    hold(fresh_.back(), plan.input().level);
   }
 }
 
-void LiveSet::hold(const Source& item, int limbs) {
-  const auto [at, added] = items_.try_emplace(item, 0);
-  total_ += size(item, limbs) - size(item, at->second);
-  at->second = limbs;
-  if (limbs == 0) items_.erase(at);
+void LiveSet::hold(const Source& item, const ckks::Level& level) {
+  const auto [at, added] = items_.try_emplace(item);
+  total_ += size(item, level) - size(item, at->second);
+  at->second = level;
+  if (level.count() == 0) items_.erase(at);
 }
 
 std::vector<LiveSet::Copies> LiveSet::copies(int t) const {
@@ -25,10 +26,10 @@ std::vector<LiveSet::Copies> LiveSet::copies(int t) const {
   std::map<Source, std::size_t> index;
   std::set<Source> listed;
   const Task& task = schedule_.tasks[static_cast<std::size_t>(t)];
-  const int limbs = plan_.steps[static_cast<std::size_t>(task.step)].limbs;
+  const ckks::Level& level = plan_.steps[static_cast<std::size_t>(task.step)].level;
   const auto make = [&](const Tap& tap, const auto& itself) -> void {
     const auto there = items_.find(tap.source);
-    if (tap.source.rotation == 0 || (there != items_.end() && there->second >= limbs)) return;
+    if (tap.source.rotation == 0 || (there != items_.end() && there->second.covers(level))) return;
     if (!listed.insert(tap.source).second) return;
     Tap before = tap;
     before.source = made_from(plan_, tap);
@@ -42,9 +43,10 @@ std::vector<LiveSet::Copies> LiveSet::copies(int t) const {
 }
 
 void LiveSet::make_copies(int t) {
-  const int limbs = plan_.steps[static_cast<std::size_t>(schedule_.tasks[static_cast<std::size_t>(t)].step)].limbs;
+  const ckks::Level& level =
+      plan_.steps[static_cast<std::size_t>(schedule_.tasks[static_cast<std::size_t>(t)].step)].level;
   for (const Copies& c : copies(t))
-    for (std::int64_t r : c.rotations) hold({c.from.tensor, c.from.phase, r}, limbs);
+    for (std::int64_t r : c.rotations) hold({c.from.tensor, c.from.phase, r}, level);
 }
 
 // Only what task t read, and what is new, can be needed less than before.
@@ -58,11 +60,15 @@ void LiveSet::release(int t) {
     const auto found = items_.find(item);
     // Scores are read by nobody here.
     if (found == items_.end() || item.tensor == plan_.steps.back().output) continue;
-    int limbs = 0;
+    std::optional<ckks::Level> needed;
     if (const auto uses = schedule_.uses.find(item); uses != schedule_.uses.end())
       for (auto use = uses->second.rbegin(); use != uses->second.rend() && use->first > t; ++use)
-        limbs = std::max(limbs, use->second);
-    if (limbs < found->second) hold(item, limbs);
+        needed = needed ? ckks::join(*needed, use->second) : use->second;
+    if (!needed) {
+      hold(item, 0);
+    } else if (const ckks::Level level = ckks::meet(found->second, *needed); level != found->second) {
+      hold(item, level);
+    }
   }
   fresh_.clear();
 }
@@ -71,18 +77,18 @@ void LiveSet::add_output(int t) {
   const Task& task = schedule_.tasks[static_cast<std::size_t>(t)];
   const int tensor = plan_.steps[static_cast<std::size_t>(task.step)].output;
   fresh_.push_back({tensor, task.phase, 0});
-  hold(fresh_.back(), plan_.tensors[static_cast<std::size_t>(tensor)].limbs);
+  hold(fresh_.back(), plan_.tensors[static_cast<std::size_t>(tensor)].level);
 }
 
-std::uint64_t LiveSet::size(const Source& item, int limbs) const {
+std::uint64_t LiveSet::size(const Source& item, const ckks::Level& level) const {
   const int blocks = plan_.tensors[static_cast<std::size_t>(item.tensor)].layout.blocks();
-  return 2 * static_cast<std::uint64_t>(limbs) * static_cast<std::uint64_t>(blocks);
+  return 2 * static_cast<std::uint64_t>(level.count()) * static_cast<std::uint64_t>(blocks);
 }
 
 int LiveSet::next_use(const Source& item, int t) const {
   const auto uses = schedule_.uses.find(item);
   if (uses != schedule_.uses.end())
-    for (const auto& [task, limbs] : uses->second)
+    for (const auto& [task, level] : uses->second)
       if (task > t) return task;
   return static_cast<int>(schedule_.tasks.size());
 }

@@ -7,9 +7,9 @@
 
 namespace sotto::plan {
 
-/// Which ciphertexts exist while a schedule runs: phases of tensors and their rotated copies, with their limbs.
+/// Which ciphertexts exist while a schedule runs: phases of tensors and their rotated copies, with their levels.
 ///
-/// The one place that says when a ciphertext is made and when it, or its upper limbs, can go. A run, the cost
+/// The one place that says when a ciphertext is made and when it, or some of its limbs, can go. A run, the cost
 /// model and the choice of what to keep in memory all follow it: for every task copies(t), make_copies(t), release(t),
 /// add_output(t).
 class LiveSet {
@@ -17,7 +17,7 @@ class LiveSet {
   /// Begins with all phases of the input. Both must outlive this.
   LiveSet(const Plan& plan, const Schedule& schedule);
 
-  /// Copies that task t needs and that do not exist yet, or with too few limbs, by what they are made from
+  /// Copies that task t needs and that do not exist yet, or without some of the limbs, by what they are made from
   /// (plan::made_from): a phase, or a copy that stands before them in the list.
   struct Copies {
     Source from;
@@ -31,22 +31,22 @@ class LiveSet {
   /// Adds the output of task t.
   void add_output(int t);
 
-  /// Limbs of everything that exists.
-  [[nodiscard]] const std::map<Source, int>& items() const { return items_; }
+  /// The levels of everything that exists.
+  [[nodiscard]] const std::map<Source, ckks::Level>& items() const { return items_; }
   /// Limbs of both polynomials of all ciphertexts of them.
   [[nodiscard]] std::uint64_t total() const { return total_; }
-  /// Limbs of both polynomials of all ciphertexts of an item with `limbs` limbs.
-  [[nodiscard]] std::uint64_t size(const Source& item, int limbs) const;
+  /// Limbs of both polynomials of all ciphertexts of an item of this level.
+  [[nodiscard]] std::uint64_t size(const Source& item, const ckks::Level& level) const;
   /// The first task after t that reads the item; the number of tasks if there is none.
   [[nodiscard]] int next_use(const Source& item, int t) const;
 
  private:
-  // Changes the limbs of an item; 0: it goes.
-  void hold(const Source& item, int limbs);
+  // Changes the level of an item; one without limbs: it goes.
+  void hold(const Source& item, const ckks::Level& level);
 
   const Plan& plan_;
   const Schedule& schedule_;
-  std::map<Source, int> items_;
+  std::map<Source, ckks::Level> items_;
   std::vector<Source> fresh_;  // since the last release
   std::uint64_t total_ = 0;
 };

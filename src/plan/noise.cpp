@@ -15,6 +15,9 @@ namespace sotto::plan {
 
 namespace {
 
+// What moments of channels times moments of taps say is left of rounding errors is less than what is (measured).
+constexpr double kLeftMore = 3;
+
 // Whether every weight of a full term is the same at all pixels, as after a mean: then its plaintexts are constants.
 bool is_mean(const Term& term, const Layout& in) {
   const std::size_t pixels = weights_per_pair(term, in);
@@ -150,7 +153,7 @@ WeightNoise single_noise(const Plan& plan, const Schedule& schedule, std::size_t
   const bool known = !plan.tensors[static_cast<std::size_t>(term.source)].moments.channels.empty();
   const bool across = reads_all_inputs(term, in);
   for (std::size_t c = 0; c < rounding.channels().size; ++c)
-    noise.left.push_back(known ? std::min(1.0, over_taps * (across ? rounding.share(c) : 1)) : 1);
+    noise.left.push_back(known ? std::min(1.0, kLeftMore * over_taps * (across ? rounding.share(c) : 1)) : 1);
   noise.constant = std::move(of_taps.constant);
   return noise;
 }

@@ -24,10 +24,10 @@ double task_seconds(const Plan& plan, const Cost::Task& task, Speed speed, int t
   const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
   // The giant steps of one block depend on each other.
   const int sources = plan.group() == 1 ? task.copied : 1;
-  const double pieces = static_cast<double>(step_period(plan, step)) * step.limbs;
-  return switching_seconds(task.rotate.seconds(speed), sources, step.limbs, threads) +
+  const double pieces = static_cast<double>(step_period(plan, step)) * step.level.count();
+  return switching_seconds(task.rotate.seconds(speed), sources, step.level.count(), threads) +
          task.linear.seconds(speed) / std::min<double>(threads, pieces) +
-         switching_seconds(task.activate.seconds(speed), task.results, step.limbs, threads);
+         switching_seconds(task.activate.seconds(speed), task.results, step.level.count(), threads);
 }
 
 }  // namespace

@@ -34,12 +34,12 @@ int bootstraps(const Plan& plan) {
   return count;
 }
 
-int levels_taken(const Step& step) {
+int units_taken(const Step& step) {
   switch (step.kind) {
     case Kind::sum:
     case Kind::square:
     case Kind::multiply:
-      return step.early_primes + step.late_primes;
+      return step.early + step.late;
     case Kind::activate:
       return step.activation.depth();
     case Kind::bootstrap:
@@ -48,11 +48,25 @@ int levels_taken(const Step& step) {
   return 0;
 }
 
-int product_limbs(const Step& step) { return step.limbs - step.early_primes; }
+StepLevels::StepLevels(const Step& step, const ckks::Level& of_sum, int small_primes)
+    : sum(of_sum),
+      product(ckks::level_of_size(ckks::units_of(sum, small_primes) - step.early, small_primes)),
+      result(ckks::level_of_size(ckks::units_of(sum, small_primes) - units_taken(step), small_primes)) {}
 
-Divisors::Divisors(const Step& step, const std::vector<std::uint64_t>& primes) {
-  for (int k = 1; k <= levels_taken(step) && k <= step.limbs; ++k)
-    (k <= step.early_primes ? early : late) *= static_cast<double>(primes[static_cast<std::size_t>(step.limbs - k)]);
+StepLevels levels_of(const Plan& plan, const Step& step) { return {step, step.level, plan.parameters.small_primes}; }
+
+Divisors::Divisors(const StepLevels& levels, const std::vector<std::uint64_t>& primes) {
+  const auto divisor = [&](const ckks::Level& from, const ckks::Level& to) {
+    double ratio = 1;
+    for (int k = 0; k < from.limbs; ++k) {
+      const auto q = static_cast<double>(primes[static_cast<std::size_t>(k)]);
+      if (from.has(k) && !to.has(k)) ratio *= q;
+      if (to.has(k) && !from.has(k)) ratio /= q;
+    }
+    return ratio;
+  };
+  early = divisor(levels.sum, levels.product);
+  late = divisor(levels.product, levels.result);
 }
 
 double result_scale(const Step& step, const Divisors& by, double sum_scale) {

@@ -37,28 +37,30 @@ struct Moments {
   [[nodiscard]] double correlation(int dy, int dx, double otherwise) const;
 };
 
-/// Primes that divide a sum, or its square, at once.
+/// Whole primes by whose bits a sum, or its square, is divided at once.
 inline constexpr int kMostDivided = 2;
 
 /// An encrypted feature map.
 struct Tensor {
   std::string name;
   Layout layout;
-  int limbs = 0;
+  ckks::Level level;
   double scale = 1;  ///< ciphertext slots hold value * scale
   Moments moments = {};
 };
 
-/// One step of a plan: an op at a level. Output = sum of terms + bias, then squared or not, divided by the primes of a
-/// level before the square or after it; or a function of one tensor or the product of two, slot by slot.
+/// One step of a plan: an op at a level. Output = sum of terms + bias, then squared or not, divided before the square
+/// or after it; or a function of one tensor or the product of two, slot by slot.
+///
+/// Divisions are sizes in units (ckks::units_of), 0 .. kMostDivided primes. Without small primes a unit is a prime.
 struct Step : Op {
-  int limbs = 0;         ///< limbs at which the terms are added, or the tensor is copied
-  double scale = 1;      ///< scale of that sum, or of the tensor
-  int baby = 1;          ///< with groups: sources are rotated by 0 .. baby - 1 places, sums by multiples of baby
-  int early_primes = 0;  ///< primes that divide the sum before it is squared, 0 .. kMostDivided
-  int late_primes = 1;   ///< primes that divide the sum, square or product, 0 .. kMostDivided
-  bool keep = false;     ///< of factors, which are not divided, and of the last layer, which need not be
-  bool spread = false;   ///< of a factor with one pixel per channel: it goes to all positions of the tile
+  ckks::Level level;    ///< at which the terms are added, or the tensor is copied
+  double scale = 1;     ///< scale of that sum, or of the tensor
+  int baby = 1;         ///< with groups: sources are rotated by 0 .. baby - 1 places, sums by multiples of baby
+  int early = 0;        ///< division of the sum before it is squared
+  int late = 1;         ///< division of the sum, square or product
+  bool keep = false;    ///< of factors, which are not divided, and of the last layer, which need not be
+  bool spread = false;  ///< of a factor with one pixel per channel: it goes to all positions of the tile
 };
 
 /// How images become the input tensor and scores come back.
@@ -111,11 +113,20 @@ struct Plan {
 /// A plan as a circuit, for interpretations in float64. The plan must outlive it.
 circuit::View view(const Plan& plan);
 
-/// The products of a step's early and late primes.
+/// Levels of a step whose sum has this level, by a plan's parameters.
+struct StepLevels {
+  ckks::Level sum, product, result;  ///< before the early division, between the two, after the late one
+
+  StepLevels(const Step& step, const ckks::Level& of_sum, int small_primes);
+};
+StepLevels levels_of(const Plan& plan, const Step& step);
+
+/// By how much a step's divisions divide a scale: the primes that leave over those that join.
 struct Divisors {
   double early = 1, late = 1;
 
-  Divisors(const Step& step, const std::vector<std::uint64_t>& primes);
+  /// primes: those of ckks::primes_of.
+  Divisors(const StepLevels& levels, const std::vector<std::uint64_t>& primes);
 };
 
 /// The scale of the output of a sum or square whose sum has this scale, and the other way round.
@@ -131,10 +142,7 @@ bool divides(const Plan& plan, const Step& step);
 /// Ciphertexts that a run bootstraps.
 int bootstraps(const Plan& plan);
 
-/// Limbs that a step takes from its sum to its output: its primes, or the depth of its function; 0 for a bootstrap.
-int levels_taken(const Step& step);
-
-/// Limbs at which a step squares its sum: those that its early primes leave.
-int product_limbs(const Step& step);
+/// Units that a step takes from its sum to its output: its divisions, or the depth of its function; 0 for a bootstrap.
+int units_taken(const Step& step);
 
 }  // namespace sotto::plan

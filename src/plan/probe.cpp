@@ -112,8 +112,8 @@ void verify_probes(const Plan& plan) {
     if (p.tensor <= last || p.tensor >= static_cast<int>(plan.tensors.size())) bad("impossible probe");
     last = p.tensor;
     const Tensor& t = tensor_of(plan, p);
-    if (p.limbs < 1 || p.limbs > std::min(kMostProbeLimbs, t.limbs) || !(p.bound > 0) ||
-        !has_room(p.bound, t.scale, p.limbs, plan.parameters.prime_bits))
+    if (p.limbs < 1 || p.limbs > std::min(kMostProbeLimbs, t.level.limbs - plan.parameters.small_primes) ||
+        !(p.bound > 0) || !has_room(p.bound, t.scale, p.limbs, plan.parameters.prime_bits))
       bad("the probe of " + t.name + " does not fit it");
   }
 }

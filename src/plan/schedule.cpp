@@ -27,8 +27,8 @@ std::vector<std::int64_t> sum_rotations(int count) {
   return r;
 }
 
-int tier_of(const Plan& plan, int limbs) {
-  const int tier = ckks::tier_for(plan.keys.tiers, limbs);
+int tier_of(const Plan& plan, const ckks::Level& level) {
+  const int tier = ckks::tier_for(plan.keys.tiers, level.limbs);
   if (tier < 0) throw Error(ErrorCode::bad_input, "the plan has no key tier for one of its levels");
   return tier;
 }
@@ -200,7 +200,7 @@ Schedule make_schedule(const Plan& plan) {
                   "the feature map " + t.name + " is larger than the packing; use less padding before strides");
   }
   Schedule schedule;
-  std::map<Source, int> copied;  // limbs of rotated copies
+  std::map<Source, ckks::Level> copied;  // rotated copies
   for (std::size_t s = 0; s < plan.steps.size(); ++s) {
     const Step& step = plan.steps[s];
     const Layout& out = plan.tensors[step.output].layout;
@@ -237,13 +237,13 @@ Schedule make_schedule(const Plan& plan) {
       const int index = static_cast<int>(schedule.tasks.size());
       const auto use = [&](const Source& source) {
         auto& uses = schedule.uses[source];
-        if (uses.empty() || uses.back().first != index) uses.emplace_back(index, step.limbs);
+        if (uses.empty() || uses.back().first != index) uses.emplace_back(index, step.level);
       };
       for (const Tap& tap : task.taps) {
         // The last of the copies first: each is made from the next, if it is not there.
         Tap made = tap;
-        while (made.source.rotation != 0 && copied[made.source] < step.limbs) {
-          copied[made.source] = step.limbs;
+        while (made.source.rotation != 0 && !copied[made.source].covers(step.level)) {
+          copied[made.source] = step.level;
           made.source = made_from(plan, made);
           use(made.source);
         }
@@ -268,8 +268,8 @@ std::map<bootstrap::BootstrapSwitch, int> activation_switches(const Activation& 
 
 std::map<bootstrap::BootstrapSwitch, int> slotwise_switches(const Plan& plan, const Step& step) {
   if (step.kind == Kind::bootstrap) return bootstrap::required_switches(*plan.bootstrapping, plan.parameters.log_n);
-  if (step.kind == Kind::multiply) return {{{step.limbs, ckks::kRelinearise}, 1}};
-  return activation_switches(step.activation, step.limbs);
+  if (step.kind == Kind::multiply) return {{{step.level.limbs, ckks::kRelinearise}, 1}};
+  return activation_switches(step.activation, step.level.limbs);
 }
 
 std::set<ckks::KeyId> keys_of(const Plan& plan, const Task& task) {
@@ -288,7 +288,7 @@ std::set<ckks::KeyId> keys_of(const Plan& plan, const Task& task) {
     }
     return keys;
   }
-  const int tier = tier_of(plan, step.limbs);
+  const int tier = tier_of(plan, step.level);
   const auto add_rotation = [&](std::int64_t steps) {
     keys.insert({tier, simd::pow_mod(5, static_cast<std::uint64_t>((steps % slots + slots) % slots), order)});
   };
@@ -307,7 +307,7 @@ std::set<ckks::KeyId> keys_of(const Plan& plan, const Task& task) {
     for (std::int64_t r : sum_rotations(plan.tile * plan.tile)) add_rotation(r);
   if (step.spread)
     for (std::int64_t r : sum_rotations(plan.tile * plan.tile)) add_rotation(-r);
-  if (step.kind == Kind::square) keys.insert({tier_of(plan, product_limbs(step)), ckks::kRelinearise});
+  if (step.kind == Kind::square) keys.insert({tier_of(plan, levels_of(plan, step).product), ckks::kRelinearise});
   return keys;
 }
 

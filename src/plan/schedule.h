@@ -51,9 +51,9 @@ struct Task {
 /// Tasks in the order of execution, with the uses of every source.
 struct Schedule {
   std::vector<Task> tasks;
-  /// For every source, the tasks that read it and the limbs they need, in order. What a rotated copy is made from is
-  /// also read by the tasks that make it: the first that needs it, and one that needs more limbs than it has.
-  std::map<Source, std::vector<std::pair<int, int>>> uses;
+  /// For every source, the tasks that read it and the levels they need, in order. What a rotated copy is made from is
+  /// also read by the tasks that make it: the first that needs it, and one that needs limbs which it lacks.
+  std::map<Source, std::vector<std::pair<int, ckks::Level>>> uses;
 };
 
 /// Expands a plan into tasks. Throws Error{bad_input} if a tensor does not fit its ciphertexts.
@@ -78,7 +78,7 @@ std::map<ckks::KeyId, TaskSpan> key_spans(const Plan& plan, const Schedule& sche
 std::vector<ckks::KeyId> required_keys(const Plan& plan, const Schedule& schedule);
 
 /// The tier of smallest keys for switches at a level. Throws Error{bad_input} if there is none.
-int tier_of(const Plan& plan, int limbs);
+int tier_of(const Plan& plan, const ckks::Level& level);
 
 /// Slots by which a giant step of a step rotates.
 std::int64_t giant_rotation(const Plan& plan, const Step& step);

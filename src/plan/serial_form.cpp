@@ -18,7 +18,8 @@ json to_json(const ckks::ParametersSpec& p) {
             {"ciphertext_primes", p.ciphertext_primes},
             {"special_primes", p.special_primes},
             {"primes_at_once", p.most_at_once()},
-            {"prime_bits", p.prime_bits}};
+            {"prime_bits", p.prime_bits},
+            {"small_primes", p.small_primes}};
   ckks::add_security_level(j, p.security);
   return j;
 }
@@ -30,7 +31,8 @@ ckks::ParametersSpec parameters_from_json(const json& j) {
           small_integer(j, "special_primes", 1, ckks::kMostSpecialPrimes),
           small_integer(j, "prime_bits", 30, 48),
           small_integer(j, "primes_at_once", 2, 128),
-          ckks::security_level(j)};
+          ckks::security_level(j),
+          small_integer(j, "small_primes", 0, ckks::kMostSmallPrimes)};
 }
 
 json to_json(const Axes& a) { return {{"h", a.h}, {"w", a.w}}; }
@@ -50,12 +52,19 @@ Layout layout_from_json(const json& j) {
           axes_from_json(j, "gap", 1, 4096),      small_integer(j, "group", 1, kMaxGroup)};
 }
 
+json to_json(const ckks::Level& l) { return {{"limbs", l.limbs}, {"absent", l.absent}}; }
+
+ckks::Level level_from_json(const json& j, const char* name) {
+  const json& l = field(j, name);
+  return {small_integer(l, "limbs", 1, 64), small_integer(l, "absent", 0, ckks::kMostSmallPrimes)};
+}
+
 json to_json(const Tensor& t) {
-  return {{"name", t.name}, {"layout", to_json(t.layout)}, {"limbs", t.limbs}, {"scale", t.scale}};
+  return {{"name", t.name}, {"layout", to_json(t.layout)}, {"level", to_json(t.level)}, {"scale", t.scale}};
 }
 
 Tensor tensor_from_json(const json& j) {
-  return {readable_text(wire::text(j, "name")), layout_from_json(field(j, "layout")), small_integer(j, "limbs", 1, 64),
+  return {readable_text(wire::text(j, "name")), layout_from_json(field(j, "layout")), level_from_json(j, "level"),
           wire::real(j, "scale")};
 }
 
@@ -259,12 +268,12 @@ json to_json(const Step& s) {
                {"kind", kKind[static_cast<int>(s.kind)]},
                {"keep", s.keep},
                {"spread", s.spread},
-               {"limbs", s.limbs},
+               {"level", to_json(s.level)},
                {"scale", s.scale},
                {"baby", s.baby},
                {"bias", s.bias.size()},
-               {"early_primes", s.early_primes},
-               {"late_primes", s.late_primes}};
+               {"early", s.early},
+               {"late", s.late}};
   if (s.kind == Kind::activate) step["activation"] = to_json(s.activation);
   return step;
 }
@@ -310,11 +319,12 @@ Step step_from_json(const json& j, WeightReader& weights) {
   s.kind = static_cast<Kind>(index_of(j, "kind", kKind));
   s.keep = wire::boolean(j, "keep");
   s.spread = wire::boolean(j, "spread");
-  s.limbs = small_integer(j, "limbs", 1, 64);
+  s.level = level_from_json(j, "level");
   s.scale = wire::real(j, "scale");
   s.baby = small_integer(j, "baby", 1, kMaxGroup);
-  s.early_primes = small_integer(j, "early_primes", 0, kMostDivided);
-  s.late_primes = small_integer(j, "late_primes", 0, kMostDivided);
+  constexpr int kMostUnits = kMostDivided * (ckks::kMostSmallPrimes + 1);
+  s.early = small_integer(j, "early", 0, kMostUnits);
+  s.late = small_integer(j, "late", 0, kMostUnits);
   s.bias = weights.take(j, "bias");
   if (s.kind == Kind::activate) s.activation = activation_from_json(field(j, "activation"));
   for (const json& t : wire::list(j, "terms", 256)) s.terms.push_back(term_from_json(t, weights));
@@ -389,7 +399,7 @@ json to_json(const ClientSpec& spec) {
           {"tile", spec.tile},
           {"batch", spec.batch},
           {"input", to_json(spec.input)},
-          {"output", {{"limbs", spec.output_limbs}, {"scale", spec.output_scale}}},
+          {"output", {{"level", to_json(spec.output_level)}, {"scale", spec.output_scale}}},
           {"key_request", to_json(spec.keys)},
           {"interface", to_json(spec.io)},
           {"watch", to_json(spec.watch)},
@@ -405,7 +415,7 @@ ClientSpec client_of(const json& h) {
   spec.tile = small_integer(h, "tile", 1, 256);
   spec.batch = small_integer(h, "batch", 1, 1 << 17);
   spec.input = tensor_from_json(field(h, "input"));
-  spec.output_limbs = small_integer(field(h, "output"), "limbs", 1, 64);
+  spec.output_level = level_from_json(field(h, "output"), "level");
   spec.output_scale = wire::real(field(h, "output"), "scale");
   spec.keys = keys_from_json(field(h, "key_request"));
   spec.io = interface_from_json(field(h, "interface"));

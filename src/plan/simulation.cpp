@@ -311,8 +311,8 @@ void Simulator::finish(const Step& step, std::size_t ciphertext, Slots& values) 
   double deviation = division_ / out.scale;
   switch (step.kind) {
     case Kind::square:
-      if (step.early_primes > 0)
-        disturb(values, division_ * Divisors(step, primes_).early / step.scale,
+      if (step.early > 0)
+        disturb(values, division_ * Divisors(levels_of(plan_, step), primes_).early / step.scale,
                 {Draw::What::sum, step.output, ciphertext});
       for (double& v : values) v *= v;
       break;
@@ -326,7 +326,7 @@ void Simulator::finish(const Step& step, std::size_t ciphertext, Slots& values) 
       deviation = std::hypot(deviation, NoiseModel::bootstrap() * plan_.bootstrapping->input_peak / step.scale);
       break;
     case Kind::sum:
-      if (step.late_primes == 0) deviation = 0;
+      if (step.late == 0) deviation = 0;
       break;
   }
   disturb(values, deviation, {Draw::What::result, step.output, ciphertext});

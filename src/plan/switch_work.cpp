@@ -9,36 +9,48 @@
 namespace sotto::plan {
 
 Work SwitchWork::mod_up() const {
-  Work w{static_cast<double>(limbs), 0, 0, static_cast<double>(limbs) * n};
-  for (int d = 0; d < digits(); ++d) {
-    const int own = std::min(tier().digit_limbs(), limbs - d * tier().digit_limbs());
-    const double to = limbs + special - own;
+  Work w{static_cast<double>(limbs()), 0, 0, static_cast<double>(limbs()) * n};
+  const int each = tier().digit_limbs(), first = tier().digit_of(level.absent);
+  for (int d = first; d < first + digits(); ++d) {
+    const int own = std::min((d + 1) * each, level.limbs) - std::max(d * each, level.absent);
+    const double to = limbs() + special - own;
     w.transforms += to;
     w.basis_macs += to * own * n;
   }
   return w;
 }
 
-Work SwitchWork::inner_product() const { return {0, 0, 0, 2.0 * digits() * (limbs + special) * n}; }
+Work SwitchWork::inner_product() const { return {0, 0, 0, 2.0 * digits() * (limbs() + special) * n}; }
 
-Work SwitchWork::mod_down(bool rescale) const {
-  const double from = special + (rescale ? 1 : 0), to = limbs - (rescale ? 1 : 0);
+namespace {
+
+// Division of both polynomials: so many primes leave the modulus, others stay or join.
+Work division(int leaving, int left, double n) {
+  const double from = leaving, to = left;
   return Work{from + to, 0, (from + 1) * to * n, to * n} * 2;
 }
 
+int leaving(const ckks::Level& from, const ckks::Level& to) {
+  return std::max(from.limbs - to.limbs, 0) + std::max(to.absent - from.absent, 0);
+}
+
+}  // namespace
+
+Work SwitchWork::mod_down(const ckks::Level& to) const { return division(special + leaving(level, to), to.count(), n); }
+
 Work SwitchWork::rotations(int count) const {
   Work w = mod_up(), each = inner_product();
-  each += mod_down(false);
-  each.words += 3.0 * limbs * n;
+  each += mod_down(level);
+  each.words += 3.0 * limbs() * n;
   w += each * count;
   return w;
 }
 
-Work SwitchWork::square(bool rescale) const {
+Work SwitchWork::square(const ckks::Level& to) const {
   Work w = mod_up();
   w += inner_product();
-  w += mod_down(rescale);
-  w.words += 5.0 * limbs * n;
+  w += mod_down(to);
+  w.words += 5.0 * limbs() * n;
   return w;
 }
 
@@ -60,17 +72,17 @@ FactorSize size_of(const bootstrap::FactorShape& shape, std::size_t slots) {
 
 Work factor_work(const bootstrap::FactorShape& shape, const SwitchWork& sw, int together) {
   const FactorSize size = size_of(shape, static_cast<std::size_t>(sw.n));
-  const double extended = sw.limbs + sw.special;
+  const double extended = sw.limbs() + sw.special;
   Work work = sw.mod_up();
   Work baby = sw.inner_product();
   baby.words += 6.0 * extended * sw.n;
   work += baby * (size.babies + 1);
-  Work giant = sw.mod_down(false) * 0.5;  // of the second polynomial only
+  Work giant = sw.mod_down(sw.level) * 0.5;  // of the second polynomial only
   giant += sw.mod_up();
   giant += sw.inner_product();
   giant.words += 6.0 * extended * sw.n;
   work += giant * size.giants;
-  work += sw.mod_down(true);
+  work += sw.mod_down(sw.level.limbs - 1);
   work.transforms += size.diagonals * extended / together;
   work.words += size.diagonals * extended * sw.n * (2 + 1.0 / together);
   return work;
@@ -95,8 +107,8 @@ Work bootstrap_work(const bootstrap::BootstrapSpec& spec, int log_n, int togethe
     if (s.galois_element == ckks::kRelinearise) work += at(s.limbs).square() * times;
     if (s.galois_element == ckks::kFromEphemeral) {  // a single digit each for both polynomials
       const SwitchWork top = at(s.limbs);
-      work += top.mod_down(false);
-      work.transforms += 2.0 * (top.limbs + top.special);
+      work += top.mod_down(top.level);
+      work.transforms += 2.0 * (top.limbs() + top.special);
     }
   }
   return work;
@@ -119,8 +131,10 @@ std::uint64_t bootstrap_limbs(const bootstrap::BootstrapSpec& spec, int log_n, i
 
 namespace {
 
-// Division of both polynomials by the last prime.
-Work rescaling(int limbs, double n) { return Work{static_cast<double>(limbs), 0, limbs * n, limbs * n} * 2; }
+// Division of both polynomials alone.
+Work rescaling(const ckks::Level& from, const ckks::Level& to, double n) {
+  return from == to ? Work() : division(leaving(from, to), to.count(), n);
+}
 
 Work activation_work(const Plan& plan, const Step& step, int limbs, const std::function<int(int)>& special) {
   Work work;
@@ -135,20 +149,21 @@ Work activation_work(const Plan& plan, const Step& step, int limbs, const std::f
 
 }  // namespace
 
-Work finishing_work(const Plan& plan, const Step& step, int limbs, const std::function<int(int)>& special) {
+Work finishing_work(const Plan& plan, const Step& step, const ckks::Level& level,
+                    const std::function<int(int)>& special) {
   const int log_n = plan.parameters.log_n;
-  if (step.kind == Kind::activate) return activation_work(plan, step, limbs, special);
+  if (step.kind == Kind::activate) return activation_work(plan, step, level.limbs, special);
   if (step.kind == Kind::bootstrap)
     return bootstrap_work(
         *plan.bootstrapping, log_n,
         std::min(plan.tensors[static_cast<std::size_t>(step.output)].layout.blocks(), kBootstrappedTogether), special);
   const double n = std::ldexp(1.0, log_n);
-  const bool multiplies = step.kind == Kind::square || step.kind == Kind::multiply;
-  Work work;
-  const int levels = levels_taken(step), early = step.early_primes;
-  if (multiplies) work = SwitchWork{n, limbs - early, special(limbs - early)}.square(levels > early);
-  for (int k = 0; k < levels; ++k)
-    if (!multiplies || k != early) work += rescaling(limbs - k, n);  // the first one after a product comes with it
+  const StepLevels levels(step, level, plan.parameters.small_primes);
+  Work work = rescaling(level, levels.product, n);
+  if (step.kind == Kind::square || step.kind == Kind::multiply)
+    work += SwitchWork{n, levels.product, special(levels.product.limbs)}.square(levels.result);
+  else
+    work += rescaling(levels.product, levels.result, n);
   return work;
 }
 

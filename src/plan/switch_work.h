@@ -10,24 +10,28 @@
 
 namespace sotto::plan {
 
-/// The work of the parts of a key switch (ckks/evaluator.h) on polynomials of n words, for ciphertexts of `limbs` limbs
-/// in a tier with `special` special primes.
+/// The work of the parts of a key switch (ckks/evaluator.h) on polynomials of n words, for ciphertexts of a level in a
+/// tier with `special` special primes.
 struct SwitchWork {
   double n;
-  int limbs, special;
+  ckks::Level level;
+  int special;
 
-  [[nodiscard]] int digits() const { return tier().digits(limbs); }
-  [[nodiscard]] ckks::KeyTier tier() const { return {limbs, special}; }
+  [[nodiscard]] int limbs() const { return level.count(); }
+  [[nodiscard]] int digits() const { return tier().digits(level); }
+  [[nodiscard]] ckks::KeyTier tier() const { return {level.limbs, special}; }
   /// Limbs in words during a switch: the operand, its coefficients, the raised digits, and quotients and remainders of
   /// both polynomials; as much again as the digits while a key is read.
-  [[nodiscard]] int scratch_limbs() const { return 5 * limbs + 2 * special + 2 * digits() * (limbs + special); }
+  [[nodiscard]] int scratch_limbs() const { return 5 * limbs() + 2 * special + 2 * digits() * (limbs() + special); }
 
   [[nodiscard]] Work mod_up() const;
   [[nodiscard]] Work inner_product() const;
-  /// Both polynomials, by the special primes and, if asked, the last prime.
-  [[nodiscard]] Work mod_down(bool rescale) const;
+  /// Both polynomials, to this level.
+  [[nodiscard]] Work mod_down(const ckks::Level& to) const;
   [[nodiscard]] Work rotations(int count) const;
-  [[nodiscard]] Work square(bool rescale = true) const;
+  /// To the same level with one prime less, or to this one.
+  [[nodiscard]] Work square() const { return square({level.limbs - 1, level.absent}); }
+  [[nodiscard]] Work square(const ckks::Level& to) const;
 };
 
 /// Ciphertexts that are bootstrapped together: they share the transforms of the plaintexts.
@@ -41,7 +45,8 @@ Work bootstrap_work(const bootstrap::BootstrapSpec& spec, int log_n, int togethe
 std::uint64_t bootstrap_limbs(const bootstrap::BootstrapSpec& spec, int log_n, int together, int special);
 
 /// What a step does with one ciphertext at this level once its terms are added: square, product, polynomial or
-/// bootstrap, and the divisions.
-Work finishing_work(const Plan& plan, const Step& step, int limbs, const std::function<int(int)>& special);
+/// bootstrap, and the divisions. special(limbs): special primes of the tier for so many limbs, absent ones counted.
+Work finishing_work(const Plan& plan, const Step& step, const ckks::Level& level,
+                    const std::function<int(int)>& special);
 
 }  // namespace sotto::plan

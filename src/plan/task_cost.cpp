@@ -51,7 +51,7 @@ namespace {
 // Memory for the weights of a task: as integers, and as residues of the limb at work on each thread.
 std::uint64_t weight_bytes(const Plan& plan, const Task& task, int threads) {
   const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
-  const auto at_work = static_cast<std::size_t>(std::clamp(threads, 1, step.limbs));
+  const auto at_work = static_cast<std::size_t>(std::clamp(threads, 1, step.level.count()));
   if (plan.group() > 1) {
     std::size_t columns = 1;
     for (const Tap& tap : task.taps)
@@ -104,9 +104,7 @@ namespace {
 TaskCost slotwise_cost(const Plan& plan, const Task& task, std::set<ckks::KeyId>& read, int threads) {
   const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
   const int results = plan.tensors[static_cast<std::size_t>(step.output)].layout.blocks();
-  const auto special = [&](int limbs) {
-    return plan.keys.tiers[static_cast<std::size_t>(tier_of(plan, limbs))].special;
-  };
+  const auto special = [&](int at) { return plan.keys.tiers[static_cast<std::size_t>(tier_of(plan, at))].special; };
   TaskCost cost;
   cost.work.step = task.step;
   cost.work.results = results;
@@ -114,15 +112,15 @@ TaskCost slotwise_cost(const Plan& plan, const Task& task, std::set<ckks::KeyId>
   int switches = 0;
   for (const auto& [s, times] : slotwise_switches(plan, step)) switches += times;
   cost.key_switches = static_cast<std::size_t>(switches) * static_cast<std::size_t>(results);
-  const auto count = static_cast<std::uint64_t>(results), limbs = static_cast<std::uint64_t>(step.limbs);
-  const SwitchWork top{0, step.limbs, special(step.limbs)};
-  cost.work.activate = finishing_work(plan, step, step.limbs, special) * results;
+  const auto count = static_cast<std::uint64_t>(results), limbs = static_cast<std::uint64_t>(step.level.count());
+  const SwitchWork top{0, step.level, special(step.level.limbs)};
+  cost.work.activate = finishing_work(plan, step, step.level, special) * results;
   if (step.kind == Kind::activate) {
-    const auto at_once = static_cast<std::uint64_t>(std::min(in_flight(step.limbs, threads), results));
+    const auto at_once = static_cast<std::uint64_t>(std::min(in_flight(step.level.count(), threads), results));
     // Beside scratch, powers of the argument.
     cost.word_limbs = 2 * count * limbs + at_once * (static_cast<std::uint64_t>(top.scratch_limbs()) + 40 * limbs);
   } else if (step.kind == Kind::multiply) {
-    const auto at_once = static_cast<std::uint64_t>(std::min(in_flight(step.limbs, threads), results));
+    const auto at_once = static_cast<std::uint64_t>(std::min(in_flight(step.level.count(), threads), results));
     // Beside both operands, the parts of the product.
     cost.word_limbs = 4 * count * limbs + at_once * (static_cast<std::uint64_t>(top.scratch_limbs()) + 2 * limbs);
   } else {
@@ -141,10 +139,10 @@ TaskCost task_cost(const Plan& plan, const Task& task, const std::vector<LiveSet
   if (step.slotwise()) return slotwise_cost(plan, task, read, threads);
   const auto blocks = [&](int tensor) { return plan.tensors[static_cast<std::size_t>(tensor)].layout.blocks(); };
   const double n = std::ldexp(1.0, plan.parameters.log_n), results = blocks(step.output);
-  const auto special_of_tier = [&](int limbs) {
-    return plan.keys.tiers[static_cast<std::size_t>(tier_of(plan, limbs))].special;
+  const auto special_of_tier = [&](int at) {
+    return plan.keys.tiers[static_cast<std::size_t>(tier_of(plan, at))].special;
   };
-  const SwitchWork sw{n, step.limbs, special_of_tier(step.limbs)};
+  const SwitchWork sw{n, step.level, special_of_tier(step.level.limbs)};
   TaskCost cost;
   cost.work.step = task.step;
   cost.work.results = static_cast<int>(results);
@@ -159,15 +157,15 @@ TaskCost task_cost(const Plan& plan, const Task& task, const std::vector<LiveSet
   cost.work.rotate += sw.rotations(1) * (giants * results);
   cost.work.rotate += reading(plan, task, read);
   cost.key_switches += static_cast<std::size_t>(giants * results);
-  cost.work.linear = linear_work(plan, task, step.limbs);
+  cost.work.linear = linear_work(plan, task, step.level.count());
   const int summed = summing_rotations(plan, task);
   cost.work.activate += sw.rotations(1) * (summed * results);
-  cost.work.activate += finishing_work(plan, step, step.limbs, special_of_tier) * results;
+  cost.work.activate += finishing_work(plan, step, step.level, special_of_tier) * results;
   cost.key_switches += static_cast<std::size_t>((summed + (step.kind == Kind::square ? 1 : 0)) * results);
   // The sums exist before their sources go; the squares of the sums need room beside them.
-  const auto limbs = static_cast<std::uint64_t>(step.limbs);
+  const auto limbs = static_cast<std::uint64_t>(step.level.count());
   const auto at_once = static_cast<std::uint64_t>(
-      std::min(in_flight(step.limbs, threads), std::max({1, cost.work.copied, cost.work.results})));
+      std::min(in_flight(step.level.count(), threads), std::max({1, cost.work.copied, cost.work.results})));
   cost.word_limbs = std::max(2 * static_cast<std::uint64_t>(results) * limbs, 2 * most_copies * limbs * at_once) +
                     static_cast<std::uint64_t>(sw.scratch_limbs()) * at_once;
   cost.weight_bytes = weight_bytes(plan, task, threads);

@@ -103,7 +103,7 @@ void verify_slotwise(const Plan& plan, const Step& step, const Readers& readers,
     bad(name + "it does not copy one tensor");
   if (!(std::abs(step.scale / first.scale - 1) < 1e-5)) bad(name + "impossible scale");
   if (step.kind == Kind::multiply) {
-    if (out.limbs != step.limbs - levels_taken(step)) bad(name + "wrong level of the output");
+    if (out.level != levels_of(plan, step).result) bad(name + "wrong level of the output");
     return verify_product(plan, step, readers, name);
   }
   // The largest result in slots: coefficients at this scale must stay below 2^62.
@@ -113,12 +113,12 @@ void verify_slotwise(const Plan& plan, const Step& step, const Readers& readers,
   if (step.kind == Kind::activate) {
     verify_activation(step.activation, name);
     verify_peak(step.activation.range);
-    if (out.limbs != step.limbs - step.activation.depth()) bad(name + "wrong level of the output");
+    if (out.level != levels_of(plan, step).result) bad(name + "wrong level of the output");
     return;
   }
   if (!plan.bootstrapping) bad(name + "there is no bootstrapping circuit");
   verify_peak(plan.bootstrapping->input_peak / step.scale);
-  if (step.limbs != plan.bootstrapping->input_limbs() || out.limbs > plan.bootstrapping->output_limbs() ||
+  if (step.level != plan.bootstrapping->input_limbs() || out.level.limbs > plan.bootstrapping->output_limbs() ||
       !(plan.bootstrapping->input_peak / step.scale > 0x1p-20) ||
       !(plan.bootstrapping->input_peak / step.scale < 0x1p30))
     bad(name + "its level or scale does not fit bootstrapping");
@@ -172,13 +172,23 @@ void verify_term(const Term& t, const Layout& in, const Layout& out, const std::
     bad(name + "a weight is not a number");
 }
 
+// Divisions lead to levels that there are, and only small primes join the modulus.
+void verify_divisions(const Plan& plan, const Step& step, const std::string& name) {
+  if (units_taken(step) >= ckks::units_of(step.level, plan.parameters.small_primes)) bad(name + "its level is too low");
+  const StepLevels levels = levels_of(plan, step);
+  verify_level(plan.parameters, levels.product, name);
+  verify_level(plan.parameters, levels.result, name);
+  if (levels.product.limbs > levels.sum.limbs || levels.result.limbs > levels.product.limbs)
+    bad(name + "impossible division at this level");
+}
+
 void verify_step(const Plan& plan, const Step& step, std::size_t index, const Readers& readers,
                  std::vector<bool>& ready) {
   const std::string name = "layer " + step.name + ": ";
   const int count = static_cast<int>(plan.tensors.size());
   if (step.output < 1 || step.output >= count || ready[step.output]) bad(name + "wrong output");
   const Tensor& out = plan.tensors[step.output];
-  if (step.limbs < 1 || step.limbs > plan.parameters.ciphertext_primes) bad(name + "impossible level");
+  verify_level(plan.parameters, step.level, name);
   if (!(step.scale > 0x1p-600) || !(step.scale < 0x1p600)) bad(name + "impossible scale");
   const bool last = index + 1 == plan.steps.size();
   if (step.keep != (last || readers.is_factor(step.output)) || (step.keep && step.kind != Kind::sum))
@@ -186,12 +196,13 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, const Re
   const bool sums_pixels = std::ranges::any_of(step.terms, [](const Term& t) { return t.kind == Term::Kind::full; });
   if (step.spread && (!step.keep || last || out.layout.plane() != 1 || sums_pixels))
     bad(name + "only a factor of one pixel is spread");
-  if (out.limbs < 1 || (!step.slotwise() && out.limbs != step.limbs - levels_taken(step)))
-    bad(name + "wrong level of the output");
+  const int most = kMostDivided * (plan.parameters.small_primes + 1);
   const int least = step.kind == Kind::multiply ? 1 : 0;  // a product is divided as it is relinearised
-  if (step.early_primes < 0 || step.early_primes > (step.kind == Kind::square ? kMostDivided : 0) ||
-      step.late_primes < least || step.late_primes > (divides(plan, step) ? kMostDivided : 0))
+  if (step.early < 0 || step.early > (step.kind == Kind::square ? most : 0) || step.late < least ||
+      step.late > (divides(plan, step) ? most : 0))
     bad(name + "impossible level");
+  if (step.kind != Kind::activate) verify_divisions(plan, step, name);
+  if (!step.slotwise() && out.level != levels_of(plan, step).result) bad(name + "wrong level of the output");
   if (!power_of_two(step.baby) || step.baby > plan.group()) bad(name + "impossible rotations");
   if (step.terms.empty() || step.terms.size() > 256) bad(name + "wrong number of terms");
   const std::size_t plane = static_cast<std::size_t>(out.layout.height) * out.layout.width;
@@ -203,7 +214,7 @@ void verify_step(const Plan& plan, const Step& step, std::size_t index, const Re
   for (const Term& t : step.terms) {
     if (t.source < 0 || t.source >= count || !ready[t.source]) bad(name + "reads a tensor that is not there yet");
     const Tensor& in = plan.tensors[t.source];
-    if (in.limbs < step.limbs) bad(name + "reads a tensor of a lower level");
+    if (!in.level.covers(step.level)) bad(name + "reads a tensor of a lower level");
     if (step.slotwise()) continue;
     if (t.kind == Term::Kind::copy) bad(name + "a sum cannot copy a tensor");
     verify_term(t, in.layout, out.layout, name);
@@ -220,14 +231,12 @@ void verify_scales(const Plan& plan) {
   const auto primes = ckks::primes_of(p);
   for (const Step& s : plan.steps) {
     if (s.kind == Kind::activate &&
-        !(std::abs(s.scale * s.activation.range / static_cast<double>(primes[static_cast<std::size_t>(s.limbs - 1)]) -
+        !(std::abs(s.scale * s.activation.range /
+                       static_cast<double>(primes[static_cast<std::size_t>(s.level.limbs - 1)]) -
                    1) < 1e-5))
       bad("layer " + s.name + ": its scale does not fit its range");
     if (s.kind == Kind::activate || s.kind == Kind::bootstrap) continue;
-    if (s.output < 0 || s.output >= static_cast<int>(plan.tensors.size()) || s.limbs < 1 ||
-        s.limbs > p.ciphertext_primes)
-      bad("layer " + s.name + ": wrong output or level");
-    double expected = result_scale(s, {s, primes}, s.scale);
+    double expected = result_scale(s, {levels_of(plan, s), primes}, s.scale);
     if (s.kind == Kind::multiply) expected *= plan.tensors[static_cast<std::size_t>(s.terms.back().source)].scale;
     if (!(std::abs(plan.tensors[static_cast<std::size_t>(s.output)].scale / expected - 1) < 1e-5))
       bad("layer " + s.name + ": the scale of its output does not follow from its own");
@@ -235,6 +244,12 @@ void verify_scales(const Plan& plan) {
 }
 
 }  // namespace
+
+void verify_level(const ckks::ParametersSpec& p, const ckks::Level& level, const std::string& name) {
+  if (level.absent < 0 || level.absent > p.small_primes || level.limbs <= p.small_primes ||
+      level.limbs > p.ciphertext_primes)
+    bad(name + "impossible level");
+}
 
 void verify_interface(const ckks::ParametersSpec& parameters, int tile, int batch, const Tensor& input,
                       const Interface& io) {
@@ -293,6 +308,7 @@ void verify(const Plan& plan) {
   };
   verify_name(plan.network);
   if (plan.bootstrapping) {
+    if (plan.parameters.small_primes > 0) bad("it bootstraps with small primes");
     bootstrap::verify(*plan.bootstrapping, plan.parameters.log_n);
     if (std::max(plan.bootstrapping->raised_limbs, plan.bootstrapping->input_limbs()) >
         plan.parameters.ciphertext_primes)
@@ -305,8 +321,9 @@ void verify(const Plan& plan) {
     verify_name(t.name);
     verify_layout(t.layout, plan.tile);
     if (t.layout.group != plan.group()) bad("its tensors are packed differently");
-    if (t.limbs < 1 || t.limbs > plan.parameters.ciphertext_primes || !(t.scale > 0x1p-400) || !(t.scale < 0x1p400))
-      bad("the tensor " + t.name + " has an impossible level or scale (2^" + std::to_string(std::log2(t.scale)) + ")");
+    verify_level(plan.parameters, t.level, "the tensor " + t.name + ": ");
+    if (!(t.scale > 0x1p-400) || !(t.scale < 0x1p400))
+      bad("the tensor " + t.name + " has an impossible scale (2^" + std::to_string(std::log2(t.scale)) + ")");
   }
   const Readers readers(plan);
   std::vector<bool> ready(plan.tensors.size());

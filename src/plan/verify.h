@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "plan/plan.h"
 
 namespace sotto::plan {
@@ -9,6 +11,9 @@ namespace sotto::plan {
 void verify(const Plan& plan);
 /// Checks that a plan ends in a vector of scores, which is what its readers expect. Throws Error{bad_input}.
 void require_scores(const Plan& plan);
+
+/// Throws Error{bad_input}, with this name, unless ciphertexts with these parameters can have the level.
+void verify_level(const ckks::ParametersSpec& parameters, const ckks::Level& level, const std::string& name);
 
 /// The parts of `verify` that a client checks, too: layout of images and scores, and the key list.
 void verify_interface(const ckks::ParametersSpec& parameters, int tile, int batch, const Tensor& input,

@@ -89,6 +89,7 @@ class PackedLimb {
 
   [[nodiscard]] unsigned char* data() { return reinterpret_cast<unsigned char*>(block_.data()); }
   [[nodiscard]] const unsigned char* data() const { return reinterpret_cast<const unsigned char*>(block_.data()); }
+  [[nodiscard]] explicit operator bool() const { return static_cast<bool>(block_); }
 
  private:
   Limb block_;

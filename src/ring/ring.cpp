@@ -57,7 +57,7 @@ const std::uint32_t* Ring::automorphism(std::uint64_t g) const {
 }
 
 BasisConversion::BasisConversion(const Ring& ring, std::vector<std::size_t> from, std::vector<std::size_t> to,
-                                 bool exact)
+                                 bool exact, std::span<const std::uint64_t> output_factor)
     : ring_(ring), from_(std::move(from)), to_(std::move(to)), exact_(exact) {
   auto product_without = [&](std::size_t skip, std::uint64_t q) {  // skip = size: the whole product
     std::uint64_t p = 1;
@@ -76,8 +76,10 @@ BasisConversion::BasisConversion(const Ring& ring, std::vector<std::size_t> from
   for (std::size_t r = 0; r < to_.size(); ++r) {
     const std::uint64_t q = ring.prime(to_[r]);
     to_mod_.push_back(&ring.modulus(to_[r]));
-    for (std::size_t c = 0; c < from_.size(); ++c) weight_.push_back(centred(product_without(c, q), q));
-    weight_.push_back(-centred(product_without(from_.size(), q), q));
+    const std::uint64_t factor = output_factor.empty() ? 1 : output_factor[r];
+    const auto weight = [&](std::size_t skip) { return centred(mul_mod(product_without(skip, q), factor, q), q); };
+    for (std::size_t c = 0; c < from_.size(); ++c) weight_.push_back(weight(c));
+    weight_.push_back(-weight(from_.size()));
   }
 }
 

@@ -106,10 +106,12 @@ using PackedPoly = std::vector<PackedLimb>;
 ///
 /// The input must have been multiplied by `input_factor(c)` modulo its own prime, which an inverse transform does for
 /// free. With `exact` the result is the centred representative of the input modulo the product of the source primes;
-/// without, it may exceed that by a small multiple of the product (at most half the number of primes).
+/// without, it may exceed that by a small multiple of the product (at most half the number of primes). It comes
+/// multiplied by `output_factor`, of which there is one modulo each destination prime; none: 1.
 class BasisConversion {
  public:
-  BasisConversion(const Ring& ring, std::vector<std::size_t> from, std::vector<std::size_t> to, bool exact);
+  BasisConversion(const Ring& ring, std::vector<std::size_t> from, std::vector<std::size_t> to, bool exact,
+                  std::span<const std::uint64_t> output_factor = {});
 
   [[nodiscard]] std::uint64_t input_factor(std::size_t c) const { return input_factor_[c]; }
   /// src: one pointer per source prime, dst: one per destination prime; n words each, coefficients.

@@ -57,7 +57,10 @@ std::vector<ckks::Ciphertext> BatchRun::execute(std::vector<ckks::PackedCipherte
   times_.assign(plan_.steps.size(), {});
   probes_.clear();
   for (const ckks::PackedCiphertext& c : input)
-    if (probes_.watches(0)) probes_.add(0, ckks::unpack(ring_, c, std::min(c.limbs(), plan::kMostProbeLimbs)));
+    if (probes_.watches(0)) {
+      const ckks::Level level = plan_.parameters.whole(plan::kMostProbeLimbs);
+      probes_.add(0, ckks::unpack(ring_, c, {std::min(c.limbs(), level.limbs), level.absent}));
+    }
   for (std::size_t k = 0; k < input.size(); ++k)
     store_.append({0, static_cast<int>(k) / layout.blocks(), 0}, std::move(input[k]));
 
@@ -68,7 +71,7 @@ std::vector<ckks::Ciphertext> BatchRun::execute(std::vector<ckks::PackedCipherte
   std::vector<ckks::Ciphertext> scores;
   for (int phase = 0; phase < plan_.output().layout.phase_count(); ++phase)
     for (const auto& c : store_.at({plan_.steps.back().output, phase, 0}))
-      scores.push_back(ckks::unpack(ring_, c, c.limbs()));
+      scores.push_back(ckks::unpack(ring_, c, c.level()));
   return scores;
 }
 
@@ -83,7 +86,7 @@ void BatchRun::run_task(std::size_t t, plan::LiveSet& live) {
   const double start = now();
   const auto keys = plan::keys_of(plan_, task);
   keys_.prepare(std::vector(keys.begin(), keys.end()));
-  make_copies(live.copies(index), step.limbs);
+  make_copies(live.copies(index), step.level);
   live.make_copies(index);
   time.rotate += now() - start;
   std::vector<ckks::Ciphertext> sums =
@@ -117,7 +120,7 @@ void BatchRun::finish_task(std::size_t t, std::vector<ckks::Ciphertext>& sums,
   if (step.kind == plan::Kind::bootstrap) return bootstrap(step, sums, done);
   const bool sum_tile = sums_tile(plan_, task);
   side_by_side(
-      sums.size(), step.limbs,
+      sums.size(), step.level.count(),
       [&](std::size_t k) {
         check_stop();
         sums[k] = finish(step, sum_tile, std::move(sums[k]), factors.empty() ? nullptr : &factors[k]);
@@ -155,7 +158,7 @@ void BatchRun::move_after(std::size_t task, StepTime& time) {
 }
 
 // One ModUp serves all copies that are made from one ciphertext.
-void BatchRun::make_copies(const std::vector<plan::LiveSet::Copies>& list, int limbs) {
+void BatchRun::make_copies(const std::vector<plan::LiveSet::Copies>& list, const ckks::Level& level) {
   for (const plan::LiveSet::Copies& copies : list) {
     for (std::int64_t r : copies.rotations) store_.erase({copies.from.tensor, copies.from.phase, r});
     const Store::Blocks& from = store_.at(copies.from);
@@ -163,10 +166,10 @@ void BatchRun::make_copies(const std::vector<plan::LiveSet::Copies>& list, int l
     for (std::int64_t r : copies.rotations) further.push_back(r - copies.from.rotation);
     std::vector<std::vector<ckks::Ciphertext>> rotated(from.size());
     side_by_side(
-        from.size(), limbs,
+        from.size(), level.count(),
         [&](std::size_t b) {
           check_stop();
-          rotated[b] = evaluator_.rotate_many(ckks::unpack(ring_, from[b], limbs), further);
+          rotated[b] = evaluator_.rotate_many(ckks::unpack(ring_, from[b], level), further);
         },
         [&](std::size_t b) {
           for (std::size_t k = 0; k < rotated[b].size(); ++k)
@@ -180,7 +183,7 @@ void BatchRun::make_copies(const std::vector<plan::LiveSet::Copies>& list, int l
 // What a slotwise task works on.
 std::vector<ckks::Ciphertext> BatchRun::copies(const plan::Task& task, const plan::Tap& of) const {
   std::vector<ckks::Ciphertext> list;
-  for (const auto& c : store_.at(of.source)) list.push_back(ckks::unpack(ring_, c, plan_.steps[task.step].limbs));
+  for (const auto& c : store_.at(of.source)) list.push_back(ckks::unpack(ring_, c, plan_.steps[task.step].level));
   return list;
 }
 
@@ -193,7 +196,7 @@ void BatchRun::bootstrap(const plan::Step& step, std::vector<ckks::Ciphertext>& 
         std::span(list).subspan(first, std::min<std::size_t>(plan::kBootstrappedTogether, list.size() - first));
     model_.bootstrapper()->run(evaluator_, part, out.scale);
     for (std::size_t k = 0; k < part.size(); ++k) {
-      if (part[k].limbs() > out.limbs) part[k] = evaluator_.drop_to(part[k], out.limbs);
+      if (part[k].level() != out.level) part[k] = evaluator_.drop_to(part[k], out.level);
       done(first + k);
     }
   }
@@ -250,7 +253,7 @@ ckks::Ciphertext BatchRun::giant_steps(const plan::Task& task, const Sources& so
 
 ckks::Ciphertext BatchRun::finish(const plan::Step& step, bool sum_tile, ckks::Ciphertext c,
                                   const ckks::Ciphertext* factor) const {
-  const int limbs = plan_.tensors[step.output].limbs;
+  const ckks::Level& level = plan_.tensors[step.output].level;
   const auto rotations = plan::sum_rotations(plan_.tile * plan_.tile);
   if (sum_tile)
     for (std::int64_t r : rotations) c = evaluator_.rotate_sum(c, std::array{r});
@@ -258,12 +261,10 @@ ckks::Ciphertext BatchRun::finish(const plan::Step& step, bool sum_tile, ckks::C
     for (std::int64_t r : rotations) c = evaluator_.rotate_sum(c, std::array{-r});
   switch (step.kind) {
     case plan::Kind::square:
-      while (c.limbs() > plan::product_limbs(step)) c = evaluator_.rescale(std::move(c));
-      c = evaluator_.square(std::move(c), c.limbs() > limbs);
-      break;
+      if (step.early > 0) c = evaluator_.rescale(std::move(c), plan::levels_of(plan_, step).product);
+      return evaluator_.square(std::move(c), level);
     case plan::Kind::multiply:
-      c = evaluator_.multiply(c, *factor);
-      break;
+      return evaluator_.multiply(c, *factor, level);
     case plan::Kind::activate:
       return activate(evaluator_, std::move(c), step.activation, plan_.tensors[step.output].scale);
     case plan::Kind::bootstrap:
@@ -271,8 +272,7 @@ ckks::Ciphertext BatchRun::finish(const plan::Step& step, bool sum_tile, ckks::C
     case plan::Kind::sum:
       break;
   }
-  while (c.limbs() > limbs) c = evaluator_.rescale(std::move(c));
-  return c;
+  return step.late > 0 ? evaluator_.rescale(std::move(c), level) : std::move(c);
 }
 
 }  // namespace sotto::runtime

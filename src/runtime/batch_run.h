@@ -73,7 +73,7 @@ class BatchRun {
   void check_stop() const;
   void move_before(std::size_t task, StepTime& time);
   void move_after(std::size_t task, StepTime& time);
-  void make_copies(const std::vector<plan::LiveSet::Copies>& list, int limbs);
+  void make_copies(const std::vector<plan::LiveSet::Copies>& list, const ckks::Level& level);
   [[nodiscard]] Sources sources(const plan::Task& task) const;
   std::vector<ckks::Ciphertext> sums(const plan::Task& task, const Sources& sources, StepTime& time) const;
   ckks::Ciphertext giant_steps(const plan::Task& task, const Sources& sources, int block, StepTime& time) const;

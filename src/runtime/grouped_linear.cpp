@@ -107,13 +107,8 @@ std::optional<ckks::Ciphertext> GroupedLinear::run(
                        Integers(std::move(c.coefficients))});
   const Integers bias(std::move(plaintexts.bias));
 
-  ckks::Ciphertext sum;
-  sum.scale = step.scale;
-  for (int l = 0; l < step.limbs; ++l) {
-    sum.c0.push_back(ring_.limb());
-    sum.c1.push_back(ring_.limb());
-  }
-  parallel_for(static_cast<std::size_t>(step.limbs), [&](std::size_t limb) {
+  ckks::Ciphertext sum{ckks::make_poly(ring_, step.level), ckks::make_poly(ring_, step.level), step.scale};
+  ckks::parallel_for_limbs(step.level, [&](std::size_t limb) {
     if (columns.empty()) {
       std::fill_n(sum.c0[limb].data(), ring_.n(), 0);
       std::fill_n(sum.c1[limb].data(), ring_.n(), 0);

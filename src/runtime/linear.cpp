@@ -186,20 +186,14 @@ std::vector<ckks::Ciphertext> LinearMap::run(const plan::Task& task, const Sourc
     for (std::vector<double>& coefficients : plaintexts.row(o, rows[o].columns))
       rows[o].integers.emplace_back(std::move(coefficients));
   });
-  const auto limbs = static_cast<std::size_t>(step.limbs);
+  const auto limbs = static_cast<std::size_t>(step.level.count());
   const auto pieces = kPiecesPerThread * static_cast<std::size_t>(tbb::this_task_arena::max_concurrency());
   const std::size_t together = std::clamp<std::size_t>(runs_ * limbs / pieces, 1, kMostTogether);
 
   Buffers buffers;  // all of one size
   std::vector<ckks::Ciphertext> out(channels);
-  for (auto& c : out) {
-    c.scale = step.scale;
-    for (int l = 0; l < step.limbs; ++l) {
-      c.c0.push_back(ring_.limb());
-      c.c1.push_back(ring_.limb());
-    }
-  }
-  parallel_for(limbs, [&](std::size_t limb) {
+  for (auto& c : out) c = {ckks::make_poly(ring_, step.level), ckks::make_poly(ring_, step.level), step.scale};
+  ckks::parallel_for_limbs(step.level, [&](std::size_t limb) {
     simd::AlignedArray<double> weights = buffers.take(begins.back());
     fill_weights(products, rows, limb, weights.data());
     parallel_for((runs_ + together - 1) / together, [&](std::size_t piece) {

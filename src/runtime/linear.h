@@ -19,10 +19,10 @@ class LinearMap {
   /// `ring` must be conjugate-invariant.
   LinearMap(const plan::Plan& plan, const ring::Ring& ring);
 
-  /// [k][i]: channel i of the ciphertext that tap k of the task reads, at least step.limbs limbs each.
+  /// [k][i]: channel i of the ciphertext that tap k of the task reads, at the level of the step at least.
   using Sources = std::vector<std::vector<const ckks::PackedCiphertext*>>;
 
-  /// Returns one ciphertext per output channel with step.limbs limbs and scale step.scale.
+  /// Returns one ciphertext per output channel with step.level and step.scale.
   [[nodiscard]] std::vector<ckks::Ciphertext> run(const plan::Task& task, const Sources& sources) const;
 
  private:

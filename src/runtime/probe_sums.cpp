@@ -24,7 +24,7 @@ void ProbeSums::add(int tensor, const ckks::Ciphertext& c) {
     const plan::Tensor& t = plan_.tensors[static_cast<std::size_t>(tensor)];
     Sum& sum = sums_[k];
     check(sum.added < t.layout.ciphertexts(), "a watched tensor has too many ciphertexts");
-    ckks::Ciphertext next = evaluator_.drop_to(c, probe.limbs);
+    ckks::Ciphertext next = evaluator_.drop_to(c, plan_.parameters.whole(probe.limbs));
     const bool minus = plan::sign_of(probe, sum.added) < 0;
     if (sum.added == 0)
       sum.open = minus ? evaluator_.sub(evaluator_.sub(next, next), next) : std::move(next);
@@ -42,7 +42,7 @@ std::vector<ckks::Ciphertext> ProbeSums::take() {
   std::vector<ckks::Ciphertext> list;
   for (Sum& sum : sums_) {
     check(sum.done.limbs() > 0, "a watched tensor is not complete");
-    list.push_back(ckks::unpack(evaluator_.ring(), sum.done, sum.done.limbs()));
+    list.push_back(ckks::unpack(evaluator_.ring(), sum.done, sum.done.level()));
     sum = {};
   }
   return list;

@@ -1,5 +1,6 @@
 #include "runtime/program_run.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -72,8 +73,8 @@ Ciphertext ProgramRun::multiply(const Instruction& i, const Values& values) cons
     multiples.push_back({at(i.addends[k]), std::nearbyint(i.numbers[k] * scale / program_.value(i.addends[k]).scale)});
   ProductSum sum = sum_products(ring_, pairs, multiples, i.limbs);
   if (pairs.empty()) return rescaled({std::move(sum.d0), std::move(sum.d1), scale}, i.rescales);
-  const bool rescale = i.rescales > 0;
-  return rescaled(evaluator_.relinearise(sum.d0, sum.d1, sum.d2, scale, rescale), i.rescales - (rescale ? 1 : 0));
+  const int joined = std::min(i.rescales, 1);
+  return rescaled(evaluator_.relinearise(sum.d0, sum.d1, sum.d2, scale, i.limbs - joined), i.rescales - joined);
 }
 
 void ProgramRun::execute(const Instruction& i, Values& values, std::span<const double> coefficients) const {

@@ -36,9 +36,10 @@ std::vector<double> uniform(const ckks::Seed& seed, std::uint64_t stream, std::s
   return values;
 }
 
-double modulus_of(const ring::Ring& ring, int limbs) {
+double modulus_of(const ring::Ring& ring, const ckks::Level& level) {
   double modulus = 1;
-  for (int l = 0; l < limbs; ++l) modulus *= static_cast<double>(ring.prime(static_cast<std::size_t>(l)));
+  for (int l = level.absent; l < level.limbs; ++l)
+    modulus *= static_cast<double>(ring.prime(static_cast<std::size_t>(l)));
   return modulus;
 }
 
@@ -68,7 +69,7 @@ void SlotMasks::add_mask(ckks::Ciphertext& c, const Mask& mask, std::uint64_t st
   if (hidden == 0) return;
   // n slots of variance r^2 / 3 where they are hidden make coefficients of variance hidden r^2 / (6 n^2).
   const double slot_per_deviation = static_cast<double>(ring_.n()) * std::sqrt(6 / hidden);
-  const double most = std::min(modulus_of(ring_, c.limbs()) * kMaskDeviation, mask.most / slot_per_deviation);
+  const double most = std::min(modulus_of(ring_, c.level()) * kMaskDeviation, mask.most / slot_per_deviation);
   constexpr std::uint64_t kMostLayers = 8;
   for (std::uint64_t layer = 0; layer < kMostLayers; ++layer) {
     const double limit = std::ldexp(kLeastDeviation, kLayerBits * static_cast<int>(layer));
@@ -89,10 +90,10 @@ void SlotMasks::add(ckks::Ciphertext& c, std::vector<double> coefficients) const
     high[i] = std::nearbyint(std::ldexp(coefficients[i], -kLow));
     coefficients[i] -= std::ldexp(high[i], kLow);
   }
-  const ckks::Plaintext upper = ckks::encode(ring_, high, 1, c.limbs()),
-                        lower = ckks::encode(ring_, coefficients, 1, c.limbs());
+  const ckks::Plaintext upper = ckks::encode(ring_, high, 1, c.level()),
+                        lower = ckks::encode(ring_, coefficients, 1, c.level());
   const auto& k = ring_.kernels();
-  for (std::size_t l = 0; l < c.c0.size(); ++l) {
+  for (auto l = static_cast<std::size_t>(c.level().absent); l < c.c0.size(); ++l) {
     std::uint64_t* sum = c.c0[l].data();
     const std::uint64_t factor = (std::uint64_t{1} << kLow) % ring_.prime(l);
     k.mul_scalar_add(sum, upper.poly[l].data(), factor, sum, ring_.n(), ring_.modulus(l));

@@ -64,11 +64,10 @@ void ScratchFile::read(std::uint64_t place, unsigned char* block) const {
 
 namespace {
 
-// Every limb of a phase, in an order that does not change when upper limbs go: by limb, then by ciphertext.
-std::vector<ring::PackedLimb*> limbs_of(Store::Blocks& blocks) {
+// Every limb of a phase, by limb, then by ciphertext: what goes lies at the ends.
+std::vector<ring::PackedLimb*> limbs_of(Store::Blocks& blocks, const ckks::Level& level) {
   std::vector<ring::PackedLimb*> list;
-  const std::size_t limbs = blocks.empty() ? 0 : blocks.front().c0.size();
-  for (std::size_t l = 0; l < limbs; ++l) {
+  for (auto l = static_cast<std::size_t>(level.absent); l < static_cast<std::size_t>(level.limbs); ++l) {
     for (ckks::PackedCiphertext& c : blocks) {
       list.push_back(&c.c0[l]);
       list.push_back(&c.c1[l]);
@@ -89,6 +88,12 @@ void Store::erase(const plan::Source& item) {
   entries_.erase(it);
 }
 
+void Store::append(const plan::Source& item, ckks::PackedCiphertext c) {
+  Entry& e = entries_[item];
+  e.level = c.level();
+  e.blocks.push_back(std::move(c));
+}
+
 const Store::Blocks& Store::at(const plan::Source& item) const {
   const Entry& e = entries_.at(item);
   check(e.in_memory, "a ciphertext was not brought back into memory");
@@ -98,7 +103,7 @@ const Store::Blocks& Store::at(const plan::Source& item) const {
 void Store::store(const plan::Source& item) {
   Entry& e = entries_.at(item);
   check(e.in_memory, "a ciphertext was stored twice");
-  const auto limbs = limbs_of(e.blocks);
+  const auto limbs = limbs_of(e.blocks, e.level);
   if (e.places.empty()) {
     for (std::size_t k = 0; k < limbs.size(); ++k) e.places.push_back(file_.take());
     parallel_for(limbs.size(), [&](std::size_t k) { file_.write(e.places[k], limbs[k]->data()); });
@@ -110,7 +115,7 @@ void Store::store(const plan::Source& item) {
 void Store::load(const plan::Source& item) {
   Entry& e = entries_.at(item);
   check(!e.in_memory, "a ciphertext was loaded twice");
-  const auto limbs = limbs_of(e.blocks);
+  const auto limbs = limbs_of(e.blocks, e.level);
   parallel_for(limbs.size(), [&](std::size_t k) {
     *limbs[k] = ring_.packed_limb();
     file_.read(e.places[k], limbs[k]->data());
@@ -118,7 +123,7 @@ void Store::load(const plan::Source& item) {
   e.in_memory = true;
 }
 
-void Store::retain(const std::map<plan::Source, int>& live) {
+void Store::retain(const std::map<plan::Source, ckks::Level>& live) {
   for (auto it = entries_.begin(); it != entries_.end();) {
     const auto wanted = live.find(it->first);
     Entry& e = it->second;
@@ -127,17 +132,19 @@ void Store::retain(const std::map<plan::Source, int>& live) {
       it = entries_.erase(it);
       continue;
     }
-    const auto limbs = static_cast<std::size_t>(wanted->second);
+    const ckks::Level level = ckks::meet(e.level, wanted->second);
     for (ckks::PackedCiphertext& c : e.blocks) {
-      if (c.c0.size() <= limbs) continue;
-      c.c0.resize(limbs);
-      c.c1.resize(limbs);
+      for (ring::PackedPoly* poly : {&c.c0, &c.c1}) {
+        poly->resize(static_cast<std::size_t>(level.limbs));
+        for (int l = e.level.absent; l < level.absent; ++l) (*poly)[static_cast<std::size_t>(l)] = ring::PackedLimb();
+      }
     }
-    const std::size_t places = 2 * e.blocks.size() * limbs;
-    while (e.places.size() > places) {
-      file_.give(e.places.back());
-      e.places.pop_back();
+    if (!e.places.empty()) {
+      const auto of = [&](int limbs) { return static_cast<std::ptrdiff_t>(2 * e.blocks.size()) * limbs; };
+      give_places(e, of(level.limbs - e.level.absent), static_cast<std::ptrdiff_t>(e.places.size()));
+      give_places(e, 0, of(level.absent - e.level.absent));
     }
+    e.level = level;
     ++it;
   }
 }
@@ -147,9 +154,11 @@ void Store::clear() {
   entries_.clear();
 }
 
-void Store::drop_places(Entry& e) {
-  for (std::uint64_t p : e.places) file_.give(p);
-  e.places.clear();
+void Store::drop_places(Entry& e) { give_places(e, 0, static_cast<std::ptrdiff_t>(e.places.size())); }
+
+void Store::give_places(Entry& e, std::ptrdiff_t first, std::ptrdiff_t end) {
+  std::for_each(e.places.begin() + first, e.places.begin() + end, [&](std::uint64_t p) { file_.give(p); });
+  e.places.erase(e.places.begin() + first, e.places.begin() + end);
 }
 
 }  // namespace sotto::runtime

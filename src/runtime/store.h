@@ -48,25 +48,27 @@ class Store {
   /// Forgets an item, wherever it is.
   void erase(const plan::Source& item);
   /// Adds one ciphertext to an item.
-  void append(const plan::Source& item, ckks::PackedCiphertext c) { entries_[item].blocks.push_back(std::move(c)); }
+  void append(const plan::Source& item, ckks::PackedCiphertext c);
   /// What `append` gave; it must be in memory.
   [[nodiscard]] const Blocks& at(const plan::Source& item) const;
   /// Writes an item to disk, if it has not been there before, and frees its memory.
   void store(const plan::Source& item);
   /// Brings an item back into memory.
   void load(const plan::Source& item);
-  /// Frees everything that is not in `live` (limbs by item), and the limbs above.
-  void retain(const std::map<plan::Source, int>& live);
+  /// Frees everything that is not in `live` (levels by item), and limbs that these have not.
+  void retain(const std::map<plan::Source, ckks::Level>& live);
   void clear();
 
  private:
   struct Entry {
     Blocks blocks;                      // limbs without memory are on disk only
-    std::vector<std::uint64_t> places;  // in the order of for_each_limb; empty: never stored
+    std::vector<std::uint64_t> places;  // in the order of limbs_of; empty: never stored
+    ckks::Level level;                  // of all blocks
     bool in_memory = true;
   };
 
   void drop_places(Entry& e);
+  void give_places(Entry& e, std::ptrdiff_t first, std::ptrdiff_t end);
 
   const ring::Ring& ring_;
   ScratchFile file_;

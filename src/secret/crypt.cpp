@@ -20,8 +20,8 @@ ckks::SeededCiphertext encrypt_symmetric(const SecretKey& key, const ckks::Plain
   SecretArray<std::int8_t> error(n);
   encrypt::sample_error(error);
   ckks::SeededCiphertext out{{}, seed, stream, message.scale};
-  for (int l = 0; l < message.limbs(); ++l) out.c0.push_back(ring.limb());
-  parallel_for(message.poly.size(), [&](std::size_t l) {
+  out.c0 = ckks::make_poly(ring, message.level());
+  ckks::parallel_for_limbs(message.level(), [&](std::size_t l) {
     const auto& k = ring.kernels();
     const SecretArray<u64> s = key.values(l);
     SecretArray<u64> sum = encrypt::to_values(ring, error, l), product(n);
@@ -36,18 +36,19 @@ ckks::SeededCiphertext encrypt_symmetric(const SecretKey& key, const ckks::Plain
 
 std::optional<std::vector<double>> try_decrypt(const SecretKey& key, const ckks::Ciphertext& c, double most) {
   const ring::Ring& ring = key.ring();
-  const std::size_t limbs = std::min<std::size_t>(c.c0.size(), 2);
-  ring::RnsPoly message;
+  ckks::Level level = c.level();
+  level.limbs = std::min(level.limbs, level.absent + 2);
+  ring::RnsPoly message = ckks::make_poly(ring, level);
   double modulus = 1;
-  for (std::size_t l = 0; l < limbs; ++l) {
-    message.push_back(ring.limb());
+  for (auto l = static_cast<std::size_t>(level.absent); l < message.size(); ++l) {
     const SecretArray<u64> s = key.values(l);
     ring.kernels().mul(message[l].data(), c.c1[l].data(), s.data(), ring.n(), ring.modulus(l));
     ring.kernels().add(message[l].data(), message[l].data(), c.c0[l].data(), ring.n(), ring.modulus(l));
     modulus *= static_cast<double>(ring.prime(l));
   }
   const auto wipe = [&](void*) {
-    for (auto& limb : message) sodium_memzero(limb.data(), ring.n() * sizeof(u64));
+    for (auto& limb : message)
+      if (limb) sodium_memzero(limb.data(), ring.n() * sizeof(u64));
   };
   const std::unique_ptr<void, decltype(wipe)> wiper(&message, wipe);  // whatever the decoder throws
   std::vector<double> coefficients = ckks::decode_coefficients(ring, message);

@@ -37,13 +37,13 @@ bool read_ciphertexts(Input input, Kind kind) {
   return accepts([&] {
     const ckks::CiphertextReader reader(Source(file), kind);
     const ckks::CiphertextFileInfo& info = reader.info();
-    const auto suits = [&](const ckks::CiphertextShape& s) { return s.limbs <= toy.spec.ciphertext_primes; };
-    if (!suits({info.limbs, 1}) || !std::ranges::all_of(info.probes, suits) || !std::ranges::all_of(info.lead, suits))
+    const auto suits = [&](const ckks::CiphertextShape& s) { return s.level.limbs <= toy.spec.ciphertext_primes; };
+    if (!suits({info.level, 1}) || !std::ranges::all_of(info.probes, suits) || !std::ranges::all_of(info.lead, suits))
       return;  // no plan of this ring expects them
-    reader.expect(info.plan_id, info.batch, info.per_batch, info.limbs, info.scale, *toy.ring, info.probes, info.lead);
+    reader.expect(info.plan_id, info.batch, info.per_batch, info.level, info.scale, *toy.ring, info.probes, info.lead);
     for (std::uint64_t k = 0; k < info.sections(); ++k) {
       const ckks::Ciphertext c = reader.read(*toy.ring, k);
-      for (std::size_t l = 0; l < c.c0.size(); ++l)
+      for (auto l = static_cast<std::size_t>(c.level().absent); l < c.c0.size(); ++l)
         for (const ring::Limb* limb : {&c.c0[l], &c.c1[l]})
           require(
               std::all_of(limb->data(), limb->data() + toy.ring->n(), [&](auto w) { return w < toy.ring->prime(l); }),

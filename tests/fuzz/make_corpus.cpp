@@ -159,7 +159,8 @@ void write_ciphertexts() {
     ckks::CiphertextWriter writer(Sink(file), Kind::output, *toy.ring, info);
     for (std::uint64_t k = 0; k < info.sections(); ++k) {
       const ckks::CiphertextShape shape = info.shape(k);
-      writer.write(ckks::Ciphertext{some_poly(*toy.ring, shape.limbs), some_poly(*toy.ring, shape.limbs), shape.scale});
+      writer.write(ckks::Ciphertext{some_poly(*toy.ring, shape.level.limbs), some_poly(*toy.ring, shape.level.limbs),
+                                    shape.scale});
     }
     writer.commit();
     put_container(lead ? "encrypted_output/valid-features" : "encrypted_output/valid", file, Kind::output);

@@ -48,9 +48,9 @@ inline double worst_error(const plan::Plan& p) {
     ASSERT_EQ(blocks.size(), static_cast<std::size_t>((l.channels + l.group - 1) / l.group));
     for (int block = 0; block < static_cast<int>(blocks.size()); ++block) {
       const ckks::PackedCiphertext& c = blocks[static_cast<std::size_t>(block)];
-      ASSERT_EQ(c.limbs(), tensor.limbs);
+      ASSERT_EQ(c.level(), tensor.level);
       ASSERT_NEAR(c.scale / tensor.scale, 1, 1e-9);
-      const std::vector<double> slots = client.slots(ckks::unpack(*client.ring, c, c.limbs()));
+      const std::vector<double> slots = client.slots(ckks::unpack(*client.ring, c, c.level()));
       for (int b = 0; b < p.batch; ++b)
         for (int s = 0; s < l.group; ++s)
           for (int y = 0; y < l.height; ++y)

@@ -35,18 +35,19 @@ class PlanBuilder {
  public:
   plan::Plan plan;
   int baby = 1;           ///< of the steps that follow
-  int late_primes;        ///< of the steps that follow, but for those that keep
-  int early_primes = 0;   ///< of the squares that follow
+  int late;               ///< of the steps that follow, but for those that keep; in units, as of plan::Step
+  int early = 0;          ///< of the squares that follow
   double log_scale = 22;  ///< log2 of the scale that the steps that follow leave
 
-  PlanBuilder(int log_n, int tile, plan::Layout input, int limbs, int late_primes_of_steps = 1)
-      : late_primes(late_primes_of_steps) {
+  PlanBuilder(int log_n, int tile, plan::Layout input, int limbs, int late_of_steps = 1, int small_primes = 0)
+      : late(late_of_steps) {
     plan.network = "test.onnx";
     plan.parameters = {.log_n = log_n,
                        .kind = ring::RingKind::conjugate_invariant,
                        .ciphertext_primes = limbs,
                        .special_primes = std::max(3, (limbs + 7) / 8 + 1),
-                       .prime_bits = 48};
+                       .prime_bits = 48,
+                       .small_primes = small_primes};
     plan.tile = tile;
     plan.batch = (1 << log_n) / (tile * tile * input.group);
     primes_ = ckks::primes_of(plan.parameters);
@@ -95,12 +96,12 @@ class PlanBuilder {
   /// Returns the index of the step's output.
   int step(std::vector<plan::Term> terms, plan::Layout out, StepKind kind, bool bias_per_pixel = false) {
     const bool square = kind.kind == plan::Kind::square;
-    int limbs = 1000;
-    for (const plan::Term& t : terms) limbs = std::min(limbs, plan.tensors[static_cast<std::size_t>(t.source)].limbs);
-    const double bits = log_scale + late_primes * plan.parameters.prime_bits,
-                 early = square ? early_primes * plan.parameters.prime_bits : 0;
+    ckks::Level level = plan.tensors[static_cast<std::size_t>(terms.front().source)].level;
+    for (const plan::Term& t : terms) level = ckks::meet(level, plan.tensors[static_cast<std::size_t>(t.source)].level);
+    const double unit = static_cast<double>(plan.parameters.prime_bits) / (plan.parameters.small_primes + 1);
+    const double bits = log_scale + late * unit, before = square ? early * unit : 0;
     const double kept = plan.group() > 1 ? log_scale + 19 : std::max(bits / 2, log_scale + 13);
-    const double scale = std::exp2(kind.keep ? kept : square ? early + bits / 2 : bits);
+    const double scale = std::exp2(kind.keep ? kept : square ? before + bits / 2 : bits);
     out.group = plan.group();
     const std::size_t biases = static_cast<std::size_t>(out.channels) *
                                (bias_per_pixel ? static_cast<std::size_t>(out.height * out.width) : 1);
@@ -112,13 +113,14 @@ class PlanBuilder {
     step.bias = random_values(biases, ++seed_, 0.5);
     step.kind = kind.kind;
     step.keep = kind.keep;
-    step.limbs = limbs;
+    step.level = level;
     step.scale = scale;
     step.baby = baby;
-    step.late_primes = kind.keep ? 0 : late_primes;
-    step.early_primes = square ? early_primes : 0;
-    const double result = plan::result_scale(step, {step, primes_}, scale);
-    plan.tensors.push_back({"t" + std::to_string(id), out, limbs - plan::levels_taken(step), result});
+    step.late = kind.keep ? 0 : late;
+    step.early = square ? early : 0;
+    const plan::StepLevels levels = plan::levels_of(plan, step);
+    const double result = plan::result_scale(step, {levels, primes_}, scale);
+    plan.tensors.push_back({"t" + std::to_string(id), out, levels.result, result});
     plan.steps.push_back(std::move(step));
     return id;
   }
@@ -127,9 +129,9 @@ class PlanBuilder {
   int activate(int source, plan::Activation activation) {
     const int id = copy(source, plan::Kind::activate);
     plan::Step& step = plan.steps.back();
-    step.limbs = tensor(source).limbs;
+    step.level.limbs = tensor(source).level.limbs;
     step.activation = std::move(activation);
-    tensor(id).limbs = step.limbs - plan::levels_taken(step);
+    tensor(id).level.limbs = step.level.limbs - plan::units_taken(step);
     return id;
   }
 
@@ -137,8 +139,8 @@ class PlanBuilder {
   int bootstrap(int source) {
     if (!plan.keys.tiers.back().ephemeral) plan.keys.tiers.push_back({1, 1, true});
     const int id = copy(source, plan::Kind::bootstrap);
-    plan.steps.back().limbs = plan.bootstrapping->input_limbs();
-    tensor(id).limbs = plan.bootstrapping->output_limbs();
+    plan.steps.back().level.limbs = plan.bootstrapping->input_limbs();
+    tensor(id).level.limbs = plan.bootstrapping->output_limbs();
     return id;
   }
 
@@ -161,7 +163,7 @@ class PlanBuilder {
     static_cast<circuit::Op&>(plan.steps.emplace_back()) =
         circuit::copy_op("layer" + std::to_string(id), id, {source}, kind);
     plan.steps.back().scale = tensor(source).scale;
-    plan.steps.back().late_primes = 0;
+    plan.steps.back().late = 0;
     return id;
   }
 
@@ -213,10 +215,10 @@ inline plan::Plan slotwise_plan(int group = 1, int log_n = 10) {
   const int x = b.step({b.convolution(0, 5, 3, 1, 1)}, {5, 8, 8, 2, 1}, rescale, true);
   b.log_scale = 36;
   const int relu = b.activate(x, rough_relu(8));
-  b.late_primes = 2;
+  b.late = 2;
   b.log_scale = 34;
   const int y = b.step({b.convolution(relu, 5, 3, 1, 1)}, {5, 8, 8, 2, 1}, square);
-  b.late_primes = 1;
+  b.late = 1;
   const int fresh_relu = b.bootstrap(relu), fresh_y = b.bootstrap(y);
   b.log_scale = 42;
   const int z = b.step({b.convolution(fresh_y, 3, 3, 2, 1), b.convolution(fresh_relu, 3, 1, 2, 0)}, {3, 4, 4, 1, 1},

@@ -41,7 +41,7 @@ class ToyClient {
   std::vector<ckks::PackedCiphertext> encrypt_with_public_key(const std::vector<std::vector<double>>& images) const {
     const encrypt::PublicEncryption encryption(
         parameters, ring,
-        secret::KeyGenerator(parameters.spec().ciphertext_primes, key).public_key(plan.input().limbs));
+        secret::KeyGenerator(parameters.spec().ciphertext_primes, key).public_key(plan.input().level.limbs));
     std::vector<ckks::PackedCiphertext> out;
     for (const ckks::Plaintext& m : messages(images)) out.push_back(ckks::pack(*ring, encryption.encrypt(m)));
     return out;
@@ -64,7 +64,7 @@ class ToyClient {
                       images[b][(static_cast<std::size_t>(c) * l.height + y) * l.width + x];
               }
         out.push_back(ckks::encode(*ring, encoder.embed_inverse(std::span<const double>(slots)), plan.input().scale,
-                                   plan.input().limbs));
+                                   plan.input().level));
       }
     }
     return out;

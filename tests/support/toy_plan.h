@@ -32,20 +32,20 @@ inline plan::Plan toy_plan(const graph::Network& network, int tile, int group, i
   p.batch = (1 << p.parameters.log_n) / (tile * tile * group);
   const auto primes = ckks::primes_of(p.parameters);
   const double scale = 0x1p22;
-  p.tensors[0].limbs = limbs;
+  p.tensors[0].level.limbs = limbs;
   for (plan::Tensor& t : p.tensors) t.scale = scale;
   for (std::size_t k = 0; k < steps.size(); ++k) {
     plan::Step& s = p.steps[k];
-    s.limbs = limbs - steps[k] * primes_of_step;
-    if (!s.keep && plan::divides(p, s)) s.late_primes = primes_of_step;
-    p.tensors[static_cast<std::size_t>(s.output)].limbs = s.limbs - plan::levels_taken(s);
-    s.scale = plan::sum_scale(s, {s, primes}, scale);
+    s.level = limbs - steps[k] * primes_of_step;
+    if (!s.keep && plan::divides(p, s)) s.late = primes_of_step;
+    p.tensors[static_cast<std::size_t>(s.output)].level.limbs = s.level.limbs - plan::units_taken(s);
+    s.scale = plan::sum_scale(s, {plan::levels_of(p, s), primes}, scale);
     if (s.keep) p.tensors[static_cast<std::size_t>(s.output)].scale = s.scale = 0x1p36;
     if (!s.slotwise()) s.baby = std::min(group, 2);
   }
   for (plan::Step& s : p.steps) {
     if (s.kind != plan::Kind::multiply) continue;
-    s.scale = std::sqrt(scale * plan::Divisors(s, primes).late);
+    s.scale = std::sqrt(scale * plan::Divisors(plan::levels_of(p, s), primes).late);
     for (const plan::Term& t : s.terms) {
       p.tensors[static_cast<std::size_t>(t.source)].scale = s.scale;
       std::ranges::find(p.steps, t.source, &plan::Step::output)->scale = s.scale;

@@ -88,7 +88,7 @@ TEST_P(CiphertextFile, RoundTrip) {
   EXPECT_EQ(file.info().batch, 8u);
   EXPECT_EQ(file.info().batches(), 2u);
   EXPECT_EQ(file.info().per_batch, 3u);
-  EXPECT_EQ(file.info().limbs, kLimbs);
+  EXPECT_EQ(file.info().level, kLimbs);
   EXPECT_EQ(file.info().scale, info.scale);
   EXPECT_EQ(file.info().seed, GetParam() == Kind::input ? info.seed : std::nullopt);
   EXPECT_EQ(file.bytes(), std::filesystem::file_size(path));

@@ -192,7 +192,7 @@ TEST_P(SealVectors, Rescale) {
 TEST_P(SealVectors, Relinearise) {
   const json& product = vectors()["product"];
   keys.keys.emplace(KeyId{0, kRelinearise}, import_key(vectors()["relinearisation_key"], 1));
-  const Ciphertext c = evaluator.relinearise(import(product[0]), import(product[1]), import(product[2]), 1, false);
+  const Ciphertext c = evaluator.relinearise(import(product[0]), import(product[1]), import(product[2]), 1, kLimbs);
   expect_near(decrypt(c), import(vectors()["relinearised"]));
 }
 
@@ -204,7 +204,8 @@ TEST_P(SealVectors, Multiply) {
       evaluator.multiply(import_ciphertext(vectors()["encrypted"][0]), import_ciphertext(vectors()["encrypted"][1]));
   ASSERT_EQ(c.limbs(), kLimbs - 1);
   const json& product = vectors()["product"];
-  const Ciphertext whole = evaluator.relinearise(import(product[0]), import(product[1]), import(product[2]), 1, true);
+  const Ciphertext whole =
+      evaluator.relinearise(import(product[0]), import(product[1]), import(product[2]), 1, kLimbs - 1);
   expect_near(decrypt(c), decrypt(whole));
 }
 

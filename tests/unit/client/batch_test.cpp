@@ -38,14 +38,14 @@ class Batch : public ::testing::Test {
   // An output file as a server would write it: score c of image b in slot b T^2, anything in the other slots.
   void write_scores(const std::vector<Values>& scores, const std::string& key_id, const std::string& plan_id) const {
     const ckks::CiphertextFileInfo info{
-        plan_id, key_id, "some input", scores.size(), 16, 3, spec.output_limbs, spec.output_scale, {}};
+        plan_id, key_id, "some input", scores.size(), 16, 3, spec.output_level, spec.output_scale, {}};
     ckks::CiphertextWriter file(path, wire::Kind::output, *keys.ring, info);
     for (std::size_t k = 0; k < info.batches() * 3; ++k) {
       Values slots = test::random_values(256, static_cast<unsigned>(k), 3);
       for (std::size_t b = 0; b < 16; ++b)
         if (k / 3 * 16 + b < scores.size()) slots[b * 16] = scores[k / 3 * 16 + b][k % 3];
       const auto message = ckks::encode(*keys.ring, encoder.embed_inverse(std::span<const double>(slots)),
-                                        spec.output_scale, spec.output_limbs);
+                                        spec.output_scale, spec.output_level);
       file.write(ckks::expand(*keys.ring, secret::encrypt_symmetric(keys.secret, message, ckks::random_seed(), k)));
     }
     file.commit();
@@ -109,7 +109,7 @@ TEST_F(Batch, EncryptedImagesDecryptToTheirSlots) {
   EXPECT_EQ(file.digest(), name.digest);
   EXPECT_EQ(file.signer(), keys.signing.verification_key());
   EXPECT_EQ(file.info().key_id, keys.secret.id());
-  EXPECT_NO_THROW(file.expect(spec.plan_id, 16, 8, spec.input.limbs, spec.input.scale, *keys.ring));
+  EXPECT_NO_THROW(file.expect(spec.plan_id, 16, 8, spec.input.level.limbs, spec.input.scale, *keys.ring));
   expect_slots(file, images, 1e-4);
 }
 
@@ -127,7 +127,7 @@ TEST_F(Batch, OthersEncryptTheSameSlots) {
   EXPECT_EQ(file.info().key_id, keys.secret.id());
   EXPECT_FALSE(file.info().seed);
   EXPECT_FALSE(file.signer());
-  EXPECT_NO_THROW(file.expect(spec.plan_id, 16, 8, spec.input.limbs, spec.input.scale, *keys.ring));
+  EXPECT_NO_THROW(file.expect(spec.plan_id, 16, 8, spec.input.level.limbs, spec.input.scale, *keys.ring));
   expect_slots(file, images, 1e-3);
 }
 

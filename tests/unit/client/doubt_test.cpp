@@ -35,12 +35,12 @@ plan::Plan squares(int behind, int group = 1) {
   b.plan.bootstrapping = {
       .slots_to_coeffs_factors = 2, .coeffs_to_slots_factors = 2, .raised_limbs = 18, .input_peak = 0x1p41};
   const int x = b.step({b.convolution(0, 3, 3, 1, 1)}, {3, 8, 8, 2, 1}, square, true);
-  b.late_primes = 2;
+  b.late = 2;
   b.log_scale = 34;
   const int y = b.step({b.convolution(x, 3, 3, 2, 1)}, {3, 4, 4, 1, 1}, square);
   b.log_scale = 22;
   int z = b.bootstrap(y);
-  b.late_primes = 1;
+  b.late = 1;
   for (int k = 0; k < behind; ++k) z = b.step({b.convolution(z, 3, 3, 1, 1)}, {3, 4, 4, 1, 1}, square);
   b.step({b.full(z, 3)}, {3, 1, 1, 1, 4}, keep);
   plan::Plan p = b.build();
@@ -101,7 +101,7 @@ class Engine {
                                   images.size(),
                                   static_cast<std::uint64_t>(plan.batch),
                                   static_cast<std::uint64_t>(scores.layout.ciphertexts()),
-                                  scores.limbs,
+                                  scores.level,
                                   scores.scale,
                                   {}};
     for (const plan::Probe& probe : plan.probes)

@@ -103,7 +103,7 @@ TEST_F(GroupedBatch, EncryptedImagesDecryptToTheirSlots) {
   for (unsigned i = 0; i < 5; ++i) images.push_back(test::random_values(6 * 64, i, 1));
   encrypt_images(s, keys, images, path, {});
   const ckks::CiphertextReader file(path, wire::Kind::input);
-  EXPECT_NO_THROW(file.expect(s.plan_id, 4, 8, s.input.limbs, s.input.scale, *keys.ring));
+  EXPECT_NO_THROW(file.expect(s.plan_id, 4, 8, s.input.level.limbs, s.input.scale, *keys.ring));
   EXPECT_EQ(file.info().batches(), 2u);
   for (std::uint64_t k = 0; k < 16; ++k) {
     const auto z = encoder.embed(secret::decrypt(keys.secret, file.read(*keys.ring, k)));
@@ -118,7 +118,7 @@ TEST_F(GroupedBatch, ScoresComeBackInTheOrderOfImagesAndClasses) {
   const ckks::Encoder encoder(spec.parameters.log_n, spec.parameters.kind);
   const std::size_t count = 6;  // one full batch and a part
   const ckks::CiphertextFileInfo info{
-      spec.plan_id, keys.secret.id(), "some input", count, 4, 3, spec.output_limbs, spec.output_scale, {}};
+      spec.plan_id, keys.secret.id(), "some input", count, 4, 3, spec.output_level, spec.output_scale, {}};
   const auto score = [](std::size_t image, std::size_t c) { return static_cast<double>(10 * image + c) - 20; };
   {
     ckks::CiphertextWriter file(path, wire::Kind::output, *keys.ring, info);
@@ -128,7 +128,7 @@ TEST_F(GroupedBatch, ScoresComeBackInTheOrderOfImagesAndClasses) {
         for (std::size_t s = 0; s < 4; ++s)
           if (k % 3 * 4 + s < 9) slots[b * 64 + s * 16] = score(k / 3 * 4 + b, k % 3 * 4 + s);
       const auto message = ckks::encode(*keys.ring, encoder.embed_inverse(std::span<const double>(slots)),
-                                        spec.output_scale, spec.output_limbs);
+                                        spec.output_scale, spec.output_level);
       file.write(ckks::expand(*keys.ring, secret::encrypt_symmetric(keys.secret, message, ckks::random_seed(), k)));
     }
     file.commit();

@@ -168,7 +168,7 @@ TEST_F(KeyFiles, APublicKeyGrowsWithThePlans) {
   const auto limbs_for = [&](int log_n, int input_limbs) {
     plan::ClientSpec other = spec;
     other.parameters.log_n = log_n;
-    other.input.limbs = input_limbs;
+    other.input.level.limbs = input_limbs;
     const MadeKeys made = make_keys({{other, ckks::ToyParameters::make(other.parameters)}}, folder / "keys",
                                     {.public_key = folder / "public.key"}, {});
     const wire::FileReader file(folder / "public.key", wire::Kind::public_key);

@@ -47,7 +47,7 @@ class Publish : public ::testing::Test {
       for (std::size_t b = 0; b < 16 && k / 3 * 16 + b < given.size(); ++b)
         slots[b * 16] = given[k / 3 * 16 + b][k % 3];
       const auto message = ckks::encode(*keys.ring, encoder.embed_inverse(std::span<const double>(slots)),
-                                        spec.output_scale, spec.output_limbs);
+                                        spec.output_scale, spec.output_level);
       file.write(ckks::expand(*keys.ring, secret::encrypt_symmetric(keys.secret, message, ckks::random_seed(), k)));
     }
     file.commit();
@@ -61,7 +61,7 @@ class Publish : public ::testing::Test {
     file.commit();
   }
   [[nodiscard]] ckks::CiphertextFileInfo info_for(std::size_t images) const {
-    return {spec.plan_id, keys.secret.id(), "some input", images, 16, 3, spec.output_limbs, spec.output_scale, {}};
+    return {spec.plan_id, keys.secret.id(), "some input", images, 16, 3, spec.output_level, spec.output_scale, {}};
   }
   [[nodiscard]] Publication publish(const PublishOptions& options, const std::string& name = "out",
                                     const std::string& dir = "keys") const {

@@ -41,7 +41,7 @@ class Results : public ::testing::Test {
     for (std::size_t k = 0; k < slots.size(); ++k) {
       const ckks::CiphertextShape shape = info.shape(k);
       const auto message =
-          ckks::encode(*keys.ring, encoder.embed_inverse(std::span<const double>(slots[k])), shape.scale, shape.limbs);
+          ckks::encode(*keys.ring, encoder.embed_inverse(std::span<const double>(slots[k])), shape.scale, shape.level);
       const auto& key = foreign.contains(k) ? others.secret : keys.secret;
       file.write(ckks::expand(*keys.ring, secret::encrypt_symmetric(key, message, ckks::random_seed(), k)));
     }
@@ -66,7 +66,7 @@ class Results : public ::testing::Test {
   const Keys keys = toy_keys(spec), others = toy_keys(spec);
   const ckks::Encoder encoder{spec.parameters.log_n, spec.parameters.kind};
   ckks::CiphertextFileInfo info{spec.plan_id, keys.secret.id(),  "input",           kImages, kBatch,
-                                kClasses,     spec.output_limbs, spec.output_scale, {}};
+                                kClasses,     spec.output_level, spec.output_scale, {}};
   std::vector<Values> slots;  // by ciphertext
   std::set<std::size_t> foreign;
   test::TempFolder folder;

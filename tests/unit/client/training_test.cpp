@@ -28,7 +28,7 @@ lowering::TrainingPlan plan_with_body() {
   body.range = 4;
   body.client.tile = 4;
   body.client.io.outputs = 24;
-  body.client.output_limbs = lowering::feature_limbs(kLogN);
+  body.client.output_level = lowering::feature_limbs(kLogN);
   body.client.output_scale = 0x1p34;
   body.client.parameters = {.log_n = kLogN, .ciphertext_primes = 2, .special_primes = 1};
   lowering::TrainingPlan plan =
@@ -48,7 +48,7 @@ class TrainingResults : public testing::Test {
       ckks::Ciphertext c;
       c.scale = info.shape(k).scale;
       for (ring::RnsPoly* p : {&c.c0, &c.c1})
-        for (int l = 0; l < info.shape(k).limbs; ++l)
+        for (int l = 0; l < info.shape(k).level.limbs; ++l)
           std::fill_n(p->emplace_back(keys.ring->limb()).data(), keys.ring->n(), 0);
       file.write(c);
     }

@@ -115,7 +115,7 @@ TEST(DeepSquares, MeanTheSame) {
     const auto image = test::random_values(128, 7, 1);
     EXPECT_LT(test::relative_error(circuit::interpret(plan::view(p), image), graph::evaluate(network, image)), 1e-9);
     if (!options.precise) continue;
-    for (const Step& s : p.steps) EXPECT_EQ(s.kind == Kind::square ? plan::levels_taken(s) : 2, 2) << s.name;
+    for (const Step& s : p.steps) EXPECT_EQ(s.kind == Kind::square ? plan::units_taken(s) : 2, 2) << s.name;
   }
 }
 
@@ -182,7 +182,7 @@ TEST(DeepSquares, SeveralChannelsPerCiphertext) {
     EXPECT_GT(count(p, Kind::bootstrap), 0);
     const auto image = test::random_values(128, 8, 1);
     EXPECT_LT(test::relative_error(circuit::interpret(plan::view(p), image), graph::evaluate(network, image)), 1e-9);
-    for (const Step& s : p.steps) EXPECT_EQ(s.early_primes, s.kind == Kind::square ? 1 : 0) << s.name;
+    for (const Step& s : p.steps) EXPECT_EQ(s.early, s.kind == Kind::square ? 1 : 0) << s.name;
   }
 }
 
@@ -217,7 +217,7 @@ TEST(DeepRelus, ShallowOnesNeedNoBootstrapping) {
   const Plan p = expect_valid(b.network);
   EXPECT_FALSE(p.bootstrapping.has_value());
   EXPECT_EQ(count(p, Kind::bootstrap), 0);
-  EXPECT_EQ(p.input().limbs, 1 + 6 + 2) << "a layer, a series of degree 62, the last layer and its extra prime";
+  EXPECT_EQ(p.input().level.limbs, 1 + 6 + 2) << "a layer, a series of degree 62, the last layer and its extra prime";
   EXPECT_LE(largest_error(p, b.network), error_budget(b.network, kReluError));
 }
 
@@ -253,7 +253,7 @@ TEST(DeepRelus, ScalesOfPolynomialsAreTheirPrimes) {
   const auto primes = ckks::Parameters::create(p.parameters).primes();
   for (const Step& s : p.steps)
     if (s.kind == Kind::activate) {
-      const auto prime = static_cast<double>(primes[static_cast<std::size_t>(s.limbs - 1)]);
+      const auto prime = static_cast<double>(primes[static_cast<std::size_t>(s.level.limbs - 1)]);
       EXPECT_NEAR(s.scale * s.activation.range / prime, 1, 1e-9);
     }
 }

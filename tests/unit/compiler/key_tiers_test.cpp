@@ -59,7 +59,7 @@ double seconds(const plan::Plan& p, double price) {
   }
   const plan::Cost cost = plan::estimate(p);
   for (std::size_t s = 0; s < p.steps.size(); ++s) {
-    const int limbs = p.steps[s].limbs;
+    const int limbs = p.steps[s].level.limbs;
     const ckks::KeyTier& t = p.keys.tiers[static_cast<std::size_t>(plan::tier_of(p, limbs))];
     sum += static_cast<double>(cost.steps[s].key_switches) *
            plan::SwitchWork{std::exp2(p.parameters.log_n), limbs, t.special}.rotations(1).seconds(plan::kTypicalSpeed);
@@ -82,7 +82,7 @@ TEST(ChooseKeys, NoOtherTiersAreCheaper) {
     const double claimed = choose(p), chosen = seconds(p, kKeyPrice), alone = seconds(p, 1);
     EXPECT_NEAR(claimed, alone, 1e-9 * alone);
     std::set<int, std::greater<>> distinct;
-    for (const plan::Step& s : p.steps) distinct.insert(s.limbs);
+    for (const plan::Step& s : p.steps) distinct.insert(s.level.limbs);
     const std::vector<int> levels(distinct.begin(), distinct.end());
     for (unsigned which = 0; which < 1u << (levels.size() - 1); ++which) {  // levels that begin a tier
       std::vector<int> from{levels[0]};
@@ -99,7 +99,7 @@ TEST(ChooseKeys, TiersServeEveryLevelAndHaveAllKeys) {
   for (plan::Plan p : plans()) {
     choose(p);
     EXPECT_NO_THROW(plan::verify(p));
-    EXPECT_EQ(p.keys.tiers.front().max_limbs, p.steps.front().limbs);
+    EXPECT_EQ(p.keys.tiers.front().max_limbs, p.steps.front().level.limbs);
     std::set<int> used;
     for (const ckks::KeyId& id : p.keys.keys) used.insert(id.tier);
     for (std::size_t t = 0; t < p.keys.tiers.size(); ++t) {

@@ -43,7 +43,7 @@ TEST(Outline, HasTheLevelsKeysAndCostOfThePlan) {
       const plan::Plan whole = compile(measured, options).plan;
       ASSERT_EQ(outlined->steps.size(), whole.steps.size()) << "as many bootstraps";
       for (std::size_t s = 0; s < whole.steps.size(); ++s) {
-        EXPECT_EQ(outlined->steps[s].limbs, whole.steps[s].limbs) << whole.steps[s].name;
+        EXPECT_EQ(outlined->steps[s].level.limbs, whole.steps[s].level.limbs) << whole.steps[s].name;
         EXPECT_EQ(outlined->steps[s].baby, whole.steps[s].baby);
       }
       EXPECT_EQ(outlined->batch, whole.batch);

@@ -86,7 +86,7 @@ Plan expect_placed(const Plan& lowered, const Placement& placement) {
   EXPECT_LE((ckks::KeyTier{placement.limbs, placement.special}.digits()), 8);
   Plan p = insert_bootstraps(lowered, placement);
   EXPECT_EQ(p.bootstrapping.has_value(), !placement.cuts.empty());
-  EXPECT_LE(p.tensors[0].limbs, placement.limbs);
+  EXPECT_LE(p.tensors[0].level.limbs, placement.limbs);
   std::map<int, int> segment_of{{0, 0}}, readers;
   int segment = 0, precise = 0;
   bool bootstrapping = false;
@@ -95,24 +95,24 @@ Plan expect_placed(const Plan& lowered, const Placement& placement) {
     const bool is_bootstrap = s.kind == Kind::bootstrap;
     if (bootstrapping && !is_bootstrap) ++segment;
     bootstrapping = is_bootstrap;
-    EXPECT_GE(out.limbs, 1) << s.name;
+    EXPECT_GE(out.level.limbs, 1) << s.name;
     for (const plan::Term& t : s.terms) {
-      EXPECT_GE(p.tensors[static_cast<std::size_t>(t.source)].limbs, s.limbs) << s.name;
+      EXPECT_GE(p.tensors[static_cast<std::size_t>(t.source)].level.limbs, s.level.limbs) << s.name;
       EXPECT_EQ(segment_of.at(t.source), segment) << s.name << " reads what a cut lies behind";
       ++readers[t.source];
     }
     if (is_bootstrap) {
-      EXPECT_EQ(s.limbs, circuit.input_limbs());
-      EXPECT_LE(out.limbs, circuit.output_limbs());
+      EXPECT_EQ(s.level, circuit.input_limbs());
+      EXPECT_LE(out.level.limbs, circuit.output_limbs());
       EXPECT_EQ(out.layout, p.tensors[static_cast<std::size_t>(s.terms[0].source)].layout);
     } else {
-      EXPECT_EQ(out.limbs, s.limbs - plan::levels_taken(s)) << s.name;
+      EXPECT_EQ(out.level, s.level.limbs - plan::units_taken(s)) << s.name;
     }
     segment_of[s.output] = is_bootstrap ? segment + 1 : segment;
-    precise += s.late_primes;
+    precise += s.late;
   }
   EXPECT_EQ(segment, static_cast<int>(placement.cuts.size()));
-  for (const Step& s : lowered.steps) precise -= s.late_primes;
+  for (const Step& s : lowered.steps) precise -= s.late;
   EXPECT_EQ(precise, static_cast<int>(placement.precise.size()));
   for (int t = 0; t < static_cast<int>(p.tensors.size()); ++t)
     EXPECT_TRUE(t == p.steps.back().output || readers[t] > 0) << p.tensors[static_cast<std::size_t>(t)].name;
@@ -185,7 +185,7 @@ TEST(Place, ActivationsThatAreTooDeep) {
 
 TEST(Place, PrimesOfStepsStay) {
   for (Plan lowered : {chain(5), chain(40), residual(20), mixed(3)}) {
-    for (Step& s : lowered.steps) s.late_primes = s.slotwise() ? 0 : 2;
+    for (Step& s : lowered.steps) s.late = s.slotwise() ? 0 : 2;
     const Placement placement = *place(lowered);
     EXPECT_TRUE(placement.precise.empty());
     expect_placed(lowered, placement);
@@ -198,8 +198,8 @@ TEST(Place, BootstrappedSquaresAreDivided) {
   for (Plan lowered : {chain(40), residual(25), residual(3)}) {
     for (Step& s : lowered.steps)
       if (s.kind == Kind::square) {
-        s.early_primes = 1;
-        s.late_primes = 0;
+        s.early = 1;
+        s.late = 0;
       }
     Placement placement = *place(lowered);
     const Plan p = expect_placed(lowered, placement);
@@ -207,8 +207,8 @@ TEST(Place, BootstrappedSquaresAreDivided) {
     for (const Step& s : p.steps) {
       if (s.kind != Kind::bootstrap) continue;
       const auto made = std::ranges::find(p.steps, s.terms.front().source, &Step::output);
-      EXPECT_EQ(made->early_primes, 1);
-      EXPECT_EQ(made->late_primes, 1);
+      EXPECT_EQ(made->early, 1);
+      EXPECT_EQ(made->late, 1);
     }
   }
 }

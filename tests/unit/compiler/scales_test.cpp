@@ -74,7 +74,7 @@ TEST(Scales, UndividedSumsErrWhereTheyAreRotated) {
   plan::Plan p = pack(measured.circuit, {8, 1});
   p.parameters.log_n = kLogN;
   p.steps[0].kind = plan::Kind::sum;
-  p.steps[0].late_primes = 0;
+  p.steps[0].late = 0;
   ASSERT_TRUE(assign_levels(p));
   for (std::size_t t = 0; t < p.tensors.size(); ++t) p.tensors[t].moments = measured.statistics.moments[t];
   const auto errors = weight_errors(p, plan::weight_noise(p, plan::make_schedule(p)));

@@ -169,7 +169,7 @@ TEST(Products, ThatVanishLeaveRoomForTheirFactors) {
       if (!s.keep || s.output == p.steps.back().output) continue;
       double largest = 0x1p-300;
       for (double v : run.values[static_cast<std::size_t>(s.output)]) largest = std::max(largest, std::abs(v));
-      EXPECT_LT(std::log2(largest * s.scale), 48 * s.limbs - 1) << s.name;
+      EXPECT_LT(std::log2(largest * s.scale), 48 * s.level.limbs - 1) << s.name;
     }
   }
 }

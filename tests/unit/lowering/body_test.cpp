@@ -63,7 +63,7 @@ TEST_F(BodyPlan, RunsLayersThatStayOnceAndLeavesTheHeadToTheSteps) {
   EXPECT_EQ(body.client.io.outputs, 392);
   const int rescales = mask_rescales(body, plan->levels.bootstrapping);
   EXPECT_GT(rescales, 0);
-  EXPECT_GE(body.plan->output().limbs, plan->levels.bootstrapping.input_limbs() + rescales);
+  EXPECT_GE(body.plan->output().level.limbs, plan->levels.bootstrapping.input_limbs() + rescales);
   EXPECT_LE(body.plan->prediction.score_error, 0.05 * body.plan->prediction.spread);
   EXPECT_EQ(plan->arrangement.tile, body.client.tile);
   EXPECT_EQ(plan->arrangement.images_per_group(), body.client.batch);
@@ -130,7 +130,7 @@ TEST_F(BodyPlan, RefusesPartsThatDoNotFitEachOther) {
     changed.id = plan_id(changed);  // whoever writes such a file gives it an identity that fits
     return refused(changed, wire::Kind::client, "parts");
   };
-  EXPECT_TRUE(with_client([](plan::ClientSpec& c) { c.output_limbs = 1; }));
+  EXPECT_TRUE(with_client([](plan::ClientSpec& c) { c.output_level = 1; }));
   EXPECT_TRUE(with_client([](plan::ClientSpec& c) { c.output_scale = 0x1p120; }));
   EXPECT_TRUE(with_client([](plan::ClientSpec& c) { c.io.mean[0] += 1; }));
   EXPECT_TRUE(with_client([](plan::ClientSpec& c) { c.parameters.ciphertext_primes += 20; }));

@@ -245,7 +245,7 @@ TEST(EncryptedTraining, FeaturesArePackedAsTheImagesOfAStep) {
   body.range = 4;
   body.client.tile = kTile;
   body.client.io.outputs = kFeatures;
-  body.client.output_limbs = lowering::feature_limbs(kLogN);
+  body.client.output_level = lowering::feature_limbs(kLogN);
   body.client.output_scale = 0x1p34;
   body.client.parameters = {.log_n = kLogN, .ciphertext_primes = 2, .special_primes = 1};
   const ToyTraining toy(lowering::compile(training::differentiate(b.network, spec), spec, {kLogN, 36}, body));
@@ -263,7 +263,7 @@ TEST(EncryptedTraining, FeaturesArePackedAsTheImagesOfAStep) {
     for (std::size_t i = 0; i < slots.size() / (kTile * kTile); ++i)
       slots[i * kTile * kTile] = i < kBatch ? examples[i].image[f] : 0;
     const ckks::Plaintext m = ckks::encode(*toy.ring, toy.encoder.embed_inverse(std::span<const double>(slots)),
-                                           body.client.output_scale, body.client.output_limbs);
+                                           body.client.output_scale, body.client.output_level);
     in.push_back(
         ckks::pack(*toy.ring, ckks::expand(*toy.ring, secret::encrypt_symmetric(toy.key, m, ckks::random_seed(), 0))));
   }
@@ -290,7 +290,7 @@ TEST(EncryptedTraining, MapsBecomeImagesOfAStep) {
   body.maps = true;
   body.client.tile = kTile;
   body.client.io.outputs = kChannels;
-  body.client.output_limbs = lowering::feature_limbs(kLogN);
+  body.client.output_level = lowering::feature_limbs(kLogN);
   body.client.output_scale = 0x1p34;
   body.client.parameters = {.log_n = kLogN, .ciphertext_primes = 2, .special_primes = 1};
   const ToyTraining toy(lowering::compile(training::differentiate(b.network, spec), spec, {kLogN, 36}, body));
@@ -307,7 +307,7 @@ TEST(EncryptedTraining, MapsBecomeImagesOfAStep) {
       for (std::size_t s = 0; s < slots.size(); ++s)
         if (!pixels[s % pixels.size()]) slots[s] = 2;
       const ckks::Plaintext m = ckks::encode(*toy.ring, toy.encoder.embed_inverse(std::span<const double>(slots)),
-                                             body.client.output_scale, body.client.output_limbs);
+                                             body.client.output_scale, body.client.output_level);
       in.push_back(ckks::pack(*toy.ring,
                               ckks::expand(*toy.ring, secret::encrypt_symmetric(toy.key, m, ckks::random_seed(), 0))));
     }

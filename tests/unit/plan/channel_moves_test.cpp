@@ -154,7 +154,7 @@ TEST(GroupedSchedule, KeysForEveryRotationGiantStepSquareAndSum) {
     std::set<ckks::KeyId> all;
     for (const Task& task : schedule.tasks) {
       const Step& step = step_of(p, task);
-      const int tier = step.limbs <= 2 ? 1 : 0, tile2 = p.tile * p.tile;
+      const int tier = step.level.limbs <= 2 ? 1 : 0, tile2 = p.tile * p.tile;
       std::set<std::int64_t> rotations;
       for (const Tap& tap : task.taps) {
         const std::int64_t channels = std::int64_t{tap.shift} * tile2;  // first channels move, then pixels

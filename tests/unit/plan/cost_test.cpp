@@ -41,7 +41,7 @@ std::vector<TaskBytes> bytes_of_tasks(const Plan& p) {
     return false;
   };
   const auto limbs_of = [&](int t) {
-    return p.steps[static_cast<std::size_t>(schedule.tasks[static_cast<std::size_t>(t)].step)].limbs;
+    return p.steps[static_cast<std::size_t>(schedule.tasks[static_cast<std::size_t>(t)].step)].level.limbs;
   };
   std::vector<TaskBytes> bytes;
   std::set<ckks::KeyId> used;
@@ -57,7 +57,7 @@ std::vector<TaskBytes> bytes_of_tasks(const Plan& p) {
       }
       // Nothing is cut before the first task has run; what has no reader goes with the next task.
       const bool fresh = now == 0 || (readers == 0 && made == now - 1);
-      const int kept = fresh ? tensor_info.limbs : std::min(tensor_info.limbs, needed);
+      const int kept = fresh ? tensor_info.level.limbs : std::min(tensor_info.level.limbs, needed);
       if (made < now) limbs += 2 * static_cast<std::uint64_t>(kept * tensor_info.layout.blocks());
     };
     const Layout& in = p.input().layout;
@@ -77,10 +77,11 @@ std::vector<TaskBytes> bytes_of_tasks(const Plan& p) {
     const Step& step = p.steps[static_cast<std::size_t>(schedule.tasks[static_cast<std::size_t>(now)].step)];
     used.merge(keys_of(p, schedule.tasks[static_cast<std::size_t>(now)]));
     const std::uint64_t sums =
-        2 * static_cast<std::uint64_t>(step.limbs * p.tensors[static_cast<std::size_t>(step.output)].layout.blocks());
+        2 *
+        static_cast<std::uint64_t>(step.level.limbs * p.tensors[static_cast<std::size_t>(step.output)].layout.blocks());
     for (const ckks::KeyId& id : p.keys.keys) {
       const ckks::KeyTier& tier = p.keys.tiers[static_cast<std::size_t>(id.tier)];
-      if (id.tier == tier_for(p, step.limbs) && used.contains(id))
+      if (id.tier == tier_for(p, step.level.limbs) && used.contains(id))
         limbs += 2 * static_cast<std::uint64_t>(tier.digits() * (tier.max_limbs + tier.special));
     }
     // One thread holds, for one prime, a run of every weight: of each tap and channel to each output, and of the bias.
@@ -194,7 +195,7 @@ TEST(Cost, FileSizes) {
   const Cost cost = estimate(p);
   const std::uint64_t poly = (1ull << p.parameters.log_n) * 6;
   EXPECT_EQ(cost.input_bytes, 2 * 4 * 5 * poly) << "channels, phases, limbs; one polynomial each";
-  EXPECT_EQ(cost.output_bytes, 3 * 2 * static_cast<std::uint64_t>(p.output().limbs) * poly);
+  EXPECT_EQ(cost.output_bytes, 3 * 2 * static_cast<std::uint64_t>(p.output().level.limbs) * poly);
   std::uint64_t keys = 0;
   for (const auto& k : p.keys.keys) {
     const ckks::KeyTier& tier = p.keys.tiers[static_cast<std::size_t>(k.tier)];
@@ -255,7 +256,7 @@ TEST(LevelCosts, AreThoseOfThePlanAtItsLevels) {
     const LevelCosts levels(p);
     const auto special = [&](int limbs) { return p.keys.tiers[static_cast<std::size_t>(tier_for(p, limbs))].special; };
     for (std::size_t s = 0; s < p.steps.size(); ++s) {
-      const Work got = levels.at(static_cast<int>(s), p.steps[s].limbs, special);
+      const Work got = levels.at(static_cast<int>(s), p.steps[s].level.limbs, special);
       Work expected = cost.steps[s].rotate;
       expected += cost.steps[s].linear;
       expected += cost.steps[s].activate;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <tuple>
 
 #include "circuit/interpret.h"
 #include "plan/identity.h"
@@ -37,10 +38,10 @@ const Break kBreaks[] = {
     {"input of another group", "batch", [](Plan& p) { p.tensors[0].layout.group = 2; }},
     {"tensor of another group", "packed", [](Plan& p) { p.tensors[2].layout.group = 2; }},
     {"scores of another group", "packed", [](Plan& p) { p.tensors[4].layout.group = 1; }},
-    {"one prime of two", "level", [](Plan& p) { p.steps[0].late_primes = 1; }},
-    {"three primes", "level", [](Plan& p) { p.steps[0].late_primes = 3; }},
-    {"a step that takes one prime", "level", [](Plan& p) { p.tensors[1].limbs += 1; }},
-    {"a step that takes three primes", "level", [](Plan& p) { p.tensors[1].limbs -= 1; }},
+    {"one prime of two", "level", [](Plan& p) { p.steps[0].late = 1; }},
+    {"three primes", "level", [](Plan& p) { p.steps[0].late = 3; }},
+    {"a step that takes one prime", "level", [](Plan& p) { p.tensors[1].level.limbs += 1; }},
+    {"a step that takes three primes", "level", [](Plan& p) { p.tensors[1].level.limbs -= 1; }},
     {"no rotations of sources", "rotations", [](Plan& p) { p.steps[0].baby = 0; }},
     {"negative rotations", "rotations", [](Plan& p) { p.steps[1].baby = -2; }},
     {"three rotations", "rotations", [](Plan& p) { p.steps[1].baby = 3; }},
@@ -118,10 +119,9 @@ TEST(Levels, DivideByTheLastPrimes) {
   const std::vector<std::uint64_t> primes = {3, 5, 7, 11};
   const auto by = [&](int limbs, int early, int late) {
     Step step;
-    step.limbs = limbs;
-    step.early_primes = early;
-    step.late_primes = late;
-    const Divisors d(step, primes);
+    step.early = early;
+    step.late = late;
+    const Divisors d(StepLevels(step, limbs, 0), primes);
     return std::pair(d.early, d.late);
   };
   EXPECT_EQ(by(4, 0, 1), std::pair(1.0, 11.0));
@@ -132,22 +132,44 @@ TEST(Levels, DivideByTheLastPrimes) {
   EXPECT_EQ(by(3, 2, 1), std::pair(35.0, 3.0));
 }
 
+// Small primes 3 and 5 of two units each, others of three: a division of four units takes a prime and makes room for
+// a small one, one of two takes a small one or two primes for both small ones.
+TEST(Levels, DivideBySmallPrimes) {
+  const std::vector<std::uint64_t> primes = {3, 5, 7, 11, 13};
+  const auto by = [&](const ckks::Level& level, int early, int late) {
+    Step step;
+    step.early = early;
+    step.late = late;
+    const StepLevels levels(step, level, 2);
+    const Divisors d(levels, primes);
+    return std::tuple(d.early, d.late, levels.result);
+  };
+  EXPECT_EQ(by({5, 0}, 0, 2), std::tuple(1.0, 3.0, ckks::Level(5, 1)));
+  EXPECT_EQ(by({5, 1}, 0, 2), std::tuple(1.0, 5.0, ckks::Level(5, 2)));
+  EXPECT_EQ(by({5, 2}, 0, 2), std::tuple(1.0, 143.0 / 15, ckks::Level(3, 0)));
+  EXPECT_EQ(by({5, 2}, 0, 3), std::tuple(1.0, 13.0, ckks::Level(4, 2)));
+  EXPECT_EQ(by({5, 0}, 2, 3), std::tuple(3.0, 13.0, ckks::Level(4, 1)));
+  EXPECT_EQ(by({5, 1}, 3, 0), std::tuple(13.0, 1.0, ckks::Level(4, 1)));
+  EXPECT_EQ(by({5, 0}, 4, 0), std::tuple(15.0, 1.0, ckks::Level(5, 2)));
+}
+
 TEST(Levels, ScalesFollowTheDivisions) {
   const std::vector<std::uint64_t> primes = {3, 5, 7, 11};
   Step step;
   step.kind = Kind::square;
-  step.limbs = 4;
-  step.early_primes = 1;
-  step.late_primes = 1;
-  const Divisors by(step, primes);
+  step.early = 1;
+  step.late = 1;
+  const StepLevels levels(step, 4, 0);
+  const Divisors by(levels, primes);
   EXPECT_DOUBLE_EQ(result_scale(step, by, 22), 4.0 / 7);
   EXPECT_DOUBLE_EQ(sum_scale(step, by, 4.0 / 7), 22);
-  EXPECT_EQ(product_limbs(step), 3);
-  EXPECT_EQ(levels_taken(step), 2);
+  EXPECT_EQ(levels.product, 3);
+  EXPECT_EQ(levels.result, 2);
+  EXPECT_EQ(units_taken(step), 2);
   step.kind = Kind::sum;
-  step.early_primes = 0;
-  EXPECT_DOUBLE_EQ(result_scale(step, {step, primes}, 22), 2);
-  EXPECT_DOUBLE_EQ(sum_scale(step, {step, primes}, 2), 22);
+  step.early = 0;
+  EXPECT_DOUBLE_EQ(result_scale(step, {StepLevels(step, 4, 0), primes}, 22), 2);
+  EXPECT_DOUBLE_EQ(sum_scale(step, {StepLevels(step, 4, 0), primes}, 2), 22);
 }
 
 }  // namespace

@@ -54,7 +54,7 @@ TEST(Parallelism, ThreadsThatDivideTheLimbsShareThemEvenly) {
   const Plan p = b.build();
   Cost cost = estimate(p, 1);
   cost.tasks = {cost.tasks[1]};
-  ASSERT_EQ(p.steps[1].limbs, 4);
+  ASSERT_EQ(p.steps[1].level.limbs, 4);
   const double one = seconds_with(p, cost, kTransforms, 1);
   ASSERT_GT(one, 0);
   EXPECT_NEAR(seconds_with(p, cost, kTransforms, 2) * speed_up(2), one, 1e-12);

@@ -163,9 +163,9 @@ TEST_F(PlanFile, ClientRoundTrip) {
   EXPECT_EQ(back.tile, plan.tile);
   EXPECT_EQ(back.batch, plan.batch);
   EXPECT_EQ(back.input.layout, plan.input().layout);
-  EXPECT_EQ(back.input.limbs, plan.input().limbs);
+  EXPECT_EQ(back.input.level.limbs, plan.input().level.limbs);
   EXPECT_EQ(back.input.scale, plan.input().scale);
-  EXPECT_EQ(back.output_limbs, plan.output().limbs);
+  EXPECT_EQ(back.output_level, plan.output().level.limbs);
   EXPECT_EQ(back.output_scale, plan.output().scale);
   EXPECT_EQ(back.keys.keys, plan.keys.keys);
   EXPECT_EQ(back.io.classes, plan.io.classes);
@@ -334,10 +334,10 @@ TEST_F(SlotwisePlanFile, RoundTrip) {
   for (std::size_t s = 0; s < plan.steps.size(); ++s) {
     const Step &step = back.steps[s], &expected = plan.steps[s];
     EXPECT_EQ(step.kind, expected.kind) << s;
-    EXPECT_EQ(step.limbs, expected.limbs) << s;
+    EXPECT_EQ(step.level.limbs, expected.level.limbs) << s;
     EXPECT_EQ(step.scale, expected.scale) << s;
-    EXPECT_EQ(step.early_primes, expected.early_primes) << s;
-    EXPECT_EQ(step.late_primes, expected.late_primes) << s;
+    EXPECT_EQ(step.early, expected.early) << s;
+    EXPECT_EQ(step.late, expected.late) << s;
     EXPECT_EQ(step.terms.front().kind, expected.terms.front().kind) << s;
     EXPECT_EQ(step.activation.range, expected.activation.range) << s;
     EXPECT_EQ(step.activation.gate, expected.activation.gate) << s;

@@ -139,19 +139,19 @@ TEST(Schedule, FullTermsReadEveryPhaseUnrotated) {
 TEST(Schedule, UsesOfPhasesAndOfTheirCopies) {
   for (const Plan& p : plans()) {
     const Schedule schedule = make_schedule(p);
-    std::map<Source, std::set<std::pair<int, int>>> uses;
+    std::map<Source, std::map<int, ckks::Level>> uses;
     for (int t = 0; t < static_cast<int>(schedule.tasks.size()); ++t) {
       const Task& task = schedule.tasks[static_cast<std::size_t>(t)];
-      const int limbs = p.steps[static_cast<std::size_t>(task.step)].limbs;
+      const ckks::Level& level = p.steps[static_cast<std::size_t>(task.step)].level;
       for (const Tap& tap : task.taps) {
         const Source phase{tap.source.tensor, tap.source.phase, 0};
-        if (tap.source.rotation != 0 && !uses.contains(tap.source)) uses[phase].insert({t, limbs});
-        uses[tap.source].insert({t, limbs});
+        if (tap.source.rotation != 0 && !uses.contains(tap.source)) uses[phase].insert({t, level});
+        uses[tap.source].insert({t, level});
       }
     }
     ASSERT_EQ(schedule.uses.size(), uses.size());
     for (const auto& [source, list] : schedule.uses)
-      EXPECT_EQ(list, (std::vector<std::pair<int, int>>(uses.at(source).begin(), uses.at(source).end())));
+      EXPECT_EQ(list, (std::vector<std::pair<int, ckks::Level>>(uses.at(source).begin(), uses.at(source).end())));
   }
 }
 
@@ -167,7 +167,7 @@ TEST(Schedule, KeysForEveryRotationSquareAndSum) {
     std::set<ckks::KeyId> expected;
     for (const Task& task : make_schedule(p).tasks) {
       const Step& step = p.steps[static_cast<std::size_t>(task.step)];
-      const int tier = step.limbs <= 2 ? 1 : 0;
+      const int tier = step.level.limbs <= 2 ? 1 : 0;
       for (const Tap& tap : task.taps) {
         if (tap.source.rotation != 0) expected.insert({tier, galois_element(tap.source.rotation)});
         if (step.terms[static_cast<std::size_t>(tap.term)].kind == Term::Kind::full)

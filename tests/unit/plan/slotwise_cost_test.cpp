@@ -149,16 +149,16 @@ TEST(SlotwiseCost, RelinearisationsAreAtLeastTheProductsOfAPolynomial) {
     const Step& step = p.steps[s];
     int products = step.activation.gate ? 1 : 0;
     for (const auto& factor : step.activation.factors) products += ckks::chebyshev_products(factor);
-    int switches = 0, lowest = step.limbs;
+    int switches = 0, lowest = step.level.limbs;
     for (const auto& [sw, times] : slotwise_switches(p, step)) {
       EXPECT_EQ(sw.galois_element, ckks::kRelinearise);
-      EXPECT_LE(sw.limbs, step.limbs);
+      EXPECT_LE(sw.limbs, step.level.limbs);
       switches += times;
       lowest = std::min(lowest, sw.limbs);
     }
     EXPECT_GE(switches, products);
     EXPECT_LE(switches, products + step.activation.depth());
-    EXPECT_EQ(lowest, p.tensors[static_cast<std::size_t>(step.output)].limbs + 1);
+    EXPECT_EQ(lowest, p.tensors[static_cast<std::size_t>(step.output)].level.limbs + 1);
   }
 }
 

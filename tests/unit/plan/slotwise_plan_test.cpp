@@ -51,7 +51,7 @@ const Break kBreaks[] = {
      }},
     {"a gate more", "level", [](Plan& p) { p.steps[1].activation.gate = true; }},
     {"a gate less", "level", [](Plan& p) { p.steps[6].activation.gate = false; }},
-    {"output of another level", "level", [](Plan& p) { p.tensors[2].limbs -= 1; }},
+    {"output of another level", "level", [](Plan& p) { p.tensors[2].level.limbs -= 1; }},
     {"a huge result", "scale", [](Plan& p) { p.tensors[7].scale = 0x1p59; }},
     // Bootstrapping.
     {"no circuit", "circuit", [](Plan& p) { p.bootstrapping.reset(); }},
@@ -74,10 +74,10 @@ const Break kBreaks[] = {
     {"a huge peak", "circuit", [](Plan& p) { p.bootstrapping->input_peak = 0x1p60; }},
     {"a tiny peak", "bootstrapping", [](Plan& p) { p.bootstrapping->input_peak = 2; }},
     {"a peak that is no number", "circuit", [](Plan& p) { p.bootstrapping->input_peak = kNan; }},
-    {"a level too high", "level", [](Plan& p) { p.steps[3].limbs = 4; }},
-    {"a level too low", "level", [](Plan& p) { p.steps[4].limbs = 2; }},
-    {"more limbs than are left", "level", [](Plan& p) { p.tensors[4].limbs = 8; }},
-    {"no limbs", "level", [](Plan& p) { p.tensors[5].limbs = 0; }},
+    {"a level too high", "level", [](Plan& p) { p.steps[3].level.limbs = 4; }},
+    {"a level too low", "level", [](Plan& p) { p.steps[4].level.limbs = 2; }},
+    {"more limbs than are left", "level", [](Plan& p) { p.tensors[4].level.limbs = 8; }},
+    {"no limbs", "level", [](Plan& p) { p.tensors[5].level.limbs = 0; }},
     {"an output of huge scale", "scale", [](Plan& p) { p.tensors[4].scale = 0x1p59; }},
     // Slotwise steps of both kinds.
     {"a scale that is not its source's", "scale", [](Plan& p) { p.steps[1].scale *= 2; }},
@@ -98,32 +98,32 @@ const Break kBreaks[] = {
        p.steps[3].bias = {1, 1, 1, 1, 1};
      }},
     {"a source that is not there yet", "not there", [](Plan& p) { p.steps[1].terms[0].source = 3; }},
-    {"a source of a lower level", "lower level", [](Plan& p) { p.steps[1].limbs = 18; }},
+    {"a source of a lower level", "lower level", [](Plan& p) { p.steps[1].level.limbs = 18; }},
     {"a sum as an activation", "copy",
      [](Plan& p) {
        p.steps[0].kind = Kind::activate;
-       p.steps[0].late_primes = 0;
+       p.steps[0].late = 0;
      }},
     {"bootstrapping as an activation", "activation", [](Plan& p) { p.steps[3].kind = Kind::activate; }},
     {"an activation at the end", "last layer", [](Plan& p) { p.steps[7].kind = Kind::activate; }},
     // Primes of steps.
-    {"one late prime of two", "level", [](Plan& p) { p.steps[2].late_primes = 1; }},
-    {"three late primes", "level", [](Plan& p) { p.steps[2].late_primes = 3; }},
-    {"a negative number of late primes", "level", [](Plan& p) { p.steps[2].late_primes = -1; }},
-    {"late primes without their levels", "level", [](Plan& p) { p.steps[0].late_primes = 2; }},
-    {"a late prime where nothing is divided", "level", [](Plan& p) { p.steps[1].late_primes = 1; }},
-    {"a late prime that the scores have no limb for", "level", [](Plan& p) { p.steps[7].late_primes = 1; }},
+    {"one late prime of two", "level", [](Plan& p) { p.steps[2].late = 1; }},
+    {"three late primes", "level", [](Plan& p) { p.steps[2].late = 3; }},
+    {"a negative number of late primes", "level", [](Plan& p) { p.steps[2].late = -1; }},
+    {"late primes without their levels", "level", [](Plan& p) { p.steps[0].late = 2; }},
+    {"a late prime where nothing is divided", "level", [](Plan& p) { p.steps[1].late = 1; }},
+    {"a late prime that the scores have no limb for", "level", [](Plan& p) { p.steps[7].late = 1; }},
     {"a prime before a sum that is not squared", "level",
      [](Plan& p) {
-       p.steps[0].early_primes = 1;
-       p.steps[0].late_primes = 0;
+       p.steps[0].early = 1;
+       p.steps[0].late = 0;
      }},
-    {"three early primes", "level", [](Plan& p) { p.steps[2].early_primes = 3; }},
-    {"a negative number of early primes", "level", [](Plan& p) { p.steps[2].early_primes = -1; }},
+    {"three early primes", "level", [](Plan& p) { p.steps[2].early = 3; }},
+    {"a negative number of early primes", "level", [](Plan& p) { p.steps[2].early = -1; }},
     {"a scale of late primes with early ones", "scale",
      [](Plan& p) {
-       p.steps[2].early_primes = 1;
-       p.steps[2].late_primes = 1;
+       p.steps[2].early = 1;
+       p.steps[2].late = 1;
      }},
     // Keys of the ephemeral secret.
     {"a key without its tier", "tier", [](Plan& p) { p.keys.tiers.pop_back(); }},
@@ -233,8 +233,8 @@ TEST(SlotwisePlanId, DependsOnEverything) {
     factors[1].insert(factors[1].begin(), factors[0].back());
     factors[0].pop_back();
   }));
-  EXPECT_TRUE(differs([](Plan& p) { p.steps[2].late_primes = 1; }));
-  EXPECT_TRUE(differs([](Plan& p) { p.steps[2].early_primes = 1; }));
+  EXPECT_TRUE(differs([](Plan& p) { p.steps[2].late = 1; }));
+  EXPECT_TRUE(differs([](Plan& p) { p.steps[2].early = 1; }));
   EXPECT_TRUE(differs([](Plan& p) { p.keys.tiers[2].ephemeral = false; }));
 }
 

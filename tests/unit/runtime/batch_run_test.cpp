@@ -44,9 +44,9 @@ void expect_matches_interpreter(const Plan& p, double tolerance) {
       const Layout& l = p.tensors[t].layout;
       ASSERT_EQ(channels.size(), static_cast<std::size_t>(l.channels));
       for (int c = 0; c < l.channels; ++c) {
-        EXPECT_EQ(channels[c].limbs(), p.tensors[t].limbs);
+        EXPECT_EQ(channels[c].level(), p.tensors[t].level);
         EXPECT_NEAR(channels[c].scale / p.tensors[t].scale, 1.0, 1e-4);
-        const auto slots = client.slots(ckks::unpack(*client.ring, channels[c], channels[c].limbs()));
+        const auto slots = client.slots(ckks::unpack(*client.ring, channels[c], channels[c].level()));
         for (int b = 0; b < count; ++b)
           for (int y = 0; y < l.height; ++y)
             for (int x = 0; x < l.width; ++x) {
@@ -85,8 +85,8 @@ TEST(BatchRun, ResidualBlockWithStride2AndProjection) {
 TEST(BatchRun, PrimesBeforeSquares) {
   for (const auto& [early, late] : {std::pair(1, 0), std::pair(1, 1), std::pair(2, 0)}) {
     PlanBuilder b(10, 8, {3, 16, 16, 2, 1}, 3 * (early + late) + 2);
-    b.early_primes = early;
-    b.late_primes = late;
+    b.early = early;
+    b.late = late;
     b.log_scale = late == 0 ? 54 : 38;
     const int x = b.step({b.convolution(0, 4, 3, 1, 1)}, {4, 16, 16, 2, 1}, square);
     const int y = b.step({b.convolution(x, 5, 3, 2, 1)}, {5, 8, 8, 1, 1}, square, true);
@@ -94,6 +94,26 @@ TEST(BatchRun, PrimesBeforeSquares) {
     b.step({b.full(z, 10)}, {10, 1, 1, 1, 8}, keep);
     expect_matches_interpreter(b.build(), 1e-2);
   }
+}
+
+// Levels come in quarters of a prime: a residual block reads its input at two of them, of which neither covers the
+// other, and divisions take small primes, whole ones for small ones, or both.
+TEST(BatchRun, LevelsOfAnySize) {
+  PlanBuilder b(10, 8, {3, 16, 16, 2, 1}, 11, 0, 3);
+  b.plan.tensors[0].level = {11, 2};
+  b.log_scale = 44;
+  b.early = 3;
+  const int x = b.step({b.convolution(0, 4, 3, 1, 1)}, {4, 16, 16, 2, 1}, square);
+  EXPECT_EQ(b.plan.tensors.back().level, ckks::Level(11, 3));
+  const int y = b.step({b.convolution(x, 5, 3, 2, 1)}, {5, 8, 8, 1, 1}, square, true);
+  EXPECT_EQ(b.plan.tensors.back().level, ckks::Level(8, 0));
+  b.early = 4;
+  b.late = 3;
+  const int z = b.step({b.convolution(y, 5, 3, 1, 1), b.convolution(x, 5, 1, 2, 0)}, {5, 8, 8, 1, 1}, square, true);
+  EXPECT_EQ(b.plan.steps.back().level, ckks::Level(8, 3)) << "all that both have";
+  EXPECT_EQ(b.plan.tensors.back().level, ckks::Level(4, 0));
+  b.step({b.full(z, 10)}, {10, 1, 1, 1, 8}, keep);
+  expect_matches_interpreter(b.build(), 1e-2);
 }
 
 TEST(BatchRun, StridesBeyondOnePhaseLeaveGaps) {

@@ -91,7 +91,7 @@ TEST(Functions, EncryptedWithinTheirErrors) {
     options.observe = [&](int t, int, const std::vector<ckks::PackedCiphertext>& blocks) {
       if (t != p.results[0]) return;
       for (std::size_t c = 0; c < 2; ++c) {
-        const std::vector<double> slots = client.slots(ckks::unpack(*client.ring, blocks[c], blocks[c].limbs()));
+        const std::vector<double> slots = client.slots(ckks::unpack(*client.ring, blocks[c], blocks[c].level()));
         for (std::size_t k = 0; k < 16; ++k) {
           const double x = truth[p.argument][16 * c + k] - piece.shift, y = truth[t][16 * c + k];
           largest = std::max(largest, std::abs(x));

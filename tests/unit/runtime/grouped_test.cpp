@@ -22,7 +22,7 @@ constexpr double kTolerance = 1e-2;
 Plan three_layers(int log_n, int baby, int early = 0, int late = 2) {
   PlanBuilder b(log_n, 8, {3, 8, 8, 1, 1, 4}, 4 * (early + late), late);
   b.baby = baby;
-  b.early_primes = early;
+  b.early = early;
   if (late == 0) b.log_scale = 54;
   const int x = b.step({b.convolution(0, 5, 3, 1, 1)}, {5, 8, 8, 1, 1}, square, true);
   const int y = b.step({b.convolution(x, 2, 3, 1, 1)}, {2, 8, 8, 1, 1}, square);
@@ -172,7 +172,7 @@ TEST(Grouped, TheNumberOfThreadsDoesNotMatter) {
   const auto scores = [&](std::size_t threads) {
     const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, threads);
     std::vector<ckks::PackedCiphertext> copy;
-    for (const auto& c : input) copy.push_back(ckks::pack(*client.ring, ckks::unpack(*client.ring, c, c.limbs())));
+    for (const auto& c : input) copy.push_back(ckks::pack(*client.ring, ckks::unpack(*client.ring, c, c.level())));
     std::vector<std::vector<std::uint64_t>> words;
     for (const auto& c : BatchRun(model, client.keys).execute(std::move(copy)))
       for (const ring::RnsPoly* poly : {&c.c0, &c.c1})

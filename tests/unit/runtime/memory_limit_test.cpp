@@ -29,7 +29,7 @@ std::vector<std::vector<unsigned char>> bytes_of(const test::ToyClient& client,
 std::vector<ckks::PackedCiphertext> copy(const test::ToyClient& client,
                                          const std::vector<ckks::PackedCiphertext>& all) {
   std::vector<ckks::PackedCiphertext> out;
-  for (const auto& c : all) out.push_back(ckks::pack(*client.ring, ckks::unpack(*client.ring, c, c.limbs())));
+  for (const auto& c : all) out.push_back(ckks::pack(*client.ring, ckks::unpack(*client.ring, c, c.level())));
   return out;
 }
 

@@ -29,13 +29,13 @@ plan::Plan four_layers(double input_scale, bool early = false) {
   test::PlanBuilder b(12, 8, {3, 16, 16, 2, 1}, 5);
   b.plan.tensors.front().scale = input_scale;
   if (early) {
-    b.early_primes = 1;
-    b.late_primes = 0;
+    b.early = 1;
+    b.late = 0;
     b.log_scale = 32;  // divided sums have half the bits
   }
   const int x = b.step({b.convolution(0, 6, 3, 1, 1)}, {6, 16, 16, 2, 1}, plan::Kind::square);
   const int y = b.step({b.convolution(x, 6, 3, 2, 1)}, {6, 8, 8, 1, 1}, plan::Kind::square);
-  b.late_primes = 1;
+  b.late = 1;
   b.log_scale = 22;
   const int z = b.step({b.convolution(y, 6, 3, 1, 1), b.convolution(x, 6, 1, 2, 0)}, {6, 8, 8, 1, 1}, plan::Kind::sum);
   b.step({b.full(z, 4)}, {4, 1, 1, 1, 8}, test::kinds::keep);
@@ -66,7 +66,7 @@ std::vector<double> measured_noise(const plan::Plan& p, By by) {
   options.observe = [&](int t, int phase, const std::vector<ckks::PackedCiphertext>& channels) {
     const Layout& l = p.tensors[t].layout;
     for (int c = 0; c < l.channels; ++c) {
-      const auto slots = client.slots(ckks::unpack(*client.ring, channels[c], channels[c].limbs()));
+      const auto slots = client.slots(ckks::unpack(*client.ring, channels[c], channels[c].level()));
       for (int i = 0; i < p.batch; ++i)
         for (int row = 0; row < l.height; ++row)
           for (int column = 0; column < l.width; ++column) {

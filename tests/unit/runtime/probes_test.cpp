@@ -33,7 +33,7 @@ TEST_P(Probes, AreSumsOfTheirTensors) {
     ASSERT_EQ(sums.size(), p.probes.size());
     for (std::size_t k = 0; k < sums.size(); ++k) {
       const plan::Probe& probe = p.probes[k];
-      EXPECT_EQ(sums[k].limbs(), probe.limbs);
+      EXPECT_EQ(sums[k].level(), p.parameters.whole(probe.limbs));
       EXPECT_EQ(sums[k].scale, p.tensors[static_cast<std::size_t>(probe.tensor)].scale);
       const std::vector<double> slots = client.slots(sums[k]);
       const plan::Watched w = plan::watched(p, probe);

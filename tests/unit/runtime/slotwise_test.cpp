@@ -70,7 +70,7 @@ TEST(SlotwiseSteps, OutputsMayKeepFewerLimbsThanAreLeft) {
   const int x = b.step({b.convolution(0, 2, 3, 1, 1)}, {2, 4, 4, 1, 1}, rescale);
   b.log_scale = 22;
   const int y = b.bootstrap(x);
-  b.plan.tensors[static_cast<std::size_t>(y)].limbs = 2;  // of six
+  b.plan.tensors[static_cast<std::size_t>(y)].level.limbs = 2;  // of six
   b.step({b.full(y, 2)}, {2, 1, 1, 1, 4}, keep);
   EXPECT_LT(test::worst_error(b.build()), 2e-3);
 }
@@ -80,7 +80,7 @@ TEST(SlotwiseSteps, ExtraPrimesMakeWeightsPrecise) {
   double error[2];
   for (int extra : {0, 1}) {
     test::PlanBuilder b(10, 4, {2, 8, 8, 2, 1}, 6);
-    b.late_primes = 1 + extra;
+    b.late = 1 + extra;
     // What precise steps read and leave is finer.
     b.log_scale = extra == 0 ? 22 : 32;
     b.plan.tensors[0].scale = std::exp2(b.log_scale);
@@ -88,7 +88,7 @@ TEST(SlotwiseSteps, ExtraPrimesMakeWeightsPrecise) {
     const int y = b.step({b.convolution(x, 3, 3, 1, 1)}, {3, 8, 8, 2, 1}, extra == 0 ? square : rescale);
     b.step({b.full(y, 2)}, {2, 1, 1, 1, 4}, keep);
     const Plan p = b.build();
-    EXPECT_EQ(p.tensors[static_cast<std::size_t>(y)].limbs, 6 - 2 * (1 + extra));
+    EXPECT_EQ(p.tensors[static_cast<std::size_t>(y)].level.limbs, 6 - 2 * (1 + extra));
     error[extra] = 0;
     test::ToyClient client(p);
     const Model model(p, client.parameters, client.ring);
@@ -99,7 +99,7 @@ TEST(SlotwiseSteps, ExtraPrimesMakeWeightsPrecise) {
                        [&](int t, std::span<const double> v) { truth[t].assign(v.begin(), v.end()); });
     options.observe = [&](int t, int phase, const std::vector<ckks::PackedCiphertext>& blocks) {
       if (t != x || phase != 0) return;
-      const std::vector<double> slots = client.slots(ckks::unpack(*client.ring, blocks[0], blocks[0].limbs()));
+      const std::vector<double> slots = client.slots(ckks::unpack(*client.ring, blocks[0], blocks[0].level()));
       for (int k = 0; k < 16; ++k) {
         const std::size_t pixel = static_cast<std::size_t>(k / 4 * 2 * 8 + k % 4 * 2);
         error[extra] = std::max(error[extra], std::abs(slots[static_cast<std::size_t>(k)] - truth[x][pixel]));

@@ -173,6 +173,7 @@ std::vector<const Kernels*> vector_sets() {
   return sets;
 }
 
+constexpr u64 kSmallPrime = 0xffff00001;  // of 36 bits
 constexpr u64 kPrimes[] = {281474975662081ull, 281474962554881ull};
 
 TEST(Kernels, SelfTestPassesForEverySet) {
@@ -264,8 +265,10 @@ class Matmul : public ::testing::TestWithParam<Shape> {};
 
 TEST_P(Matmul, EverySetMatchesScalarOnRandomAndExtremeWords) {
   const auto [rows, cols, length, exact] = GetParam();
-  const ModulusView mod[] = {make_modulus_view(kPrimes[0]), make_modulus_view(kPrimes[1])};
-  for (int mode = 0; mode < 3; ++mode) {  // random; all at +q/2; signs of weights and sources opposed
+  // The last mode mixes sizes, as conversions between small primes and others do.
+  const ModulusView small = make_modulus_view(kSmallPrime);
+  for (int mode = 0; mode < 4; ++mode) {  // random; all at +q/2; signs of weights and sources opposed; random
+    const ModulusView mod[] = {make_modulus_view(kPrimes[0]), mode == 3 ? small : make_modulus_view(kPrimes[1])};
     std::mt19937_64 rng(rows * 1000 + cols);
     std::vector<AlignedArray<u64>> src, out, expected;
     std::vector<const u64*> src_ptr;
@@ -275,7 +278,7 @@ TEST_P(Matmul, EverySetMatchesScalarOnRandomAndExtremeWords) {
     for (std::size_t c = 0; c < cols; ++c) {
       const ModulusView& m = mod[c % 2];
       src.emplace_back(length);
-      for (std::size_t j = 0; j < length; ++j) src.back()[j] = mode == 0 ? rng() % m.q : m.q / 2 + (mode == 2);
+      for (std::size_t j = 0; j < length; ++j) src.back()[j] = mode % 3 == 0 ? rng() % m.q : m.q / 2 + (mode == 2);
       src_ptr.push_back(src.back().data());
       src_mod.push_back(&m);
     }
@@ -287,7 +290,7 @@ TEST_P(Matmul, EverySetMatchesScalarOnRandomAndExtremeWords) {
       expected_ptr.push_back(expected.back().data());
       dst_mod.push_back(&m);
       for (std::size_t c = 0; c <= cols; ++c) {
-        const u64 w = mode == 0 ? rng() % m.q : m.q / 2;
+        const u64 w = mode % 3 == 0 ? rng() % m.q : m.q / 2;
         weight[r * (cols + 1) + c] = static_cast<double>(w) - (w > m.q / 2 ? m.qd : 0.0);
       }
     }
