@@ -55,13 +55,13 @@ std::size_t KeyList::size() const {
 }
 
 void require_secure(const ParametersSpec& parameters, const KeyRequest& request) {
-  const auto bits = [&](int primes) {
-    return primes * parameters.prime_bits -
-           parameters.small_primes * (parameters.prime_bits - parameters.small_prime_bits());
+  const auto bits = [&](const KeyTier& tier) {
+    const int small = std::min(tier.max_limbs, parameters.small_primes);  // the first limbs
+    return (tier.max_limbs - small + tier.special) * parameters.prime_bits + small * parameters.small_prime_bits();
   };
   const auto require = [&](const KeyTier& tier, SecretDistribution secret, const char* what) {
     const SecurityRow* row = find_security_row(parameters.log_n, secret, parameters.security);
-    if (row == nullptr || bits(tier.max_limbs + tier.special) > row->max_log2_qp)
+    if (row == nullptr || bits(tier) > row->max_log2_qp)
       throw Error(ErrorCode::bad_input, std::string("refused: the security table has no row for ") + what);
   };
   for (const KeyTier& tier : request.tiers) {

@@ -39,6 +39,7 @@ struct ParametersSpec {
   }
 };
 
+/// With more of them levels would be finer than any layer needs.
 inline constexpr int kMostSmallPrimes = 7;
 
 /// More than any plan has: half of what the security table leaves at 48 bits a prime and rank 2^16, and some.

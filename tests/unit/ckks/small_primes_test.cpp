@@ -61,9 +61,17 @@ TEST(SmallPrimes, OfTheirSizeAndCountedAsSuch) {
       {"out of range"}));
 }
 
-class SmallPrimes : public ::testing::TestWithParam<int> {  // special primes
+// A tier of few limbs lacks small primes, and has the bits of others in their place.
+TEST(SmallPrimes, KeysCountThoseThatTheyHave) {
+  const ParametersSpec p{.log_n = 14, .ciphertext_primes = 8, .special_primes = 8, .small_primes = kSmall};
+  EXPECT_NO_THROW(require_secure(p, {{{1, 8}}, {}})) << "36 + 8 * 48 bits of 430";
+  EXPECT_NO_THROW(require_secure(p, {{{5, 4}}, {}}));
+  EXPECT_TRUE(test::refuses([&] { require_secure(p, {{{2, 8}}, {}}); }, {"security table"})) << "2 * 36 + 8 * 48";
+}
+
+class SmallPrimesAtLevels : public ::testing::TestWithParam<int> {  // special primes
  protected:
-  SmallPrimes()
+  SmallPrimesAtLevels()
       : parameters(ToyParameters::make({.log_n = kLogN,
                                         .kind = ring::RingKind::conjugate_invariant,
                                         .ciphertext_primes = kPrimes,
@@ -114,7 +122,7 @@ class SmallPrimes : public ::testing::TestWithParam<int> {  // special primes
   Evaluator evaluator;
 };
 
-TEST_P(SmallPrimes, EveryOperationAtEveryLevel) {
+TEST_P(SmallPrimesAtLevels, EveryOperationAtEveryLevel) {
   const auto a = random_slots(1), b = random_slots(2);
   std::vector<double> sum, product, square, rotated;
   for (std::size_t j = 0; j < a.size(); ++j) {
@@ -146,7 +154,7 @@ TEST_P(SmallPrimes, EveryOperationAtEveryLevel) {
 }
 
 // Whatever leaves and whatever joins: small primes, others, both, or none.
-TEST_P(SmallPrimes, DivisionsBetweenAllLevels) {
+TEST_P(SmallPrimesAtLevels, DivisionsBetweenAllLevels) {
   const auto a = random_slots(3);
   std::vector<double> square;
   for (double v : a) square.push_back(v * v);
@@ -178,7 +186,7 @@ TEST_P(SmallPrimes, DivisionsBetweenAllLevels) {
 }
 
 // Digits of one limb, of two, and of more than there are small primes: some consist of absent limbs alone.
-INSTANTIATE_TEST_SUITE_P(Digits, SmallPrimes, ::testing::Values(2, 3, 5));
+INSTANTIATE_TEST_SUITE_P(Digits, SmallPrimesAtLevels, ::testing::Values(2, 3, 5));
 
 }  // namespace
 }  // namespace sotto::ckks
