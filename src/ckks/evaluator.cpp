@@ -104,13 +104,7 @@ Ciphertext Evaluator::drop_to(const Ciphertext& a, const Level& level) const {
 }
 
 double Evaluator::divisor(const Level& from, const Level& to) const {
-  double ratio = 1;
-  for (int l = 0; l < from.limbs; ++l) {
-    const auto q = static_cast<double>(ring_->prime(static_cast<std::size_t>(l)));
-    if (from.has(l) && !to.has(l)) ratio *= q;
-    if (to.has(l) && !from.has(l)) ratio /= q;
-  }
-  return ratio;
+  return ckks::divisor(parameters_.primes(), from, to);
 }
 
 Ciphertext Evaluator::rescale(Ciphertext a) const {

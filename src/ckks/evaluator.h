@@ -35,7 +35,7 @@ class Evaluator {
   [[nodiscard]] Ciphertext add_scalar(Ciphertext a, double value) const;
   /// A copy at a level that a's covers.
   [[nodiscard]] Ciphertext drop_to(const Ciphertext& a, const Level& level) const;
-  /// By how much a division from one level to another divides scales: the primes that leave over those that join.
+  /// See ckks::divisor.
   [[nodiscard]] double divisor(const Level& from, const Level& to) const;
   /// Divides by the last prime: one limb less. Consumes a: its memory is reused.
   [[nodiscard]] Ciphertext rescale(Ciphertext a) const;

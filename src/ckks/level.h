@@ -1,6 +1,8 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
+#include <span>
 
 namespace sotto::ckks {
 
@@ -41,5 +43,9 @@ inline Level level_of_size(int units, int small_primes) {
   const int whole = small_primes + 1, small = (whole - units % whole) % whole;
   return {(units - small_primes * small) / whole + small_primes, small_primes - small};
 }
+
+/// By how much a division from one level to another divides scales: the primes that leave over those that join. primes:
+/// those of `primes_of`.
+double divisor(std::span<const std::uint64_t> primes, const Level& from, const Level& to);
 
 }  // namespace sotto::ckks

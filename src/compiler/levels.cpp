@@ -309,6 +309,15 @@ std::vector<Division> early_divisions(const plan::Plan& plan) {
   return divisions;
 }
 
+// Gives a plan whose steps divide by whole primes so many small ones.
+void set_small_primes(plan::Plan& plan, int count) {
+  const int before = plan.parameters.small_primes;
+  plan.parameters.small_primes = count;
+  for (plan::Step& s : plan.steps) s.late = s.late / (before + 1) * (count + 1);
+  plan::Tensor& scores = plan.tensors[static_cast<std::size_t>(plan.steps.back().output)];
+  scores.level = plan.parameters.whole(scores.level.limbs - before);
+}
+
 }  // namespace
 
 bool assign_levels(plan::Plan& plan) {
@@ -326,10 +335,8 @@ std::optional<Draft> levels_without_bootstraps(plan::Plan packed, const Statisti
                                                const WantedVariance& wanted, bool small_primes) {
   const bool squares = plan::has(packed, plan::Kind::square);
   if (wanted.at_most < HUGE_VAL && squares && small_primes) {
-    packed.parameters.small_primes = kSmallPrimes;
-    for (plan::Step& s : packed.steps) s.late *= kSmallPrimes + 1;
-    plan::Tensor& scores = packed.tensors[static_cast<std::size_t>(packed.steps.back().output)];
-    scores.level = packed.parameters.whole(scores.level.limbs);
+    set_small_primes(packed, kSmallPrimes);
+    if (!assign_levels(packed)) set_small_primes(packed, 0);  // whose bits the deepest networks need
   }
   const std::vector<Division> fewest = divisions_of(packed);
   std::vector<std::vector<Division>> firsts;

@@ -55,19 +55,9 @@ StepLevels::StepLevels(const Step& step, const ckks::Level& of_sum, int small_pr
 
 StepLevels levels_of(const Plan& plan, const Step& step) { return {step, step.level, plan.parameters.small_primes}; }
 
-Divisors::Divisors(const StepLevels& levels, const std::vector<std::uint64_t>& primes) {
-  const auto divisor = [&](const ckks::Level& from, const ckks::Level& to) {
-    double ratio = 1;
-    for (int k = 0; k < from.limbs; ++k) {
-      const auto q = static_cast<double>(primes[static_cast<std::size_t>(k)]);
-      if (from.has(k) && !to.has(k)) ratio *= q;
-      if (to.has(k) && !from.has(k)) ratio /= q;
-    }
-    return ratio;
-  };
-  early = divisor(levels.sum, levels.product);
-  late = divisor(levels.product, levels.result);
-}
+Divisors::Divisors(const StepLevels& levels, const std::vector<std::uint64_t>& primes)
+    : early(ckks::divisor(primes, levels.sum, levels.product)),
+      late(ckks::divisor(primes, levels.product, levels.result)) {}
 
 double result_scale(const Step& step, const Divisors& by, double sum_scale) {
   const double divided = sum_scale / by.early;

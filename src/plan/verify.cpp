@@ -277,7 +277,7 @@ void verify_interface(const ckks::ParametersSpec& parameters, int tile, int batc
 void verify_keys(const ckks::ParametersSpec& parameters, const ckks::KeyRequest& keys) {
   if (keys.tiers.empty() || keys.tiers.size() > 64 || keys.keys.size() > 4096) bad("impossible key list");
   for (const ckks::KeyTier& t : keys.tiers)
-    if (t.max_limbs <= parameters.small_primes || t.max_limbs > parameters.ciphertext_primes || t.special < 1 ||
+    if (t.max_limbs < 1 || t.max_limbs > parameters.ciphertext_primes || t.special < 1 ||
         t.special > parameters.special_primes || t.max_limbs + t.special > parameters.most_at_once() || t.digits() > 8)
       bad("impossible key tier");
   // The key to the sparse secret is safe under the smallest modulus only.

@@ -174,6 +174,31 @@ TEST(DeepRelus, GatesAreBootstrappedInside) {
   }
 }
 
+// The most levels that fit leave no room for small primes.
+TEST(DeepSquares, WhatJustFitsIsNotBootstrapped) {
+  const auto chain = [](int depth) {
+    NetworkBuilder b({1, 4, 4}, 1);
+    int x = 0;
+    for (int d = 0; d < depth; ++d) x = b.square(b.conv(x, 1, 1, 1, 0));
+    b.dense(b.mean(x), 2);
+    for (graph::Node& n : b.network.nodes)
+      if (auto* conv = std::get_if<graph::Conv2d>(&n.op))
+        for (double& w : conv->weights) w *= 0.2;
+    return b.network;
+  };
+  const auto plan_of = [&](int depth, double error) {
+    Options options{.batch = 1};
+    options.score_error = error;
+    return compile(chain(depth), options).plan;
+  };
+  int depth = 20;
+  while (count(plan_of(depth + 1, HUGE_VAL), Kind::bootstrap) == 0) ++depth;
+  const Plan deepest = plan_of(depth, 1e-9);
+  EXPECT_EQ(count(deepest, Kind::bootstrap), 0) << depth;
+  EXPECT_EQ(deepest.parameters.small_primes, 0);
+  EXPECT_GT(plan_of(20, 1e-9).parameters.small_primes, 0);
+}
+
 TEST(DeepSquares, SeveralChannelsPerCiphertext) {
   const Network network = squares(17);
   for (int group : {2, 4}) {
