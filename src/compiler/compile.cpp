@@ -76,7 +76,7 @@ Draft with_scales(plan::Plan plan, const Statistics& statistics) {
   const plan::Schedule schedule = plan::make_schedule(plan);
   auto errors = weight_errors(plan, plan::weight_noise(plan, schedule));
   std::vector<double> rotated = plan::rotated_share(plan, schedule);
-  Scales scales = choose_scales(plan, expanded, errors, rotated);
+  Scales scales = choose_scales(plan, expanded, errors, rotated, ckks::primes_of(plan.parameters));
   return {std::move(plan), std::move(errors), std::move(rotated), std::move(scales)};
 }
 
@@ -98,16 +98,18 @@ std::map<std::pair<int, int>, std::vector<plan::Step*>> steps_by_channels(plan::
 }
 
 // Keys, and with groups how far sources are rotated before sums are: that saves rotations of sums, but makes copies and
-// needs keys.
-void choose_rotations(plan::Plan& plan) {
+// needs keys. A plan that takes more than most_seconds without is left at that.
+void choose_rotations(plan::Plan& plan, double most_seconds = HUGE_VAL) {
   const int primes = most_primes(plan.parameters.log_n, plan.parameters.security, plan.parameters.small_primes);
   const auto seconds = [&] {
-    choose_keys(plan, primes);
-    return plan::estimate(plan).seconds(plan::kTypicalSpeed);
+    const plan::Schedule schedule = plan::make_schedule(plan);
+    choose_keys(plan, schedule, primes);
+    return plan::estimate(plan, schedule).seconds(plan::kTypicalSpeed);
   };
   const int most = std::min(plan.group(), kMostBabySteps);
   if (most > 1) {
     double least = seconds();
+    if (least > most_seconds) return;
     for (auto& [widths, steps] : steps_by_channels(plan)) {
       for (int baby = 2; baby <= most; baby *= 2) {
         for (plan::Step* s : steps) s->baby = baby;
@@ -121,7 +123,7 @@ void choose_rotations(plan::Plan& plan) {
       }
     }
   }
-  choose_keys(plan, primes);
+  choose_keys(plan, plan::make_schedule(plan), primes);
 }
 
 [[noreturn]] void refuse(ckks::SecurityLevel level) {
@@ -178,12 +180,12 @@ const plan::Step& Compiled::worst() const {
   return plan.steps[static_cast<std::size_t>(std::ranges::max_element(step_errors) - step_errors.begin())];
 }
 
-std::optional<plan::Plan> outline(const MeasuredCircuit& network, const Options& options) {
+std::optional<plan::Plan> outline(const MeasuredCircuit& network, const Options& options, const MostSeconds& most) {
   std::optional<plan::Plan> packed = packed_plan(network, options);
   if (!packed) return std::nullopt;
   if (plan::has(*packed, plan::Kind::activate) || !assign_levels(*packed))
     packed = bootstrapped(std::move(*packed), options);
-  if (packed) choose_rotations(*packed);
+  if (packed) choose_rotations(*packed, most ? most(packed->batch) : HUGE_VAL);
   return packed;
 }
 

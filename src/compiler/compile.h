@@ -68,8 +68,12 @@ Compiled compile(const MeasuredCircuit& network, const Options& options);
 /// The same for a network that is measured on made-up images.
 Compiled compile(const graph::Network& network, const Options& options, double relu_error = kReluError);
 
+/// Predicted seconds for a run, by its batch.
+using MostSeconds = std::function<double(int)>;
+
 /// A plan with as little precision as it takes, without scales, probes and identity: enough for plan::estimate. Nothing
-/// if the packing has no room for the network, or bootstrapping too few levels for one of its layers.
-std::optional<plan::Plan> outline(const MeasuredCircuit& network, const Options& options);
+/// if the packing has no room for the network, or bootstrapping too few levels for one of its layers. most: beyond what
+/// it is not looked for rotations that take less time.
+std::optional<plan::Plan> outline(const MeasuredCircuit& network, const Options& options, const MostSeconds& most = {});
 
 }  // namespace sotto::compiler

@@ -34,12 +34,11 @@ double switch_seconds(const ckks::KeyTier& t, const ckks::Level& level, int log_
 }
 
 // Levels from the highest to the lowest, counted with a single tier, which plan.keys then holds.
-std::vector<Level> levels_of(plan::Plan& plan) {
+std::vector<Level> levels_of(plan::Plan& plan, const plan::Schedule& schedule) {
   plan.keys.tiers = {{plan.parameters.ciphertext_primes, plan.parameters.special_primes}};
   if (plan.bootstrapping) plan.keys.tiers.push_back({1, 1, true});
-  const plan::Schedule schedule = plan::make_schedule(plan);
   plan.keys.keys = plan::required_keys(plan, schedule);
-  const plan::Cost cost = plan::estimate(plan);
+  const plan::Cost cost = plan::estimate(plan, schedule);
   std::map<int, Level, std::greater<>> by_limbs;
   for (std::size_t s = 0; s < plan.steps.size(); ++s) {
     const plan::Step& step = plan.steps[s];
@@ -128,8 +127,8 @@ TierChoice choose_tiers(const std::vector<Level>& levels, int log_n, int primes)
   return choice;
 }
 
-double choose_keys(plan::Plan& plan, int primes) {
-  TierChoice choice = choose_tiers(levels_of(plan), plan.parameters.log_n, primes);
+double choose_keys(plan::Plan& plan, const plan::Schedule& schedule, int primes) {
+  TierChoice choice = choose_tiers(levels_of(plan, schedule), plan.parameters.log_n, primes);
   plan.keys.tiers = std::move(choice.tiers);
   plan.parameters.special_primes = 1;
   plan.parameters.primes_at_once = plan.parameters.ciphertext_primes + 1;  // of a public key
@@ -138,7 +137,7 @@ double choose_keys(plan::Plan& plan, int primes) {
     plan.parameters.primes_at_once = std::max(plan.parameters.primes_at_once, tier.max_limbs + tier.special);
   }
   if (plan.bootstrapping) plan.keys.tiers.push_back({1, 1, true});
-  plan.keys.keys = plan::required_keys(plan, plan::make_schedule(plan));
+  plan.keys.keys = plan::required_keys(plan, schedule);
   return choice.seconds;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "plan/plan.h"
+#include "plan/schedule.h"
 
 namespace sotto::compiler {
 
@@ -50,7 +51,7 @@ struct TierChoice {
 TierChoice choose_tiers(const std::vector<SwitchesAtLevel>& levels, int log_n, int primes);
 
 /// Sets plan.keys: tiers as choose_tiers finds them, and the keys of each; plan.parameters then has as many special
-/// primes, and primes at once, as the keys use. Returns the seconds.
-double choose_keys(plan::Plan& plan, int primes);
+/// primes, and primes at once, as the keys use. schedule: the plan's. Returns the seconds.
+double choose_keys(plan::Plan& plan, const plan::Schedule& schedule, int primes);
 
 }  // namespace sotto::compiler

@@ -53,12 +53,13 @@ struct Group {
 class Descent {
  public:
   Descent(const plan::Plan& plan, const Statistics& statistics, const std::vector<std::vector<WeightErrors>>& errors,
-          const std::vector<double>& rotated)
+          const std::vector<double>& rotated, const std::vector<std::uint64_t>& primes, const Scales* near)
       : plan_(plan),
         statistics_(statistics),
         errors_(errors),
         rotated_(rotated),
-        primes_(ckks::Parameters::create(plan.parameters).primes()),
+        primes_(primes),
+        near_(near),
         producer_(plan.tensors.size(), -1),
         least_(plan.tensors.size()),
         readers_(plan.tensors.size()) {
@@ -229,7 +230,9 @@ class Descent {
 
   void add(Group g) {
     std::vector<double>& log2 = scales_.log2[index(g.tensor)];
-    const double first = log2[g.channels.front()], at = std::clamp(first, g.least, g.most);
+    const double first = log2[g.channels.front()],
+                 start = near_ != nullptr ? near_->log2[index(g.tensor)][g.channels.front()] : first,
+                 at = std::clamp(start, g.least, g.most);
     for (std::size_t c : g.channels) log2[c] += at - first;
     groups_.push_back(std::move(g));
   }
@@ -349,7 +352,8 @@ class Descent {
   const Statistics& statistics_;
   const std::vector<std::vector<WeightErrors>>& errors_;  // by step and term
   const std::vector<double>& rotated_;                    // by tensor
-  std::vector<std::uint64_t> primes_;
+  const std::vector<std::uint64_t>& primes_;
+  const Scales* near_;                                                     // where to begin, if known
   std::vector<plan::Divisors> divisors_;                                   // of the steps
   std::vector<int> producer_;                                              // step that makes a tensor
   std::vector<ckks::Level> least_;                                         // at which a tensor is held or read
@@ -364,8 +368,9 @@ class Descent {
 double Scales::total_variance() const { return std::accumulate(variance.begin(), variance.end(), 0.0); }
 
 Scales choose_scales(const plan::Plan& plan, const Statistics& statistics,
-                     const std::vector<std::vector<WeightErrors>>& errors, const std::vector<double>& rotated) {
-  return Descent(plan, statistics, errors, rotated).run();
+                     const std::vector<std::vector<WeightErrors>>& errors, const std::vector<double>& rotated,
+                     const std::vector<std::uint64_t>& primes, const Scales* near) {
+  return Descent(plan, statistics, errors, rotated, primes, near).run();
 }
 
 namespace {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "compiler/statistics.h"
@@ -20,9 +21,11 @@ struct Scales {
 /// sums of powers of the scales, so that the least sum is found by descent (docs/adr/0025). Values stay within the
 /// modulus of the steps that read them, what is bootstrapped fills the range of its circuit, arguments of polynomials
 /// have the scale of their prime. statistics: of the plan's own tensors and steps; errors: weight_errors of the plan;
-/// rotated: plan::rotated_share.
+/// rotated: plan::rotated_share; primes: those of the plan's ciphertexts, and any more of its ring; near: scales of the
+/// same tensors with other levels, from where descent is shorter.
 Scales choose_scales(const plan::Plan& plan, const Statistics& statistics,
-                     const std::vector<std::vector<WeightErrors>>& errors, const std::vector<double>& rotated);
+                     const std::vector<std::vector<WeightErrors>>& errors, const std::vector<double>& rotated,
+                     const std::vector<std::uint64_t>& primes, const Scales* near = nullptr);
 
 /// Gives a plan these scales: what channels of one tensor have different becomes part of the weights around it.
 void apply_scales(plan::Plan& plan, const Scales& scales);

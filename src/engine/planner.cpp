@@ -28,6 +28,7 @@ constexpr double kLeastInside = 0.5;     // part of the images, for a prediction
 constexpr double kMostSimulated = 2e11;  // multiply-adds of plaintexts, some minutes
 constexpr double kCheaplyFiner = 16;     // how much smaller errors are where that takes only seconds
 constexpr std::size_t kCloser = 4;       // times as many images, where few leave it open whether labels agree
+constexpr double kSavedByRotations = 4;  // more than other rotations may save a packing with several channels
 constexpr double kWorthwhile = 0.95;     // time that a second packing, with keys of its own, must not exceed
 
 std::string bytes(std::uint64_t n) { return format_bytes(static_cast<double>(n)); }
@@ -83,13 +84,21 @@ std::vector<Planner::Packing> Planner::packings(int images) const {
   int few = images;
   for (const Packing& p : list)
     if (images % p.batch != 0) few = std::min(few, images % p.batch);
+  const auto worth_a_look = [&](int batch) {
+    const auto most = [&](int count) {
+      double least = HUGE_VAL;
+      for (const Packing& p : list) least = std::min(least, p.seconds_for(count));
+      return kSavedByRotations * least / ((count + batch - 1) / batch);  // NOLINT(bugprone-integer-division): whole runs
+    };
+    return std::max(most(images), most(few));
+  };
   for (options.group = 2; options.group <= plan::kMaxGroup; options.group *= 2) {
     hooks_.stage("packings", 0.5, fmt::format("{} channels per ciphertext", options.group));
     // From the largest tile to the first one that holds them.
     for (int batch = single / options.group; batch >= 1 && batch < kTileRatio * few; batch *= kTileRatio) {
       options.batch = batch;
       if (batch * kMostRuns < few) continue;
-      const std::optional<plan::Plan> plan = compiler::outline(network_.circuit, options);
+      const std::optional<plan::Plan> plan = compiler::outline(network_.circuit, options, worth_a_look);
       if (!plan || plan->batch < batch) break;  // strides do not fit smaller tiles
       list.push_back(packing(options, *plan));
     }

@@ -5,7 +5,6 @@
 #include "ckks/ciphertext_file.h"
 #include "ckks/key_file.h"
 #include "plan/live_set.h"
-#include "plan/schedule.h"
 
 namespace sotto::plan {
 
@@ -29,7 +28,7 @@ namespace {
 // The account of a run, task by task.
 class Account {
  public:
-  Account(const Plan& plan, int threads) : plan_(plan), schedule_(make_schedule(plan)) {
+  Account(const Plan& plan, const Schedule& schedule, int threads) : plan_(plan), schedule_(schedule) {
     const auto primes = static_cast<std::uint64_t>(plan.parameters.ciphertext_primes + plan.parameters.special_primes);
     const std::uint64_t keys = plan.keys.keys.size();
     // Transform tables, permutation tables, buffers of files, and the program itself.
@@ -103,7 +102,7 @@ class Account {
   }
 
   const Plan& plan_;
-  Schedule schedule_;
+  const Schedule& schedule_;
   std::uint64_t fixed_ = 0;
   std::vector<std::uint64_t> key_limbs_;  // packed limbs of keys in memory, by task
   std::vector<TaskCost> tasks_;
@@ -113,7 +112,11 @@ class Account {
 }  // namespace
 
 Cost estimate(const Plan& plan, int threads, std::uint64_t memory_limit) {
-  Account account(plan, threads);
+  return estimate(plan, make_schedule(plan), threads, memory_limit);
+}
+
+Cost estimate(const Plan& plan, const Schedule& schedule, int threads, std::uint64_t memory_limit) {
+  Account account(plan, schedule, threads);
   Cost cost;
   cost.steps.resize(plan.steps.size());
   account.add_up(cost);

@@ -7,6 +7,7 @@
 #include "base/parallel.h"
 #include "plan/plan.h"
 #include "plan/residency.h"
+#include "plan/schedule.h"
 #include "plan/task_cost.h"
 #include "plan/work.h"
 
@@ -40,5 +41,9 @@ struct Cost {
 /// Walks through the schedule as a run does, counting instead of computing. threads: of the run; each holds the
 /// weights of one limb of a layer. memory_limit: bytes that the process may use, 0: no limit.
 Cost estimate(const Plan& plan, int threads = available_threads(), std::uint64_t memory_limit = 0);
+
+/// The same with the plan's schedule, where that is at hand.
+Cost estimate(const Plan& plan, const Schedule& schedule, int threads = available_threads(),
+              std::uint64_t memory_limit = 0);
 
 }  // namespace sotto::plan

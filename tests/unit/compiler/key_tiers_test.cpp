@@ -35,7 +35,7 @@ plan::Plan deep_plan(int log_n, int group, int depth, bool one_image) {
 }
 
 // With all the primes that the plan had before.
-double choose(plan::Plan& p) { return choose_keys(p, p.parameters.most_at_once()); }
+double choose(plan::Plan& p) { return choose_keys(p, plan::make_schedule(p), p.parameters.most_at_once()); }
 
 std::vector<plan::Plan> plans() {
   std::vector<plan::Plan> out;

@@ -81,7 +81,7 @@ TEST(Scales, UndividedSumsErrWhereTheyAreRotated) {
   const auto variance = [&](double rotated) {
     std::vector<double> share(p.tensors.size());
     share[static_cast<std::size_t>(p.steps[0].output)] = rotated;
-    return choose_scales(p, measured.statistics, errors, share).total_variance();
+    return choose_scales(p, measured.statistics, errors, share, ckks::primes_of(p.parameters)).total_variance();
   };
   EXPECT_GT(variance(1), variance(0));
 }
