@@ -26,10 +26,13 @@ constexpr double kLeastSaved = 3e-3;
 constexpr double kFarBehind = 1.15;
 constexpr double kCheapSeconds = 10;  // predicted for a typical processor
 // A walk: its steps, and what part of the time it may lose in one of them, at its beginning and its end.
-constexpr int kWalkSteps = 30000;
-constexpr double kFirstLoss = 0.01, kLastLoss = 1e-4;
-constexpr int kMostWalks = 4;
-constexpr double kNarrower = 0.9;  // what a walk may use of the variance where the one before used too much
+constexpr int kWalkSteps = 100000;
+constexpr double kFirstLoss = 3e-3, kLastLoss = 1e-4;
+// How many steps walks may change, until one keeps to the variance; what they may use of it where the one before used
+// too much, and where changes are few.
+constexpr std::size_t kAll = SIZE_MAX;
+constexpr std::size_t kMostChanges[] = {kAll, kAll, kAll, 4, 3, 2};
+constexpr double kNarrower = 0.9, kOfFew = 0.97;
 // Alternatives that err by more than so many times the variance wanted are not looked at.
 constexpr double kHopeless = 8;
 
@@ -233,9 +236,10 @@ DivisionSearch::Alternatives DivisionSearch::alternatives() {
 
 // The fastest divisions on a random walk through the alternatives (simulated annealing), if they save time: as levels
 // are as low as what follows needs, a division changes all levels before it, so that only several changes at a time
-// lead far. Of what they do to the variance of a step, the logarithms are taken to add up; share: what of the variance
-// wanted their sum may be at most.
-std::optional<std::vector<Division>> DivisionSearch::walk(const Alternatives& alternatives, double share) {
+// lead far. Of what they do to the variance of a step, the logarithms are taken to add up, which holds the better the
+// fewer they are. most_changes: of steps; share: what of the variance wanted may be used.
+std::optional<std::vector<Division>> DivisionSearch::walk(const Alternatives& alternatives, std::size_t most_changes,
+                                                          double share) {
   std::vector<std::size_t> free;  // steps with alternatives
   for (std::size_t s = 0; s < alternatives.size(); ++s)
     if (!alternatives[s].empty()) free.push_back(s);
@@ -260,6 +264,7 @@ std::optional<std::vector<Division>> DivisionSearch::walk(const Alternatives& al
       const std::size_t s = free[below(free.size())], pick = below(alternatives[s].size() + 1);
       next[s] = pick == alternatives[s].size() ? none : pick;
     }
+    if (next.size() - static_cast<std::size_t>(std::ranges::count(next, none)) > most_changes) continue;
     const double now_variance = total(next);
     if (now_variance > share * wanted_.at_most && now_variance > variance) continue;
     std::vector<Division> divisions = best_.divisions;
@@ -285,9 +290,10 @@ std::optional<std::vector<Division>> DivisionSearch::walk(const Alternatives& al
 bool DivisionSearch::spare() {
   const Alternatives all = alternatives();
   double share = 1;
-  for (int k = 0; k < kMostWalks; ++k) {
-    std::optional<std::vector<Division>> found = walk(all, share);
-    if (!found) return false;
+  for (std::size_t most_changes : kMostChanges) {
+    if (most_changes != kAll) share = kOfFew;
+    std::optional<std::vector<Division>> found = walk(all, most_changes, share);
+    if (!found) continue;
     check(apply(*found), "levels that were assigned before");
     Choice tried = evaluate(std::move(*found));
     if (enough(tried)) {

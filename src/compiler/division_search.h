@@ -36,6 +36,7 @@ class DivisionSearch {
   /// packed: with layouts, terms, moments and parameters, as assign_levels leaves it; wanted must outlive this, as must
   /// the statistics.
   DivisionSearch(plan::Plan packed, const Statistics& statistics, const WantedVariance& wanted);
+  DivisionSearch(const DivisionSearch&) = delete;
 
   /// The best choice that is found from these; nothing if the modulus has no room for them. Without a wanted error
   /// it is these. rival: what was found from others; far behind it the search ends.
@@ -70,7 +71,7 @@ class DivisionSearch {
   bool add();
   bool move();
   Alternatives alternatives();
-  std::optional<std::vector<Division>> walk(const Alternatives& alternatives, double share);
+  std::optional<std::vector<Division>> walk(const Alternatives& alternatives, std::size_t most_changes, double share);
   bool spare();
 
   const Statistics& statistics_;

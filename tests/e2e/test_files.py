@@ -302,10 +302,11 @@ class Mismatched(FilesCase):
 
     def test_forged_identities_do_not_give_labels(self):
         # An output that only claims to belong to this key decrypts to noise, which must not pass for scores.
-        c = Container((self.dir / "other-out.sotto").read_bytes())
-        mine = Container(self.good["out.sotto"])
-        for name in ("plan_id", "key_id", "scale", "probes"):
-            c.header[name] = mine.header[name]
+        self.sotto("keygen", "net.client", "--out", "stranger")
+        self.sotto("encrypt", "net.client", "--keys", "stranger", "--data", "images", "--out", "strangers.sotto")
+        self.sotto("infer", "net.plan", "--eval-key", "stranger/eval.key", "--in", "strangers.sotto", "--out", "strangers-out.sotto")
+        c = Container((self.dir / "strangers-out.sotto").read_bytes())
+        c.header = Container(self.good["out.sotto"]).header
         (self.dir / "broken/forged.sotto").write_bytes(c.bytes())
         self.assert_refused(WRONG_KEY, "decrypt", "net.client", "--keys", "keys", "--in", "broken/forged.sotto", "--out", "x.npy")
 
