@@ -8,8 +8,6 @@
 
 namespace sotto::compiler {
 
-inline constexpr int kMostLimbs = 64;  ///< of a ciphertext (ckks::Parameters::create)
-
 /// A plan with levels and parameters, before its scales are its own.
 struct Draft {
   plan::Plan plan;
@@ -32,8 +30,8 @@ bool assign_levels(plan::Plan& plan);
 /// small primes, with which levels have any size (docs/adr/0048). The search begins with sums that are divided before
 /// they are squared (docs/adr/0047) and with squares that are (with groups, whose weights differ over long periods, by
 /// two primes in every second step). Divisions grow where that does most for its time, until the scores are as exact as
-/// wanted or the modulus is full; then others are looked for that are exact enough in less time (DivisionSearch). The
-/// fastest result is taken. Nothing if not even the levels fit.
+/// wanted or the modulus is full; then those shrink that need not be so large, and early ones become late ones, which
+/// are cheaper. The fastest result is taken. Nothing if not even the levels fit.
 ///
 /// Without a wanted error every level has one prime, after the square.
 std::optional<Draft> levels_without_bootstraps(plan::Plan packed, const Statistics& statistics,

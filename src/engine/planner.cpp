@@ -22,10 +22,14 @@ namespace {
 
 constexpr int kMostBatch = 65536;
 constexpr int kMostRuns = 4;  // of packings with several channels that are tried in place of one with single channels
-constexpr int kMostAttempts = 4;
+constexpr int kMostAttempts = 6;
 constexpr int kTileRatio = 4;            // images of a tile of half the side
 constexpr double kLeastInside = 0.5;     // part of the images, for a prediction
 constexpr double kMostSimulated = 2e11;  // multiply-adds of plaintexts, some minutes
+// The error of a finer plan, of that of the one before. How far rounded weights err is drawn anew with every plan, so
+// that the first attempts cost little more time.
+constexpr int kCheapAttempts = 2;
+constexpr double kLittleFiner = 0.8, kFiner = 0.5;
 constexpr double kCheaplyFiner = 16;     // how much smaller errors are where that takes only seconds
 constexpr std::size_t kCloser = 4;       // times as many images, where few leave it open whether labels agree
 constexpr double kSavedByRotations = 4;  // more than other rotations may save a packing with several channels
@@ -84,11 +88,13 @@ std::vector<Planner::Packing> Planner::packings(int images) const {
   int few = images;
   for (const Packing& p : list)
     if (images % p.batch != 0) few = std::min(few, images % p.batch);
+  // Seconds of a run beyond which other rotations would not make a packing the fastest one.
   const auto worth_a_look = [&](int batch) {
     const auto most = [&](int count) {
       double least = HUGE_VAL;
       for (const Packing& p : list) least = std::min(least, p.seconds_for(count));
-      return kSavedByRotations * least / ((count + batch - 1) / batch);  // NOLINT(bugprone-integer-division): whole runs
+      return kSavedByRotations * least /
+             ((count + batch - 1) / batch);  // NOLINT(bugprone-integer-division): whole runs
     };
     return std::max(most(images), most(few));
   };
@@ -153,7 +159,7 @@ compiler::Compiled Planner::refined(const Packing& packing) const {
     if (used_up)
       options.precise = true;
     else
-      options.score_error /= 2;
+      options.score_error *= attempt < kCheapAttempts ? kLittleFiner : kFiner;
   }
 }
 
