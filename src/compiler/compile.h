@@ -72,8 +72,8 @@ Compiled compile(const graph::Network& network, const Options& options, double r
 using MostSeconds = std::function<double(int)>;
 
 /// A plan with as little precision as it takes, without scales, probes and identity: enough for plan::estimate. Nothing
-/// if the packing has no room for the network, or bootstrapping too few levels for one of its layers. most: beyond what
-/// it is not looked for rotations that take less time.
+/// if the packing has no room for the network, or bootstrapping too few levels for one of its layers. most: a plan with
+/// groups that takes longer without baby steps (plan::Step::baby) is left without.
 std::optional<plan::Plan> outline(const MeasuredCircuit& network, const Options& options, const MostSeconds& most = {});
 
 }  // namespace sotto::compiler

@@ -71,6 +71,7 @@ std::vector<Level> levels_of(plan::Plan& plan, const plan::Schedule& schedule) {
     of_squares.switches[product.absent] += squares;
   }
   std::vector<Level> levels;
+  levels.reserve(by_limbs.size());
   for (auto& [limbs, level] : by_limbs) levels.push_back(std::move(level));
   return levels;
 }

@@ -1,6 +1,9 @@
 // What packings are compared by is what compiling them gives.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "compiler/compile.h"
 #include "compiler/lower.h"
 #include "plan/cost.h"
@@ -55,6 +58,26 @@ TEST(Outline, HasTheLevelsKeysAndCostOfThePlan) {
       EXPECT_NEAR(a.seconds(plan::kTypicalSpeed), seconds, 0.01 * seconds) << "but for probes";
     }
   }
+}
+
+// What takes too long anyway is left without baby steps, but can be estimated.
+TEST(Outline, RotationsAreLookedForWhereTheyMayPay) {
+  NetworkBuilder b({3, 8, 8}, 2);
+  b.dense(b.mean(b.square(b.conv(b.square(b.conv(0, 16, 3, 1, 1)), 16, 3, 1, 1))), 2);
+  const MeasuredCircuit measured = measured_circuit(b.network, made_up_calibration(interface_of(b.network)));
+  const Options options{.batch = 1, .group = 16};
+  const auto outlined = [&](double most_seconds) {
+    return outline(measured, options, [=](int) { return most_seconds; }).value();
+  };
+  const auto seconds = [](const plan::Plan& p) { return plan::estimate(p, 2).seconds(plan::kTypicalSpeed); };
+  const auto largest = [](const plan::Plan& p) { return std::ranges::max(p.steps, {}, &plan::Step::baby).baby; };
+  const plan::Plan all = outlined(HUGE_VAL), none = outlined(0);
+  EXPECT_GT(largest(all), 1);
+  EXPECT_EQ(largest(none), 1);
+  EXPECT_EQ(none.batch, all.batch);
+  EXPECT_LT(seconds(all), seconds(none));
+  EXPECT_EQ(largest(outlined(1.01 * seconds(none))), largest(all)) << "the limit is of plans without baby steps";
+  EXPECT_EQ(largest(outlined(0.99 * seconds(none))), 1);
 }
 
 TEST(Outline, NothingWhereLevelsDoNotSuffice) {
