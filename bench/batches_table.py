@@ -31,7 +31,7 @@ def result_table(rows):
         cells.append([*first, f"{r['wall_seconds']:.1f} s", f"{r['amortized_seconds_per_image']:.3g} s",
                       f"{r['measured_over_predicted']:.2f}", gigabytes(r["peak_rss_bytes"]), gigabytes(r["predicted_peak_bytes"]),
                       percent(r["label_agreement"]), percent(r["accuracy"]),
-                      f"{r['batch']:,} x {r['group']}, tile {r['tile']}", r["batches"],
+                      f"{r['batch']:,} x {r['group']}, tile {r['tile'][0]}x{r['tile'][1]}", r["batches"],
                       " / ".join(megabytes(r[name]) for name in ("eval_key_bytes", "input_bytes", "output_bytes")),
                       f"{100 * r['other_work']:.0f} %"])
     return table(heads, cells)

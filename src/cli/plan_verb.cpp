@@ -63,11 +63,18 @@ int show_client(const plan::ClientSpec& spec, bool as_json) {
   for (const plan::ProbeView& p : spec.watch.probes)
     output_bytes += ckks::ciphertext_bytes(wire::Kind::output, n, spec.parameters.prime_bits, p.limbs);
   if (as_json) {
-    const json j = {
-        {"network", spec.network},       {"plan_id", spec.plan_id},     {"signer", describe_signer(spec.signer)},
-        {"batch", spec.batch},           {"tile", spec.tile},           {"group", spec.input.layout.group},
-        {"keys", spec.keys.keys.size()}, {"eval_key_bytes", key_bytes}, {"input_bytes", input_bytes},
-        {"output_bytes", output_bytes},  {"classes", spec.io.classes},  {"parameters", describe_security(parameters)}};
+    const json j = {{"network", spec.network},
+                    {"plan_id", spec.plan_id},
+                    {"signer", describe_signer(spec.signer)},
+                    {"batch", spec.batch},
+                    {"tile", {spec.tile.h, spec.tile.w}},
+                    {"group", spec.input.layout.group},
+                    {"keys", spec.keys.keys.size()},
+                    {"eval_key_bytes", key_bytes},
+                    {"input_bytes", input_bytes},
+                    {"output_bytes", output_bytes},
+                    {"classes", spec.io.classes},
+                    {"parameters", describe_security(parameters)}};
     fmt::print("{}\n", j.dump(2));
     return 0;
   }
@@ -116,7 +123,7 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
                     {"plan_id", plan.id},
                     {"signer", describe_signer(plan.signer)},
                     {"batch", plan.batch},
-                    {"tile", plan.tile},
+                    {"tile", {plan.tile.h, plan.tile.w}},
                     {"group", plan.group()},
                     {"threads", threads},
                     {"bootstraps", plan::bootstraps(plan)},
@@ -141,7 +148,7 @@ int show_plan(const plan::Plan& plan, const PlanOptions& o) {
     return 0;
   }
   fmt::print("{}, batch {} (tiles of {}x{}, channels per ciphertext: {}), plan {}\n", plan.network, plan.batch,
-             plan.tile, plan.tile, plan.group(), plan.id);
+             plan.tile.h, plan.tile.w, plan.group(), plan.id);
   fmt::print("ring rank {}, {} + {} primes, log2(QP) {:.0f}, {}, {}\n", 1 << plan.parameters.log_n,
              plan.parameters.ciphertext_primes, plan.parameters.special_primes, parameters.log2_qp(),
              ckks::describe(plan.parameters.security), plan.bootstrapping ? "bootstrapping" : "no bootstrap");

@@ -140,9 +140,14 @@ void choose_rotations(plan::Plan& plan, double most_seconds = HUGE_VAL) {
 }
 
 // The largest tile that leaves room for the batch.
-int tile_for(const circuit::Circuit& circuit, const Options& options) {
-  int tile = largest_tile(circuit);
-  while ((1 << kLogN) / (tile * tile * options.group) < options.batch && tile > 1 && fits(circuit, tile / 2)) tile /= 2;
+packing::Axes tile_for(const circuit::Circuit& circuit, const Options& options) {
+  packing::Axes tile = largest_tile(circuit, options.square_tiles);
+  while ((1 << kLogN) / (tile.area() * options.group) < options.batch) {
+    std::optional<packing::Axes> half = half_of(tile, circuit);
+    if (half && options.square_tiles) half = half_of(*half, circuit);
+    if (!half || (options.square_tiles && half->h != half->w)) break;
+    tile = *half;
+  }
   return tile;
 }
 
@@ -153,8 +158,8 @@ std::optional<plan::Plan> packed_plan(const MeasuredCircuit& network, const Opti
       !std::has_single_bit(static_cast<unsigned>(options.group)))
     throw Error(ErrorCode::usage,
                 "channels per ciphertext must be a power of two up to " + std::to_string(plan::kMaxGroup));
-  const int tile = tile_for(network.circuit, options);
-  const int batch = (1 << kLogN) / (tile * tile * options.group);
+  const packing::Axes tile = tile_for(network.circuit, options);
+  const int batch = (1 << kLogN) / (tile.area() * options.group);
   if (batch < 1) return std::nullopt;
   plan::Plan packed = pack(network.circuit, {tile, options.group});
   packed.network = network.name;

@@ -29,8 +29,9 @@ struct Options {
   /// The same where it costs only seconds.
   double cheap_score_error = HUGE_VAL;
   ckks::SecurityLevel security = ckks::SecurityLevel::classical128;
-  bool small_primes = true;  ///< the modulus may have some, if nothing is bootstrapped
-  int output_limbs = 1;      ///< that the scores have at least: more for someone who goes on with them
+  bool small_primes = true;   ///< the modulus may have some, if nothing is bootstrapped
+  bool square_tiles = false;  ///< for a training, which arranges features in square ones
+  int output_limbs = 1;       ///< that the scores have at least: more for someone who goes on with them
 };
 
 /// A network as a circuit, with what calibration images show of its values: what plans of it are made from, in every

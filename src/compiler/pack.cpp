@@ -11,24 +11,38 @@ namespace sotto::compiler {
 
 namespace {
 
-constexpr int kMaxTile = 64;  // tile^2 runs of at least 16 words at rank 2^16
+constexpr int kMostPositions = 4096;  // of a tile: as many runs of at least 16 words at rank 2^16
+constexpr int kMostCanvas = 4096;     // rows or columns: phases of square tiles as large as they get
 
-int longer_side(const packing::Axes& canvas) { return std::max(canvas.h, canvas.w); }
+packing::Axes halved(const packing::Axes& tile, bool rows) {
+  return rows ? packing::Axes(tile.h / 2, tile.w) : packing::Axes(tile.h, tile.w / 2);
+}
 
 }  // namespace
 
-int largest_tile(const circuit::Circuit& circuit) {
-  const int side = longer_side(packing::canvas_of(circuit));
-  if (side > packing::kMostPhases * kMaxTile)
+packing::Axes largest_tile(const circuit::Circuit& circuit, bool square) {
+  const packing::Axes canvas = packing::canvas_of(circuit);
+  if (std::max(canvas.h, canvas.w) > kMostCanvas)
     throw Error(ErrorCode::bad_input,
                 "no packing has room for its largest map: with the pixels that strides leave out it may have " +
-                    std::to_string(packing::kMostPhases * kMaxTile) +
-                    " rows and columns; use less padding before strides");
-  return std::min(static_cast<int>(std::bit_ceil(static_cast<unsigned>(side))), kMaxTile);
+                    std::to_string(kMostCanvas) + " rows and columns; use less padding before strides");
+  const auto side = [](int size) {
+    return std::min(static_cast<int>(std::bit_ceil(static_cast<unsigned>(size))), packing::kMostTileSide);
+  };
+  packing::Axes tile{side(canvas.h), side(canvas.w)};
+  if (square) tile = std::max(tile.h, tile.w);
+  while (tile.area() > kMostPositions) tile = halved(tile, tile.h >= tile.w);
+  return tile;
 }
 
-bool fits(const circuit::Circuit& circuit, int tile) {
-  return longer_side(packing::canvas_of(circuit)) <= packing::kMostPhases * tile;
+std::optional<packing::Axes> half_of(const packing::Axes& tile, const circuit::Circuit& circuit) {
+  const packing::Axes canvas = packing::canvas_of(circuit);
+  const bool longer = tile.h >= tile.w;
+  for (bool rows : {longer, !longer}) {
+    const int side = rows ? tile.h : tile.w, size = rows ? canvas.h : canvas.w;
+    if (side > 1 && size <= packing::kMostPhases * (side / 2)) return halved(tile, rows);
+  }
+  return std::nullopt;
 }
 
 plan::Plan pack(const circuit::Circuit& circuit, const Packing& packing) {

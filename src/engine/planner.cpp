@@ -23,7 +23,7 @@ namespace {
 constexpr int kMostBatch = 65536;
 constexpr int kMostRuns = 4;  // of packings with several channels that are tried in place of one with single channels
 constexpr int kMostAttempts = 6;
-constexpr int kTileRatio = 4;            // images of a tile of half the side
+constexpr int kTileRatio = 2;            // images of the next smaller tile
 constexpr double kLeastInside = 0.5;     // part of the images, for a prediction
 constexpr double kMostSimulated = 2e11;  // multiply-adds of plaintexts, some minutes
 // The error of a finer plan, of that of the one before. How far rounded weights err is drawn anew with every plan, so
@@ -62,7 +62,7 @@ Planner::Packing Planner::packing(const compiler::Options& options, const plan::
   return p;
 }
 
-// Every packing worth a look, with no more precision than comes for nothing: each with single channels holds four times
+// Every packing worth a look, with no more precision than comes for nothing: each with single channels holds twice
 // the images of the one before, until one that holds all images is no faster than the one before, or strides do not fit
 // any more; several channels per ciphertext are for few images, or few left over.
 std::vector<Planner::Packing> Planner::packings(int images) const {

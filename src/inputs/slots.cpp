@@ -6,9 +6,7 @@ namespace sotto::inputs {
 
 namespace {
 
-std::size_t positions(const plan::ClientSpec& spec) {
-  return static_cast<std::size_t>(spec.tile) * static_cast<std::size_t>(spec.tile);
-}
+std::size_t positions(const plan::ClientSpec& spec) { return static_cast<std::size_t>(spec.tile.area()); }
 
 // Slots of one image.
 std::size_t period(const plan::ClientSpec& spec) {

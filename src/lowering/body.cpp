@@ -66,7 +66,7 @@ int images_of_maps(const graph::Network& network, int features) {
 
 int mask_rescales(const Body& body, const bootstrap::BootstrapSpec& bootstrapping) {
   const plan::ClientSpec& c = body.client;
-  const double wanted = kFinerMask * mask_scale(static_cast<std::size_t>(c.tile) * static_cast<std::size_t>(c.tile));
+  const double wanted = kFinerMask * mask_scale(static_cast<std::size_t>(c.tile.area()));
   double scale = bootstrapping.input_peak / body.range / c.output_scale;  // of the mask, with no prime to divide by
   int rescales = 0;
   do {
@@ -103,6 +103,7 @@ Body compile_body(const graph::Network& network, int features, const training::S
   compiler::Options options;
   options.security = security;
   options.batch = std::min(maps ? std::max(spec.batch, images_of_maps(network, features)) : spec.batch, kMostBatch);
+  options.square_tiles = true;
   options.small_primes = false;  // its ring is that of the training
   options.output_limbs = feature_limbs(kLogN);
   options.score_error = kWantedError * reference.spread;
@@ -156,7 +157,7 @@ graph::Network trained_part(const graph::Network& network, const training::Spec&
                             const std::optional<Body>& body) {
   if (!body) return network;
   if (body->maps) return training::head_behind_maps(network, *training::features_of(network, spec), body->standard);
-  const training::Shape shape = training::shape_of_features(body->client.io.outputs, body->client.tile);
+  const training::Shape shape = training::shape_of_features(body->client.io.outputs, body->client.tile.h);
   return training::head_of(network, *training::features_of(network, spec), shape, body->standard);
 }
 

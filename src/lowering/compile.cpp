@@ -104,7 +104,7 @@ constexpr double kMomentImageScale = 0x1p40;  // of images that come straight fr
 }  // namespace
 
 Arrangement arrangement_of(const Step& step, const Spec& spec, int log_n, const std::optional<Body>& body) {
-  const int tile = body ? body->client.tile : 0;
+  const int tile = body ? body->client.tile.h : 0;
   return at_once(spec) ? arrange_moments(step, spec.batch, log_n, tile) : arrange(step, spec.batch, log_n, tile);
 }
 

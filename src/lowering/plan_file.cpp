@@ -149,8 +149,8 @@ std::optional<Body> body_from_json(const json& training) {
 bool fits(const Body& body, const plan::ClientSpec& client, const LevelChoice& levels) {
   const plan::ClientSpec& b = body.client;
   const plan::Interface &here = b.io, &whole = client.io;
-  return ckks::same_ring(b.parameters, client.parameters) && b.input.layout.group == 1 && !b.training &&
-         b.parameters.ciphertext_primes <= client.parameters.ciphertext_primes &&
+  return ckks::same_ring(b.parameters, client.parameters) && b.input.layout.group == 1 && b.tile.h == b.tile.w &&
+         !b.training && b.parameters.ciphertext_primes <= client.parameters.ciphertext_primes &&
          b.parameters.special_primes <= client.parameters.special_primes &&
          b.parameters.most_at_once() <= client.parameters.most_at_once() && here.channels == whole.channels &&
          here.height == whole.height && here.width == whole.width && here.mean == whole.mean && here.std == whole.std &&

@@ -23,11 +23,11 @@ void fit(int size, int tile, int& phases, int& gap) {
 }
 
 // The layout of what a term makes of a map.
-Layout after(const Term& term, const Layout& in, const Shape& shape, int tile) {
+Layout after(const Term& term, const Layout& in, const Shape& shape, const Axes& tile) {
   if (term.kind == Term::Kind::full) return {shape, 1, 1, in.group};
   Layout l{shape, in.phases, {in.gap.h * term.stride_h, in.gap.w * term.stride_w}, in.group};
-  fit(l.height, tile, l.phases.h, l.gap.h);
-  fit(l.width, tile, l.phases.w, l.gap.w);
+  fit(l.height, tile.h, l.phases.h, l.gap.h);
+  fit(l.width, tile.w, l.phases.w, l.gap.w);
   return l;
 }
 
@@ -56,11 +56,11 @@ Axes canvas_of(const circuit::Circuit& circuit) {
   return most;
 }
 
-std::vector<Layout> lay_out(const circuit::Circuit& circuit, int tile, int group) {
+std::vector<Layout> lay_out(const circuit::Circuit& circuit, const Axes& tile, int group) {
   const Axes canvas = canvas_of(circuit);
   Axes phases = 1;
-  while (phases.h * tile < canvas.h) phases.h *= 2;
-  while (phases.w * tile < canvas.w) phases.w *= 2;
+  while (phases.h * tile.h < canvas.h) phases.h *= 2;
+  while (phases.w * tile.w < canvas.w) phases.w *= 2;
   std::vector<Layout> layouts(circuit.values.size());
   layouts[0] = {circuit.values[0].shape, phases, 1, group};
   for (const Op& op : circuit.ops) {

@@ -11,9 +11,9 @@ namespace sotto::packing {
 /// larger than any packing has room for is given as too large, not exactly.
 Axes canvas_of(const circuit::Circuit& circuit);
 
-/// The layout of every value of a circuit, for tiles of T x T positions (`tile` T) and G channels per ciphertext
+/// The layout of every value of a circuit, for tiles of T.h x T.w positions (`tile` T) and G channels per ciphertext
 /// (`group`). A value keeps the pixels' places of the first one that it is made from, so that neighbours stay where
 /// they are.
-std::vector<Layout> lay_out(const circuit::Circuit& circuit, int tile, int group);
+std::vector<Layout> lay_out(const circuit::Circuit& circuit, const Axes& tile, int group);
 
 }  // namespace sotto::packing

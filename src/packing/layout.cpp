@@ -2,10 +2,10 @@
 
 namespace sotto::packing {
 
-Place place_of(const Layout& layout, int tile, int y, int x) {
+Place place_of(const Layout& layout, const Axes& tile, int y, int x) {
   const int cy = y * layout.gap.h, cx = x * layout.gap.w;
   const Axes& p = layout.phases;
-  return {cy % p.h * p.w + cx % p.w, cy / p.h * tile + cx / p.w};
+  return {cy % p.h * p.w + cx % p.w, cy / p.h * tile.w + cx / p.w};
 }
 
 int channel_move(const Layout& in, int s, int channel, bool alone) {

@@ -12,22 +12,26 @@ inline constexpr int kMaxGroup = 64;
 /// Most phases of a map in each direction.
 inline constexpr int kMostPhases = 64;
 
+/// Most positions of a tile in each direction.
+inline constexpr int kMostTileSide = 256;
+
 /// A number for the height and one for the width of maps.
 struct Axes {
   int h = 1, w = 1;
 
   constexpr Axes(int both) : h(both), w(both) {}  // NOLINT(google-explicit-constructor): most are equal
   constexpr Axes(int height, int width) : h(height), w(width) {}
+  [[nodiscard]] constexpr int area() const { return h * w; }
   bool operator==(const Axes&) const = default;
 };
 
 /// How the pixels of a feature map lie in ciphertexts.
 ///
-/// A ciphertext holds, for one block of G channels, a tile of T x T positions for every image of the batch: slot (image
-/// * G + s) * T^2 + ty * T + tx. Place s holds channel s mod `places()` of the block: a map with fewer channels than G
-/// repeats them, and places between the number of channels and the next power of two hold zeros. Pixel (y, x) has
-/// canvas coordinates (y * gap.h, x * gap.w); in each direction canvas coordinate Y belongs to phase Y mod P at tile
-/// position Y / P. So P.h * P.w ciphertexts make a block, and neighbours lie in other ciphertexts or a few tile
+/// A ciphertext holds, for one block of G channels, a tile of T.h x T.w positions for every image of the batch: slot
+/// (image * G + s) * T.h * T.w + ty * T.w + tx. Place s holds channel s mod `places()` of the block: a map with fewer
+/// channels than G repeats them, and places between the number of channels and the next power of two hold zeros. Pixel
+/// (y, x) has canvas coordinates (y * gap.h, x * gap.w); in each direction canvas coordinate Y belongs to phase Y mod P
+/// at tile position Y / P. So P.h * P.w ciphertexts make a block, and neighbours lie in other ciphertexts or a few tile
 /// positions away.
 struct Layout : circuit::Shape {
   Axes phases = 1;  ///< P, powers of two
@@ -50,11 +54,11 @@ struct Layout : circuit::Shape {
   bool operator==(const Layout&) const = default;
 };
 
-/// Tile position (ty * T + tx) and phase (py * P.w + px) of a pixel.
+/// Tile position (ty * T.w + tx) and phase (py * P.w + px) of a pixel.
 struct Place {
   int phase = 0, position = 0;
 };
-Place place_of(const Layout& layout, int tile, int y, int x);
+Place place_of(const Layout& layout, const Axes& tile, int y, int x);
 
 /// By how many places channel `channel` of an input block moves to place `s` of an output block. Input and output
 /// places repeat, so there is a choice: forwards (cyclically if one image fills the ciphertext: `alone`), else

@@ -3,13 +3,13 @@
 namespace sotto::plan {
 
 AnswerSlots::AnswerSlots(const Plan& plan)
-    : tile_(static_cast<std::size_t>(plan.tile)),
+    : tile_(plan.tile),
       group_(static_cast<std::size_t>(plan.group())),
       batch_(static_cast<std::size_t>(plan.batch)),
       outputs_(static_cast<std::size_t>(plan.io.outputs)) {}
 
 AnswerSlots::AnswerSlots(const ClientSpec& spec)
-    : tile_(static_cast<std::size_t>(spec.tile)),
+    : tile_(spec.tile),
       group_(static_cast<std::size_t>(spec.input.layout.group)),
       batch_(static_cast<std::size_t>(spec.batch)),
       outputs_(static_cast<std::size_t>(spec.io.outputs)) {}

@@ -30,16 +30,16 @@ class AnswerSlots {
       for (int s = 0; s < w.places; ++s)
         for (int y = 0; y < w.rows; y += w.row_gap)
           for (int x = 0; x < w.columns; x += w.column_gap)
-            use(i, slot(i, static_cast<std::size_t>(s),
-                        static_cast<std::size_t>(y) * tile_ + static_cast<std::size_t>(x)));
+            use(i, slot(i, static_cast<std::size_t>(s), static_cast<std::size_t>(y * tile_.w + x)));
   }
 
  private:
   [[nodiscard]] std::size_t slot(std::size_t image, std::size_t place, std::size_t position) const {
-    return (image * group_ + place) * tile_ * tile_ + position;
+    return (image * group_ + place) * static_cast<std::size_t>(tile_.area()) + position;
   }
 
-  std::size_t tile_, group_, batch_, outputs_;
+  Axes tile_;
+  std::size_t group_, batch_, outputs_;
 };
 
 /// Coefficients of an answer beyond this part of the modulus say that it is lost: values outgrew it, or the key is

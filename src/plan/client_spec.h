@@ -8,7 +8,7 @@ namespace sotto::plan {
 struct ClientSpec {
   std::string network;
   ckks::ParametersSpec parameters;
-  int tile = 8;
+  Axes tile = 8;  ///< T
   int batch = 0;  ///< images per run
   Tensor input;
   ckks::Level output_level = 1;

@@ -12,7 +12,7 @@ namespace sotto::plan {
 std::string describe(const Plan& plan) {
   const Schedule schedule = make_schedule(plan);
   std::ostringstream out;
-  out << "network " << plan.network << ", batch " << plan.batch << ", tile " << plan.tile << "x" << plan.tile
+  out << "network " << plan.network << ", batch " << plan.batch << ", tile " << plan.tile.h << "x" << plan.tile.w
       << ", group " << plan.group() << ", ring rank 2^" << plan.parameters.log_n << ", "
       << plan.parameters.ciphertext_primes << " + " << plan.parameters.special_primes << " primes, "
       << plan.keys.keys.size() << " keys\n";

@@ -22,7 +22,7 @@ std::vector<double> GroupedPlaintexts::tap_slots(const Task& task, const circuit
   const Term& term = step.terms[static_cast<std::size_t>(tap.term)];
   const Layout& in = plan_.tensors[static_cast<std::size_t>(term.source)].layout;
   const Layout& out = plan_.tensors[static_cast<std::size_t>(step.output)].layout;
-  const int tile2 = plan_.tile * plan_.tile, ahead = giant * step.baby, move = ahead + tap.shift;
+  const int tile2 = plan_.tile.area(), ahead = giant * step.baby, move = ahead + tap.shift;
   const bool full = term.kind == Term::Kind::full;
   std::vector<double> slots, factors;
   if (!tap.mask.empty()) factors = mask_values(tap, term, out, plan_.tile, task.phase);
@@ -57,7 +57,7 @@ std::vector<double> GroupedPlaintexts::tap_slots(const Task& task, const circuit
 std::vector<double> GroupedPlaintexts::bias_slots(const Task& task, int block, std::size_t period) const {
   const Step& step = plan_.steps[static_cast<std::size_t>(task.step)];
   const Layout& out = plan_.tensors[static_cast<std::size_t>(step.output)].layout;
-  const int tile2 = plan_.tile * plan_.tile;
+  const int tile2 = plan_.tile.area();
   const bool uniform = step.bias.size() == static_cast<std::size_t>(out.channels);
   std::vector<double> slots(period);
   for (int s = 0; s < static_cast<int>(period) / tile2; ++s) {

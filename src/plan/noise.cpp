@@ -102,7 +102,7 @@ TapNoise tap_noise(const Plan& plan, const Schedule& schedule, std::size_t s, st
 WeightNoise grouped_noise(const Plan& plan, const Step& step, const Term& term) {
   const Layout& in = plan.tensors[static_cast<std::size_t>(term.source)].layout;
   const Layout& out = plan.tensors[static_cast<std::size_t>(step.output)].layout;
-  const double positions = static_cast<double>(plan.tile) * plan.tile;
+  const double positions = static_cast<double>(plan.tile.area());
   const double taps = term.kind == Term::Kind::full ? in.phase_count() * positions
                                                     : static_cast<double>(std::ranges::count(taps_in_use(term), true));
   const auto blocks = connected_blocks(plan, step, term);
@@ -128,8 +128,7 @@ WeightNoise single_noise(const Plan& plan, const Schedule& schedule, std::size_t
     if (is_mean(term, in)) {
       noise.constant.assign(taps, 1.0);
     } else {  // one plaintext with a value for each position of the tile, for each phase
-      const double variance =
-          in.phase_count() * static_cast<double>(plan.tile) * plan.tile * every_coefficient(plan, step);
+      const double variance = in.phase_count() * static_cast<double>(plan.tile.area()) * every_coefficient(plan, step);
       for_each_pair(term, in, out, [&](int o, int i, const double*) { noise.spread.push_back({o, i, variance}); });
     }
     return noise;

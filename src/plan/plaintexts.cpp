@@ -9,7 +9,7 @@ namespace sotto::plan {
 
 Plaintexts::Plaintexts(const Plan& plan)
     : plan_(plan),
-      period_(std::max<std::size_t>(64, static_cast<std::size_t>(plan.tile) * plan.tile)),
+      period_(std::max<std::size_t>(64, static_cast<std::size_t>(plan.tile.area()))),
       encoder_(std::countr_zero(period_), ring::RingKind::conjugate_invariant) {
   for (const Tensor& t : plan.tensors) roundings_.emplace_back(t);
 }
@@ -19,7 +19,7 @@ TaskPlaintexts::TaskPlaintexts(const Plaintexts& all, const Task& task)
   const Plan& plan = all_.plan_;
   const Layout& out = plan.tensors[step_.output].layout;
   for (const Term& t : step_.terms) tables_.emplace_back(t, plan.tensors[t.source].layout, out);
-  const std::size_t tile2 = static_cast<std::size_t>(plan.tile) * plan.tile;
+  const std::size_t tile2 = static_cast<std::size_t>(plan.tile.area());
   for (std::size_t k = 0; k < task.taps.size(); ++k) {
     const Tap& tap = task.taps[k];
     if (tap.mask.empty()) continue;
@@ -46,7 +46,7 @@ std::vector<Column> TaskPlaintexts::columns(std::size_t o) const {
 // slots.
 template <class F>
 std::vector<double> TaskPlaintexts::map_coefficients(const Layout& layout, int phase, F&& value, double factor) const {
-  const std::size_t tile2 = static_cast<std::size_t>(all_.plan_.tile) * all_.plan_.tile;
+  const std::size_t tile2 = static_cast<std::size_t>(all_.plan_.tile.area());
   std::vector<double> slots(all_.period_);
   for (int y = 0; y < layout.height; ++y) {
     for (int x = 0; x < layout.width; ++x) {
@@ -65,9 +65,9 @@ std::vector<double> TaskPlaintexts::map_coefficients(const Layout& layout, int p
 
 std::vector<double> TaskPlaintexts::bias(std::size_t o) const {
   const Layout& out = all_.plan_.tensors[step_.output].layout;
-  const int tile = all_.plan_.tile;
+  const Axes& tile = all_.plan_.tile;
   const bool uniform = step_.bias.size() == static_cast<std::size_t>(out.channels);
-  const bool fills = out.phases.h * tile == out.height && out.phases.w * tile == out.width;
+  const bool fills = out.phases.h * tile.h == out.height && out.phases.w * tile.w == out.width;
   if (uniform && fills && out.gap == Axes(1)) return {std::nearbyint(step_.bias[o] * step_.scale)};
   const auto value = [&](int y, int x) {
     return uniform ? step_.bias[o] : step_.bias[(o * static_cast<std::size_t>(out.height) + y) * out.width + x];

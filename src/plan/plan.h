@@ -89,7 +89,7 @@ struct Prediction {
 struct Plan {
   std::string network;  ///< name of the model file
   ckks::ParametersSpec parameters;
-  int tile = 8;                 ///< T
+  Axes tile = 8;                ///< T
   int batch = 0;                ///< images that one run holds: slots / (G T^2)
   std::vector<Tensor> tensors;  ///< tensors[0] is the input, the last step's output the scores
   std::vector<Step> steps;
@@ -107,7 +107,7 @@ struct Plan {
   /// G, channels per ciphertext.
   [[nodiscard]] int group() const { return input().layout.group; }
   /// Slots of one image in a ciphertext: masks and weights repeat with this period.
-  [[nodiscard]] int period() const { return tile * tile * group(); }
+  [[nodiscard]] int period() const { return tile.area() * group(); }
 };
 
 /// A plan as a circuit, for interpretations in float64. The plan must outlive it.

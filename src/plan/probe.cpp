@@ -118,7 +118,7 @@ void verify_probes(const Plan& plan) {
   }
 }
 
-void verify_watch(const Watch& watch, int prime_bits, int tile, int group) {
+void verify_watch(const Watch& watch, int prime_bits, const Axes& tile, int group) {
   if (watch.probes.size() > kMostProbes || watch.reach < 1 || watch.reach > 1 << 20 || !is_size(watch.score_bound) ||
       !is_size(watch.score_error) || !is_size(watch.score_spread) || !is_size(watch.faint_error) ||
       !is_fraction(watch.agreement))
@@ -127,7 +127,7 @@ void verify_watch(const Watch& watch, int prime_bits, int tile, int group) {
   for (const ProbeView& p : watch.probes)
     if (!within(p.limbs, kMostProbeLimbs) || !(p.scale > 1) || !(p.bound > 0) ||
         !has_room(p.bound, p.scale, p.limbs, prime_bits) || !within(p.watched.places, group) ||
-        !within(p.watched.rows, tile) || !within(p.watched.columns, tile) || !within(p.watched.row_gap, 4096) ||
+        !within(p.watched.rows, tile.h) || !within(p.watched.columns, tile.w) || !within(p.watched.row_gap, 4096) ||
         !within(p.watched.column_gap, 4096))
       bad("impossible probe");
 }

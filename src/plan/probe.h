@@ -24,6 +24,6 @@ bool has_room(double bound, double scale, int limbs, int prime_bits);
 /// Throws Error{bad_input} unless the probes of a plan fit it.
 void verify_probes(const Plan& plan);
 /// The part of it that a client checks, too.
-void verify_watch(const Watch& watch, int prime_bits, int tile, int group);
+void verify_watch(const Watch& watch, int prime_bits, const Axes& tile, int group);
 
 }  // namespace sotto::plan

@@ -11,7 +11,7 @@
 
 namespace sotto::plan {
 
-std::vector<double> mask_values(const Tap& tap, const Term& term, const Layout& out, int tile, int phase) {
+std::vector<double> mask_values(const Tap& tap, const Term& term, const Layout& out, const Axes& tile, int phase) {
   std::vector<double> values(tap.mask.begin(), tap.mask.end());
   for (std::size_t k = 0; k < term.map.size(); ++k) {
     const auto width = static_cast<std::size_t>(out.width);
@@ -40,15 +40,13 @@ std::size_t step_period(const Plan& plan, const Step& step) {
     for (const Term& t : step.terms)
       places = std::max(places, plan.tensors[static_cast<std::size_t>(t.source)].layout.places());
   }
-  return std::max<std::size_t>(64, static_cast<std::size_t>(places) * static_cast<std::size_t>(plan.tile * plan.tile));
+  return std::max<std::size_t>(64, static_cast<std::size_t>(places) * static_cast<std::size_t>(plan.tile.area()));
 }
 
-std::int64_t giant_rotation(const Plan& plan, const Step& step) {
-  return std::int64_t{step.baby} * plan.tile * plan.tile;
-}
+std::int64_t giant_rotation(const Plan& plan, const Step& step) { return std::int64_t{step.baby} * plan.tile.area(); }
 
 Source made_from(const Plan& plan, const Tap& tap) {
-  Source from{tap.source.tensor, tap.source.phase, std::int64_t{tap.shift} * plan.tile * plan.tile};
+  Source from{tap.source.tensor, tap.source.phase, std::int64_t{tap.shift} * plan.tile.area()};
   if (from == tap.source) from.rotation = 0;
   return from;
 }
@@ -152,7 +150,7 @@ void add_convolution_tap(const Plan& plan, const Step& step, int k, int phase, i
   const Term& term = step.terms[static_cast<std::size_t>(k)];
   const Layout& in = plan.tensors[static_cast<std::size_t>(term.source)].layout;
   const Layout& out = plan.tensors[static_cast<std::size_t>(step.output)].layout;
-  const int t = plan.tile;
+  const Axes& t = plan.tile;
   const Axis rows{out.height,  out.phases.h, out.gap.h,     in.height,
                   in.phases.h, in.gap.h,     term.stride_h, ky * term.dilation_h - term.pad_top};
   const Axis columns{out.width,   out.phases.w, out.gap.w,     in.width,
@@ -160,10 +158,10 @@ void add_convolution_tap(const Plan& plan, const Step& step, int k, int phase, i
   const auto across = columns.reaches(phase % out.phases.w);
   for (const Reach& y : rows.reaches(phase / out.phases.w)) {
     for (const Reach& x : across) {
-      Tap tap{k, ky * term.kernel_w + kx, {term.source, y.phase * in.phases.w + x.phase, y.shift * t + x.shift}, {}};
-      tap.mask.assign(static_cast<std::size_t>(t * t), 0);
+      Tap tap{k, ky * term.kernel_w + kx, {term.source, y.phase * in.phases.w + x.phase, y.shift * t.w + x.shift}, {}};
+      tap.mask.assign(static_cast<std::size_t>(t.area()), 0);
       for (int py : y.to)
-        for (int px : x.to) tap.mask[static_cast<std::size_t>(py * t + px)] = 1;
+        for (int px : x.to) tap.mask[static_cast<std::size_t>(py * t.w + px)] = 1;
       if (y.to.size() * x.to.size() == tap.mask.size() && term.map.empty()) tap.mask.clear();
       taps.push_back(std::move(tap));
     }
@@ -195,7 +193,7 @@ std::vector<Tap> taps_of(const Plan& plan, const Step& step, int k, int phase, c
 Schedule make_schedule(const Plan& plan) {
   for (const Tensor& t : plan.tensors) {
     const Layout& l = t.layout;
-    if ((l.height - 1) * l.gap.h >= l.phases.h * plan.tile || (l.width - 1) * l.gap.w >= l.phases.w * plan.tile)
+    if ((l.height - 1) * l.gap.h >= l.phases.h * plan.tile.h || (l.width - 1) * l.gap.w >= l.phases.w * plan.tile.w)
       throw Error(ErrorCode::bad_input,
                   "the feature map " + t.name + " is larger than the packing; use less padding before strides");
   }
@@ -228,7 +226,7 @@ Schedule make_schedule(const Plan& plan) {
           for (int shift : shifts[k]) {
             Tap tap = plain;
             tap.shift = shift;
-            tap.source.rotation += std::int64_t{shift} * plan.tile * plan.tile;
+            tap.source.rotation += std::int64_t{shift} * plan.tile.area();
             task.products += products[k][shift];
             task.taps.push_back(std::move(tap));
           }
@@ -304,9 +302,9 @@ std::set<ckks::KeyId> keys_of(const Plan& plan, const Task& task) {
   if (task.first_giant < 0) add_rotation(-giant_rotation(plan, step));
   if (task.last_giant > 0) add_rotation(giant_rotation(plan, step));
   if (sums)
-    for (std::int64_t r : sum_rotations(plan.tile * plan.tile)) add_rotation(r);
+    for (std::int64_t r : sum_rotations(plan.tile.area())) add_rotation(r);
   if (step.spread)
-    for (std::int64_t r : sum_rotations(plan.tile * plan.tile)) add_rotation(-r);
+    for (std::int64_t r : sum_rotations(plan.tile.area())) add_rotation(-r);
   if (step.kind == Kind::square) keys.insert({tier_of(plan, levels_of(plan, step).product), ckks::kRelinearise});
   return keys;
 }

@@ -24,7 +24,7 @@ struct Tap {
   int term = 0;
   int tap = 0;  ///< ky * kernel_w + kx; for a full term the phase
   Source source;
-  /// T^2 flags by tile position; empty if all are set and the term has no map of factors. Unused by full terms.
+  /// Flags by tile position; empty if all are set and the term has no map of factors. Unused by full terms.
   std::vector<std::uint8_t> mask;
   int shift = 0;  ///< places by which the source's rotation moves channels, 0 .. baby - 1
 };
@@ -95,7 +95,7 @@ std::set<int> channel_moves(const Plan& plan, const Step& step, const Term& term
 
 /// By tile position, what a tap's weight is multiplied by: its mask times the term's map of factors. The mask is not
 /// empty.
-std::vector<double> mask_values(const Tap& tap, const Term& term, const Layout& out, int tile, int phase);
+std::vector<double> mask_values(const Tap& tap, const Term& term, const Layout& out, const Axes& tile, int phase);
 
 /// Rotations that sum a power of two `count` of consecutive slots: 1, 2, 4, .. count / 2.
 std::vector<std::int64_t> sum_rotations(int count);

@@ -344,7 +344,7 @@ json header_of(const Plan& plan) {
   return {{"network", plan.network},
           {"parameters", to_json(plan.parameters)},
           {"bootstrapping", plan.bootstrapping ? to_json(*plan.bootstrapping) : json()},
-          {"tile", plan.tile},
+          {"tile", to_json(plan.tile)},
           {"batch", plan.batch},
           {"tensors", tensors},
           {"steps", steps},
@@ -376,7 +376,7 @@ Plan plan_of(const json& h, std::vector<double> values) {
   plan.network = readable_text(wire::text(h, "network"));
   plan.parameters = parameters_from_json(field(h, "parameters"));
   if (!field(h, "bootstrapping").is_null()) plan.bootstrapping = bootstrap_from_json(field(h, "bootstrapping"));
-  plan.tile = small_integer(h, "tile", 1, 256);
+  plan.tile = axes_from_json(h, "tile", 1, packing::kMostTileSide);
   plan.batch = small_integer(h, "batch", 1, 1 << 17);
   const auto& tensors = wire::list(h, "tensors", 100000);
   for (const json& t : tensors) plan.tensors.push_back(tensor_from_json(t));
@@ -396,7 +396,7 @@ Plan plan_of(const json& h, std::vector<double> values) {
 json to_json(const ClientSpec& spec) {
   return {{"network", spec.network},
           {"parameters", to_json(spec.parameters)},
-          {"tile", spec.tile},
+          {"tile", to_json(spec.tile)},
           {"batch", spec.batch},
           {"input", to_json(spec.input)},
           {"output", {{"level", to_json(spec.output_level)}, {"scale", spec.output_scale}}},
@@ -412,7 +412,7 @@ ClientSpec client_of(const json& h) {
   ClientSpec spec;
   spec.network = readable_text(wire::text(h, "network"));
   spec.parameters = parameters_from_json(field(h, "parameters"));
-  spec.tile = small_integer(h, "tile", 1, 256);
+  spec.tile = axes_from_json(h, "tile", 1, packing::kMostTileSide);
   spec.batch = small_integer(h, "batch", 1, 1 << 17);
   spec.input = tensor_from_json(field(h, "input"));
   spec.output_level = level_from_json(field(h, "output"), "level");

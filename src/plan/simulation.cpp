@@ -153,7 +153,7 @@ void Simulator::for_each_pixel(const Layout& layout, std::size_t ciphertext, F f
         const int c = layout.channel_at(block, place);
         if (c >= 0)
           f((static_cast<std::size_t>(c) * layout.height + y) * layout.width + x,
-            static_cast<std::size_t>(place * plan_.tile * plan_.tile + at.position));
+            static_cast<std::size_t>(place * plan_.tile.area() + at.position));
       }
     }
   }
@@ -335,7 +335,7 @@ void Simulator::finish(const Step& step, std::size_t ciphertext, Slots& values) 
 // Every slot becomes the sum over as many slots as a tile has, itself the first (direction 1) or the last one (-1).
 void Simulator::sum_tile(const Step& step, Slots& values, std::size_t ciphertext, int direction) const {
   int number = direction < 0 ? kSpreadErrors : 0;
-  for (std::int64_t r : sum_rotations(plan_.tile * plan_.tile)) {
+  for (std::int64_t r : sum_rotations(plan_.tile.area())) {
     Slots other = rotated(values, direction * r);
     disturb(other, division_ / step.scale, {Draw::What::rotation, step.output, ciphertext, ++number});
     for (std::size_t j = 0; j < values.size(); ++j) values[j] += other[j];

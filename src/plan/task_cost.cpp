@@ -84,7 +84,7 @@ int summing_rotations(const Plan& plan, const Task& task) {
     return step.terms[static_cast<std::size_t>(tap.term)].kind == Term::Kind::full;
   });
   return (static_cast<int>(sums) + static_cast<int>(step.spread)) *
-         static_cast<int>(sum_rotations(plan.tile * plan.tile).size());
+         static_cast<int>(sum_rotations(plan.tile.area()).size());
 }
 
 Work TaskWork::total() const {

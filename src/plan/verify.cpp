@@ -21,16 +21,16 @@ namespace {
 
 bool power_of_two(int v) { return v > 0 && (v & (v - 1)) == 0; }
 
-void verify_layout(const Layout& l, int tile) {
+void verify_layout(const Layout& l, const Axes& tile) {
   if (l.channels < 1 || l.channels > 65536 || l.height < 1 || l.width < 1 || l.height > 4096 || l.width > 4096)
     bad("a tensor has an impossible shape");
-  const auto verify_axis = [&](int size, int phases, int gap) {
+  const auto verify_axis = [](int size, int phases, int gap, int tile) {
     if (!power_of_two(phases) || phases > kMostPhases || gap < 1 || gap > 4096)
       bad("a tensor has an impossible layout");
     if ((size - 1) * gap >= phases * tile) bad("a tensor does not fit its ciphertexts");
   };
-  verify_axis(l.height, l.phases.h, l.gap.h);
-  verify_axis(l.width, l.phases.w, l.gap.w);
+  verify_axis(l.height, l.phases.h, l.gap.h, tile.h);
+  verify_axis(l.width, l.phases.w, l.gap.w, tile.w);
 }
 
 void verify_moments(const Tensor& t) {
@@ -86,7 +86,7 @@ void verify_product(const Plan& plan, const Step& step, const Readers& readers, 
   const Layout &in = plan.tensors[static_cast<std::size_t>(second)].layout,
                &out = plan.tensors[static_cast<std::size_t>(step.output)].layout;
   if (in == out) return;
-  const bool spread = plan.tile == 1 || readers.spread[static_cast<std::size_t>(second)];
+  const bool spread = plan.tile == Axes(1) || readers.spread[static_cast<std::size_t>(second)];
   if (!spread || in.channels != out.channels || in.plane() != 1 || in.phases != Axes(1))
     bad(name + "its factors do not lie alike");
 }
@@ -251,16 +251,17 @@ void verify_level(const ckks::ParametersSpec& p, const ckks::Level& level, const
     bad(name + "impossible level");
 }
 
-void verify_interface(const ckks::ParametersSpec& parameters, int tile, int batch, const Tensor& input,
+void verify_interface(const ckks::ParametersSpec& parameters, const Axes& tile, int batch, const Tensor& input,
                       const Interface& io) {
   const std::int64_t slots = std::int64_t{1} << parameters.log_n, group = input.layout.group;
-  if (!power_of_two(tile) || tile > 256) bad("impossible tile");
+  for (int side : {tile.h, tile.w})
+    if (!power_of_two(side) || side > packing::kMostTileSide) bad("impossible tile");
   if (!power_of_two(input.layout.group) || group > kMaxGroup) bad("impossible number of channels per ciphertext");
   // A mask is constant over runs of slots / period words, which the matrix products of single channels take in pieces
   // of 16.
-  if ((group == 1 ? 16 : 1) * group * tile * tile > slots) bad("impossible tile");
+  if ((group == 1 ? 16 : 1) * group * tile.area() > slots) bad("impossible tile");
   if (parameters.kind != ring::RingKind::conjugate_invariant) bad("networks run in the conjugate-invariant ring");
-  if (batch < 1 || batch != slots / (group * tile * tile)) bad("batch and tile do not fit the ring");
+  if (batch < 1 || batch != slots / (group * tile.area())) bad("batch and tile do not fit the ring");
   verify_layout(input.layout, tile);
   const Layout& in = input.layout;
   const auto channels = static_cast<std::size_t>(io.channels);

@@ -16,7 +16,7 @@ void require_scores(const Plan& plan);
 void verify_level(const ckks::ParametersSpec& parameters, const ckks::Level& level, const std::string& name);
 
 /// The parts of `verify` that a client checks, too: layout of images and scores, and the key list.
-void verify_interface(const ckks::ParametersSpec& parameters, int tile, int batch, const Tensor& input,
+void verify_interface(const ckks::ParametersSpec& parameters, const Axes& tile, int batch, const Tensor& input,
                       const Interface& io);
 void verify_keys(const ckks::ParametersSpec& parameters, const ckks::KeyRequest& keys);
 

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "packing/layout.h"
+
 namespace sotto::report {
 
 /// What a layer took, over all runs.
@@ -24,7 +26,9 @@ struct LayerFigures {
 /// The images that one packing served, and what that took.
 struct PartFigures {
   std::size_t images = 0;
-  int batch = 0, tile = 0, group = 0;
+  int batch = 0;
+  packing::Axes tile = 1;
+  int group = 0;
   std::uint64_t batches = 0, bootstraps = 0;
   double wall_seconds = 0, predicted_seconds = 0;
   std::uint64_t peak_rss_bytes = 0, predicted_peak_bytes = 0, eval_key_bytes = 0;
@@ -49,8 +53,9 @@ struct Evaluation {
   std::uint64_t ring_dimension = 0;
   double log2_qp = 0;
   int security_bits = 0, ciphertext_primes = 0, special_primes = 0;
-  std::string security;                                       ///< in words: "128 bits of security"
-  int batch = 0, tile = 0, group = 0, input_ciphertexts = 0;  ///< of the first part
+  std::string security;                             ///< in words: "128 bits of security"
+  int batch = 0, group = 0, input_ciphertexts = 0;  ///< of the first part
+  packing::Axes tile = 1;                           ///< of the first part
   int threads = 0;
   std::string cpu_kernels;
   std::vector<PartFigures> parts;

@@ -95,11 +95,11 @@ std::string packing(const Evaluation& e) {
       facts({{"images per run", whole(e.batch)},
              {"runs", whole(e.total().batches)},
              {"channels per ciphertext", whole(e.group)},
-             {"tile", fmt::format("{0} x {0} positions of a channel", e.tile)},
+             {"tile", fmt::format("{} x {} positions of a channel", e.tile.h, e.tile.w)},
              {"ciphertexts per input", whole(e.input_ciphertexts)},
              {"ring", fmt::format("{}, rank {}", e.ring, whole(e.ring_dimension))},
              {"primes", fmt::format("{} for ciphertexts, {} special", e.ciphertext_primes, e.special_primes)}});
-  if (e.batch >= 1 && e.group >= 1 && e.tile >= 1) out += packing_picture(e.batch, e.group, e.tile);
+  if (e.batch >= 1 && e.group >= 1) out += packing_picture(e.batch, e.group, e.tile);
   return out + "</div>\n";
 }
 

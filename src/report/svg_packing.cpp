@@ -37,20 +37,20 @@ std::string zoom(double y, double box, double width) {
 
 }  // namespace
 
-std::string packing_picture(int images, int group, int tile) {
+std::string packing_picture(int images, int group, const packing::Axes& tile) {
   constexpr double kTop = 22, kChannels = kTop + kStep, kTile = kChannels + kStep;
-  const int cells = std::min(tile, kMostCells), channels = std::min(group, kMostBoxes);
-  const double pitch = kGrid / cells, gap = cells > 16 ? 0.5 : 1;
+  const int longer = std::min(std::max(tile.h, tile.w), kMostCells), channels = std::min(group, kMostBoxes);
+  const double pitch = kGrid / longer, gap = longer > 16 ? 0.5 : 1;
   std::string rows;
   const double image = row(rows, kTop, images, fmt::format("images in a ciphertext: {}", images));
   const double channel = row(rows, kChannels, group, fmt::format("channels of an image: {}", group));
-  for (int r = 0; r < cells; ++r)
-    for (int c = 0; c < cells; ++c)
+  for (int r = 0; r < std::min(tile.h, kMostCells); ++r)
+    for (int c = 0; c < std::min(tile.w, kMostCells); ++c)
       rows += svg_box(kLeft + pitch * c, kTile + pitch * r, pitch - gap, pitch - gap, "s0");
-  rows +=
-      svg_text(kLeft + kGrid + 12, kTile + 14, "start", "", fmt::format("positions of a channel: {} x {}", tile, tile));
+  rows += svg_text(kLeft + kGrid + 12, kTile + 14, "start", "",
+                   fmt::format("positions of a channel: {} x {}", tile.h, tile.w));
   const std::string title = fmt::format("One ciphertext: {} images, {} channels of each, {} x {} positions of each",
-                                        images, group, tile, tile);
+                                        images, group, tile.h, tile.w);
   return svg_start(kSpan + 2 * kLeft, kTile + kGrid + 4, title) +
          zoom(kTop, image, std::min(kSpan, channels * 130.0) - kGap) + zoom(kChannels, channel, kGrid) + rows +
          "</svg>\n";

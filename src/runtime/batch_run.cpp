@@ -254,7 +254,7 @@ ckks::Ciphertext BatchRun::giant_steps(const plan::Task& task, const Sources& so
 ckks::Ciphertext BatchRun::finish(const plan::Step& step, bool sum_tile, ckks::Ciphertext c,
                                   const ckks::Ciphertext* factor) const {
   const ckks::Level& level = plan_.tensors[step.output].level;
-  const auto rotations = plan::sum_rotations(plan_.tile * plan_.tile);
+  const auto rotations = plan::sum_rotations(plan_.tile.area());
   if (sum_tile)
     for (std::int64_t r : rotations) c = evaluator_.rotate_sum(c, std::array{r});
   if (step.spread)

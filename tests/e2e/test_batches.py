@@ -34,7 +34,7 @@ if n == 99:
     (here / "started").touch()
     time.sleep(60)
 seconds = 40 * n / threads
-report = dict(images=n - (n == 7), labels=[0] * n, batch=n, batches=1, tile=8, group=2, amortized_seconds_per_image=seconds / n,
+report = dict(images=n - (n == 7), labels=[0] * n, batch=n, batches=1, tile=[8, 8], group=2, amortized_seconds_per_image=seconds / n,
               wall_seconds=seconds, total_seconds=seconds + 1, predicted_seconds=seconds / 2, peak_rss_bytes=4e9,
               predicted_peak_bytes=5e9, eval_key_bytes=6e8, input_bytes=3e8, output_bytes=8e6, label_agreement=0.5 if n == 9 else 1.0,
               accuracy=None if n == 11 else 0.9, plain_accuracy=0.91, max_abs_logit_error=float("nan") if n == 8 else 0.25,

@@ -152,14 +152,14 @@ class Hostile(FilesCase):
     def test_header_values(self):
         big = [-1, 0, 1 << 31, 1 << 40, (1 << 63) - 1, 1 << 64, 1e300, "x", [], {}, None]
         paths = {
-            "net.plan": [["batch"], ["tile"], ["parameters", "log_n"], ["parameters", "ciphertext_primes"], ["parameters", "prime_bits"],
+            "net.plan": [["batch"], ["tile"], ["tile", "w"], ["parameters", "log_n"], ["parameters", "ciphertext_primes"], ["parameters", "prime_bits"],
                          ["tensors", 0, "layout", "channels"], ["tensors", 1, "layout", "height"], ["tensors", 1, "layout", "gap"],
                          ["tensors", 0, "layout", "phases"], ["tensors", 1, "scale"], ["tensors", 1, "level", "limbs"], ["tensors", 1, "level", "absent"], ["steps", 0, "output"],
                          ["steps", 0, "level", "limbs"], ["steps", 0, "early"], ["steps", 0, "bias"], ["steps", 0, "terms", 0, "source"],
                          ["steps", 0, "terms", 0, "kernel", "h"], ["steps", 0, "terms", 0, "weights"], ["interface", "outputs"],
                          ["interface", "mean"], ["key_request", "tiers", 0, "special"], ["key_request", "keys", 0, "galois_element"],
                          ["plan_id"], ["steps"], ["sections"]],
-            "net.client": [["batch"], ["tile"], ["parameters", "log_n"], ["parameters", "special_primes"], ["parameters", "prime_bits"],
+            "net.client": [["batch"], ["tile"], ["tile", "w"], ["parameters", "log_n"], ["parameters", "special_primes"], ["parameters", "prime_bits"],
                            ["input", "layout", "channels"], ["input", "layout", "height"], ["input", "layout", "phases"],
                            ["input", "scale"], ["input", "level", "limbs"], ["output", "level", "limbs"], ["output", "scale"], ["interface", "channels"],
                            ["interface", "std"], ["key_request", "tiers", 0, "max_limbs"], ["key_request", "keys", 0, "tier"],

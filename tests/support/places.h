@@ -16,7 +16,7 @@ inline int channel_of_place(const plan::Layout& l, int block, int s) {
 
 /// The slot of a tile position at place s of image b.
 inline std::size_t slot_of(const plan::Plan& p, int b, int s, int position) {
-  return static_cast<std::size_t>((b * p.tensors[0].layout.group + s) * p.tile * p.tile + position);
+  return static_cast<std::size_t>((b * p.tensors[0].layout.group + s) * p.tile.area() + position);
 }
 
 }  // namespace sotto::test

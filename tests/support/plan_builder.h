@@ -39,7 +39,8 @@ class PlanBuilder {
   int early = 0;          ///< of the squares that follow
   double log_scale = 22;  ///< log2 of the scale that the steps that follow leave
 
-  PlanBuilder(int log_n, int tile, plan::Layout input, int limbs, int late_of_steps = 1, int small_primes = 0)
+  PlanBuilder(int log_n, const plan::Axes& tile, plan::Layout input, int limbs, int late_of_steps = 1,
+              int small_primes = 0)
       : late(late_of_steps) {
     plan.network = "test.onnx";
     plan.parameters = {.log_n = log_n,
@@ -49,7 +50,7 @@ class PlanBuilder {
                        .prime_bits = 48,
                        .small_primes = small_primes};
     plan.tile = tile;
-    plan.batch = (1 << log_n) / (tile * tile * input.group);
+    plan.batch = (1 << log_n) / (tile.area() * input.group);
     primes_ = ckks::primes_of(plan.parameters);
     plan.tensors.push_back({"image", input, limbs, 0x1p22});
     const auto channels = static_cast<std::size_t>(input.channels);

@@ -15,7 +15,7 @@
 namespace sotto::test {
 
 /// A network as a plan over the smallest toy ring for so many images: levels and scales as the compiler sets them.
-inline plan::Plan toy_plan(const graph::Network& network, int tile, int group, int images) {
+inline plan::Plan toy_plan(const graph::Network& network, const packing::Axes& tile, int group, int images) {
   const circuit::Circuit circuit = compiler::lower(network);
   plan::Plan p = compiler::pack(circuit, {tile, group});
   p.network = network.name;
@@ -23,13 +23,13 @@ inline plan::Plan toy_plan(const graph::Network& network, int tile, int group, i
   const int primes_of_step = group == 1 ? 1 : 2;  // with groups, weights repeat over longer periods
   const std::vector<int> steps = depths(circuit);
   const int limbs = (*std::ranges::max_element(steps) + 1) * primes_of_step;
-  const int slots = std::max(tile * tile * group * images, group == 1 ? 16 * std::max(tile * tile, 64) : 64);
+  const int slots = std::max(tile.area() * group * images, group == 1 ? 16 * std::max(tile.area(), 64) : 64);
   p.parameters = {.log_n = static_cast<int>(std::bit_width(static_cast<unsigned>(slots))) - 1,
                   .kind = ring::RingKind::conjugate_invariant,
                   .ciphertext_primes = limbs,
                   .special_primes = std::max(3, (limbs + 7) / 8 + 1),
                   .prime_bits = 48};
-  p.batch = (1 << p.parameters.log_n) / (tile * tile * group);
+  p.batch = (1 << p.parameters.log_n) / (tile.area() * group);
   const auto primes = ckks::primes_of(p.parameters);
   const double scale = 0x1p22;
   p.tensors[0].level.limbs = limbs;

@@ -132,8 +132,8 @@ int run(int argc, char** argv) {
   const double relu_error = compiler::relu_error_for(network);
   plan::Plan plan = compiler::compile(compiler::measured_circuit(network, calibration, relu_error), {.batch = 16}).plan;
   compiler::measure_probes(plan, calibration);
-  fmt::print("{}: batch {}, tile {}, {} probes, scores up to {:.3g}\n", network.name, plan.batch, plan.tile,
-             plan.probes.size(), plan.score_bound);
+  fmt::print("{}: batch {}, tile {}x{}, {} probes, scores up to {:.3g}\n", network.name, plan.batch, plan.tile.h,
+             plan.tile.w, plan.probes.size(), plan.score_bound);
 
   auto tests = images::load_images({argv[2]}, io, 0, count);
   std::vector<Picture> pictures;

@@ -28,7 +28,7 @@ plan::Plan expect_equal(const Network& network, const Options& options = {}) {
   plan::Plan p = compile(network, options).plan;
   plan::verify(p);
   EXPECT_GE(p.batch, options.batch);
-  EXPECT_EQ(p.batch, (1 << p.parameters.log_n) / (p.tile * p.tile));
+  EXPECT_EQ(p.batch, (1 << p.parameters.log_n) / (p.tile.area()));
   for (unsigned seed : {1u, 2u}) {
     const auto image = test::random_values(network.input_shape().size(), seed, 1);
     EXPECT_LT(test::relative_error(circuit::interpret(plan::view(p), image), graph::evaluate(network, image)), 1e-9)
@@ -56,10 +56,10 @@ TEST(StructuredNetworks, MeanTheSameInEveryPacking) {
     const Network network = test::structured_network(seed);
     const auto image = test::random_values(network.input_shape().size(), seed, 1);
     const auto expected = graph::evaluate(network, image);
-    for (int tile : {1, 2, 4, 16}) {
+    for (const packing::Axes& tile : {packing::Axes(1), {2, 2}, {4, 4}, {16, 16}, {1, 32}, {8, 4}}) {
       const plan::Plan p = pack(lower(network), {tile, 1 + static_cast<int>(seed % 2)});
       EXPECT_LT(test::relative_error(circuit::interpret(plan::view(p), image), expected), 1e-9)
-          << "tile " << tile << "\n"
+          << "tile " << tile.h << "x" << tile.w << "\n"
           << graph::describe(network);
       EXPECT_NO_THROW((void)plan::make_schedule(p));
       std::set<int> read{p.steps.back().output};

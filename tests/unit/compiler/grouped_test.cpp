@@ -30,7 +30,7 @@ plan::Plan expect_equal(const graph::Network& network, const Options& options) {
   plan::Plan p = compile(network, options).plan;
   EXPECT_NO_THROW(plan::verify(p));
   EXPECT_GE(p.batch, options.batch);
-  EXPECT_EQ(p.batch * p.tile * p.tile * options.group, 1 << p.parameters.log_n);
+  EXPECT_EQ(p.batch * p.tile.area() * options.group, 1 << p.parameters.log_n);
   for (const plan::Tensor& t : p.tensors) EXPECT_EQ(t.layout.group, options.group);
   const auto image = test::random_values(network.input_shape().size(), 1, 1);
   EXPECT_LT(test::relative_error(circuit::interpret(plan::view(p), image), graph::evaluate(network, image)), 1e-9)
@@ -99,14 +99,14 @@ TEST(GroupedNetworks, TilesShrinkForTheGroup) {
   b.dense(b.mean(b.square(b.conv(0, 2, 3, 2, 1))), 2);
   EXPECT_EQ(expect_equal(b.network, with_group(16)).tile, 64);
   EXPECT_EQ(expect_equal(b.network, with_group(64)).tile, 32);
-  EXPECT_EQ(expect_equal(b.network, with_group(16, 2)).tile, 32);
+  EXPECT_EQ(expect_equal(b.network, with_group(16, 2)).tile, packing::Axes(32, 64));
 }
 
 TEST(GroupedNetworks, AnyStrideFitsAnyTile) {
   NetworkBuilder b({1, 64, 64}, 1);
   b.dense(b.mean(b.square(b.conv(0, 2, 3, 3, 0))), 2);
   EXPECT_EQ(expect_equal(b.network, with_group(16)).tile, 64);
-  EXPECT_EQ(expect_equal(b.network, with_group(32)).tile, 32);
+  EXPECT_EQ(expect_equal(b.network, with_group(32)).tile, packing::Axes(32, 64));
 }
 
 TEST(GroupedNetworks, ImpossibleGroups) {

@@ -100,11 +100,13 @@ TEST(Batch, PlansHoldAtLeastTheImagesAskedFor) {
   const graph::Network network = small_network();
   const auto image = test::random_values(128, 1, 1);
   const auto expected = graph::evaluate(network, image);
-  for (const auto& [asked, tile] : {std::pair(1, 8), std::pair(1024, 8), std::pair(1025, 4), std::pair(4096, 4),
-                                    std::pair(16384, 2), std::pair(65536, 1)}) {
+  using packing::Axes;
+  for (const auto& [asked, tile] :
+       {std::pair(1, Axes(8)), std::pair(1024, Axes(8)), std::pair(1025, Axes(4, 8)), std::pair(2049, Axes(4)),
+        std::pair(4096, Axes(4)), std::pair(16384, Axes(2)), std::pair(20000, Axes(1, 2)), std::pair(65536, Axes(1))}) {
     const plan::Plan p = compile(network, for_images(asked)).plan;
     EXPECT_EQ(p.tile, tile) << "the largest tile that leaves room for the batch";
-    EXPECT_EQ(p.batch, 65536 / tile / tile);
+    EXPECT_EQ(p.batch, 65536 / tile.area());
     plan::verify(p);
     EXPECT_LT(test::relative_error(circuit::interpret(plan::view(p), image), expected), 1e-9);
   }
@@ -164,8 +166,10 @@ TEST(Sizes, LargeImagesLeaveRoomForFewerOthers) {
   NetworkBuilder b({1, 1024, 8}, 2);
   b.dense(b.mean(b.conv(0, 1, 1, 4, 0)), 2);
   const plan::Plan p = compile(b.network, {}).plan;
-  EXPECT_EQ(p.batch, 256) << "more would take more phases than there may be";
-  EXPECT_EQ(p.input().layout.phases, plan::Axes(64, 1));
+  EXPECT_EQ(p.batch, 1024);
+  EXPECT_EQ(p.tile, plan::Axes(16, 4)) << "where rows would take too many phases, columns get them";
+  EXPECT_EQ(p.input().layout.phases, plan::Axes(64, 2));
+  EXPECT_EQ(compile(b.network, for_images(65536)).plan.batch, 4096) << "more would take more phases than there may be";
 }
 
 }  // namespace

@@ -136,7 +136,7 @@ TEST(GroupedSchedule, TapsAreThoseOfSingleChannelsAtEveryShift) {
       for (const Tap& tap : plain.tasks[t].taps)
         for (int shift : shifts[static_cast<std::size_t>(tap.term)]) {
           Source source = tap.source;
-          source.rotation += shift * p.tile * p.tile;
+          source.rotation += shift * p.tile.area();
           expected.insert({tap.term, tap.tap, source, tap.mask, shift});
         }
       for (const Tap& tap : task.taps) actual.insert({tap.term, tap.tap, tap.source, tap.mask, tap.shift});
@@ -154,7 +154,7 @@ TEST(GroupedSchedule, KeysForEveryRotationGiantStepSquareAndSum) {
     std::set<ckks::KeyId> all;
     for (const Task& task : schedule.tasks) {
       const Step& step = step_of(p, task);
-      const int tier = step.level.limbs <= 2 ? 1 : 0, tile2 = p.tile * p.tile;
+      const int tier = step.level.limbs <= 2 ? 1 : 0, tile2 = p.tile.area();
       std::set<std::int64_t> rotations;
       for (const Tap& tap : task.taps) {
         const std::int64_t channels = std::int64_t{tap.shift} * tile2;  // first channels move, then pixels

@@ -18,27 +18,42 @@ using namespace test::kinds;
 struct Where {
   int phase, position;
 };
-Where where(const Layout& l, int tile, int y, int x) {
+Where where(const Layout& l, const Axes& tile, int y, int x) {
   const int canvas_y = y * l.gap.h, canvas_x = x * l.gap.w;
   return {(canvas_y % l.phases.h) * l.phases.w + canvas_x % l.phases.w,
-          (canvas_y / l.phases.h) * tile + canvas_x / l.phases.w};
+          (canvas_y / l.phases.h) * tile.w + canvas_x / l.phases.w};
 }
 
 // Plans of one convolution each, of many geometries, and the small plan of all kinds of terms.
 std::vector<Plan> plans() {
   std::vector<Plan> out{test::small_plan()};
   struct {
-    int tile, channels, height, width, phases, kernel, stride, pad, out_phases, out_gap;
-  } const shapes[] = {
-      {4, 1, 4, 4, 1, 3, 1, 1, 1, 1},   {4, 2, 8, 8, 2, 3, 1, 1, 2, 1}, {4, 1, 16, 16, 4, 5, 2, 2, 2, 1},
-      {4, 1, 16, 16, 4, 3, 4, 1, 1, 1}, {4, 1, 8, 8, 2, 3, 4, 1, 1, 2}, {8, 1, 7, 5, 1, 3, 2, 0, 1, 2},
-      {8, 1, 13, 11, 2, 4, 1, 2, 2, 1}, {8, 1, 9, 9, 2, 9, 1, 0, 2, 1}, {2, 1, 8, 8, 4, 3, 1, 1, 4, 1},
-      {1, 1, 4, 4, 4, 2, 2, 0, 2, 1},   {4, 1, 8, 3, 2, 1, 2, 0, 1, 1}, {4, 1, 4, 4, 1, 3, 3, 1, 1, 3}};
+    Axes tile;
+    int channels, height, width;
+    Axes phases;
+    int kernel, stride, pad;
+    Axes out_phases, out_gap;
+  } const shapes[] = {{4, 1, 4, 4, 1, 3, 1, 1, 1, 1},
+                      {4, 2, 8, 8, 2, 3, 1, 1, 2, 1},
+                      {4, 1, 16, 16, 4, 5, 2, 2, 2, 1},
+                      {4, 1, 16, 16, 4, 3, 4, 1, 1, 1},
+                      {4, 1, 8, 8, 2, 3, 4, 1, 1, 2},
+                      {8, 1, 7, 5, 1, 3, 2, 0, 1, 2},
+                      {8, 1, 13, 11, 2, 4, 1, 2, 2, 1},
+                      {8, 1, 9, 9, 2, 9, 1, 0, 2, 1},
+                      {2, 1, 8, 8, 4, 3, 1, 1, 4, 1},
+                      {1, 1, 4, 4, 4, 2, 2, 0, 2, 1},
+                      {4, 1, 8, 3, 2, 1, 2, 0, 1, 1},
+                      {4, 1, 4, 4, 1, 3, 3, 1, 1, 3},
+                      {{4, 8}, 1, 8, 8, {2, 1}, 3, 1, 1, {2, 1}, 1},
+                      {{4, 8}, 2, 8, 8, {2, 1}, 3, 2, 1, 1, {1, 2}},
+                      {{1, 16}, 1, 1, 30, {1, 2}, 1, 1, 0, {1, 2}, 1},
+                      {{8, 2}, 1, 7, 5, {1, 4}, 3, 2, 0, {1, 2}, {2, 1}}};
   for (const auto& s : shapes) {
     test::PlanBuilder b(10, s.tile, {s.channels, s.height, s.width, s.phases, 1}, 3);
     const int h = (s.height + 2 * s.pad - s.kernel) / s.stride + 1, w = (s.width + 2 * s.pad - s.kernel) / s.stride + 1;
     const int x = b.step({b.convolution(0, 2, s.kernel, s.stride, s.pad)}, {2, h, w, s.out_phases, s.out_gap}, square);
-    b.step({b.full(x, 2)}, {2, 1, 1, 1, s.tile}, keep);
+    b.step({b.full(x, 2)}, {2, 1, 1, 1, 1}, keep);
     out.push_back(b.build());
   }
   return out;
@@ -55,7 +70,7 @@ TEST(Schedule, PixelsHaveDistinctPlaces) {
           EXPECT_EQ(place.phase, expected.phase);
           EXPECT_EQ(place.position, expected.position);
           EXPECT_TRUE(place.phase >= 0 && place.phase < t.layout.phase_count());
-          EXPECT_TRUE(place.position >= 0 && place.position < p.tile * p.tile);
+          EXPECT_TRUE(place.position >= 0 && place.position < p.tile.area());
           EXPECT_TRUE(places.insert({place.phase, place.position}).second) << t.name << " " << y << "," << x;
         }
     }
@@ -97,7 +112,7 @@ TEST(Schedule, EveryTapReadsTheRightPixels) {
               ASSERT_EQ(tap, nullptr) << "one tap for each place of the kernel";
               tap = &t;
             }
-            std::vector<std::uint8_t> mask(static_cast<std::size_t>(p.tile * p.tile));
+            std::vector<std::uint8_t> mask(static_cast<std::size_t>(p.tile.area()));
             for (int y = 0; y < out.height; ++y)
               for (int x = 0; x < out.width; ++x) {
                 const Where to = where(out, p.tile, y, x);
@@ -171,7 +186,7 @@ TEST(Schedule, KeysForEveryRotationSquareAndSum) {
       for (const Tap& tap : task.taps) {
         if (tap.source.rotation != 0) expected.insert({tier, galois_element(tap.source.rotation)});
         if (step.terms[static_cast<std::size_t>(tap.term)].kind == Term::Kind::full)
-          for (int r = 1; r < p.tile * p.tile; r *= 2) expected.insert({tier, galois_element(r)});
+          for (int r = 1; r < p.tile.area(); r *= 2) expected.insert({tier, galois_element(r)});
       }
       if (step.kind == square) expected.insert({tier, 0});
     }

@@ -17,7 +17,7 @@ using Values = std::vector<double>;
 
 struct Simulation {
   explicit Simulation(const Plan& p)
-      : plan(p), slots(std::size_t{1} << p.parameters.log_n), tile2(static_cast<std::size_t>(p.tile * p.tile)) {}
+      : plan(p), slots(std::size_t{1} << p.parameters.log_n), tile2(static_cast<std::size_t>(p.tile.area())) {}
 
   const Plan& plan;
   const std::size_t slots, tile2;
@@ -66,7 +66,7 @@ struct Simulation {
         }
       }
       if (full)
-        for (std::int64_t r : sum_rotations(plan.tile * plan.tile)) {
+        for (std::int64_t r : sum_rotations(plan.tile.area())) {
           const Slots other = rotated(totals, r);
           for (std::size_t j = 0; j < slots; ++j) totals[j] += other[j];
         }

@@ -112,12 +112,12 @@ TEST(StepPlot, MissingNumbersAndManyLabels) {
 TEST(PackingPicture, AnyPacking) {
   for (int images : {1, 2, 16, 1024, 65536})
     for (int group : {1, 4, 64})
-      for (int tile : {1, 8, 32, 256}) {
+      for (const packing::Axes& tile : {packing::Axes(1), {1, 64}, {8, 16}, {32, 8}, {256, 16}}) {
         const std::string svg = packing_picture(images, group, tile);
         EXPECT_EQ(test::unbalanced(svg), "");
         EXPECT_EQ(test::found(svg, "class=\"chosen\"").size(), 2u);
         EXPECT_EQ(test::found(svg, "class=\"s0\"").size(),
-                  static_cast<std::size_t>(std::min(tile, 32) * std::min(tile, 32)));
+                  static_cast<std::size_t>(std::min(tile.h, 32) * std::min(tile.w, 32)));
       }
 }
 

@@ -52,7 +52,7 @@ void expect_matches_interpreter(const Plan& p, double tolerance) {
             for (int x = 0; x < l.width; ++x) {
               const plan::Place place = plan::place_of(l, p.tile, y, x);
               if (place.phase != phase) continue;
-              ASSERT_NEAR(slots[static_cast<std::size_t>(b) * p.tile * p.tile + place.position],
+              ASSERT_NEAR(slots[static_cast<std::size_t>(b) * p.tile.area() + place.position],
                           truth[b][t][(static_cast<std::size_t>(c) * l.height + y) * l.width + x],
                           tolerance * largest[t])
                   << "tensor " << t << " channel " << c << " image " << b << " pixel " << y << "," << x;

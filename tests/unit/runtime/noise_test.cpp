@@ -72,7 +72,7 @@ std::vector<double> measured_noise(const plan::Plan& p, By by) {
           for (int column = 0; column < l.width; ++column) {
             const plan::Place place = plan::place_of(l, p.tile, row, column);
             if (place.phase == phase)
-              measured[t].add(slots[static_cast<std::size_t>(i) * p.tile * p.tile + place.position] -
+              measured[t].add(slots[static_cast<std::size_t>(i) * p.tile.area() + place.position] -
                               truth[i][t][(static_cast<std::size_t>(c) * l.height + row) * l.width + column]);
           }
     }

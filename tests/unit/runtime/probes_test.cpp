@@ -46,7 +46,7 @@ TEST_P(Probes, AreSumsOfTheirTensors) {
         for (int place = 0; place < w.places; ++place)
           for (int y = 0; y < w.rows; y += w.row_gap)
             for (int x = 0; x < w.columns; x += w.column_gap)
-              found = std::max(found, std::abs(slots[test::slot_of(p, static_cast<int>(b), place, y * p.tile + x)]));
+              found = std::max(found, std::abs(slots[test::slot_of(p, static_cast<int>(b), place, y * p.tile.w + x)]));
         EXPECT_NEAR(found, expected, 1e-2 * expected) << "probe " << k << ", image " << b;
       }
     }

@@ -15,7 +15,7 @@ using test::NetworkBuilder;
 // A weight that is lost, or counted twice, makes errors of 0.1 and more.
 constexpr double kTolerance = 5e-2;
 
-void expect_right(const graph::Network& network, int tile) {
+void expect_right(const graph::Network& network, const packing::Axes& tile) {
   for (int group : {1, 2, 8}) {
     const plan::Plan p = test::toy_plan(network, tile, group, group == 2 ? 4 : 1);
     EXPECT_LT(test::worst_error(p), kTolerance) << "group " << group << "\n"
@@ -28,7 +28,8 @@ void expect_right(const graph::Network& network, int tile) {
 TEST(Structure, RandomNetworks) {
   for (unsigned seed = 1; seed <= 24; ++seed) {
     SCOPED_TRACE(seed);
-    expect_right(test::structured_network(seed), seed % 2 == 0 ? 4 : 8);
+    constexpr packing::Axes kTiles[] = {8, 4, {4, 8}, {16, 2}};
+    expect_right(test::structured_network(seed), kTiles[seed % std::size(kTiles)]);
   }
 }
 
@@ -38,7 +39,10 @@ TEST(Structure, NetworksOfOneLayer) {
   mean.mean(mean.conv(0, 4, 3, 1, 1));
   pool.dense(pool.flatten(pool.pool(0, 2, 2, 0)), 4);
   rows.dense(rows.dense(0, 5), 3);
-  for (const NetworkBuilder* b : {&dense, &mean, &pool, &rows}) expect_right(b->network, 4);
+  for (const NetworkBuilder* b : {&dense, &mean, &pool, &rows}) {
+    expect_right(b->network, 4);
+    expect_right(b->network, {2, 8});
+  }
 }
 
 // Products of two values: of the same size, of a map with a gate, of vectors, with their own inputs and in a row.
@@ -54,7 +58,10 @@ TEST(Structure, Products) {
   const int y = row.conv(0, 3, 3, 1, 1);
   const int z = row.product(y, row.conv(0, 3, 1, 1, 0));
   row.dense(row.mean(row.sum(row.product(z, row.conv(y, 3, 1, 1, 0)), row.excite(z, 3))), 3);
-  for (const NetworkBuilder* n : {&two, &gate, &own, &vectors, &row}) expect_right(n->network, 4);
+  for (const NetworkBuilder* n : {&two, &gate, &own, &vectors, &row}) {
+    expect_right(n->network, 4);
+    expect_right(n->network, {8, 2});
+  }
   expect_right(gate.network, 1);
 }
 
