@@ -23,7 +23,7 @@ while [ $# -gt 0 ]; do
 done
 
 git -C "$here" rev-parse --verify -q HEAD > /dev/null || { echo "release.sh: $here is no git repository" >&2; exit 1; }
-version=$(sed -n 's/^project(sotto VERSION \([0-9.]*\).*/\1/p' "$here/CMakeLists.txt")
+version=$(git -C "$here" show HEAD:CMakeLists.txt | sed -n 's/^project(sotto VERSION \([0-9.]*\).*/\1/p')
 SOURCE_DATE_EPOCH=$(git -C "$here" log -1 --format=%ct)
 export SOURCE_DATE_EPOCH LC_ALL=C TZ=UTC
 umask 022

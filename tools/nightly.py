@@ -146,18 +146,21 @@ def run_parts(chosen, out, version, resume=False, tell=print):
     """Runs parts and returns the exit code; those that passed before are not run again with `resume`."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / "summary.json"
-    before = earlier(path, version) if resume else {}
+    before = earlier(path, version)
     started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     entries, interrupted = [], False
     for part in chosen:
-        old = before.get(part.name)
+        old = before.get(part.name) if resume else None
         try:
             entry = old if old and old["state"] == PASSED else run_part(part, out)
         except KeyboardInterrupt:
             interrupted = True
             break
         entries.append(entry)
-        summary = {"commit": version, "started": started, "passed": all(e["state"] != FAILED for e in entries), "parts": entries}
+        here = {e["part"] for e in entries}
+        kept = [e for name, e in before.items() if name not in here]  # of the earlier run: not reached yet, or not asked for
+        whole = entries + kept
+        summary = {"commit": version, "started": started, "passed": all(e["state"] != FAILED for e in whole), "parts": whole}
         new = path.with_suffix(".json.new")
         new.write_text(json.dumps(summary, indent=1) + "\n")
         new.replace(path)
@@ -175,7 +178,8 @@ def main():
     parser.add_argument("--dry-run", action="store_true", help="print what would be run")
     parser.add_argument("--out", type=Path, default=ROOT / "build/nightly", help="where logs and summary go (default: build/nightly)")
     o = parser.parse_args()
-    everything = parts(o.out)
+    out = o.out.resolve()
+    everything = parts(out)
     names = [p.name for p in everything]
     if unknown := [n for n in [*(o.only or []), *o.skip] if n not in names]:
         parser.error(f"there is no part {unknown[0]}; parts: {' '.join(names)}")
@@ -186,7 +190,7 @@ def main():
             for command in p.commands:
                 print("  " + " ".join([*(f"{k}={v}" for k, v in p.env.items()), shlex.join(command)]))
         return 0
-    return run_parts(chosen, o.out.resolve(), commit(), o.resume, lambda line: print(line, flush=True))
+    return run_parts(chosen, out, commit(), o.resume, lambda line: print(line, flush=True))
 
 
 if __name__ == "__main__":

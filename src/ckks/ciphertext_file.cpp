@@ -144,6 +144,7 @@ CiphertextReader::CiphertextReader(const Source& source, wire::Kind kind) : kind
     if (kind_ == wire::Kind::output || h.contains("probes")) info_.probes = shapes_from_json(h, "probes");
     if (h.contains("lead")) {
       info_.lead = shapes_from_json(h, "lead");
+      if (info_.lead.empty()) wire::bad_field("lead");
       info_.leads = static_cast<std::uint64_t>(wire::integer(h, "leads", 1, 1 << 24));
     }
     if (info_.batches() > file_.sections() || file_.sections() != info_.sections())

@@ -76,25 +76,27 @@ std::size_t KeySwitcher::prime_of(std::size_t j, const Level& level) const {
 
 const KeySwitcher::Digit& KeySwitcher::digit(int tier, const Level& level, int d) const {
   const std::lock_guard lock(conversions_->mutex);
-  Digit& entry = conversions_->digits[{tier, Conversions::key(level), d}];
-  if (!entry.conversion) {
-    std::vector<std::size_t> from, to;
-    for (int j = level.absent; j < level.limbs + tiers_[tier].special; ++j) {
-      const bool own = j < level.limbs && tiers_[tier].digit_of(j) == d;
-      const auto position = static_cast<std::size_t>(j);
-      (own ? entry.own : entry.others).push_back(position);
-      (own ? from : to).push_back(prime_of(position, level));
-    }
-    entry.conversion = std::make_unique<ring::BasisConversion>(*ring_, from, to, false);
+  const std::tuple key{tier, Conversions::key(level), d};
+  if (const auto known = conversions_->digits.find(key); known != conversions_->digits.end()) return known->second;
+  Digit entry;
+  std::vector<std::size_t> from, to;
+  for (int j = level.absent; j < level.limbs + tiers_[tier].special; ++j) {
+    const bool own = j < level.limbs && tiers_[tier].digit_of(j) == d;
+    const auto position = static_cast<std::size_t>(j);
+    (own ? entry.own : entry.others).push_back(position);
+    (own ? from : to).push_back(prime_of(position, level));
   }
-  return entry;
+  entry.conversion = std::make_unique<ring::BasisConversion>(*ring_, from, to, false);
+  return conversions_->digits.emplace(key, std::move(entry)).first->second;
 }
 
 const KeySwitcher::ModDownConstants& KeySwitcher::mod_down_constants(int tier, const Level& from,
                                                                      const Level& to) const {
   const std::lock_guard lock(conversions_->mutex);
-  ModDownConstants& entry = conversions_->divisions[{tier, Conversions::key(from), Conversions::key(to)}];
-  if (entry.conversion) return entry;
+  const std::tuple key{tier, Conversions::key(from), Conversions::key(to)};
+  if (const auto known = conversions_->divisions.find(key); known != conversions_->divisions.end())
+    return known->second;
+  ModDownConstants entry;
   check(to.count() >= 1 && to.limbs <= from.limbs, "no level is left to divide");
   const int special = tier < 0 ? 0 : tiers_[tier].special;
   std::vector<std::size_t> joining, kept;  // primes of the ring
@@ -133,7 +135,7 @@ const KeySwitcher::ModDownConstants& KeySwitcher::mod_down_constants(int tier, c
     const u64 p = ring_->prime(entry.primes[k]);
     entry.input_factor.push_back(ring::mul_mod(entry.conversion->input_factor(k), product(joining, p), p));
   }
-  return entry;
+  return conversions_->divisions.emplace(key, std::move(entry)).first->second;
 }
 
 // The input stays transformed for its own limbs; the others come from the coefficients.
@@ -247,6 +249,7 @@ void KeySwitcher::apply(RaisedDigits& d, u64 galois_element, const Ending& endin
   const std::array<const RnsPoly*, 2> join = {ending.join0, ending.join1};
   check((join[0] == nullptr) == (join[1] == nullptr) && (join[0] == nullptr || ending.add == nullptr),
         "a key switch ends with a joined product or with a sum");
+  check(!ending.to || ending.add == nullptr, "a sum is added at the level of a key switch");
   check(d.hoisted || !d.digits.front().empty(), "this decomposition has been used");
   const auto transform = [&](std::size_t j) {
     if (d.hoisted) return;

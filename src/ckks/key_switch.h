@@ -40,7 +40,7 @@ struct Ending {
   std::optional<Level> to = {};          ///< of the result, if it is not that of x
   const ring::RnsPoly* join0 = nullptr;  ///< both or none, and not with `add`
   const ring::RnsPoly* join1 = nullptr;
-  const ring::RnsPoly* add = nullptr;          ///< at the result's level
+  const ring::RnsPoly* add = nullptr;          ///< at the level of x, and not with `to`
   const std::uint32_t* permutation = nullptr;  ///< table of sigma in the ring; null: identity
 };
 

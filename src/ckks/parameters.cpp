@@ -69,7 +69,14 @@ Parameters Parameters::create(const ParametersSpec& spec) {
     throw Error(ErrorCode::bad_input, "refused: the security table has no ring of rank 2^" +
                                           std::to_string(spec.log_n) + " for " + std::string(describe(spec.security)));
   }
-  Parameters p(spec, row->bits);
+  const auto made = [&] {
+    try {
+      return Parameters(spec, row->bits);
+    } catch (const Error& e) {  // of largest_primes
+      throw Error(ErrorCode::bad_input, std::string("parameters are out of range: ") + e.what());
+    }
+  };
+  Parameters p = made();
   if (p.log2_qp() > row->max_log2_qp) {
     throw Error(ErrorCode::bad_input,
                 "refused: log2(QP) = " + std::to_string(static_cast<int>(std::ceil(p.log2_qp()))) + " exceeds " +

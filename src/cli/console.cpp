@@ -1,5 +1,6 @@
 #include "cli/console.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sodium.h>
@@ -85,6 +86,13 @@ bool reader_left() {
   return std::ferror(stdout) != 0 && ::poll(&output, 1, 0) == 1 && (output.revents & POLLERR) != 0;
 }
 
+// Opens what whoever started the program has closed: a file of ours would get that number, and messages with it.
+// Reading and writing still fail.
+void fill_standard_descriptors() {
+  for (int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(number, F_GETFD) < 0) ::open("/dev/null", number == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 }  // namespace
 
 const std::atomic<bool>& stop_requested() { return stop; }
@@ -105,6 +113,7 @@ void print_error(const std::string& text) { (void)std::fputs(text.c_str(), stder
 void print_note(const std::string& text) { print_error("note: " + readable_text(text) + "\n"); }
 
 int guarded_main(const char* program, const std::function<int()>& body) {
+  fill_standard_descriptors();
   install_last_words(program);
   // Behind a progress line on a terminal; made here because a signal handler may only write.
   std::snprintf(farewell.data(), farewell.size(), "%s%s: %s\n", isatty(STDERR_FILENO) != 0 ? "\n" : "", program,

@@ -39,11 +39,15 @@ bool file_says(const fs::path& path, const std::string& text) {
   return std::getline(file, line) && line == text;
 }
 
+// Whether it is the file that is at fault, not a lack of memory or descriptors.
+bool says_damage(const Error& e) { return e.code() == ErrorCode::bad_input || e.code() == ErrorCode::wrong_key; }
+
 // Of the secret key in a folder; empty if there is none.
 std::string key_in(const WorkFolder& work) {
   try {
     return fs::exists(work / "secret.key") ? client::read_owner_key(work.path()).id() : "";
-  } catch (const Error&) {  // damaged: nothing can be decrypted with it
+  } catch (const Error& e) {  // damaged: nothing can be decrypted with it
+    if (!says_damage(e)) throw;
     return "";
   }
 }
@@ -86,7 +90,8 @@ std::optional<ckks::CiphertextFileInfo> EarlierTraining::read(const char* name, 
   try {
     const ckks::CiphertextFileInfo info = ckks::CiphertextReader(work_ / name, kind).info();
     if (info.plan_id == plan_id_ && info.key_id == key_id) return info;
-  } catch (const Error&) {
+  } catch (const Error& e) {
+    if (!says_damage(e)) throw;
   }
   return std::nullopt;
 }

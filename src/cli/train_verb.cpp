@@ -201,7 +201,7 @@ int run(TrainOptions& o) {
   if (!o.simulate) encrypted_run.emplace(plan, examples, o.run);
   report::Training r = report_of(plan, examples.size() / static_cast<std::size_t>(spec.batch), o.run.threads);
   r.compile_seconds = compile_seconds;
-  r.dataset = fmt::format("{}", fmt::join(o.data.data, " "));
+  r.dataset = readable_text(fmt::format("{}", fmt::join(o.data.data, " ")));
   r.images = examples.size();
   const auto seen = [&](std::vector<training::Example> list) {
     ProgressLine line("float features");

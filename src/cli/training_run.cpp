@@ -142,7 +142,11 @@ std::optional<client::DecryptedTraining> TrainingRun::run(report::Training& r, i
   {
     const Stopwatch watch;
     ProgressLine line("keys");
-    if (!fs::exists(work / "secret.key") || !fs::exists(work / "eval.key"))
+    if (!fs::exists(work / "secret.key") && fs::exists(work / "eval.key"))
+      throw Error(ErrorCode::bad_input, work / "eval.key" +
+                                            " is there, but its secret key is not: remove it, or name "
+                                            "another --work");
+    if (!fs::exists(work / "eval.key"))
       client::make_keys({{spec, ckks::Parameters::create(plan_.parameters)}}, work.path(), {},
                         [&](std::size_t done, std::size_t total) { line.update(done, total); });
     r.keygen_seconds = watch.seconds();

@@ -181,6 +181,9 @@ MadeKeys make_keys(const std::vector<PlanToServe>& plans, const fs::path& dir, c
   const bool elsewhere = !options.evaluation_keys.empty(), with_public = !options.public_key.empty();
   const fs::path secret_path = dir / "secret.key",
                  evaluation_path = elsewhere ? options.evaluation_keys : dir / "eval.key";
+  wire::require_distinct(evaluation_path, secret_path);
+  wire::require_distinct(options.public_key, secret_path);
+  wire::require_distinct(options.public_key, evaluation_path);
   ckks::KeyList list;
   for (const PlanToServe& p : plans) list.add(p.parameters, p.spec.keys);
   const PlanToServe* longest = with_public ? &longest_input(plans) : nullptr;

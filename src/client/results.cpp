@@ -1,5 +1,6 @@
 #include "client/results.h"
 
+#include <fmt/format.h>
 #include <sodium.h>
 
 #include <algorithm>
@@ -175,7 +176,7 @@ Decrypted decrypt_scores(const plan::ClientSpec& spec, const Keys& keys, const S
       if (e.code() != ErrorCode::bad_input) throw;
       if (!damage) damage = e;
       batch.lose(Doubt::damaged);
-      if (options.digests) result.digests.push_back("lost " + std::to_string(b));
+      if (options.digests) result.digests.push_back(fmt::format("lost {} of {}", b, to_hex(file.digest())));
     }
     result.scores.insert(result.scores.end(), batch.scores().begin(), batch.scores().end());
     result.doubts.insert(result.doubts.end(), batch.doubts().begin(), batch.doubts().end());

@@ -72,6 +72,8 @@ struct Canvas {
   }
 };
 
+constexpr double kMostPixels = 1e8;  // of a sheet: the encoder counts bytes in an int
+
 struct Caption {
   std::string first, second;
   bool wrong = false;
@@ -88,8 +90,10 @@ Caption caption_of(const images::Image& image, const std::vector<double>& scores
 
 void write_png(const std::filesystem::path& path, const std::vector<images::Image>& images, const Scores& scores,
                const std::vector<Doubt>& doubts, const plan::Interface& io, const std::string& title) {
-  const std::size_t count = std::min(images.size(), kMostOnSheet);
   const int zoom = std::max(1, 96 / std::max(images.front().width, images.front().height));
+  const double cell = (images.front().width * zoom + 108.0) * (images.front().height * zoom + 36.0);
+  const std::size_t count =
+      std::min({images.size(), kMostOnSheet, std::max<std::size_t>(1, static_cast<std::size_t>(kMostPixels / cell))});
   const int columns = std::clamp(static_cast<int>(std::ceil(std::sqrt(1.6 * static_cast<double>(count)))), 1, 20);
   const int rows = (static_cast<int>(count) + columns - 1) / columns;
   const int cell_w = std::max(images.front().width * zoom, 96) + 12, cell_h = images.front().height * zoom + 36,

@@ -8,8 +8,8 @@
 namespace sotto::client {
 
 /// A picture of every image with its predicted class and confidence, true class below when it differs, and a frame and
-/// a word if it is doubtful. The file name's ending decides: .png is one picture (the first `kMostOnSheet` images),
-/// .html a page that needs no other file. Throws Error{usage} for another ending.
+/// a word if it is doubtful. The file name's ending decides: .png is one picture (the first `kMostOnSheet` images,
+/// fewer if they are large), .html a page that needs no other file. Throws Error{usage} for another ending.
 void write_sheet(const std::filesystem::path& path, const std::vector<images::Image>& images, const Scores& scores,
                  const std::vector<Doubt>& doubts, const plan::Interface& io, const std::string& title);
 

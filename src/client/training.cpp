@@ -241,7 +241,7 @@ DecryptedTraining decrypt_training(const lowering::TrainingPlan& plan, const Key
                 fmt::format("{} holds {} steps, the plan has {}: whoever computed them left some out", source.name(),
                             steps, plan.spec.steps));
   require_features(plan, file, expected_origin);
-  for (std::uint64_t r = 0; r < file.info().leads; ++r) judge_body_run(plan, keys, encoder, file, r, out);
+  for (std::uint64_t r = 0; plan.body && r < file.info().leads; ++r) judge_body_run(plan, keys, encoder, file, r, out);
   const std::uint64_t each = file.info().sections_per_batch(), first = file.info().lead_sections();
   std::optional<FromMoments> from_moments;
   if (plan.spec.optimiser == training::Spec::Optimiser::normal_equations) from_moments.emplace(plan);

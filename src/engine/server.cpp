@@ -253,7 +253,7 @@ InferenceReport Server::Inference::run() {
     for (std::uint64_t b = finished(); b < report_.batches; b += report_.batches_at_once)
       run_batches(b, std::min(report_.batches_at_once, report_.batches - b), output);
   } catch (const Error& e) {
-    if (e.code() != ErrorCode::interrupted || finished() == 0) throw;
+    if (e.code() != ErrorCode::interrupted || finished() == 0 || output_.path() == nullptr) throw;
     throw Error(e.code(), fmt::format("interrupted; {} of {} batches are kept in {}.part, from which the same command "
                                       "goes on",
                                       finished(), report_.batches, wire::output_target(*output_.path()).string()));

@@ -1,6 +1,7 @@
 #include "graph/onnx_metadata.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -36,9 +37,9 @@ std::vector<double> per_channel(const onnx::ModelProto& model, const std::string
   if (text == nullptr) return std::vector<double>(channels, otherwise);
   std::vector<double> values;
   for (const std::string& part : split(*text)) {
-    char* end = nullptr;
-    values.push_back(std::strtod(part.c_str(), &end));
-    if (part.empty() || *end != '\0' || !std::isfinite(values.back()))
+    const char *first = part.data() + (part.starts_with('+') ? 1 : 0), *last = part.data() + part.size();
+    const auto [end, error] = std::from_chars(first, last, values.emplace_back());  // in any locale
+    if (error != std::errc{} || end != last || !std::isfinite(values.back()))
       fail(std::string("metadata ").append(key).append(" holds '").append(part).append("', not a number"));
   }
   if (values.size() == 1) values.resize(channels, values[0]);

@@ -85,8 +85,10 @@ AtomicFile::AtomicFile(std::filesystem::path path, Access access, std::optional<
                                : ::fstat(fd_, &status) != 0 || !S_ISREG(status.st_mode);
     if (fd_ < 0 && !other) fail(temporary_, "write", errno);
     // The name must still be that of the file which is locked: a run that just ended may have taken it away.
-    const bool ours = !other && ::flock(fd_, LOCK_EX | LOCK_NB) == 0 && ::lstat(temporary_.c_str(), &named) == 0 &&
-                      named.st_ino == status.st_ino && named.st_dev == status.st_dev;
+    // Where the file system has no locks, nobody is known to hold one.
+    const bool free = !other && (::flock(fd_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK);
+    const bool ours = free && ::lstat(temporary_.c_str(), &named) == 0 && named.st_ino == status.st_ino &&
+                      named.st_dev == status.st_dev;
     if (!ours) {
       if (fd_ >= 0) ::close(std::exchange(fd_, -1));
       throw Error(ErrorCode::bad_input, "cannot write " + temporary_.string() + ": " +

@@ -1,6 +1,8 @@
 #include "wire/reader.h"
 
+#include <fcntl.h>
 #include <sodium.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -173,10 +175,12 @@ void require_owner(const FileReader& file, const std::string& key_id) {
 std::optional<Kind> kind_of(const std::filesystem::path& path) {
   std::error_code unknown;
   if (!std::filesystem::is_regular_file(path, unknown)) return {};
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(code_of(errno), "cannot open " + path.string() + ": " + std::strerror(errno));
-  unsigned char start[16];
-  if (!file.read(reinterpret_cast<char*>(start), sizeof start)) return {};
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) throw Error(code_of(errno), "cannot open " + path.string() + ": " + std::strerror(errno));
+  unsigned char start[16];  // no more: what follows may be a secret
+  const ssize_t count = ::pread(fd, start, sizeof start, 0);
+  ::close(fd);
+  if (count != sizeof start) return {};
   if (std::memcmp(start, kMagic.data(), kMagic.size()) != 0) return {};
   std::uint32_t kind = 0;
   std::memcpy(&kind, start + 12, 4);

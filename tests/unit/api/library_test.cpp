@@ -384,6 +384,26 @@ TEST_F(Library, CanBeStopped) {
   EXPECT_EQ(reply, Bytes{1});
 }
 
+// Finished batches are kept beside a file, which bytes have not.
+TEST_F(Library, CanBeStoppedBetweenBatches) {
+  const Plan plan = Plan::compile(model, {.images = 1});
+  const Client client(plan.client_spec(), SecretKey::generate());
+  const auto images = static_cast<std::size_t>(3 * plan.batch());
+  const std::vector<double> values(images * kEach, 0.5);
+  Bytes keys, query, reply = {1};
+  client.write_evaluation_keys(Sink(keys));
+  client.encrypt(ImagesView(values, 1, 8, 8), Sink(query));
+  Server server(plan, {.memory = std::uint64_t{1} << 40});
+  EvaluationKeys opened = server.open_keys(Source(keys));
+  for (const double part : {0.4, 0.7}) {
+    std::atomic<bool> stop = false;
+    const Hooks hooks{.progress = [&](const Progress& p) { stop = stop || p.done > part; }, .stop = &stop};
+    EXPECT_TRUE(
+        test::fails_with([&] { server.infer(Source(query), opened, Sink(reply), hooks); }, ErrorCode::interrupted));
+    EXPECT_EQ(reply, Bytes{1});
+  }
+}
+
 TEST_F(Library, ProgressAndNotesAreHeard) {
   std::set<std::string> stages, notes;
   const Hooks hooks{.progress =

@@ -68,6 +68,19 @@ TEST_F(KeyFiles, KeysAreReplacedOnlyOnRequest) {
   EXPECT_NE(read().secret.id(), id);
 }
 
+// The evaluation keys would take the name of the secret key, after the public key made it one that others encrypt for.
+TEST_F(KeyFiles, NoFileTakesTheNameOfAnother) {
+  const std::string keys = folder / "keys";
+  for (const auto& [evaluation, with_public] : {std::pair{keys + "/secret.key", folder / "public.key"},
+                                                {std::string(), keys + "/secret.key"},
+                                                {std::string(), keys + "/eval.key"},
+                                                {folder / "both.key", folder / "both.key"}}) {
+    const KeyFileOptions options{.evaluation_keys = evaluation, .public_key = with_public};
+    EXPECT_TRUE(fails_with([&] { (void)make_keys(plans, keys, options, {}); }, ErrorCode::usage, {"two outputs"}));
+    EXPECT_FALSE(std::filesystem::exists(keys + "/secret.key"));
+  }
+}
+
 // Other images, another batch size, another ring: one secret key.
 TEST_F(KeyFiles, OneSecretServesAllPlans) {
   make();

@@ -238,7 +238,6 @@ TEST_F(Publish, TheRecordIsPrivateAndMustBeWhole) {
   }
 }
 
-// The same ciphertexts are not the same results for other images, at other places, or beside a lost batch.
 TEST_F(Publish, WhyThereIsNoFolderForRecordsIsSaid) {
   const test::TempFolder keys;
   test::write_text(keys / "releases", "a file");
@@ -246,6 +245,7 @@ TEST_F(Publish, WhyThereIsNoFolderForRecordsIsSaid) {
                             {"releases are remembered", "Not a directory"}));
 }
 
+// The same ciphertexts are not the same results for other images, at other places, or beside a lost batch.
 TEST_F(Publish, AReleaseIsOfPlanImagesAndPlaces) {
   const auto ask = [&](const std::string& plan, std::uint64_t images, const std::vector<std::string>& ciphertexts) {
     return remember_release(folder / "r", {"key", "labels", "1", plan, images, ciphertexts, {}}, {});
