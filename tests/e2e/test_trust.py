@@ -296,6 +296,23 @@ class Programs(PreparedCase):
         self.assertGreater(locked, 0, "no page was locked")
         self.assertEqual(limits.split()[4], "0", limits)
 
+    def test_closed_descriptors_are_filled(self):
+        """A file of ours must not become the standard error, into which messages go."""
+        if os.geteuid() != 0:
+            self.skipTest("only root sees the files of a process that may not be looked at")
+        p = subprocess.Popen([str(harness.SOTTO), "keygen", "net.client", "--out", "unheard"], cwd=self.dir,
+                             preexec_fn=lambda: [os.close(fd) for fd in (0, 1, 2)])
+        seen = {0: set(), 1: set(), 2: set()}
+        while p.poll() is None:
+            for fd, names in seen.items():
+                try:
+                    if os.readlink(f"/proc/{p.pid}/exe") == str(harness.SOTTO.resolve()):
+                        names.add(os.readlink(f"/proc/{p.pid}/fd/{fd}"))
+                except OSError:  # not yet, or not any more
+                    pass
+        for fd, names in seen.items():
+            self.assertEqual(names, {"/dev/null"}, fd)
+
     def test_nobody_may_look_into_memory(self):
         """The kernel gives a process that may not be looked at to root, in /proc. Root itself sees no difference, so it becomes another user."""
         user, folder = os.getuid() or 65534, self.dir / "open"
