@@ -96,8 +96,11 @@ class PublicKey(PreparedCase):
 
     def test_a_public_key_is_not_replaced_by_anothers(self):
         self.assert_refused(USAGE, "keygen", "net.client", "--out", "stranger", "--public-key", "public.key", words=["another owner"])
-        self.assert_refused(BAD_INPUT, "keygen", "net.client", "--out", "keys", "--public-key", "keys/secret.key", words=["secret.key"])
-        self.assert_refused(BAD_INPUT, "keygen", "net.client", "--out", "keys", "--public-key", "keys/eval.key", words=["eval.key"])
+        for name in ("keys/secret.key", "keys/eval.key"):
+            self.assert_refused(USAGE, "keygen", "net.client", "--out", "keys", "--public-key", name, words=[name, "two outputs"])
+        self.sotto("keygen", "net.client", "--out", "others")
+        for name in ("others/secret.key", "others/eval.key"):
+            self.assert_refused(BAD_INPUT, "keygen", "net.client", "--out", "keys", "--public-key", name, words=[name])
         self.assert_refused(USAGE, "keygen", "net.client", "--out", "keys")
 
     def test_encrypting_opens_no_secret_key(self):

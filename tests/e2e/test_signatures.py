@@ -14,7 +14,7 @@ import harness
 import models
 from harness import BAD_INPUT, OK, USAGE, WRONG_KEY, Case, Container
 
-IMAGES, BATCH = 130, 64  # three batches
+IMAGES, BATCH = 258, 128  # three batches
 
 
 class SignedCase(Case):
