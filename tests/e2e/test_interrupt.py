@@ -196,11 +196,11 @@ class Resume(Case):
     def setUpClass(cls):
         super().setUpClass()
         models.Network(side=32).save(cls.dir / "net.onnx")
-        harness.write_cifar(cls.dir / "data", 1000, 3)
-        cls.sotto("compile", "net.onnx", "--batch", "64", "--out", "net")
+        harness.write_cifar(cls.dir / "data", 1300, 3)
+        cls.sotto("compile", "net.onnx", "--batch", "128", "--out", "net")
         cls.sotto("keygen", "net.client", "--out", "keys")
         for name in ("in", "other"):
-            cls.sotto("encrypt", "net.client", "--keys", "keys", "--data", "cifar10:data", "--count", "600", "--out", name + ".sotto")
+            cls.sotto("encrypt", "net.client", "--keys", "keys", "--data", "cifar10:data", "--count", "1200", "--out", name + ".sotto")
         cls.infer = ["infer", "net.plan", "--eval-key", "keys/eval.key", "--in", "in.sotto"]
         cls.sotto(*cls.infer, "--out", "whole.sotto")
         cls.whole = (cls.dir / "whole.sotto").read_bytes()
