@@ -90,7 +90,7 @@ struct Plan {
   std::string network;  ///< name of the model file
   ckks::ParametersSpec parameters;
   Axes tile = 8;                ///< T
-  int batch = 0;                ///< images that one run holds: slots / (G T^2)
+  int batch = 0;                ///< images that one run holds: slots / (G T.h T.w)
   std::vector<Tensor> tensors;  ///< tensors[0] is the input, the last step's output the scores
   std::vector<Step> steps;
   std::optional<bootstrap::BootstrapSpec> bootstrapping;  ///< of the steps that bootstrap, if any

@@ -55,7 +55,7 @@ class BatchRun {
   BatchRun(const Model& model, ckks::KeyProvider& keys, RunOptions options = {});
 
   /// input: [phase * blocks + block] of the input tensor. Returns the scores, one ciphertext per block of classes: the
-  /// score of image b for the class at place s is in slot (b G + s) T^2. Of a plan that ends in a map all of its
+  /// score of image b for the class at place s is in slot (b G + s) T.h T.w. Of a plan that ends in a map all of its
   /// ciphertexts, [phase * blocks + block].
   std::vector<ckks::Ciphertext> execute(std::vector<ckks::PackedCiphertext> input);
 
