@@ -188,6 +188,8 @@ TEST(Parameters, RefusesWhatTheTableDoesNotCover) {
   expect_refused({.log_n = 16, .ciphertext_primes = 0, .special_primes = 1});
   expect_refused({.log_n = 16, .ciphertext_primes = 20, .special_primes = -1});
   expect_refused({.log_n = 16, .ciphertext_primes = 20, .special_primes = 10, .prime_bits = 50});
+  // Rank 2^17 has too few primes of 24 bits.
+  expect_refused({.log_n = 17, .ciphertext_primes = 10, .special_primes = 1, .prime_bits = 30, .small_primes = 4});
 }
 
 // The ranges that ParametersSpec names, at both ends of each. Rank 2^17 leaves room for many primes.
