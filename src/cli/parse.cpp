@@ -20,6 +20,14 @@ std::string reason(const CLI::App& app, const CLI::ParseError& e) {
   return e.what();
 }
 
+// An empty value is a script's variable that was not set, not an option that was left out: what it asks for, a
+// signature say, must not be skipped.
+void refuse_empty_values(CLI::App& app) {
+  const CLI::Validator not_empty([](const std::string& text) { return text.empty() ? "an empty value" : ""; }, "");
+  for (CLI::Option* option : app.get_options({})) option->check(not_empty);
+  for (CLI::App* verb : app.get_subcommands({})) refuse_empty_values(*verb);
+}
+
 }  // namespace
 
 CLI::Validator image_number() {
@@ -35,6 +43,7 @@ CLI::Validator image_number() {
 int parse_and_run(CLI::App& app, int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", "sotto " SOTTO_VERSION);
+  refuse_empty_values(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::RuntimeError& e) {  // a verb ran and gives its exit code

@@ -15,7 +15,8 @@ struct Origin {
   std::optional<wire::Checksum> input_digest = {};            ///< of the input's file
   std::optional<signing::VerificationKey> input_signer = {};  ///< who encrypted it
   bool by_owner = false;  ///< that was the owner of the key: an id alone can be given to another input
-  std::optional<std::uint64_t> images = {};  ///< of the input; a training must have seen whole batches of them all
+  /// Of the input: there must be results for as many, and a training must have seen whole batches of them all.
+  std::optional<std::uint64_t> images = {};
 };
 
 /// Throws Error{wrong_key} unless a file of results is signed by whom its plan promises, if it does, and comes from

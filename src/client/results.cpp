@@ -150,6 +150,10 @@ Decrypted decrypt_scores(const plan::ClientSpec& spec, const Keys& keys, const S
     throw Error(ErrorCode::wrong_key,
                 source.name() + " was computed under another key; use the key that encrypted its input");
   require_origin(file, spec.signer, options.origin);
+  if (options.origin.images && *options.origin.images != images)
+    throw Error(ErrorCode::wrong_key,
+                fmt::format("{} images were encrypted, {} holds results for {}: whoever computed them changed that",
+                            *options.origin.images, source.name(), images));
   Decrypted result{.batch = size,
                    .input_id = file.info().input_id,
                    .digest = file.digest(),

@@ -249,15 +249,16 @@ Spec parse_spec(const std::string& toml, const std::string& name) {
 }
 
 Spec read_spec(const std::filesystem::path& path) {
+  const auto refuse = [&] { fail(readable_text(path.string()) + ": cannot read: there must be a file of TOML"); };
   std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) refuse();  // opening a pipe would wait for its writer
   std::ifstream in = open_to_read(path);
   std::ostringstream text;
   // Copying nothing counts as a failure, and an empty file has nothing.
   const auto copied = [&] {
     return in.peek() == std::ifstream::traits_type::eof() ? !in.fail() : !!(text << in.rdbuf());
   };
-  if (!std::filesystem::is_regular_file(path, error) || !copied())
-    fail(readable_text(path.string()) + ": cannot read: there must be a file of TOML");
+  if (!copied()) refuse();
   return parse_spec(text.str(), path.string());
 }
 

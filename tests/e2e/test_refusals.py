@@ -31,6 +31,22 @@ class Usage(PreparedCase):
             with self.subTest(args=args):
                 self.assert_refused(USAGE, *args)
 
+    def test_empty_values(self):
+        """A variable that a script did not set must not switch off what its option asks for."""
+        decrypt = ["decrypt", "net.client", "--keys", "keys", "--in", "out.sotto"]
+        infer = ["infer", "net.plan", "--eval-key", "keys/eval.key", "--in", "in.sotto", "--out", "x.sotto"]
+        for command, options in ((decrypt, ("--from", "--signer", "--for", "--csv", "--out")),
+                                 (infer, ("--public-key", "--signing-key", "--memory")),
+                                 (["compile", "net.onnx", "--out", "x"], ("--signer", "--calibrate")),
+                                 (["encrypt", "net.client", "--public-key", "p", "--data", "images", "--out", "x"], ("--signing-key",))):
+            for option in options:
+                with self.subTest(verb=command[0], option=option):
+                    self.assert_refused(USAGE, *command, option, "", words=[option, "an empty value"])
+
+    def test_a_pipe_is_no_specification(self):
+        os.mkfifo(self.dir / "spec.toml")
+        self.assert_refused(BAD_INPUT, "compile", "net.onnx", "--train", "spec.toml", "--out", "x", words=["spec.toml", "TOML"])
+
     def test_what_is_not_understood_is_named(self):
         for args, word in ((["fetch"], "unknown verb 'fetch'"), (["--fetch"], "unknown option '--fetch'"),
                            (["a\x1b[31mb"], "unknown verb 'a?[31mb'"),

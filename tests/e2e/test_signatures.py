@@ -94,6 +94,14 @@ class Results(SignedCase):
         self.put("changed.out", c.bytes())
         self.assert_refused(WRONG_KEY, *self.decrypt_args("changed.out"), words=["changed.out", "signature"])
 
+    def test_results_for_more_or_fewer_images(self):
+        """Nobody signs them, but the client knows how many it encrypted."""
+        for more in (-1, 1):
+            c = self.container("open-a.out")
+            c.header["images"] += more
+            self.put("changed.out", c.bytes())
+            self.assert_refused(WRONG_KEY, *self.decrypt_args("changed.out", "open"), words=[str(IMAGES), str(IMAGES + more)])
+
     def test_batches_in_another_order(self):
         for plan in ("net", "open"):
             c = self.container(f"{plan}-a.out")
