@@ -72,7 +72,8 @@ Parameters Parameters::create(const ParametersSpec& spec) {
   const auto made = [&] {
     try {
       return Parameters(spec, row->bits);
-    } catch (const Error& e) {  // of largest_primes
+    } catch (const Error& e) {
+      if (e.code() != ErrorCode::usage) throw;  // that of largest_primes
       throw Error(ErrorCode::bad_input, std::string("parameters are out of range: ") + e.what());
     }
   };
