@@ -32,20 +32,21 @@ class Part:
     without: str = ""
 
 
-def preset(name):
-    """Configures, builds and tests a preset."""
-    return Part(name, [["cmake", "--preset", name], ["cmake", "--build", "--preset", name], ["ctest", "--preset", name]])
+def needs(*programs):
+    """Why programs cannot be called: which are missing."""
+    missing = [p for p in programs if shutil.which(p) is None]
+    return f"{' and '.join(missing)} not installed" if missing else ""
+
+
+def preset(name, *programs):
+    """Configures, builds and tests a preset, which needs these programs."""
+    return Part(name, [["cmake", "--preset", name], ["cmake", "--build", "--preset", name], ["ctest", "--preset", name]],
+                without=needs(*programs))
 
 
 def processor_flags():
     lines = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")]
     return set(lines[0].split()) if lines else set()
-
-
-def needs(*programs):
-    """Why programs cannot be called: which are missing."""
-    missing = [p for p in programs if shutil.which(p) is None]
-    return f"{' and '.join(missing)} not installed" if missing else ""
 
 
 def fresh_debian(out):
@@ -78,8 +79,8 @@ def parts(out):
         Part("avx2", [["ctest", "--preset", "release-avx2"]], without="" if "avx2" in processor_flags() else "this processor has no AVX2"),
         Part("scalar", [["ctest", "--preset", "release-scalar"]]),
         preset("scalar-only"),
-        preset("asan-ubsan"),
-        preset("tsan"),
+        preset("asan-ubsan", "clang++-16"),
+        preset("tsan", "clang++-16"),
         Part("coverage", [["scripts/coverage.sh"]], without=needs("clang++-16", "llvm-cov-16", "llvm-profdata-16")),
         Part("lint", [["scripts/lint.sh"]], without=needs("clang-format", "clang-tidy", "run-clang-tidy")),
         faults(out, "faults", *jobs, "--verbs", *steps),
