@@ -88,8 +88,8 @@ Results Client::decrypt(const Source& source, const DecryptOptions& options, con
     out.labels.push_back(client::argmax(row));
   }
   out.doubts = decrypted.doubts;
-  out.input_id = decrypted.input_id;
-  out.input_signer = api::text_of(decrypted.input_signer);
+  out.input_id = decrypted.file.input_id;
+  out.input_signer = api::text_of(decrypted.file.input_signer);
   out.summary = client::summary_of(decrypted.doubts, decrypted.batch);
   return out;
 }

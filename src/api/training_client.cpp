@@ -45,7 +45,7 @@ TrainingResult TrainingClient::decrypt(const Source& source, const Hooks& hooks,
   client::DecryptedTraining d = client::decrypt_training(
       plan, state_->keys, source, api::progress_for(hooks, "decryption"), api::origin_of(origin));
   TrainingResult r = api::result_of(plan, std::move(d.losses), d.states, d.overflow);
-  r.input_id = std::move(d.input_id);
+  r.input_id = std::move(d.file.input_id);
   r.images_out_of_range = d.out_of_range;
   r.spoiled = d.spoiled;
   if (d.spoiled || r.summary.empty()) r.summary = training::range_note(d.out_of_range, d.spoiled);

@@ -187,7 +187,7 @@ std::vector<images::Image> find_images(const DecryptVerbOptions& o, const plan::
   if (!o.data.data.empty()) return load_images(o.data, spec.io, count, images::TrueLabels::dropped);
   std::optional<client::InputRecord> record;
   try {
-    record = client::read_input_record(key_folder(o.keys), result.input_id);
+    record = client::read_input_record(key_folder(o.keys), result.file.input_id);
   } catch (const Error&) {  // a bad note, of which a line tells already
   }
   if (!record || record->count != count) return {};
@@ -251,7 +251,7 @@ int decrypt(DecryptVerbOptions& o) {
   const plan::ClientSpec spec = plan::read_client(o.client);
   require_known(o.keys, o.client, spec.plan_id);
   const client::Keys keys = client::read_keys(ckks::Parameters::create(spec.parameters), o.keys);
-  const client::Origin origin = expected_origin(o.origin, o.in, o.keys, keys.secret.id(), o.report);
+  const client::Origin origin = expected_origin(o.origin, o.in, o.keys, keys.secret.id());
   ProgressLine line("decryption");
   const client::Decrypted result =
       client::decrypt_scores(spec, keys, o.in, {.flood = o.flood, .origin = origin},
@@ -264,7 +264,7 @@ int decrypt(DecryptVerbOptions& o) {
   if (!o.csv.empty()) client::write_csv(o.csv, result.scores, result.doubts, images, spec.io);
   if (!o.sheet.empty())
     client::write_sheet(o.sheet, images, result.scores, result.doubts, spec.io, spec.network + ", decrypted labels");
-  note_origin(o.keys, keys.secret.id(), result.input_id, result.digest, result.input_signer);
+  note_origin(o.keys, keys.secret.id(), result.file, o.report);
   o.report.add_lap("write_seconds");
   o.report.add("images", result.scores.size());
   o.report.add("doubtful", client::doubtful(result.doubts));

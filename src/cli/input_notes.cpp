@@ -22,9 +22,14 @@ void remember_input(const std::string& keys, const std::string& id, const client
   }
 }
 
-std::optional<client::InputRecord> find_record(const std::string& keys, const std::string& id) {
+std::optional<client::InputRecord> find_record(const std::string& keys, const std::string& id, IfMissing if_missing) {
   try {
-    return client::read_input_record(key_folder(keys), id);
+    auto record = client::read_input_record(key_folder(keys), id);
+    if (!record && if_missing == IfMissing::told && fs::exists(key_folder(keys) / "inputs"))
+      print_note("the input " + readable_text(id) +
+                 " is not noted beside the key: whether results are of the right input is not known; --for compares "
+                 "them with its file");
+    return record;
   } catch (const Error& e) {
     print_note(std::string(e.what()) +
                ": whether results are of the right input is not known; --for compares them with its file");
@@ -34,7 +39,7 @@ std::optional<client::InputRecord> find_record(const std::string& keys, const st
 
 void remember_result(const std::string& keys, const std::string& id, const std::string& digest) {
   try {
-    switch (client::remember_result(key_folder(keys), id, digest)) {
+    switch (client::remember_result(key_folder(keys), id, digest, check_stop)) {
       case client::Seen::never:
         return;
       case client::Seen::these:

@@ -80,7 +80,7 @@ int publish(const PublishRequest& r, const PublishOptions& o, const std::filesys
   client::Target target{
       .key_bits = o.key_bits, .releases = o.releases, .security_bits = keys.parameters.security_bits()};
   if (o.statistical_bits > 0) target.statistical_bits = o.statistical_bits;
-  const client::Origin origin = expected_origin(r.origin, r.in, r.keys, keys.secret.id(), report);
+  const client::Origin origin = expected_origin(r.origin, r.in, r.keys, keys.secret.id());
   ProgressLine line("decryption");
   const client::Publication p =
       client::publish_results(spec, owner, keys, dir, r.in, {what, target, origin},
@@ -89,6 +89,7 @@ int publish(const PublishRequest& r, const PublishOptions& o, const std::filesys
   if (!r.npy.empty()) client::write_npy(r.npy, p.scores);
   if (!r.csv.empty()) client::write_published_csv(r.csv, p, spec.io);
   report.add_lap("write_seconds");
+  note_origin(r.keys, keys.secret.id(), p.file, report);
   report.add("images", p.labels.size());
   report.add("published", o.what);
   report.add("withheld", p.withheld());
@@ -100,7 +101,6 @@ int publish(const PublishRequest& r, const PublishOptions& o, const std::filesys
   report.add("again", p.again);
   report.write();
   if (!streamed) print_publication(p, what, spec.io);
-  note_origin(r.keys, keys.secret.id(), p.input_id, p.digest, p.input_signer);
   const std::string doubts = client::summary_of(p.doubts, p.batch);
   if (doubts.empty()) return 0;
   print_error("sotto: " + doubts + "\n");

@@ -11,12 +11,6 @@
 
 namespace sotto::cli {
 
-namespace {
-
-std::string hex(const wire::Checksum& digest) { return to_hex(digest); }
-
-}  // namespace
-
 void OriginOptions::add_options(CLI::App& verb) {
   verb.add_option("--signer", signer,
                   "Results must be signed by this verification key (64 digits, or the signing key's file), also if the "
@@ -27,8 +21,10 @@ void OriginOptions::add_options(CLI::App& verb) {
 }
 
 client::Origin expected_origin(const OriginOptions& options, const std::string& results, const std::string& keys,
-                               const std::string& key_id, StepReport& report) {
+                               const std::string& key_id) {
   const ckks::CiphertextReader file(results, wire::Kind::output);
+  const auto& signer = file.info().input_signer;
+  const bool own = signer && signing::identity_of(*signer) == key_id;  // others' inputs are noted nowhere
   client::Origin expected;
   expected.input_id = file.info().input_id;  // another file cannot take its place from now on
   if (!options.signer.empty()) expected.signer = read_verification_key(options.signer);
@@ -39,23 +35,24 @@ client::Origin expected_origin(const OriginOptions& options, const std::string& 
     expected.input_id = input.info().input_id;
     expected.input_digest = input.digest();
     expected.images = input.info().images;
-  } else if (const auto record = find_record(keys, expected.input_id)) {
+  } else if (const auto record = find_record(keys, expected.input_id, own ? IfMissing::told : IfMissing::ignored)) {
     expected.input_digest = wire::checksum_of(record->input_digest);
     expected.images = record->count;
   }
   if (!options.input_signer.empty()) expected.input_signer = read_verification_key(options.input_signer);
-  report.add("input_id", readable_text(file.info().input_id));
-  report.add("signer", file.signer() ? nlohmann::json(signing::to_text(*file.signer())) : nlohmann::json());
   return expected;
 }
 
-void note_origin(const std::string& keys, const std::string& key_id, const std::string& id,
-                 const wire::Checksum& digest, const std::optional<signing::VerificationKey>& input_signer) {
-  if (!input_signer)
-    print_note("the input " + readable_text(id) + " is not signed: anyone with the public key may have encrypted it");
-  else if (signing::identity_of(*input_signer) != key_id)
-    print_note("the input " + readable_text(id) + " is signed by someone else: " + signing::to_text(*input_signer));
-  remember_result(keys, id, hex(digest));
+void note_origin(const std::string& keys, const std::string& key_id, const client::ResultFile& file,
+                 StepReport& report) {
+  const std::string id = readable_text(file.input_id);
+  if (!file.input_signer)
+    print_note("the input " + id + " is not signed: anyone with the public key may have encrypted it");
+  else if (signing::identity_of(*file.input_signer) != key_id)
+    print_note("the input " + id + " is signed by someone else: " + signing::to_text(*file.input_signer));
+  remember_result(keys, file.input_id, to_hex(file.digest));
+  report.add("input_id", id);
+  report.add("signer", file.signer ? nlohmann::json(signing::to_text(*file.signer)) : nlohmann::json());
 }
 
 }  // namespace sotto::cli

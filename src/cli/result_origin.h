@@ -17,14 +17,14 @@ struct OriginOptions {
 };
 
 /// What must hold for the results in a file: what the options say, and what is noted beside the key of the input that
-/// they name. keys: as for --keys; key_id: of the secret key. The file's input and signer go to the report. Throws
+/// they name. keys: as for --keys; key_id: of the secret key. Throws
 /// Error{bad_input, wrong_key} for files that cannot be read, Error{wrong_key} for an input of another key.
 client::Origin expected_origin(const OriginOptions& options, const std::string& results, const std::string& keys,
-                               const std::string& key_id, StepReport& report);
+                               const std::string& key_id);
 
 /// What the user should know of results that were decrypted: that someone else encrypted the input, or that it is not
-/// the first time. id, digest, input_signer: as the file has them.
-void note_origin(const std::string& keys, const std::string& key_id, const std::string& id,
-                 const wire::Checksum& digest, const std::optional<signing::VerificationKey>& input_signer);
+/// the first time. Their input and signer go to the report.
+void note_origin(const std::string& keys, const std::string& key_id, const client::ResultFile& file,
+                 StepReport& report);
 
 }  // namespace sotto::cli

@@ -125,7 +125,7 @@ int decrypt_training(const TrainingDecryption& o, StepReport& report) {
   const lowering::TrainingPlan plan = read_client(o.client);
   require_known(o.keys, o.client, plan.id);
   const client::Keys keys = read_keys(plan, o.keys);
-  const client::Origin origin = expected_origin(o.origin, o.in, o.keys, keys.secret.id(), report);
+  const client::Origin origin = expected_origin(o.origin, o.in, o.keys, keys.secret.id());
   ProgressLine line("decryption");
   const client::DecryptedTraining result = client::decrypt_training(
       plan, keys, o.in, [&](std::size_t done, std::size_t total) { line.update(done, total); }, origin);
@@ -141,7 +141,7 @@ int decrypt_training(const TrainingDecryption& o, StepReport& report) {
     for (std::size_t s = 0; s < result.losses.size(); ++s) text += fmt::format("{},{:.9g}\n", s + 1, result.losses[s]);
     wire::write_file(o.csv, text);
   }
-  note_origin(o.keys, keys.secret.id(), result.input_id, result.digest, result.input_signer);
+  note_origin(o.keys, keys.secret.id(), result.file, report);
   report.add("steps", result.losses.size());
   report.add("loss", result.losses);
   report.add("overflow", result.overflow);

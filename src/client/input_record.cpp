@@ -76,7 +76,7 @@ std::string decoded(const std::string& text) {
 
 void write_input_record(const fs::path& dir, const std::string& id, const InputRecord& record) {
   std::error_code error;
-  fs::create_directories(dir / "inputs", error);
+  if (fs::create_directories(dir / "inputs", error)) fs::permissions(dir / "inputs", fs::perms::owner_all, error);
   if (error)
     throw Error(ErrorCode::bad_input, "cannot make the folder " + (dir / "inputs").string() + ": " + error.message());
   nlohmann::json sources = nlohmann::json::array();
@@ -129,9 +129,10 @@ std::optional<InputRecord> read_input_record(const fs::path& dir, const std::str
   }
 }
 
-Seen remember_result(const fs::path& dir, const std::string& id, const std::string& digest) {
+Seen remember_result(const fs::path& dir, const std::string& id, const std::string& digest,
+                     const std::function<void()>& waiting) {
   if (!read_input_record(dir, id)) return Seen::never;
-  const FolderLock lock(dir / "inputs", FolderLock::IfHeld::wait);  // results of other programs stay
+  const FolderLock lock(dir / "inputs", FolderLock::IfHeld::wait, waiting);  // results of other programs stay
   std::optional<InputRecord> record = read_input_record(dir, id);
   if (!record) return Seen::never;
   if (std::ranges::count(record->results, digest) > 0) return Seen::these;

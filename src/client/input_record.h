@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,7 +22,7 @@ struct InputRecord {
   std::vector<std::string> results = {};  ///< the same of results of it that were decrypted
 };
 
-/// Writes DIR/inputs/ID.json. Throws Error{bad_input} if it cannot be written.
+/// Writes DIR/inputs/ID.json; DIR/inputs is made with mode 0700. Throws Error{bad_input} if it cannot be written.
 void write_input_record(const std::filesystem::path& dir, const std::string& id, const InputRecord& record);
 
 /// Nothing if there is no record. Throws Error{bad_input} if there is one that cannot be read.
@@ -35,7 +36,8 @@ enum class Seen {
 };
 
 /// Notes that results were decrypted, by the digest of their file, if there is a record of their input. Throws
-/// Error{bad_input} if that cannot be written.
-Seen remember_result(const std::filesystem::path& dir, const std::string& id, const std::string& digest);
+/// Error{bad_input} if that cannot be written. waiting: as for FolderLock, while another program notes something.
+Seen remember_result(const std::filesystem::path& dir, const std::string& id, const std::string& digest,
+                     const std::function<void()>& waiting = {});
 
 }  // namespace sotto::client

@@ -23,10 +23,14 @@ void remember_plan(const fs::path& dir, const plan::ClientSpec& spec) {
   const fs::path note = note_of(dir, spec.plan_id);
   std::error_code error;
   if (fs::exists(note, error)) return;
-  fs::create_directories(note.parent_path(), error);
+  if (fs::create_directories(note.parent_path(), error))
+    fs::permissions(note.parent_path(), fs::perms::owner_all, error);
   if (error)
     throw Error(ErrorCode::bad_input, "cannot make the folder " + note.parent_path().string() + ": " + error.message());
-  wire::write_file(note, nlohmann::json{{"network", spec.network}}.dump() + "\n");
+  const std::string text = nlohmann::json{{"network", spec.network}}.dump() + "\n";
+  wire::AtomicFile file(note, wire::Access::owner_only);
+  file.write({reinterpret_cast<const unsigned char*>(text.data()), text.size()});
+  file.commit();
 }
 
 bool has_notes(const fs::path& dir) {

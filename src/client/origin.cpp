@@ -22,6 +22,10 @@ void require_signer(const ckks::CiphertextReader& results, const signing::Verifi
 
 }  // namespace
 
+ResultFile result_file_of(const ckks::CiphertextReader& results) {
+  return {results.info().input_id, results.digest(), results.signer(), results.info().input_signer};
+}
+
 void require_origin(const ckks::CiphertextReader& results, const std::optional<signing::VerificationKey>& promised,
                     const Origin& expected) {
   if (promised) require_signer(results, *promised, "the server of its plan");

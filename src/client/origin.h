@@ -19,6 +19,16 @@ struct Origin {
   std::optional<std::uint64_t> images = {};
 };
 
+/// What a file of results says of itself.
+struct ResultFile {
+  std::string input_id = {};                                  ///< of the input
+  wire::Checksum digest{};                                    ///< of the file
+  std::optional<signing::VerificationKey> signer = {};        ///< who computed them
+  std::optional<signing::VerificationKey> input_signer = {};  ///< who signed the input, as the file says
+};
+
+ResultFile result_file_of(const ckks::CiphertextReader& results);
+
 /// Throws Error{wrong_key} unless a file of results is signed by whom its plan promises, if it does, and comes from
 /// where it is expected to. What it says of its input is worth as much as its signature.
 void require_origin(const ckks::CiphertextReader& results, const std::optional<signing::VerificationKey>& promised,

@@ -118,20 +118,24 @@ Publication publish_results(const plan::ClientSpec& spec, const secret::OwnerKey
     throw Error(ErrorCode::bad_input,
                 "the plan of " + spec.network + " does not say how much its scores err; compile it again");
   const Target& target = options.target;
-  const Decrypted decrypted = decrypt_scores(spec, keys, source, {.digests = true, .origin = options.origin}, progress);
+  std::size_t all = 1;
+  const ProgressFn decrypting = [&](std::size_t done, std::size_t total) {
+    all = total;
+    if (progress) progress(done, total);
+  };
+  const Decrypted decrypted =
+      decrypt_scores(spec, keys, source, {.digests = true, .origin = options.origin}, decrypting);
   Publication out;
   out.noise = (labels ? noise_of_labels : noise_of_scores)(error, decrypted.scores.size(), classes, target);
   const Release release{owner.id(),        name_of(options.what), out.noise.text, spec.plan_id, decrypted.scores.size(),
                         decrypted.digests, out.noise.divergence};
-  const Remembered remembered = remember_release(dir, release, target);
+  const Remembered remembered = remember_release(dir, release, target, [&] { decrypting(all - 1, all); });
   out.key_bits = key_bits(remembered.together, target.security_bits);
   out.statistical_bits = statistical_bits(remembered.together);
   out.again = remembered.again;
   out.doubts = decrypted.doubts;
   out.batch = decrypted.batch;
-  out.input_id = decrypted.input_id;
-  out.digest = decrypted.digest;
-  out.input_signer = decrypted.input_signer;
+  out.file = decrypted.file;
   NoiseStream noise(owner.derive("release", release.id()));
   if (labels)
     decide(out, decrypted.scores, noise);

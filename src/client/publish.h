@@ -30,9 +30,7 @@ struct Publication {
   bool again = false;           ///< they were published before
   std::vector<Doubt> doubts = {};  ///< by image, for the owner; images whose values left their range are withheld
   std::size_t batch = 0;           ///< images per batch
-  std::string input_id = {};
-  wire::Checksum digest{};                                    ///< of the file
-  std::optional<signing::VerificationKey> input_signer = {};  ///< who signed the input, as the file says
+  ResultFile file = {};            ///< that they come from
 
   /// Images of which nothing is said: without scores, or where these are not published without a label.
   [[nodiscard]] std::size_t withheld() const;

@@ -115,12 +115,13 @@ std::string Release::id() const {
   return to_hex(hash);
 }
 
-Remembered remember_release(const fs::path& dir, const Release& release, const Target& target) {
+Remembered remember_release(const fs::path& dir, const Release& release, const Target& target,
+                            const std::function<void()>& waiting) {
   const std::set<std::string> own(release.ciphertexts.begin(), release.ciphertexts.end());
   if (own.size() != release.ciphertexts.size())
     throw Error(ErrorCode::bad_input, "these results hold a ciphertext twice: it would be published with two noises");
   const fs::path folder = folder_of_releases(dir);
-  const FolderLock lock(folder, FolderLock::IfHeld::wait);
+  const FolderLock lock(folder, FolderLock::IfHeld::wait, waiting);
   Remembered out;
   for (const Release& r : releases_in(folder)) {
     if (r.key_id != release.key_id) continue;  // of a key that was replaced

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -33,7 +34,8 @@ struct Remembered {
 /// Remembers a release in DIR/releases (mode 0600), before anybody sees it. Whatever program asks, and when: of a
 /// ciphertext there is one release. Throws Error{usage} if one of the ciphertexts was published in another way or is
 /// there twice, or if all releases together no longer meet the target; Error{bad_input} if a record cannot be read or
-/// written.
-Remembered remember_release(const std::filesystem::path& dir, const Release& release, const Target& target);
+/// written. waiting: as for FolderLock, while another program publishes.
+Remembered remember_release(const std::filesystem::path& dir, const Release& release, const Target& target,
+                            const std::function<void()>& waiting = {});
 
 }  // namespace sotto::client

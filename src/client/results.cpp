@@ -154,10 +154,7 @@ Decrypted decrypt_scores(const plan::ClientSpec& spec, const Keys& keys, const S
     throw Error(ErrorCode::wrong_key,
                 fmt::format("{} images were encrypted, {} holds results for {}: whoever computed them changed that",
                             *options.origin.images, source.name(), images));
-  Decrypted result{.batch = size,
-                   .input_id = file.info().input_id,
-                   .digest = file.digest(),
-                   .input_signer = file.info().input_signer};
+  Decrypted result{.batch = size, .file = result_file_of(file)};
   const auto sections = static_cast<std::size_t>(file.info().sections_per_batch());
   const std::size_t batches = static_cast<std::size_t>(file.info().batches()), total = batches * sections;
   std::optional<Error> damage;

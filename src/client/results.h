@@ -23,12 +23,10 @@ struct Decrypted {
   Scores scores;              ///< [image][class]; not numbers where the whole batch is lost
   std::vector<Doubt> doubts;  ///< by image
   std::size_t batch = 0;      ///< images per batch
-  std::string input_id;
+  ResultFile file = {};       ///< that they come from
   /// Hashes of the ciphertexts of scores, 32 hexadecimal digits each, and "lost K" in place of those of a damaged
   /// batch; none unless they were asked for. They cover all words of a ciphertext, and nothing else that its file says.
   std::vector<std::string> digests = {};
-  wire::Checksum digest{};                                    ///< of the file
-  std::optional<signing::VerificationKey> input_signer = {};  ///< who signed the input, as the file says
 };
 
 /// Decrypts an output file. Images whose values, or a neighbour's, left their range are marked; so are batches that are

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "base/text.h"
 #include "wire/atomic_file.h"
 
 namespace sotto::client {
@@ -54,7 +55,7 @@ bool starts_formula(const std::string& text) {
 }  // namespace
 
 std::string csv_field(const std::string& name) {
-  const std::string text = starts_formula(name) ? "'" + name : name;
+  const std::string text = readable_text(starts_formula(name) ? "'" + name : name);
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string quoted = "\"";
   for (char c : text) {

@@ -20,7 +20,8 @@ double confidence(const std::vector<double>& scores, int c);
 /// Name of class c, or its number if the network names none; empty for -1.
 std::string class_name(const plan::Interface& io, int c);
 
-/// A text as a field of a CSV file: quoted where it has to be, and never a formula for programs that show tables.
+/// A text as a field of a CSV file: readable_text, as tables are shown on terminals, too; quoted where it has to be,
+/// and never a formula for programs that show tables.
 std::string csv_field(const std::string& name);
 
 /// NumPy format 1.0, float64, shape (images, classes).

@@ -232,9 +232,7 @@ DecryptedTraining decrypt_training(const lowering::TrainingPlan& plan, const Key
   require_origin(file, plan.signer, expected_origin);
   const ckks::Encoder encoder(plan.parameters.log_n, plan.parameters.kind);
   DecryptedTraining out;
-  out.input_id = file.info().input_id;
-  out.digest = file.digest();
-  out.input_signer = file.info().input_signer;
+  out.file = result_file_of(file);
   const std::uint64_t steps = file.info().images;
   if (steps != static_cast<std::uint64_t>(plan.spec.steps))
     throw Error(ErrorCode::bad_input,

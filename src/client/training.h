@@ -24,9 +24,7 @@ struct DecryptedTraining {
   std::vector<double> losses;
   /// By finished step. With normal equations: solutions for all batches so far, without velocities.
   std::vector<training::State> states;
-  std::string input_id;
-  wire::Checksum digest{};                               ///< of the file
-  std::optional<signing::VerificationKey> input_signer;  ///< who signed the input, as the file says
+  ResultFile file;  ///< that they come from
 
   /// Images whose values left the range of layers that run once for every image, and those beside them that they can
   /// disturb; of a run that one of them spoiled all.

@@ -25,6 +25,8 @@ constexpr double kRoom = 2, kMostBits = 80;
 constexpr double kResultBits = 55;
 // Coefficients that are encrypted stay below 2^62 (ckks::encode).
 constexpr double kInputBits = 50;
+// As small as an input may get, also one that hardly changes the scores: probes look at its range.
+constexpr double kLeastInputBits = 16;
 // Where descent begins, for a value of 1.
 constexpr double kFirstBits = 22;
 constexpr double kDeadBits = 20;       // that a channel's largest value may lie below that of its tensor
@@ -158,6 +160,7 @@ class Descent {
         Group g{static_cast<int>(t), {}, 0, std::min(room, made == nullptr ? kInputBits : kResultBits) - largest};
         for (std::size_t c = 0; c < all.size(); ++c) g.channels.push_back(c);
         g.least = g.most - kMostDrop;
+        if (made == nullptr) g.least = std::max(g.least, std::min(g.most, kLeastInputBits - largest));
         log2.assign(all.size(), kFirstBits - largest);
         add(std::move(g));
       } else {

@@ -125,7 +125,7 @@ void verify_watch(const Watch& watch, int prime_bits, const Axes& tile, int grou
     bad("impossible bounds");
   const auto within = [](int v, int most) { return v >= 1 && v <= most; };
   for (const ProbeView& p : watch.probes)
-    if (!within(p.limbs, kMostProbeLimbs) || !(p.scale > 1) || !(p.bound > 0) ||
+    if (!within(p.limbs, kMostProbeLimbs) || !(p.scale > 0x1p-400) || !(p.bound > 0) ||
         !has_room(p.bound, p.scale, p.limbs, prime_bits) || !within(p.watched.places, group) ||
         !within(p.watched.rows, tile.h) || !within(p.watched.columns, tile.w) || !within(p.watched.row_gap, 4096) ||
         !within(p.watched.column_gap, 4096))

@@ -31,6 +31,20 @@ namespace {
 
 }  // namespace
 
+namespace {
+
+// Whether a file would lie among the notes of a folder of keys: one that is replaced or added takes effect there.
+bool is_record_of_keys(const std::filesystem::path& target) {
+  std::error_code unknown;
+  const auto folder =
+      std::filesystem::weakly_canonical(std::filesystem::absolute(target, unknown), unknown).parent_path();
+  const std::string name = folder.filename().string();
+  return (name == "inputs" || name == "plans" || name == "releases") &&
+         std::filesystem::exists(folder.parent_path() / "secret.key", unknown);
+}
+
+}  // namespace
+
 bool is_standard_output(const std::filesystem::path& path) {
   constexpr std::array kNames = {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"};
   return std::any_of(kNames.begin(), kNames.end(), [&](const char* name) { return path == name; });
@@ -75,6 +89,7 @@ AtomicFile::AtomicFile(std::filesystem::path path, Access access, std::optional<
     refuse("it is a secret key, which only new keys may replace, and only if that is asked for");
   if (const auto other = kind_of(path_); other && other != kind && access != Access::secret_key)
     refuse("it is a Sotto file (" + std::string(name_of(*other)) + "), which another kind of output may not replace");
+  if (access == Access::everyone && is_record_of_keys(target_)) refuse("what is noted beside a secret key lies there");
   if (temporary == Temporary::continued) {
     temporary_ = target_;
     temporary_ += ".part";

@@ -186,7 +186,8 @@ class Results(SignedCase):
                 self.assertIn(f"{path.name}, cannot be read", self.sotto(*self.decrypt_args("noted.out")).err)
                 self.assertNotIn("is not known", self.sotto(*self.decrypt_args("noted.out", "net", "--for", "noted.sotto")).err)
         path.unlink()
-        self.assertNotIn("note:", self.sotto(*self.decrypt_args("noted.out")).err)
+        self.assertIn("is not noted beside the key", self.sotto(*self.decrypt_args("noted.out")).err)
+        self.assertNotIn("note:", self.sotto(*self.decrypt_args("noted.out", "net", "--for", "noted.sotto")).err)
 
     def test_a_server_without_its_key(self):
         infer = self.infer_args("net-a.sotto", "new.out")

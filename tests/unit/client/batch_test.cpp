@@ -144,7 +144,7 @@ TEST_F(Batch, ScoresComeBackInTheOrderOfTheImages) {
   const auto scores = some_scores(35);
   write_scores(scores, keys.secret.id(), spec.plan_id);
   const Decrypted result = decrypt_scores(spec, keys, path, {}, {});
-  EXPECT_EQ(result.input_id, "some input");
+  EXPECT_EQ(result.file.input_id, "some input");
   ASSERT_EQ(result.scores.size(), 35u);
   for (std::size_t i = 0; i < 35; ++i)
     for (std::size_t c = 0; c < 3; ++c) EXPECT_NEAR(result.scores[i][c], scores[i][c], 1e-5) << i << " " << c;

@@ -32,6 +32,18 @@ TEST(FolderLock, OthersWaitOrAreRefused) {
   EXPECT_NO_THROW(FolderLock(folder.path(), FolderLock::IfHeld::refuse)) << "free again";
 }
 
+TEST(FolderLock, WaitingCanBeEnded) {
+  const test::TempFolder folder;
+  const FolderLock lock(folder.path(), FolderLock::IfHeld::refuse);
+  int asked = 0;
+  const auto stop = [&] {
+    if (++asked == 3) throw Error(ErrorCode::interrupted, "stopped");
+  };
+  EXPECT_TRUE(test::fails_with([&] { const FolderLock second(folder.path(), FolderLock::IfHeld::wait, stop); },
+                               ErrorCode::interrupted));
+  EXPECT_EQ(asked, 3);
+}
+
 TEST(FolderLock, FoldersThatCannotBeOpened) {
   const test::TempFolder folder;
   test::write_text(folder / "file", "");

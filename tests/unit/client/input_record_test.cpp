@@ -76,6 +76,7 @@ TEST(InputRecord, RemembersResultsThatWereDecrypted) {
   EXPECT_EQ(record->sources[0], "mnist:" + (std::filesystem::current_path() / "dir").string()) << "the rest stays";
   EXPECT_EQ(record->start, 3u);
   EXPECT_EQ(record->fit, images::Fit::crop);
+  EXPECT_EQ(std::filesystem::status(folder / "inputs").permissions(), std::filesystem::perms::owner_all);
 }
 
 // A note that is there and cannot be read is not taken for none: results would not be compared with their input.

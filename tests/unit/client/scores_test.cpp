@@ -105,7 +105,7 @@ TEST(Csv, EveryFieldComesBack) {
   const test::TempFolder folder;
   plan::Interface io;
   io.classes = {"cat", "dog, big", "a \"quoted\" one"};
-  const std::string name = "line\nbreak,\"x\".png";
+  const std::string name = "comma,\"x\".png";
   const std::vector<images::Image> images = {
       {name, 2, 3, 1, 1, {}}, {"plain.png", -1, 3, 1, 1, {}}, {"lost", 0, 3, 1, 1, {}}};
   const double none = std::nan("");
@@ -136,6 +136,14 @@ TEST(Csv, CellsAreNoFormulas) {
   EXPECT_EQ(rows[1][7], "'-dog");
   EXPECT_EQ(rows[2][1], "'+1");
   EXPECT_EQ(rows[2][5], "0.000000") << "numbers stay numbers";
+}
+
+// A table is looked at on a terminal, too (--csv -).
+TEST(Csv, NamesDoNotControlTerminals) {
+  const test::TempFolder folder;
+  const std::vector<images::Image> images = {{"a\x1b[2Jb\x9b\nc", 1, 3, 1, 1, {}}};
+  write_csv(folder / "s.csv", {{1, 0}}, {Doubt::none}, images, {});
+  EXPECT_EQ(read_csv(test::read_text(folder / "s.csv")).at(1).at(1), "a?[2Jb??c");
 }
 
 TEST(Csv, WithoutImagesAndNames) {

@@ -14,6 +14,7 @@
 #include "compiler/prediction.h"
 #include "compiler/weight_errors.h"
 #include "graph/interpreter.h"
+#include "plan/client_spec.h"
 #include "plan/noise.h"
 #include "plan/schedule.h"
 #include "support/network_builder.h"
@@ -57,6 +58,16 @@ TEST(Scales, ALayerScaledAndTheNextByItsInverseGiveTheSamePlan) {
         test::relative_error(circuit::interpret(plan::view(other.plan), image), graph::evaluate(scaled(s), image)),
         1e-9);
   }
+}
+
+TEST(Scales, InputsThatHardlyMatterAreStillSeen) {
+  graph::Network network = scaled(1);
+  for (graph::Node& node : network.nodes)
+    if (auto* layer = std::get_if<graph::Conv2d>(&node.op))
+      for (double& v : layer->weights) v *= 1e-30;
+  const Compiled faint = compiled(network);
+  EXPECT_GT(faint.plan.input().scale, 0x1p15);
+  EXPECT_NO_THROW(plan::verify(plan::client_part(faint.plan)));
 }
 
 TEST(Scales, ExtraPrimesBringTheErrorThatIsAskedFor) {

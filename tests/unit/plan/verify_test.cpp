@@ -253,9 +253,9 @@ TEST(VerifyClient, EveryBrokenField) {
   EXPECT_TRUE(broken([](ClientSpec& s) { s.batch *= 2; }));
   EXPECT_TRUE(broken([](ClientSpec& s) { s.input.level.limbs = 0; }));
   EXPECT_TRUE(broken([](ClientSpec& s) { s.input.level.limbs = 6; }));
-  EXPECT_TRUE(broken([](ClientSpec& s) { s.input.scale = 1; }));
+  EXPECT_TRUE(broken([](ClientSpec& s) { s.input.scale = 0x1p-400; }));
   EXPECT_TRUE(broken([](ClientSpec& s) { s.input.scale = kNan; }));
-  EXPECT_TRUE(broken([](ClientSpec& s) { s.input.scale = 0x1p100; }));
+  EXPECT_TRUE(broken([](ClientSpec& s) { s.input.scale = 0x1p400; }));
   EXPECT_TRUE(broken([](ClientSpec& s) { s.input.layout.gap = 2; }));
   EXPECT_TRUE(broken([](ClientSpec& s) { s.input.layout.phases = 1; }));
   EXPECT_TRUE(broken([](ClientSpec& s) { s.input.layout.channels = 1; }));

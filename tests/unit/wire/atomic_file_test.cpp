@@ -129,6 +129,22 @@ TEST(AtomicFile, ModesAreThoseAskedFor) {
   EXPECT_EQ(mode_of(folder / "shy"), 0600u) << "the user's umask counts";
 }
 
+TEST(AtomicFile, WhatIsNotedBesideAKeyIsNoOutput) {
+  const test::TempFolder folder;
+  for (const char* name : {"releases", "inputs", "plans"}) {
+    std::filesystem::create_directory(folder / name);
+    const auto path = folder / name / "record.json";
+    test::write_text(path, "a record");
+    EXPECT_NO_THROW(write_file(path, "new")) << "no folder of keys";
+  }
+  test::write_text(folder / "secret.key", "");
+  std::filesystem::create_symlink(folder / "releases/record.json", folder / "link");
+  for (const char* name : {"releases/record.json", "inputs/new.json", "plans/../plans/record.json", "link"})
+    EXPECT_TRUE(test::fails_with([&] { write_file(folder / name, "new"); }, ErrorCode::bad_input)) << name;
+  EXPECT_NO_THROW(AtomicFile(folder / "releases/record.json", Access::owner_only).commit()) << "a record itself";
+  EXPECT_NO_THROW(write_file(folder / "scores.csv", ""));
+}
+
 TEST(AtomicFile, SecretsAreNeverReadableOnTheWay) {
   const test::TempFolder folder;
   const Umask none(0);
