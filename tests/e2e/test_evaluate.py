@@ -3,7 +3,10 @@
 import csv
 import json
 import math
+import os
 import re
+import signal
+import stat
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 
@@ -165,6 +168,23 @@ class SmallImages(EvaluateCase):
         reports = [self.evaluate("net.onnx", "images", "--threads", t, "--out", f"scores{t}.npy")[1] for t in ("1", "2")]
         self.assertEqual([j["threads"] for j in reports], [1, 2])
         self.assertEqual(reports[0]["labels"], reports[1]["labels"])
+
+    def test_its_folder_is_private(self):
+        seen = set()
+
+        def look():
+            for path in (self.dir / "tmp").iterdir():
+                try:
+                    seen.add((stat.S_IMODE(path.stat().st_mode), any(path.iterdir())))
+                except OSError:  # gone meanwhile
+                    pass
+            return False
+
+        harness.run_and_signal("evaluate", "net.onnx", "--data", "images", number=signal.SIGINT, when=look, cwd=self.dir, env=self.env,
+                               prepare=lambda: os.umask(0))
+        self.assertIn((0o700, True), seen, "files were in it")
+        self.assertEqual({mode for mode, _ in seen}, {0o700})
+        self.assertEqual(list((self.dir / "tmp").iterdir()), [])
 
     def test_one_image_without_label(self):
         harness.write_pictures(self.dir / "unknown", self.images[:1])
