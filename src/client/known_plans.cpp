@@ -46,9 +46,12 @@ void forget_plans(const fs::path& dir) {
 }
 
 Known known_plan(const fs::path& key, const std::string& plan_id) {
-  std::error_code unknown;
-  const fs::path dir = fs::is_directory(key, unknown) ? key : key.parent_path();
-  if (fs::exists(note_of(dir, plan_id), unknown)) return Known::yes;
+  std::error_code error;
+  const fs::path dir = fs::is_directory(key, error) ? key : key.parent_path();
+  const fs::path note = note_of(dir, plan_id);
+  if (fs::exists(note, error)) return Known::yes;
+  if (error == std::errc::permission_denied)
+    throw Error(ErrorCode::bad_input, "cannot read " + note.string() + ": " + error.message());
   return has_notes(dir) ? Known::no : Known::unrecorded;
 }
 

@@ -24,7 +24,7 @@ bool has_notes(const std::filesystem::path& dir);
 /// Removes all notes. Throws Error{bad_input} if that cannot be.
 void forget_plans(const std::filesystem::path& dir);
 
-/// What the notes say; key: a folder or the secret key in it.
+/// What the notes say; key: a folder or the secret key in it. Throws Error{bad_input} if they may not be read.
 Known known_plan(const std::filesystem::path& key, const std::string& plan_id);
 
 }  // namespace sotto::client

@@ -305,8 +305,13 @@ class Rights(PreparedCase):
             os.setuid(65534)
         return harness.run(*args, cwd=self.dir, env=self.env, prepare=leave_root)
 
+    def give_secrets(self, user):
+        """The secret key and the notes of its plans, which only their owner may read."""
+        for path in (self.dir / "keys/secret.key", self.dir / "keys/plans", *(self.dir / "keys/plans").iterdir()):
+            os.chown(path, user, user)
+
     def test_a_key_folder_that_may_only_be_read(self):
-        os.chown(self.dir / "keys/secret.key", 65534, 65534)
+        self.give_secrets(65534)
         r = self.nobody("encrypt", "net.client", "--keys", "keys", "--data", "images", "--out", "place/in.sotto")
         self.assertEqual(r.code, OK, r)
         self.assertIn("no record", r.err)
@@ -321,7 +326,7 @@ class Rights(PreparedCase):
         (self.dir / "closed.npy").chmod(0o600)
         (self.dir / "closed.client").write_bytes((self.dir / "net.client").read_bytes())
         (self.dir / "closed.client").chmod(0o600)
-        os.chown(self.dir / "keys/secret.key", 0, 0)
+        self.give_secrets(0)
         encrypt = ["encrypt", "net.client", "--keys", "keys", "--out", "place/x", "--data"]
         for verb in ([*encrypt, "shut"], [*encrypt, "closed.npy"], [*encrypt, "images"], ["plan", "closed.client"], ["keygen", "net.client", "--out", "new-keys"],
                      ["encrypt", "net.client", "--keys", "keys", "--out", "x", "--data", "images"]):
