@@ -203,24 +203,37 @@ void Evaluator::rotate_each(const Ciphertext& a, std::span<const std::int64_t> s
   }
 }
 
-Ciphertext Evaluator::rotate_join(std::span<const PackedCiphertext* const> list, std::span<const std::int64_t> steps,
-                                  const Level& level) const {
+Extended Evaluator::empty_sum(const Level& level) const {
   const int tier = switcher_.tier_for(level);
   const Level extended{level.limbs + switcher_.special(tier), level.absent};
   Extended sum{level, tier, make_poly(*ring_, extended), make_poly(*ring_, extended)};
   for (RnsPoly* poly : {&sum.c0, &sum.c1})
     for (Limb& limb : *poly)
       if (limb) std::memset(limb.data(), 0, ring_->n() * sizeof(u64));
-  for (std::size_t k = 0; k < list.size(); ++k) {
-    const Ciphertext c = unpack(*ring_, *list[k], level);
-    const u64 g = ring_->rotation_galois_element(steps[k]);
-    const RaisedDigits d = g == 1 ? RaisedDigits{level, tier, true, {}, &c.c1} : switcher_.mod_up(c.c1, tier, true);
-    switcher_.add_rotated(d, c.c0, g, sum);
-  }
+  return sum;
+}
+
+void Evaluator::add_rotated(const Ciphertext& a, std::int64_t steps, Extended& sum) const {
+  check(a.level() == sum.level, "operands are at different levels");
+  const u64 g = ring_->rotation_galois_element(steps);
+  const RaisedDigits d =
+      g == 1 ? RaisedDigits{sum.level, sum.tier, true, {}, &a.c1} : switcher_.mod_up(a.c1, sum.tier, true);
+  switcher_.add_rotated(d, a.c0, g, sum);
+}
+
+Ciphertext Evaluator::divided(Extended sum, double scale) const {
   Ciphertext out;
-  out.scale = list.front()->scale;
+  out.scale = scale;
+  const Level level = sum.level;
   switcher_.mod_down(std::move(sum), level, nullptr, out.c0, out.c1);
   return out;
+}
+
+Ciphertext Evaluator::rotate_join(std::span<const PackedCiphertext* const> list, std::span<const std::int64_t> steps,
+                                  const Level& level) const {
+  Extended sum = empty_sum(level);
+  for (std::size_t k = 0; k < list.size(); ++k) add_rotated(unpack(*ring_, *list[k], level), steps[k], sum);
+  return divided(std::move(sum), list.front()->scale);
 }
 
 Ciphertext Evaluator::rotate_sum(const Ciphertext& a, std::span<const std::int64_t> steps) const {

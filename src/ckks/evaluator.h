@@ -63,6 +63,11 @@ class Evaluator {
   /// The same one after the other, each handed to `done` with its number.
   void rotate_each(const Ciphertext& a, std::span<const std::int64_t> steps,
                    const std::function<void(std::size_t, Ciphertext)>& done) const;
+  /// A sum of rotations that are divided together: empty_sum, add_rotated for each, divided. All at one level; scales
+  /// are equal.
+  [[nodiscard]] Extended empty_sum(const Level& level) const;
+  void add_rotated(const Ciphertext& a, std::int64_t steps, Extended& sum) const;
+  [[nodiscard]] Ciphertext divided(Extended sum, double scale) const;
   /// sum over k of list[k] rotated by steps[k], at this level, with one division.
   [[nodiscard]] Ciphertext rotate_join(std::span<const PackedCiphertext* const> list,
                                        std::span<const std::int64_t> steps, const Level& level) const;

@@ -17,6 +17,7 @@
 #include "compiler/probes.h"
 #include "compiler/scales.h"
 #include "compiler/weight_errors.h"
+#include "packing/lay_out.h"
 #include "plan/cost.h"
 #include "plan/identity.h"
 #include "plan/noise.h"
@@ -161,7 +162,7 @@ std::optional<plan::Plan> packed_plan(const MeasuredCircuit& network, const Opti
   const packing::Axes tile = tile_for(network.circuit, options);
   const int batch = (1 << kLogN) / (tile.area() * options.group);
   if (batch < 1) return std::nullopt;
-  plan::Plan packed = pack(network.circuit, {tile, options.group});
+  plan::Plan packed = pack(network.circuit, {tile, options.group, options.fill});
   packed.network = network.name;
   packed.io = network.io;
   packed.parameters.log_n = kLogN;
@@ -183,6 +184,11 @@ MeasuredCircuit measured_circuit(const graph::Network& network, const Calibratio
 
 const plan::Step& Compiled::worst() const {
   return plan.steps[static_cast<std::size_t>(std::ranges::max_element(step_errors) - step_errors.begin())];
+}
+
+bool has_gaps(const MeasuredCircuit& network, const Options& options) {
+  const auto layouts = packing::lay_out(network.circuit, tile_for(network.circuit, options), options.group, true);
+  return std::ranges::any_of(layouts, [](const packing::Layout& l) { return l.fill != packing::Axes(1); });
 }
 
 std::optional<plan::Plan> outline(const MeasuredCircuit& network, const Options& options, const MostSeconds& most) {

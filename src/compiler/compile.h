@@ -20,6 +20,9 @@ struct Options {
   /// slots.
   int batch = 1024;
   int group = 1;  ///< channels per ciphertext, a power of two up to plan::kMaxGroup
+  /// With one channel per ciphertext: others lie in the gaps that strides leave (packing::Layout::fill), which saves
+  /// ciphertexts and costs rotations.
+  bool fill = false;
   /// With bootstrapping: an extra prime for every square, which takes more time. Without: bootstraps if the modulus has
   /// no room for the score error that is asked for.
   bool precise = false;
@@ -68,6 +71,9 @@ Compiled compile(const MeasuredCircuit& network, const Options& options);
 
 /// The same for a network that is measured on made-up images.
 Compiled compile(const graph::Network& network, const Options& options, double relu_error = kReluError);
+
+/// Whether Options::fill changes anything: the network has strides behind which channels have room, at this batch.
+bool has_gaps(const MeasuredCircuit& network, const Options& options);
 
 /// Predicted seconds for a run, by its batch.
 using MostSeconds = std::function<double(int)>;

@@ -48,7 +48,7 @@ std::optional<packing::Axes> half_of(const packing::Axes& tile, const circuit::C
 plan::Plan pack(const circuit::Circuit& circuit, const Packing& packing) {
   plan::Plan plan;
   plan.tile = packing.tile;
-  const std::vector<packing::Layout> layouts = packing::lay_out(circuit, packing.tile, packing.group);
+  const std::vector<packing::Layout> layouts = packing::lay_out(circuit, packing.tile, packing.group, packing.fill);
   for (std::size_t v = 0; v < layouts.size(); ++v) plan.tensors.push_back({circuit.values[v].name, layouts[v], 0, 1});
   for (const circuit::Op& op : circuit.ops) {
     plan::Step& step = plan.steps.emplace_back();

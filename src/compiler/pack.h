@@ -11,6 +11,7 @@ namespace sotto::compiler {
 struct Packing {
   packing::Axes tile = 8;  ///< T
   int group = 1;           ///< G
+  bool fill = false;       ///< whether channels lie in the gaps that strides leave
 };
 
 /// The tile that all maps of a circuit fit into with one phase, as far as tiles go: up to packing::kMostTileSide

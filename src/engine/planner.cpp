@@ -62,6 +62,22 @@ Planner::Packing Planner::packing(const compiler::Options& options, const plan::
   return p;
 }
 
+// One channel per ciphertext, with others in the gaps of its maps where that is faster.
+Planner::Packing Planner::single_channels(compiler::Options options) const {
+  const std::optional<plan::Plan> plan = compiler::outline(network_.circuit, options);
+  if (!plan) {
+    (void)compiler::compile(network_.circuit, options);  // says why there is none
+    internal_error("a packing that compiles has no outline");
+  }
+  const Packing apart = packing(options, *plan);
+  if (!compiler::has_gaps(network_.circuit, options)) return apart;
+  options.fill = true;
+  const std::optional<plan::Plan> filled = compiler::outline(network_.circuit, options);
+  if (!filled) return apart;
+  const Packing together = packing(options, *filled);
+  return std::pair(!together.fits, together.seconds) < std::pair(!apart.fits, apart.seconds) ? together : apart;
+}
+
 // Every packing worth a look, with no more precision than comes for nothing: each with single channels holds twice
 // the images of the one before, until one that holds all images is no faster than the one before, or strides do not fit
 // any more; several channels per ciphertext are for few images, or few left over.
@@ -74,13 +90,9 @@ std::vector<Planner::Packing> Planner::packings(int images) const {
     options.batch = list.empty() ? 1 : list.back().batch + 1;
     hooks_.stage("packings", 0, fmt::format("batches of {}", options.batch));
     if (options.batch > kMostBatch) break;
-    const std::optional<plan::Plan> plan = compiler::outline(network_.circuit, options);
-    if (!plan) {
-      (void)compiler::compile(network_.circuit, options);  // says why there is none
-      internal_error("a packing that compiles has no outline");
-    }
-    if (!list.empty() && plan->batch == list.back().batch) break;
-    list.push_back(packing(options, *plan));
+    const Packing next = single_channels(options);
+    if (!list.empty() && next.batch == list.back().batch) break;
+    list.push_back(next);
     const Packing& last = list.back();
     if (last.batch >= images && list.size() > 1 && last.seconds >= list[list.size() - 2].seconds_for(images)) break;
   }

@@ -52,6 +52,7 @@ class Planner {
   };
 
   [[nodiscard]] Packing packing(const compiler::Options& options, const plan::Plan& plan) const;
+  [[nodiscard]] Packing single_channels(compiler::Options options) const;
   [[nodiscard]] std::vector<Packing> packings(int images) const;
   [[nodiscard]] std::vector<Packing> by_time(std::vector<Packing> packings, int images) const;
   [[nodiscard]] compiler::Compiled refined(const Packing& packing) const;

@@ -1,5 +1,7 @@
 #include "packing/lay_out.h"
 
+#include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <numeric>
 
@@ -20,6 +22,30 @@ void fit(int size, int tile, int& phases, int& gap) {
   phases = size == 1 ? 1 : phases / common;
   gap = size == 1 ? 1 : gap / common;
   while ((size - 1) * gap >= phases * tile) phases *= 2;
+}
+
+// Channels beside each other in the gap of one direction.
+int room(int size, int side, int phases, int gap) {
+  if (phases > 1) return 1;
+  int fill = static_cast<int>(std::bit_floor(static_cast<unsigned>(gap)));
+  while ((size - 1) * gap + fill > side) fill /= 2;
+  return fill;
+}
+
+// As many channels in the gaps as there is room for, and no more than there are.
+Axes fill_of(const Layout& l, const Axes& tile) {
+  Axes fill{room(l.height, tile.h, l.phases.h, l.gap.h), room(l.width, tile.w, l.phases.w, l.gap.w)};
+  while (fill.area() >= 2 * l.channels) (fill.h > fill.w ? fill.h : fill.w) /= 2;
+  return fill;
+}
+
+// Whether a value of one pixel per channel is multiplied with one of more.
+bool has_spread_factors(const circuit::Circuit& circuit) {
+  return std::ranges::any_of(circuit.ops, [&](const Op& op) {
+    return op.kind == Op::Kind::multiply && std::ranges::any_of(op.terms, [&](const Term& t) {
+             return circuit.value(t.source).shape.plane() != circuit.value(op.output).shape.plane();
+           });
+  });
 }
 
 // The layout of what a term makes of a map.
@@ -56,17 +82,20 @@ Axes canvas_of(const circuit::Circuit& circuit) {
   return most;
 }
 
-std::vector<Layout> lay_out(const circuit::Circuit& circuit, const Axes& tile, int group) {
+std::vector<Layout> lay_out(const circuit::Circuit& circuit, const Axes& tile, int group, bool fill) {
   const Axes canvas = canvas_of(circuit);
   Axes phases = 1;
   while (phases.h * tile.h < canvas.h) phases.h *= 2;
   while (phases.w * tile.w < canvas.w) phases.w *= 2;
   std::vector<Layout> layouts(circuit.values.size());
   layouts[0] = {circuit.values[0].shape, phases, 1, group};
+  const bool filled = fill && group == 1 && !has_spread_factors(circuit);
   for (const Op& op : circuit.ops) {
     const Term& t = op.terms.front();
     const Layout& in = layouts[static_cast<std::size_t>(t.source)];
-    layouts[static_cast<std::size_t>(op.output)] = after(t, in, circuit.value(op.output).shape, tile);
+    Layout& out = layouts[static_cast<std::size_t>(op.output)];
+    out = after(t, in, circuit.value(op.output).shape, tile);
+    if (filled) out.fill = fill_of(out, tile);
     // Factors meet slot by slot; the second one is made for this product.
     if (op.kind == Op::Kind::multiply && circuit.value(op.terms.back().source).shape == in)
       layouts[static_cast<std::size_t>(op.terms.back().source)] = in;

@@ -8,6 +8,10 @@ Place place_of(const Layout& layout, const Axes& tile, int y, int x) {
   return {cy % p.h * p.w + cx % p.w, cy / p.h * tile.w + cx / p.w};
 }
 
+int offset_of(const Layout& layout, const Axes& tile, int s) {
+  return layout.group > 1 ? s * tile.area() : s / layout.fill.w * tile.w + s % layout.fill.w;
+}
+
 int channel_move(const Layout& in, int s, int channel, bool alone) {
   const int places = in.places();
   const int forwards = ((channel - s) % places + places) % places;

@@ -33,22 +33,28 @@ struct Axes {
 /// (y, x) has canvas coordinates (y * gap.h, x * gap.w); in each direction canvas coordinate Y belongs to phase Y mod P
 /// at tile position Y / P. So P.h * P.w ciphertexts make a block, and neighbours lie in other ciphertexts or a few tile
 /// positions away.
+///
+/// Where strides leave gaps, other channels can lie in them (docs/adr/0051): then a block has F.h * F.w channels, and
+/// channel s of it lies s / F.w rows and s mod F.w columns behind where the first one does.
 struct Layout : circuit::Shape {
   Axes phases = 1;  ///< P, powers of two
   Axes gap = 1;     ///< no common factor with P
   int group = 1;    ///< G, a power of two up to kMaxGroup; the same for all maps of a plan
+  Axes fill = 1;    ///< F, powers of two up to the gap; 1 in a direction with phases, and 1 x 1 if G is not 1
 
+  /// Channels of a block.
+  [[nodiscard]] int together() const { return group * fill.area(); }
   /// Ciphertexts per phase.
-  [[nodiscard]] int blocks() const { return (channels + group - 1) / group; }
+  [[nodiscard]] int blocks() const { return (channels + together() - 1) / together(); }
   [[nodiscard]] int phase_count() const { return phases.h * phases.w; }
   [[nodiscard]] int ciphertexts() const { return blocks() * phase_count(); }
-  /// Places with channels of their own.
+  /// Of the G places those with channels of their own.
   [[nodiscard]] int places() const {
     return std::min(group, static_cast<int>(std::bit_ceil(static_cast<unsigned>(channels))));
   }
-  /// The channel at place s of a block, or -1 if there is none.
+  /// The channel at place s of a block, 0 .. together() - 1, or -1 if there is none.
   [[nodiscard]] int channel_at(int block, int s) const {
-    const int c = block * group + s % places();
+    const int c = block * together() + (group > 1 ? s % places() : s);
     return c < channels ? c : -1;
   }
   bool operator==(const Layout&) const = default;
@@ -59,6 +65,9 @@ struct Place {
   int phase = 0, position = 0;
 };
 Place place_of(const Layout& layout, const Axes& tile, int y, int x);
+
+/// Slots between a pixel of the channel at place s of a block, 0 .. together() - 1, and the same one at place 0.
+int offset_of(const Layout& layout, const Axes& tile, int s);
 
 /// By how many places channel `channel` of an input block moves to place `s` of an output block. Input and output
 /// places repeat, so there is a choice: forwards (cyclically if one image fills the ciphertext: `alone`), else

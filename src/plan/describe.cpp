@@ -25,8 +25,10 @@ std::string describe(const Plan& plan) {
     const Layout& l = plan.tensors[step.output].layout;
     std::size_t taps = 0, masked = 0;
     std::set<Source> rotated;
+    std::size_t turned = 0;
     for (const Task& task : schedule.tasks) {
       if (task.step != static_cast<int>(s)) continue;
+      turned += task.turned_sums;
       for (const Tap& tap : task.taps) {
         ++taps;
         masked += !tap.mask.empty();
@@ -34,7 +36,7 @@ std::string describe(const Plan& plan) {
           rotated.insert(made.source);
       }
     }
-    std::size_t rotations = 0;
+    std::size_t rotations = turned;
     for (const Source& r : rotated) rotations += static_cast<std::size_t>(plan.tensors[r.tensor].layout.blocks());
     std::ostringstream shape;
     shape << l.channels << "x" << l.height << "x" << l.width;

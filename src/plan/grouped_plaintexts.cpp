@@ -54,25 +54,75 @@ std::vector<double> GroupedPlaintexts::tap_slots(const Task& task, const circuit
   return slots;
 }
 
+// The same with channels in gaps: what an output adds up lies where its input does, before the giant step.
+std::vector<double> GroupedPlaintexts::tap_slots_in_gaps(const Task& task, const circuit::WeightTable& weights,
+                                                         const Column& column, int block, int giant,
+                                                         std::size_t period) const {
+  const Tap& tap = task.taps[static_cast<std::size_t>(column.tap)];
+  const Step& step = plan_.steps[static_cast<std::size_t>(task.step)];
+  const Term& term = step.terms[static_cast<std::size_t>(tap.term)];
+  const Layout& in = plan_.tensors[static_cast<std::size_t>(term.source)].layout;
+  const Layout& out = plan_.tensors[static_cast<std::size_t>(step.output)].layout;
+  const bool full = term.kind == Term::Kind::full;
+  const auto area = static_cast<std::size_t>(plan_.tile.area());
+  std::vector<double> slots(area), factors(area, 1.0);
+  if (!full && !tap.mask.empty()) factors = mask_values(tap, term, out, plan_.tile, task.phase);
+  // Calls f(weights, offset) for the connected pairs with an input in this block whose way is the giant step's.
+  const auto for_each = [&](auto f) {
+    for (int from = 0; from < in.together(); ++from) {
+      const int i = in.channel_at(column.block, from), offset = packing::offset_of(in, plan_.tile, from);
+      for (int to = 0; to < out.together() && i >= 0; ++to) {
+        const int o = out.channel_at(block, to);
+        if (o < 0 || (full ? giant != 0 : offset - packing::offset_of(out, plan_.tile, to) != giant)) continue;
+        if (const double* w = weights.find(o, i); w != nullptr) f(w, static_cast<std::size_t>(offset));
+      }
+    }
+  };
+  for_each([&](const double* w, std::size_t offset) {
+    if (full) {
+      for (int y = 0; y < in.height; ++y) {
+        for (int x = 0; x < in.width; ++x) {
+          const Place place = place_of(in, plan_.tile, y, x);
+          if (place.phase == tap.source.phase)
+            slots[static_cast<std::size_t>(place.position) + offset] = w[term.even ? 0 : y * in.width + x];
+        }
+      }
+    } else if (w[tap.tap] != 0) {
+      for (std::size_t p = 0; p < area; ++p)
+        if (factors[p] != 0) slots[(p + offset) % area] = w[tap.tap] * factors[p];
+    }
+  });
+  if (std::ranges::all_of(slots, [](double v) { return v == 0; })) return {};
+  slots.resize(period);
+  for (std::size_t j = area; j < period; ++j) slots[j] = slots[j % area];
+  return slots;
+}
+
 std::vector<double> GroupedPlaintexts::bias_slots(const Task& task, int block, std::size_t period) const {
   const Step& step = plan_.steps[static_cast<std::size_t>(task.step)];
   const Layout& out = plan_.tensors[static_cast<std::size_t>(step.output)].layout;
-  const int tile2 = plan_.tile.area();
+  const int tile2 = plan_.tile.area(), places = static_cast<int>(period) / tile2;
   const bool uniform = step.bias.size() == static_cast<std::size_t>(out.channels);
   std::vector<double> slots(period);
-  for (int s = 0; s < static_cast<int>(period) / tile2; ++s) {
-    const int o = out.channel_at(block, s % out.group);
-    if (o < 0) continue;
+  const auto set = [&](int o, int offset) {
     for (int y = 0; y < out.height; ++y) {
       for (int x = 0; x < out.width; ++x) {
         const Place place = place_of(out, plan_.tile, y, x);
         if (place.phase == task.phase)
-          slots[static_cast<std::size_t>(s * tile2 + place.position)] =
+          slots[static_cast<std::size_t>(offset + place.position)] =
               uniform ? step.bias[static_cast<std::size_t>(o)]
                       : step.bias[(static_cast<std::size_t>(o) * out.height + y) * out.width + x];
       }
     }
+  };
+  // With groups the period may have more places than a block; else it may have several tiles.
+  const bool gaps = out.group == 1;
+  for (int s = 0; s < (gaps ? out.together() : places); ++s) {
+    const int o = out.channel_at(block, gaps ? s : s % out.group);
+    if (o >= 0) set(o, packing::offset_of(out, plan_.tile, s));
   }
+  for (std::size_t j = static_cast<std::size_t>(tile2); gaps && j < period; ++j)
+    slots[j] = slots[j % static_cast<std::size_t>(tile2)];
   return slots;
 }
 
@@ -89,10 +139,12 @@ GroupedPlaintexts::Sum GroupedPlaintexts::of(const Task& task, int block, int gi
   Sum sum;
   for (std::size_t k = 0; k < task.taps.size(); ++k)
     for (int i = 0; i < source(task.taps[k]).layout.blocks(); ++i) sum.columns.push_back({static_cast<int>(k), i, {}});
+  const bool gaps = fills_gaps(plan_, step);
   parallel_for(sum.columns.size(), [&](std::size_t c) {
     Column& column = sum.columns[c];
-    const int term = task.taps[static_cast<std::size_t>(column.tap)].term;
-    column.coefficients = tap_slots(task, tables[static_cast<std::size_t>(term)], column, block, giant, period);
+    const auto term = static_cast<std::size_t>(task.taps[static_cast<std::size_t>(column.tap)].term);
+    column.coefficients = gaps ? tap_slots_in_gaps(task, tables[term], column, block, giant, period)
+                               : tap_slots(task, tables[term], column, block, giant, period);
   });
   std::erase_if(sum.columns, [](const Column& c) { return c.coefficients.empty(); });
   if (giant == 0) sum.bias = bias_slots(task, block, period);

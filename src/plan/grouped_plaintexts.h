@@ -10,8 +10,8 @@
 
 namespace sotto::plan {
 
-/// The integer plaintexts of a plan's linear maps with several channels per ciphertext. Weights differ from place to
-/// place, so a plaintext repeats with the period of its step (plan::step_period).
+/// The integer plaintexts of a plan's linear maps with several channels per ciphertext, in groups or in gaps. Weights
+/// differ from place to place, so a plaintext repeats with the period of its step (plan::step_period).
 class GroupedPlaintexts {
  public:
   /// What multiplies one ciphertext.
@@ -21,7 +21,7 @@ class GroupedPlaintexts {
     /// step_period() integers; the weight is such a one over step.scale / source.scale.
     std::vector<double> coefficients;
   };
-  /// A task's plaintexts for one block of outputs and one giant step.
+  /// A task's plaintexts for one block of outputs and one giant step: its number, or with gaps its way (Task::giants).
   struct Sum {
     std::vector<Column> columns;  ///< those that are not zero
     std::vector<double> bias;     ///< times step.scale; of giant step 0 only
@@ -37,6 +37,9 @@ class GroupedPlaintexts {
  private:
   [[nodiscard]] std::vector<double> tap_slots(const Task& task, const circuit::WeightTable& weights,
                                               const Column& column, int block, int giant, std::size_t period) const;
+  [[nodiscard]] std::vector<double> tap_slots_in_gaps(const Task& task, const circuit::WeightTable& weights,
+                                                      const Column& column, int block, int giant,
+                                                      std::size_t period) const;
   [[nodiscard]] std::vector<double> bias_slots(const Task& task, int block, std::size_t period) const;
 
   const Plan& plan_;

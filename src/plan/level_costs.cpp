@@ -4,7 +4,6 @@
 #include <set>
 
 #include "plan/switch_work.h"
-#include "plan/task_cost.h"
 
 namespace sotto::plan {
 
@@ -24,7 +23,11 @@ LevelCosts::LevelCosts(const Plan& plan) : plan_(plan), steps_(plan.steps.size()
         ++copies[tap.source];
       }
     for (const auto& [from, count] : copies) counts.copied[count] += blocks(from.tensor);
-    counts.rotations += results * (task.last_giant - task.first_giant + summing_rotations(plan, task));
+    const Turned turned(plan, task);
+    counts.turned.alone += turned.alone;
+    counts.turned.together += turned.together;
+    counts.turned.results += turned.results;
+    counts.summed += results * summing_rotations(plan, task);
     // Linear in the limbs: what none take, and what each adds.
     const Work fixed = linear_work(plan, task, 0);
     counts.embedding += fixed;
@@ -39,7 +42,8 @@ Work LevelCosts::at(int step, const ckks::Level& level, const std::function<int(
   Work work = counts.embedding;
   work += counts.products * level.count();
   for (const auto& [count, ciphertexts] : counts.copied) work += sw.rotations(count) * ciphertexts;
-  work += sw.rotations(1) * counts.rotations;
+  work += counts.turned.work(sw);
+  work += sw.rotations(1) * counts.summed;
   return work += finishing_work(plan_, plan_.steps[static_cast<std::size_t>(step)], level, special) * counts.results;
 }
 

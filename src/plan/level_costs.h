@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "plan/plan.h"
+#include "plan/task_cost.h"
 #include "plan/work.h"
 
 namespace sotto::plan {
@@ -22,7 +23,8 @@ class LevelCosts {
  private:
   struct Counts {
     std::map<int, double> copied;  // ciphertexts, by the number of rotated copies that are made of one
-    double rotations = 0;          // of sums
+    Turned turned;                 // of sums of giant steps
+    double summed = 0;             // rotations that sum or spread over tiles
     double results = 0;            // ciphertexts
     Work embedding, products;      // at all limbs, and at each
   };

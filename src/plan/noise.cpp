@@ -116,6 +116,26 @@ WeightNoise grouped_noise(const Plan& plan, const Step& step, const Term& term) 
   return noise;
 }
 
+// The same with channels in gaps.
+WeightNoise noise_in_gaps(const Plan& plan, const Step& step, const Term& term) {
+  const Layout& in = plan.tensors[static_cast<std::size_t>(term.source)].layout;
+  const Layout& out = plan.tensors[static_cast<std::size_t>(step.output)].layout;
+  const bool full = term.kind == Term::Kind::full;
+  const double taps =
+      full ? static_cast<double>(in.plane()) : static_cast<double>(std::ranges::count(taps_in_use(term), true));
+  const auto blocks = connected_in_gaps(plan, step, term);
+  WeightNoise noise;
+  for (int o = 0; o < out.channels; ++o)
+    for (int i = 0; i < in.channels; ++i) {
+      const int to = full ? 0 : packing::offset_of(out, plan.tile, o % out.together());
+      const int from = full ? 0 : packing::offset_of(in, plan.tile, i % in.together());
+      const auto move = blocks.find(from - to);
+      if (move != blocks.end() && move->second.contains({o / out.together(), i / in.together()}))
+        noise.spread.push_back({o, i, taps * every_coefficient(plan, step)});
+    }
+  return noise;
+}
+
 WeightNoise single_noise(const Plan& plan, const Schedule& schedule, std::size_t s, std::size_t k) {
   const Step& step = plan.steps[s];
   const Term& term = step.terms[k];
@@ -163,9 +183,12 @@ std::vector<std::vector<WeightNoise>> weight_noise(const Plan& plan, const Sched
   std::vector<std::vector<WeightNoise>> noise(plan.steps.size());
   for (std::size_t s = 0; s < plan.steps.size(); ++s) {
     if (plan.steps[s].slotwise()) continue;
-    for (std::size_t k = 0; k < plan.steps[s].terms.size(); ++k)
-      noise[s].push_back(plan.group() > 1 ? grouped_noise(plan, plan.steps[s], plan.steps[s].terms[k])
-                                          : single_noise(plan, schedule, s, k));
+    const Step& step = plan.steps[s];
+    const bool gaps = fills_gaps(plan, step);
+    for (std::size_t k = 0; k < step.terms.size(); ++k)
+      noise[s].push_back(gaps               ? noise_in_gaps(plan, step, step.terms[k])
+                         : plan.group() > 1 ? grouped_noise(plan, step, step.terms[k])
+                                            : single_noise(plan, schedule, s, k));
   }
   return noise;
 }

@@ -51,18 +51,20 @@ int sign_of(const Probe& probe, int ciphertext) {
 Watched watched(const Plan& plan, const Probe& probe) {
   const Layout& l = tensor_of(plan, probe).layout;
   // Tile rows between those of two pixels, where that is the same for all; otherwise every row is watched.
-  const auto apart = [](int gap, int phases) { return gap % phases == 0 ? gap / phases : 1; };
-  return {l.places(), (l.height - 1) * l.gap.h / l.phases.h + 1, (l.width - 1) * l.gap.w / l.phases.w + 1,
-          apart(l.gap.h, l.phases.h), apart(l.gap.w, l.phases.w)};
+  const auto apart = [](int gap, int phases, int fill) { return gap % phases == 0 && fill == 1 ? gap / phases : 1; };
+  return {l.places(), (l.height - 1) * l.gap.h / l.phases.h + l.fill.h, (l.width - 1) * l.gap.w / l.phases.w + l.fill.w,
+          apart(l.gap.h, l.phases.h, l.fill.h), apart(l.gap.w, l.phases.w, l.fill.w)};
 }
 
 double probe_value(const Plan& plan, const Probe& probe, std::span<const double> values) {
   const Layout& l = tensor_of(plan, probe).layout;
   const Watched w = watched(plan, probe);
   const double rest = resting_value(plan, probe.tensor);
-  const auto pixel = [&](int channel, int cy, int cx) {  // on the canvas
-    const int y = cy / l.gap.h, x = cx / l.gap.w;
-    if (channel < 0 || cy % l.gap.h != 0 || cx % l.gap.w != 0 || y >= l.height || x >= l.width) return rest;
+  const auto pixel = [&](int block, int place, int cy, int cx) {  // on the canvas
+    const int y = cy / l.gap.h, x = cx / l.gap.w, row = cy % l.gap.h, column = cx % l.gap.w;
+    if (row >= l.fill.h || column >= l.fill.w || y >= l.height || x >= l.width) return rest;
+    const int channel = l.channel_at(block, place + row * l.fill.w + column);
+    if (channel < 0) return rest;
     return values[(static_cast<std::size_t>(channel) * l.height + y) * l.width + x];
   };
   double largest = 0;
@@ -72,8 +74,8 @@ double probe_value(const Plan& plan, const Probe& probe, std::span<const double>
         double sum = 0;
         for (int k = 0; k < l.ciphertexts(); ++k) {
           const int phase = k / l.blocks(), block = k % l.blocks();
-          sum += sign_of(probe, k) * pixel(l.channel_at(block, place), ty * l.phases.h + phase / l.phases.w,
-                                           tx * l.phases.w + phase % l.phases.w);
+          sum += sign_of(probe, k) *
+                 pixel(block, place, ty * l.phases.h + phase / l.phases.w, tx * l.phases.w + phase % l.phases.w);
         }
         largest = std::isnan(sum) ? HUGE_VAL : std::max(largest, std::abs(sum));
       }
@@ -91,10 +93,13 @@ Watch watch_of(const Plan& plan) {
   watch.score_spread = plan.prediction.spread;
   watch.agreement = plan.prediction.promised;
   watch.faint_error = plan.prediction.faint_error;
-  for (const Task& task : make_schedule(plan).tasks)
+  for (const Task& task : make_schedule(plan).tasks) {
+    // Groups keep channels within their image; those in gaps may leave its tile.
+    const int further = task.giants.empty() ? 0 : std::max(-task.giants.front(), task.giants.back());
     for (const Tap& tap : task.taps)
-      watch.reach =
-          std::max(watch.reach, static_cast<int>((std::abs(tap.source.rotation) + plan.period() - 1) / plan.period()));
+      watch.reach = std::max(
+          watch.reach, static_cast<int>((std::abs(tap.source.rotation) + further + plan.period() - 1) / plan.period()));
+  }
   return watch;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "circuit/term.h"
@@ -49,6 +50,58 @@ std::vector<Product> products_of(const Plan& plan, const Task& task) {
       if (first || !columns.empty()) products.push_back({row, next - row, columns, first});
       row = next;
     }
+  }
+  return products;
+}
+
+namespace {
+
+using Connected = std::map<int, std::set<std::pair<int, int>>>;
+
+std::vector<Connected> connected_terms(const Plan& plan, const Step& step) {
+  std::vector<Connected> terms;
+  for (const Term& t : step.terms) terms.push_back(connected_in_gaps(plan, step, t));
+  return terms;
+}
+
+}  // namespace
+
+std::vector<GiantRow> giant_rows(const Plan& plan, const Task& task) {
+  const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
+  const int blocks = plan.tensors[static_cast<std::size_t>(step.output)].layout.blocks();
+  std::set<std::pair<int, int>> rows;  // giant step, block
+  for (int b = 0; b < blocks; ++b) rows.insert({0, b});
+  for (const Connected& term : connected_terms(plan, step))
+    for (const auto& [way, pairs] : term)
+      for (const auto& [to, from] : pairs) rows.insert({way, to});
+  std::vector<GiantRow> list;
+  for (const auto& [way, block] : rows) list.push_back({way, block});
+  return list;
+}
+
+std::vector<Product> products_in_gaps(const Plan& plan, const Task& task, std::span<const GiantRow> rows) {
+  const std::vector<Connected> terms = connected_terms(plan, plan.steps[static_cast<std::size_t>(task.step)]);
+  const auto columns_of = [&](const GiantRow& row) {
+    std::vector<Columns> columns;
+    for (std::size_t k = 0; k < task.taps.size(); ++k) {
+      const Connected& ways = terms[static_cast<std::size_t>(task.taps[k].term)];
+      const auto pairs = ways.find(row.giant);
+      if (pairs == ways.end()) continue;
+      for (auto p = pairs->second.lower_bound({row.block, 0}); p != pairs->second.end() && p->first == row.block; ++p) {
+        const bool next = !columns.empty() && columns.back().tap == static_cast<int>(k) &&
+                          columns.back().channel + columns.back().count == p->second;
+        if (!next) columns.push_back({static_cast<int>(k), p->second, 0});
+        ++columns.back().count;
+      }
+    }
+    return columns;
+  };
+  std::vector<Product> products;
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    std::vector<Columns> columns = columns_of(rows[r]);
+    if (products.empty() || products.back().columns != columns)
+      products.push_back({static_cast<int>(r), 0, std::move(columns)});
+    ++products.back().rows;
   }
   return products;
 }

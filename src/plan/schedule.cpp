@@ -43,6 +43,12 @@ std::size_t step_period(const Plan& plan, const Step& step) {
   return std::max<std::size_t>(64, static_cast<std::size_t>(places) * static_cast<std::size_t>(plan.tile.area()));
 }
 
+bool fills_gaps(const Plan& plan, const Step& step) {
+  const auto filled = [&](int tensor) { return plan.tensors[static_cast<std::size_t>(tensor)].layout.fill != Axes(1); };
+  return !step.slotwise() &&
+         (filled(step.output) || std::ranges::any_of(step.terms, [&](const Term& t) { return filled(t.source); }));
+}
+
 std::int64_t giant_rotation(const Plan& plan, const Step& step) { return std::int64_t{step.baby} * plan.tile.area(); }
 
 Source made_from(const Plan& plan, const Tap& tap) {
@@ -108,6 +114,22 @@ class Connections {
 std::map<int, std::set<std::pair<int, int>>> connected_blocks(const Plan& plan, const Step& step, const Term& term) {
   std::map<int, std::set<std::pair<int, int>>> moves;
   Connections(plan, step, term).for_each([&](int move, int to, int from) { moves[move].insert({to, from}); });
+  return moves;
+}
+
+std::map<int, std::set<std::pair<int, int>>> connected_in_gaps(const Plan& plan, const Step& step, const Term& term) {
+  const Layout& in = plan.tensors[static_cast<std::size_t>(term.source)].layout;
+  const Layout& out = plan.tensors[static_cast<std::size_t>(step.output)].layout;
+  const std::size_t count = weights_per_pair(term, in);
+  std::map<int, std::set<std::pair<int, int>>> moves;
+  for_each_pair(term, in, out, [&](int o, int i, const double* w) {
+    if (std::all_of(w, w + count, [](double v) { return v == 0; })) return;
+    // A full term sums all positions, and with them the channels that lie there.
+    const int move = term.kind == Term::Kind::full ? 0
+                                                   : packing::offset_of(in, plan.tile, i % in.together()) -
+                                                         packing::offset_of(out, plan.tile, o % out.together());
+    moves[move].insert({o / out.together(), i / in.together()});
+  });
   return moves;
 }
 
@@ -206,8 +228,18 @@ Schedule make_schedule(const Plan& plan) {
     std::vector<std::vector<bool>> used;
     for (const Term& term : step.terms) used.push_back(taps_in_use(term));
     std::vector<std::map<int, std::size_t>> products(step.terms.size());  // of a tap without its shift, by shift
-    int first_giant = 0, last_giant = 0;
+    Task same{static_cast<int>(s), 0, {}};                                // what the tasks of all phases have in common
+    const bool gaps = fills_gaps(plan, step);
+    std::map<int, std::set<int>> turned{{0, {}}};  // blocks with a sum, by giant step
     for (std::size_t k = 0; k < step.terms.size(); ++k) {
+      if (gaps) {
+        shifts[k].insert(0);
+        for (const auto& [way, blocks] : connected_in_gaps(plan, step, step.terms[k])) {
+          products[k][0] += blocks.size();
+          for (const auto& [to, from] : blocks) turned[way].insert(to);
+        }
+        continue;
+      }
       const std::map<int, std::size_t> moves = plan.group() > 1 && !step.slotwise()
                                                    ? Connections(plan, step, step.terms[k]).counts()
                                                    : std::map<int, std::size_t>{{0, 0}};
@@ -215,12 +247,19 @@ Schedule make_schedule(const Plan& plan) {
         const int giant = floor_div(move, step.baby);
         shifts[k].insert(move - giant * step.baby);
         products[k][move - giant * step.baby] += blocks;
-        first_giant = std::min(first_giant, giant);
-        last_giant = std::max(last_giant, giant);
+        same.first_giant = std::min(same.first_giant, giant);
+        same.last_giant = std::max(same.last_giant, giant);
       }
     }
+    same.turned_sums =
+        static_cast<std::size_t>(same.last_giant - same.first_giant) * static_cast<std::size_t>(out.blocks());
+    for (const auto& [way, blocks] : turned) {
+      if (gaps) same.giants.push_back(way);
+      if (way != 0) same.turned_sums += blocks.size();
+    }
     for (int phase = 0; phase < out.phase_count(); ++phase) {
-      Task task{static_cast<int>(s), phase, {}, first_giant, last_giant};
+      Task task = same;
+      task.phase = phase;
       for (std::size_t k = 0; k < step.terms.size(); ++k) {
         for (const Tap& plain : taps_of(plan, step, static_cast<int>(k), phase, used[k])) {
           for (int shift : shifts[k]) {
@@ -301,6 +340,8 @@ std::set<ckks::KeyId> keys_of(const Plan& plan, const Task& task) {
   }
   if (task.first_giant < 0) add_rotation(-giant_rotation(plan, step));
   if (task.last_giant > 0) add_rotation(giant_rotation(plan, step));
+  for (int way : task.giants)
+    if (way != 0) add_rotation(way);
   if (sums)
     for (std::int64_t r : sum_rotations(plan.tile.area())) add_rotation(r);
   if (step.spread)

@@ -40,12 +40,16 @@ int rotations_of(const Plan& plan, const Tap& tap);
 ///
 /// With groups, channels meet by rotations: the sums over all taps are made once per giant step g, and the result is
 /// the sum over g of the g-th sum rotated by g * baby places (baby-step giant-step; Halevi-Shoup 2018).
+///
+/// So they do with channels in gaps, where a giant step is a way from an output's place to an input's, in slots.
 struct Task {
   int step = 0;
   int phase = 0;
   std::vector<Tap> taps;
   int first_giant = 0, last_giant = 0;
-  std::size_t products = 0;  ///< with groups: of a source ciphertext with a plaintext
+  std::vector<int> giants = {};  ///< with channels in gaps: those ways, ascending, 0 among them; else empty
+  std::size_t products = 0;      ///< with several channels per ciphertext: of a source ciphertext with a plaintext
+  std::size_t turned_sums = 0;   ///< sums of giant steps that are rotated, about, of all its results
 };
 
 /// Tasks in the order of execution, with the uses of every source.
@@ -80,7 +84,10 @@ std::vector<ckks::KeyId> required_keys(const Plan& plan, const Schedule& schedul
 /// The tier of smallest keys for switches at a level. Throws Error{bad_input} if there is none.
 int tier_of(const Plan& plan, const ckks::Level& level);
 
-/// Slots by which a giant step of a step rotates.
+/// Whether channels of a tensor that a step reads or makes lie in gaps (packing::Layout::fill).
+bool fills_gaps(const Plan& plan, const Step& step);
+
+/// With groups: slots by which a giant step of a step rotates.
 std::int64_t giant_rotation(const Plan& plan, const Step& step);
 
 /// Slots after which the weights of a step repeat. If one image fills the ciphertext, all contents repeat with the
@@ -90,7 +97,9 @@ std::size_t step_period(const Plan& plan, const Step& step);
 /// With groups: the moves of a term that a weight needs, with the pairs of an output and an input block between which
 /// it needs them.
 std::map<int, std::set<std::pair<int, int>>> connected_blocks(const Plan& plan, const Step& step, const Term& term);
-/// These moves alone.
+/// With channels in gaps: the same, by giant step.
+std::map<int, std::set<std::pair<int, int>>> connected_in_gaps(const Plan& plan, const Step& step, const Term& term);
+/// The moves of connected_blocks alone.
 std::set<int> channel_moves(const Plan& plan, const Step& step, const Term& term);
 
 /// By tile position, what a tap's weight is multiplied by: its mask times the term's map of factors. The mask is not

@@ -42,14 +42,18 @@ Axes axes_from_json(const json& j, const char* name, int least, int most) {
 }
 
 json to_json(const Layout& l) {
-  return {{"channels", l.channels},      {"height", l.height},    {"width", l.width},
-          {"phases", to_json(l.phases)}, {"gap", to_json(l.gap)}, {"group", l.group}};
+  return {{"channels", l.channels}, {"height", l.height}, {"width", l.width},       {"phases", to_json(l.phases)},
+          {"gap", to_json(l.gap)},  {"group", l.group},   {"fill", to_json(l.fill)}};
 }
 
 Layout layout_from_json(const json& j) {
-  return {small_integer(j, "channels", 1, 65536), small_integer(j, "height", 1, 4096),
-          small_integer(j, "width", 1, 4096),     axes_from_json(j, "phases", 1, kMostPhases),
-          axes_from_json(j, "gap", 1, 4096),      small_integer(j, "group", 1, kMaxGroup)};
+  return {small_integer(j, "channels", 1, 65536),
+          small_integer(j, "height", 1, 4096),
+          small_integer(j, "width", 1, 4096),
+          axes_from_json(j, "phases", 1, kMostPhases),
+          axes_from_json(j, "gap", 1, 4096),
+          small_integer(j, "group", 1, kMaxGroup),
+          axes_from_json(j, "fill", 1, packing::kMostTileSide)};
 }
 
 json to_json(const ckks::Level& l) { return {{"limbs", l.limbs}, {"absent", l.absent}}; }

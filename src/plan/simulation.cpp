@@ -134,9 +134,8 @@ Simulator::Simulator(const Plan& plan, std::span<const std::vector<double>> imag
       inside_(images.size(), true) {
   for (std::size_t s = 0; s < plan.steps.size(); ++s)
     for (const Term& t : plan.steps[s].terms) last_use_[static_cast<std::size_t>(t.source)] = s;
-  if (plan.group() == 1)
-    single_.emplace(plan);
-  else
+  if (plan.group() == 1) single_.emplace(plan);
+  if (plan.group() > 1 || std::ranges::any_of(plan.steps, [&](const Step& s) { return fills_gaps(plan, s); }))
     grouped_.emplace(plan);
 }
 
@@ -149,11 +148,11 @@ void Simulator::for_each_pixel(const Layout& layout, std::size_t ciphertext, F f
     for (int x = 0; x < layout.width; ++x) {
       const Place at = place_of(layout, plan_.tile, y, x);
       if (at.phase != phase) continue;
-      for (int place = 0; place < layout.group; ++place) {
+      for (int place = 0; place < layout.together(); ++place) {
         const int c = layout.channel_at(block, place);
         if (c >= 0)
           f((static_cast<std::size_t>(c) * layout.height + y) * layout.width + x,
-            static_cast<std::size_t>(place * plan_.tile.area() + at.position));
+            static_cast<std::size_t>(packing::offset_of(layout, plan_.tile, place) + at.position));
       }
     }
   }
@@ -277,6 +276,16 @@ Slots Simulator::grouped_sum(const Task& task, int block) const {
     disturb(sum, division_ / step.scale, {Draw::What::rotation, step.output, ciphertext, giant});
   };
   Slots sum(at_.all()), below = sum;
+  if (!task.giants.empty()) {
+    for (int way : task.giants) {
+      Slots one(at_.all());
+      add_sum(one, way);
+      const Slots moved = rotated(one, way);
+      for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += moved[k];
+    }
+    if (task.giants.size() > 1) disturb(sum, division_ / step.scale, {Draw::What::rotation, step.output, ciphertext});
+    return sum;
+  }
   for (int g = task.last_giant; g > 0; --g) {
     add_sum(sum, g);
     turn(sum, g);
@@ -346,7 +355,8 @@ void Simulator::run_step(std::size_t s, std::span<const Task> tasks) {
   const Step& step = plan_.steps[s];
   const auto blocks = static_cast<std::size_t>(tensor(step.output).layout.blocks());
   std::vector<std::optional<TaskPlaintexts>> plaintexts(tasks.size());
-  if (single_ && !step.slotwise())
+  const bool alone = single_ && !fills_gaps(plan_, step);  // channels
+  if (alone && !step.slotwise())
     parallel_for(tasks.size(), [&](std::size_t t) { plaintexts[t].emplace(*single_, tasks[t]); });
   Map map(tasks.size() * blocks);
   parallel_for(map.size(), [&](std::size_t k) {
@@ -356,7 +366,7 @@ void Simulator::run_step(std::size_t s, std::span<const Task> tasks) {
     if (step.slotwise())
       values = source(task.taps.front().source, block);
     else
-      values = single_ ? single_sum(*plaintexts[k / blocks], task, block) : grouped_sum(task, block);
+      values = alone ? single_sum(*plaintexts[k / blocks], task, block) : grouped_sum(task, block);
     const bool full = std::ranges::any_of(
         task.taps, [&](const Tap& t) { return step.terms[static_cast<std::size_t>(t.term)].kind == Term::Kind::full; });
     const std::size_t ciphertext = ciphertext_of(task, block);
@@ -422,8 +432,12 @@ double simulation_work(const Plan& plan, std::size_t images) {
   const double made = kTransformWork * std::log2(std::max(period, 64.0)), used = static_cast<double>(images);
   double work = 0;
   for (const Task& task : make_schedule(plan).tasks) {
-    if (plan.group() > 1) work += static_cast<double>(task.products) * period * (made + used);
-    if (plan.group() > 1 || plan.steps[static_cast<std::size_t>(task.step)].slotwise()) continue;
+    const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
+    if (plan.group() > 1 || fills_gaps(plan, step)) {
+      work += static_cast<double>(task.products) * period * (made + used);
+      continue;
+    }
+    if (step.slotwise()) continue;
     for (const Product& p : products_of(plan, task))
       for (const Product::Columns& c : p.columns) {
         const bool constant = task.taps[static_cast<std::size_t>(c.tap)].mask.empty();

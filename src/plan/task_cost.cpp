@@ -24,9 +24,19 @@ constexpr int kLeastRows = 3;
 Work linear_work(const Plan& plan, const Task& task, int at_limbs) {
   const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
   const double n = std::ldexp(1.0, plan.parameters.log_n), limbs = at_limbs;
-  const double rows = plan.tensors[static_cast<std::size_t>(step.output)].layout.blocks();
   const auto period = static_cast<double>(step_period(plan, step));
   Work work;
+  if (fills_gaps(plan, step)) {
+    for_each_giant_rows(plan, task, [&](std::span<const GiantRow> part) {
+      for (const Product& p : products_in_gaps(plan, task, part)) {
+        const auto columns = static_cast<double>(p.width());
+        work.layer_macs += 2 * columns * std::max(p.rows, kLeastRows) * limbs * n;
+        work.weights += kMatrixWeight * (columns + 1) * p.rows * period * limbs;
+      }
+    });
+    work.embedded_words = static_cast<double>(task.products) * period * std::log2(period);
+    return work;
+  }
   if (plan.group() == 1) {
     for (const Product& p : products_of(plan, task)) {
       double columns = 0, masked = p.first ? 1 : 0;
@@ -42,7 +52,7 @@ Work linear_work(const Plan& plan, const Task& task, int at_limbs) {
   const auto products = static_cast<double>(task.products);
   work.weights = products * period * limbs;
   work.embedded_words = products * period * std::log2(period);
-  work.words = (products + 2.0 * (task.last_giant - task.first_giant) * rows) * limbs * n;
+  work.words = (products + 2.0 * static_cast<double>(task.turned_sums)) * limbs * n;
   return work;
 }
 
@@ -59,6 +69,15 @@ std::uint64_t weight_bytes(const Plan& plan, const Task& task, int threads) {
     return (columns + 8 * at_work) * step_period(plan, step) * 8;
   }
   std::size_t weights = 0;
+  if (fills_gaps(plan, step)) {
+    for_each_giant_rows(plan, task, [&](std::span<const GiantRow> part) {
+      std::size_t all = 0;
+      for (const Product& p : products_in_gaps(plan, task, part))
+        all += static_cast<std::size_t>(p.rows) * (p.width() + 1);
+      weights = std::max(weights, all);
+    });
+    return step_period(plan, step) * weights * 8 * (at_work + 1);
+  }
   for (const Product& p : products_of(plan, task))
     weights += static_cast<std::size_t>(p.rows) * (p.width() + (p.first ? 1 : 0));
   return step_period(plan, step) * weights * 8 * (at_work + 1);
@@ -85,6 +104,19 @@ int summing_rotations(const Plan& plan, const Task& task) {
   });
   return (static_cast<int>(sums) + static_cast<int>(step.spread)) *
          static_cast<int>(sum_rotations(plan.tile.area()).size());
+}
+
+Turned::Turned(const Plan& plan, const Task& task) {
+  const Step& step = plan.steps[static_cast<std::size_t>(task.step)];
+  (task.giants.empty() ? alone : together) = static_cast<double>(task.turned_sums);
+  if (together > 0) results = plan.tensors[static_cast<std::size_t>(step.output)].layout.blocks();
+}
+
+Work Turned::work(const SwitchWork& at) const {
+  Work work = at.rotations(1) * alone;
+  work += at.mod_up() * together;
+  work += at.inner_product() * together;
+  return work += at.mod_down(at.level) * results;
 }
 
 Work TaskWork::total() const {
@@ -153,10 +185,9 @@ TaskCost task_cost(const Plan& plan, const Task& task, const std::vector<LiveSet
     cost.work.copied += blocks(c.from.tensor);
     most_copies = std::max(most_copies, c.rotations.size());
   }
-  const int giants = task.last_giant - task.first_giant;
-  cost.work.rotate += sw.rotations(1) * (giants * results);
+  cost.work.rotate += Turned(plan, task).work(sw);
   cost.work.rotate += reading(plan, task, read);
-  cost.key_switches += static_cast<std::size_t>(giants * results);
+  cost.key_switches += task.turned_sums;
   cost.work.linear = linear_work(plan, task, step.level.count());
   const int summed = summing_rotations(plan, task);
   cost.work.activate += sw.rotations(1) * (summed * results);
@@ -166,8 +197,14 @@ TaskCost task_cost(const Plan& plan, const Task& task, const std::vector<LiveSet
   const auto limbs = static_cast<std::uint64_t>(step.level.count());
   const auto at_once = static_cast<std::uint64_t>(
       std::min(in_flight(step.level.count(), threads), std::max({1, cost.work.copied, cost.work.results})));
-  cost.word_limbs = std::max(2 * static_cast<std::uint64_t>(results) * limbs, 2 * most_copies * limbs * at_once) +
-                    static_cast<std::uint64_t>(sw.scratch_limbs()) * at_once;
+  // With channels in gaps there are sums of giant steps beside the totals, which have special primes.
+  std::uint64_t sums = 2 * static_cast<std::uint64_t>(results) * limbs;
+  if (!task.giants.empty())
+    sums +=
+        2 * limbs * std::min<std::uint64_t>(kGiantRowsAtOnce, task.turned_sums + static_cast<std::uint64_t>(results)) +
+        2 * static_cast<std::uint64_t>(results * sw.special);
+  cost.word_limbs =
+      std::max(sums, 2 * most_copies * limbs * at_once) + static_cast<std::uint64_t>(sw.scratch_limbs()) * at_once;
   cost.weight_bytes = weight_bytes(plan, task, threads);
   return cost;
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "plan/live_set.h"
+#include "plan/switch_work.h"
 #include "plan/work.h"
 
 namespace sotto::plan {
@@ -32,6 +33,16 @@ Work linear_work(const Plan& plan, const Task& task, int limbs);
 
 /// Rotations by which a task sums or spreads each of its results over the tile.
 int summing_rotations(const Plan& plan, const Task& task);
+
+/// How a task rotates the sums of giant steps: each is divided by itself, or with channels in gaps all of a result at
+/// once.
+struct Turned {
+  double alone = 0, together = 0, results = 0;
+
+  Turned() = default;
+  Turned(const Plan& plan, const Task& task);
+  [[nodiscard]] Work work(const SwitchWork& at) const;
+};
 
 /// copies: those that the task makes. read: keys that earlier tasks have read; gets those of this one.
 TaskCost task_cost(const Plan& plan, const Task& task, const std::vector<LiveSet::Copies>& copies,

@@ -24,13 +24,16 @@ bool power_of_two(int v) { return v > 0 && (v & (v - 1)) == 0; }
 void verify_layout(const Layout& l, const Axes& tile) {
   if (l.channels < 1 || l.channels > 65536 || l.height < 1 || l.width < 1 || l.height > 4096 || l.width > 4096)
     bad("a tensor has an impossible shape");
-  const auto verify_axis = [](int size, int phases, int gap, int tile) {
+  const auto verify_axis = [](int size, int phases, int gap, int fill, int side) {
     if (!power_of_two(phases) || phases > kMostPhases || gap < 1 || gap > 4096)
       bad("a tensor has an impossible layout");
-    if ((size - 1) * gap >= phases * tile) bad("a tensor does not fit its ciphertexts");
+    if (!power_of_two(fill) || fill > gap || (fill > 1 && phases > 1))
+      bad("a tensor has channels where there is no gap");
+    if ((size - 1) * gap + fill > phases * side) bad("a tensor does not fit its ciphertexts");
   };
-  verify_axis(l.height, l.phases.h, l.gap.h, tile.h);
-  verify_axis(l.width, l.phases.w, l.gap.w, tile.w);
+  verify_axis(l.height, l.phases.h, l.gap.h, l.fill.h, tile.h);
+  verify_axis(l.width, l.phases.w, l.gap.w, l.fill.w, tile.w);
+  if (l.group > 1 && l.fill != Axes(1)) bad("a tensor has channels in groups and in gaps");
 }
 
 void verify_moments(const Tensor& t) {
@@ -87,7 +90,7 @@ void verify_product(const Plan& plan, const Step& step, const Readers& readers, 
                &out = plan.tensors[static_cast<std::size_t>(step.output)].layout;
   if (in == out) return;
   const bool spread = plan.tile == Axes(1) || readers.spread[static_cast<std::size_t>(second)];
-  if (!spread || in.channels != out.channels || in.plane() != 1 || in.phases != Axes(1))
+  if (!spread || in.channels != out.channels || in.plane() != 1 || in.phases != Axes(1) || out.fill != Axes(1))
     bad(name + "its factors do not lie alike");
 }
 
@@ -332,6 +335,7 @@ void verify(const Plan& plan) {
   for (std::size_t i = 0; i < plan.steps.size(); ++i) verify_step(plan, plan.steps[i], i, readers, ready);
   for (const Tensor& t : plan.tensors) verify_moments(t);
   if (plan.output().layout.channels != plan.io.outputs) bad("its last layer has not as many channels as it says");
+  if (plan.output().layout.fill != Axes(1)) bad("channels of its last layer lie in gaps");
   verify_scales(plan);
   verify_probes(plan);
   verify_keys(plan.parameters, plan.keys);

@@ -213,6 +213,7 @@ BatchRun::Sources BatchRun::sources(const plan::Task& task) const {
 
 // The linear part of a task: one ciphertext per block of output channels.
 std::vector<ckks::Ciphertext> BatchRun::sums(const plan::Task& task, const Sources& sources, StepTime& time) const {
+  if (plan::fills_gaps(plan_, plan_.steps[task.step])) return giant_steps_in_gaps(task, sources, time);
   if (model_.single() != nullptr) {
     const double start = now();
     auto result = model_.single()->run(task, sources);
@@ -249,6 +250,43 @@ ckks::Ciphertext BatchRun::giant_steps(const plan::Task& task, const Sources& so
   for (int g = task.first_giant; g < 0; ++g) below = rotate(add_sum(std::move(below), g), -rotation);
   auto total = add_sum(std::move(above), 0);
   return below ? evaluator_.add(*total, *below) : std::move(*total);
+}
+
+// With channels in gaps: for all blocks together, whose sums share the reading of their sources. What is rotated is
+// divided once.
+std::vector<ckks::Ciphertext> BatchRun::giant_steps_in_gaps(const plan::Task& task, const Sources& sources,
+                                                            StepTime& time) const {
+  const plan::Step& step = plan_.steps[task.step];
+  const auto blocks = static_cast<std::size_t>(plan_.tensors[step.output].layout.blocks());
+  std::vector<ckks::Ciphertext> result;
+  std::vector<ckks::Extended> totals;
+  plan::for_each_giant_rows(plan_, task, [&](std::span<const plan::GiantRow> rows) {
+    check_stop();
+    const double start = now();
+    std::vector<ckks::Ciphertext> sums = model_.single()->run_giants(task, sources, rows);
+    const double multiplied = now();
+    time.linear += multiplied - start;
+    if (task.turned_sums == 0) {
+      std::ranges::move(sums, std::back_inserter(result));
+      return;
+    }
+    while (totals.size() < blocks) totals.push_back(evaluator_.empty_sum(step.level));
+    side_by_side(
+        blocks, step.level.count(),
+        [&](std::size_t b) {
+          for (std::size_t r = 0; r < rows.size(); ++r) {
+            if (rows[r].block != static_cast<int>(b)) continue;
+            check_stop();
+            evaluator_.add_rotated(sums[r], rows[r].giant, totals[b]);
+          }
+        },
+        [](std::size_t) {});
+    time.rotate += now() - multiplied;
+  });
+  const double added = now();
+  for (ckks::Extended& total : totals) result.push_back(evaluator_.divided(std::move(total), step.scale));
+  time.rotate += now() - added;
+  return result;
 }
 
 ckks::Ciphertext BatchRun::finish(const plan::Step& step, bool sum_tile, ckks::Ciphertext c,

@@ -77,6 +77,8 @@ class BatchRun {
   [[nodiscard]] Sources sources(const plan::Task& task) const;
   std::vector<ckks::Ciphertext> sums(const plan::Task& task, const Sources& sources, StepTime& time) const;
   ckks::Ciphertext giant_steps(const plan::Task& task, const Sources& sources, int block, StepTime& time) const;
+  std::vector<ckks::Ciphertext> giant_steps_in_gaps(const plan::Task& task, const Sources& sources,
+                                                    StepTime& time) const;
   ckks::Ciphertext finish(const plan::Step& step, bool sum_tile, ckks::Ciphertext c,
                           const ckks::Ciphertext* factor) const;
   [[nodiscard]] std::vector<ckks::Ciphertext> copies(const plan::Task& task, const plan::Tap& of) const;

@@ -61,7 +61,7 @@ std::vector<std::size_t> weights_before(const std::vector<plan::Product>& produc
 
 }  // namespace
 
-// The weights of one output channel.
+// The weights of one result.
 struct LinearMap::Row {
   struct Part {
     std::size_t product, first;  // index, and the first of its columns
@@ -75,13 +75,14 @@ LinearMap::LinearMap(const plan::Plan& plan, const ring::Ring& ring)
     : plan_(plan),
       ring_(ring),
       plaintexts_(plan),
+      in_gaps_(plan),
       period_(plaintexts_.period()),
       runs_(period_),
       run_length_(ring.n() / period_) {
   check(ring.conjugate_invariant() && run_length_ >= 16, "the ring is too small for this tile");
 }
 
-// What every output channel reads, product by product.
+// What every result reads, product by product.
 std::vector<LinearMap::Row> LinearMap::rows(const std::vector<plan::Product>& products) const {
   std::vector<Row> rows;
   for (std::size_t p = 0; p < products.size(); ++p) {
@@ -174,24 +175,47 @@ void LinearMap::multiply(const plan::Product& product, const double* weights, st
 }
 
 std::vector<ckks::Ciphertext> LinearMap::run(const plan::Task& task, const Sources& sources) const {
-  const plan::Step& step = plan_.steps[task.step];
-  const plan::Layout& output = plan_.tensors[step.output].layout;
-  const auto channels = static_cast<std::size_t>(output.channels);
   const std::vector<plan::Product> products = plan::products_of(plan_, task);
-  const std::vector<std::size_t> begins = weights_before(products, runs_);
-
   const plan::TaskPlaintexts plaintexts(plaintexts_, task);
   std::vector<Row> rows = this->rows(products);
-  parallel_for(channels, [&](std::size_t o) {
+  parallel_for(rows.size(), [&](std::size_t o) {
     for (std::vector<double>& coefficients : plaintexts.row(o, rows[o].columns))
       rows[o].integers.emplace_back(std::move(coefficients));
   });
+  return sums(plan_.steps[task.step], products, rows, sources);
+}
+
+std::vector<ckks::Ciphertext> LinearMap::run_giants(const plan::Task& task, const Sources& sources,
+                                                    std::span<const plan::GiantRow> which) const {
+  const std::vector<plan::Product> products = plan::products_in_gaps(plan_, task, which);
+  std::vector<Row> rows = this->rows(products);
+  parallel_for(rows.size(), [&](std::size_t r) {
+    plan::GroupedPlaintexts::Sum sum = in_gaps_.of(task, which[r].block, which[r].giant);
+    auto next = sum.columns.begin();  // in the order of the row's
+    for (const plan::Column& column : rows[r].columns) {
+      const bool bias = column.tap < 0;
+      if (bias && !sum.bias.empty())
+        rows[r].integers.emplace_back(std::move(sum.bias));
+      else if (!bias && next != sum.columns.end() && next->tap == column.tap && next->block == column.channel)
+        rows[r].integers.emplace_back(std::move(next++->coefficients));
+      else
+        rows[r].integers.emplace_back(std::vector<double>{0});
+    }
+    check(next == sum.columns.end(), "a weight without a column");
+  });
+  return sums(plan_.steps[task.step], products, rows, sources);
+}
+
+// One ciphertext for each row.
+std::vector<ckks::Ciphertext> LinearMap::sums(const plan::Step& step, const std::vector<plan::Product>& products,
+                                              const std::vector<Row>& rows, const Sources& sources) const {
+  const std::vector<std::size_t> begins = weights_before(products, runs_);
   const auto limbs = static_cast<std::size_t>(step.level.count());
   const auto pieces = kPiecesPerThread * static_cast<std::size_t>(tbb::this_task_arena::max_concurrency());
   const std::size_t together = std::clamp<std::size_t>(runs_ * limbs / pieces, 1, kMostTogether);
 
   Buffers buffers;  // all of one size
-  std::vector<ckks::Ciphertext> out(channels);
+  std::vector<ckks::Ciphertext> out(rows.size());
   for (auto& c : out) c = {ckks::make_poly(ring_, step.level), ckks::make_poly(ring_, step.level), step.scale};
   ckks::parallel_for_limbs(step.level, [&](std::size_t limb) {
     simd::AlignedArray<double> weights = buffers.take(begins.back());

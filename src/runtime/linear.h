@@ -1,8 +1,10 @@
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "ckks/ciphertext.h"
+#include "plan/grouped_plaintexts.h"
 #include "plan/plaintexts.h"
 #include "plan/products.h"
 #include "runtime/integers.h"
@@ -14,19 +16,27 @@ namespace sotto::runtime {
 /// A mask times a weight repeats with the tile, so it is a polynomial of a small subring: its transform is constant
 /// over runs of n / period words, and the whole layer is one modular matrix product per limb and run (docs/adr/0003),
 /// or several where channels do not read all others (plan::products_of). No encoded weight polynomial ever exists.
+///
+/// With channels in gaps (docs/adr/0051) the rows of that matrix are the sums of giant steps.
 class LinearMap {
  public:
   /// `ring` must be conjugate-invariant.
   LinearMap(const plan::Plan& plan, const ring::Ring& ring);
 
-  /// [k][i]: channel i of the ciphertext that tap k of the task reads, at the level of the step at least.
+  /// [k][i]: block i of the ciphertext that tap k of the task reads, at the level of the step at least.
   using Sources = std::vector<std::vector<const ckks::PackedCiphertext*>>;
 
   /// Returns one ciphertext per output channel with step.level and step.scale.
   [[nodiscard]] std::vector<ckks::Ciphertext> run(const plan::Task& task, const Sources& sources) const;
 
+  /// With channels in gaps: some of plan::giant_rows, before their rotations; those of giant step 0 with the bias.
+  [[nodiscard]] std::vector<ckks::Ciphertext> run_giants(const plan::Task& task, const Sources& sources,
+                                                         std::span<const plan::GiantRow> which) const;
+
  private:
   struct Row;
+  [[nodiscard]] std::vector<ckks::Ciphertext> sums(const plan::Step& step, const std::vector<plan::Product>& products,
+                                                   const std::vector<Row>& rows, const Sources& sources) const;
   [[nodiscard]] std::vector<Row> rows(const std::vector<plan::Product>& products) const;
   void fill_weights(const std::vector<plan::Product>& products, const std::vector<Row>& rows, std::size_t limb,
                     double* weights) const;
@@ -36,6 +46,7 @@ class LinearMap {
   const plan::Plan& plan_;
   const ring::Ring& ring_;
   plan::Plaintexts plaintexts_;
+  plan::GroupedPlaintexts in_gaps_;
   std::size_t period_, runs_, run_length_;
 };
 

@@ -25,7 +25,7 @@ enum class Kind : std::uint32_t {
 std::string_view name_of(Kind kind);
 
 /// Version that this build writes, and the only one that it reads.
-inline constexpr std::uint32_t kVersion = 17;
+inline constexpr std::uint32_t kVersion = 18;
 
 inline constexpr std::array<unsigned char, 8> kMagic = {'S', 'O', 'T', 'T', 'O', '\r', '\n', 0x1a};
 /// Magic, version (u32), kind (u32), header length (u64), BLAKE2b-256 of these 24 bytes and the header.

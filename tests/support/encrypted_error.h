@@ -45,14 +45,15 @@ inline double worst_error(const plan::Plan& p) {
   options.observe = [&](int t, int phase, const std::vector<ckks::PackedCiphertext>& blocks) {
     const plan::Tensor& tensor = p.tensors[static_cast<std::size_t>(t)];
     const plan::Layout& l = tensor.layout;
-    ASSERT_EQ(blocks.size(), static_cast<std::size_t>((l.channels + l.group - 1) / l.group));
+    const int places = places_of_block(l);
+    ASSERT_EQ(blocks.size(), static_cast<std::size_t>((l.channels + places - 1) / places));
     for (int block = 0; block < static_cast<int>(blocks.size()); ++block) {
       const ckks::PackedCiphertext& c = blocks[static_cast<std::size_t>(block)];
       ASSERT_EQ(c.level(), tensor.level);
       ASSERT_NEAR(c.scale / tensor.scale, 1, 1e-9);
       const std::vector<double> slots = client.slots(ckks::unpack(*client.ring, c, c.level()));
       for (int b = 0; b < p.batch; ++b)
-        for (int s = 0; s < l.group; ++s)
+        for (int s = 0; s < places; ++s)
           for (int y = 0; y < l.height; ++y)
             for (int x = 0; x < l.width; ++x) {
               const plan::Place place = plan::place_of(l, p.tile, y, x);
@@ -62,8 +63,8 @@ inline double worst_error(const plan::Plan& p) {
               const std::vector<double>& values = truth[static_cast<std::size_t>(b)][t];
               const double expected =
                   channel < 0 ? 0 : values[static_cast<std::size_t>((channel * l.height + y) * l.width + x)];
-              const double error =
-                  std::abs(slots[slot_of(p, b, s, place.position)] - expected) / largest[static_cast<std::size_t>(t)];
+              const double error = std::abs(slots[slot_of(p, l, b, s, place.position)] - expected) /
+                                   largest[static_cast<std::size_t>(t)];
               worst = std::max(worst, std::isfinite(error) ? error : INFINITY);
               ++compared;
             }

@@ -193,6 +193,21 @@ inline plan::Plan small_plan(int log_n = 8) {
   return b.build();
 }
 
+/// Channels in the gaps behind strides, four and then eight to a ciphertext, some places without one: a shortcut, a
+/// projection from a map with other gaps, a bias per pixel, squares and a sum.
+inline plan::Plan small_gaps_plan(int log_n = 10) {
+  using namespace kinds;
+  PlanBuilder b(log_n, 8, {2, 8, 8, 1, 1}, 6);
+  const int x = b.step({b.convolution(0, 6, 3, 2, 1)}, {6, 4, 4, 1, 2, 1, 2}, square, true);
+  const int y =
+      b.step({b.convolution(x, 6, 3, 1, 1), diagonal(b.convolution(x, 6, 1, 1, 0), 6)}, {6, 4, 4, 1, 2, 1, 2}, rescale);
+  const int z =
+      b.step({b.convolution(y, 5, 3, 2, 1), b.convolution(x, 5, 1, 2, 0)}, {5, 2, 2, 1, 4, 1, {2, 4}}, square);
+  const int w = b.step({b.convolution(z, 9, 3, 1, 1)}, {9, 2, 2, 1, 4, 1, {2, 4}}, square, true);
+  b.step({b.full(w, 3)}, {3, 1, 1, 1, 1}, keep);
+  return b.build();
+}
+
 /// relu(x) on [-range, range], roughly: a series of degree 6.
 inline plan::Activation rough_relu(double range) {
   return {range, false, {{0.3183, 0.5, 0.2122, 0, -0.0424, 0, 0.0182}}};

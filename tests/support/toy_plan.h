@@ -15,9 +15,10 @@
 namespace sotto::test {
 
 /// A network as a plan over the smallest toy ring for so many images: levels and scales as the compiler sets them.
-inline plan::Plan toy_plan(const graph::Network& network, const packing::Axes& tile, int group, int images) {
+inline plan::Plan toy_plan(const graph::Network& network, const packing::Axes& tile, int group, int images,
+                           bool fill = false) {
   const circuit::Circuit circuit = compiler::lower(network);
-  plan::Plan p = compiler::pack(circuit, {tile, group});
+  plan::Plan p = compiler::pack(circuit, {tile, group, fill});
   p.network = network.name;
   p.io = compiler::interface_of(network);
   const int primes_of_step = group == 1 ? 1 : 2;  // with groups, weights repeat over longer periods

@@ -100,6 +100,19 @@ TEST(KeySwitches, OfGroupsByHand) {
   }
 }
 
+TEST(KeySwitches, OfChannelsInGaps) {
+  const Count all = count(test::small_gaps_plan());
+  EXPECT_EQ(all.counted, all.predicted);
+  // Nine copies of a ciphertext less the one that is not rotated; two blocks, nine ways between four places.
+  PlanBuilder b(10, 8, {1, 8, 8, 1, 1}, 5);
+  const int x = b.step({b.convolution(0, 4, 1, 2, 0)}, {4, 4, 4, 1, 2, 1, 2}, rescale);
+  const int y = b.step({b.convolution(x, 8, 3, 1, 1)}, {8, 4, 4, 1, 2, 1, 2}, square);
+  b.step({b.full(y, 2)}, {2, 1, 1, 1, 1}, keep);
+  const Count c = count(b.build());
+  EXPECT_EQ(c.counted, (std::vector<std::size_t>{3, 8 + 2 * 8 + 2, 2 * 6}));
+  EXPECT_EQ(c.counted, c.predicted);
+}
+
 TEST(KeySwitches, OfPixelsAndChannelsThatMove) {
   // One image, four channels in a block, a 3 x 3 kernel: copies with channels moved by 1 .. baby - 1 places, from each
   // and from the phase eight with pixels moved, which share eight keys; then giant steps.

@@ -16,10 +16,11 @@ using test::NetworkBuilder;
 constexpr double kTolerance = 5e-2;
 
 void expect_right(const graph::Network& network, const packing::Axes& tile) {
-  for (int group : {1, 2, 8}) {
-    const plan::Plan p = test::toy_plan(network, tile, group, group == 2 ? 4 : 1);
-    EXPECT_LT(test::worst_error(p), kTolerance) << "group " << group << "\n"
-                                                << graph::describe(network) << plan::describe(p);
+  for (const auto& [group, fill] :
+       {std::pair(1, false), std::pair(1, true), std::pair(2, false), std::pair(8, false)}) {
+    const plan::Plan p = test::toy_plan(network, tile, group, group == 2 ? 4 : 1, fill);
+    EXPECT_LT(test::worst_error(p), kTolerance)
+        << "group " << group << (fill ? ", gaps filled\n" : "\n") << graph::describe(network) << plan::describe(p);
     const auto image = test::random_images(p, 1).front();
     EXPECT_LT(test::relative_error(circuit::interpret(plan::view(p), image), graph::evaluate(network, image)), 1e-9);
   }
