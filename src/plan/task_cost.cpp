@@ -31,7 +31,7 @@ Work linear_work(const Plan& plan, const Task& task, int at_limbs) {
       for (const Product& p : products_in_gaps(plan, task, part)) {
         const auto columns = static_cast<double>(p.width());
         work.layer_macs += 2 * columns * std::max(p.rows, kLeastRows) * limbs * n;
-        work.weights += kMatrixWeight * (columns + 1) * p.rows * period * limbs;
+        work.weights += kMatrixWeight * (columns + (p.first ? 1 : 0)) * p.rows * period * limbs;
       }
     });
     work.embedded_words = static_cast<double>(task.products) * period * std::log2(period);
@@ -73,7 +73,7 @@ std::uint64_t weight_bytes(const Plan& plan, const Task& task, int threads) {
     for_each_giant_rows(plan, task, [&](std::span<const GiantRow> part) {
       std::size_t all = 0;
       for (const Product& p : products_in_gaps(plan, task, part))
-        all += static_cast<std::size_t>(p.rows) * (p.width() + 1);
+        all += static_cast<std::size_t>(p.rows) * (p.width() + (p.first ? 1 : 0));
       weights = std::max(weights, all);
     });
     return step_period(plan, step) * weights * 8 * (at_work + 1);

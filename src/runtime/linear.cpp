@@ -191,17 +191,18 @@ std::vector<ckks::Ciphertext> LinearMap::run_giants(const plan::Task& task, cons
   std::vector<Row> rows = this->rows(products);
   parallel_for(rows.size(), [&](std::size_t r) {
     plan::GroupedPlaintexts::Sum sum = in_gaps_.of(task, which[r].block, which[r].giant);
-    auto next = sum.columns.begin();  // in the order of the row's
-    for (const plan::Column& column : rows[r].columns) {
-      const bool bias = column.tap < 0;
-      if (bias && !sum.bias.empty())
-        rows[r].integers.emplace_back(std::move(sum.bias));
-      else if (!bias && next != sum.columns.end() && next->tap == column.tap && next->block == column.channel)
-        rows[r].integers.emplace_back(std::move(next++->coefficients));
-      else
-        rows[r].integers.emplace_back(std::vector<double>{0});
-    }
-    check(next == sum.columns.end(), "a weight without a column");
+    std::size_t found = 0;
+    const auto coefficients = [&](const plan::Column& column) -> std::vector<double> {
+      if (column.tap < 0) return sum.bias.empty() ? std::vector<double>{0} : std::move(sum.bias);
+      const auto place = [](const plan::GroupedPlaintexts::Column& c) { return std::pair(c.tap, c.block); };
+      const std::pair wanted(column.tap, column.channel);
+      const auto at = std::ranges::lower_bound(sum.columns, wanted, {}, place);
+      if (at == sum.columns.end() || place(*at) != wanted) return {0};
+      ++found;
+      return std::move(at->coefficients);
+    };
+    for (const plan::Column& column : rows[r].columns) rows[r].integers.emplace_back(coefficients(column));
+    check(found == sum.columns.size(), "a weight without a column");
   });
   return sums(plan_.steps[task.step], products, rows, sources);
 }

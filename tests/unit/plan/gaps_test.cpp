@@ -89,19 +89,19 @@ TEST(Gaps, ProductsAreComplete) {
     const Layout& out = p.tensors[static_cast<std::size_t>(step.output)].layout;
     const std::vector<GiantRow> rows = giant_rows(p, task);
     std::set<std::tuple<int, int, int, int>> multiplied;  // way, block of outputs, tap, block of inputs
-    int next = 0;
+    std::map<int, int> begun;
     for (const Product& product : products_in_gaps(p, task, rows)) {
-      EXPECT_EQ(product.row, next) << "rows are in order, each in one product";
-      EXPECT_TRUE(product.first);
-      next += product.rows;
-      for (int r = product.row; r < next; ++r)
+      for (int r = product.row; r < product.row + product.rows; ++r) {
+        if (product.first) ++begun[r];
+        EXPECT_EQ(begun[r], 1) << "a row begins once, and before it is added to";
         for (const Product::Columns& c : product.columns)
           for (int i = c.channel; i < c.channel + c.count; ++i) {
             const GiantRow& row = rows[static_cast<std::size_t>(r)];
             EXPECT_TRUE(multiplied.insert({row.giant, row.block, c.tap, i}).second);
           }
+      }
     }
-    EXPECT_EQ(next, static_cast<int>(rows.size()));
+    EXPECT_EQ(begun.size(), rows.size());
     EXPECT_EQ(multiplied.size(), task.products);
     for (std::size_t k = 0; k < task.taps.size(); ++k) {
       const Term& term = step.terms[static_cast<std::size_t>(task.taps[k].term)];
