@@ -81,10 +81,11 @@ TEST(Planner, NoPackingOfItsKindIsCheaper) {
 // Behind strides channels share ciphertexts where that saves time, and only there: a layer of 3 x 3 pixels makes half
 // of its rotations for pixels, one of 1 x 1 pixel would make all of them for channels.
 TEST(Planner, GapsAreFilledWhereThatIsFaster) {
+  constexpr int kImages = 512;
   const auto strided = [](int kernel) {
     NetworkBuilder b({3, 32, 32}, 4);
-    int x = b.square(b.conv(0, 16, 3, 2, 1));
-    for (int layer = 0; layer < 3; ++layer) x = b.square(b.conv(x, 16, kernel, 1, kernel / 2));
+    int x = b.square(b.conv(0, 32, 3, 4, 1));
+    for (int layer = 0; layer < 3; ++layer) x = b.square(b.conv(x, 32, kernel, 1, kernel / 2));
     b.dense(b.mean(x), 4);
     return b.network;
   };
@@ -94,11 +95,11 @@ TEST(Planner, GapsAreFilledWhereThatIsFaster) {
   for (const auto& [kernel, expected] : {std::pair(3, true), std::pair(1, false)}) {
     const graph::Network net = strided(kernel);
     const MeasuredNetwork once = measured(net);
-    const plan::Plan best = Planner(once).plan(64);
+    const plan::Plan best = Planner(once).plan(kImages);
     ASSERT_EQ(best.group(), 1) << kernel;
     EXPECT_EQ(filled(best), expected) << kernel;
     const auto time = [&](bool fill) {
-      return plan::estimate(compiler::compile(once.circuit, {.batch = 64, .fill = fill}).plan)
+      return plan::estimate(compiler::compile(once.circuit, {.batch = kImages, .fill = fill}).plan)
           .seconds(plan::kTypicalSpeed);
     };
     EXPECT_EQ(time(true) < time(false), expected) << kernel;
