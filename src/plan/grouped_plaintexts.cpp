@@ -67,15 +67,21 @@ std::vector<double> GroupedPlaintexts::tap_slots_in_gaps(const Task& task, const
   const auto area = static_cast<std::size_t>(plan_.tile.area());
   std::vector<double> slots(area), factors(area, 1.0);
   if (!full && !tap.mask.empty()) factors = mask_values(tap, term, out, plan_.tile, task.phase);
-  // Calls f(weights, offset) for the connected pairs with an input in this block whose way is the giant step's.
+  // The place of an input's block at an offset, or -1.
+  const auto place_at = [&](int offset) {
+    const int row = offset / plan_.tile.w, column = offset % plan_.tile.w;
+    return offset >= 0 && row < in.fill.h && column < in.fill.w ? row * in.fill.w + column : -1;
+  };
+  // Calls f(weights, offset) for the connected pairs with an input in this block whose way is the giant step's; of a
+  // full term for all.
   const auto for_each = [&](auto f) {
-    for (int from = 0; from < in.together(); ++from) {
-      const int i = in.channel_at(column.block, from), offset = packing::offset_of(in, plan_.tile, from);
-      for (int to = 0; to < out.together() && i >= 0; ++to) {
-        const int o = out.channel_at(block, to);
-        if (o < 0 || (full ? giant != 0 : offset - packing::offset_of(out, plan_.tile, to) != giant)) continue;
-        if (const double* w = weights.find(o, i); w != nullptr) f(w, static_cast<std::size_t>(offset));
-      }
+    const int ways = full ? in.together() : out.together();
+    for (int k = 0; k < ways; ++k) {
+      const int to = full ? 0 : k, from = full ? k : place_at(giant + packing::offset_of(out, plan_.tile, k));
+      if (from < 0 || (full && giant != 0)) continue;
+      const int o = out.channel_at(block, to), i = in.channel_at(column.block, from);
+      const double* w = o < 0 || i < 0 ? nullptr : weights.find(o, i);
+      if (w != nullptr) f(w, static_cast<std::size_t>(packing::offset_of(in, plan_.tile, from)));
     }
   };
   for_each([&](const double* w, std::size_t offset) {

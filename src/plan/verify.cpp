@@ -160,7 +160,7 @@ void verify_term(const Term& t, const Layout& in, const Layout& out, const std::
   const std::size_t plane = static_cast<std::size_t>(out.height) * out.width;
   const bool full = t.kind == Term::Kind::full;
   if (t.even && !full) bad(name + "only a full connection has one weight for all pixels");
-  if (full && plane != 1) bad(name + "a full connection has one output pixel");
+  if (full && (plane != 1 || out.fill != Axes(1))) bad(name + "a full connection has one output pixel, by itself");
   if (!t.map.empty() && (full || t.map.size() != plane)) bad(name + "wrong map of factors");
   // What the schedule walks through; real networks stay far below.
   const double visits = static_cast<double>(out.phase_count()) * static_cast<double>(plane) *

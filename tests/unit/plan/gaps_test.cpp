@@ -183,7 +183,17 @@ const Break kBreaks[] = {
      [](Plan& p) {
        p.tensors[5].layout.fill = {2, 1};
      }},
-    {"scores with a gap", "last layer",
+    {"scores of one pixel", "last layer",
+     [](Plan& p) {
+       p.steps.pop_back();
+       p.tensors.pop_back();
+       p.steps.back().keep = true;
+       p.steps.back().kind = Kind::sum;
+       p.steps.back().late = 0;
+       p.tensors.back().level = p.steps.back().level;
+       p.io.outputs = p.tensors.back().layout.channels;
+     }},
+    {"sums over whole maps", "by itself",
      [](Plan& p) {
        p.tensors[5].layout.gap = 2;
        p.tensors[5].layout.fill = {2, 1};
