@@ -15,12 +15,15 @@
 namespace sotto::runtime {
 namespace {
 
-class Probes : public ::testing::TestWithParam<int> {};  // channels per ciphertext
+constexpr int kGaps = 0;  // channels lie in gaps
+
+class Probes : public ::testing::TestWithParam<int> {};  // channels per ciphertext, or kGaps
 
 TEST_P(Probes, AreSumsOfTheirTensors) {
-  plan::Plan p = test::slotwise_plan(GetParam());
+  plan::Plan p = GetParam() == kGaps ? test::small_gaps_plan() : test::slotwise_plan(GetParam());
   // Input, result of a polynomial, of a square, and the smaller map of the gate, which has gaps in no phase.
   p.probes = {{0, true, 2, 100}, {2, false, 2, 100}, {3, true, 2, 100}, {7, false, 1, 1000}};
+  if (GetParam() == kGaps) p.probes = {{1, true, 2, 100}, {2, false, 2, 100}, {3, false, 2, 1000}};
   p.id = plan::plan_id(p);
   plan::verify(p);
   test::ToyClient client(p);
@@ -53,7 +56,7 @@ TEST_P(Probes, AreSumsOfTheirTensors) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Groups, Probes, ::testing::Values(1, 4));
+INSTANTIATE_TEST_SUITE_P(Groups, Probes, ::testing::Values(1, 4, kGaps));
 
 TEST(ProbeSums, AreComplete) {
   const plan::Plan p = [] {
